@@ -1,0 +1,92 @@
+//! The caller of one request, as handlers and operations see it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use egov_fault::Fault;
+
+use crate::{Access, Decision, Principal, Resource, RowScope};
+
+/// Who calls, for what purpose, and the way to ask what it may do.
+///
+/// [`AuthLayer`](crate::AuthLayer) puts it into the extensions of the request; only public methods may run without.
+#[derive(Clone)]
+pub struct Caller {
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// For what purpose it reads (header `x-egov-purpose`).
+    pub purpose: Option<String>,
+    access: Arc<Access>,
+    method: Arc<str>,
+}
+
+impl Caller {
+    /// A caller outside a request: in a job, or in a test.
+    pub fn new(principal: Arc<Principal>, purpose: Option<String>, access: Arc<Access>) -> Self {
+        Self {
+            principal,
+            purpose,
+            access,
+            method: Arc::from(""),
+        }
+    }
+
+    /// The same caller, calling `method`.
+    #[must_use]
+    pub fn calling(mut self, method: impl Into<Arc<str>>) -> Self {
+        self.method = method.into();
+        self
+    }
+
+    /// The path of the method that is called, as its rule writes it; empty outside a request.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// A stable key of the caller; see [`Principal::caller_key`].
+    pub fn key(&self) -> String {
+        self.principal.caller_key()
+    }
+
+    /// The rows to which the caller may do what `permission` names.
+    pub fn scope(&self, permission: &str) -> RowScope {
+        self.access
+            .row_scope(&self.principal, permission, self.purpose.as_deref())
+    }
+
+    /// Whether the caller may do what `permission` names to the row, and why.
+    pub fn decide(&self, permission: &str, row: &Resource) -> Decision {
+        self.access
+            .decide(&self.principal, permission, row, self.purpose.as_deref())
+    }
+
+    /// Refuses unless the caller may do what `permission` names to the row: `PERMISSION_DENIED` with
+    /// `PERMISSION_MISSING`, `PURPOSE_MISSING` or `ASSURANCE_TOO_LOW`, and the permission in the metadata.
+    ///
+    /// A row outside the caller's read scope must have been refused with `NOT_FOUND` before.
+    pub fn require(&self, permission: &str, row: &Resource) -> Result<(), Fault> {
+        self.decide(permission, row).into_result()
+    }
+
+    /// Refuses unless the caller may do what `permission` names at all: for acts that are not about a row that exists.
+    pub fn admit(&self, permission: &str) -> Result<(), Fault> {
+        self.access
+            .admit(&self.principal, permission, self.purpose.as_deref())
+            .into_result()
+    }
+
+    /// Whether some role of the caller has the permission, whatever the rows and conditions.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.access.holds(&self.principal, permission)
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("principal", &self.principal)
+            .field("purpose", &self.purpose)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
