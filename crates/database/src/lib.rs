@@ -1,0 +1,44 @@
+//! One service's database: scoped transactions, writes that happen once, and what all services' databases share.
+//!
+//! * [`Database::read`] and [`Database::write`] are the only ways to a connection. Both begin their transaction together
+//!   with the rows that the caller may see ([`egov_auth::RowScope`]), in one round trip; row-level security holds to it
+//!   even where a query forgets its own filter.
+//! * A [`WriteRequest`] carries the caller's request id: the same request gets the same answer, once and for all.
+//!   State, history, [`Event`]s, ledger [`Leaf`] rows, gapless numbers and the answer are one transaction
+//!   ([`UnitOfWork`]).
+//! * [`PageTokens`] for lists, [`Lease`]s for background work, the [`Relay`] for events, [`ReadRecordSink`] for the
+//!   records of who read whose data.
+//! * [`provision`] creates roles and database and runs a service's migrations, the first of which is
+//!   [`SHARED_MIGRATION`], the schema `egov`.
+//!
+//! Statements here are checked when they run, not by the macros of sqlx: this schema lives in every service's database
+//! and has none of its own. Services use the macros. README.md shows a whole write operation and how offline metadata
+//! works.
+
+mod config;
+mod database;
+mod fault;
+mod lease;
+mod migrate;
+mod pages;
+mod reads;
+mod relay;
+mod retention;
+mod scope;
+mod unit;
+mod write;
+
+pub use config::DatabaseConfig;
+pub use database::Database;
+pub use fault::{sql_fault, violates};
+pub use lease::Lease;
+pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
+pub use pages::{Page, PageBinding, PageTokens};
+pub use reads::ReadRecordSink;
+pub use relay::{LoggedEvent, Position, Relay};
+pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment};
+pub use write::{WriteRequest, Written};
+
+/// The schema `egov`. Every service's first migration, `migrations/0001_shared.sql`, is a copy of this text, and a test
+/// of the service compares the two.
+pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
