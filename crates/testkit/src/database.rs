@@ -1,0 +1,126 @@
+//! A database for one test.
+
+use sqlx::migrate::Migrator;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::error::TestkitError;
+use crate::server::Server;
+use crate::template;
+
+/// A migrated, empty database of one service, for one test. Dropped with this value; open connections to it are ended.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// Connects as `<service>_owner`, who owns and migrates.
+    pub owner_url: String,
+    /// Connects as `<service>_app`, under whom the service runs.
+    pub app_url: String,
+    /// Connects as the superuser, to whom row-level security does not apply.
+    pub superuser_url: String,
+    name: String,
+}
+
+impl TestDatabase {
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection as the owner.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub async fn connect_as_owner(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.owner_url).await
+    }
+
+    /// A connection as the service.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub async fn connect_as_app(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.app_url).await
+    }
+
+    /// A connection as the superuser: to look at what is really there.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub async fn connect_as_superuser(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.superuser_url).await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Ok(server) = Server::get() {
+            server.drop_database(std::mem::take(&mut self.name));
+        }
+    }
+}
+
+/// A database for one test of `service`, migrated by `migrator`.
+///
+/// # Panics
+/// If there is no PostgreSQL or the migrations fail: the test cannot go on. [`try_database`] gives the reason instead.
+pub async fn database(service: &'static str, migrator: &'static Migrator) -> TestDatabase {
+    match try_database(service, migrator).await {
+        Ok(database) => database,
+        #[expect(clippy::panic, reason = "a test without its database has failed")]
+        Err(error) => panic!("no database for this test: {error}"),
+    }
+}
+
+/// As [`database`], with the reason if there is none.
+///
+/// # Errors
+/// [`TestkitError`].
+pub async fn try_database(service: &'static str, migrator: &'static Migrator) -> Result<TestDatabase, TestkitError> {
+    // The first call starts PostgreSQL, which must not hold up the other tests on this runtime.
+    let server = tokio::task::spawn_blocking(Server::get)
+        .await
+        .unwrap_or(Err(TestkitError::CutOff))?;
+    server.run(make(server, service, migrator)).await
+}
+
+async fn make(
+    server: &'static Server,
+    service: &'static str,
+    migrator: &'static Migrator,
+) -> Result<TestDatabase, TestkitError> {
+    let template = template::name(service, migrator);
+    let name = server.new_name(service);
+    match clone(server, service, migrator, &template, &name).await {
+        // A sweep took it away since we last saw it.
+        Err(error) if error.is_missing_database() => {
+            server.forget_template(&template);
+            clone(server, service, migrator, &template, &name).await?;
+        }
+        outcome => outcome?,
+    }
+    let url = server.url();
+    Ok(TestDatabase {
+        owner_url: url.role(&name, &format!("{service}_owner")),
+        app_url: url.role(&name, &format!("{service}_app")),
+        superuser_url: url.superuser(&name),
+        name,
+    })
+}
+
+async fn clone(
+    server: &'static Server,
+    service: &'static str,
+    migrator: &'static Migrator,
+    template: &str,
+    name: &str,
+) -> Result<(), TestkitError> {
+    server
+        .template_cell(template)
+        .get_or_try_init(|| template::ensure(server.url(), service, migrator, template))
+        .await?;
+    let mut session = server
+        .admin()
+        .acquire()
+        .await
+        .map_err(TestkitError::sql("connect to the server"))?;
+    template::clone(&mut session, template, service, name).await
+}
