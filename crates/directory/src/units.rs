@@ -1,0 +1,210 @@
+//! Units of every period, and how they are found.
+
+use std::collections::HashMap;
+
+use egov_auth::{UnitTree, UnitTreeError};
+use jiff::civil::Date;
+
+use crate::UnitKind;
+
+/// A unit (đơn vị) in one period of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Internal id, never used again.
+    pub id: i32,
+    /// Mã đơn vị in this period. Other periods may give the same code to another unit.
+    pub code: String,
+    /// Tên.
+    pub name: String,
+    /// Loại.
+    pub kind: UnitKind,
+    /// The unit above; none for the province.
+    pub parent: Option<i32>,
+    /// The first day of the period.
+    pub effective_from: Date,
+    /// The day on which it no longer counts; none if open.
+    pub effective_to: Option<Date>,
+    /// Mã định danh cơ quan, if one was loaded.
+    pub agency_code: Option<AgencyCode>,
+}
+
+/// A unit's agency code (mã định danh cơ quan, QĐ 20/2020/QĐ-TTg).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgencyCode {
+    /// The code.
+    pub code: String,
+    /// True if the province has not issued it: it prints as such, and no case code may be made from it in production.
+    pub provisional: bool,
+}
+
+impl Unit {
+    /// Whether the unit exists on a day.
+    pub fn in_force(&self, on: Date) -> bool {
+        self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
+    }
+}
+
+/// Every unit of every period, in one version.
+#[derive(Debug, Default)]
+pub struct Units {
+    version: i64,
+    by_id: HashMap<i32, Unit>,
+    /// The ids of every period of a code.
+    by_code: HashMap<String, Vec<i32>>,
+    /// In the order of their ids.
+    ids: Vec<i32>,
+}
+
+impl Units {
+    /// These units in this version. Fails if they make no tree.
+    pub fn new(
+        version: i64,
+        units: impl IntoIterator<Item = Unit>,
+    ) -> Result<(Self, UnitTree), UnitTreeError> {
+        let units: Vec<Unit> = units.into_iter().collect();
+        let tree = UnitTree::new(
+            version,
+            units.iter().map(|unit| egov_auth::Unit {
+                id: unit.id,
+                parent: unit.parent,
+            }),
+        )?;
+        let mut known = Self {
+            version,
+            ..Self::default()
+        };
+        for unit in units {
+            known.ids.push(unit.id);
+            known
+                .by_code
+                .entry(unit.code.clone())
+                .or_default()
+                .push(unit.id);
+            known.by_id.insert(unit.id, unit);
+        }
+        known.ids.sort_unstable();
+        Ok((known, tree))
+    }
+
+    /// The version of the tree; 0 before any was seen.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The unit with this id, of whatever period.
+    pub fn get(&self, id: i32) -> Option<&Unit> {
+        self.by_id.get(&id)
+    }
+
+    /// The unit that carries this code on this day.
+    pub fn resolve(&self, code: &str, on: Date) -> Option<&Unit> {
+        self.by_code
+            .get(code)?
+            .iter()
+            .filter_map(|id| self.by_id.get(id))
+            .find(|unit| unit.in_force(on))
+    }
+
+    /// The agency code of a unit on a day; none if the unit does not exist on that day or has no code.
+    pub fn agency_code(&self, id: i32, on: Date) -> Option<&AgencyCode> {
+        self.get(id)
+            .filter(|unit| unit.in_force(on))?
+            .agency_code
+            .as_ref()
+    }
+
+    /// The units of a day, by id.
+    pub fn on(&self, on: Date) -> impl Iterator<Item = &Unit> {
+        self.iter().filter(move |unit| unit.in_force(on))
+    }
+
+    /// The units directly below a unit on a day, by id.
+    pub fn children(&self, parent: i32, on: Date) -> impl Iterator<Item = &Unit> {
+        self.on(on).filter(move |unit| unit.parent == Some(parent))
+    }
+
+    /// Every unit of every period, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Unit> {
+        self.ids.iter().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    fn unit(id: i32, code: &str, parent: Option<i32>, from: Date, to: Option<Date>) -> Unit {
+        Unit {
+            id,
+            code: code.to_owned(),
+            name: format!("unit {id}"),
+            kind: UnitKind::Commune,
+            parent,
+            effective_from: from,
+            effective_to: to,
+            agency_code: Some(AgencyCode {
+                code: format!("H41.{id}"),
+                provisional: true,
+            }),
+        }
+    }
+
+    fn units() -> Units {
+        let reform = date(2025, 7, 1);
+        let start = date(2004, 1, 1);
+        Units::new(
+            3,
+            [
+                unit(1, "40", None, start, None),
+                unit(2, "17329", Some(1), start, Some(reform)),
+                unit(3, "17329", Some(1), reform, None),
+                unit(4, "17329.VP", Some(3), reform, None),
+            ],
+        )
+        .unwrap()
+        .0
+    }
+
+    #[test]
+    fn a_code_resolves_only_together_with_a_day() {
+        let units = units();
+        let id = |on| units.resolve("17329", on).map(|unit| unit.id);
+        assert_eq!(id(date(2003, 12, 31)), None);
+        assert_eq!(id(date(2025, 6, 30)), Some(2));
+        assert_eq!(id(date(2025, 7, 1)), Some(3));
+        assert_eq!(units.resolve("99999", date(2026, 1, 1)), None);
+    }
+
+    #[test]
+    fn an_agency_code_is_that_of_a_unit_in_force() {
+        let units = units();
+        assert_eq!(units.agency_code(2, date(2026, 1, 1)), None);
+        let code = units.agency_code(3, date(2026, 1, 1)).unwrap();
+        assert_eq!((code.code.as_str(), code.provisional), ("H41.3", true));
+    }
+
+    #[test]
+    fn children_are_those_of_the_day() {
+        let units = units();
+        let ids = |on| {
+            units
+                .children(1, on)
+                .map(|unit| unit.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(date(2025, 6, 30)), [2]);
+        assert_eq!(ids(date(2025, 7, 1)), [3]);
+        assert_eq!((units.len(), units.version()), (4, 3));
+    }
+}
