@@ -1,0 +1,327 @@
+//! Connections: accepted, encrypted, served, ended.
+
+use std::future::pending;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::Connected;
+use tower::ServiceExt as _;
+
+use super::abort_all;
+use super::tls::Tls;
+use crate::config::{KeepaliveConfig, LimitsConfig};
+
+/// The pause after the operating system could not accept, most likely for want of file descriptors: some will be free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The length of HTTP/2's connection preface; until then a connection may turn out to be either protocol.
+const PREFACE: usize = 24;
+
+/// hyper refuses a smaller buffer for the head of an HTTP/1 request.
+const LEAST_BUFFER: usize = 8192;
+
+/// The connections of one server.
+pub(super) struct Connections {
+    http: Builder<Calls>,
+    tasks: TaskTracker,
+    permits: Arc<Semaphore>,
+    settings: Settings,
+    open: UpDownCounter<i64>,
+    handshakes_failed: Counter<u64>,
+}
+
+/// What the task of one connection needs to know.
+#[derive(Clone)]
+struct Settings {
+    handshake: Duration,
+    age: Option<Duration>,
+    draining: CancellationToken,
+    abort: CancellationToken,
+}
+
+impl Connections {
+    pub(super) fn new(
+        limits: &LimitsConfig,
+        keepalive: &KeepaliveConfig,
+        permits: Arc<Semaphore>,
+        draining: CancellationToken,
+        abort: CancellationToken,
+        meter: &Meter,
+    ) -> Self {
+        let mut http = Builder::new(Calls { abort: abort.clone() });
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(keepalive.handshake.get())
+            .max_buf_size((limits.header_bytes as usize).max(LEAST_BUFFER));
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(keepalive.interval.non_zero())
+            .keep_alive_timeout(keepalive.timeout.get())
+            .max_concurrent_streams(limits.concurrent_streams)
+            .max_header_list_size(limits.header_bytes);
+        Self {
+            http,
+            tasks: TaskTracker::new(),
+            permits,
+            settings: Settings {
+                handshake: keepalive.handshake.get(),
+                age: keepalive.connection_age.non_zero(),
+                draining,
+                abort,
+            },
+            open: meter
+                .i64_up_down_counter("egov.connections.open")
+                .with_description("open connections")
+                .build(),
+            handshakes_failed: meter
+                .u64_counter("egov.tls.handshakes.failed")
+                .with_description("connections that ended before they were encrypted")
+                .build(),
+        }
+    }
+
+    /// Accepts connections and serves them with `router`, until `stop` is done. The port is closed then.
+    pub(super) async fn accept(
+        &self,
+        listener: TcpListener,
+        router: Router,
+        tls: Option<Arc<Tls>>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut stop = pin!(stop);
+        loop {
+            let next = async {
+                // Before accepting: who cannot be served now waits in the system's queue.
+                let permit = Arc::clone(&self.permits).acquire_owned().await;
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                () = &mut stop => break,
+                next = next => next,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(cause = %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let connection = Connection {
+                http: self.http.clone(),
+                router: router.clone(),
+                settings: self.settings.clone(),
+            };
+            let tls = tls.clone();
+            let open = self.open.clone();
+            let failed = self.handshakes_failed.clone();
+            self.tasks.spawn(async move {
+                open.add(1, &[]);
+                connection.run(stream, tls.as_deref(), &failed).await;
+                open.add(-1, &[]);
+                drop(permit);
+            });
+        }
+        self.tasks.close();
+    }
+
+    /// Waits until the last connection has ended.
+    pub(super) async fn all_ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Cuts what is left; says how many connections that were.
+    pub(super) async fn abort(&self, abort: &CancellationToken) -> usize {
+        abort_all(&self.tasks, abort).await
+    }
+}
+
+/// Where HTTP/2 runs its calls: a call that goes on after its connection was cut would be a call that nobody waits for.
+#[derive(Clone)]
+struct Calls {
+    abort: CancellationToken,
+}
+
+impl<F> Executor<F> for Calls
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        let abort = self.abort.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = call => {}
+                () = abort.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// One connection.
+struct Connection {
+    http: Builder<Calls>,
+    router: Router,
+    settings: Settings,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<&Tls>, failed: &Counter<u64>) {
+        // Small answers shall not wait for an acknowledgement. Without it the connection is only slower.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else {
+            self.serve(stream).await;
+            return;
+        };
+        // In this task, so that a client that takes its time holds up nobody else.
+        let handshake = timeout(self.settings.handshake, tls.acceptor().accept(stream));
+        let encrypted = tokio::select! {
+            encrypted = handshake => encrypted,
+            () = self.settings.draining.cancelled() => return,
+        };
+        match encrypted {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => {
+                failed.add(1, &[]);
+                tracing::debug!(cause = %error, "handshake failed");
+            }
+            Err(_) => {
+                failed.add(1, &[]);
+                tracing::debug!("handshake took too long");
+            }
+        }
+    }
+
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let peer = stream.connect_info();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let router = self.router;
+        let answer = {
+            let heard = Arc::clone(&heard);
+            service_fn(move |mut request: Request<Incoming>| {
+                heard.store(PREFACE, Ordering::Relaxed);
+                // Address and certificates of the client, where tonic's own server puts them.
+                request.extensions_mut().insert(peer.clone());
+                router.clone().oneshot(request.map(Body::new))
+            })
+        };
+        let io = TokioIo::new(Listening {
+            inner: stream,
+            heard: Arc::clone(&heard),
+        });
+        let connection = self.http.serve_connection(io, answer);
+        let mut connection = pin!(connection);
+
+        let Settings {
+            handshake,
+            age,
+            draining,
+            abort,
+        } = self.settings;
+        let mut first_words = pin!(async {
+            tokio::time::sleep(handshake).await;
+            if heard.load(Ordering::Relaxed) >= PREFACE {
+                pending::<()>().await;
+            }
+        });
+        let mut old = pin!(async {
+            match age {
+                Some(age) => tokio::time::sleep(age).await,
+                None => pending().await,
+            }
+        });
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(cause = %error, "connection ended");
+                    }
+                    break;
+                }
+                () = draining.cancelled(), if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut old, if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut first_words => {
+                    tracing::debug!("no request came");
+                    break;
+                }
+                () = abort.cancelled() => break,
+            }
+        }
+    }
+}
+
+/// A stream that counts what it hears from the client.
+struct Listening<S> {
+    inner: S,
+    heard: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let more = buffer.filled().len() - before;
+        if self.heard.load(Ordering::Relaxed) < PREFACE {
+            self.heard.fetch_add(more, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+    }
+}

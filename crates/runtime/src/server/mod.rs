@@ -1,0 +1,326 @@
+//! One port for everything a service answers, and the way from its start to its end.
+//!
+//! Start: [`Server::builder`] takes one [`Assembly`] for each service of the process, checks that the contracts know
+//! them, loads the certificates and puts the layers together (`stack.rs` shows their order). [`Server::serve`] then
+//! takes connections until [`Shutdown`] asks for the drain:
+//!
+//! 1. the health service says `NOT_SERVING`, and for `drain.delay` calls are still taken;
+//! 2. the port is closed; connections are asked to end, streams of the infrastructure are ended;
+//! 3. calls in progress go on for `drain.grace` at most, then they are aborted;
+//! 4. jobs are asked to end and get `drain.jobs`, then they are aborted.
+//!
+//! A second signal skips what is left of the waiting.
+
+mod answer;
+mod assembly;
+mod connection;
+mod health;
+mod jobs;
+mod limits;
+mod shutdown;
+mod stack;
+mod tls;
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use egov_clock::{SharedClock, SharedIds};
+use opentelemetry::metrics::Meter;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{DrainConfig, LimitsConfig, ServerConfig};
+use crate::contract::Contract;
+use crate::telemetry::Recorder;
+
+pub use assembly::{Assembly, Job, JobResult};
+pub use health::Health;
+pub use limits::remaining;
+pub use shutdown::Shutdown;
+pub use tls::TlsError;
+
+pub(crate) use answer::is_grpc;
+pub(crate) use limits::deadline_passed;
+
+use connection::Connections;
+use tls::Tls;
+
+/// Paths of what belongs to no service: answered without a token, under overload, and recorded at debug level.
+pub(crate) const INFRASTRUCTURE: [&str; 3] = ["/grpc.health.v1.Health/", "/grpc.reflection.", "/health/"];
+
+/// Methods of the infrastructure, beside those of the contracts.
+const INFRASTRUCTURE_METHODS: [&str; 5] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.health.v1.Health/List",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A service is not in the contracts, so nothing says who may call it.
+    #[error("the contracts do not know the service {0}")]
+    UnknownService(String),
+    /// Two assemblies bring the same service.
+    #[error("the service {0} is assembled twice")]
+    ServedTwice(String),
+    /// An assembly with RPCs says neither how they are protected nor why they are not.
+    #[error("the assembly {0} has neither an auth layer nor a reason to go without")]
+    Unprotected(&'static str),
+    /// A limit of the configuration would let nothing through.
+    #[error("server.{0} must be greater than zero")]
+    ZeroLimit(&'static str),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The descriptors cannot be served by reflection.
+    #[error("the descriptors cannot be served by reflection: {0}")]
+    Reflection(String),
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut with calls in progress, because the grace period was over.
+    pub aborted_connections: usize,
+    /// Jobs that were aborted because they did not end in time.
+    pub aborted_jobs: usize,
+}
+
+/// Puts a server together.
+pub struct ServerBuilder {
+    config: ServerConfig,
+    contract: Arc<Contract>,
+    clock: SharedClock,
+    ids: SharedIds,
+    meter: Meter,
+    assemblies: Vec<Assembly>,
+}
+
+/// A server that is ready to take connections.
+pub struct Server {
+    router: Router,
+    jobs: Vec<Job>,
+    health: Health,
+    connections: Connections,
+    tls: Option<Arc<Tls>>,
+    drain: DrainConfig,
+    /// Cancelled when connections and streams shall end.
+    draining: CancellationToken,
+    /// Cancelled when calls shall be cut.
+    abort: CancellationToken,
+}
+
+impl Server {
+    /// Begins a server for services of `contract`.
+    pub fn builder(config: ServerConfig, contract: Arc<Contract>, clock: SharedClock, ids: SharedIds) -> ServerBuilder {
+        ServerBuilder {
+            config,
+            contract,
+            clock,
+            ids,
+            meter: opentelemetry::global::meter("egov"),
+            assemblies: Vec::new(),
+        }
+    }
+
+    /// The handle by which a service says whether it can serve.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Everything the port answers, all layers included, for calls within the process.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Takes connections from `listener` until `shutdown` asks for the drain, and drains.
+    ///
+    /// Needs a Tokio runtime with time and network. Does not fail: what goes wrong with one connection is that
+    /// connection's end, and a listener that cannot accept is tried again.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Drained {
+        let stop_jobs = CancellationToken::new();
+        let abort_jobs = CancellationToken::new();
+        let jobs = TaskTracker::new();
+        for job in self.jobs {
+            jobs.spawn(job.supervise(stop_jobs.clone(), abort_jobs.clone()));
+        }
+        if let Some(tls) = &self.tls {
+            jobs.spawn(Arc::clone(tls).keep_fresh(shutdown.clone(), stop_jobs.clone()));
+        }
+        jobs.close();
+        self.health.open().await;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, tls = self.tls.is_some(), "serving");
+        }
+
+        let stop_listening = async {
+            shutdown.draining().await;
+            tracing::info!("draining");
+            self.health.drain().await;
+            tokio::select! {
+                () = tokio::time::sleep(self.drain.delay.get()) => {}
+                () = shutdown.aborted() => {}
+            }
+        };
+        self.connections
+            .accept(listener, self.router, self.tls, stop_listening)
+            .await;
+
+        self.draining.cancel();
+        let grace = tokio::time::sleep(self.drain.grace.get());
+        let aborted_connections = tokio::select! {
+            () = self.connections.all_ended() => 0,
+            () = grace => self.connections.abort(&self.abort).await,
+            () = shutdown.aborted() => self.connections.abort(&self.abort).await,
+        };
+
+        stop_jobs.cancel();
+        let patience = tokio::time::sleep(self.drain.jobs.get());
+        let aborted_jobs = tokio::select! {
+            () = jobs.wait() => 0,
+            () = patience => abort_all(&jobs, &abort_jobs).await,
+            () = shutdown.aborted() => abort_all(&jobs, &abort_jobs).await,
+        };
+        self.health.close().await;
+        tracing::info!(aborted_connections, aborted_jobs, "stopped");
+        Drained {
+            aborted_connections,
+            aborted_jobs,
+        }
+    }
+}
+
+/// Aborts what is left and waits a moment for it, so that nothing outlives the server unnoticed.
+async fn abort_all(tasks: &TaskTracker, abort: &CancellationToken) -> usize {
+    let left = tasks.len();
+    abort.cancel();
+    // A task that blocks its thread cannot be aborted; the end of the process takes it along.
+    let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+    left
+}
+
+impl ServerBuilder {
+    /// Adds a service.
+    #[must_use]
+    pub fn assembly(mut self, assembly: Assembly) -> Self {
+        self.assemblies.push(assembly);
+        self
+    }
+
+    /// Measures with `meter` instead of the one that [`telemetry::start`](crate::telemetry::start) installed.
+    #[must_use]
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
+    }
+
+    /// Checks everything and puts the layers together.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn build(self) -> Result<Server, StartError> {
+        check(&self.config.limits)?;
+        let tls = Tls::from_config(&self.config.tls, self.clock)?.map(Arc::new);
+
+        let mut services = BTreeSet::new();
+        let mut methods: HashSet<String> = INFRASTRUCTURE_METHODS.iter().map(ToString::to_string).collect();
+        let mut jobs = Vec::new();
+        let mut grpc = Vec::new();
+        let mut http = Router::new();
+        for assembly in self.assemblies {
+            assembly.check()?;
+            for service in &assembly.services {
+                let Some(descriptor) = self.contract.pool().get_service_by_name(service) else {
+                    return Err(StartError::UnknownService((*service).to_owned()));
+                };
+                if !services.insert(*service) {
+                    return Err(StartError::ServedTwice((*service).to_owned()));
+                }
+                methods.extend(
+                    descriptor
+                        .methods()
+                        .map(|method| format!("/{service}/{}", method.name())),
+                );
+            }
+            let parts = assembly.into_parts();
+            grpc.push(parts.grpc);
+            http = http.merge(parts.http);
+            jobs.extend(parts.jobs);
+        }
+
+        let health = Health::new(services.into_iter().map(ToOwned::to_owned));
+        let draining = CancellationToken::new();
+        let limits = &self.config.limits;
+        let router = stack::build(stack::Parts {
+            grpc,
+            http,
+            health: health.clone(),
+            descriptors: self.contract.pool().encode_to_vec(),
+            recorder: Recorder::new(methods, self.ids, &self.meter),
+            draining: draining.clone(),
+            limits: limits.clone(),
+        })?;
+        let abort = CancellationToken::new();
+        Ok(Server {
+            router,
+            jobs,
+            health,
+            connections: Connections::new(
+                limits,
+                &self.config.keepalive,
+                Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+                draining.clone(),
+                abort.clone(),
+                &self.meter,
+            ),
+            tls,
+            drain: self.config.drain,
+            draining,
+            abort,
+        })
+    }
+}
+
+/// Refuses limits that would let nothing through: whoever writes 0 usually means "no limit", which there is not.
+fn check(limits: &LimitsConfig) -> Result<(), StartError> {
+    let zero = [
+        ("limits.message_bytes", limits.message_bytes == 0),
+        ("limits.header_bytes", limits.header_bytes == 0),
+        ("limits.concurrent_calls", limits.concurrent_calls == 0),
+        ("limits.concurrent_streams", limits.concurrent_streams == 0),
+        ("limits.connections", limits.connections == 0),
+        ("limits.deadline", limits.deadline.get().is_zero()),
+        ("limits.deadline_max", limits.deadline_max.get().is_zero()),
+    ];
+    match zero.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((key, _)) => Err(StartError::ZeroLimit(key)),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("config", &self.config)
+            .field("assemblies", &self.assemblies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("health", &self.health)
+            .field("jobs", &self.jobs)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}

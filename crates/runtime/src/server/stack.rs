@@ -1,0 +1,108 @@
+//! The layers around the services, in one expression.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use egov_fault::{Code, Fault};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+
+use super::StartError;
+use super::answer::{is_grpc, refuse};
+use super::health::Health;
+use super::limits::{bound, catch_panic, deadline, end_streams, shed};
+use crate::config::LimitsConfig;
+use crate::telemetry::{Recorder, note_route, record};
+
+pub(super) struct Parts {
+    /// The RPCs of each assembly, behind that assembly's auth layer.
+    pub(super) grpc: Vec<Router>,
+    /// The plain HTTP routes of all assemblies.
+    pub(super) http: Router,
+    pub(super) health: Health,
+    /// The encoded descriptor set of all contracts.
+    pub(super) descriptors: Vec<u8>,
+    pub(super) recorder: Recorder,
+    pub(super) draining: CancellationToken,
+    pub(super) limits: LimitsConfig,
+}
+
+pub(super) fn build(parts: Parts) -> Result<Router, StartError> {
+    let grpc = parts
+        .grpc
+        .into_iter()
+        .fold(infrastructure(&parts.health, &parts.descriptors)?, Router::merge)
+        .fallback(unknown_method);
+    let http = parts
+        .http
+        .merge(parts.health.routes())
+        // Inside the router, where the pattern of the matched route is known.
+        .layer(from_fn(note_route));
+
+    // One port: the content type tells which of the two a request is for.
+    let front = service_fn(move |request: Request| {
+        let router = if is_grpc(request.headers()) {
+            grpc.clone()
+        } else {
+            http.clone()
+        };
+        router.oneshot(request)
+    });
+
+    let limits = Arc::new(parts.limits);
+    let permits = Arc::new(Semaphore::new(limits.concurrent_calls.min(Semaphore::MAX_PERMITS)));
+    Ok(Router::new().fallback_service(front).layer(
+        ServiceBuilder::new()
+            // Outermost, so that every answer is recorded, whichever layer gives it, and every line that a layer logs
+            // carries the trace.
+            .layer(from_fn_with_state(Arc::new(parts.recorder), record))
+            // Around all that follows, so that a panic in a layer is as harmless as one in a handler; inside the
+            // record, which shows it as INTERNAL.
+            .layer(from_fn(catch_panic))
+            // Sees the bodies of the answers only; above the deadline, which does not apply to open streams.
+            .layer(from_fn_with_state(parts.draining, end_streams))
+            // Before anything that costs: under overload a refusal must be cheaper than the work.
+            .layer(from_fn_with_state(permits, shed))
+            // Around token verification and handler together: fetching keys is part of the caller's time.
+            .layer(from_fn_with_state(Arc::clone(&limits), deadline))
+            // Acts while the handler reads its message.
+            .layer(from_fn_with_state(limits.message_bytes, bound)),
+        // Then, for RPCs, the auth layer of the assembly (assembly.rs): the innermost, so that nothing stands between
+        // a verified caller and the handler.
+    ))
+}
+
+/// Health and reflection, which need no token.
+fn infrastructure(health: &Health, descriptors: &[u8]) -> Result<Router, StartError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let wrong = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
+    Ok(Routes::default()
+        .add_service(health.service())
+        .add_service(reflection().build_v1().map_err(wrong)?)
+        // Older tools, Python's grpcio-reflection among them, ask for this one only.
+        .add_service(reflection().build_v1alpha().map_err(wrong)?)
+        .into_axum_router()
+        .reset_fallback())
+}
+
+async fn unknown_method(_request: Request) -> Result<Response, Infallible> {
+    Ok(refuse(
+        Fault::new(
+            Code::Unimplemented,
+            "METHOD_UNKNOWN",
+            "không có thao tác này",
+            "there is no such method here",
+        ),
+        true,
+    ))
+}
