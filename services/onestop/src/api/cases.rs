@@ -1,0 +1,440 @@
+//! CaseService.
+
+use egov_database::PageBinding;
+use egov_proto::egov::onestop::v1 as proto;
+use egov_proto::egov::onestop::v1::case_service_server::CaseService;
+use egov_runtime::accept;
+use tonic::{Request, Response, Status};
+
+use super::{Api, decode, encode, status};
+use crate::domain::case::Case;
+use crate::operations::act::Target;
+use crate::operations::submit_case::Submission;
+use crate::store::cases::ListFilter;
+
+/// An optional text: empty is absent.
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+const LIST: &str = "egov.onestop.v1.CaseService/ListCases";
+const SEARCH: &str = "egov.onestop.v1.CaseService/SearchCases";
+const HISTORY: &str = "egov.onestop.v1.CaseService/ListCaseHistory";
+
+#[tonic::async_trait]
+impl CaseService for Api {
+    async fn submit_case(
+        &self,
+        request: Request<proto::SubmitCaseRequest>,
+    ) -> Result<Response<proto::SubmitCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let owner = message.owner.clone().unwrap_or_default();
+        let submission = Submission {
+            procedure_code: message.procedure_code.clone(),
+            competent_unit_code: message.competent_unit_code.clone(),
+            receiving_unit_code: given(&message.receiving_unit_code),
+            support_unit_code: given(&message.support_unit_code),
+            channel: decode::channel(message.channel)?,
+            owner: decode::party(owner, "owner")?,
+            submitter: message
+                .submitter
+                .clone()
+                .map(|party| decode::party(party, "submitter"))
+                .transpose()?,
+            components: decode::components(message.components.clone())?,
+            conditions: message.conditions.clone(),
+            subject: message.subject.trim().to_owned(),
+        };
+        let request_id = decode::id(&message.request_id, "request_id")?;
+        let answer = self
+            .one_stop
+            .submit_case(request.caller()?, request_id, message, submission, |case, secret| {
+                proto::SubmitCaseResponse {
+                    case: Some(encode::case(case)),
+                    lookup_secret: secret.to_owned(),
+                }
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn accept_case(
+        &self,
+        request: Request<proto::AcceptCaseRequest>,
+    ) -> Result<Response<proto::AcceptCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let receiving_unit = |case: &Case| self.one_stop.unit_name(case.receiving_unit_id);
+        let answer = self
+            .one_stop
+            .accept_case(request.caller()?, target, |case, secret| proto::AcceptCaseResponse {
+                case: Some(encode::case(case)),
+                receipt: Some(encode::receipt(case, secret, receiving_unit(case))),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn reject_case(
+        &self,
+        request: Request<proto::RejectCaseRequest>,
+    ) -> Result<Response<proto::RejectCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .reject_case(request.caller()?, target, |case| proto::RejectCaseResponse {
+                case: Some(encode::case(case)),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn request_supplement(
+        &self,
+        request: Request<proto::RequestSupplementRequest>,
+    ) -> Result<Response<proto::RequestSupplementResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .request_supplement(
+                request.caller()?,
+                target,
+                decode::supplement_items(message.items.clone()),
+                |case| proto::RequestSupplementResponse {
+                    case: Some(encode::case(case)),
+                },
+            )
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn supply_components(
+        &self,
+        request: Request<proto::SupplyComponentsRequest>,
+    ) -> Result<Response<proto::SupplyComponentsResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .supply_components(
+                request.caller()?,
+                target,
+                decode::components(message.components.clone())?,
+                |case| proto::SupplyComponentsResponse {
+                    case: Some(encode::case(case)),
+                },
+            )
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn assign_case(
+        &self,
+        request: Request<proto::AssignCaseRequest>,
+    ) -> Result<Response<proto::AssignCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .assign_case(
+                request.caller()?,
+                target,
+                decode::id(&message.assignee_id, "assignee_id")?,
+                |case| proto::AssignCaseResponse {
+                    case: Some(encode::case(case)),
+                },
+            )
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn record_step(
+        &self,
+        request: Request<proto::RecordStepRequest>,
+    ) -> Result<Response<proto::RecordStepResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .record_step(request.caller()?, target, |case| proto::RecordStepResponse {
+                case: Some(encode::case(case)),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn approve_case(
+        &self,
+        request: Request<proto::ApproveCaseRequest>,
+    ) -> Result<Response<proto::ApproveCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .approve_case(
+                request.caller()?,
+                target,
+                decode::results(message.results.clone())?,
+                |case| proto::ApproveCaseResponse {
+                    case: Some(encode::case(case)),
+                },
+            )
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn stop_case(
+        &self,
+        request: Request<proto::StopCaseRequest>,
+    ) -> Result<Response<proto::StopCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .stop_case(request.caller()?, target, |case| proto::StopCaseResponse {
+                case: Some(encode::case(case)),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn withdraw_case(
+        &self,
+        request: Request<proto::WithdrawCaseRequest>,
+    ) -> Result<Response<proto::WithdrawCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .withdraw_case(request.caller()?, target, |case| proto::WithdrawCaseResponse {
+                case: Some(encode::case(case)),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn return_result(
+        &self,
+        request: Request<proto::ReturnResultRequest>,
+    ) -> Result<Response<proto::ReturnResultResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: Some(&message.etag),
+        };
+        let answer = self
+            .one_stop
+            .return_result(request.caller()?, target, decode::channel(message.channel)?, |case| {
+                proto::ReturnResultResponse {
+                    case: Some(encode::case(case)),
+                }
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn rate_case(
+        &self,
+        request: Request<proto::RateCaseRequest>,
+    ) -> Result<Response<proto::RateCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let target = Target {
+            request_id: decode::id(&message.request_id, "request_id")?,
+            body: message,
+            case_id: decode::id(&message.case_id, "case_id")?,
+            etag: None,
+        };
+        let score = i16::try_from(message.score).unwrap_or_default();
+        let answer = self
+            .one_stop
+            .rate_case(request.caller()?, target, score, |case| proto::RateCaseResponse {
+                case: Some(encode::case(case)),
+            })
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_case(
+        &self,
+        request: Request<proto::GetCaseRequest>,
+    ) -> Result<Response<proto::GetCaseResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let case_id = decode::id(&request.message.case_id, "case_id")?;
+        let case = self
+            .one_stop
+            .read_case(request.caller()?, case_id)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::GetCaseResponse {
+            case: Some(encode::case(&case)),
+        }))
+    }
+
+    async fn list_cases(
+        &self,
+        request: Request<proto::ListCasesRequest>,
+    ) -> Result<Response<proto::ListCasesResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
+        let mut filter_message = request.message.clone();
+        let (size, token) = (filter_message.page_size, std::mem::take(&mut filter_message.page_token));
+        filter_message.page_size = 0;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, LIST, &filter_message))?;
+        let filter = ListFilter {
+            states: filter_message
+                .states
+                .iter()
+                .filter_map(|state| i16::try_from(*state).ok())
+                .collect(),
+            procedure_code: given(&filter_message.procedure_code),
+            unit_id: (filter_message.unit_id != 0).then_some(filter_message.unit_id),
+            due_until: decode::day(filter_message.due_until, "due_until")?,
+        };
+        let (rows, next_page_token) = self.one_stop.list_cases(caller, filter, page).await.map_err(status)?;
+        let cases = rows.into_iter().map(encode::summary).collect();
+        Ok(Response::new(proto::ListCasesResponse { cases, next_page_token }))
+    }
+
+    async fn search_cases(
+        &self,
+        request: Request<proto::SearchCasesRequest>,
+    ) -> Result<Response<proto::SearchCasesResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
+        let mut filter = request.message.clone();
+        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
+        filter.page_size = 0;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, SEARCH, &filter))?;
+        let (rows, next_page_token) = self
+            .one_stop
+            .search_cases(caller, &filter.query, page)
+            .await
+            .map_err(status)?;
+        let cases = rows.into_iter().map(encode::summary).collect();
+        Ok(Response::new(proto::SearchCasesResponse { cases, next_page_token }))
+    }
+
+    async fn list_case_history(
+        &self,
+        request: Request<proto::ListCaseHistoryRequest>,
+    ) -> Result<Response<proto::ListCaseHistoryResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
+        let mut filter = request.message.clone();
+        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
+        filter.page_size = 0;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, HISTORY, &filter))?;
+        let case_id = decode::id(&filter.case_id, "case_id")?;
+        let (entries, next_page_token) = self
+            .one_stop
+            .list_case_history(caller, case_id, page)
+            .await
+            .map_err(status)?;
+        let entries = entries.into_iter().map(encode::history_entry).collect();
+        Ok(Response::new(proto::ListCaseHistoryResponse {
+            entries,
+            next_page_token,
+        }))
+    }
+
+    async fn track_case(
+        &self,
+        request: Request<proto::TrackCaseRequest>,
+    ) -> Result<Response<proto::TrackCaseResponse>, Status> {
+        let message = accept(&self.contract, request)?.message;
+        let (case, entries) = self
+            .one_stop
+            .track_case(&message.case_code, &message.lookup_secret)
+            .await
+            .map_err(status)?;
+        let unit = self.one_stop.unit_name(case.responsible_unit_id);
+        Ok(Response::new(encode::tracked(
+            &case,
+            &entries,
+            unit,
+            self.one_stop.law.any_transitions(),
+        )))
+    }
+}

@@ -1,0 +1,364 @@
+//! From the domain to the contract.
+
+use egov_proto::egov::onestop::v1 as proto;
+use egov_proto::egov::types::v1::{FactBasis, FactStatus, LocalizedText};
+use egov_proto::google::r#type::{Date, Money};
+use egov_proto::timestamp;
+
+use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
+use crate::domain::deadline::basis_of;
+use crate::domain::pack::{Channel, Fee, Time};
+use crate::domain::party::{Party, PartyKind};
+use crate::domain::transitions::{State, Transitions};
+use crate::store::cases::Summary;
+use crate::store::files::StoredFile;
+use crate::store::history::Entry;
+use crate::store::procedures::Versioned;
+
+pub(super) fn state(state: State) -> i32 {
+    i32::from(state.code())
+}
+
+pub(super) fn channel(channel: Channel) -> i32 {
+    i32::from(channel.number())
+}
+
+fn text(text: &Text) -> LocalizedText {
+    LocalizedText {
+        vi: text.vi.clone(),
+        en: text.en.clone(),
+    }
+}
+
+fn basis(basis: &Basis) -> FactBasis {
+    let status = match basis.status.as_str() {
+        "confirmed" => FactStatus::Confirmed,
+        "decided" => FactStatus::Decided,
+        "unconfirmed" => FactStatus::Unconfirmed,
+        _ => FactStatus::Unspecified,
+    };
+    FactBasis {
+        status: status.into(),
+        decided_by: basis.by.clone(),
+        basis: basis.basis.clone(),
+        decided_on: basis.when.clone(),
+    }
+}
+
+fn party(party: &Party) -> proto::Party {
+    let kind = match party.kind {
+        PartyKind::Citizen => proto::ApplicantKind::Citizen,
+        PartyKind::Organisation => proto::ApplicantKind::Organisation,
+    };
+    proto::Party {
+        kind: kind.into(),
+        full_name: party.full_name.clone(),
+        personal_number: party.personal_number.clone(),
+        organisation_number: party.organisation_number.clone(),
+        phone: party.phone.clone(),
+        email: party.email.clone(),
+        address: party.address.clone(),
+    }
+}
+
+fn component(component: &FiledComponent) -> proto::CaseComponent {
+    proto::CaseComponent {
+        component_code: component.component_code.clone(),
+        file_ids: component.file_ids.iter().map(ToString::to_string).collect(),
+        originals: component.originals,
+        copies: component.copies,
+        replaced_by_data: component.replaced_by_data.clone(),
+    }
+}
+
+fn fee(fee: &CaseFee) -> proto::CaseFee {
+    proto::CaseFee {
+        name: fee.name.clone(),
+        kind: fee.kind.clone(),
+        amount: fee.amount_vnd.map(Money::vnd),
+        basis: Some(basis(&fee.basis)),
+    }
+}
+
+pub(super) fn deadline(deadline: &Deadline) -> proto::Deadline {
+    proto::Deadline {
+        due_date: Some(deadline.due_date.into()),
+        due_time: Some(timestamp(deadline.due_time)),
+        period: Some(text(&deadline.period)),
+        basis: Some(basis(&deadline.basis)),
+        days: deadline
+            .days
+            .iter()
+            .map(|note| proto::DayNote {
+                date: Some(note.date.into()),
+                kind: note.kind.clone(),
+                counted: note.counted,
+                text: Some(text(&note.text)),
+            })
+            .collect(),
+    }
+}
+
+/// The whole case, for a caller who may read it.
+pub(super) fn case(case: &Case) -> proto::Case {
+    proto::Case {
+        case_id: case.case_id.to_string(),
+        case_code: case.case_code.clone(),
+        code_provisional: case.code_provisional,
+        procedure_code: case.procedure_code.clone(),
+        procedure_version: case.procedure_version,
+        procedure_name: case.procedure_name.clone(),
+        state: state(case.state),
+        step: case.step.clone(),
+        owner: Some(party(&case.owner)),
+        submitter: case.submitter.as_ref().map(party),
+        channel: channel(case.channel),
+        responsible_unit_id: case.responsible_unit_id,
+        receiving_unit_id: case.receiving_unit_id,
+        support_unit_id: case.support_unit_id.unwrap_or_default(),
+        assignee_id: case.assignee_id.map(|id| id.to_string()).unwrap_or_default(),
+        submit_time: Some(timestamp(case.submit_time)),
+        accept_time: case.accept_time.map(timestamp),
+        deadline: case.deadline.as_ref().map(deadline),
+        pauses: case
+            .pauses
+            .iter()
+            .map(|pause| proto::Pause {
+                state: state(pause.state),
+                start_time: Some(timestamp(pause.start)),
+                end_time: pause.end.map(timestamp),
+            })
+            .collect(),
+        components: case.components.iter().map(component).collect(),
+        fees: case.fees.iter().map(fee).collect(),
+        results: case
+            .results
+            .iter()
+            .map(|result| proto::CaseResult {
+                result_code: result.result_code.clone(),
+                number: result.number.clone(),
+                file_id: result.file_id.map(|id| id.to_string()).unwrap_or_default(),
+            })
+            .collect(),
+        rating: case.rating.as_ref().map(|rating| proto::Rating {
+            score: i32::from(rating.score),
+            comment: rating.comment.clone(),
+            rate_time: Some(timestamp(rating.time)),
+        }),
+        supplement_items: case
+            .supplement_items
+            .iter()
+            .map(|item| proto::SupplementItem {
+                component_code: item.component_code.clone(),
+                instruction: item.instruction.clone(),
+            })
+            .collect(),
+        etag: case.etag(),
+        version: case.version,
+    }
+}
+
+/// Giấy tiếp nhận hồ sơ và hẹn trả kết quả.
+pub(super) fn receipt(case: &Case, secret: &str, receiving_unit_name: String) -> proto::Receipt {
+    proto::Receipt {
+        case_code: case.case_code.clone(),
+        lookup_secret: secret.to_owned(),
+        receiving_unit_name,
+        accept_time: case.accept_time.map(timestamp),
+        deadline: case.deadline.as_ref().map(deadline),
+        components: case.components.iter().map(component).collect(),
+        fees: case.fees.iter().map(fee).collect(),
+        code_provisional: case.code_provisional,
+    }
+}
+
+pub(super) fn summary(summary: Summary) -> proto::CaseSummary {
+    proto::CaseSummary {
+        case_id: summary.case_id.to_string(),
+        case_code: summary.case_code,
+        procedure_code: summary.procedure_code,
+        state: state(summary.state),
+        step: summary.step,
+        owner_name: summary.owner_name,
+        responsible_unit_id: summary.responsible_unit_id,
+        submit_time: Some(timestamp(summary.submit_time)),
+        due_date: summary.due_date.map(Date::from),
+    }
+}
+
+pub(super) fn history_entry(entry: Entry) -> proto::HistoryEntry {
+    proto::HistoryEntry {
+        version: entry.version,
+        operation: entry.operation,
+        from_state: entry.from_state.map(state).unwrap_or_default(),
+        to_state: state(entry.to_state),
+        step: entry.step,
+        actor_id: entry.actor_id.to_string(),
+        actor_kind: entry.actor_kind,
+        on_behalf_of_id: entry.on_behalf_of.map(|id| id.to_string()).unwrap_or_default(),
+        reason: entry.reason,
+        legal_basis: entry.legal_basis,
+        record_time: Some(timestamp(entry.record_time)),
+    }
+}
+
+/// What the public look-up shows: states and dates, never a name, a number or a reason in words.
+pub(super) fn tracked(
+    case: &Case,
+    entries: &[Entry],
+    responsible_unit_name: String,
+    names: Option<&Transitions>,
+) -> proto::TrackCaseResponse {
+    let name = |of: State| {
+        names.map(|names| {
+            let info = names.info(of);
+            LocalizedText {
+                vi: info.name.clone(),
+                en: info.name_en.clone(),
+            }
+        })
+    };
+    let mut states: Vec<proto::TrackedState> = Vec::new();
+    for entry in entries {
+        // Acts that stay in a state are the office's own business.
+        if states.last().is_none_or(|last| last.state != state(entry.to_state)) {
+            states.push(proto::TrackedState {
+                state: state(entry.to_state),
+                name: name(entry.to_state),
+                since: Some(timestamp(entry.record_time)),
+            });
+        }
+    }
+    proto::TrackCaseResponse {
+        case_code: case.case_code.clone(),
+        procedure_name: case.procedure_name.clone(),
+        responsible_unit_name,
+        state: state(case.state),
+        state_name: name(case.state),
+        deadline: case.deadline.as_ref().map(deadline),
+        states,
+        paused: case.is_paused(),
+    }
+}
+
+pub(super) fn stored_file(file: &StoredFile) -> proto::StoredFile {
+    proto::StoredFile {
+        file_id: file.file_id.to_string(),
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        size: file.size,
+        sha256: file.sha256.clone(),
+        create_time: Some(timestamp(file.create_time)),
+        case_id: file.case_id.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn procedure(versioned: &Versioned) -> proto::Procedure {
+    let procedure = &versioned.procedure;
+    proto::Procedure {
+        procedure_code: procedure.code.to_string(),
+        version: versioned.version,
+        name: procedure.name.clone(),
+        sector_code: procedure.sector.code.clone(),
+        sector_name: procedure.sector.name.clone(),
+        decision: procedure.decision.clone(),
+        levels: procedure.levels.iter().map(|level| level.as_str().to_owned()).collect(),
+        effective_from: Some(versioned.effective_from.into()),
+        effective_to: versioned.effective_to.map(Date::from),
+        channels: procedure
+            .channels
+            .iter()
+            .map(|offer| proto::ProcedureChannel {
+                channel: channel(offer.channel),
+                time: period_text(&offer.time),
+                time_basis: Some(basis(&basis_of(&offer.time.fact))),
+                fees: offer.fees.iter().map(procedure_fee).collect(),
+                special_times: offer
+                    .special_times
+                    .iter()
+                    .map(|special| proto::ProcedureTime {
+                        condition_code: special.when.clone(),
+                        time: period_text(&special.time),
+                        basis: Some(basis(&basis_of(&special.time.fact))),
+                    })
+                    .collect(),
+            })
+            .collect(),
+        components: procedure
+            .components
+            .iter()
+            .map(|component| proto::ProcedureComponent {
+                code: component.code.clone(),
+                name: component.name.clone(),
+                form: component.form.clone().unwrap_or_default(),
+                originals: i32::try_from(component.originals).unwrap_or(i32::MAX),
+                copies: i32::try_from(component.copies).unwrap_or(i32::MAX),
+                required: component.required,
+                condition_code: component.when.clone().unwrap_or_default(),
+                alternative_group: component.alternative_group.clone().unwrap_or_default(),
+                data_allowed: component.data_allowed,
+                basis: Some(basis(&basis_of(&component.fact))),
+                exempting_condition_code: component.unless.clone().unwrap_or_default(),
+                presented: component.presented,
+            })
+            .collect(),
+        steps: procedure
+            .steps
+            .iter()
+            .map(|step| proto::ProcedureStep {
+                code: step.code.clone(),
+                name: step.name.clone(),
+                role: step.role.clone(),
+                state: state(step.state),
+            })
+            .collect(),
+        results: procedure
+            .results
+            .iter()
+            .map(|result| proto::ProcedureResult {
+                code: result.code.clone(),
+                name: result.name.clone(),
+            })
+            .collect(),
+        legal_bases: procedure
+            .legal_basis
+            .iter()
+            .map(|legal| proto::LegalBasis {
+                number: legal.number.clone(),
+                title: legal.title.clone().unwrap_or_default(),
+                basis: Some(basis(&basis_of(&legal.fact))),
+            })
+            .collect(),
+        conditions: procedure
+            .conditions
+            .iter()
+            .map(|condition| proto::ProcedureCondition {
+                code: condition.code.clone(),
+                text: condition.text.clone(),
+                choice: condition.choice.clone().unwrap_or_default(),
+                channel: condition.channel.map(channel).unwrap_or_default(),
+            })
+            .collect(),
+        open_facts: procedure.open_facts().iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn procedure_fee(fee: &Fee) -> proto::ProcedureFee {
+    proto::ProcedureFee {
+        name: fee.name.clone(),
+        kind: fee.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        amount: fee.amount_vnd.map(Money::vnd),
+        exemptions: fee.exemptions.clone(),
+        basis: Some(basis(&basis_of(&fee.fact))),
+        condition_code: fee.when.clone().unwrap_or_default(),
+        per: fee.per.clone().unwrap_or_default(),
+    }
+}
+
+/// A time in words; none while value or unit are open.
+fn period_text(time: &Time) -> Option<LocalizedText> {
+    time.period().map(|period| LocalizedText {
+        vi: period.text(egov_calendar::Language::Vietnamese),
+        en: period.text(egov_calendar::Language::English),
+    })
+}

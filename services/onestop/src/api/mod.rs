@@ -1,0 +1,28 @@
+//! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
+
+mod cases;
+mod decode;
+mod encode;
+mod files;
+mod procedures;
+
+use std::sync::Arc;
+
+use egov_fault::Fault;
+use egov_runtime::contract::Contract;
+use tonic::Status;
+
+use crate::error::Error;
+use crate::operations::OneStop;
+
+/// The three services of the contract over the same use cases.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) contract: Arc<Contract>,
+    pub(crate) one_stop: Arc<OneStop>,
+}
+
+/// A refusal on its way out: its one translation.
+fn status(error: Error) -> Status {
+    Fault::from(error).into()
+}

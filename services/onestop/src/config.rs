@@ -1,0 +1,287 @@
+//! The configuration of a service that runs alone, and what it starts from it.
+//!
+//! Defaults, then the file, then the environment (`EGOV_ONESTOP__SECTION__KEY`); unknown keys are refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
+use egov_clock::{SystemClock, SystemIds};
+use egov_database::{Database, DatabaseConfig};
+use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_files::FileConfig;
+use egov_keyring::Keyring;
+use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
+use egov_runtime::contract::Contract;
+use egov_runtime::server::{Job, Server, Shutdown};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::pack::Profile;
+use crate::{Parts, assemble, formats};
+
+/// Time between two looks at the keyring.
+const KEYRING_RELOAD: Duration = Duration::from_mins(1);
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The port and its limits.
+    pub server: ServerConfig,
+    /// Logs, traces, metrics.
+    pub telemetry: TelemetryConfig,
+    /// The service's own database.
+    pub database: DatabaseSection,
+    /// Where files lie.
+    pub files: FilesSection,
+    /// Identity, whose tokens are accepted and whose units are followed.
+    pub identity: IdentitySection,
+    /// Keys and policies.
+    pub access: AccessSection,
+    /// What may be relied on.
+    pub profile: Profile,
+}
+
+/// The service's own database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSection {
+    /// Connection as the app role, `postgres://onestop_app@…/egov_onestop`.
+    pub url: config::Secret,
+    /// This process's share of the server's connections.
+    pub max_connections: u32,
+}
+
+/// Where files lie: a folder, or a bucket if an endpoint is named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesSection {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The S3 endpoint; empty for the folder.
+    pub s3_endpoint: String,
+    /// The bucket.
+    pub s3_bucket: String,
+    /// The region.
+    pub s3_region: String,
+    /// Id of the access key.
+    pub s3_access_key: String,
+    /// Secret of the access key.
+    pub s3_secret_key: config::Secret,
+}
+
+/// Identity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentitySection {
+    /// Its gRPC address.
+    pub address: String,
+    /// The issuer in its tokens.
+    pub issuer: String,
+    /// The audience that its tokens must name.
+    pub audience: String,
+    /// Where its public keys are.
+    pub jwks_url: String,
+    /// Where the last good tree of units is kept.
+    pub cache: PathBuf,
+}
+
+/// Keys and policies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessSection {
+    /// The folder of the keyring; the service refuses to start without it.
+    pub keys: PathBuf,
+    /// The folder of the policies.
+    pub policies: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            database: DatabaseSection::default(),
+            files: FilesSection::default(),
+            identity: IdentitySection::default(),
+            access: AccessSection::default(),
+            // Whoever does not say otherwise is in production.
+            profile: Profile::Production,
+        }
+    }
+}
+
+impl Default for DatabaseSection {
+    fn default() -> Self {
+        Self {
+            url: config::Secret::default(),
+            max_connections: 16,
+        }
+    }
+}
+
+impl Default for FilesSection {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("/var/lib/egov/onestop/files"),
+            s3_endpoint: String::new(),
+            s3_bucket: String::new(),
+            s3_region: String::new(),
+            s3_access_key: String::new(),
+            s3_secret_key: config::Secret::default(),
+        }
+    }
+}
+
+impl Default for IdentitySection {
+    fn default() -> Self {
+        Self {
+            address: "http://identity:8765".to_owned(),
+            issuer: String::new(),
+            audience: "egov".to_owned(),
+            jwks_url: String::new(),
+            cache: PathBuf::from("/var/lib/egov/onestop/directory"),
+        }
+    }
+}
+
+impl Default for AccessSection {
+    fn default() -> Self {
+        Self {
+            keys: PathBuf::from("/etc/egov/keys"),
+            policies: PathBuf::from("/etc/egov/policies"),
+        }
+    }
+}
+
+impl FilesSection {
+    fn store(&self) -> FileConfig {
+        if self.s3_endpoint.is_empty() {
+            return FileConfig::Folder {
+                path: self.folder.clone(),
+            };
+        }
+        FileConfig::S3 {
+            endpoint: self.s3_endpoint.clone(),
+            bucket: self.s3_bucket.clone(),
+            region: self.s3_region.clone(),
+            access_key: self.s3_access_key.clone(),
+            secret_key: self.s3_secret_key.expose().to_owned().into(),
+            allow_http: false,
+        }
+    }
+}
+
+/// Reads every policy of a folder.
+fn read_policies(folder: &Path) -> anyhow::Result<Policies> {
+    let mut texts = Vec::new();
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("the policies in {} cannot be read (access.policies)", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            texts.push((name, std::fs::read_to_string(&path)?));
+        }
+    }
+    let texts: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    Ok(Policies::from_toml(&texts)?)
+}
+
+/// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
+pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
+    let config: Config = config::load("onestop", file)?;
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &formats())?);
+    let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+    let telemetry = egov_runtime::telemetry::start(
+        "onestop",
+        &config.telemetry,
+        contract.personal_field_names(),
+        clock.clone(),
+    )?;
+    let keyring = Arc::new(Keyring::open(&config.access.keys, clock.as_ref())?);
+    let database = DatabaseConfig::new(config.database.url.expose())
+        .max_connections(config.database.max_connections)
+        .application_name("egov-onestop");
+    let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
+
+    let directory = Arc::new(Directory::open(
+        DirectoryConfig {
+            folder: Some(config.identity.cache.clone()),
+            ..DirectoryConfig::default()
+        },
+        clock.clone(),
+    )?);
+    let feed = GrpcFeed::lazy(&config.identity.address)?;
+    let issuer = IssuerConfig::new(
+        config.identity.issuer.clone(),
+        config.identity.audience.clone(),
+        KeySourceConfig::JwksUrl(config.identity.jwks_url.clone()),
+    );
+    let verifier = Verifier::new(
+        vec![Issuer::from_config(issuer)?],
+        clock.clone(),
+        VerifierConfig::default(),
+    );
+    let access = Access::new(read_policies(&config.access.policies)?, directory.tree());
+    let auth = AuthLayer::new(
+        Arc::new(verifier),
+        Arc::new(access),
+        directory.revocations(),
+        contract.method_rules(),
+        &["/grpc.health.", "/grpc.reflection."],
+    );
+    let followed = Arc::clone(&directory);
+    let (reloaded, reload_clock) = (Arc::clone(&keyring), clock.clone());
+    let assembly = assemble(Parts {
+        database,
+        keyring,
+        directory,
+        files: egov_files::open(&config.files.store())?,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        contract: Arc::clone(&contract),
+        auth,
+        profile: config.profile,
+    })
+    .await?
+    .job(Job::new("onestop.directory", move |stop| {
+        let (directory, feed) = (Arc::clone(&followed), feed.clone());
+        async move {
+            directory.follow(feed, stop).await;
+            Ok(())
+        }
+    }))
+    .job(Job::new("onestop.keyring", move |stop| {
+        let (keyring, clock) = (Arc::clone(&reloaded), reload_clock.clone());
+        async move {
+            // A rotation by another process, and the retirement of a key, take effect here.
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(KEYRING_RELOAD) => keyring.reload(clock.as_ref())?,
+                }
+            }
+        }
+    }));
+
+    let listener = tokio::net::TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;
+    let server = Server::builder(config.server, contract, clock, ids)
+        .assembly(assembly)
+        .build()?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    server.serve(listener, shutdown).await;
+    telemetry.stop();
+    Ok(())
+}

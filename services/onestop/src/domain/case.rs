@@ -1,0 +1,430 @@
+//! Hồ sơ: a case and the rules of its acts.
+//!
+//! Every act is a method that takes the case as it is, judges, and leaves it as it will be, or refuses and leaves
+//! it alone. Nothing here reads a clock, a database or a token: what an act needs to know is passed in.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::pack::Channel;
+use super::party::Party;
+use super::transitions::{Operation, Refused, State, Transitions};
+
+/// Thành phần hồ sơ as it was filed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FiledComponent {
+    /// 0 as filed; n for the n-th supplement.
+    pub round: i32,
+    /// Code of the component in the procedure's version.
+    pub component_code: String,
+    /// Số bản chính.
+    pub originals: i32,
+    /// Số bản sao.
+    pub copies: i32,
+    /// Thay bằng dữ liệu: which database holds the fact; empty if the paper is filed.
+    pub replaced_by_data: String,
+    /// Files that show it.
+    pub file_ids: Vec<Uuid>,
+}
+
+/// A stretch of time in which the clock stood still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    /// 5 or 6.
+    pub state: State,
+    /// From this instant.
+    pub start: Timestamp,
+    /// To this instant; open while it lasts.
+    pub end: Option<Timestamp>,
+}
+
+/// Kết quả giải quyết.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CaseResult {
+    /// Code of the result in the procedure.
+    pub result_code: String,
+    /// Số, ký hiệu.
+    pub number: String,
+    /// The result file.
+    pub file_id: Option<Uuid>,
+}
+
+/// Mức độ hài lòng and ý kiến of the citizen.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Rating {
+    /// 1 không hài lòng, 2 hài lòng, 3 rất hài lòng.
+    pub score: i16,
+    /// Ý kiến.
+    pub comment: String,
+    /// When it was given.
+    pub time: Timestamp,
+}
+
+/// One thing to supply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplementItem {
+    /// The component it concerns; empty for the request itself.
+    pub component_code: String,
+    /// What is to be supplied.
+    pub instruction: String,
+}
+
+/// A sentence in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Text {
+    /// Vietnamese.
+    pub vi: String,
+    /// English.
+    pub en: String,
+}
+
+/// How a fact on which a case rests is established; kept with the case as it was on the day.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Basis {
+    /// confirmed, unconfirmed or decided.
+    pub status: String,
+    /// Source, or the basis of the decision.
+    pub basis: String,
+    /// Who decided.
+    #[serde(default)]
+    pub by: String,
+    /// When it was decided, ISO date.
+    #[serde(default)]
+    pub when: String,
+}
+
+/// Phí, lệ phí of a case, as of the version of its procedure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseFee {
+    /// Name.
+    pub name: String,
+    /// phi or le_phi.
+    pub kind: String,
+    /// VND; absent if the amount is not established.
+    pub amount_vnd: Option<i64>,
+    /// How it is established.
+    pub basis: Basis,
+}
+
+/// One day of the explanation of a due date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayNote {
+    /// The day.
+    pub date: Date,
+    /// counted, first_day, weekend, holiday, swap, paused, moved …
+    pub kind: String,
+    /// Units counted up to and with this day.
+    pub counted: i32,
+    /// In words.
+    pub text: Text,
+}
+
+/// Thời hạn giải quyết, explained day by day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// Ngày hẹn trả.
+    pub due_date: Date,
+    /// The instant at which it ends.
+    pub due_time: Timestamp,
+    /// The period in words.
+    pub period: Text,
+    /// How the period is established.
+    pub basis: Basis,
+    /// Day by day.
+    pub days: Vec<DayNote>,
+}
+
+/// Hồ sơ thủ tục hành chính.
+#[derive(Clone, Serialize)]
+pub struct Case {
+    /// Id.
+    pub case_id: Uuid,
+    /// Mã hồ sơ.
+    pub case_code: String,
+    /// True if the agency part of the code was not issued by the province.
+    pub code_provisional: bool,
+    /// Mã thủ tục.
+    pub procedure_code: String,
+    /// The version in force on the day of reception (of filing, until then).
+    pub procedure_version: i32,
+    /// Tên thủ tục in that version.
+    pub procedure_name: String,
+    /// Trạng thái.
+    pub state: State,
+    /// From which state 5 was entered.
+    pub entered_from: Option<State>,
+    /// The finer step.
+    pub step: String,
+    /// Kênh nộp.
+    pub channel: Channel,
+    /// Cơ quan có thẩm quyền.
+    pub responsible_unit_id: i32,
+    /// Nơi tiếp nhận.
+    pub receiving_unit_id: i32,
+    /// Nơi hỗ trợ nộp.
+    pub support_unit_id: Option<i32>,
+    /// The citizen's account, if the case came with an eID.
+    pub owner_id: Option<Uuid>,
+    /// Người được phân công.
+    pub assignee_id: Option<Uuid>,
+    /// Chủ hồ sơ.
+    pub owner: Party,
+    /// Người nộp, if another.
+    pub submitter: Option<Party>,
+    /// Trích yếu.
+    pub subject: String,
+    /// Conditions of the procedure that hold.
+    pub conditions: Vec<String>,
+    /// Thời điểm nộp.
+    pub submit_time: Timestamp,
+    /// Thời điểm tiếp nhận.
+    pub accept_time: Option<Timestamp>,
+    /// Thời hạn; absent before acceptance.
+    pub deadline: Option<Deadline>,
+    /// Phí, lệ phí.
+    pub fees: Vec<CaseFee>,
+    /// What is asked for while a supplement is awaited.
+    pub supplement_items: Vec<SupplementItem>,
+    /// How many supplements were asked for.
+    pub supplement_rounds: i32,
+    /// The look-up secret, sealed.
+    #[serde(skip)]
+    pub lookup_secret: Vec<u8>,
+    /// From 1; grows with every act.
+    pub version: i64,
+    /// Thành phần hồ sơ.
+    pub components: Vec<FiledComponent>,
+    /// When the clock stood still.
+    pub pauses: Vec<Pause>,
+    /// Kết quả.
+    pub results: Vec<CaseResult>,
+    /// Đánh giá.
+    pub rating: Option<Rating>,
+}
+
+/// Why an act was refused. Each variant is something that a caller can act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActRefused {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Transition(#[from] Box<Refused>),
+    /// Nothing was supplied since the supplement was asked for.
+    #[error("the supplement that was asked for has not been supplied")]
+    NothingSupplied,
+    /// A further round of supplements needs its stage and legal basis.
+    #[error("a further supplement needs its stage and its legal basis")]
+    SupplementBasisMissing,
+    /// It was rated before.
+    #[error("the case was rated already")]
+    AlreadyRated,
+    /// A rating is given after the result was returned.
+    #[error("a case is rated after its result was returned")]
+    NotReturned {
+        /// The state it is in.
+        state: State,
+    },
+}
+
+impl Case {
+    /// The etag of this version. It names the case too, so that an etag of another case never fits.
+    pub fn etag(&self) -> String {
+        format!("{}-{}", self.version, &self.case_id.simple().to_string()[20..])
+    }
+
+    /// True if the etag was read from this version.
+    pub fn etag_matches(&self, etag: &str) -> bool {
+        self.etag() == etag
+    }
+
+    /// The bytes to which the ledger commits: every fact of this version in the fixed order of the struct. The look-up
+    /// secret is no fact of the case.
+    pub fn canonical(&self) -> Vec<u8> {
+        // Only maps with keys that are no strings cannot be written as JSON; a case has none.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// True while the clock stands still.
+    pub fn is_paused(&self) -> bool {
+        self.state.pauses_clock()
+    }
+
+    /// Tiếp nhận: the clock starts. The caller works out the deadline from the version in force on the day.
+    pub fn accept(&mut self, transitions: &Transitions, now: Timestamp, deadline: Deadline) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Accept)?;
+        if self.state == State::SupplementRequested && !self.supplied_this_round() {
+            return Err(ActRefused::NothingSupplied);
+        }
+        self.enter(next, now);
+        self.accept_time = Some(now);
+        self.deadline = Some(deadline);
+        Ok(())
+    }
+
+    /// Từ chối tiếp nhận.
+    pub fn reject(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Reject)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Yêu cầu bổ sung: instructs fully, once. A further round needs its stage and legal basis recorded; how many
+    /// rounds there may be is not fixed here for all procedures (facts 1.5).
+    pub fn request_supplement(
+        &mut self,
+        transitions: &Transitions,
+        now: Timestamp,
+        items: Vec<SupplementItem>,
+        stage: &str,
+        legal_basis: &str,
+    ) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::RequestSupplement)?;
+        if self.supplement_rounds >= 1 && (stage.trim().is_empty() || legal_basis.trim().is_empty()) {
+            return Err(ActRefused::SupplementBasisMissing);
+        }
+        self.supplement_items = items;
+        self.supplement_rounds = self.supplement_rounds.saturating_add(1);
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Bổ sung: what was asked for comes in. The caller works out the due date again if the clock goes on.
+    pub fn supply(
+        &mut self,
+        transitions: &Transitions,
+        now: Timestamp,
+        components: Vec<FiledComponent>,
+    ) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Supply)?;
+        let round = self.supplement_rounds;
+        self.components.extend(
+            components
+                .into_iter()
+                .map(|component| FiledComponent { round, ..component }),
+        );
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Phân công.
+    pub fn assign(&mut self, transitions: &Transitions, now: Timestamp, assignee: Uuid) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Assign)?;
+        self.assignee_id = Some(assignee);
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// A finer step of the procedure, which maps to the national state `to`.
+    pub fn record_step(
+        &mut self,
+        transitions: &Transitions,
+        now: Timestamp,
+        step: &str,
+        to: State,
+    ) -> Result<(), ActRefused> {
+        let next = transitions.next_step(self.state, self.entered_from, to)?;
+        step.clone_into(&mut self.step);
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Phê duyệt: the results are fixed.
+    pub fn approve(
+        &mut self,
+        transitions: &Transitions,
+        now: Timestamp,
+        results: Vec<CaseResult>,
+    ) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Approve)?;
+        self.results = results;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Dừng xử lý.
+    pub fn stop(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Stop)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Rút hồ sơ.
+    pub fn withdraw(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::Withdraw)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Trả kết quả. Being overdue never blocks it (facts 1.5).
+    pub fn return_result(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::ReturnResult)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// Đánh giá, once, after the result was returned. Not a transition: the state stays.
+    pub fn rate(&mut self, now: Timestamp, score: i16, comment: String) -> Result<(), ActRefused> {
+        if self.state != State::Returned {
+            return Err(ActRefused::NotReturned { state: self.state });
+        }
+        if self.rating.is_some() {
+            return Err(ActRefused::AlreadyRated);
+        }
+        self.rating = Some(Rating {
+            score,
+            comment,
+            time: now,
+        });
+        self.version = self.version.saturating_add(1);
+        Ok(())
+    }
+
+    /// What was filed last for each component, by its code.
+    pub fn filed(&self) -> Vec<(&str, bool)> {
+        self.components
+            .iter()
+            .map(|component| {
+                (
+                    component.component_code.as_str(),
+                    !component.replaced_by_data.is_empty(),
+                )
+            })
+            .collect()
+    }
+
+    fn supplied_this_round(&self) -> bool {
+        self.components
+            .iter()
+            .any(|component| component.round == self.supplement_rounds)
+    }
+
+    /// Enters a state: opens or closes the pause that goes with it, and makes the next version.
+    fn enter(&mut self, next: State, now: Timestamp) {
+        let from = self.state;
+        if from != next {
+            if from.pauses_clock()
+                && let Some(open) = self.pauses.iter_mut().find(|pause| pause.end.is_none())
+            {
+                // A clock that was set back must not make a pause that ends before it began.
+                open.end = Some(now.max(open.start));
+            }
+            // Before acceptance no clock runs, so there is nothing to pause.
+            if next.pauses_clock() && self.accept_time.is_some() {
+                self.pauses.push(Pause {
+                    state: next,
+                    start: now,
+                    end: None,
+                });
+            }
+            if next == State::SupplementRequested {
+                self.entered_from = Some(from);
+            } else {
+                self.entered_from = None;
+                self.supplement_items.clear();
+            }
+        }
+        self.state = next;
+        self.version = self.version.saturating_add(1);
+    }
+}

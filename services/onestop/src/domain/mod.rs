@@ -1,0 +1,8 @@
+//! The law and the rules of one-stop case handling: plain types and functions, no I/O, no protobuf, no SQL.
+
+pub mod case;
+pub mod deadline;
+pub mod lookup;
+pub mod pack;
+pub mod party;
+pub mod transitions;

@@ -1,0 +1,359 @@
+//! Why an operation is refused: one enum of what a caller can act on, one table to code, reason and words.
+
+use std::time::Duration;
+
+use egov_fault::{Code, Fault};
+use egov_proto::egov::onestop::v1::ErrorReason;
+
+use crate::domain::case::ActRefused;
+use crate::domain::transitions::{Refused, State};
+use crate::store::StoreError;
+
+/// ErrorInfo.domain of this service's own reasons.
+const DOMAIN: &str = "onestop.egov";
+
+/// Why an operation is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such case, or the caller may not know of it: the two look the same.
+    #[error("case not found")]
+    CaseNotFound,
+    /// There is no such procedure in force on the day.
+    #[error("procedure {0} is not in force")]
+    ProcedureNotFound(String),
+    /// The case changed since the caller read it.
+    #[error("stale etag")]
+    StaleEtag,
+    /// The rules of the case refuse the act.
+    #[error(transparent)]
+    Act(#[from] ActRefused),
+    /// Components that the procedure requires are missing; each names its code, or the codes one of which is needed.
+    #[error("components missing: {}", .0.join(", "))]
+    ComponentsMissing(Vec<String>),
+    /// Components that the procedure does not have.
+    #[error("unknown components: {}", .0.join(", "))]
+    ComponentsUnknown(Vec<String>),
+    /// Conditions that the procedure does not have.
+    #[error("unknown conditions: {}", .0.join(", "))]
+    ConditionsUnknown(Vec<String>),
+    /// The procedure is not offered on this channel, or not by a unit of this level.
+    #[error("not offered: {0}")]
+    NotOffered(String),
+    /// A fact on which the act rests is neither confirmed nor decided.
+    #[error("fact not decided: {0}")]
+    FactNotDecided(String),
+    /// The responsible unit has no agency code from which case codes may be issued.
+    #[error("unit {0} has no agency code to issue case codes from")]
+    AgencyCodeMissing(i32),
+    /// The agency's numbers of the day are used up.
+    #[error("daily numbers exhausted: {0}")]
+    DailyNumbersExhausted(egov_codes::DailyNumbersExhausted),
+    /// Code and secret do not belong together.
+    #[error("look-up refused")]
+    LookupRefused,
+    /// Too many wrong secrets.
+    #[error("look-up locked")]
+    LookupLocked(Duration),
+    /// No unit carries this code today.
+    #[error("no unit carries the code {0} today")]
+    UnitNotFound(String),
+    /// A file is not a free, finished upload of the caller.
+    #[error("{0} of the files cannot be used")]
+    FilesNotUsable(u64),
+    /// The procedure has no such step.
+    #[error("unknown step {0}")]
+    StepUnknown(String),
+    /// The procedure has no such result.
+    #[error("unknown result {0}")]
+    ResultUnknown(String),
+    /// The calendar does not cover the days that the period needs.
+    #[error("calendar: {0}")]
+    Calendar(#[source] egov_calendar::CalendarError),
+    /// A fault of another part of the platform, passed on as it is.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(StoreError::Sql(error))
+    }
+}
+
+/// Why a reason is given, in both languages.
+struct Words {
+    code: Code,
+    reason: ErrorReason,
+    vi: String,
+    en: String,
+}
+
+impl Words {
+    fn fault(self) -> Fault {
+        let name = self.reason.as_str_name();
+        Fault::new(
+            self.code,
+            name.strip_prefix("ERROR_REASON_").unwrap_or(name),
+            self.vi,
+            self.en,
+        )
+        .domain(DOMAIN)
+    }
+}
+
+fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
+    Words {
+        code,
+        reason,
+        vi: vi.into(),
+        en: en.into(),
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        use ErrorReason as R;
+        let listed = |items: &[String]| items.join(", ");
+        match error {
+            Error::CaseNotFound => words(
+                Code::NotFound,
+                R::CaseNotFound,
+                "không tìm thấy hồ sơ",
+                "there is no such case",
+            )
+            .fault(),
+            Error::ProcedureNotFound(code) => words(
+                Code::NotFound,
+                R::ProcedureNotFound,
+                format!("không có thủ tục {code} đang có hiệu lực"),
+                format!("no procedure {code} is in force"),
+            )
+            .fault()
+            .with("procedure_code", code),
+            Error::StaleEtag => Fault::new(
+                Code::Aborted,
+                "STALE_ETAG",
+                "hồ sơ đã thay đổi từ khi được đọc; hãy đọc lại rồi thực hiện lại",
+                "the case changed since it was read; read it again and repeat",
+            ),
+            Error::Act(refused) => act_refused(refused),
+            Error::ComponentsMissing(missing) => words(
+                Code::FailedPrecondition,
+                R::ComponentsMissing,
+                format!("thiếu thành phần hồ sơ: {}", listed(&missing)),
+                format!("components are missing: {}", listed(&missing)),
+            )
+            .fault()
+            .with("components", listed(&missing)),
+            Error::ComponentsUnknown(unknown) => words(
+                Code::InvalidArgument,
+                R::ComponentUnknown,
+                format!("thủ tục không có thành phần: {}", listed(&unknown)),
+                format!("the procedure has no such component: {}", listed(&unknown)),
+            )
+            .fault()
+            .with("components", listed(&unknown)),
+            Error::ConditionsUnknown(unknown) => words(
+                Code::InvalidArgument,
+                R::ConditionUnknown,
+                format!("thủ tục không có trường hợp: {}", listed(&unknown)),
+                format!("the procedure has no such condition: {}", listed(&unknown)),
+            )
+            .fault()
+            .with("conditions", listed(&unknown)),
+            Error::NotOffered(why) => words(
+                Code::FailedPrecondition,
+                R::ChannelNotOffered,
+                "thủ tục không được thực hiện theo kênh này hoặc ở cấp này",
+                "the procedure is not offered on this channel or at this level",
+            )
+            .fault()
+            .with("detail", why),
+            Error::FactNotDecided(fact) => words(
+                Code::FailedPrecondition,
+                R::FactNotDecided,
+                "một thông tin của thủ tục chưa được xác nhận hoặc quyết định",
+                "a fact of the procedure is neither confirmed nor decided",
+            )
+            .fault()
+            .with("fact", fact),
+            Error::AgencyCodeMissing(unit) => words(
+                Code::FailedPrecondition,
+                R::AgencyCodeMissing,
+                "cơ quan chưa có mã định danh được ban hành để cấp mã hồ sơ",
+                "the agency has no issued code from which case codes may be made",
+            )
+            .fault()
+            .with("unit_id", unit.to_string()),
+            Error::DailyNumbersExhausted(exhausted) => words(
+                Code::ResourceExhausted,
+                R::DailyNumbersExhausted,
+                format!(
+                    "đã dùng hết số hồ sơ {} chữ số trong ngày của cơ quan",
+                    exhausted.digits
+                ),
+                format!(
+                    "the agency's case numbers of {} digits are used up for the day",
+                    exhausted.digits
+                ),
+            )
+            .fault()
+            .with("digits", exhausted.digits.to_string()),
+            Error::LookupRefused => words(
+                Code::NotFound,
+                R::LookupRefused,
+                "mã hồ sơ hoặc mã tra cứu không đúng",
+                "the case code or the look-up secret is wrong",
+            )
+            .fault(),
+            Error::LookupLocked(wait) => words(
+                Code::ResourceExhausted,
+                R::LookupLocked,
+                format!("đã nhập sai nhiều lần; hãy thử lại sau {} giây", wait.as_secs()),
+                format!("too many wrong secrets; try again in {} seconds", wait.as_secs()),
+            )
+            .fault()
+            .retry_after(wait),
+            Error::UnitNotFound(code) => words(
+                Code::NotFound,
+                R::UnitNotFound,
+                format!("hôm nay không có đơn vị mang mã {code}"),
+                format!("no unit carries the code {code} today"),
+            )
+            .fault()
+            .with("unit_code", code),
+            Error::FilesNotUsable(count) => words(
+                Code::FailedPrecondition,
+                R::FileNotUsable,
+                "có tệp chưa tải lên xong, không thuộc người nộp hoặc đã thuộc hồ sơ khác",
+                "a file is not a finished upload of the caller, or belongs to another case",
+            )
+            .fault()
+            .with("count", count.to_string()),
+            Error::StepUnknown(step) => words(
+                Code::InvalidArgument,
+                R::StepUnknown,
+                format!("thủ tục không có bước {step}"),
+                format!("the procedure has no step {step}"),
+            )
+            .fault(),
+            Error::ResultUnknown(result) => words(
+                Code::InvalidArgument,
+                R::ResultUnknown,
+                format!("thủ tục không có kết quả {result}"),
+                format!("the procedure has no result {result}"),
+            )
+            .fault(),
+            Error::Calendar(source) => words(
+                Code::FailedPrecondition,
+                R::CalendarNotCovered,
+                "lịch làm việc chưa có những ngày cần tính",
+                "the working calendar does not cover the days needed",
+            )
+            .fault()
+            .caused_by(source),
+            Error::Fault(fault) => fault,
+            Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
+            Error::Store(error) => Fault::internal(error),
+        }
+    }
+}
+
+fn act_refused(refused: ActRefused) -> Fault {
+    use ErrorReason as R;
+    match refused {
+        ActRefused::Transition(refused) => transition_refused(&refused),
+        ActRefused::NothingSupplied => words(
+            Code::FailedPrecondition,
+            R::SupplementNotSupplied,
+            "giấy tờ đã yêu cầu bổ sung chưa được nộp",
+            "the supplement that was asked for has not been supplied",
+        )
+        .fault(),
+        ActRefused::SupplementBasisMissing => words(
+            Code::FailedPrecondition,
+            R::SupplementBasisMissing,
+            "yêu cầu bổ sung thêm lần nữa phải nêu giai đoạn và căn cứ pháp lý",
+            "a further supplement needs its stage and its legal basis",
+        )
+        .fault(),
+        ActRefused::AlreadyRated => words(
+            Code::FailedPrecondition,
+            R::AlreadyRated,
+            "hồ sơ đã được đánh giá",
+            "the case was rated already",
+        )
+        .fault(),
+        ActRefused::NotReturned { state } => words(
+            Code::FailedPrecondition,
+            R::NotReturned,
+            "chỉ đánh giá sau khi đã trả kết quả",
+            "a case is rated after its result was returned",
+        )
+        .fault()
+        .with("state", state.code().to_string()),
+    }
+}
+
+/// Names what is allowed instead, for people in the text and for programs in the metadata.
+fn transition_refused(refused: &Refused) -> Fault {
+    let allowed = refused
+        .allowed
+        .iter()
+        .map(|(operation, to)| format!("{operation}→{}", to.code()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let (vi, en) = if allowed.is_empty() {
+        (
+            "không còn thao tác nào".to_owned(),
+            "nothing is allowed any more".to_owned(),
+        )
+    } else {
+        (format!("được phép: {allowed}"), format!("allowed: {allowed}"))
+    };
+    let state = State::code(refused.state);
+    words(
+        Code::FailedPrecondition,
+        ErrorReason::TransitionNotAllowed,
+        format!("không thực hiện được {} ở trạng thái {state}; {vi}", refused.operation),
+        format!("{} is not allowed in state {state}; {en}", refused.operation),
+    )
+    .fault()
+    .with("operation", refused.operation.as_str())
+    .with("state", state.to_string())
+    .with("allowed", allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::transitions::Operation;
+
+    #[test]
+    fn a_refused_transition_names_the_allowed_ones() {
+        let fault = Fault::from(Error::Act(ActRefused::Transition(Box::new(Refused {
+            operation: Operation::Accept,
+            state: State::Completed,
+            allowed: vec![(Operation::ReturnResult, State::Returned)],
+        }))));
+        assert_eq!(
+            (fault.code(), fault.reason()),
+            (Code::FailedPrecondition, "TRANSITION_NOT_ALLOWED")
+        );
+        assert_eq!(fault.metadata()["allowed"], "return_result→10");
+        assert!(fault.en().contains("return_result→10") && fault.vi().contains("return_result→10"));
+    }
+
+    #[test]
+    fn a_failure_of_the_store_shows_nothing_of_it() {
+        let fault = Fault::from(Error::Store(StoreError::Inconsistent {
+            table: "cases",
+            column: "state",
+        }));
+        assert_eq!(fault.code(), Code::Internal);
+        assert!(!fault.en().contains("cases") && !fault.vi().contains("cases"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Dữ liệu pháp luật in force: what was imported, read once at the start.
+//!
+//! The service decides by what its database holds, never by files beside it: the same text that decided a case can be
+//! shown years later.
+
+use std::collections::BTreeMap;
+
+use egov_auth::RowScope;
+use egov_calendar::WorkCalendar;
+use egov_database::Database;
+
+use crate::domain::transitions::Transitions;
+use crate::error::Error;
+use crate::store::packs;
+
+/// The files of a calendar pack, by name.
+pub type CalendarFiles = BTreeMap<String, String>;
+
+/// The law that the service works with.
+#[derive(Debug)]
+pub struct Law {
+    pub(crate) calendar: WorkCalendar,
+    transitions: BTreeMap<String, Transitions>,
+}
+
+/// Why the law cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LawError {
+    /// Nothing was imported yet.
+    #[error("no {0} was imported; run `cargo egov import`")]
+    Missing(&'static str),
+    /// A pack that was imported is not readable by this version.
+    #[error("the {kind} pack {name} cannot be read: {source}")]
+    Unreadable {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<egov_fault::Fault> for LawError {
+    fn from(fault: egov_fault::Fault) -> Self {
+        Self::Store(fault.into())
+    }
+}
+
+impl Law {
+    /// Reads the newest packs from the database.
+    pub async fn load(database: &Database) -> Result<Self, LawError> {
+        let (calendar, transitions) = database
+            .read(&RowScope::none(), async |connection| {
+                let calendar = packs::newest(&mut *connection, "calendar").await?;
+                let transitions = packs::newest(connection, "transitions").await?;
+                Ok::<_, Error>((calendar, transitions))
+            })
+            .await?;
+        if calendar.is_empty() {
+            return Err(LawError::Missing("calendar"));
+        }
+        if transitions.is_empty() {
+            return Err(LawError::Missing("transitions"));
+        }
+        let calendar = read_calendar(&calendar.into_iter().collect())?;
+        let mut sets = BTreeMap::new();
+        for (name, text) in transitions {
+            let set = Transitions::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: "transitions",
+                name,
+                source: source.into(),
+            })?;
+            sets.insert(set.name().to_owned(), set);
+        }
+        Ok(Self {
+            calendar,
+            transitions: sets,
+        })
+    }
+
+    /// The set of transitions that a procedure names.
+    pub(crate) fn transitions(&self, name: &str) -> Result<&Transitions, Error> {
+        self.transitions
+            .get(name)
+            .ok_or_else(|| egov_fault::Fault::internal(format!("transitions {name} were not imported")).into())
+    }
+
+    /// The names of states, of the set that is in force today; every set has all ten.
+    pub(crate) fn any_transitions(&self) -> Option<&Transitions> {
+        self.transitions.values().next_back()
+    }
+}
+
+/// Puts a calendar together from the files of its pack.
+pub(crate) fn read_calendar(files: &CalendarFiles) -> Result<WorkCalendar, LawError> {
+    let file = |wanted: &'static str| files.get(wanted).map(String::as_str).ok_or(LawError::Missing(wanted));
+    let notices: Vec<(&str, &str)> = files
+        .iter()
+        .filter(|(name, _)| name.starts_with("notices/"))
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let text = egov_calendar::PackText {
+        manifest: file("calendar.toml")?,
+        days: file("holidays_2015_2035.csv")?,
+        lunar: file("lunar_2015_2035.csv")?,
+        office: file("office_hours.toml")?,
+        notices: &notices,
+    };
+    WorkCalendar::from_text(&text).map_err(|source| LawError::Unreadable {
+        kind: "calendar",
+        name: "calendar.toml".to_owned(),
+        source: source.into(),
+    })
+}

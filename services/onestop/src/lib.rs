@@ -1,0 +1,108 @@
+//! Một cửa: administrative cases from filing to result.
+//!
+//! * `domain`: the law and the rules, pure: the states and what may follow what, procedures by versions, deadlines.
+//! * `store`: the SQL, one file an aggregate.
+//! * `operations`: one use case a file. What all acts on a case share stands once, in `operations/act.rs`.
+//! * `api`: gRPC handlers of a few lines.
+//!
+//! To add an act on a case: an RPC with its options in `proto/egov/onestop/v1/case_service.proto`; an edge in the
+//! transitions pack and a method of [`domain::case::Case`] with its refusals; a file in `operations` that names the
+//! permission and calls the method; a handler; a grant in `deploy/policies/onestop.toml`; a test through the port in
+//! `tests/`. README.md walks through it.
+
+mod api;
+pub mod config;
+pub mod domain;
+pub mod error;
+mod jobs;
+pub mod law;
+pub mod operations;
+mod store;
+
+use std::sync::Arc;
+
+use egov_auth::{AuthLayer, ReadRecorder};
+use egov_clock::{SharedClock, SharedIds};
+use egov_database::{Database, ReadRecordSink};
+use egov_directory::Directory;
+use egov_files::FileStore;
+use egov_keyring::Keyring;
+use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
+use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
+use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::server::Assembly;
+
+use crate::api::Api;
+use crate::domain::pack::Profile;
+use crate::law::{Law, LawError};
+use crate::operations::OneStop;
+
+/// The migrations of this service's database.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// What the service is given; it makes nothing of this itself, so that one process or many is a matter of wiring.
+pub struct Parts {
+    /// The service's database, as the app role.
+    pub database: Database,
+    /// Keys for page tokens, stored answers and look-up secrets.
+    pub keyring: Arc<Keyring>,
+    /// The tree of units.
+    pub directory: Arc<Directory>,
+    /// Where files lie.
+    pub files: Arc<dyn FileStore>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Ids and chance.
+    pub ids: SharedIds,
+    /// The compiled contract.
+    pub contract: Arc<Contract>,
+    /// Who guards the RPCs.
+    pub auth: AuthLayer,
+    /// What may be relied on.
+    pub profile: Profile,
+}
+
+/// The formats of the field that the contracts name.
+pub fn formats() -> Formats {
+    fn check<T: std::str::FromStr<Err = egov_codes::CodeError>>(text: &str) -> Result<(), (String, String)> {
+        text.parse::<T>()
+            .map(drop)
+            .map_err(|error| (error.vi().to_owned(), error.en().to_owned()))
+    }
+    Formats::new()
+        .with("PROCEDURE_CODE", check::<egov_codes::ProcedureCode>)
+        .with("PERSONAL_NUMBER", check::<egov_codes::PersonalNumber>)
+        .with("PHONE", check::<egov_codes::PhoneNumber>)
+        .with("CASE_CODE", check::<egov_codes::CaseCode>)
+        .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
+}
+
+/// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
+/// have been imported ([`operations::import`]).
+pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
+    let law = Arc::new(Law::load(&parts.database).await?);
+    let one_stop = Arc::new(OneStop {
+        pages: parts.database.page_tokens(),
+        reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(parts.database.clone()))),
+        database: parts.database.clone(),
+        directory: parts.directory,
+        files: Arc::clone(&parts.files),
+        keyring: parts.keyring,
+        clock: parts.clock.clone(),
+        ids: parts.ids,
+        law,
+        profile: parts.profile,
+    });
+    let api = Api {
+        contract: parts.contract,
+        one_stop,
+    };
+    // A part of a file is at most 1 MiB; four times that leaves room for everything else.
+    let assembly = Assembly::new("onestop")
+        .service(CaseServiceServer::new(api.clone()))
+        .service(ProcedureServiceServer::new(api.clone()))
+        .service(FileServiceServer::new(api))
+        .auth(parts.auth);
+    Ok(jobs::add(assembly, parts.database, parts.files, parts.clock))
+}

@@ -1,0 +1,241 @@
+//! The way every act on a case takes: look, authorise, judge, write, commit.
+//!
+//! An act's own file says which permission it needs and which rule of the case judges it; everything that all acts
+//! share stands here once, so that none of them can forget the etag, the history or the ledger.
+
+use egov_auth::{Caller, Resource};
+use egov_calendar::WorkCalendar;
+use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use prost::Message;
+use uuid::Uuid;
+
+use super::OneStop;
+use crate::domain::case::Case;
+use crate::domain::pack::Profile;
+use crate::domain::transitions::Transitions;
+use crate::error::Error;
+use crate::store::history::Entry;
+use crate::store::procedures::Versioned;
+use crate::store::{Visible, cases, files, history, procedures};
+
+/// The permission by which a caller sees a case at all.
+pub(crate) const READ: &str = "onestop.cases.read";
+
+/// Which version of the procedure an act is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The one that the case keeps since its reception.
+    OfTheCase,
+    /// The one in force today: only the reception itself asks for it.
+    InForceToday,
+}
+
+/// Which case a request is about, and which request it is.
+pub(crate) struct Target<'a, M> {
+    /// Makes a repetition safe.
+    pub(crate) request_id: Uuid,
+    /// The whole request, for the hash that recognises a repetition.
+    pub(crate) body: &'a M,
+    /// The case.
+    pub(crate) case_id: Uuid,
+    /// The version that the caller read; acts that do not depend on it have none.
+    pub(crate) etag: Option<&'a str>,
+}
+
+/// What an act is called, and what it needs.
+pub(crate) struct Act {
+    /// Its name in the history: `accept`, `approve` …
+    pub(crate) operation: &'static str,
+    /// Its event, in the past tense: `case_accepted`.
+    pub(crate) event: &'static str,
+    /// What the caller needs.
+    pub(crate) permission: &'static str,
+    /// The full gRPC name.
+    pub(crate) method: &'static str,
+    /// Which version of the procedure judges.
+    pub(crate) version: Version,
+}
+
+/// What an act is judged by, besides the case.
+pub(crate) struct Facts<'a> {
+    /// The one instant of this write.
+    pub(crate) now: Timestamp,
+    pub(crate) transitions: &'a Transitions,
+    pub(crate) procedure: &'a Versioned,
+    pub(crate) calendar: &'a WorkCalendar,
+    pub(crate) profile: Profile,
+}
+
+/// What an act leaves in the history, and the files that the case takes.
+#[derive(Default)]
+pub(crate) struct Recorded {
+    pub(crate) reason: String,
+    pub(crate) legal_basis: String,
+    /// What changed, without personal data.
+    pub(crate) details: serde_json::Value,
+    pub(crate) file_ids: Vec<Uuid>,
+}
+
+impl OneStop {
+    /// Does an act at most once and gives its answer. `judge` changes the case or refuses; `answer` is what the caller
+    /// gets, now and if it asks again.
+    pub(crate) async fn act<M, R>(
+        &self,
+        caller: &Caller,
+        act: Act,
+        target: Target<'_, M>,
+        judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
+        answer: impl FnOnce(&Case) -> Result<R, Error> + Send,
+    ) -> Result<R, Error>
+    where
+        M: Message,
+        R: Message + Default,
+    {
+        let visible_scope = caller.scope(READ);
+        let visible = Visible::from(&visible_scope);
+        let uploader = caller.principal.record_owner();
+        let mut scope = visible_scope;
+        // The transaction also sees the caller's own uploads, which the act may give to the case.
+        scope.owner.get_or_insert(uploader);
+        let request = WriteRequest::keyed(
+            caller.principal.caller_key(),
+            scope,
+            act.method,
+            target.request_id,
+            target.body,
+        );
+
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let before = cases::get_for_update(unit.conn(), target.case_id, &visible)
+                    .await?
+                    .ok_or(Error::CaseNotFound)?;
+                caller.require(act.permission, &resource(&before))?;
+                if target.etag.is_some_and(|etag| !before.etag_matches(etag)) {
+                    return Err(Error::StaleEtag);
+                }
+                let (now, today) = (unit.now(), unit.today());
+                let procedure = self.procedure_for(unit, &before, act.version, today).await?;
+                let transitions = self.law.transitions(&procedure.procedure.transitions)?;
+                let facts = Facts {
+                    now,
+                    transitions,
+                    procedure: &procedure,
+                    calendar: &self.law.calendar,
+                    profile: self.profile,
+                };
+                let mut after = before.clone();
+                let recorded = judge(&mut after, &facts)?;
+
+                cases::save(unit.conn(), &before, &after, now).await?;
+                attach(unit, &after, uploader, &recorded.file_ids).await?;
+                record(unit, caller, Some(&before), &after, act.operation, recorded).await?;
+                announce(unit, &after, act.event);
+                answer(&after)
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    async fn procedure_for(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        case: &Case,
+        version: Version,
+        today: Date,
+    ) -> Result<Versioned, Error> {
+        let found = match version {
+            Version::OfTheCase => {
+                procedures::version(unit.conn(), &case.procedure_code, case.procedure_version).await?
+            }
+            Version::InForceToday => procedures::in_force(unit.conn(), &case.procedure_code, today).await?,
+        };
+        found.ok_or_else(|| Error::ProcedureNotFound(case.procedure_code.clone()))
+    }
+}
+
+/// The case as the decision function sees it.
+pub(crate) fn resource(case: &Case) -> Resource {
+    Resource {
+        unit: Some(case.responsible_unit_id),
+        owner: case.owner_id,
+        assignee: case.assignee_id,
+    }
+}
+
+/// Gives the case the files of this act, all of them or none.
+pub(crate) async fn attach(
+    unit: &mut UnitOfWork<'_>,
+    case: &Case,
+    uploader: Uuid,
+    file_ids: &[Uuid],
+) -> Result<(), Error> {
+    if file_ids.is_empty() {
+        return Ok(());
+    }
+    let taken = files::attach(unit.conn(), case.case_id, uploader, file_ids).await?;
+    let wanted = file_ids.len() as u64;
+    if taken == wanted {
+        Ok(())
+    } else {
+        Err(Error::FilesNotUsable(wanted.saturating_sub(taken)))
+    }
+}
+
+/// Appends the act to the history.
+pub(crate) async fn record(
+    unit: &mut UnitOfWork<'_>,
+    caller: &Caller,
+    before: Option<&Case>,
+    after: &Case,
+    operation: &str,
+    recorded: Recorded,
+) -> Result<(), Error> {
+    let principal = &caller.principal;
+    let entry = Entry {
+        version: after.version,
+        operation: operation.to_owned(),
+        from_state: before.map(|case| case.state),
+        to_state: after.state,
+        step: after.step.clone(),
+        actor_id: principal.subject,
+        actor_kind: principal.kind.as_str().to_owned(),
+        on_behalf_of: principal.on_behalf_of.map(|citizen| citizen.subject),
+        reason: recorded.reason,
+        legal_basis: recorded.legal_basis,
+        details: if recorded.details.is_null() {
+            serde_json::json!({})
+        } else {
+            recorded.details
+        },
+        record_time: unit.now(),
+    };
+    history::append(unit.conn(), after.case_id, &entry).await?;
+    Ok(())
+}
+
+/// Tells the other services, and commits to the new version in the ledger.
+pub(crate) fn announce(unit: &mut UnitOfWork<'_>, case: &Case, event: &'static str) {
+    unit.publish(Event {
+        aggregate_kind: "case",
+        aggregate_id: case.case_id,
+        version: case.version,
+        kind: event,
+        payload: serde_json::json!({
+            "case_code": case.case_code,
+            "procedure_code": case.procedure_code,
+            "state": case.state.code(),
+            "step": case.step,
+            "responsible_unit_id": case.responsible_unit_id,
+        }),
+    });
+    unit.leaf(Leaf {
+        kind: "case",
+        resource: case.case_id,
+        version: case.version,
+        canonical: &case.canonical(),
+    });
+}

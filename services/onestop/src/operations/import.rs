@@ -1,0 +1,182 @@
+//! The import of law packs: idempotent by content, reported line by line.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest;
+use egov_auth::RowScope;
+use egov_codes::fold;
+use egov_database::{Database, UnitOfWork};
+use serde::Serialize;
+
+use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
+use crate::domain::transitions::Transitions;
+use crate::error::Error;
+use crate::law::{CalendarFiles, read_calendar};
+use crate::store::procedures::Versioned;
+use crate::store::{packs, procedures};
+
+/// The text of everything that is imported, by file name.
+#[derive(Debug, Clone, Default)]
+pub struct Packs {
+    /// deploy/packs/calendar.
+    pub calendar: CalendarFiles,
+    /// deploy/packs/transitions.
+    pub transitions: BTreeMap<String, String>,
+    /// deploy/packs/procedures.
+    pub procedures: BTreeMap<String, String>,
+    /// Decisions that are applied on top, if the profile has any.
+    pub decisions: Option<String>,
+}
+
+impl Packs {
+    /// How many steps the import has, for a progress bar.
+    pub fn steps(&self) -> usize {
+        self.calendar.len() + self.transitions.len() + self.procedures.len()
+    }
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is new.
+    Imported,
+    /// The same content was there.
+    Unchanged,
+    /// It was not taken; the line says why.
+    Refused,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The file.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was refused, or what is open in it.
+    pub detail: String,
+}
+
+/// Imports the packs and reports every file. A file that is wrong is refused and named; the others are taken.
+///
+/// `progress` is told each file when it is done.
+pub async fn import(
+    database: &Database,
+    packs: &Packs,
+    profile: Profile,
+    mut progress: impl FnMut(&Line) + Send,
+) -> Result<Vec<Line>, Error> {
+    let mut report = Vec::with_capacity(packs.steps());
+    // A calendar is one thing in several files: all of them, or none.
+    match read_calendar(&packs.calendar) {
+        Ok(_) => {
+            for (name, text) in &packs.calendar {
+                let outcome = keep(database, "calendar", name, text).await?;
+                push(&mut report, &mut progress, name, outcome, String::new());
+            }
+        }
+        Err(error) => {
+            for name in packs.calendar.keys() {
+                push(&mut report, &mut progress, name, Outcome::Refused, error.to_string());
+            }
+        }
+    }
+    for (name, text) in &packs.transitions {
+        let (outcome, detail) = match Transitions::from_toml(text) {
+            Ok(_) => (keep(database, "transitions", name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    let decisions = packs.decisions.as_deref().map(Decisions::from_toml).transpose();
+    for (name, text) in &packs.procedures {
+        let (outcome, detail) = match (&decisions, Procedure::from_toml(text)) {
+            (Err(error), _) => (Outcome::Refused, error.to_string()),
+            (_, Err(error)) => (Outcome::Refused, error.to_string()),
+            (Ok(decisions), Ok(mut procedure)) => {
+                let applied = match decisions {
+                    Some(decisions) => apply_decisions(&mut procedure, decisions),
+                    None => Ok(()),
+                };
+                match applied.map(|()| procedure.publishable(profile)) {
+                    Err(error) => (Outcome::Refused, error.to_string()),
+                    Ok(Err(open)) => {
+                        let open: Vec<String> = open.iter().map(ToString::to_string).collect();
+                        (
+                            Outcome::Refused,
+                            format!("not published, neither confirmed nor decided: {}", open.join("; ")),
+                        )
+                    }
+                    Ok(Ok(())) => {
+                        keep(database, "procedure", name, text).await?;
+                        publish(database, procedure).await?
+                    }
+                }
+            }
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    Ok(report)
+}
+
+fn push(report: &mut Vec<Line>, progress: &mut impl FnMut(&Line), name: &str, outcome: Outcome, detail: String) {
+    let line = Line {
+        name: name.to_owned(),
+        outcome,
+        detail,
+    };
+    progress(&line);
+    report.push(line);
+}
+
+/// Keeps the text of a pack, word for word.
+async fn keep(database: &Database, kind: &str, name: &str, text: &str) -> Result<Outcome, Error> {
+    let hash = sha256(text.as_bytes());
+    let kept = database
+        .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
+            let now = unit.now();
+            Ok::<_, Error>(packs::keep(unit.conn(), kind, name, &hash, text, now).await?)
+        })
+        .await?;
+    Ok(if kept { Outcome::Imported } else { Outcome::Unchanged })
+}
+
+/// Adds a version of a procedure. A version that is there is never changed: a case may rest on it. Another content
+/// under the same number is refused, and needs a number of its own.
+async fn publish(database: &Database, procedure: Procedure) -> Result<(Outcome, String), Error> {
+    let canonical = serde_json::to_vec(&procedure).map_err(egov_fault::Fault::internal)?;
+    let hash = sha256(&canonical);
+    let name_folded = fold(&procedure.name).to_lowercase();
+    let levels: Vec<String> = procedure.levels.iter().map(|level| level.as_str().to_owned()).collect();
+    let versioned = Versioned {
+        version: procedure.version,
+        effective_from: procedure.effective_from,
+        effective_to: procedure.effective_to,
+        procedure,
+    };
+    database
+        .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
+            let now = unit.now();
+            let code = versioned.procedure.code.as_str();
+            match procedures::content_hash(unit.conn(), code, versioned.version).await? {
+                Some(known) if known == hash => Ok::<_, Error>((Outcome::Unchanged, String::new())),
+                Some(_) => Ok((
+                    Outcome::Refused,
+                    format!(
+                        "version {} of {code} has another content; give the new one its own number",
+                        versioned.version
+                    ),
+                )),
+                None => {
+                    procedures::insert(unit.conn(), &versioned, &name_folded, &levels, &hash, now).await?;
+                    Ok((Outcome::Imported, String::new()))
+                }
+            }
+        })
+        .await
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}

@@ -1,0 +1,48 @@
+//! ListCases.
+
+use egov_auth::Caller;
+use egov_database::Page;
+
+use super::OneStop;
+use super::act::READ;
+use crate::error::Error;
+use crate::store::cases::{After, ListFilter, Summary};
+use crate::store::{Visible, cases};
+
+impl OneStop {
+    /// One page of the cases that the caller sees, newest first; one record of reading for the whole page.
+    pub(crate) async fn list_cases(
+        &self,
+        caller: &Caller,
+        filter: ListFilter,
+        page: Page<After>,
+    ) -> Result<(Vec<Summary>, String), Error> {
+        let scope = caller.scope(READ);
+        let visible = Visible::from(&scope);
+        let (after, limit) = (page.after().copied(), page.fetch());
+        let rows = self
+            .database
+            .read(&scope, async |connection| {
+                Ok::<_, Error>(cases::list(connection, &visible, &filter, after, limit).await?)
+            })
+            .await?;
+        let (rows, next) = page.finish(rows, after_of)?;
+        self.record_summaries(caller, &rows).await?;
+        Ok((rows, next))
+    }
+
+    /// One record of reading for a page, with its subjects.
+    pub(crate) async fn record_summaries(&self, caller: &Caller, rows: &[Summary]) -> Result<(), Error> {
+        let subjects = rows.iter().filter_map(|row| row.owner_id).collect();
+        let resources = rows.iter().map(|row| row.case_id.to_string()).collect();
+        self.record_read(caller, subjects, resources).await
+    }
+}
+
+/// Where the next page begins.
+pub(crate) fn after_of(row: &Summary) -> After {
+    After {
+        submit_time: row.submit_time,
+        case_id: row.case_id,
+    }
+}

@@ -1,0 +1,107 @@
+//! The use cases, one a file: authorise, load, let the domain decide, write, commit.
+
+mod accept_case;
+pub(crate) mod act;
+mod approve_case;
+mod assign_case;
+mod checks;
+pub(crate) mod files;
+pub mod import;
+mod list_case_history;
+mod list_cases;
+pub(crate) mod procedures;
+mod rate_case;
+mod read_case;
+mod record_step;
+mod reject_case;
+mod request_supplement;
+mod return_result;
+mod search_cases;
+mod stop_case;
+pub(crate) mod submit_case;
+mod supply_components;
+mod track_case;
+mod withdraw_case;
+
+use std::sync::Arc;
+
+use egov_auth::{Caller, ReadRecord, ReadRecorder};
+use egov_clock::{SharedClock, SharedIds};
+use egov_database::{Database, PageTokens};
+use egov_directory::{Directory, UnitKind};
+use egov_files::FileStore;
+use egov_keyring::{Keyring, Purpose};
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use crate::domain::case::Case;
+use crate::domain::pack::{Level, Profile};
+use crate::error::Error;
+use crate::law::Law;
+
+/// What every use case works with.
+pub struct OneStop {
+    pub(crate) database: Database,
+    pub(crate) pages: PageTokens,
+    pub(crate) reads: Arc<ReadRecorder>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) files: Arc<dyn FileStore>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: SharedClock,
+    pub(crate) ids: SharedIds,
+    pub(crate) law: Arc<Law>,
+    pub(crate) profile: Profile,
+}
+
+/// A unit as a case needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownUnit {
+    pub(crate) unit_id: i32,
+    pub(crate) level: Option<Level>,
+}
+
+impl OneStop {
+    /// The unit that carries a code on a day.
+    pub(crate) fn unit(&self, code: &str, on: Date) -> Result<KnownUnit, Error> {
+        let unit = self
+            .directory
+            .resolve(code, on)
+            .ok_or_else(|| Error::UnitNotFound(code.to_owned()))?;
+        let level = match unit.kind {
+            UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
+            UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
+            UnitKind::Unspecified => None,
+        };
+        Ok(KnownUnit {
+            unit_id: unit.id,
+            level,
+        })
+    }
+
+    /// The name of a unit; empty if it is not known.
+    pub(crate) fn unit_name(&self, unit_id: i32) -> String {
+        self.directory.unit(unit_id).map(|unit| unit.name).unwrap_or_default()
+    }
+
+    /// The look-up secret of a case, for the receipt.
+    pub(crate) fn open_lookup_secret(&self, case: &Case) -> Result<String, Error> {
+        let plain = self
+            .keyring
+            .open_sealed(Purpose::LookupSecrets, &case.lookup_secret, case.case_id.as_bytes())
+            .map_err(egov_fault::Fault::internal)?;
+        String::from_utf8(plain).map_err(|error| egov_fault::Fault::internal(error).into())
+    }
+
+    /// Records who reads whose data, for which purpose, before the data leaves.
+    pub(crate) async fn record_read(
+        &self,
+        caller: &Caller,
+        subjects: Vec<Uuid>,
+        resources: Vec<String>,
+    ) -> Result<(), Error> {
+        Ok(self
+            .reads
+            .record(ReadRecord::of(caller, subjects, resources, self.clock.now()))
+            .await?)
+    }
+}

@@ -1,0 +1,190 @@
+//! SubmitCase (nộp hồ sơ): the case code is given here, gapless, as the last write before the commit.
+
+use egov_auth::{Caller, Resource};
+use egov_codes::{AgencyCode, CaseCode};
+use egov_database::{UnitOfWork, WriteRequest};
+use egov_keyring::Purpose;
+use egov_proto::egov::onestop::v1::{SubmitCaseRequest, SubmitCaseResponse};
+use uuid::Uuid;
+
+use super::OneStop;
+use super::act::{READ, Recorded, announce, attach, record};
+use super::checks::{check_components, check_conditions};
+use crate::domain::case::{Case, FiledComponent};
+use crate::domain::deadline::fees_of;
+use crate::domain::lookup;
+use crate::domain::pack::{Channel, Profile};
+use crate::domain::party::Party;
+use crate::domain::transitions::State;
+use crate::error::Error;
+use crate::store::{agencies, cases, procedures};
+
+/// What is filed, decoded and validated.
+pub(crate) struct Submission {
+    pub(crate) procedure_code: String,
+    pub(crate) competent_unit_code: String,
+    pub(crate) receiving_unit_code: Option<String>,
+    pub(crate) support_unit_code: Option<String>,
+    pub(crate) channel: Channel,
+    pub(crate) owner: Party,
+    pub(crate) submitter: Option<Party>,
+    pub(crate) components: Vec<FiledComponent>,
+    pub(crate) conditions: Vec<String>,
+    pub(crate) subject: String,
+}
+
+impl OneStop {
+    /// Files a case. `answer` makes the caller's answer from the case and its look-up secret.
+    pub(crate) async fn submit_case(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &SubmitCaseRequest,
+        submission: Submission,
+        answer: impl FnOnce(&Case, &str) -> SubmitCaseResponse + Send,
+    ) -> Result<SubmitCaseResponse, Error> {
+        let today = self.clock.today();
+        let responsible = self.unit(&submission.competent_unit_code, today)?;
+        let receiving = match &submission.receiving_unit_code {
+            Some(code) => self.unit(code, today)?,
+            None => responsible.clone(),
+        };
+        let support = submission
+            .support_unit_code
+            .as_ref()
+            .map(|code| self.unit(code, today))
+            .transpose()?;
+
+        // A citizen, or a system for one, files its own case wherever it is to be decided; a clerk files what came to
+        // the counter of their unit, which may be another than the competent one.
+        let owner_id = caller.principal.citizen().map(|(citizen, _)| citizen);
+        let filed_at = Resource {
+            unit: Some(receiving.unit_id),
+            owner: owner_id,
+            assignee: None,
+        };
+        caller.require("onestop.cases.submit", &filed_at)?;
+
+        let uploader = caller.principal.record_owner();
+        let mut scope = caller.scope(READ);
+        scope.owner.get_or_insert(uploader);
+        // Filing reaches the competent unit, whether or not the clerk may read its cases afterwards.
+        if !scope.units.contains(&responsible.unit_id) {
+            scope.units.push(responsible.unit_id);
+        }
+        let request = WriteRequest::keyed(
+            caller.principal.caller_key(),
+            scope,
+            "egov.onestop.v1.CaseService/SubmitCase",
+            request_id,
+            body,
+        );
+
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let (now, today) = (unit.now(), unit.today());
+                let found = procedures::in_force(unit.conn(), &submission.procedure_code, today)
+                    .await?
+                    .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
+                let procedure = &found.procedure;
+                if procedure.offer(submission.channel).is_none() {
+                    return Err(Error::NotOffered(format!("channel {}", submission.channel.number())));
+                }
+                if !responsible.level.is_some_and(|level| procedure.levels.contains(&level)) {
+                    return Err(Error::NotOffered(format!("unit {}", submission.competent_unit_code)));
+                }
+                let filed: Vec<(&str, bool)> = submission
+                    .components
+                    .iter()
+                    .map(|component| {
+                        (
+                            component.component_code.as_str(),
+                            !component.replaced_by_data.is_empty(),
+                        )
+                    })
+                    .collect();
+                check_conditions(procedure, &submission.conditions)?;
+                let conditions = procedure.conditions_for(submission.channel, &submission.conditions);
+                check_components(procedure, &conditions, &filed)?;
+                let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
+
+                let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
+                let case_id = unit.new_id();
+                let mut case = Case {
+                    case_id,
+                    // Replaced below by the code itself, as the last write: until then nobody sees this row.
+                    case_code: case_id.to_string(),
+                    code_provisional: provisional,
+                    procedure_code: submission.procedure_code.clone(),
+                    procedure_version: found.version,
+                    procedure_name: procedure.name.clone(),
+                    state: State::Registered,
+                    entered_from: None,
+                    step: String::new(),
+                    channel: submission.channel,
+                    responsible_unit_id: responsible.unit_id,
+                    receiving_unit_id: receiving.unit_id,
+                    support_unit_id: support.as_ref().map(|unit| unit.unit_id),
+                    owner_id,
+                    assignee_id: None,
+                    owner: submission.owner,
+                    submitter: submission.submitter,
+                    subject: submission.subject,
+                    fees: fees_of(procedure, submission.channel, &conditions),
+                    conditions,
+                    submit_time: now,
+                    accept_time: None,
+                    deadline: None,
+                    supplement_items: Vec::new(),
+                    supplement_rounds: 0,
+                    lookup_secret: self
+                        .keyring
+                        .seal(Purpose::LookupSecrets, secret.as_bytes(), case_id.as_bytes()),
+                    version: 1,
+                    components: submission.components,
+                    pauses: Vec::new(),
+                    results: Vec::new(),
+                    rating: None,
+                };
+                cases::insert(unit.conn(), &case, now).await?;
+                let file_ids: Vec<Uuid> = case
+                    .components
+                    .iter()
+                    .flat_map(|component| component.file_ids.clone())
+                    .collect();
+                attach(unit, &case, uploader, &file_ids).await?;
+                let recorded = Recorded {
+                    details: serde_json::json!({ "channel": case.channel, "components": case.components.len() }),
+                    ..Recorded::default()
+                };
+                record(unit, caller, None, &case, "submit", recorded).await?;
+                let digits = agencies::sequence_digits(unit.conn(), case.responsible_unit_id, today).await?;
+
+                // From here on every other case of this agency and day waits for the commit.
+                let number = unit.next_number(agency.as_str(), "case", &today.to_string()).await?;
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                let code = CaseCode::issue(&agency, today, number, digits).map_err(Error::DailyNumbersExhausted)?;
+                case.case_code = code.to_string();
+                cases::set_code(unit.conn(), case.case_id, &case.case_code).await?;
+                announce(unit, &case, "case_submitted");
+                Ok::<_, Error>(answer(&case, &secret))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// The agency code from which case codes of this unit are made, and whether it is provisional. The production
+    /// profile issues nothing from a provisional one.
+    fn agency_code(&self, unit_id: i32, on: jiff::civil::Date) -> Result<(AgencyCode, bool), Error> {
+        let agency = self
+            .directory
+            .agency_code(unit_id, on)
+            .ok_or(Error::AgencyCodeMissing(unit_id))?;
+        if agency.provisional && self.profile == Profile::Production {
+            return Err(Error::AgencyCodeMissing(unit_id));
+        }
+        let code = agency.code.parse().map_err(|_| Error::AgencyCodeMissing(unit_id))?;
+        Ok((code, agency.provisional))
+    }
+}

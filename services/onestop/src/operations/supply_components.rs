@@ -1,0 +1,52 @@
+//! SupplyComponents (bổ sung hồ sơ).
+
+use super::OneStop;
+use super::act::{Act, Recorded, Target, Version};
+use super::checks::{check_known, go_on};
+use crate::domain::case::{Case, FiledComponent};
+use crate::error::Error;
+use egov_auth::Caller;
+use egov_proto::egov::onestop::v1::{SupplyComponentsRequest, SupplyComponentsResponse};
+
+const ACT: Act = Act {
+    operation: "supply",
+    event: "case_supplied",
+    permission: "onestop.cases.supply",
+    method: "egov.onestop.v1.CaseService/SupplyComponents",
+    version: Version::OfTheCase,
+};
+
+impl OneStop {
+    /// Takes in what was asked for; where the clock goes on, the due date is worked out again.
+    pub(crate) async fn supply_components(
+        &self,
+        caller: &Caller,
+        target: Target<'_, SupplyComponentsRequest>,
+        components: Vec<FiledComponent>,
+        answer: impl FnOnce(&Case) -> SupplyComponentsResponse + Send,
+    ) -> Result<SupplyComponentsResponse, Error> {
+        self.act(
+            caller,
+            ACT,
+            target,
+            |case, facts| {
+                let codes = components.iter().map(|component| component.component_code.as_str());
+                check_known(&facts.procedure.procedure, codes)?;
+                let file_ids = components
+                    .iter()
+                    .flat_map(|component| component.file_ids.clone())
+                    .collect();
+                let count = components.len();
+                case.supply(facts.transitions, facts.now, components)?;
+                go_on(case, facts)?;
+                Ok(Recorded {
+                    details: serde_json::json!({ "round": case.supplement_rounds, "components": count }),
+                    file_ids,
+                    ..Recorded::default()
+                })
+            },
+            |case| Ok(answer(case)),
+        )
+        .await
+    }
+}

@@ -1,0 +1,579 @@
+//! Hồ sơ: `cases` and what belongs to a case.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff_sqlx::ToSqlx;
+use sqlx::types::Json;
+use sqlx::{PgConnection, QueryBuilder, Row as _};
+use uuid::Uuid;
+
+use super::{StoreError, Visible, one_row};
+use crate::domain::case::{Case, CaseFee, CaseResult, Deadline, FiledComponent, Pause, Rating, SupplementItem};
+use crate::domain::pack::Channel;
+use crate::domain::party::Party;
+use crate::domain::transitions::State;
+
+struct CaseRow {
+    case_id: Uuid,
+    case_code: String,
+    code_provisional: bool,
+    procedure_code: String,
+    procedure_version: i32,
+    procedure_name: String,
+    state: i16,
+    entered_from: Option<i16>,
+    step: String,
+    channel: i16,
+    responsible_unit_id: i32,
+    receiving_unit_id: i32,
+    support_unit_id: Option<i32>,
+    owner_id: Option<Uuid>,
+    assignee_id: Option<Uuid>,
+    owner: Json<Party>,
+    submitter: Option<Json<Party>>,
+    subject: String,
+    conditions: Vec<String>,
+    submit_time: jiff_sqlx::Timestamp,
+    accept_time: Option<jiff_sqlx::Timestamp>,
+    deadline: Option<Json<Deadline>>,
+    fees: Json<Vec<CaseFee>>,
+    supplement_items: Json<Vec<SupplementItem>>,
+    supplement_rounds: i32,
+    lookup_secret: Vec<u8>,
+    version: i64,
+}
+
+fn state(code: i16, column: &'static str) -> Result<State, StoreError> {
+    State::try_from(code).map_err(|_| StoreError::Inconsistent { table: "cases", column })
+}
+
+impl TryFrom<CaseRow> for Case {
+    type Error = StoreError;
+
+    fn try_from(row: CaseRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            case_id: row.case_id,
+            case_code: row.case_code,
+            code_provisional: row.code_provisional,
+            procedure_code: row.procedure_code,
+            procedure_version: row.procedure_version,
+            procedure_name: row.procedure_name,
+            state: state(row.state, "state")?,
+            entered_from: row.entered_from.map(|code| state(code, "entered_from")).transpose()?,
+            step: row.step,
+            channel: Channel::from_number(row.channel).ok_or(StoreError::Inconsistent {
+                table: "cases",
+                column: "channel",
+            })?,
+            responsible_unit_id: row.responsible_unit_id,
+            receiving_unit_id: row.receiving_unit_id,
+            support_unit_id: row.support_unit_id,
+            owner_id: row.owner_id,
+            assignee_id: row.assignee_id,
+            owner: row.owner.0,
+            submitter: row.submitter.map(|submitter| submitter.0),
+            subject: row.subject,
+            conditions: row.conditions,
+            submit_time: row.submit_time.to_jiff(),
+            accept_time: row.accept_time.map(jiff_sqlx::Timestamp::to_jiff),
+            deadline: row.deadline.map(|deadline| deadline.0),
+            fees: row.fees.0,
+            supplement_items: row.supplement_items.0,
+            supplement_rounds: row.supplement_rounds,
+            lookup_secret: row.lookup_secret,
+            version: row.version,
+            components: Vec::new(),
+            pauses: Vec::new(),
+            results: Vec::new(),
+            rating: None,
+        })
+    }
+}
+
+/// Reads one case with all that belongs to it.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    visible: &Visible,
+) -> Result<Option<Case>, StoreError> {
+    let row = sqlx::query_as!(
+        CaseRow,
+        r#"
+        SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
+               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
+               owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
+               submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
+               fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
+               supplement_rounds, lookup_secret, version,
+               (SELECT name FROM procedures
+                WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
+               ) AS "procedure_name!"
+        FROM cases
+        WHERE case_id = $1
+          AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
+        "#,
+        case_id,
+        visible.all,
+        &visible.units,
+        visible.owner,
+        visible.assignee,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    complete(connection, row).await
+}
+
+/// Reads one case and holds its row until the transaction ends, so that two acts on it follow one another.
+pub(crate) async fn get_for_update(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    visible: &Visible,
+) -> Result<Option<Case>, StoreError> {
+    let row = sqlx::query_as!(
+        CaseRow,
+        r#"
+        SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
+               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
+               owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
+               submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
+               fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
+               supplement_rounds, lookup_secret, version,
+               (SELECT name FROM procedures
+                WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
+               ) AS "procedure_name!"
+        FROM cases
+        WHERE case_id = $1
+          AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
+        FOR UPDATE
+        "#,
+        case_id,
+        visible.all,
+        &visible.units,
+        visible.owner,
+        visible.assignee,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    complete(connection, row).await
+}
+
+/// Reads one case by its code, for the public look-up: the caller has no scope, its secret is the permission.
+pub(crate) async fn get_by_code(connection: &mut PgConnection, case_code: &str) -> Result<Option<Case>, StoreError> {
+    let case_id = sqlx::query_scalar!("SELECT case_id FROM cases WHERE case_code = $1", case_code)
+        .fetch_optional(&mut *connection)
+        .await?;
+    match case_id {
+        Some(case_id) => {
+            let everything = Visible {
+                all: true,
+                units: Vec::new(),
+                owner: None,
+                assignee: None,
+            };
+            get(connection, case_id, &everything).await
+        }
+        None => Ok(None),
+    }
+}
+
+/// Adds what belongs to the case.
+async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result<Option<Case>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    let mut case = Case::try_from(row)?;
+    case.components = sqlx::query_as!(
+        FiledComponent,
+        r#"
+        SELECT round, component_code, originals, copies, replaced_by_data, file_ids
+        FROM case_components WHERE case_id = $1 ORDER BY round, position
+        "#,
+        case.case_id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let pauses = sqlx::query!(
+        "SELECT state, start_time, end_time FROM case_pauses WHERE case_id = $1 ORDER BY number",
+        case.case_id
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for pause in pauses {
+        case.pauses.push(Pause {
+            state: state(pause.state, "case_pauses.state")?,
+            start: pause.start_time.to_jiff(),
+            end: pause.end_time.map(jiff_sqlx::Timestamp::to_jiff),
+        });
+    }
+    if case.state >= State::Completed {
+        case.results = sqlx::query_as!(
+            CaseResult,
+            "SELECT result_code, number, file_id FROM case_results WHERE case_id = $1 ORDER BY position",
+            case.case_id
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+    }
+    if case.state == State::Returned {
+        case.rating = sqlx::query!(
+            "SELECT score, comment, rate_time FROM case_ratings WHERE case_id = $1",
+            case.case_id
+        )
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|rating| Rating {
+            score: rating.score,
+            comment: rating.comment,
+            time: rating.rate_time.to_jiff(),
+        });
+    }
+    Ok(Some(case))
+}
+
+/// Stores a new case with its components and the words by which it is found.
+pub(crate) async fn insert(connection: &mut PgConnection, case: &Case, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        INSERT INTO cases (case_id, case_code, code_provisional, procedure_code, procedure_version, state, step, channel,
+                           responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, owner, submitter, subject,
+                           conditions, submit_time, fees, lookup_secret, version, create_time, update_time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21)
+        "#,
+        case.case_id,
+        case.case_code,
+        case.code_provisional,
+        case.procedure_code,
+        case.procedure_version,
+        case.state.code(),
+        case.step,
+        case.channel.number(),
+        case.responsible_unit_id,
+        case.receiving_unit_id,
+        case.support_unit_id,
+        case.owner_id,
+        Json(&case.owner) as _,
+        case.submitter.as_ref().map(Json) as _,
+        case.subject,
+        &case.conditions,
+        case.submit_time.to_sqlx() as _,
+        Json(&case.fees) as _,
+        case.lookup_secret,
+        case.version,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *connection)
+    .await?;
+    insert_components(connection, case, 0).await?;
+    let mut tokens = case.owner.search_tokens();
+    if let Some(submitter) = &case.submitter {
+        tokens.extend(submitter.search_tokens());
+    }
+    tokens.sort();
+    tokens.dedup();
+    sqlx::query!(
+        r#"
+        INSERT INTO case_tokens (responsible_unit_id, token, case_id, submit_time)
+        SELECT $1, token, $2, $3 FROM unnest($4::text[]) AS token
+        "#,
+        case.responsible_unit_id,
+        case.case_id,
+        case.submit_time.to_sqlx() as _,
+        &tokens,
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Gives a new case its code: the last write before the commit.
+pub(crate) async fn set_code(connection: &mut PgConnection, case_id: Uuid, case_code: &str) -> Result<(), StoreError> {
+    let changed = sqlx::query!("UPDATE cases SET case_code = $2 WHERE case_id = $1", case_id, case_code)
+        .execute(connection)
+        .await?;
+    one_row("cases", changed.rows_affected())
+}
+
+/// Stores what an act changed: the row itself, and of what belongs to it only what is new.
+pub(crate) async fn save(
+    connection: &mut PgConnection,
+    before: &Case,
+    after: &Case,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (due_date, due_time) = after
+        .deadline
+        .as_ref()
+        .map(|deadline| (deadline.due_date.to_sqlx(), deadline.due_time.to_sqlx()))
+        .unzip();
+    let changed = sqlx::query!(
+        r#"
+        UPDATE cases
+        SET state = $3, entered_from = $4, step = $5, assignee_id = $6, accept_time = $7, due_date = $8, due_time = $9,
+            deadline = $10, fees = $11, supplement_items = $12, supplement_rounds = $13, procedure_version = $14,
+            version = $15, update_time = $16
+        WHERE case_id = $1 AND version = $2
+        "#,
+        before.case_id,
+        before.version,
+        after.state.code(),
+        after.entered_from.map(State::code),
+        after.step,
+        after.assignee_id,
+        after.accept_time.map(ToSqlx::to_sqlx) as _,
+        due_date as _,
+        due_time as _,
+        after.deadline.as_ref().map(Json) as _,
+        Json(&after.fees) as _,
+        Json(&after.supplement_items) as _,
+        after.supplement_rounds,
+        after.procedure_version,
+        after.version,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *connection)
+    .await?;
+    one_row("cases", changed.rows_affected())?;
+
+    insert_components(connection, after, before.components.len()).await?;
+    for (number, pause) in after.pauses.iter().enumerate() {
+        if before.pauses.get(number) != Some(pause) {
+            sqlx::query!(
+                r#"
+                INSERT INTO case_pauses (case_id, number, state, start_time, end_time)
+                VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT (case_id, number) DO UPDATE SET end_time = EXCLUDED.end_time
+                "#,
+                after.case_id,
+                number as i32,
+                pause.state.code(),
+                pause.start.to_sqlx() as _,
+                pause.end.map(ToSqlx::to_sqlx) as _,
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    for (position, result) in after.results.iter().enumerate().skip(before.results.len()) {
+        sqlx::query!(
+            "INSERT INTO case_results (case_id, position, result_code, number, file_id) VALUES ($1, $2, $3, $4, $5)",
+            after.case_id,
+            position as i32,
+            result.result_code,
+            result.number,
+            result.file_id,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    if let (None, Some(rating)) = (&before.rating, &after.rating) {
+        sqlx::query!(
+            "INSERT INTO case_ratings (case_id, score, comment, rate_time) VALUES ($1, $2, $3, $4)",
+            after.case_id,
+            rating.score,
+            rating.comment,
+            rating.time.to_sqlx() as _,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Adds the components from position `known` of the case's list on.
+async fn insert_components(connection: &mut PgConnection, case: &Case, known: usize) -> Result<(), StoreError> {
+    for (position, component) in case.components.iter().enumerate().skip(known) {
+        sqlx::query!(
+            r#"
+            INSERT INTO case_components (case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            "#,
+            case.case_id,
+            component.round,
+            position as i32,
+            component.component_code,
+            component.originals,
+            component.copies,
+            component.replaced_by_data,
+            &component.file_ids,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A case as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) case_id: Uuid,
+    pub(crate) case_code: String,
+    pub(crate) procedure_code: String,
+    pub(crate) state: State,
+    pub(crate) step: String,
+    pub(crate) owner_name: String,
+    pub(crate) owner_id: Option<Uuid>,
+    pub(crate) responsible_unit_id: i32,
+    pub(crate) submit_time: Timestamp,
+    pub(crate) due_date: Option<Date>,
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ListFilter {
+    pub(crate) states: Vec<i16>,
+    pub(crate) procedure_code: Option<String>,
+    pub(crate) unit_id: Option<i32>,
+    pub(crate) due_until: Option<Date>,
+}
+
+/// Where a page of a list, newest first, begins: after this case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct After {
+    pub(crate) submit_time: Timestamp,
+    pub(crate) case_id: Uuid,
+}
+
+const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, state, step, owner ->> 'full_name' AS owner_name, \
+                       owner_id, responsible_unit_id, submit_time, due_date FROM cases WHERE ";
+
+/// One page, newest first.
+///
+/// For an officer of one unit the filter is `responsible_unit_id = $1` and not `= ANY`, because only equality lets
+/// PostgreSQL walk the index in the order of the list.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    filter: &ListFilter,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Summary>, StoreError> {
+    let mut query = QueryBuilder::new(SUMMARY);
+    push_visible(&mut query, visible);
+    if let Some(unit_id) = filter.unit_id {
+        query.push(" AND responsible_unit_id = ").push_bind(unit_id);
+    }
+    if !filter.states.is_empty() {
+        query
+            .push(" AND state = ANY (")
+            .push_bind(filter.states.clone())
+            .push(")");
+    }
+    if let Some(procedure_code) = &filter.procedure_code {
+        query.push(" AND procedure_code = ").push_bind(procedure_code.clone());
+    }
+    if let Some(due_until) = filter.due_until {
+        query.push(" AND due_date <= ").push_bind(due_until.to_sqlx());
+    }
+    push_page(&mut query, after, limit);
+    summaries(query.build().fetch_all(connection).await?)
+}
+
+/// The case with this code, if it is visible.
+pub(crate) async fn list_by_code(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    case_code: &str,
+) -> Result<Vec<Summary>, StoreError> {
+    let mut query = QueryBuilder::new(SUMMARY);
+    push_visible(&mut query, visible);
+    query.push(" AND case_code = ").push_bind(case_code.to_owned());
+    summaries(query.build().fetch_all(connection).await?)
+}
+
+/// One page of the cases that carry all of these words, newest first.
+///
+/// The rarest word leads: its rows are few, and the others are looked up for each of them by `=`.
+pub(crate) async fn search(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    words: &[String],
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Summary>, StoreError> {
+    let rarest_first = sqlx::query_scalar!(
+        r#"
+        SELECT word AS "word!"
+        FROM unnest($1::text[]) AS word
+        ORDER BY (SELECT count(*) FROM (SELECT 1 FROM case_tokens WHERE token = word LIMIT 1000) AS counted)
+        "#,
+        words
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut query = QueryBuilder::new(SUMMARY);
+    push_visible(&mut query, visible);
+    for (number, word) in rarest_first.into_iter().enumerate() {
+        if number == 0 {
+            query
+                .push(" AND case_id IN (SELECT case_id FROM case_tokens WHERE token = ")
+                .push_bind(word)
+                .push(")");
+        } else {
+            query
+                .push(" AND EXISTS (SELECT 1 FROM case_tokens WHERE case_tokens.case_id = cases.case_id AND token = ")
+                .push_bind(word)
+                .push(")");
+        }
+    }
+    push_page(&mut query, after, limit);
+    summaries(query.build().fetch_all(connection).await?)
+}
+
+fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
+    match (visible, visible.units.as_slice()) {
+        (Visible { all: true, .. }, _) => {
+            query.push("true");
+        }
+        (
+            Visible {
+                owner: None,
+                assignee: None,
+                ..
+            },
+            [unit],
+        ) => {
+            query.push("responsible_unit_id = ").push_bind(*unit);
+        }
+        _ => {
+            query
+                .push("(responsible_unit_id = ANY (")
+                .push_bind(visible.units.clone())
+                .push(")");
+            query.push(" OR owner_id = ").push_bind(visible.owner);
+            query.push(" OR assignee_id = ").push_bind(visible.assignee).push(")");
+        }
+    }
+}
+
+fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<After>, limit: i64) {
+    if let Some(after) = after {
+        query
+            .push(" AND (submit_time, case_id) < (")
+            .push_bind(after.submit_time.to_sqlx())
+            .push(", ")
+            .push_bind(after.case_id)
+            .push(")");
+    }
+    query
+        .push(" ORDER BY submit_time DESC, case_id DESC LIMIT ")
+        .push_bind(limit);
+}
+
+fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {
+    rows.into_iter()
+        .map(|row| {
+            Ok(Summary {
+                case_id: row.try_get("case_id")?,
+                case_code: row.try_get("case_code")?,
+                procedure_code: row.try_get("procedure_code")?,
+                state: state(row.try_get("state")?, "state")?,
+                step: row.try_get("step")?,
+                owner_name: row.try_get::<Option<String>, _>("owner_name")?.unwrap_or_default(),
+                owner_id: row.try_get("owner_id")?,
+                responsible_unit_id: row.try_get("responsible_unit_id")?,
+                submit_time: row.try_get::<jiff_sqlx::Timestamp, _>("submit_time")?.to_jiff(),
+                due_date: row
+                    .try_get::<Option<jiff_sqlx::Date>, _>("due_date")?
+                    .map(jiff_sqlx::Date::to_jiff),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! Tệp tin: `uploads` under way and finished `files`.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{StoreError, Visible, one_row};
+
+/// An upload under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) id: Uuid,
+    pub(crate) owner_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) size: i64,
+    pub(crate) sha256: String,
+    /// Set when it was finished.
+    pub(crate) file_id: Option<Uuid>,
+}
+
+/// A finished file; its content is in the file store under its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredFile {
+    pub(crate) file_id: Uuid,
+    pub(crate) owner_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) size: i64,
+    pub(crate) sha256: String,
+    /// Its name in the file store.
+    pub(crate) store_key: String,
+    pub(crate) create_time: Timestamp,
+    pub(crate) case_id: Option<Uuid>,
+}
+
+/// Announces an upload.
+pub(crate) async fn insert_upload(
+    connection: &mut PgConnection,
+    upload: &Upload,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO uploads (upload_id, owner_id, name, size, sha256, create_time) VALUES ($1, $2, $3, $4, $5, $6)",
+        upload.id,
+        upload.owner_id,
+        upload.name,
+        upload.size,
+        upload.sha256,
+        now.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An upload of this owner.
+pub(crate) async fn get_upload(
+    connection: &mut PgConnection,
+    upload_id: Uuid,
+    owner_id: Uuid,
+) -> Result<Option<Upload>, StoreError> {
+    Ok(sqlx::query_as!(
+        Upload,
+        "SELECT upload_id AS id, owner_id, name, size, sha256, file_id FROM uploads WHERE upload_id = $1 AND owner_id = $2",
+        upload_id,
+        owner_id,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// The same, held until the transaction ends, so that two finishes follow one another.
+pub(crate) async fn get_upload_for_update(
+    connection: &mut PgConnection,
+    upload_id: Uuid,
+    owner_id: Uuid,
+) -> Result<Option<Upload>, StoreError> {
+    Ok(sqlx::query_as!(
+        Upload,
+        r#"
+        SELECT upload_id AS id, owner_id, name, size, sha256, file_id FROM uploads
+        WHERE upload_id = $1 AND owner_id = $2
+        FOR UPDATE
+        "#,
+        upload_id,
+        owner_id,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Marks an upload as finished by its file.
+pub(crate) async fn finish_upload(
+    connection: &mut PgConnection,
+    upload_id: Uuid,
+    file_id: Uuid,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        "UPDATE uploads SET file_id = $2 WHERE upload_id = $1 AND file_id IS NULL",
+        upload_id,
+        file_id
+    )
+    .execute(connection)
+    .await?;
+    one_row("uploads", changed.rows_affected())
+}
+
+/// Stores what is known of a finished file.
+pub(crate) async fn insert(connection: &mut PgConnection, file: &StoredFile) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        INSERT INTO files (file_id, owner_id, name, media_type, size, sha256, store_key, create_time)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "#,
+        file.file_id,
+        file.owner_id,
+        file.name,
+        file.media_type,
+        file.size,
+        file.sha256,
+        file.store_key,
+        file.create_time.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A file that the caller may read: its own as long as no case took it, then the case's.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    file_id: Uuid,
+    uploader: Uuid,
+    visible: &Visible,
+) -> Result<Option<StoredFile>, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        SELECT file_id, owner_id, name, media_type, size, sha256, store_key, create_time, case_id
+        FROM files
+        WHERE file_id = $1
+          AND ($3 OR (case_id IS NULL AND owner_id = $2) OR EXISTS (
+              SELECT 1 FROM cases
+              WHERE cases.case_id = files.case_id
+                AND (cases.responsible_unit_id = ANY ($4) OR cases.owner_id = $5 OR cases.assignee_id = $6)
+          ))
+        "#,
+        file_id,
+        uploader,
+        visible.all,
+        &visible.units,
+        visible.owner,
+        visible.assignee,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| StoredFile {
+        file_id: row.file_id,
+        owner_id: row.owner_id,
+        name: row.name,
+        media_type: row.media_type,
+        size: row.size,
+        sha256: row.sha256,
+        store_key: row.store_key,
+        create_time: row.create_time.to_jiff(),
+        case_id: row.case_id,
+    }))
+}
+
+/// Gives the case these files, all of them or none: each must be the uploader's own and free.
+/// The answer is how many it took.
+pub(crate) async fn attach(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    uploader: Uuid,
+    file_ids: &[Uuid],
+) -> Result<u64, StoreError> {
+    let taken = sqlx::query!(
+        "UPDATE files SET case_id = $1 WHERE file_id = ANY ($3) AND owner_id = $2 AND case_id IS NULL",
+        case_id,
+        uploader,
+        file_ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected())
+}
+
+/// Whether some file lies under this key of the file store.
+pub(crate) async fn is_recorded(connection: &mut PgConnection, store_key: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM files WHERE store_key = $1) AS "recorded!""#,
+        store_key
+    )
+    .fetch_one(connection)
+    .await?)
+}

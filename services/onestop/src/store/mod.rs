@@ -1,0 +1,45 @@
+//! SQL and nothing but SQL, one file an aggregate: rows in, rows out, inside the caller's transaction.
+
+pub(crate) mod agencies;
+pub(crate) mod cases;
+pub(crate) mod files;
+pub(crate) mod history;
+pub(crate) mod lookups;
+pub(crate) mod packs;
+pub(crate) mod procedures;
+mod visible;
+
+pub(crate) use visible::Visible;
+
+/// A row that does not hold what the schema promises. It is a fault of ours, never of the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// PostgreSQL refused or is away.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// A stored value is outside its domain.
+    #[error("{table}.{column} holds a value outside its domain")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// An update met another number of rows than it must.
+    #[error("{table}: {affected} rows were changed instead of one")]
+    Affected {
+        /// The table.
+        table: &'static str,
+        /// How many rows there were.
+        affected: u64,
+    },
+}
+
+/// Demands that a statement changed exactly one row.
+fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
+    if affected == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Affected { table, affected })
+    }
+}

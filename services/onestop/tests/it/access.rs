@@ -1,0 +1,213 @@
+//! Who may call what: every RPC of the contract for every role, own unit and neighbour, as a readable table.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use egov_auth::{Access, Assurance, Policies, Resource, UnitTree};
+use egov_proto::egov::onestop::v1::ListCasesRequest;
+use egov_runtime::contract::Contract;
+use egov_testkit::Tokens;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_clerk_who_may_read_but_not_approve_gets_permission_denied_with_the_permission() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    let request = egov_proto::egov::onestop::v1::ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![egov_proto::egov::onestop::v1::CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            ..Default::default()
+        }],
+        reason: String::new(),
+    };
+    let status = stack
+        .staff("case_reader", TRUONG_VINH)
+        .cases
+        .approve_case(request)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "PERMISSION_MISSING")
+    );
+    assert_eq!(
+        egov_fault::fault_of(&status).metadata()["permission"],
+        "onestop.cases.approve"
+    );
+}
+
+#[tokio::test]
+async fn reading_without_a_purpose_is_refused_and_with_one_recorded_before_the_data_leaves() {
+    let stack = Stack::start().await;
+    let case = submit(&stack).await.case.unwrap();
+    let token = stack.tokens.staff(Uuid::from_u128(5), &[("case_reader", TRUONG_VINH)]);
+    let status = get(&stack.client(Some(token.clone()), None), &case.case_id)
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "PURPOSE_MISSING");
+    get(&stack.client(Some(token), Some("inspection")), &case.case_id)
+        .await
+        .unwrap();
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let recorded: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM egov.read_records WHERE purpose = 'inspection' AND $1 = ANY (subjects)",
+    )
+    .bind(citizen())
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(recorded, 1);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_but_the_public_rpcs_answers() {
+    let stack = Stack::start().await;
+    let status = stack
+        .public()
+        .cases
+        .list_cases(ListCasesRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unauthenticated, "TOKEN_MISSING")
+    );
+}
+
+#[tokio::test]
+async fn an_eid_of_level_1_may_read_but_not_file() {
+    let stack = Stack::start().await;
+    let token = stack
+        .tokens
+        .on_behalf(Uuid::from_u128(0x900), &[], citizen(), Assurance::Low);
+    let mut client = stack.client(Some(token), Some("own_case"));
+    assert!(client.cases.list_cases(ListCasesRequest::default()).await.is_ok());
+    let status = client.cases.submit_case(birth_registration()).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "ASSURANCE_TOO_LOW")
+    );
+}
+
+/// role × RPC × own/neighbour unit, from the same decision function that the service asks. The checked-in table is what
+/// a reviewer of a policy reads; `EGOV_WRITE_MATRIX=1 cargo test` writes it anew.
+#[tokio::test]
+async fn the_access_matrix_is_the_one_that_was_reviewed() {
+    let policy = std::fs::read_to_string(deploy().join("policies/onestop.toml")).unwrap();
+    let unit = |id, parent| egov_auth::Unit { id, parent };
+    let tree = UnitTree::new(
+        1,
+        [
+            unit(PROVINCE, None),
+            unit(TRUONG_VINH, Some(PROVINCE)),
+            unit(THANH_VINH, Some(PROVINCE)),
+        ],
+    )
+    .unwrap();
+    let access = Access::new(
+        Policies::from_toml(&[("onestop.toml", &policy)]).unwrap(),
+        Arc::new(ArcSwap::from_pointee(tree)),
+    );
+    let contract = Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats()).unwrap();
+
+    let tokens = Tokens::new();
+    let verifier = egov_auth::Verifier::new(
+        vec![egov_auth::Issuer::from_config(tokens.issuer()).unwrap()],
+        egov_testkit::clock().shared(),
+        egov_auth::VerifierConfig::default(),
+    );
+    let me = citizen();
+    let staff = |role: &str| tokens.staff(Uuid::from_u128(9), &[(role, TRUONG_VINH)]);
+    let callers = [
+        ("one_stop_clerk", staff("one_stop_clerk")),
+        ("officer", staff("officer")),
+        ("unit_leader", staff("unit_leader")),
+        ("case_reader", staff("case_reader")),
+        ("citizen eID 1", tokens.citizen(me, Assurance::Low)),
+        ("citizen eID 2", tokens.citizen(me, Assurance::Substantial)),
+        (
+            "portal for citizen",
+            tokens.on_behalf(
+                Uuid::from_u128(0x900),
+                &[("national_portal", 0)],
+                me,
+                Assurance::Substantial,
+            ),
+        ),
+        (
+            "portal alone",
+            tokens.system(Uuid::from_u128(0x900), &[("national_portal", 0)]),
+        ),
+    ];
+    let mut rules: Vec<_> = contract
+        .method_rules()
+        .into_iter()
+        .filter(|rule| rule.path.starts_with("/egov.onestop."))
+        .collect();
+    rules.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut table = String::from(
+        "RPC × caller: o = of the own unit or of one's own, n = the neighbour's; - = refused; public = no token needed\n\n",
+    );
+    write!(table, "{:<44}", "").unwrap();
+    for (name, _) in &callers {
+        write!(table, " | {name:^18}").unwrap();
+    }
+    table.push('\n');
+    for rule in rules {
+        let name = rule.path.trim_start_matches("/egov.onestop.v1.");
+        write!(table, "{name:<44}").unwrap();
+        for (_, token) in &callers {
+            let principal = verifier.verify(token).await.unwrap();
+            let mine = Some(principal.record_owner());
+            let rows = [
+                (
+                    "own",
+                    Resource {
+                        unit: Some(TRUONG_VINH),
+                        owner: mine,
+                        assignee: None,
+                    },
+                ),
+                (
+                    "neighbour",
+                    Resource {
+                        unit: Some(THANH_VINH),
+                        owner: Some(Uuid::from_u128(0xC9)),
+                        assignee: None,
+                    },
+                ),
+            ];
+            let cell = match &rule.permission {
+                None => "public".to_owned(),
+                Some(permission) => {
+                    let mut cell = String::new();
+                    for (which, row) in &rows {
+                        let allowed = access
+                            .decide(&principal, permission, row, Some("case_handling"))
+                            .allowed;
+                        cell.push(if allowed { which.chars().next().unwrap() } else { '-' });
+                    }
+                    cell
+                }
+            };
+            write!(table, " | {cell:^18}").unwrap();
+        }
+        table.push('\n');
+    }
+    let path = deploy().join("policies/onestop.matrix.txt");
+    if std::env::var_os("EGOV_WRITE_MATRIX").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        table, reviewed,
+        "the policy changed: look at the new table, then write it with EGOV_WRITE_MATRIX=1"
+    );
+}

@@ -1,0 +1,529 @@
+//! A case from filing to result, and what its rules refuse.
+
+use egov_proto::egov::onestop::v1::{
+    AcceptCaseRequest, CaseState, Channel, ListCaseHistoryRequest, RateCaseRequest, RatingScore, RecordStepRequest,
+    RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest, SupplementItem,
+    SupplyComponentsRequest, WithdrawCaseRequest,
+};
+use egov_proto::google::r#type::Date;
+use jiff::SignedDuration;
+use tonic::{Code, Status};
+
+use crate::support::*;
+
+fn supplement(case: &egov_proto::egov::onestop::v1::Case) -> RequestSupplementRequest {
+    RequestSupplementRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        items: vec![SupplementItem {
+            component_code: "giay_chung_sinh".to_owned(),
+            instruction: "Bổ sung bản chụp rõ nét giấy chứng sinh".to_owned(),
+        }],
+        reason: "bản chụp không đọc được".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn supply(case: &egov_proto::egov::onestop::v1::Case) -> SupplyComponentsRequest {
+    SupplyComponentsRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        components: vec![component("giay_chung_sinh")],
+    }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, why: &str) -> Status {
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (code, why), "{status:?}");
+    status
+}
+
+#[tokio::test]
+async fn a_birth_registration_goes_from_filing_to_rating() {
+    let stack = Stack::start().await;
+    let submitted = submit(&stack).await;
+    let case = submitted.case.unwrap();
+    assert_eq!(case.case_code, "H41.201-261123-0001");
+    assert!(case.code_provisional, "no agency code below H41 was issued");
+    assert_eq!(case.state(), CaseState::Registered);
+    assert!(case.deadline.is_none(), "nothing is due before acceptance");
+    assert_eq!(case.owner.as_ref().unwrap().phone, "84912345678");
+    assert_eq!(submitted.lookup_secret.len(), 8);
+
+    let accepted = accept(&stack, &case).await;
+    let receipt = accepted.receipt.unwrap();
+    assert_eq!(receipt.lookup_secret, submitted.lookup_secret);
+    assert_eq!(receipt.receiving_unit_name, "Phường Trường Vinh");
+    let deadline = receipt.deadline.unwrap();
+    // Received on Monday 23/11/2026; 24/11 is a day off since 2026; one working day later is Wednesday.
+    assert_eq!(
+        deadline.due_date,
+        Some(Date {
+            year: 2026,
+            month: 11,
+            day: 25
+        })
+    );
+    let days: Vec<(i32, &str, i32)> = deadline
+        .days
+        .iter()
+        .map(|note| (note.date.unwrap().day, note.kind.as_str(), note.counted))
+        .collect();
+    assert_eq!(days, [(23, "received", 0), (24, "not_counted", 0), (25, "counted", 1)]);
+
+    let case = assign(&stack, &accepted.case.unwrap()).await;
+    assert_eq!(case.state(), CaseState::Processing);
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let case = officer
+        .clone()
+        .cases
+        .request_supplement(supplement(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::SupplementRequested);
+    assert!(case.pauses[0].end_time.is_none());
+
+    stack.advance(SignedDuration::from_hours(48)).await;
+    let portal = stack.portal(citizen());
+    let case = portal
+        .clone()
+        .cases
+        .supply_components(supply(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::Processing);
+    assert!(case.pauses[0].end_time.is_some());
+    // Paused from 23/11 to 25/11, 08:00: the day of resumption does not count, so the one working day is the 26th.
+    assert_eq!(
+        case.deadline.as_ref().unwrap().due_date,
+        Some(Date {
+            year: 2026,
+            month: 11,
+            day: 26
+        })
+    );
+
+    let case = approve(&stack, &case).await;
+    assert_eq!(case.state(), CaseState::Completed);
+    let back = ReturnResultRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        channel: Channel::Counter.into(),
+        recipient_name: String::new(),
+    };
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = clerk
+        .clone()
+        .cases
+        .return_result(back)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::Returned);
+
+    let rating = |score: RatingScore| RateCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        score: score.into(),
+        comment: "nhanh".to_owned(),
+    };
+    let rated = portal
+        .clone()
+        .cases
+        .rate_case(rating(RatingScore::VerySatisfied))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(rated.rating.unwrap().score(), RatingScore::VerySatisfied);
+    refused(
+        portal.clone().cases.rate_case(rating(RatingScore::Dissatisfied)).await,
+        Code::FailedPrecondition,
+        "ALREADY_RATED",
+    );
+
+    let history = ListCaseHistoryRequest {
+        case_id: case.case_id.clone(),
+        page_size: 3,
+        page_token: String::new(),
+    };
+    let first = clerk
+        .clone()
+        .cases
+        .list_case_history(history.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(first.entries.len(), 3);
+    let rest = ListCaseHistoryRequest {
+        page_token: first.next_page_token,
+        page_size: 50,
+        ..history
+    };
+    let rest = clerk.clone().cases.list_case_history(rest).await.unwrap().into_inner();
+    let operations: Vec<&str> = first
+        .entries
+        .iter()
+        .chain(&rest.entries)
+        .map(|entry| entry.operation.as_str())
+        .collect();
+    assert_eq!(
+        operations,
+        [
+            "submit",
+            "accept",
+            "assign",
+            "request_supplement",
+            "supply",
+            "approve",
+            "return_result",
+            "rate"
+        ]
+    );
+    assert!(rest.next_page_token.is_empty());
+}
+
+#[tokio::test]
+async fn a_supplement_before_acceptance_is_checked_at_the_counter_and_starts_no_clock() {
+    let stack = Stack::start().await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = submit(&stack).await.case.unwrap();
+    let case = clerk
+        .clone()
+        .cases
+        .request_supplement(supplement(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::SupplementRequested);
+    assert!(case.pauses.is_empty(), "no clock runs yet, so none is paused");
+
+    let accept_now = |case: &egov_proto::egov::onestop::v1::Case| AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    };
+    refused(
+        clerk.clone().cases.accept_case(accept_now(&case)).await,
+        Code::FailedPrecondition,
+        "SUPPLEMENT_NOT_SUPPLIED",
+    );
+    let case = stack
+        .portal(citizen())
+        .cases
+        .supply_components(supply(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::SupplementRequested);
+    let case = clerk
+        .clone()
+        .cases
+        .accept_case(accept_now(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::Accepted);
+    assert!(case.deadline.is_some());
+}
+
+#[tokio::test]
+async fn a_further_supplement_needs_its_stage_and_legal_basis() {
+    let stack = Stack::start().await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let case = processing(&stack).await;
+    let case = officer
+        .clone()
+        .cases
+        .request_supplement(supplement(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    let case = stack
+        .portal(citizen())
+        .cases
+        .supply_components(supply(&case))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    refused(
+        officer.clone().cases.request_supplement(supplement(&case)).await,
+        Code::FailedPrecondition,
+        "SUPPLEMENT_BASIS_MISSING",
+    );
+    let again = RequestSupplementRequest {
+        stage: "thẩm định".to_owned(),
+        legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
+        ..supplement(&case)
+    };
+    let case = officer
+        .clone()
+        .cases
+        .request_supplement(again)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.pauses.len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_state_does_not_allow_is_refused_with_what_it_does() {
+    let stack = Stack::start().await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = submit(&stack).await.case.unwrap();
+    let back = ReturnResultRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        channel: Channel::Counter.into(),
+        recipient_name: String::new(),
+    };
+    let status = refused(
+        clerk.clone().cases.return_result(back).await,
+        Code::FailedPrecondition,
+        "TRANSITION_NOT_ALLOWED",
+    );
+    let fault = egov_fault::fault_of(&status);
+    assert_eq!(
+        fault.metadata()["allowed"],
+        "accept→2, reject→3, request_supplement→5, withdraw→7"
+    );
+    assert_eq!(
+        get(&clerk, &case.case_id).await.unwrap().etag,
+        case.etag,
+        "a refusal changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_rejected_case_is_final() {
+    let stack = Stack::start().await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = submit(&stack).await.case.unwrap();
+    let reject = RejectCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        reason: "không thuộc thẩm quyền".to_owned(),
+        legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
+    };
+    let case = clerk
+        .clone()
+        .cases
+        .reject_case(reject)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::Rejected);
+    let accept_now = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    };
+    refused(
+        clerk.clone().cases.accept_case(accept_now).await,
+        Code::FailedPrecondition,
+        "TRANSITION_NOT_ALLOWED",
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_case_is_final_and_says_why() {
+    let stack = Stack::start().await;
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let case = processing(&stack).await;
+    let stop = StopCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        reason: "không đủ điều kiện".to_owned(),
+        legal_basis: "Luật Hộ tịch 2014".to_owned(),
+    };
+    let case = leader
+        .clone()
+        .cases
+        .stop_case(stop)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(case.state(), CaseState::Stopped);
+}
+
+#[tokio::test]
+async fn a_case_is_withdrawn_until_a_decision_and_not_after() {
+    let stack = Stack::start().await;
+    let portal = stack.portal(citizen());
+    let withdraw = |case: &egov_proto::egov::onestop::v1::Case| WithdrawCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        reason: String::new(),
+    };
+    let first = processing(&stack).await;
+    let withdrawn = portal
+        .clone()
+        .cases
+        .withdraw_case(withdraw(&first))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(withdrawn.state(), CaseState::Withdrawn);
+
+    let second = processing(&stack).await;
+    let decided = approve(&stack, &second).await;
+    refused(
+        portal.clone().cases.withdraw_case(withdraw(&decided)).await,
+        Code::FailedPrecondition,
+        "TRANSITION_NOT_ALLOWED",
+    );
+}
+
+#[tokio::test]
+async fn a_step_moves_the_case_to_the_state_that_it_maps_to() {
+    let stack = Stack::start().await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let procedure = stack
+        .public()
+        .procedures
+        .get_procedure(egov_proto::egov::onestop::v1::GetProcedureRequest {
+            procedure_code: "1.001193".to_owned(),
+            on: None,
+        })
+        .await
+        .unwrap()
+        .into_inner()
+        .procedure
+        .unwrap();
+    let inner = procedure
+        .steps
+        .iter()
+        .find(|step| step.state() == CaseState::Processing)
+        .unwrap();
+    let case = processing(&stack).await;
+    let step = |code: &str| RecordStepRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        step: code.to_owned(),
+        reason: String::new(),
+    };
+    refused(
+        officer.clone().cases.record_step(step("khong_co")).await,
+        Code::InvalidArgument,
+        "STEP_UNKNOWN",
+    );
+    let moved = officer
+        .clone()
+        .cases
+        .record_step(step(&inner.code))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!(
+        (moved.step.as_str(), moved.state()),
+        (inner.code.as_str(), CaseState::Processing)
+    );
+}
+
+#[tokio::test]
+async fn an_etag_that_was_read_before_a_change_is_refused() {
+    let stack = Stack::start().await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = submit(&stack).await.case.unwrap();
+    accept(&stack, &case).await;
+    let again = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    };
+    refused(
+        clerk.clone().cases.accept_case(again).await,
+        Code::Aborted,
+        "STALE_ETAG",
+    );
+}
+
+#[tokio::test]
+async fn missing_and_unknown_components_are_all_named_and_nothing_is_filed() {
+    let stack = Stack::start().await;
+    let mut portal = stack.portal(citizen());
+    let empty = egov_proto::egov::onestop::v1::SubmitCaseRequest {
+        components: vec![],
+        ..birth_registration()
+    };
+    let status = refused(
+        portal.cases.submit_case(empty).await,
+        Code::FailedPrecondition,
+        "COMPONENTS_MISSING",
+    );
+    let missing = egov_fault::fault_of(&status).metadata()["components"].clone();
+    assert!(
+        missing.contains("mau_dien_tu") && missing.contains("giay_chung_sinh"),
+        "{missing}"
+    );
+
+    let mut unknown = birth_registration();
+    unknown.components.push(component("giay_la"));
+    refused(
+        portal.cases.submit_case(unknown).await,
+        Code::InvalidArgument,
+        "COMPONENT_UNKNOWN",
+    );
+
+    let first = portal
+        .cases
+        .submit_case(birth_registration())
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert!(
+        first.case_code.ends_with("-0001"),
+        "refusals use no number: {}",
+        first.case_code
+    );
+}
+
+#[tokio::test]
+async fn the_production_profile_issues_nothing_from_what_nobody_decided() {
+    let stack = Stack::with_profile(egov_onestop::domain::pack::Profile::Production).await;
+    refused(
+        stack.portal(citizen()).cases.submit_case(birth_registration()).await,
+        Code::NotFound,
+        "PROCEDURE_NOT_FOUND",
+    );
+}

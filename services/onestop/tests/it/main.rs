@@ -1,0 +1,22 @@
+//! The one-stop service through its real port, against a real PostgreSQL.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "tests fail loudly"
+)]
+
+mod access;
+mod files;
+mod lifecycle;
+mod lookup;
+mod neighbour;
+mod numbers;
+mod procedures;
+mod repetition;
+mod schema;
+mod support;
+mod validation;

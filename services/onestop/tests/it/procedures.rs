@@ -1,0 +1,159 @@
+//! Procedures: public, by versions, found with and without diacritics; and the import that brings them.
+
+use std::sync::Arc;
+
+use egov_auth::Assurance;
+use egov_clock::SystemIds;
+use egov_database::{Database, DatabaseConfig};
+use egov_keyring::Keyring;
+use egov_onestop::domain::pack::Profile;
+use egov_onestop::operations::import::{Outcome, import};
+use egov_proto::egov::onestop::v1::{GetProcedureRequest, ListProceduresRequest, SearchProceduresRequest};
+use egov_proto::google::r#type::Date;
+use tonic::Code;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_procedure_is_found_without_diacritics_and_by_code() {
+    let stack = Stack::start().await;
+    let mut procedures = stack.public().procedures;
+    for query in [
+        "khai sinh",
+        "KHAI SINH",
+        "đăng ký khai sinh",
+        "dang ky khai sinh",
+        "1.001193",
+        "1.0011",
+    ] {
+        let search = SearchProceduresRequest {
+            query: query.to_owned(),
+            ..Default::default()
+        };
+        let found = procedures
+            .search_procedures(search)
+            .await
+            .unwrap()
+            .into_inner()
+            .procedures;
+        assert!(
+            found.iter().any(|procedure| procedure.procedure_code == "1.001193"),
+            "{query}"
+        );
+    }
+    let nothing = SearchProceduresRequest {
+        query: "%%%".to_owned(),
+        ..Default::default()
+    };
+    procedures.search_procedures(nothing).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_ten_procedures_are_listed_page_by_page_without_skip_or_repeat() {
+    let stack = Stack::start().await;
+    let mut procedures = stack.public().procedures;
+    let (mut token, mut codes) = (String::new(), Vec::new());
+    loop {
+        let page = ListProceduresRequest {
+            page_size: 3,
+            page_token: token,
+            ..Default::default()
+        };
+        let answer = procedures.list_procedures(page).await.unwrap().into_inner();
+        assert!(answer.procedures.len() <= 3);
+        codes.extend(answer.procedures.into_iter().map(|procedure| procedure.procedure_code));
+        token = answer.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let mut unique = codes.clone();
+    unique.dedup();
+    assert_eq!((codes.len(), unique.len()), (10, 10), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_version_has_its_time_and_an_unknown_code_none() {
+    let stack = Stack::start().await;
+    let mut procedures = stack.public().procedures;
+    let on = |year| GetProcedureRequest {
+        procedure_code: "1.001193".to_owned(),
+        on: Some(Date { year, month: 1, day: 1 }),
+    };
+    assert!(procedures.get_procedure(on(2027)).await.is_ok());
+    let before = procedures.get_procedure(on(2020)).await.unwrap_err();
+    assert_eq!(
+        (before.code(), reason(&before).as_str()),
+        (Code::NotFound, "PROCEDURE_NOT_FOUND")
+    );
+    let unknown = GetProcedureRequest {
+        procedure_code: "9.999999".to_owned(),
+        on: None,
+    };
+    assert_eq!(
+        procedures.get_procedure(unknown).await.unwrap_err().code(),
+        Code::NotFound
+    );
+}
+
+#[tokio::test]
+async fn an_import_is_idempotent_and_production_takes_only_what_is_settled() {
+    let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
+    let pool = Database::connect(
+        &DatabaseConfig::new(database.app_url.clone()).test_profile(),
+        Arc::new(Keyring::ephemeral()),
+        egov_testkit::clock().shared(),
+        SystemIds::shared(),
+    )
+    .await
+    .unwrap();
+    let mut bare = packs();
+    bare.decisions = None;
+    let report = import(&pool, &bare, Profile::Production, |_| {}).await.unwrap();
+    let birth = report.iter().find(|line| line.name.starts_with("1.001193")).unwrap();
+    assert_eq!(birth.outcome, Outcome::Refused);
+    assert!(
+        birth.detail.contains("neither confirmed nor decided"),
+        "{}",
+        birth.detail
+    );
+
+    let first = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
+    assert!(
+        first
+            .iter()
+            .filter(|line| !line.name.starts_with("calendar"))
+            .all(|line| line.outcome != Outcome::Refused),
+        "{first:?}"
+    );
+    let second = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
+    assert!(
+        second.iter().all(|line| line.outcome == Outcome::Unchanged),
+        "{second:?}"
+    );
+
+    let mut changed = packs();
+    let birth = changed.procedures.get_mut("1.001193.toml").unwrap();
+    *birth = birth.replace("Thủ tục đăng ký khai sinh", "Thủ tục khác");
+    let third = import(&pool, &changed, Profile::Demo, |_| {}).await.unwrap();
+    let birth = third.iter().find(|line| line.name == "1.001193.toml").unwrap();
+    assert_eq!(
+        birth.outcome,
+        Outcome::Refused,
+        "a version on which cases may rest is never changed"
+    );
+    assert!(birth.detail.contains("its own number"), "{}", birth.detail);
+}
+
+#[tokio::test]
+async fn a_token_is_verified_even_where_none_is_needed() {
+    let stack = Stack::start().await;
+    let mut forged = stack.tokens.citizen(citizen(), Assurance::High);
+    forged.truncate(forged.len() - 4);
+    let mut client = stack.client(Some(forged), None).procedures;
+    let status = client
+        .list_procedures(ListProceduresRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+}

@@ -1,0 +1,10 @@
+//! The schema that this service shares with all others is the shared one, unchanged.
+
+#[test]
+fn the_first_migration_is_the_shared_schema_word_for_word() {
+    let first = include_str!("../../migrations/0001_shared.sql");
+    assert!(
+        first == egov_database::SHARED_MIGRATION,
+        "copy crates/database/shared.sql; once released, a change comes as a further shared file"
+    );
+}

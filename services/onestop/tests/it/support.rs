@@ -1,0 +1,500 @@
+//! A whole one-stop service on a free port, with a database, a clock and an issuer of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use egov_auth::{Access, Assurance, AuthLayer, Issuer, Policies, Verifier, VerifierConfig};
+use egov_clock::{Ids as _, SystemIds};
+use egov_database::{Database, DatabaseConfig};
+use egov_directory::{Directory, DirectoryConfig, Feed};
+use egov_fault::Fault;
+use egov_keyring::{Keyring, Purpose};
+use egov_onestop::domain::pack::Profile;
+use egov_onestop::operations::import::{Packs, import};
+use egov_proto::egov::identity::v1 as identity;
+use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
+use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
+use egov_proto::egov::onestop::v1::{
+    AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
+    CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
+    StartUploadRequest, SubmitCaseRequest, SubmitCaseResponse,
+};
+use egov_runtime::config::ServerConfig;
+use egov_runtime::contract::Contract;
+use egov_runtime::server::{Server, Shutdown};
+use egov_testkit::{ManualClock, TestDatabase, Tokens};
+use prost::Message as _;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+/// The province.
+pub(crate) const PROVINCE: i32 = 1;
+/// Phường Trường Vinh, 16690.
+pub(crate) const TRUONG_VINH: i32 = 2;
+/// Phường Thành Vinh, 16681: the neighbour.
+pub(crate) const THANH_VINH: i32 = 3;
+/// The one-stop centre of Trường Vinh.
+pub(crate) const COUNTER: i32 = 4;
+
+/// Who calls.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    token: Option<String>,
+    purpose: Option<&'static str>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.token {
+            request
+                .metadata_mut()
+                .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(purpose) = self.purpose {
+            request
+                .metadata_mut()
+                .insert("x-egov-purpose", purpose.parse().unwrap());
+        }
+        Ok(request)
+    }
+}
+
+type Called = InterceptedService<Channel, Credentials>;
+
+/// The three clients of one caller.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) cases: CaseServiceClient<Called>,
+    pub(crate) files: FileServiceClient<Called>,
+    pub(crate) procedures: ProcedureServiceClient<Called>,
+}
+
+/// Identity's feed, standing still.
+struct StillFeed {
+    keyring: Arc<Keyring>,
+    units: Vec<identity::Unit>,
+}
+
+#[async_trait]
+impl Feed for StillFeed {
+    async fn tree(&self, known_version: i64) -> Result<identity::GetTreeSnapshotResponse, Fault> {
+        if known_version >= 1 {
+            return Ok(identity::GetTreeSnapshotResponse {
+                version: 1,
+                ..Default::default()
+            });
+        }
+        let snapshot = identity::TreeSnapshot {
+            version: 1,
+            units: self.units.clone(),
+        }
+        .encode_to_vec();
+        let key = self.keyring.signing(Purpose::TreeSigning);
+        Ok(identity::GetTreeSnapshotResponse {
+            signature: key.sign(&snapshot).unwrap(),
+            key_id: key.id().to_owned(),
+            snapshot,
+            version: 1,
+            jwks: self.keyring.jwks(Purpose::TreeSigning).to_string(),
+        })
+    }
+
+    async fn revocations(&self, _after: i64) -> Result<identity::ListRevocationsResponse, Fault> {
+        Ok(identity::ListRevocationsResponse::default())
+    }
+}
+
+fn unit(id: i32, code: &str, name: &str, kind: identity::UnitKind, parent: i32, agency_code: &str) -> identity::Unit {
+    identity::Unit {
+        unit_id: id,
+        code: code.to_owned(),
+        name: name.to_owned(),
+        kind: kind.into(),
+        parent_id: parent,
+        effective_from: Some(jiff::civil::date(2025, 7, 1).into()),
+        effective_to: None,
+        agency_code: agency_code.to_owned(),
+        agency_code_provisional: !agency_code.is_empty() && agency_code != "H41",
+    }
+}
+
+/// A running service.
+pub(crate) struct Stack {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: ManualClock,
+    pub(crate) tokens: Tokens,
+    pub(crate) database: TestDatabase,
+    directory: Arc<Directory>,
+    feed: StillFeed,
+    shutdown: Shutdown,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.shutdown.abort();
+    }
+}
+
+/// The folder of a pack.
+pub(crate) fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
+}
+
+/// The files of a folder with this ending, by name relative to it, one level deep.
+fn texts(folder: &Path, endings: &[&str]) -> std::collections::BTreeMap<String, String> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && name == "notices" {
+            for (inner, text) in texts(&path, endings) {
+                found.insert(format!("notices/{inner}"), text);
+            }
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            found.insert(name, std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// The packs that the product ships, with the demonstration's decisions.
+pub(crate) fn packs() -> Packs {
+    let folder = deploy().join("packs");
+    Packs {
+        calendar: texts(&folder.join("calendar"), &[".toml", ".csv"]),
+        transitions: texts(&folder.join("transitions"), &[".toml"]),
+        procedures: texts(&folder.join("procedures"), &[".toml"]),
+        decisions: Some(std::fs::read_to_string(folder.join("procedures/decisions/demo.toml")).unwrap()),
+    }
+}
+
+impl Stack {
+    /// Starts a service over a migrated database with the demonstration's packs.
+    pub(crate) async fn start() -> Self {
+        Self::with_profile(Profile::Demo).await
+    }
+
+    pub(crate) async fn with_profile(profile: Profile) -> Self {
+        let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
+        let clock = egov_testkit::clock();
+        let keyring = Arc::new(Keyring::ephemeral());
+        let pool = Database::connect(
+            &DatabaseConfig::new(database.app_url.clone())
+                .test_profile()
+                .max_connections(20),
+            Arc::clone(&keyring),
+            clock.shared(),
+            SystemIds::shared(),
+        )
+        .await
+        .unwrap();
+        let mut given = packs();
+        if profile == Profile::Production {
+            given.decisions = None;
+        }
+        import(&pool, &given, profile, |_| {}).await.unwrap();
+
+        let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
+        let feed = StillFeed {
+            keyring: Arc::clone(&keyring),
+            units: vec![
+                unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
+                unit(
+                    TRUONG_VINH,
+                    "16690",
+                    "Phường Trường Vinh",
+                    identity::UnitKind::Ward,
+                    PROVINCE,
+                    "H41.201",
+                ),
+                unit(
+                    THANH_VINH,
+                    "16681",
+                    "Phường Thành Vinh",
+                    identity::UnitKind::Ward,
+                    PROVINCE,
+                    "H41.202",
+                ),
+                unit(
+                    COUNTER,
+                    "16690.PVHCC",
+                    "Trung tâm Phục vụ hành chính công",
+                    identity::UnitKind::CommuneDepartment,
+                    TRUONG_VINH,
+                    "",
+                ),
+            ],
+        };
+        directory.refresh(&feed).await.unwrap();
+
+        let tokens = Tokens::by(clock.shared());
+        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats()).unwrap());
+        let policy = std::fs::read_to_string(deploy().join("policies/onestop.toml")).unwrap();
+        let auth = AuthLayer::new(
+            Arc::new(Verifier::new(
+                vec![Issuer::from_config(tokens.issuer()).unwrap()],
+                clock.shared(),
+                VerifierConfig::default(),
+            )),
+            Arc::new(Access::new(
+                Policies::from_toml(&[("onestop.toml", &policy)]).unwrap(),
+                directory.tree(),
+            )),
+            directory.revocations(),
+            contract.method_rules(),
+            &["/grpc.health.", "/grpc.reflection."],
+        );
+        let assembly = egov_onestop::assemble(egov_onestop::Parts {
+            database: pool,
+            keyring,
+            directory: Arc::clone(&directory),
+            files: egov_files::in_memory(),
+            clock: clock.shared(),
+            ids: SystemIds::shared(),
+            contract: Arc::clone(&contract),
+            auth,
+            profile,
+        })
+        .await
+        .unwrap();
+        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
+            .assembly(assembly)
+            .build()
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        tokio::spawn(server.serve(listener, shutdown.clone()));
+        Self {
+            address,
+            clock,
+            tokens,
+            database,
+            directory,
+            feed,
+            shutdown,
+        }
+    }
+
+    /// Lets time pass, and identity's feed answer at the new time.
+    pub(crate) async fn advance(&self, by: jiff::SignedDuration) {
+        self.clock.advance(by);
+        self.directory.refresh(&self.feed).await.unwrap();
+    }
+
+    pub(crate) fn client(&self, token: Option<String>, purpose: Option<&'static str>) -> Client {
+        let channel = Endpoint::from_shared(format!("http://{}", self.address))
+            .unwrap()
+            .connect_lazy();
+        let credentials = Credentials { token, purpose };
+        Client {
+            cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            procedures: ProcedureServiceClient::with_interceptor(channel, credentials),
+        }
+    }
+
+    /// A member of staff with one role at one unit.
+    pub(crate) fn staff(&self, role: &str, unit: i32) -> Client {
+        let subject = Uuid::from_u128(0x5000_0000 + u128::from(unit.unsigned_abs()) * 100 + role.len() as u128);
+        self.client(Some(self.tokens.staff(subject, &[(role, unit)])), Some("case_handling"))
+    }
+
+    /// The national portal on behalf of a citizen with an eID of level 2.
+    pub(crate) fn portal(&self, citizen: Uuid) -> Client {
+        let system = Uuid::from_u128(0x900);
+        let token = self
+            .tokens
+            .on_behalf(system, &[("national_portal", 0)], citizen, Assurance::Substantial);
+        self.client(Some(token), Some("own_case"))
+    }
+
+    /// Nobody: no token.
+    pub(crate) fn public(&self) -> Client {
+        self.client(None, None)
+    }
+}
+
+/// A citizen who files.
+pub(crate) fn citizen() -> Uuid {
+    Uuid::from_u128(0xC1)
+}
+
+/// A new request id.
+pub(crate) fn request_id() -> String {
+    SystemIds::shared().uuid().to_string()
+}
+
+/// The owner of a case.
+pub(crate) fn owner(name: &str) -> Party {
+    Party {
+        kind: ApplicantKind::Citizen.into(),
+        full_name: name.to_owned(),
+        personal_number: "040190000123".to_owned(),
+        phone: "0912 345 678".to_owned(),
+        email: "cong.dan@example.vn".to_owned(),
+        address: "Số 1, đường Lê Mao".to_owned(),
+        organisation_number: String::new(),
+    }
+}
+
+/// A birth registration for Trường Vinh, online, with what the pack requires for it.
+pub(crate) fn birth_registration() -> SubmitCaseRequest {
+    SubmitCaseRequest {
+        request_id: request_id(),
+        procedure_code: "1.001193".to_owned(),
+        competent_unit_code: "16690".to_owned(),
+        channel: FilingChannel::Online.into(),
+        owner: Some(owner("Nguyễn Thị Hường")),
+        components: ["mau_dien_tu", "giay_chung_sinh"].map(component).to_vec(),
+        subject: "Đăng ký khai sinh cho con".to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn component(code: &str) -> CaseComponent {
+    CaseComponent {
+        component_code: code.to_owned(),
+        originals: 1,
+        ..Default::default()
+    }
+}
+
+/// Files the birth registration as the portal.
+pub(crate) async fn submit(stack: &Stack) -> SubmitCaseResponse {
+    stack
+        .portal(citizen())
+        .cases
+        .submit_case(birth_registration())
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+pub(crate) async fn accept(stack: &Stack, case: &Case) -> AcceptCaseResponse {
+    let request = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    };
+    stack
+        .staff("one_stop_clerk", TRUONG_VINH)
+        .cases
+        .accept_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+pub(crate) async fn assign(stack: &Stack, case: &Case) -> Case {
+    let request = AssignCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        assignee_id: Uuid::from_u128(0xA1).to_string(),
+        reason: String::new(),
+    };
+    stack
+        .staff("unit_leader", TRUONG_VINH)
+        .cases
+        .assign_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap()
+}
+
+/// A case in state 4.
+pub(crate) async fn processing(stack: &Stack) -> Case {
+    let submitted = submit(stack).await.case.unwrap();
+    let accepted = accept(stack, &submitted).await.case.unwrap();
+    assign(stack, &accepted).await
+}
+
+pub(crate) async fn approve(stack: &Stack, case: &Case) -> Case {
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let file_id = upload(&leader, PDF).await;
+    let request = ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            number: "01/2026".to_owned(),
+            file_id,
+        }],
+        reason: String::new(),
+    };
+    leader
+        .clone()
+        .cases
+        .approve_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap()
+}
+
+pub(crate) async fn get(client: &Client, case_id: &str) -> Result<Case, Status> {
+    let request = GetCaseRequest {
+        case_id: case_id.to_owned(),
+    };
+    client
+        .clone()
+        .cases
+        .get_case(request)
+        .await
+        .map(|answer| answer.into_inner().case.unwrap())
+}
+
+/// The reason of a refusal.
+#[track_caller]
+pub(crate) fn reason(status: &Status) -> String {
+    egov_fault::reason_of(status).unwrap_or_else(|| panic!("a refusal without a reason: {status:?}"))
+}
+
+/// The smallest document that is recognised as a PDF.
+pub(crate) const PDF: &[u8] = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
+
+/// Uploads a file in two parts and gives its id.
+pub(crate) async fn upload(client: &Client, content: &[u8]) -> String {
+    let mut files = client.clone().files;
+    let sha256 = egov_files::Digest::of(content).to_string();
+    let start = StartUploadRequest {
+        request_id: request_id(),
+        name: "giấy khai sinh.pdf".to_owned(),
+        size: content.len() as i64,
+        sha256,
+    };
+    let upload_id = files.start_upload(start).await.unwrap().into_inner().upload_id;
+    let (first, second) = content.split_at(content.len() / 2);
+    for (offset, part) in [(0, first), (first.len(), second)] {
+        let chunk = PutChunkRequest {
+            upload_id: upload_id.clone(),
+            offset: offset as i64,
+            data: part.to_vec().into(),
+            sha256: egov_files::Digest::of(part).to_string(),
+        };
+        files.put_chunk(chunk).await.unwrap();
+    }
+    let finish = FinishUploadRequest {
+        request_id: request_id(),
+        upload_id,
+    };
+    files
+        .finish_upload(finish)
+        .await
+        .unwrap()
+        .into_inner()
+        .file
+        .unwrap()
+        .file_id
+}
