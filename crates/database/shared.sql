@@ -256,7 +256,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('egov.request_ids', 0));
-    IF to_regclass('egov.' || part) IS NOT NULL THEN
+    -- Not to_regclass again: it answers from a cache that waiting for an advisory lock does not refresh. A query does.
+    IF EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c
+               WHERE c.relname = part AND c.relnamespace = 'egov'::regnamespace) THEN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE egov.%I (LIKE egov.request_ids INCLUDING ALL)', part);

@@ -307,6 +307,27 @@ async fn a_day_without_a_partition_gets_one_from_the_write_that_needs_it() {
 }
 
 #[tokio::test]
+async fn a_day_that_another_session_is_just_adding_is_waited_for() {
+    use sqlx::Connection as _;
+
+    let stage = Stage::new().await;
+    let (mut first, mut second) = (stage.as_owner().await, stage.as_owner().await);
+    for ahead in 100..105 {
+        let add = "SELECT egov.add_request_day(current_date + $1)";
+        let mut adding = first.begin().await.unwrap();
+        sqlx::query(add).bind(ahead).execute(&mut *adding).await.unwrap();
+        let waiting = async { sqlx::query(add).bind(ahead).execute(&mut second).await };
+        let committing = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            adding.commit().await
+        };
+        let (waited, committed) = tokio::join!(waiting, committing);
+        committed.unwrap();
+        waited.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn request_ids_are_kept_for_thirty_days_by_the_servers_own_calendar() {
     let stage = Stage::new().await;
     let database = stage.connect(1).await;

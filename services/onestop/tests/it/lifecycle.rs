@@ -1,9 +1,10 @@
 //! A case from filing to result, and what its rules refuse.
 
+use egov_onestop::domain::pack::Profile;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, CaseState, Channel, ListCaseHistoryRequest, RateCaseRequest, RatingScore, RecordStepRequest,
-    RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest, SupplementItem,
-    SupplyComponentsRequest, WithdrawCaseRequest,
+    RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest, SubmitCaseRequest,
+    SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::SignedDuration;
@@ -519,11 +520,84 @@ async fn missing_and_unknown_components_are_all_named_and_nothing_is_filed() {
 }
 
 #[tokio::test]
-async fn the_production_profile_issues_nothing_from_what_nobody_decided() {
-    let stack = Stack::with_profile(egov_onestop::domain::pack::Profile::Production).await;
+async fn the_production_profile_publishes_nothing_that_nobody_decided() {
+    let stack = Stack::with_profiles(Profile::Production, Profile::Production).await;
     refused(
         stack.portal(citizen()).cases.submit_case(birth_registration()).await,
         Code::NotFound,
         "PROCEDURE_NOT_FOUND",
+    );
+}
+
+#[tokio::test]
+async fn the_production_profile_issues_no_case_code_from_a_provisional_agency_code() {
+    let stack = Stack::with_profiles(Profile::Demo, Profile::Production).await;
+    refused(
+        stack.portal(citizen()).cases.submit_case(birth_registration()).await,
+        Code::FailedPrecondition,
+        "AGENCY_CODE_MISSING",
+    );
+}
+
+/// A copy of an extract, which is given in the day, asked for at the counter and accepted right away.
+async fn same_day_case_accepted_after(wait: SignedDuration) -> Date {
+    let stack = Stack::start().await;
+    stack.advance(wait).await;
+    let mut clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let request = SubmitCaseRequest {
+        procedure_code: "2.000635".to_owned(),
+        channel: Channel::Counter.into(),
+        components: ["to_khai", "giay_to_tuy_than"].map(component).to_vec(),
+        ..birth_registration()
+    };
+    let case = clerk
+        .cases
+        .submit_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    accept(&stack, &case)
+        .await
+        .receipt
+        .unwrap()
+        .deadline
+        .unwrap()
+        .due_date
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_same_day_case_accepted_at_15_00_is_due_today_and_a_second_later_on_the_next_working_day() {
+    let day = |day| Date {
+        year: 2026,
+        month: 11,
+        day,
+    };
+    assert_eq!(
+        same_day_case_accepted_after(SignedDuration::from_hours(7)).await,
+        day(23)
+    );
+    // 24/11/2026 is a day off.
+    let a_second_later = SignedDuration::from_hours(7) + SignedDuration::from_secs(1);
+    assert_eq!(same_day_case_accepted_after(a_second_later).await, day(25));
+}
+
+#[tokio::test]
+async fn a_case_accepted_on_the_last_day_of_the_year_is_due_after_the_new_years_days_off() {
+    let stack = Stack::start().await;
+    // Thursday 31/12/2026, eight o'clock; 01/01/2027 is a day off, then comes a weekend.
+    stack.advance(SignedDuration::from_hours(38 * 24)).await;
+    let case = submit(&stack).await.case.unwrap();
+    assert_eq!(case.case_code, "H41.201-261231-0001");
+    let due = accept(&stack, &case).await.receipt.unwrap().deadline.unwrap().due_date;
+    assert_eq!(
+        due,
+        Some(Date {
+            year: 2027,
+            month: 1,
+            day: 4
+        })
     );
 }

@@ -177,10 +177,13 @@ pub(crate) fn packs() -> Packs {
 impl Stack {
     /// Starts a service over a migrated database with the demonstration's packs.
     pub(crate) async fn start() -> Self {
-        Self::with_profile(Profile::Demo).await
+        Self::with_profiles(Profile::Demo, Profile::Demo).await
     }
 
-    pub(crate) async fn with_profile(profile: Profile) -> Self {
+    /// The same, with the packs published for one profile and the service run under another.
+    pub(crate) async fn with_profiles(published: Profile, profile: Profile) -> Self {
+        // What a failing test wants to know is in the log: the source of an internal error, for example.
+        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::WARN).try_init();
         let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
         let clock = egov_testkit::clock();
         let keyring = Arc::new(Keyring::ephemeral());
@@ -195,10 +198,10 @@ impl Stack {
         .await
         .unwrap();
         let mut given = packs();
-        if profile == Profile::Production {
+        if published == Profile::Production {
             given.decisions = None;
         }
-        import(&pool, &given, profile, |_| {}).await.unwrap();
+        import(&pool, &given, published, |_| {}).await.unwrap();
 
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
         let feed = StillFeed {
