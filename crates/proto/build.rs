@@ -16,25 +16,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(&contracts)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
-    config.bytes([
-        ".egov.onestop.v1.PutChunkRequest",
-        ".egov.onestop.v1.ReadFileResponse",
-    ]);
+    config.bytes([".egov.onestop.v1.PutChunkRequest", ".egov.onestop.v1.ReadFileResponse"]);
     for message in compiler.descriptor_pool().all_messages() {
         let name = message.full_name().to_owned();
         config
             .type_attribute(&name, "#[derive(::prost_reflect::ReflectMessage)]")
             .type_attribute(
                 &name,
-                format!(
-                    r#"#[prost_reflect(message_name = "{name}", descriptor_pool = "crate::POOL")]"#
-                ),
+                format!(r#"#[prost_reflect(message_name = "{name}", descriptor_pool = "crate::POOL")]"#),
             );
     }
     let mut files = compiler.file_descriptor_set();
@@ -56,10 +48,7 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, into)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "proto")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
             into.push(path);
         }
     }

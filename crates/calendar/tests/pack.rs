@@ -403,3 +403,41 @@ origin = { status = "decided", legal_basis = "QĐ của UBND", decided_by = "UBN
     assert_eq!(due(date(2026, 11, 27)), date(2026, 11, 30).at(17, 0, 0, 0));
     assert_eq!(due(date(2026, 11, 30)), date(2026, 12, 1).at(16, 30, 0, 0));
 }
+
+#[test]
+fn weeks_and_rules_hold_from_their_day_on() {
+    let manifest = pack_file("calendar.toml").replace(
+        "[names]",
+        r#"[[week]]
+from = "2030-01-12"
+days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+origin = { status = "unconfirmed", legal_basis = "thử nghiệm" }
+[[rule]]
+key = "first_day"
+value = "counted"
+from = "2030-01-15"
+origin = { status = "unconfirmed", legal_basis = "thử nghiệm" }
+[names]"#,
+    );
+    let calendar = WorkCalendar::from_text(&PackText {
+        manifest: &manifest,
+        days: &pack_file("holidays_2015_2035.csv"),
+        lunar: &pack_file("lunar_2015_2035.csv"),
+        office: &pack_file("office_hours.toml"),
+        notices: &[],
+    })
+    .unwrap();
+    let saturdays = [date(2030, 1, 5), date(2030, 1, 12), date(2030, 1, 19)];
+    assert_eq!(
+        saturdays.map(|day| calendar.is_working_day(day).unwrap()),
+        [false, true, true]
+    );
+    let due = |received: Date| {
+        let rules = calendar.rules(received).unwrap();
+        deadline(&calendar, received.at(9, 0, 0, 0), Period::WorkingDays(1), &rules, &[])
+            .unwrap()
+            .due
+    };
+    assert_eq!(due(date(2030, 1, 14)), date(2030, 1, 15).at(17, 0, 0, 0));
+    assert_eq!(due(date(2030, 1, 15)), date(2030, 1, 15).at(17, 0, 0, 0));
+}

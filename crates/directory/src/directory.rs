@@ -188,11 +188,7 @@ impl Directory {
     /// service has one belongs to its readiness.
     pub async fn wait_for_version(&self, version: i64) {
         // It cannot fail: the sender lives in `self`.
-        let _ = self
-            .version
-            .subscribe()
-            .wait_for(|now| *now >= version)
-            .await;
+        let _ = self.version.subscribe().wait_for(|now| *now >= version).await;
     }
 
     /// Asks identity once for both. What failed leaves what was known in use; the one is learnt though the other fails.
@@ -226,8 +222,7 @@ impl Directory {
         if let Some(store) = self.store.clone() {
             let file = store.file();
             let saved = tokio::task::spawn_blocking(move || store.save(&answer)).await;
-            if let Err(error) = saved.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)))
-            {
+            if let Err(error) = saved.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))) {
                 // In use it is; only the next start without identity would not have it.
                 tracing::warn!(file = %file.display(), %error, "the unit tree could not be kept on disk");
             }

@@ -8,8 +8,7 @@ use egov_fault::{Fault, fault_of};
 use egov_proto::egov::identity::v1::key_service_client::KeyServiceClient;
 use egov_proto::egov::identity::v1::unit_service_client::UnitServiceClient;
 use egov_proto::egov::identity::v1::{
-    GetTreeSnapshotRequest, GetTreeSnapshotResponse, ListRevocationsRequest,
-    ListRevocationsResponse,
+    GetTreeSnapshotRequest, GetTreeSnapshotResponse, ListRevocationsRequest, ListRevocationsResponse,
 };
 use tonic::transport::{Channel, Endpoint};
 

@@ -38,12 +38,7 @@ pub(crate) fn believe(
     answer: &wire::GetTreeSnapshotResponse,
     trust: &Trust,
 ) -> Result<(Units, UnitTree), SnapshotError> {
-    trust.check(
-        &answer.key_id,
-        &answer.snapshot,
-        &answer.signature,
-        &answer.jwks,
-    )?;
+    trust.check(&answer.key_id, &answer.snapshot, &answer.signature, &answer.jwks)?;
     let unreadable = |what: &str| SnapshotError::Unreadable(what.to_owned());
     let snapshot = wire::TreeSnapshot::decode(answer.snapshot.as_slice())
         .map_err(|error| SnapshotError::Unreadable(error.to_string()))?;
@@ -51,11 +46,7 @@ pub(crate) fn believe(
     if snapshot.version != answer.version {
         return Err(unreadable("its version is not the one announced"));
     }
-    let units = snapshot
-        .units
-        .into_iter()
-        .map(read)
-        .collect::<Result<Vec<_>, _>>()?;
+    let units = snapshot.units.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(Units::new(snapshot.version, units)?)
 }
 
@@ -63,10 +54,7 @@ fn read(unit: wire::Unit) -> Result<Unit, SnapshotError> {
     let id = unit.unit_id;
     let wrong = |what: &str| SnapshotError::Unreadable(format!("unit {id}: {what}"));
     let day = |date: egov_proto::google::r#type::Date| Date::try_from(date).ok();
-    let effective_from = unit
-        .effective_from
-        .and_then(day)
-        .ok_or_else(|| wrong("no first day"))?;
+    let effective_from = unit.effective_from.and_then(day).ok_or_else(|| wrong("no first day"))?;
     let effective_to = match unit.effective_to {
         None => None,
         Some(date) => Some(day(date).ok_or_else(|| wrong("its end is no day"))?),

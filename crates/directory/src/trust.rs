@@ -33,15 +33,13 @@ impl Trust {
         let keys = match self {
             Self::Pinned(keys) => keys,
             Self::Published => {
-                parsed = serde_json::from_str::<JwkSet>(published)
-                    .map_err(|_| SnapshotError::UnknownKey)?;
+                parsed = serde_json::from_str::<JwkSet>(published).map_err(|_| SnapshotError::UnknownKey)?;
                 &parsed
             }
         };
         let key = keys.find(key_id).ok_or(SnapshotError::UnknownKey)?;
         // The algorithm is fixed; a key of another kind is no key.
-        if !matches!(&key.algorithm, AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256)
-        {
+        if !matches!(&key.algorithm, AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256) {
             return Err(SnapshotError::UnknownKey);
         }
         let key = DecodingKey::from_jwk(key).map_err(|_| SnapshotError::UnknownKey)?;

@@ -57,10 +57,7 @@ pub struct Units {
 
 impl Units {
     /// These units in this version. Fails if they make no tree.
-    pub fn new(
-        version: i64,
-        units: impl IntoIterator<Item = Unit>,
-    ) -> Result<(Self, UnitTree), UnitTreeError> {
+    pub fn new(version: i64, units: impl IntoIterator<Item = Unit>) -> Result<(Self, UnitTree), UnitTreeError> {
         let units: Vec<Unit> = units.into_iter().collect();
         let tree = UnitTree::new(
             version,
@@ -75,11 +72,7 @@ impl Units {
         };
         for unit in units {
             known.ids.push(unit.id);
-            known
-                .by_code
-                .entry(unit.code.clone())
-                .or_default()
-                .push(unit.id);
+            known.by_code.entry(unit.code.clone()).or_default().push(unit.id);
             known.by_id.insert(unit.id, unit);
         }
         known.ids.sort_unstable();
@@ -107,10 +100,7 @@ impl Units {
 
     /// The agency code of a unit on a day; none if the unit does not exist on that day or has no code.
     pub fn agency_code(&self, id: i32, on: Date) -> Option<&AgencyCode> {
-        self.get(id)
-            .filter(|unit| unit.in_force(on))?
-            .agency_code
-            .as_ref()
+        self.get(id).filter(|unit| unit.in_force(on))?.agency_code.as_ref()
     }
 
     /// The units of a day, by id.
@@ -197,12 +187,7 @@ mod tests {
     #[test]
     fn children_are_those_of_the_day() {
         let units = units();
-        let ids = |on| {
-            units
-                .children(1, on)
-                .map(|unit| unit.id)
-                .collect::<Vec<_>>()
-        };
+        let ids = |on| units.children(1, on).map(|unit| unit.id).collect::<Vec<_>>();
         assert_eq!(ids(date(2025, 6, 30)), [2]);
         assert_eq!(ids(date(2025, 7, 1)), [3]);
         assert_eq!((units.len(), units.version()), (4, 3));

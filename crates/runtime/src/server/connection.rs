@@ -12,9 +12,8 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,7 +40,7 @@ const LEAST_BUFFER: usize = 8192;
 
 /// The connections of one server.
 pub(super) struct Connections {
-    http: Builder<Calls>,
+    http: Builder<TokioExecutor>,
     tasks: TaskTracker,
     permits: Arc<Semaphore>,
     settings: Settings,
@@ -67,7 +66,7 @@ impl Connections {
         abort: CancellationToken,
         meter: &Meter,
     ) -> Self {
-        let mut http = Builder::new(Calls { abort: abort.clone() });
+        let mut http = Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(keepalive.handshake.get())
@@ -155,30 +154,9 @@ impl Connections {
     }
 }
 
-/// Where HTTP/2 runs its calls: a call that goes on after its connection was cut would be a call that nobody waits for.
-#[derive(Clone)]
-struct Calls {
-    abort: CancellationToken,
-}
-
-impl<F> Executor<F> for Calls
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, call: F) {
-        let abort = self.abort.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = call => {}
-                () = abort.cancelled() => {}
-            }
-        });
-    }
-}
-
 /// One connection.
 struct Connection {
-    http: Builder<Calls>,
+    http: Builder<TokioExecutor>,
     router: Router,
     settings: Settings,
 }
@@ -272,6 +250,7 @@ impl Connection {
                     tracing::debug!("no request came");
                     break;
                 }
+                // hyper drops the calls of a connection that is dropped.
                 () = abort.cancelled() => break,
             }
         }
