@@ -149,7 +149,8 @@ CREATE TABLE case_tokens (
     token               text        NOT NULL COLLATE "C",
     case_id             uuid        NOT NULL REFERENCES cases,
     submit_time         timestamptz NOT NULL,
-    PRIMARY KEY (responsible_unit_id, token, submit_time, case_id)
+    -- The word first: it is always given, the units may be many or all.
+    PRIMARY KEY (token, responsible_unit_id, submit_time, case_id)
 );
 CREATE INDEX case_tokens_by_case ON case_tokens (case_id);
 

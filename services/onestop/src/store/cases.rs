@@ -435,9 +435,6 @@ const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, state, step, o
                        owner_id, responsible_unit_id, submit_time, due_date FROM cases WHERE ";
 
 /// One page, newest first.
-///
-/// For an officer of one unit the filter is `responsible_unit_id = $1` and not `= ANY`, because only equality lets
-/// PostgreSQL walk the index in the order of the list.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     visible: &Visible,
@@ -445,7 +442,19 @@ pub(crate) async fn list(
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Summary>, StoreError> {
-    let mut query = QueryBuilder::new(SUMMARY);
+    let mut query = list_query(SUMMARY, visible, filter, after, limit);
+    summaries(query.build().fetch_all(connection).await?)
+}
+
+/// The query of a list. `head` is apart so that a test can put EXPLAIN before it.
+fn list_query(
+    head: &str,
+    visible: &Visible,
+    filter: &ListFilter,
+    after: Option<After>,
+    limit: i64,
+) -> QueryBuilder<sqlx::Postgres> {
+    let mut query = QueryBuilder::new(head);
     push_visible(&mut query, visible);
     if let Some(unit_id) = filter.unit_id {
         query.push(" AND responsible_unit_id = ").push_bind(unit_id);
@@ -463,7 +472,7 @@ pub(crate) async fn list(
         query.push(" AND due_date <= ").push_bind(due_until.to_sqlx());
     }
     push_page(&mut query, after, limit);
-    summaries(query.build().fetch_all(connection).await?)
+    query
 }
 
 /// The case with this code, if it is visible.
@@ -498,49 +507,69 @@ pub(crate) async fn search(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let mut query = QueryBuilder::new(SUMMARY);
+    let mut query = search_query(SUMMARY, visible, rarest_first, after, limit);
+    summaries(query.build().fetch_all(connection).await?)
+}
+
+/// The query of a search, the rarest word first.
+fn search_query(
+    head: &str,
+    visible: &Visible,
+    rarest_first: Vec<String>,
+    after: Option<After>,
+    limit: i64,
+) -> QueryBuilder<sqlx::Postgres> {
+    let mut query = QueryBuilder::new(head);
     push_visible(&mut query, visible);
     for (number, word) in rarest_first.into_iter().enumerate() {
         if number == 0 {
             query
                 .push(" AND case_id IN (SELECT case_id FROM case_tokens WHERE token = ")
-                .push_bind(word)
-                .push(")");
+                .push_bind(word);
         } else {
             query
                 .push(" AND EXISTS (SELECT 1 FROM case_tokens WHERE case_tokens.case_id = cases.case_id AND token = ")
-                .push_bind(word)
-                .push(")");
+                .push_bind(word);
         }
-    }
-    push_page(&mut query, after, limit);
-    summaries(query.build().fetch_all(connection).await?)
-}
-
-fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
-    match (visible, visible.units.as_slice()) {
-        (Visible { all: true, .. }, _) => {
-            query.push("true");
-        }
-        (
-            Visible {
-                owner: None,
-                assignee: None,
-                ..
-            },
-            [unit],
-        ) => {
-            query.push("responsible_unit_id = ").push_bind(*unit);
-        }
-        _ => {
+        if !visible.all {
             query
-                .push("(responsible_unit_id = ANY (")
+                .push(" AND responsible_unit_id = ANY (")
                 .push_bind(visible.units.clone())
                 .push(")");
-            query.push(" OR owner_id = ").push_bind(visible.owner);
-            query.push(" OR assignee_id = ").push_bind(visible.assignee).push(")");
+        }
+        query.push(")");
+    }
+    push_page(&mut query, after, limit);
+    query
+}
+
+/// The query's own filter, no longer than it must be: a condition that cannot hold would only keep PostgreSQL from the
+/// index in whose order the list comes. For one unit it is `=` and not `= ANY` for the same reason.
+fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
+    if visible.all {
+        query.push("true");
+        return;
+    }
+    query.push("(false");
+    match visible.units.as_slice() {
+        [] => {}
+        [unit] => {
+            query.push(" OR responsible_unit_id = ").push_bind(*unit);
+        }
+        units => {
+            query
+                .push(" OR responsible_unit_id = ANY (")
+                .push_bind(units.to_vec())
+                .push(")");
         }
     }
+    if let Some(owner) = visible.owner {
+        query.push(" OR owner_id = ").push_bind(owner);
+    }
+    if let Some(assignee) = visible.assignee {
+        query.push(" OR assignee_id = ").push_bind(assignee);
+    }
+    query.push(")");
 }
 
 fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<After>, limit: i64) {
@@ -577,3 +606,7 @@ fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreErro
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "cases_plans.rs"]
+mod plans;

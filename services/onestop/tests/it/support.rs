@@ -183,7 +183,10 @@ impl Stack {
     /// The same, with the packs published for one profile and the service run under another.
     pub(crate) async fn with_profiles(published: Profile, profile: Profile) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
-        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::WARN).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_max_level(tracing::Level::WARN)
+            .try_init();
         let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
         let clock = egov_testkit::clock();
         let keyring = Arc::new(Keyring::ephemeral());
