@@ -211,3 +211,140 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         "the policy changed: look at the new table, then write it with EGOV_WRITE_MATRIX=1"
     );
 }
+
+/// Calls every act on a case as this caller and gives the code of each refusal.
+async fn every_act(client: &Client, case_id: &str, etag: &str) -> Vec<(&'static str, Code)> {
+    use egov_proto::egov::onestop::v1;
+
+    let mut cases = client.clone().cases;
+    let (case_id, etag) = (case_id.to_owned(), etag.to_owned());
+    let mut refused = Vec::new();
+    macro_rules! act {
+        ($method:ident, $request:ident { $($field:ident: $value:expr),* $(,)? }) => {
+            let request = v1::$request {
+                request_id: request_id(),
+                case_id: case_id.clone(),
+                $($field: $value,)*
+                ..Default::default()
+            };
+            let code = cases.$method(request).await.map_or_else(|status| status.code(), |_| Code::Ok);
+            refused.push((stringify!($method), code));
+        };
+    }
+    let text = || "vì vậy".to_owned();
+    let item = v1::SupplementItem {
+        component_code: String::new(),
+        instruction: text(),
+    };
+    let result = v1::CaseResult {
+        result_code: "KQ.G15.000031".to_owned(),
+        ..Default::default()
+    };
+    act!(accept_case, AcceptCaseRequest { etag: etag.clone() });
+    act!(
+        reject_case,
+        RejectCaseRequest {
+            etag: etag.clone(),
+            reason: text(),
+            legal_basis: text()
+        }
+    );
+    act!(
+        request_supplement,
+        RequestSupplementRequest {
+            etag: etag.clone(),
+            items: vec![item],
+            reason: text()
+        }
+    );
+    act!(
+        supply_components,
+        SupplyComponentsRequest {
+            etag: etag.clone(),
+            components: vec![component("giay_chung_sinh")]
+        }
+    );
+    act!(
+        assign_case,
+        AssignCaseRequest {
+            etag: etag.clone(),
+            assignee_id: Uuid::from_u128(1).to_string()
+        }
+    );
+    act!(
+        record_step,
+        RecordStepRequest {
+            etag: etag.clone(),
+            step: "tham_tra".to_owned()
+        }
+    );
+    act!(
+        approve_case,
+        ApproveCaseRequest {
+            etag: etag.clone(),
+            results: vec![result]
+        }
+    );
+    act!(
+        stop_case,
+        StopCaseRequest {
+            etag: etag.clone(),
+            reason: text(),
+            legal_basis: text()
+        }
+    );
+    act!(withdraw_case, WithdrawCaseRequest { etag: etag.clone() });
+    act!(
+        return_result,
+        ReturnResultRequest {
+            etag: etag.clone(),
+            channel: 1
+        }
+    );
+    act!(rate_case, RateCaseRequest { score: 3 });
+    refused
+}
+
+#[tokio::test]
+async fn every_act_is_forbidden_to_who_may_only_read_and_unknown_to_a_neighbour_and_a_stranger() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+
+    let reader = stack.staff("case_reader", TRUONG_VINH);
+    for (act, code) in every_act(&reader, &case.case_id, &case.etag).await {
+        assert_eq!(code, Code::PermissionDenied, "{act} by a reader of the unit");
+    }
+
+    let everything = [
+        ("one_stop_clerk", THANH_VINH),
+        ("officer", THANH_VINH),
+        ("unit_leader", THANH_VINH),
+    ];
+    let token = stack.tokens.staff(Uuid::from_u128(0x77), &everything);
+    let neighbour = stack.client(Some(token), Some("case_handling"));
+    for (act, code) in every_act(&neighbour, &case.case_id, &case.etag).await {
+        // Rating is no act of staff at all, whoever the case belongs to.
+        let expected = if act == "rate_case" {
+            Code::PermissionDenied
+        } else {
+            Code::NotFound
+        };
+        assert_eq!(code, expected, "{act} by the neighbour's officials");
+    }
+
+    let stranger = stack.portal(Uuid::from_u128(0xC7));
+    for (act, code) in every_act(&stranger, &case.case_id, &case.etag).await {
+        let citizens = ["supply_components", "withdraw_case", "rate_case"].contains(&act);
+        let expected = if citizens {
+            Code::NotFound
+        } else {
+            Code::PermissionDenied
+        };
+        assert_eq!(code, expected, "{act} by another citizen");
+    }
+    assert_eq!(
+        get(&reader, &case.case_id).await.unwrap().etag,
+        case.etag,
+        "none of it changed anything"
+    );
+}
