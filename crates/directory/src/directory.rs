@@ -1,5 +1,6 @@
 //! The directory: what is known now, and how it stays current.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -66,10 +67,9 @@ pub enum DirectoryError {
 }
 
 /// What a service knows of identity. See the crate's documentation.
-#[derive(Debug)]
 pub struct Directory {
     config: DirectoryConfig,
-    clock: SharedClockDebug,
+    clock: SharedClock,
     store: Option<Store>,
     tree: Arc<ArcSwap<UnitTree>>,
     units: ArcSwap<Units>,
@@ -82,15 +82,6 @@ pub struct Directory {
     round: Mutex<()>,
     /// The version of the tree in use.
     version: watch::Sender<i64>,
-}
-
-/// A clock does not show itself.
-struct SharedClockDebug(SharedClock);
-
-impl std::fmt::Debug for SharedClockDebug {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SharedClock")
-    }
 }
 
 impl Directory {
@@ -112,7 +103,7 @@ impl Directory {
             tree: Arc::default(),
             units: ArcSwap::default(),
             revocations: Arc::new(Revocations::new(Arc::clone(&clock))),
-            clock: SharedClockDebug(clock),
+            clock,
             position: AtomicI64::new(0),
             failing: AtomicBool::new(false),
             round: Mutex::new(()),
@@ -234,7 +225,7 @@ impl Directory {
         let mut after = self.position.load(Ordering::Relaxed);
         let mut anew = false;
         loop {
-            let asked = self.clock.0.now();
+            let asked = self.clock.now();
             let answer = feed.revocations(after).await?;
             // Identity was restored from a backup: its positions begin again before ours. All is read from the beginning;
             // what we know meanwhile stays.
@@ -293,6 +284,16 @@ impl Directory {
             Ok(()) if failed_before => tracing::info!("identity can be followed again"),
             _ => {}
         }
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("config", &self.config)
+            .field("version", &self.version())
+            .field("revocations", &self.revocations)
+            .finish_non_exhaustive()
     }
 }
 

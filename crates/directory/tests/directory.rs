@@ -203,10 +203,7 @@ async fn a_signed_tree_is_taken_into_use_everywhere_at_once() {
     assert!(tree.load().is_empty());
     directory.refresh(&identity).await.unwrap();
     assert_eq!(tree.load().subtree(1), [1, 2]);
-    assert_eq!(
-        directory.resolve("16690", date(2026, 1, 1)).unwrap().id,
-        2
-    );
+    assert_eq!(directory.resolve("16690", date(2026, 1, 1)).unwrap().id, 2);
     identity.publish(2, &[(1, "40", 0), (2, "16690", 1), (3, "17329", 1)]);
     directory.refresh(&identity).await.unwrap();
     assert_eq!(tree.load().subtree(1), [1, 2, 3]);

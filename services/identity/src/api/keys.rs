@@ -1,0 +1,44 @@
+//! KeyService.
+
+use egov_directory::Feed as _;
+use egov_proto::egov::identity::v1::key_service_server::KeyService;
+use egov_proto::egov::identity::v1::{
+    ListRevocationsRequest, ListRevocationsResponse, RevokeTokensRequest, RevokeTokensResponse,
+    RotateSigningKeyRequest, RotateSigningKeyResponse,
+};
+use egov_runtime::accept;
+use tonic::{Request, Response, Status};
+
+use super::Api;
+use crate::operations::{revoke_tokens, rotate_signing_key};
+
+#[tonic::async_trait]
+impl KeyService for Api {
+    async fn rotate_signing_key(
+        &self,
+        request: Request<RotateSigningKeyRequest>,
+    ) -> Result<Response<RotateSigningKeyResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
+        let answer = rotate_signing_key::rotate_signing_key(&self.identity, caller, &request.message).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn revoke_tokens(
+        &self,
+        request: Request<RevokeTokensRequest>,
+    ) -> Result<Response<RevokeTokensResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
+        let answer = revoke_tokens::revoke_tokens(&self.identity, caller, &request.message).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_revocations(
+        &self,
+        request: Request<ListRevocationsRequest>,
+    ) -> Result<Response<ListRevocationsResponse>, Status> {
+        let request = accept(&self.contract, request)?.message;
+        Ok(Response::new(self.identity.feed.revocations(request.after).await?))
+    }
+}

@@ -1,0 +1,14 @@
+//! The rules of identity: plain types and functions, no I/O, no protobuf, no SQL.
+
+pub(crate) mod account;
+pub(crate) mod assertion;
+pub(crate) mod client;
+pub(crate) mod lockout;
+pub(crate) mod oauth;
+pub(crate) mod pack;
+pub(crate) mod record;
+pub(crate) mod role;
+pub(crate) mod secret;
+pub(crate) mod session;
+pub mod totp;
+pub(crate) mod unit;

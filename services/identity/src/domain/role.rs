@@ -1,0 +1,111 @@
+//! Roles (vai trò) at units, for a time, and who may give them.
+//!
+//! Three rules bind whoever gives or ends a role; the policies (`deploy/policies/`) say who has the permissions.
+//!
+//! 1. **Own subtree.** The permission `identity.roles.manage` must reach both the unit of the account and the unit of the
+//!    role.
+//! 2. **No administration beyond one's own.** Every *administrative* permission (`identity.…`) that the role would give must
+//!    be one that the giver holds over that very unit. Permissions of the offices' own work are not compared: whoever
+//!    administers accounts must be able to appoint a registrar without being one. Were they compared, administrators
+//!    would have to hold every permission of the province.
+//! 3. **Not to oneself.** Together with the second rule this keeps the administrator out of the work and the worker out
+//!    of the administration, until two people agree.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use uuid::Uuid;
+
+/// A role at a unit for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoleGrant {
+    /// Id of the grant.
+    pub grant_id: Uuid,
+    /// The role.
+    pub role: String,
+    /// At this unit.
+    pub unit_id: i32,
+    /// From this day.
+    pub effective_from: Date,
+    /// Until this day (exclusive); absent if open.
+    pub effective_to: Option<Date>,
+}
+
+impl RoleGrant {
+    /// True if the role is in force on a day.
+    pub(crate) fn in_force(&self, on: Date) -> bool {
+        self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
+    }
+
+    /// The end (exclusive) that makes the role void from `today` on: today itself, or the first day of a role that has
+    /// not begun. `None` if it has ended already.
+    pub(crate) fn end_at_once(&self, today: Date) -> Option<Date> {
+        let end = today.max(self.effective_from);
+        self.effective_to.is_none_or(|now| end < now).then_some(end)
+    }
+}
+
+/// A grant that is to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct NewGrant {
+    /// What is granted.
+    pub grant: RoleGrant,
+    /// To this account.
+    pub account_id: Uuid,
+    /// By whom; absent for the first administrator.
+    pub granted_by: Option<Uuid>,
+    /// When.
+    pub grant_time: Timestamp,
+}
+
+/// True for a permission over other people's access, which nobody passes on who does not hold it.
+pub(crate) fn is_administrative(permission: &str) -> bool {
+    permission.starts_with("identity.") && !permission.starts_with("identity.self.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    fn grant(from: Date, to: Option<Date>) -> RoleGrant {
+        RoleGrant {
+            grant_id: Uuid::nil(),
+            role: "one_stop_clerk".to_owned(),
+            unit_id: 7,
+            effective_from: from,
+            effective_to: to,
+        }
+    }
+
+    #[test]
+    fn a_role_is_in_force_from_its_first_day_to_the_day_before_its_end() {
+        let role = grant(date(2026, 11, 1), Some(date(2026, 12, 1)));
+        assert!(!role.in_force(date(2026, 10, 31)));
+        assert!(role.in_force(date(2026, 11, 1)));
+        assert!(role.in_force(date(2026, 11, 30)));
+        assert!(!role.in_force(date(2026, 12, 1)));
+    }
+
+    #[test]
+    fn a_role_ends_today_or_before_it_begins() {
+        let today = date(2026, 11, 23);
+        let open = grant(date(2026, 11, 1), None);
+        assert_eq!(open.end_at_once(today), Some(today));
+        let future = grant(date(2026, 12, 1), None);
+        assert_eq!(future.end_at_once(today), Some(date(2026, 12, 1)));
+        let over = grant(date(2026, 11, 1), Some(today));
+        assert_eq!(over.end_at_once(today), None);
+        let void = RoleGrant {
+            effective_to: open.end_at_once(today),
+            ..open
+        };
+        assert!(!void.in_force(today));
+    }
+
+    #[test]
+    fn permissions_over_others_are_administrative_and_signing_out_is_not() {
+        assert!(is_administrative("identity.roles.manage"));
+        assert!(!is_administrative("identity.self.sign_out"));
+        assert!(!is_administrative("onestop.cases.accept"));
+    }
+}

@@ -1,0 +1,140 @@
+//! Units (đơn vị) through time.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// Loại đơn vị; the numbers are those of the contract (`egov.identity.v1.UnitKind`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnitKind {
+    /// Tỉnh.
+    Province = 1,
+    /// Sở, ban, ngành of the province, and what belongs to them.
+    ProvinceDepartment = 2,
+    /// Xã.
+    Commune = 3,
+    /// Phường.
+    Ward = 4,
+    /// Phòng, trung tâm of a commune or ward.
+    CommuneDepartment = 5,
+}
+
+impl UnitKind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Province,
+        Self::ProvinceDepartment,
+        Self::Commune,
+        Self::Ward,
+        Self::CommuneDepartment,
+    ];
+
+    /// The number in the contract and in the database.
+    pub(crate) const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The kind with this number.
+    pub(crate) fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// The kind of what lies below a unit of this kind and is not itself a commune or ward.
+    pub(crate) const fn department(self) -> Self {
+        match self {
+            Self::Province | Self::ProvinceDepartment => Self::ProvinceDepartment,
+            Self::Commune | Self::Ward | Self::CommuneDepartment => Self::CommuneDepartment,
+        }
+    }
+}
+
+/// How far a fact is established (`egov.types.v1.FactStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FactStatus {
+    /// By a source.
+    Confirmed,
+    /// Commonly held, not checked.
+    Unconfirmed,
+    /// Decided by somebody named.
+    Decided,
+}
+
+impl FactStatus {
+    /// The word in packs and in the database.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Decided => "decided",
+        }
+    }
+
+    /// The status that a word names.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Confirmed, Self::Unconfirmed, Self::Decided]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+    }
+}
+
+/// A unit in one period of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(crate) struct Unit {
+    /// Internal id. The pair of code and first day gets it once; it never changes and is never used again.
+    pub unit_id: i32,
+    /// Mã đơn vị.
+    pub code: String,
+    /// Tên.
+    pub name: String,
+    /// Loại.
+    pub kind: UnitKind,
+    /// The unit above; none for the province.
+    pub parent_id: Option<i32>,
+    /// From this day.
+    pub effective_from: Date,
+    /// Until this day (exclusive); open if absent.
+    pub effective_to: Option<Date>,
+    /// Mã định danh cơ quan.
+    pub agency_code: Option<String>,
+    /// True if the agency code was not issued by the province.
+    pub agency_code_provisional: bool,
+    /// How far the facts of this row are established.
+    pub status: FactStatus,
+    /// What the pack says about it.
+    pub note: String,
+}
+
+impl Unit {
+    /// Whether the unit exists on a day.
+    pub(crate) fn in_force(&self, on: Date) -> bool {
+        self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
+    }
+
+    /// Whether two periods have a day in common.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let begins_before_end = |a: &Self, b: &Self| b.effective_to.is_none_or(|end| a.effective_from < end);
+        begins_before_end(self, other) && begins_before_end(other, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egov_proto::egov::identity::v1 as wire;
+
+    #[test]
+    fn the_kinds_are_those_of_the_contract() {
+        for (kind, contract) in [
+            (UnitKind::Province, wire::UnitKind::Province),
+            (UnitKind::ProvinceDepartment, wire::UnitKind::ProvinceDepartment),
+            (UnitKind::Commune, wire::UnitKind::Commune),
+            (UnitKind::Ward, wire::UnitKind::Ward),
+            (UnitKind::CommuneDepartment, wire::UnitKind::CommuneDepartment),
+        ] {
+            assert_eq!(i32::from(kind.number()), contract as i32);
+            assert_eq!(UnitKind::from_number(kind.number()), Some(kind));
+        }
+    }
+}

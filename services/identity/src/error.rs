@@ -1,0 +1,252 @@
+//! What a caller of identity can act on, and the one table that turns it into a [`Fault`].
+
+use std::time::Duration;
+
+use egov_fault::{Code, Fault, Violation};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::client::KeyRefusal;
+
+/// The area whose reasons these are (`ErrorInfo.domain`).
+pub const DOMAIN: &str = "identity.egov";
+
+/// A refusal of identity. Whatever else fails is a [`Fault`] of the crate where it failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Name, password, challenge or code is wrong; which one is not said.
+    #[error("name, password or code is wrong")]
+    SignInRefused,
+    /// Too many failed sign-ins.
+    #[error("too many failed sign-ins; try again later")]
+    AccountLocked {
+        /// Try again after this long.
+        retry_after: Duration,
+    },
+    /// The refresh token was used before; the session was ended.
+    #[error("the refresh token was used before; the session has been ended")]
+    RefreshTokenReused,
+    /// The refresh token is unknown, expired or revoked.
+    #[error("the refresh token is not valid")]
+    RefreshTokenInvalid,
+    /// There is no such unit on this day.
+    #[error("there is no such unit on this day")]
+    UnitNotFound,
+    /// There is no such account that the caller may read.
+    #[error("there is no such account")]
+    AccountNotFound,
+    /// The user name is taken.
+    #[error("the user name is taken")]
+    UsernameTaken,
+    /// No policy knows this role, or it is not one that is granted.
+    #[error("no policy knows this role")]
+    RoleUnknown,
+    /// There is no such role grant.
+    #[error("there is no such role grant")]
+    GrantNotFound,
+    /// There is no such system.
+    #[error("there is no such system")]
+    SystemNotFound,
+    /// The client id is taken.
+    #[error("the client id is taken")]
+    ClientIdTaken,
+    /// The key cannot be accepted.
+    #[error("{0}")]
+    KeyRefused(KeyRefusal),
+    /// The caller may not do this: the permission is missing here.
+    #[error("the permission {permission} is missing")]
+    PermissionMissing {
+        /// The missing permission.
+        permission: String,
+    },
+    /// Nobody administers themselves.
+    #[error("nobody changes their own access")]
+    OwnAccess,
+    /// Too many sign-ins at once.
+    #[error("too many sign-ins at once; try again")]
+    Overloaded,
+    /// A date field is no day of the calendar, or the end lies before the beginning.
+    #[error("the request has an invalid date")]
+    InvalidDate {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: DateProblem,
+    },
+}
+
+/// What is wrong with a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateProblem {
+    /// Month 13, or a bare year.
+    NotADay,
+    /// The end is not after the beginning.
+    EndsBeforeItBegins,
+    /// It lies in the past, where nothing can be granted any more.
+    Past,
+}
+
+impl IdentityError {
+    /// A lock that lasts until `until`.
+    pub fn locked(until: Timestamp, now: Timestamp) -> Self {
+        let left = until.duration_since(now).max(SignedDuration::from_secs(1));
+        Self::AccountLocked {
+            retry_after: left.unsigned_abs(),
+        }
+    }
+
+    /// Code, reason and the Vietnamese text of each.
+    const fn row(&self) -> (Code, &'static str, &'static str) {
+        match self {
+            Self::SignInRefused => (
+                Code::Unauthenticated,
+                "SIGN_IN_REFUSED",
+                "tên đăng nhập, mật khẩu hoặc mã xác thực không đúng",
+            ),
+            Self::AccountLocked { .. } => (
+                Code::ResourceExhausted,
+                "ACCOUNT_LOCKED",
+                "đăng nhập sai quá nhiều lần, vui lòng thử lại sau",
+            ),
+            Self::RefreshTokenReused => (
+                Code::Unauthenticated,
+                "REFRESH_TOKEN_REUSED",
+                "mã làm mới đã được sử dụng, phiên làm việc đã bị kết thúc",
+            ),
+            Self::RefreshTokenInvalid => (
+                Code::Unauthenticated,
+                "REFRESH_TOKEN_INVALID",
+                "mã làm mới không còn hiệu lực",
+            ),
+            Self::UnitNotFound => (Code::NotFound, "UNIT_NOT_FOUND", "không có đơn vị này vào ngày đã nêu"),
+            Self::AccountNotFound => (Code::NotFound, "ACCOUNT_NOT_FOUND", "không có tài khoản này"),
+            Self::UsernameTaken => (Code::AlreadyExists, "USERNAME_TAKEN", "tên đăng nhập đã được sử dụng"),
+            Self::RoleUnknown => (
+                Code::InvalidArgument,
+                "ROLE_UNKNOWN",
+                "không có vai trò này trong chính sách",
+            ),
+            Self::GrantNotFound => (Code::NotFound, "GRANT_NOT_FOUND", "không có lần giao vai trò này"),
+            Self::SystemNotFound => (Code::NotFound, "SYSTEM_NOT_FOUND", "không có hệ thống này"),
+            Self::ClientIdTaken => (Code::AlreadyExists, "CLIENT_ID_TAKEN", "mã hệ thống đã được sử dụng"),
+            Self::KeyRefused(_) => (
+                Code::InvalidArgument,
+                "KEY_REFUSED",
+                "khoá công khai không được chấp nhận",
+            ),
+            Self::PermissionMissing { .. } => (
+                Code::PermissionDenied,
+                "PERMISSION_MISSING",
+                "không có quyền thực hiện việc này",
+            ),
+            Self::OwnAccess => (
+                Code::PermissionDenied,
+                "PERMISSION_MISSING",
+                "không ai được tự thay đổi quyền của mình",
+            ),
+            Self::Overloaded => (
+                Code::ResourceExhausted,
+                "OVERLOADED",
+                "quá nhiều lượt đăng nhập cùng lúc, vui lòng thử lại",
+            ),
+            Self::InvalidDate { .. } => (
+                Code::InvalidArgument,
+                egov_fault::INVALID_FIELD,
+                "yêu cầu có trường không hợp lệ",
+            ),
+        }
+    }
+}
+
+impl From<IdentityError> for Fault {
+    fn from(error: IdentityError) -> Self {
+        let (code, reason, vi) = error.row();
+        let fault = Fault::new(code, reason, vi, error.to_string());
+        match error {
+            // The reasons that all contracts share keep the shared domain.
+            IdentityError::PermissionMissing { permission } => fault.with("permission", permission),
+            IdentityError::OwnAccess => fault.with("permission", "another administrator"),
+            IdentityError::Overloaded => fault.retry_after(Duration::from_secs(1)),
+            IdentityError::InvalidDate { field, problem } => Fault::invalid(vec![violation(field, problem)]),
+            IdentityError::AccountLocked { retry_after } => fault.domain(DOMAIN).retry_after(retry_after),
+            _ => fault.domain(DOMAIN),
+        }
+    }
+}
+
+fn violation(field: &'static str, problem: DateProblem) -> Violation {
+    let (rule, vi, en) = match problem {
+        DateProblem::NotADay => ("date.day", "không phải là một ngày", "is not a day of the calendar"),
+        DateProblem::EndsBeforeItBegins => (
+            "date.period",
+            "ngày kết thúc phải sau ngày bắt đầu",
+            "must be after the first day",
+        ),
+        DateProblem::Past => ("date.past", "không được ở trong quá khứ", "must not lie in the past"),
+    };
+    Violation {
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+        vi: vi.to_owned(),
+        en: en.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egov_proto::egov::identity::v1::ErrorReason;
+    use egov_proto::egov::types::v1::ErrorReason as SharedReason;
+
+    fn every() -> Vec<IdentityError> {
+        use IdentityError as E;
+        vec![
+            E::SignInRefused,
+            E::AccountLocked {
+                retry_after: Duration::from_mins(1),
+            },
+            E::RefreshTokenReused,
+            E::RefreshTokenInvalid,
+            E::UnitNotFound,
+            E::AccountNotFound,
+            E::UsernameTaken,
+            E::RoleUnknown,
+            E::GrantNotFound,
+            E::SystemNotFound,
+            E::ClientIdTaken,
+            E::KeyRefused(KeyRefusal::Private),
+            E::PermissionMissing {
+                permission: "identity.roles.manage".to_owned(),
+            },
+            E::OwnAccess,
+            E::Overloaded,
+            E::InvalidDate {
+                field: "effective_to",
+                problem: DateProblem::NotADay,
+            },
+        ]
+    }
+
+    #[test]
+    fn every_reason_stands_in_the_contract_of_its_domain() {
+        for error in every() {
+            let fault = Fault::from(error.clone());
+            let name = format!("ERROR_REASON_{}", fault.reason());
+            let known = match fault.error_domain() {
+                DOMAIN => ErrorReason::from_str_name(&name).is_some(),
+                "egov" => SharedReason::from_str_name(&name).is_some(),
+                other => panic!("{other} is not a domain of identity"),
+            };
+            assert!(known, "{error:?}: {name}");
+        }
+    }
+
+    #[test]
+    fn a_lock_says_when_to_come_back_and_never_before_a_second() {
+        let now: Timestamp = "2026-11-23T01:00:00Z".parse().unwrap();
+        let until = now + SignedDuration::from_mins(2);
+        let fault = Fault::from(IdentityError::locked(until, now));
+        assert_eq!(fault.retry_delay(), Some(Duration::from_mins(2)));
+        let fault = Fault::from(IdentityError::locked(now, now));
+        assert_eq!(fault.retry_delay(), Some(Duration::from_secs(1)));
+    }
+}

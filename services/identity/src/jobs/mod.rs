@@ -1,0 +1,58 @@
+//! Background work. What must be done by one process at a time holds a lease.
+
+mod purge;
+mod reload_keys;
+mod reseal;
+
+use std::sync::Arc;
+
+use egov_database::Relay;
+use egov_runtime::server::Job;
+
+use crate::identity::Identity;
+
+/// Every job of identity.
+pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
+    let follow = Arc::clone(identity);
+    let relay = identity.database.clone();
+    let request_days = identity.database.clone();
+    let (purge, reseal, reload) = (Arc::clone(identity), Arc::clone(identity), Arc::clone(identity));
+    vec![
+        Job::new("identity.directory", move |stop| {
+            let identity = Arc::clone(&follow);
+            async move {
+                Arc::clone(&identity.directory).follow(identity.feed(), stop).await;
+                Ok(())
+            }
+        }),
+        Job::new("identity.relay", move |stop| {
+            let relay = Relay::new(relay.clone());
+            async move {
+                relay.run(stop).await;
+                Ok(())
+            }
+        }),
+        Job::new("identity.request_days", move |stop| {
+            let database = request_days.clone();
+            async move {
+                database.keep_request_days_until(stop).await;
+                Ok(())
+            }
+        }),
+        Job::new("identity.purge", move |stop| {
+            let identity = Arc::clone(&purge);
+            async move { purge::run(&identity, stop).await }
+        }),
+        Job::new("identity.reseal", move |stop| {
+            let identity = Arc::clone(&reseal);
+            async move { reseal::run(&identity, stop).await }
+        }),
+        Job::new("identity.reload_keys", move |stop| {
+            let identity = Arc::clone(&reload);
+            async move { reload_keys::run(&identity, stop).await }
+        }),
+    ]
+}
+
+pub(crate) use purge::purge_once;
+pub(crate) use reseal::reseal_once;

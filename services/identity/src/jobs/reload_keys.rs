@@ -1,0 +1,22 @@
+//! Reads the keyring again, once a minute: takes up what other processes rotated and drops what has retired.
+
+use std::time::Duration;
+
+use egov_runtime::server::JobResult;
+use tokio_util::sync::CancellationToken;
+
+use crate::identity::Identity;
+
+const EVERY: Duration = Duration::from_mins(1);
+
+pub(super) async fn run(identity: &Identity, stop: CancellationToken) -> JobResult {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let keyring = egov_keyring::Keyring::clone(&identity.keyring);
+        let clock = egov_clock::SharedClock::clone(&identity.clock);
+        tokio::task::spawn_blocking(move || keyring.reload(&clock)).await??;
+    }
+}

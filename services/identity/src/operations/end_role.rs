@@ -1,0 +1,80 @@
+//! EndRole: a role ends at once.
+
+use egov_auth::{Caller, Resource};
+use egov_database::WriteRequest;
+use egov_fault::Fault;
+use egov_proto::egov::identity::v1::{EndRoleRequest, EndRoleResponse};
+use serde_json::json;
+
+use super::granting::may_grant;
+use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
+use super::recording::{About, announce, record};
+use crate::domain::record::RecordKind;
+use crate::error::IdentityError;
+use crate::identity::{Identity, parse_id, refuse_self, resource_id};
+use crate::store::revocations::Target;
+use crate::{store, wire};
+
+const METHOD: &str = "/egov.identity.v1.AccountService/EndRole";
+
+/// Ends a role and revokes the tokens that carry it; the session goes on and gets tokens without the role. A role that has
+/// ended already stays as it is.
+pub(crate) async fn end_role(
+    identity: &Identity,
+    caller: &Caller,
+    request: &EndRoleRequest,
+) -> Result<EndRoleResponse, Fault> {
+    let request_id = parse_id(&request.request_id)?;
+    let account_id = resource_id(&request.account_id, IdentityError::AccountNotFound)?;
+    let grant_id = resource_id(&request.grant_id, IdentityError::GrantNotFound)?;
+    let scope = caller.scope(READ_ACCOUNTS);
+    let write = WriteRequest::by(caller, READ_ACCOUNTS, METHOD, request_id, request);
+    let written = identity
+        .database
+        .write(write, async |write| {
+            let (now, today) = (write.now(), write.today());
+            let account = store::accounts::lock(write.conn(), &scope, account_id)
+                .await?
+                .ok_or(IdentityError::AccountNotFound)?;
+            caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
+            refuse_self(caller, account_id)?;
+            let grant = account
+                .roles
+                .iter()
+                .find(|grant| grant.grant_id == grant_id)
+                .ok_or(IdentityError::GrantNotFound)?;
+            may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
+            let Some(end) = grant.end_at_once(today) else {
+                return Ok::<_, Fault>(EndRoleResponse {
+                    account: Some(wire::account(&account)),
+                });
+            };
+            let by = caller.principal.subject;
+            store::roles::end(write.conn(), grant_id, end, by, now).await?;
+            let version = store::accounts::touch(write.conn(), account_id, None, now).await?;
+            let about = About {
+                subject: Some(account_id),
+                unit: Some(account.unit_id),
+                actor: Some(by),
+            };
+            let detail = format!("{} at unit {} on {end}", grant.role, grant.unit_id);
+            record(write, RecordKind::RoleEnded, about, detail).await?;
+            let after = store::accounts::get(write.conn(), &scope, account_id)
+                .await?
+                .ok_or(IdentityError::AccountNotFound)?;
+            let after = wire::account(&after);
+            announce(
+                write,
+                ("account", account_id, version),
+                "role_ended",
+                json!({ "grant": grant_id, "role": grant.role, "unit": grant.unit_id }),
+                &after,
+            );
+            let expiry = Identity::revocation_expiry(now);
+            store::revocations::append(write.conn(), &Target::Subject(account_id), now, expiry).await?;
+            Ok(EndRoleResponse { account: Some(after) })
+        })
+        .await?;
+    identity.spread().await;
+    Ok(written.into_answer())
+}

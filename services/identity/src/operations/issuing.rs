@@ -1,0 +1,69 @@
+//! Tokens for a session of staff.
+
+use egov_auth::{Assurance, CallerKind, RoleClaim};
+use egov_database::UnitOfWork;
+use egov_fault::Fault;
+use egov_proto::egov::identity::v1::TokenPair;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::secret::{self, SecretKind};
+use crate::identity::Identity;
+use crate::store;
+use crate::tokens::TokenFor;
+
+/// A session for which tokens are issued.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(crate) struct Session {
+    pub(crate) session_id: Uuid,
+    pub(crate) account_id: Uuid,
+    pub(crate) unit_id: i32,
+    pub(crate) expire_time: Timestamp,
+}
+
+/// The next pair of tokens of a session: an access token with the roles that are in force today, and the refresh token that
+/// follows it.
+pub(crate) async fn next_pair(
+    identity: &Identity,
+    write: &mut UnitOfWork<'_>,
+    session: Session,
+) -> Result<TokenPair, Fault> {
+    let (now, today) = (write.now(), write.today());
+    let roles = store::roles::of_accounts(write.conn(), &[session.account_id])
+        .await?
+        .remove(&session.account_id)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|grant| grant.in_force(today))
+        .map(|grant| RoleClaim {
+            role: grant.role,
+            unit: grant.unit_id,
+        })
+        .collect();
+    let revoked_until = store::revocations::latest_of(write.conn(), &[session.account_id]).await?;
+
+    let refresh_token = secret::new_secret(&**identity.database.ids());
+    let hash = secret::hash(SecretKind::RefreshToken, &refresh_token);
+    let refresh_expiry = identity.sessions.refresh_expiry(now, session.expire_time);
+    store::sessions::insert_refresh_token(write.conn(), &hash, session.session_id, now, refresh_expiry).await?;
+
+    let access = identity.tokens.issue(
+        TokenFor {
+            kind: CallerKind::Staff,
+            subject: session.account_id,
+            roles,
+            unit: Some(session.unit_id),
+            assurance: Assurance::None,
+            session: Some(session.session_id),
+            actor: None,
+            revoked_until,
+        },
+        now,
+    )?;
+    Ok(TokenPair {
+        access_token: access.token,
+        expires_in: i32::try_from(access.expires_in).unwrap_or(i32::MAX),
+        refresh_token,
+    })
+}

@@ -1,0 +1,42 @@
+//! The use cases, one a file: authorise, load, let the domain decide, write, commit.
+
+pub mod bootstrap;
+pub(crate) mod citizens;
+pub(crate) mod client_auth;
+pub(crate) mod create_account;
+pub(crate) mod disable_account;
+pub(crate) mod disable_system;
+pub(crate) mod end_role;
+pub(crate) mod exchange_token;
+pub(crate) mod grant_role;
+pub(crate) mod granting;
+pub(crate) mod issuing;
+pub(crate) mod read_accounts;
+pub(crate) mod read_systems;
+pub(crate) mod read_units;
+pub(crate) mod recording;
+pub(crate) mod refresh_tokens;
+pub(crate) mod register_system;
+pub(crate) mod revoke_tokens;
+pub(crate) mod rotate_signing_key;
+pub(crate) mod sign_in;
+pub(crate) mod sign_out;
+pub(crate) mod token_grants;
+pub(crate) mod unlock_account;
+pub(crate) mod verify_totp;
+
+/// The permissions of the contract that operations ask for themselves, beyond what stands before the method.
+pub(crate) mod permission {
+    /// Reading accounts.
+    pub(crate) const READ_ACCOUNTS: &str = "identity.accounts.read";
+    /// Making, closing and unlocking accounts.
+    pub(crate) const MANAGE_ACCOUNTS: &str = "identity.accounts.manage";
+    /// Giving and ending roles.
+    pub(crate) const MANAGE_ROLES: &str = "identity.roles.manage";
+    /// Reading systems.
+    pub(crate) const READ_SYSTEMS: &str = "identity.systems.read";
+    /// Registering and closing systems.
+    pub(crate) const MANAGE_SYSTEMS: &str = "identity.systems.manage";
+    /// Rotating keys.
+    pub(crate) const MANAGE_KEYS: &str = "identity.keys.manage";
+}

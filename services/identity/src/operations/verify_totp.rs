@@ -1,0 +1,99 @@
+//! VerifyTotp: the one-time code, and the session that it opens.
+
+use egov_database::UnitOfWork;
+use egov_fault::Fault;
+use egov_proto::egov::identity::v1::TokenPair;
+
+use super::issuing::{Session, next_pair};
+use super::recording::{About, record};
+use super::sign_in::{count, record_refusal};
+use crate::domain::account::Credential;
+use crate::domain::record::RecordKind;
+use crate::domain::secret::{self, SecretHash, SecretKind};
+use crate::domain::totp;
+use crate::error::IdentityError;
+use crate::identity::{Identity, nobody_yet};
+use crate::store;
+
+/// For what a secret of one-time codes is sealed.
+pub(crate) fn sealed_for(account_id: uuid::Uuid) -> Vec<u8> {
+    [b"egov.identity.totp".as_slice(), account_id.as_bytes()].concat()
+}
+
+/// Checks the code and gives the first pair of tokens of a new session.
+///
+/// A wrong code counts as a failed sign-in of the name: knowing the password buys no more guesses than not knowing it. The
+/// challenge stays until it is answered or runs out, so that a mistyped digit does not cost the password again.
+pub(crate) async fn verify_totp(identity: &Identity, challenge: &str, code: &str) -> Result<TokenPair, Fault> {
+    let hash = secret::hash(SecretKind::Challenge, challenge);
+    // What is refused is recorded, and therefore committed: a refusal is a value in here.
+    let outcome = identity
+        .database
+        .write_unkeyed(&nobody_yet(), async |write| answer(identity, write, &hash, code).await)
+        .await?;
+    outcome.map_err(Fault::from)
+}
+
+async fn answer(
+    identity: &Identity,
+    write: &mut UnitOfWork<'_>,
+    hash: &SecretHash,
+    code: &str,
+) -> Result<Result<TokenPair, IdentityError>, Fault> {
+    let now = write.now();
+    // A challenge is 256 bits of chance: a wrong one is no guess at anybody's account.
+    let Some(account_id) = store::sessions::lock_challenge(write.conn(), hash, now).await? else {
+        return Ok(Err(IdentityError::SignInRefused));
+    };
+    let Some(credential) = store::credentials::by_account(write.conn(), account_id).await? else {
+        return Ok(Err(IdentityError::SignInRefused));
+    };
+    let begun = count(identity, write, &credential.attempt_key).await?;
+    if !takes(identity, write, &credential, code).await? {
+        record_refusal(write, &begun, Some(&credential), "wrong code").await?;
+        return Ok(Err(IdentityError::SignInRefused));
+    }
+    store::sessions::use_challenge(write.conn(), hash, now).await?;
+    store::attempts::clear(write.conn(), &credential.attempt_key).await?;
+
+    let session = Session {
+        session_id: write.new_id(),
+        account_id,
+        unit_id: credential.unit_id,
+        expire_time: now.checked_add(identity.sessions.longest).unwrap_or(now),
+    };
+    store::sessions::insert(write.conn(), session.session_id, account_id, now, session.expire_time).await?;
+    let about = About {
+        subject: Some(account_id),
+        unit: Some(credential.unit_id),
+        actor: None,
+    };
+    record(
+        write,
+        RecordKind::SignIn,
+        about,
+        format!("session {}", session.session_id),
+    )
+    .await?;
+    next_pair(identity, write, session).await.map(Ok)
+}
+
+/// Whether the code is right and was not used before; it is used up by this.
+async fn takes(
+    identity: &Identity,
+    write: &mut UnitOfWork<'_>,
+    credential: &Credential,
+    code: &str,
+) -> Result<bool, Fault> {
+    if credential.disabled {
+        return Ok(false);
+    }
+    let account_id = credential.account_id;
+    let secret = identity
+        .sealer()
+        .open(&credential.totp_secret, &sealed_for(account_id))?;
+    match totp::matching_step(&secret, code, write.now(), credential.totp_last_step) {
+        Some(step) => store::credentials::use_step(write.conn(), account_id, step).await,
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,126 @@
+//! What is void before its time.
+
+use egov_database::sql_fault;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Result, corrupt};
+
+/// What is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Every token of a subject issued until then.
+    Subject(Uuid),
+    /// Every token of a session.
+    Session(Uuid),
+    /// One token.
+    Token(String),
+}
+
+/// An entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its place.
+    pub position: i64,
+    /// What is revoked.
+    pub target: Target,
+    /// Tokens issued up to this instant are void.
+    pub not_after: Timestamp,
+    /// The entry may be forgotten after this instant.
+    pub expire_time: Timestamp,
+}
+
+/// Adds an entry at the end. From here to the commit, every other revocation waits: call it late.
+pub(crate) async fn append(
+    conn: &mut PgConnection,
+    target: &Target,
+    not_after: Timestamp,
+    expire_time: Timestamp,
+) -> Result<i64> {
+    let (subject, session, token) = match target {
+        Target::Subject(id) => (Some(*id), None, None),
+        Target::Session(id) => (None, Some(*id), None),
+        Target::Token(id) => (None, None, Some(id.as_str())),
+    };
+    // After a restore from a backup (a new epoch) positions begin above all that were given out before, so that no reader
+    // believes to have seen what is new.
+    sqlx::query_scalar!(
+        "WITH head AS (
+             UPDATE revocation_head
+             SET position = greatest(position, (egov.current_epoch() - 1)::bigint << 40) + 1
+             RETURNING position
+         )
+         INSERT INTO revocations (position, subject_id, session_id, token_id, not_after, expire_time)
+         SELECT position, $1, $2, $3, $4, $5 FROM head
+         RETURNING position",
+        subject as Option<Uuid>,
+        session as Option<Uuid>,
+        token,
+        not_after.to_sqlx() as _,
+        expire_time.to_sqlx() as _
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(sql_fault)
+}
+
+/// The last position that was given out.
+pub(crate) async fn head(conn: &mut PgConnection) -> Result<i64> {
+    sqlx::query_scalar!("SELECT position FROM revocation_head")
+        .fetch_one(conn)
+        .await
+        .map_err(sql_fault)
+}
+
+/// The entries after a position that still matter, oldest first.
+pub(crate) async fn after(conn: &mut PgConnection, position: i64, now: Timestamp, limit: i64) -> Result<Vec<Entry>> {
+    let rows = sqlx::query!(
+        "SELECT position, subject_id, session_id, token_id, not_after, expire_time FROM revocations
+         WHERE position > $1 AND expire_time >= $2 ORDER BY position LIMIT $3",
+        position,
+        now.to_sqlx() as _,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)?;
+    rows.into_iter()
+        .map(|row| {
+            let target = match (row.subject_id, row.session_id, row.token_id) {
+                (Some(id), None, None) => Target::Subject(id),
+                (None, Some(id), None) => Target::Session(id),
+                (None, None, Some(id)) => Target::Token(id),
+                _ => return Err(corrupt("target of a revocation")),
+            };
+            Ok(Entry {
+                position: row.position,
+                target,
+                not_after: row.not_after.to_jiff(),
+                expire_time: row.expire_time.to_jiff(),
+            })
+        })
+        .collect()
+}
+
+/// Until when tokens of any of these subjects were revoked last.
+pub(crate) async fn latest_of(conn: &mut PgConnection, subjects: &[Uuid]) -> Result<Option<Timestamp>> {
+    sqlx::query_scalar!(
+        "SELECT max(not_after) FROM revocations WHERE subject_id = ANY($1)",
+        subjects
+    )
+    .fetch_one(conn)
+    .await
+    .map(|latest| latest.map(jiff_sqlx::Timestamp::to_jiff))
+    .map_err(sql_fault)
+}
+
+/// Removes entries that concern no living token.
+pub(crate) async fn purge(conn: &mut PgConnection, before: Timestamp) -> Result<u64> {
+    sqlx::query!("DELETE FROM revocations WHERE expire_time < $1", before.to_sqlx() as _)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(sql_fault)
+}

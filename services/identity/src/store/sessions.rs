@@ -1,0 +1,204 @@
+//! Sign-in challenges, sessions and refresh tokens.
+
+use egov_database::sql_fault;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Result, exactly_one};
+use crate::domain::secret::SecretHash;
+use crate::domain::session::{PresentedToken, SessionEnd};
+
+/// Adds a challenge.
+pub(crate) async fn insert_challenge(
+    conn: &mut PgConnection,
+    hash: &SecretHash,
+    account_id: Uuid,
+    expire_time: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO sign_in_challenges (challenge_hash, account_id, expire_time) VALUES ($1, $2, $3)",
+        hash.as_slice(),
+        account_id,
+        expire_time.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
+/// Whose sign-in a challenge names, if it can still be answered; locked until the end of the transaction.
+pub(crate) async fn lock_challenge(conn: &mut PgConnection, hash: &SecretHash, now: Timestamp) -> Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT account_id FROM sign_in_challenges
+         WHERE challenge_hash = $1 AND used_time IS NULL AND expire_time > $2 FOR UPDATE",
+        hash.as_slice(),
+        now.to_sqlx() as _
+    )
+    .fetch_optional(conn)
+    .await
+    .map_err(sql_fault)
+}
+
+/// Uses a locked challenge up.
+pub(crate) async fn use_challenge(conn: &mut PgConnection, hash: &SecretHash, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "UPDATE sign_in_challenges SET used_time = $2 WHERE challenge_hash = $1",
+        hash.as_slice(),
+        now.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map_err(sql_fault)
+    .and_then(exactly_one)
+}
+
+/// Begins a session.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    session_id: Uuid,
+    account_id: Uuid,
+    now: Timestamp,
+    expire_time: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO sessions (session_id, account_id, create_time, expire_time) VALUES ($1, $2, $3, $4)",
+        session_id,
+        account_id,
+        now.to_sqlx() as _,
+        expire_time.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
+/// Adds a refresh token to a session.
+pub(crate) async fn insert_refresh_token(
+    conn: &mut PgConnection,
+    hash: &SecretHash,
+    session_id: Uuid,
+    now: Timestamp,
+    expire_time: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO refresh_tokens (token_hash, session_id, issue_time, expire_time) VALUES ($1, $2, $3, $4)",
+        hash.as_slice(),
+        session_id,
+        now.to_sqlx() as _,
+        expire_time.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
+/// The refresh token with a hash and its session, which is locked until the end of the transaction: of two simultaneous
+/// presentations of one token the second sees that the first has used it.
+pub(crate) async fn present(conn: &mut PgConnection, hash: &SecretHash) -> Result<Option<PresentedToken>> {
+    let session_id = sqlx::query_scalar!(
+        "SELECT session_id FROM refresh_tokens WHERE token_hash = $1",
+        hash.as_slice()
+    )
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(sql_fault)?;
+    let Some(session_id) = session_id else {
+        return Ok(None);
+    };
+    sqlx::query_scalar!(
+        "SELECT session_id FROM sessions WHERE session_id = $1 FOR UPDATE",
+        session_id
+    )
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(sql_fault)?;
+    // A statement of its own, so that it sees what was committed while the lock was awaited.
+    let row = sqlx::query!(
+        r#"SELECT s.session_id, s.account_id, s.expire_time AS session_expire_time, s.end_time AS session_end_time,
+                  t.expire_time, t.used_time, a.disabled_time IS NOT NULL AS "account_disabled!"
+           FROM refresh_tokens t
+           JOIN sessions s USING (session_id)
+           JOIN accounts a ON a.account_id = s.account_id
+           WHERE t.token_hash = $1"#,
+        hash.as_slice()
+    )
+    .fetch_optional(conn)
+    .await
+    .map_err(sql_fault)?;
+    Ok(row.map(|row| PresentedToken {
+        session_id: row.session_id,
+        account_id: row.account_id,
+        session_expire_time: row.session_expire_time.to_jiff(),
+        session_end_time: row.session_end_time.map(jiff_sqlx::Timestamp::to_jiff),
+        expire_time: row.expire_time.to_jiff(),
+        used_time: row.used_time.map(jiff_sqlx::Timestamp::to_jiff),
+        account_disabled: row.account_disabled,
+    }))
+}
+
+/// Uses a presented refresh token up. `false` if it was used before.
+pub(crate) async fn use_refresh_token(conn: &mut PgConnection, hash: &SecretHash, now: Timestamp) -> Result<bool> {
+    let used = sqlx::query!(
+        "UPDATE refresh_tokens SET used_time = $2 WHERE token_hash = $1 AND used_time IS NULL",
+        hash.as_slice(),
+        now.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map_err(sql_fault)?
+    .rows_affected();
+    Ok(used == 1)
+}
+
+/// Ends a session. `false` if it had ended.
+pub(crate) async fn end(conn: &mut PgConnection, session_id: Uuid, why: SessionEnd, now: Timestamp) -> Result<bool> {
+    let ended = sqlx::query!(
+        "UPDATE sessions SET end_time = $2, end_reason = $3 WHERE session_id = $1 AND end_time IS NULL",
+        session_id,
+        now.to_sqlx() as _,
+        why.as_str()
+    )
+    .execute(conn)
+    .await
+    .map_err(sql_fault)?
+    .rows_affected();
+    Ok(ended == 1)
+}
+
+/// Ends every session of an account; returns how many there were.
+pub(crate) async fn end_all(conn: &mut PgConnection, account_id: Uuid, why: SessionEnd, now: Timestamp) -> Result<u64> {
+    sqlx::query!(
+        "UPDATE sessions SET end_time = $2, end_reason = $3 WHERE account_id = $1 AND end_time IS NULL",
+        account_id,
+        now.to_sqlx() as _,
+        why.as_str()
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+    .map_err(sql_fault)
+}
+
+/// Removes challenges and sessions that ended before an instant, their refresh tokens included. The record of what happened
+/// stays.
+pub(crate) async fn purge(conn: &mut PgConnection, before: Timestamp) -> Result<u64> {
+    let challenges = sqlx::query!(
+        "DELETE FROM sign_in_challenges WHERE expire_time < $1",
+        before.to_sqlx() as _
+    )
+    .execute(&mut *conn)
+    .await
+    .map_err(sql_fault)?
+    .rows_affected();
+    let sessions = sqlx::query!("DELETE FROM sessions WHERE expire_time < $1", before.to_sqlx() as _)
+        .execute(conn)
+        .await
+        .map_err(sql_fault)?
+        .rows_affected();
+    Ok(challenges + sessions)
+}

@@ -1,0 +1,25 @@
+//! The identity service against a real PostgreSQL, through its real port.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "tests fail loudly"
+)]
+
+mod accounts;
+mod binary;
+mod keys;
+mod matrix;
+mod oauth;
+mod roles;
+mod schema;
+mod sessions;
+mod setup;
+mod sign_in;
+mod support;
+mod systems;
+mod units;

@@ -1,0 +1,272 @@
+//! Who may call what, over whose rows: every RPC, by every kind of caller, through the port, compared with the table that was
+//! reviewed.
+
+use std::fmt::Write as _;
+
+use egov_auth::Assurance;
+use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
+use egov_proto::egov::identity::v1::{
+    CreateAccountRequest, DisableAccountRequest, DisableSystemRequest, EndRoleRequest, GetAccountRequest,
+    GrantRoleRequest, ListAccountsRequest, ListSignInsRequest, ListSystemsRequest, RegisterSystemRequest,
+    RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnlockAccountRequest,
+};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::support::{COMMUNE, PASSWORD, PROVINCE, Signer, WARD, World, fresh, reason};
+
+/// Who calls.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    ProvinceAdmin,
+    UnitAdmin,
+    Staff,
+    Citizen,
+    System,
+    Nobody,
+}
+
+const CALLERS: [(&str, Who); 6] = [
+    ("province_admin", Who::ProvinceAdmin),
+    ("unit_admin", Who::UnitAdmin),
+    ("staff", Who::Staff),
+    ("citizen", Who::Citizen),
+    ("system", Who::System),
+    ("no token", Who::Nobody),
+];
+
+/// A call in one cell of the table: by whom, and about which fresh account or system.
+struct Call<'a> {
+    world: &'a World,
+    token: Option<String>,
+    unit: i32,
+    account: Uuid,
+    grant: String,
+    system: Uuid,
+    number: usize,
+}
+
+impl<'a> Call<'a> {
+    async fn prepare(world: &'a World, who: Who, own: bool, number: usize) -> Self {
+        let unit = if own { WARD } else { COMMUNE };
+        let roles: &[(&str, i32)] = &[("one_stop_clerk", unit)];
+        let account = world.person(&format!("target{number}"), unit, roles).await.account_id;
+        let grant: Uuid = sqlx::query_scalar("SELECT grant_id FROM role_grants WHERE account_id = $1")
+            .bind(account)
+            .fetch_one(&mut world.sql().await)
+            .await
+            .unwrap();
+        let key = Signer::new().jwk().to_string();
+        let spec = SystemSpec {
+            client_id: &format!("target{number}"),
+            name: "Hệ thống",
+            public_jwk: &key,
+            roles: &[("one_stop_clerk", 0)],
+            acts_for_citizens: false,
+        };
+        let system = ensure_system(&world.identity, &spec).await.unwrap().system_id;
+        // Of one's own: what somebody without administration may do, they may do to the own account.
+        let subject = if own { account } else { Uuid::from_u128(77) };
+        let tokens = &world.tokens;
+        let token = match who {
+            Who::ProvinceAdmin => Some(tokens.staff(Uuid::from_u128(1), &[("province_admin", PROVINCE)])),
+            Who::UnitAdmin => Some(tokens.staff(Uuid::from_u128(2), &[("unit_admin", WARD)])),
+            Who::Staff => Some(tokens.staff(subject, &[("one_stop_clerk", WARD)])),
+            Who::Citizen => Some(tokens.citizen(Uuid::from_u128(4), Assurance::High)),
+            Who::System => Some(tokens.system(Uuid::from_u128(5), &[("one_stop_clerk", 0)])),
+            Who::Nobody => None,
+        };
+        Self {
+            world,
+            token,
+            unit,
+            account,
+            grant: grant.to_string(),
+            system,
+            number,
+        }
+    }
+
+    fn by<T>(&self, message: T) -> Request<T> {
+        match &self.token {
+            Some(token) => crate::support::by(token, message),
+            None => Request::new(message),
+        }
+    }
+
+    /// Whether the call was allowed; a list is allowed if it shows the row.
+    async fn allowed(&self, method: &str) -> Result<bool, Status> {
+        let account_id = self.account.to_string();
+        let request_id = fresh();
+        let why = "vì công việc".to_owned();
+        let (mut accounts, mut systems) = (self.world.accounts(), self.world.systems());
+        let (mut keys, mut sign_in) = (self.world.keys(), self.world.sign_in());
+        match method {
+            "AccountService/CreateAccount" => {
+                let request = CreateAccountRequest {
+                    request_id,
+                    username: format!("made{}", self.number),
+                    full_name: "Trần Thị Bình".to_owned(),
+                    unit_id: self.unit,
+                    password: PASSWORD.to_owned(),
+                };
+                accounts.create_account(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/DisableAccount" => {
+                let request = DisableAccountRequest {
+                    request_id,
+                    account_id,
+                    reason: why,
+                };
+                accounts.disable_account(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/EndRole" => {
+                let request = EndRoleRequest {
+                    request_id,
+                    account_id,
+                    grant_id: self.grant.clone(),
+                };
+                accounts.end_role(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/GetAccount" => {
+                let request = GetAccountRequest { account_id };
+                accounts.get_account(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/GrantRole" => {
+                let request = GrantRoleRequest {
+                    request_id,
+                    account_id,
+                    role: "one_stop_clerk".to_owned(),
+                    unit_id: self.unit,
+                    effective_from: None,
+                    effective_to: None,
+                };
+                accounts.grant_role(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/ListAccounts" => {
+                let request = ListAccountsRequest {
+                    page_size: 200,
+                    page_token: String::new(),
+                    unit_id: self.unit,
+                };
+                let shown = accounts.list_accounts(self.by(request)).await?.into_inner();
+                Ok(shown.accounts.iter().any(|shown| shown.account_id == account_id))
+            }
+            "AccountService/ListSignIns" => {
+                let request = ListSignInsRequest {
+                    page_size: 0,
+                    page_token: String::new(),
+                    account_id,
+                };
+                accounts.list_sign_ins(self.by(request)).await.map(|_| true)
+            }
+            "AccountService/UnlockAccount" => {
+                let request = UnlockAccountRequest { request_id, account_id };
+                accounts.unlock_account(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/RevokeTokens" => {
+                let request = RevokeTokensRequest {
+                    request_id,
+                    subject_id: account_id,
+                    reason: why,
+                };
+                keys.revoke_tokens(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/RotateSigningKey" => {
+                let request = RotateSigningKeyRequest { request_id };
+                keys.rotate_signing_key(self.by(request)).await.map(|_| true)
+            }
+            "SignInService/SignOut" => sign_in.sign_out(self.by(SignOutRequest {})).await.map(|_| true),
+            "SystemService/DisableSystem" => {
+                let request = DisableSystemRequest {
+                    request_id,
+                    system_id: self.system.to_string(),
+                    reason: why,
+                };
+                systems.disable_system(self.by(request)).await.map(|_| true)
+            }
+            "SystemService/ListSystems" => {
+                let request = ListSystemsRequest {
+                    page_size: 0,
+                    page_token: String::new(),
+                };
+                let shown = systems.list_systems(self.by(request)).await?.into_inner();
+                Ok(!shown.systems.is_empty())
+            }
+            "SystemService/RegisterSystem" => {
+                let request = RegisterSystemRequest {
+                    request_id,
+                    client_id: format!("made{}", self.number),
+                    name: "Hệ thống".to_owned(),
+                    public_jwk: Signer::new().jwk().to_string(),
+                    roles: vec![SystemRole {
+                        role: "one_stop_clerk".to_owned(),
+                        unit_id: 0,
+                    }],
+                    acts_for_citizens: false,
+                };
+                systems.register_system(self.by(request)).await.map(|_| true)
+            }
+            other => panic!("no call for {other}: add it here"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_access_matrix_is_the_one_that_was_reviewed() {
+    let world = World::start().await;
+    let contract = egov_identity::contract().unwrap();
+    let mut rules = contract.method_rules();
+    rules.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut table = String::from(
+        "RPC × caller: o = of the own unit or of one's own, n = the neighbour's; - = refused; public = no token needed\n\n",
+    );
+    write!(table, "{:<32}", "").unwrap();
+    for (name, _) in CALLERS {
+        write!(table, " | {name:^14}").unwrap();
+    }
+    table.push('\n');
+    let mut number = 0;
+    for rule in rules {
+        let method = rule.path.trim_start_matches("/egov.identity.v1.");
+        write!(table, "{method:<32}").unwrap();
+        for (_, who) in CALLERS {
+            let mut cell = String::new();
+            if rule.public {
+                cell.push_str("public");
+            } else {
+                for own in [true, false] {
+                    number += 1;
+                    let call = Call::prepare(&world, who, own, number).await;
+                    let mark = match call.allowed(method).await {
+                        Ok(true) if own => 'o',
+                        Ok(true) => 'n',
+                        Ok(false) => '-',
+                        Err(status) => {
+                            let expected = if who == Who::Nobody {
+                                &["TOKEN_MISSING"][..]
+                            } else {
+                                &["PERMISSION_MISSING", "ACCOUNT_NOT_FOUND"]
+                            };
+                            let reason = reason(&status);
+                            assert!(expected.contains(&reason.as_str()), "{method}: {reason}");
+                            '-'
+                        }
+                    };
+                    cell.push(mark);
+                }
+            }
+            write!(table, " | {cell:^14}").unwrap();
+        }
+        table.push('\n');
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policies/identity.matrix.txt");
+    if std::env::var_os("EGOV_WRITE_MATRIX").is_some() {
+        std::fs::write(path, &table).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        table, reviewed,
+        "the policy changed: look at the new table, then write it with EGOV_WRITE_MATRIX=1"
+    );
+}

@@ -1,0 +1,136 @@
+//! What the database itself guarantees.
+
+use sqlx::Executor as _;
+
+use crate::support::{COMMUNE, WARD, World};
+
+#[test]
+fn the_first_migration_is_the_shared_schema_word_for_word() {
+    let first = include_str!("../../migrations/0001_shared.sql");
+    assert!(
+        first == egov_database::SHARED_MIGRATION,
+        "copy crates/database/shared.sql to migrations/0001_shared.sql"
+    );
+}
+
+#[tokio::test]
+async fn no_table_with_an_owner_or_a_unit_is_without_row_level_security() {
+    let world = World::start().await;
+    let bare: Vec<String> = sqlx::query_scalar("SELECT t::text FROM egov.unprotected_tables() t")
+        .fetch_all(&mut world.sql().await)
+        .await
+        .unwrap();
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+#[tokio::test]
+async fn without_the_querys_own_filter_the_database_still_hides_the_neighbour() {
+    let world = World::start().await;
+    world.person("an.nguyen", WARD, &[("one_stop_clerk", WARD)]).await;
+    world.person("binh.tran", COMMUNE, &[("one_stop_clerk", COMMUNE)]).await;
+    world.system("cong-quoc-gia", false).await;
+    let mut app = world.test_database.connect_as_app().await.unwrap();
+    let mut count = async |scope: &str, table: &str| {
+        let mut transaction = sqlx::Connection::begin(&mut app).await.unwrap();
+        if !scope.is_empty() {
+            transaction
+                .execute(sqlx::AssertSqlSafe(format!(
+                    "SELECT set_config('egov.{}', '{}', true)",
+                    scope.split('=').next().unwrap(),
+                    scope.split('=').nth(1).unwrap()
+                )))
+                .await
+                .unwrap();
+        }
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap()
+    };
+    let ward = format!("scope_units={{{WARD}}}");
+    for (table, all, of_ward) in [
+        ("accounts", 2, 1),
+        ("role_grants", 2, 1),
+        ("access_records", 5, 2),
+        ("systems", 1, 0),
+        ("system_roles", 1, 0),
+        ("citizens", 0, 0),
+    ] {
+        assert_eq!(count("", table).await, 0, "{table} without a scope");
+        assert_eq!(count("scope_all=on", table).await, all, "{table}");
+        assert_eq!(count(&ward, table).await, of_ward, "{table} of the ward");
+    }
+}
+
+#[tokio::test]
+async fn the_service_cannot_change_or_remove_what_was_recorded() {
+    let world = World::start().await;
+    world.person("an.nguyen", WARD, &[]).await;
+    let mut app = world.test_database.connect_as_app().await.unwrap();
+    app.execute("SELECT set_config('egov.scope_all', 'on', false)")
+        .await
+        .unwrap();
+    for statement in [
+        "UPDATE access_records SET detail = ''",
+        "DELETE FROM access_records",
+        "TRUNCATE access_records",
+        "UPDATE unit_history SET source = ''",
+        "DELETE FROM unit_history",
+        "DELETE FROM accounts",
+        "UPDATE accounts SET username = 'x'",
+        "DELETE FROM role_grants",
+        "UPDATE role_grants SET role = 'province_admin'",
+        "DELETE FROM units",
+        "UPDATE units SET code = 'x'",
+        "UPDATE revocations SET expire_time = now()",
+        "DELETE FROM egov.leaves",
+    ] {
+        let refused = app.execute(statement).await.unwrap_err();
+        let code = refused
+            .as_database_error()
+            .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}: {refused}");
+    }
+    // Not even its owner rewrites the record.
+    let mut owner = world.test_database.connect_as_owner().await.unwrap();
+    owner
+        .execute("SELECT set_config('egov.scope_all', 'on', false)")
+        .await
+        .unwrap();
+    let refused = owner
+        .execute("UPDATE access_records SET detail = ''")
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("append-only"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_list_of_accounts_reads_along_its_index() {
+    let world = World::start().await;
+    let mut sql = world.sql().await;
+    sqlx::query(
+        "INSERT INTO accounts (account_id, username, full_name, responsible_unit_id, attempt_key, version, create_time, update_time)
+         SELECT gen_random_uuid(), 'u' || n, 'n', 2 + n % 2, sha256(n::text::bytea), 1, now(), now()
+         FROM generate_series(1, 20000) n",
+    )
+    .execute(&mut sql)
+    .await
+    .unwrap();
+    sqlx::query("ANALYZE accounts").execute(&mut sql).await.unwrap();
+    let mut app = world.test_database.connect_as_app().await.unwrap();
+    app.execute("SELECT set_config('egov.scope_units', '{2}', false)")
+        .await
+        .unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "EXPLAIN SELECT account_id FROM accounts
+         WHERE (false OR responsible_unit_id = ANY('{2}'::int[]) OR owner_id = NULL)
+           AND account_id > '00000000-0000-0000-0000-000000000000' ORDER BY account_id LIMIT 51",
+    )
+    .fetch_all(&mut app)
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("Index Scan"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+}
