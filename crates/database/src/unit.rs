@@ -4,8 +4,8 @@ use aws_lc_rs::hmac;
 use egov_auth::RowScope;
 use egov_clock::vietnam;
 use egov_fault::{Code, Fault};
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use jiff_sqlx::ToSqlx as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
@@ -55,6 +55,13 @@ pub fn leaf_commitment(salt: &[u8], canonical: &[u8]) -> [u8; 32] {
     out
 }
 
+/// An instant as PostgreSQL keeps it, in whole microseconds: what is answered and what a leaf commits to must be what is
+/// read again.
+fn stored_instant(now: Timestamp) -> Timestamp {
+    let whole = TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
+    now.round(whole).unwrap_or(now)
+}
+
 /// One write in progress: the transaction, its one instant, and what it will leave for others.
 ///
 /// Events and leaves are collected and stored in one statement together with the answer, right before the commit, so
@@ -68,7 +75,7 @@ pub struct UnitOfWork<'c> {
 
 impl<'c> UnitOfWork<'c> {
     pub(crate) fn new(conn: &'c mut PgConnection, inner: &'c Inner, scope: RowScope) -> Self {
-        let pending = Pending::at(inner.clock.now());
+        let pending = Pending::at(stored_instant(inner.clock.now()));
         Self {
             conn,
             inner,
@@ -326,6 +333,12 @@ fn store_fault(error: sqlx::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_of_a_write_has_no_more_digits_than_the_database_keeps() {
+        let now: Timestamp = "2026-11-23T01:02:03.123456789Z".parse().unwrap();
+        assert_eq!(stored_instant(now).to_string(), "2026-11-23T01:02:03.123456Z");
+    }
 
     #[test]
     fn the_commitment_is_hmac_sha_256() {

@@ -8,7 +8,7 @@
 -- Gói dữ liệu pháp luật: what was imported, word for word, so that a decision can be traced to the
 -- text on which it rests. Never changed; a new content is a new row.
 CREATE TABLE law_packs (
-    kind        text        NOT NULL,           -- procedure | transitions | calendar
+    kind        text        NOT NULL,           -- procedure | decisions | transitions | calendar
     name        text        NOT NULL,
     sha256      bytea       NOT NULL,
     content     text        NOT NULL,
@@ -16,6 +16,20 @@ CREATE TABLE law_packs (
     PRIMARY KEY (kind, name, sha256)
 );
 SELECT egov.append_only('law_packs');
+
+-- Which content of which pack is in force: the last row of a name says it; without a hash the pack was taken away. A set
+-- that belongs together (the files of a calendar) changes in one transaction, and going back to an older content is a
+-- row like any other.
+CREATE TABLE law_pack_changes (
+    change_id   bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    kind        text        NOT NULL,
+    name        text        NOT NULL,
+    sha256      bytea,
+    change_time timestamptz NOT NULL,
+    FOREIGN KEY (kind, name, sha256) REFERENCES law_packs
+);
+CREATE INDEX law_pack_changes_by_name ON law_pack_changes (kind, name, change_id DESC);
+SELECT egov.append_only('law_pack_changes');
 
 -- Thủ tục hành chính, a version a row. A case keeps the version in force on the day of its
 -- reception; therefore versions are never deleted. Public by law: no row-level policy.
@@ -114,6 +128,14 @@ CREATE TABLE case_results (
     PRIMARY KEY (case_id, position)
 );
 
+-- Trả kết quả: how and to whom, once a case.
+CREATE TABLE case_returns (
+    case_id        uuid        PRIMARY KEY REFERENCES cases,
+    channel        smallint    NOT NULL CHECK (channel BETWEEN 1 AND 3),
+    recipient_name text        NOT NULL,            -- empty: the owner of the case
+    return_time    timestamptz NOT NULL
+);
+
 -- Đánh giá, once a case.
 CREATE TABLE case_ratings (
     case_id   uuid        PRIMARY KEY REFERENCES cases,
@@ -147,12 +169,14 @@ SELECT egov.append_only('case_history');
 CREATE TABLE case_tokens (
     responsible_unit_id int         NOT NULL,
     token               text        NOT NULL COLLATE "C",
+    owner_id            uuid,                   -- the citizen whose case it is, who finds it as well
     case_id             uuid        NOT NULL REFERENCES cases,
     submit_time         timestamptz NOT NULL,
     -- The word first: it is always given, the units may be many or all.
     PRIMARY KEY (token, responsible_unit_id, submit_time, case_id)
 );
 CREATE INDEX case_tokens_by_case ON case_tokens (case_id);
+CREATE INDEX case_tokens_by_owner ON case_tokens (owner_id, token) WHERE owner_id IS NOT NULL;
 
 -- Số thứ tự trong ngày: four digits by rule; an agency that files more than 9,999 cases a day decides for more.
 CREATE TABLE agency_sequences (
@@ -196,6 +220,7 @@ CREATE TABLE files (
     case_id      uuid        REFERENCES cases   -- set once, when a case takes it
 );
 CREATE INDEX files_by_case ON files (case_id) WHERE case_id IS NOT NULL;
+CREATE UNIQUE INDEX files_by_store_key ON files (store_key);
 
 -- An upload is its owner's alone; a file likewise, until a case takes it: then the case decides.
 ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
@@ -209,12 +234,8 @@ CREATE POLICY of_the_owner_then_of_the_case ON files USING (
     OR EXISTS (SELECT 1 FROM cases WHERE cases.case_id = files.case_id)
 );
 
--- The words carry the unit, so that a search never leaves the index.
-ALTER TABLE case_tokens ENABLE ROW LEVEL SECURITY;
-ALTER TABLE case_tokens FORCE ROW LEVEL SECURITY;
-CREATE POLICY of_the_unit ON case_tokens USING (
-    responsible_unit_id = ANY ((SELECT egov.scope())::int[]) OR (SELECT egov.scope_all())
-);
+-- The words carry unit and owner, so that a search never leaves its index.
+SELECT egov.protect('case_tokens');
 -- What the service may change; everything else of a case is only added to.
 SELECT egov.allow_update('case_pauses', 'end_time');
 SELECT egov.allow_update('uploads', 'file_id');
@@ -228,7 +249,7 @@ DO $$
 DECLARE
     belonging regclass;
 BEGIN
-    FOREACH belonging IN ARRAY ARRAY['case_components', 'case_pauses', 'case_results', 'case_ratings', 'case_history']::regclass[]
+    FOREACH belonging IN ARRAY ARRAY['case_components', 'case_pauses', 'case_results', 'case_returns', 'case_ratings', 'case_history']::regclass[]
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', belonging);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', belonging);

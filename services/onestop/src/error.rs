@@ -33,6 +33,12 @@ pub enum Error {
     /// Components that the procedure does not have.
     #[error("unknown components: {}", .0.join(", "))]
     ComponentsUnknown(Vec<String>),
+    /// Components of which nothing is filed: no file, no paper, no data.
+    #[error("empty components: {}", .0.join(", "))]
+    ComponentsEmpty(Vec<String>),
+    /// The procedure is not for this kind of applicant.
+    #[error("the procedure is not for this kind of applicant")]
+    ApplicantNotEligible,
     /// Conditions that the procedure does not have.
     #[error("unknown conditions: {}", .0.join(", "))]
     ConditionsUnknown(Vec<String>),
@@ -156,6 +162,24 @@ impl From<Error> for Fault {
             )
             .fault()
             .with("components", listed(&unknown)),
+            Error::ComponentsEmpty(empty) => words(
+                Code::InvalidArgument,
+                R::ComponentEmpty,
+                format!(
+                    "không có tệp, giấy tờ hoặc dữ liệu nào cho thành phần: {}",
+                    listed(&empty)
+                ),
+                format!("no file, paper or data is filed for: {}", listed(&empty)),
+            )
+            .fault()
+            .with("components", listed(&empty)),
+            Error::ApplicantNotEligible => words(
+                Code::FailedPrecondition,
+                R::ApplicantNotEligible,
+                "thủ tục không dành cho đối tượng này",
+                "the procedure is not for this kind of applicant",
+            )
+            .fault(),
             Error::ConditionsUnknown(unknown) => words(
                 Code::InvalidArgument,
                 R::ConditionUnknown,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use egov_auth::RowScope;
 use egov_calendar::WorkCalendar;
 use egov_database::Database;
+use jiff::civil::Date;
 
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
@@ -51,12 +52,12 @@ impl From<egov_fault::Fault> for LawError {
 }
 
 impl Law {
-    /// Reads the newest packs from the database.
+    /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
         let (calendar, transitions) = database
             .read(&RowScope::none(), async |connection| {
-                let calendar = packs::newest(&mut *connection, "calendar").await?;
-                let transitions = packs::newest(connection, "transitions").await?;
+                let calendar = packs::in_force(&mut *connection, "calendar").await?;
+                let transitions = packs::in_force(connection, "transitions").await?;
                 Ok::<_, Error>((calendar, transitions))
             })
             .await?;
@@ -89,9 +90,12 @@ impl Law {
             .ok_or_else(|| egov_fault::Fault::internal(format!("transitions {name} were not imported")).into())
     }
 
-    /// The names of states, of the set that is in force today; every set has all ten.
-    pub(crate) fn any_transitions(&self) -> Option<&Transitions> {
-        self.transitions.values().next_back()
+    /// The set in force on a day: the names of states for who asks from outside.
+    pub(crate) fn transitions_on(&self, day: Date) -> Option<&Transitions> {
+        self.transitions.values().find(|set| {
+            let (from, to) = set.in_force();
+            from <= day && to.is_none_or(|end| day < end)
+        })
     }
 }
 

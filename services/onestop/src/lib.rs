@@ -26,14 +26,16 @@ use egov_clock::{SharedClock, SharedIds};
 use egov_database::{Database, ReadRecordSink};
 use egov_directory::Directory;
 use egov_files::FileStore;
-use egov_keyring::Keyring;
+use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::Assembly;
+use uuid::Uuid;
 
 use crate::api::Api;
+use crate::domain::lookup;
 use crate::domain::pack::Profile;
 use crate::law::{Law, LawError};
 use crate::operations::OneStop;
@@ -82,6 +84,10 @@ pub fn formats() -> Formats {
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     let law = Arc::new(Law::load(&parts.database).await?);
+    let nobodys = lookup::secret(|bytes| parts.ids.random_bytes(bytes));
+    let nobodys_secret = parts
+        .keyring
+        .seal(Purpose::LookupSecrets, nobodys.as_bytes(), Uuid::nil().as_bytes());
     let one_stop = Arc::new(OneStop {
         pages: parts.database.page_tokens(),
         reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(parts.database.clone()))),
@@ -93,6 +99,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         ids: parts.ids,
         law,
         profile: parts.profile,
+        nobodys_secret,
     });
     let api = Api {
         contract: parts.contract,

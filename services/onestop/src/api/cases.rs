@@ -8,9 +8,9 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, decode, encode, status};
 use crate::domain::case::Case;
+use crate::domain::listing::CaseFilter;
 use crate::operations::act::Target;
 use crate::operations::submit_case::Submission;
-use crate::store::cases::ListFilter;
 
 /// An optional text: empty is absent.
 fn given(text: &str) -> Option<String> {
@@ -201,9 +201,14 @@ impl CaseService for Api {
         };
         let answer = self
             .one_stop
-            .record_step(request.caller()?, target, |case| proto::RecordStepResponse {
-                case: Some(encode::case(case)),
-            })
+            .record_step(
+                request.caller()?,
+                target,
+                decode::ids(&message.file_ids, "file_ids")?,
+                |case| proto::RecordStepResponse {
+                    case: Some(encode::case(case)),
+                },
+            )
             .await
             .map_err(status)?;
         Ok(Response::new(answer))
@@ -356,7 +361,7 @@ impl CaseService for Api {
             .one_stop
             .pages
             .page(size, &token, PageBinding::of(caller, LIST, &filter_message))?;
-        let filter = ListFilter {
+        let filter = CaseFilter {
             states: filter_message
                 .states
                 .iter()
@@ -434,7 +439,7 @@ impl CaseService for Api {
             &case,
             &entries,
             unit,
-            self.one_stop.law.any_transitions(),
+            self.one_stop.law.transitions_on(self.one_stop.clock.today()),
         )))
     }
 }

@@ -26,6 +26,11 @@ pub(super) fn id(text: &str, field: &str) -> Result<Uuid, Fault> {
     Uuid::try_parse(text).map_err(|_| violation(field, "không phải là mã định danh UUID", "is not a UUID"))
 }
 
+/// Ids whose form the contract has checked.
+pub(super) fn ids(texts: &[String], field: &str) -> Result<Vec<Uuid>, Fault> {
+    texts.iter().map(|text| id(text, field)).collect()
+}
+
 pub(super) fn channel(number: i32) -> Result<Channel, Fault> {
     i16::try_from(number)
         .ok()
@@ -54,9 +59,17 @@ pub(super) fn party(party: proto::Party, field: &str) -> Result<Party, Fault> {
             .map_err(|error| violation(&format!("{field}.phone"), error.vi(), error.en()))?
             .international()
     };
+    let full_name = normal_name(&party.full_name);
+    if full_name.is_empty() {
+        return Err(violation(
+            &format!("{field}.full_name"),
+            "không được để trống",
+            "must not be blank",
+        ));
+    }
     Ok(Party {
         kind,
-        full_name: normal_name(&party.full_name),
+        full_name,
         personal_number: party.personal_number,
         organisation_number: party.organisation_number.trim().to_owned(),
         phone,
@@ -75,11 +88,7 @@ pub(super) fn components(components: Vec<proto::CaseComponent>) -> Result<Vec<Fi
                 originals: component.originals,
                 copies: component.copies,
                 replaced_by_data: component.replaced_by_data,
-                file_ids: component
-                    .file_ids
-                    .iter()
-                    .map(|file_id| id(file_id, "components.file_ids"))
-                    .collect::<Result<_, _>>()?,
+                file_ids: ids(&component.file_ids, "components.file_ids")?,
             })
         })
         .collect()

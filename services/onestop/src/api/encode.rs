@@ -7,13 +7,10 @@ use egov_proto::timestamp;
 
 use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
 use crate::domain::deadline::basis_of;
+use crate::domain::listing::{HistoryEntry, StoredFile, Summary, Versioned};
 use crate::domain::pack::{Channel, Fee, Time};
 use crate::domain::party::{Party, PartyKind};
 use crate::domain::transitions::{State, Transitions};
-use crate::store::cases::Summary;
-use crate::store::files::StoredFile;
-use crate::store::history::Entry;
-use crate::store::procedures::Versioned;
 
 pub(super) fn state(state: State) -> i32 {
     i32::from(state.code())
@@ -155,6 +152,11 @@ pub(super) fn case(case: &Case) -> proto::Case {
             .collect(),
         etag: case.etag(),
         version: case.version,
+        r#return: case.returned.as_ref().map(|returned| proto::CaseReturn {
+            channel: channel(returned.channel),
+            recipient_name: returned.recipient_name.clone(),
+            return_time: Some(timestamp(returned.time)),
+        }),
     }
 }
 
@@ -186,7 +188,7 @@ pub(super) fn summary(summary: Summary) -> proto::CaseSummary {
     }
 }
 
-pub(super) fn history_entry(entry: Entry) -> proto::HistoryEntry {
+pub(super) fn history_entry(entry: HistoryEntry) -> proto::HistoryEntry {
     proto::HistoryEntry {
         version: entry.version,
         operation: entry.operation,
@@ -205,7 +207,7 @@ pub(super) fn history_entry(entry: Entry) -> proto::HistoryEntry {
 /// What the public look-up shows: states and dates, never a name, a number or a reason in words.
 pub(super) fn tracked(
     case: &Case,
-    entries: &[Entry],
+    entries: &[HistoryEntry],
     responsible_unit_name: String,
     names: Option<&Transitions>,
 ) -> proto::TrackCaseResponse {

@@ -7,8 +7,7 @@ use egov_runtime::accept;
 use tonic::{Request, Response, Status};
 
 use super::{Api, decode, encode, status};
-use crate::operations::procedures::search_filter;
-use crate::store::procedures::Filter;
+use crate::domain::listing::ProcedureFilter;
 
 /// Page tokens of public lists belong to everybody.
 const ANYBODY: &str = "anybody";
@@ -45,10 +44,10 @@ impl ProcedureService for Api {
             .pages
             .page(size, &token, PageBinding::new(ANYBODY, LIST, &message))?;
         let given = |text: String| (!text.is_empty()).then_some(text);
-        let filter = Filter {
+        let filter = ProcedureFilter {
             sector_code: given(message.sector_code),
             level: given(message.level),
-            ..Filter::default()
+            ..ProcedureFilter::default()
         };
         let (rows, next_page_token) = self.one_stop.list_procedures(filter, page).await.map_err(status)?;
         let procedures = rows.iter().map(encode::procedure).collect();
@@ -69,7 +68,7 @@ impl ProcedureService for Api {
             .one_stop
             .pages
             .page(size, &token, PageBinding::new(ANYBODY, SEARCH, &message))?;
-        let filter = search_filter(&message.query);
+        let filter = ProcedureFilter::searching(&message.query);
         let (rows, next_page_token) = self.one_stop.list_procedures(filter, page).await.map_err(status)?;
         let procedures = rows.iter().map(encode::procedure).collect();
         Ok(Response::new(proto::SearchProceduresResponse {

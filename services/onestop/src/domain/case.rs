@@ -29,6 +29,18 @@ pub struct FiledComponent {
     pub file_ids: Vec<Uuid>,
 }
 
+impl FiledComponent {
+    /// The code, and whether data of a database replaces the paper.
+    pub fn as_filed(&self) -> (&str, bool) {
+        (&self.component_code, !self.replaced_by_data.is_empty())
+    }
+
+    /// True if a code is named but nothing stands behind it: no file, no paper, no data.
+    pub fn is_empty(&self) -> bool {
+        self.file_ids.is_empty() && self.originals == 0 && self.copies == 0 && self.replaced_by_data.is_empty()
+    }
+}
+
 /// A stretch of time in which the clock stood still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Pause {
@@ -49,6 +61,17 @@ pub struct CaseResult {
     pub number: String,
     /// The result file.
     pub file_id: Option<Uuid>,
+}
+
+/// Trả kết quả: how and to whom the result was handed over.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct CaseReturn {
+    /// Kênh trả.
+    pub channel: Channel,
+    /// Who received it; empty if it was the owner.
+    pub recipient_name: String,
+    /// When.
+    pub time: Timestamp,
 }
 
 /// Mức độ hài lòng and ý kiến of the citizen.
@@ -200,6 +223,8 @@ pub struct Case {
     pub pauses: Vec<Pause>,
     /// Kết quả.
     pub results: Vec<CaseResult>,
+    /// How and to whom the result was handed over.
+    pub returned: Option<CaseReturn>,
     /// Đánh giá.
     pub rating: Option<Rating>,
 }
@@ -240,9 +265,8 @@ impl Case {
 
     /// The bytes to which the ledger commits: every fact of this version in the fixed order of the struct. The look-up
     /// secret is no fact of the case.
-    pub fn canonical(&self) -> Vec<u8> {
-        // Only maps with keys that are no strings cannot be written as JSON; a case has none.
-        serde_json::to_vec(self).unwrap_or_default()
+    pub fn canonical(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
     }
 
     /// True while the clock stands still.
@@ -357,8 +381,19 @@ impl Case {
     }
 
     /// Trả kết quả. Being overdue never blocks it (facts 1.5).
-    pub fn return_result(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+    pub fn return_result(
+        &mut self,
+        transitions: &Transitions,
+        now: Timestamp,
+        channel: Channel,
+        recipient_name: String,
+    ) -> Result<(), ActRefused> {
         let next = transitions.next(self.state, self.entered_from, Operation::ReturnResult)?;
+        self.returned = Some(CaseReturn {
+            channel,
+            recipient_name,
+            time: now,
+        });
         self.enter(next, now);
         Ok(())
     }
@@ -380,17 +415,9 @@ impl Case {
         Ok(())
     }
 
-    /// What was filed last for each component, by its code.
+    /// What was filed, in every round: the code of each component, and whether data replaces the paper.
     pub fn filed(&self) -> Vec<(&str, bool)> {
-        self.components
-            .iter()
-            .map(|component| {
-                (
-                    component.component_code.as_str(),
-                    !component.replaced_by_data.is_empty(),
-                )
-            })
-            .collect()
+        self.components.iter().map(FiledComponent::as_filed).collect()
     }
 
     fn supplied_this_round(&self) -> bool {

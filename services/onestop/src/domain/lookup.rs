@@ -14,7 +14,7 @@ const ALPHABET: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
 const FORGIVEN: i32 = 5;
 
 /// Failures older than this are forgotten.
-const MEMORY: SignedDuration = SignedDuration::from_hours(24);
+pub const MEMORY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The longest lock.
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);

@@ -51,9 +51,7 @@ impl Party {
     pub fn search_tokens(&self) -> Vec<String> {
         let mut tokens = words(&self.full_name);
         for number in [&self.personal_number, &self.organisation_number, &self.phone] {
-            if !number.is_empty() {
-                tokens.push(number.clone());
-            }
+            tokens.extend(words(number));
         }
         tokens.sort();
         tokens.dedup();

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use egov_auth::RowScope;
 use egov_clock::SharedClock;
-use egov_database::{Database, Relay};
+use egov_database::{Database, Relay, UnitOfWork};
 use egov_files::FileStore;
 use egov_runtime::server::{Assembly, Job};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
+use crate::domain::lookup::MEMORY;
 use crate::error::Error;
+use crate::store;
 
 /// Time between two looks for abandoned uploads.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -37,7 +40,7 @@ pub(crate) fn add(assembly: Assembly, database: Database, files: Arc<dyn FileSto
                 Ok(())
             }
         }))
-        .job(Job::new("onestop.sweep-uploads", move |stop| {
+        .job(Job::new("onestop.sweep", move |stop| {
             let (files, clock, database) = (Arc::clone(&files), clock.clone(), sweeping.clone());
             async move {
                 loop {
@@ -45,16 +48,16 @@ pub(crate) fn add(assembly: Assembly, database: Database, files: Arc<dyn FileSto
                     let before = clock.now().checked_sub(ABANDONED_AFTER)?;
                     let swept = files.sweep(before).await?;
                     for upload in &swept {
-                        // Finished, but the process was killed before it was recorded: nobody can reach it.
-                        if let Some(key) = upload.became
-                            && !is_recorded(&database, &key.to_string()).await?
-                        {
+                        // Unless it was recorded, nobody can reach what it became: a process was killed in between.
+                        let orphan = forget(&database, upload.upload).await?;
+                        if let Some(key) = upload.became.filter(|_| orphan) {
                             files.delete(&key).await?;
                         }
                     }
                     if !swept.is_empty() {
                         tracing::info!(uploads = swept.len(), "abandoned uploads swept");
                     }
+                    forget_attempts(&database, clock.now().checked_sub(MEMORY)?).await?;
                     tokio::select! {
                         () = stop.cancelled() => return Ok(()),
                         () = tokio::time::sleep(SWEEP_EVERY) => {}
@@ -64,11 +67,20 @@ pub(crate) fn add(assembly: Assembly, database: Database, files: Arc<dyn FileSto
         }))
 }
 
-/// Whether a file of the store is known to the database, whoever it belongs to.
-async fn is_recorded(database: &Database, store_key: &str) -> Result<bool, Error> {
+/// Forgets a swept upload; true if its content is nobody's.
+async fn forget(database: &Database, upload_id: Uuid) -> Result<bool, Error> {
     database
-        .read(&RowScope::everything(), async |connection| {
-            Ok::<_, Error>(crate::store::files::is_recorded(connection, store_key).await?)
+        .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
+            Ok::<_, Error>(store::files::forget_unfinished(unit.conn(), upload_id).await?)
+        })
+        .await
+}
+
+/// Forgets wrong secrets that are too old to count.
+async fn forget_attempts(database: &Database, before: Timestamp) -> Result<u64, Error> {
+    database
+        .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
+            Ok::<_, Error>(store::lookups::purge(unit.conn(), before).await?)
         })
         .await
 }

@@ -12,12 +12,12 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::OneStop;
+use super::checks::go_on;
 use crate::domain::case::Case;
+use crate::domain::listing::{HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
-use crate::store::history::Entry;
-use crate::store::procedures::Versioned;
 use crate::store::{Visible, cases, files, history, procedures};
 
 /// The permission by which a caller sees a case at all.
@@ -129,11 +129,12 @@ impl OneStop {
                 };
                 let mut after = before.clone();
                 let recorded = judge(&mut after, &facts)?;
+                go_on(&before, &mut after, &facts)?;
 
                 cases::save(unit.conn(), &before, &after, now).await?;
                 attach(unit, &after, uploader, &recorded.file_ids).await?;
                 record(unit, caller, Some(&before), &after, act.operation, recorded).await?;
-                announce(unit, &after, act.event);
+                announce(unit, &after, act.event)?;
                 answer(&after)
             })
             .await?;
@@ -166,22 +167,25 @@ pub(crate) fn resource(case: &Case) -> Resource {
     }
 }
 
-/// Gives the case the files of this act, all of them or none.
+/// Gives the case the files of this act, all of them or none. One file may stand for several components.
 pub(crate) async fn attach(
     unit: &mut UnitOfWork<'_>,
     case: &Case,
     uploader: Uuid,
     file_ids: &[Uuid],
 ) -> Result<(), Error> {
+    let mut file_ids = file_ids.to_vec();
+    file_ids.sort_unstable();
+    file_ids.dedup();
     if file_ids.is_empty() {
         return Ok(());
     }
-    let taken = files::attach(unit.conn(), case.case_id, uploader, file_ids).await?;
-    let wanted = file_ids.len() as u64;
-    if taken == wanted {
+    let had = files::attach(unit.conn(), case.case_id, uploader, &file_ids).await?;
+    let wanted = i64::try_from(file_ids.len()).unwrap_or(i64::MAX);
+    if had == wanted {
         Ok(())
     } else {
-        Err(Error::FilesNotUsable(wanted.saturating_sub(taken)))
+        Err(Error::FilesNotUsable(wanted.abs_diff(had)))
     }
 }
 
@@ -195,7 +199,7 @@ pub(crate) async fn record(
     recorded: Recorded,
 ) -> Result<(), Error> {
     let principal = &caller.principal;
-    let entry = Entry {
+    let entry = HistoryEntry {
         version: after.version,
         operation: operation.to_owned(),
         from_state: before.map(|case| case.state),
@@ -218,7 +222,8 @@ pub(crate) async fn record(
 }
 
 /// Tells the other services, and commits to the new version in the ledger.
-pub(crate) fn announce(unit: &mut UnitOfWork<'_>, case: &Case, event: &'static str) {
+pub(crate) fn announce(unit: &mut UnitOfWork<'_>, case: &Case, event: &'static str) -> Result<(), Error> {
+    let canonical = case.canonical().map_err(egov_fault::Fault::internal)?;
     unit.publish(Event {
         aggregate_kind: "case",
         aggregate_id: case.case_id,
@@ -236,6 +241,7 @@ pub(crate) fn announce(unit: &mut UnitOfWork<'_>, case: &Case, event: &'static s
         kind: "case",
         resource: case.case_id,
         version: case.version,
-        canonical: &case.canonical(),
+        canonical: &canonical,
     });
+    Ok(())
 }

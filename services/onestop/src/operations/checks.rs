@@ -1,9 +1,11 @@
 //! What several acts check in the same way.
 
 use super::act::Facts;
-use crate::domain::case::{Case, Deadline};
+use crate::domain::case::{Case, Deadline, FiledComponent};
 use crate::domain::deadline::{NoDeadline, deadline_of};
 use crate::domain::pack::{ConditionFault, Procedure};
+use crate::domain::party::PartyKind;
+use crate::domain::transitions::State;
 use crate::error::Error;
 
 /// Demands that every component code belongs to the procedure.
@@ -29,13 +31,37 @@ pub(crate) fn check_conditions(procedure: &Procedure, stated: &[String]) -> Resu
     Err(Error::ConditionsUnknown(shown.collect()))
 }
 
-/// Demands that what was filed is what the procedure requires under these conditions.
-pub(crate) fn check_components(
+/// Demands that behind every component there is a file, a paper or data, and that data replaces a paper only where the
+/// procedure allows it.
+pub(crate) fn check_contents(procedure: &Procedure, components: &[FiledComponent]) -> Result<(), Error> {
+    check_known(
+        procedure,
+        components.iter().map(|component| component.component_code.as_str()),
+    )?;
+    let empty: Vec<String> = components
+        .iter()
+        .filter(|component| {
+            let by_data = !component.replaced_by_data.is_empty();
+            let data_allowed = procedure
+                .component(&component.component_code)
+                .is_some_and(|known| known.data_allowed);
+            component.is_empty() || (by_data && !data_allowed && component.file_ids.is_empty())
+        })
+        .map(|component| component.component_code.clone())
+        .collect();
+    if empty.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::ComponentsEmpty(empty))
+    }
+}
+
+/// Demands that nothing is missing which the procedure requires under these conditions.
+pub(crate) fn check_complete(
     procedure: &Procedure,
     conditions: &[String],
     filed: &[(&str, bool)],
 ) -> Result<(), Error> {
-    check_known(procedure, filed.iter().map(|(code, _)| *code))?;
     let missing = procedure.missing_components(conditions, filed);
     if missing.is_empty() {
         Ok(())
@@ -43,6 +69,20 @@ pub(crate) fn check_components(
         Err(Error::ComponentsMissing(
             missing.iter().map(|missing| missing.any_of.join(" | ")).collect(),
         ))
+    }
+}
+
+/// Demands that the procedure is for this kind of owner.
+pub(crate) fn check_applicant(procedure: &Procedure, owner: PartyKind) -> Result<(), Error> {
+    let person = owner == PartyKind::Citizen;
+    if procedure
+        .applicants
+        .iter()
+        .any(|applicant| applicant.is_person() == person)
+    {
+        Ok(())
+    } else {
+        Err(Error::ApplicantNotEligible)
     }
 }
 
@@ -64,10 +104,19 @@ pub(crate) fn due(case: &Case, facts: &Facts<'_>, accepted: jiff::Timestamp) -> 
     })
 }
 
-/// Works out the due date again after a pause, if the clock goes on.
-pub(crate) fn go_on(case: &mut Case, facts: &Facts<'_>) -> Result<(), Error> {
-    if let Some(accepted) = case.accept_time.filter(|_| !case.is_paused()) {
-        case.deadline = Some(due(case, facts, accepted)?);
+/// Works out the due date again when a pause has ended, whichever act ended it. Where it cannot be worked out any more
+/// and the case has ended, the date that was promised stays: nobody is kept from a result by a missing date.
+pub(crate) fn go_on(before: &Case, after: &mut Case, facts: &Facts<'_>) -> Result<(), Error> {
+    if !before.is_paused() || after.is_paused() {
+        return Ok(());
+    }
+    let Some(accepted) = after.accept_time.filter(|_| before.accept_time.is_some()) else {
+        return Ok(());
+    };
+    match due(after, facts, accepted) {
+        Ok(deadline) => after.deadline = Some(deadline),
+        Err(refused) if after.state == State::Processing => return Err(refused),
+        Err(_) => {}
     }
     Ok(())
 }

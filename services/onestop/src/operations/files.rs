@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use egov_auth::{Caller, Resource};
-use egov_database::{UnitOfWork, WriteRequest};
+use egov_database::{Leaf, UnitOfWork, WriteRequest};
 use egov_fault::{Code, Fault};
 use egov_files::{Digest, FileKey, UploadLimits};
 use egov_proto::egov::onestop::v1::{
@@ -11,9 +11,10 @@ use egov_proto::egov::onestop::v1::{
 use uuid::Uuid;
 
 use super::OneStop;
+use crate::domain::listing::StoredFile;
 use crate::error::Error;
 use crate::store::Visible;
-use crate::store::files::{self, StoredFile, Upload};
+use crate::store::files::{self, Upload};
 
 const UPLOAD: &str = "onestop.files.upload";
 const READ_FILES: &str = "onestop.files.read";
@@ -99,6 +100,9 @@ impl OneStop {
         sha256: &str,
     ) -> Result<u64, Error> {
         let upload = self.upload(caller, upload_id).await?;
+        if upload.file_id.is_some() {
+            return Ok(u64::try_from(upload.size).unwrap_or(0));
+        }
         let size = u64::try_from(upload.size).unwrap_or(0);
         if offset.saturating_add(data.len() as u64) > size {
             return Err(Fault::new(
@@ -140,15 +144,17 @@ impl OneStop {
         answer: impl FnOnce(&StoredFile) -> FinishUploadResponse + Send,
     ) -> Result<FinishUploadResponse, Error> {
         let upload = self.upload(caller, upload_id).await?;
-        let stored = self
-            .files
-            .finish(
-                upload_id,
-                u64::try_from(upload.size).unwrap_or(0),
-                digest(&upload.sha256)?,
-            )
-            .await?;
-        let mut scope = caller.scope(UPLOAD);
+        // A finished one is not looked at again: its parts may have been swept by now.
+        let stored = match upload.file_id {
+            Some(_) => None,
+            None => {
+                let size = u64::try_from(upload.size).unwrap_or(0);
+                Some(self.files.finish(upload_id, size, digest(&upload.sha256)?).await?)
+            }
+        };
+        let visible_scope = caller.scope(READ_FILES);
+        // The caller's own uploads, and the cases that may have taken the file since.
+        let mut scope = visible_scope.clone();
         scope.owner = Some(upload.owner_id);
         let request = WriteRequest::keyed(
             caller.principal.caller_key(),
@@ -165,12 +171,15 @@ impl OneStop {
                     .ok_or_else(upload_not_found)?;
                 // Finished before under another request id: the same file.
                 if let Some(file_id) = upload.file_id {
-                    let visible = Visible::from(&caller.scope(READ_FILES));
+                    let visible = Visible::from(&visible_scope);
                     let file = files::get(unit.conn(), file_id, upload.owner_id, &visible)
                         .await?
                         .ok_or_else(file_not_found)?;
                     return Ok(answer(&file));
                 }
+                let stored = stored.ok_or_else(upload_not_found)?;
+                // Swept in this very moment: then there is nothing to record.
+                self.files.size(&stored.key).await?;
                 let file = StoredFile {
                     file_id: unit.new_id(),
                     owner_id: upload.owner_id,
@@ -181,9 +190,19 @@ impl OneStop {
                     store_key: stored.key.to_string(),
                     create_time: unit.now(),
                     case_id: None,
+                    case_owner_id: None,
                 };
                 files::insert(unit.conn(), &file).await?;
                 files::finish_upload(unit.conn(), upload_id, file.file_id).await?;
+                // The case's leaf names the file; this one commits to its content.
+                let canonical =
+                    serde_json::to_vec(&(file.file_id, &file.sha256, file.size)).map_err(Fault::internal)?;
+                unit.leaf(Leaf {
+                    kind: "file",
+                    resource: file.file_id,
+                    version: 1,
+                    canonical: &canonical,
+                });
                 Ok::<_, Error>(answer(&file))
             })
             .await?;
@@ -205,7 +224,13 @@ impl OneStop {
             .ok_or_else(file_not_found)?;
         let mut resources = vec![file.file_id.to_string()];
         resources.extend(file.case_id.map(|case_id| case_id.to_string()));
-        self.record_read(caller, Vec::new(), resources).await?;
+        // Whose papers these are: the case's owner, or who uploaded them.
+        let subject = match file.case_id {
+            Some(_) => file.case_owner_id,
+            None => Some(file.owner_id),
+        };
+        self.record_read(caller, subject.into_iter().collect(), resources)
+            .await?;
         Ok(file)
     }
 

@@ -8,11 +8,11 @@ use egov_codes::fold;
 use egov_database::{Database, UnitOfWork};
 use serde::Serialize;
 
+use crate::domain::listing::Versioned;
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
 use crate::law::{CalendarFiles, read_calendar};
-use crate::store::procedures::Versioned;
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -43,6 +43,8 @@ pub enum Outcome {
     Imported,
     /// The same content was there.
     Unchanged,
+    /// It is no longer among the packs, and out of force from now on.
+    Withdrawn,
     /// It was not taken; the line says why.
     Refused,
 }
@@ -68,12 +70,11 @@ pub async fn import(
     mut progress: impl FnMut(&Line) + Send,
 ) -> Result<Vec<Line>, Error> {
     let mut report = Vec::with_capacity(packs.steps());
-    // A calendar is one thing in several files: all of them, or none.
+    // A calendar is one thing in several files: all of them in one transaction, or none.
     match read_calendar(&packs.calendar) {
         Ok(_) => {
-            for (name, text) in &packs.calendar {
-                let outcome = keep(database, "calendar", name, text).await?;
-                push(&mut report, &mut progress, name, outcome, String::new());
+            for (name, outcome) in put_set(database, "calendar", &packs.calendar).await? {
+                push(&mut report, &mut progress, &name, outcome, String::new());
             }
         }
         Err(error) => {
@@ -82,9 +83,13 @@ pub async fn import(
             }
         }
     }
+    if let Some(text) = &packs.decisions {
+        // Kept so that what a published procedure rests on can be shown years later.
+        put(database, "decisions", "decisions.toml", text).await?;
+    }
     for (name, text) in &packs.transitions {
         let (outcome, detail) = match Transitions::from_toml(text) {
-            Ok(_) => (keep(database, "transitions", name, text).await?, String::new()),
+            Ok(_) => (put(database, "transitions", name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);
@@ -109,7 +114,7 @@ pub async fn import(
                         )
                     }
                     Ok(Ok(())) => {
-                        keep(database, "procedure", name, text).await?;
+                        put(database, "procedure", name, text).await?;
                         publish(database, procedure).await?
                     }
                 }
@@ -130,16 +135,40 @@ fn push(report: &mut Vec<Line>, progress: &mut impl FnMut(&Line), name: &str, ou
     report.push(line);
 }
 
-/// Keeps the text of a pack, word for word.
-async fn keep(database: &Database, kind: &str, name: &str, text: &str) -> Result<Outcome, Error> {
+/// Puts the text of a pack in force, word for word.
+async fn put(database: &Database, kind: &str, name: &str, text: &str) -> Result<Outcome, Error> {
     let hash = sha256(text.as_bytes());
-    let kept = database
+    let new = database
         .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
             let now = unit.now();
-            Ok::<_, Error>(packs::keep(unit.conn(), kind, name, &hash, text, now).await?)
+            Ok::<_, Error>(packs::put_in_force(unit.conn(), kind, name, &hash, text, now).await?)
         })
         .await?;
-    Ok(if kept { Outcome::Imported } else { Outcome::Unchanged })
+    Ok(if new { Outcome::Imported } else { Outcome::Unchanged })
+}
+
+/// Puts a set of files in force together; what is not among them goes out of force.
+async fn put_set(
+    database: &Database,
+    kind: &str,
+    files: &BTreeMap<String, String>,
+) -> Result<Vec<(String, Outcome)>, Error> {
+    database
+        .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
+            let now = unit.now();
+            let mut outcomes = Vec::with_capacity(files.len());
+            for (name, text) in files {
+                let hash = sha256(text.as_bytes());
+                let new = packs::put_in_force(unit.conn(), kind, name, &hash, text, now).await?;
+                outcomes.push((name.clone(), if new { Outcome::Imported } else { Outcome::Unchanged }));
+            }
+            let kept: Vec<String> = files.keys().cloned().collect();
+            for name in packs::withdraw_others(unit.conn(), kind, &kept, now).await? {
+                outcomes.push((name, Outcome::Withdrawn));
+            }
+            Ok::<_, Error>(outcomes)
+        })
+        .await
 }
 
 /// Adds a version of a procedure. A version that is there is never changed: a case may rest on it. Another content

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::act::READ;
+use crate::domain::listing::HistoryEntry;
 use crate::error::Error;
-use crate::store::history::Entry;
 use crate::store::{Visible, cases, history};
 
 impl OneStop {
@@ -17,7 +17,7 @@ impl OneStop {
         caller: &Caller,
         case_id: Uuid,
         page: Page<i64>,
-    ) -> Result<(Vec<Entry>, String), Error> {
+    ) -> Result<(Vec<HistoryEntry>, String), Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
         let after = page.after().copied().unwrap_or(0);

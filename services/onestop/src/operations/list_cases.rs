@@ -5,8 +5,8 @@ use egov_database::Page;
 
 use super::OneStop;
 use super::act::READ;
+use crate::domain::listing::{After, CaseFilter, Summary};
 use crate::error::Error;
-use crate::store::cases::{After, ListFilter, Summary};
 use crate::store::{Visible, cases};
 
 impl OneStop {
@@ -14,7 +14,7 @@ impl OneStop {
     pub(crate) async fn list_cases(
         &self,
         caller: &Caller,
-        filter: ListFilter,
+        filter: CaseFilter,
         page: Page<After>,
     ) -> Result<(Vec<Summary>, String), Error> {
         let scope = caller.scope(READ);
@@ -26,7 +26,7 @@ impl OneStop {
                 Ok::<_, Error>(cases::list(connection, &visible, &filter, after, limit).await?)
             })
             .await?;
-        let (rows, next) = page.finish(rows, after_of)?;
+        let (rows, next) = page.finish(rows, Summary::position)?;
         self.record_summaries(caller, &rows).await?;
         Ok((rows, next))
     }
@@ -36,13 +36,5 @@ impl OneStop {
         let subjects = rows.iter().filter_map(|row| row.owner_id).collect();
         let resources = rows.iter().map(|row| row.case_id.to_string()).collect();
         self.record_read(caller, subjects, resources).await
-    }
-}
-
-/// Where the next page begins.
-pub(crate) fn after_of(row: &Summary) -> After {
-    After {
-        submit_time: row.submit_time,
-        case_id: row.case_id,
     }
 }

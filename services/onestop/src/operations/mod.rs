@@ -9,7 +9,7 @@ pub(crate) mod files;
 pub mod import;
 mod list_case_history;
 mod list_cases;
-pub(crate) mod procedures;
+mod procedures;
 mod rate_case;
 mod read_case;
 mod record_step;
@@ -51,6 +51,8 @@ pub struct OneStop {
     pub(crate) ids: SharedIds,
     pub(crate) law: Arc<Law>,
     pub(crate) profile: Profile,
+    /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
+    pub(crate) nobodys_secret: Vec<u8>,
 }
 
 /// A unit as a case needs it.
@@ -85,9 +87,14 @@ impl OneStop {
 
     /// The look-up secret of a case, for the receipt.
     pub(crate) fn open_lookup_secret(&self, case: &Case) -> Result<String, Error> {
+        self.open_sealed_secret(&case.lookup_secret, case.case_id)
+    }
+
+    /// A look-up secret that was sealed for a case.
+    pub(crate) fn open_sealed_secret(&self, sealed: &[u8], case_id: Uuid) -> Result<String, Error> {
         let plain = self
             .keyring
-            .open_sealed(Purpose::LookupSecrets, &case.lookup_secret, case.case_id.as_bytes())
+            .open_sealed(Purpose::LookupSecrets, sealed, case_id.as_bytes())
             .map_err(egov_fault::Fault::internal)?;
         String::from_utf8(plain).map_err(|error| egov_fault::Fault::internal(error).into())
     }

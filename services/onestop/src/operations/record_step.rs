@@ -1,8 +1,8 @@
 //! RecordStep: a finer step of the procedure.
+use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{Act, Recorded, Target, Version};
-use super::checks::go_on;
 use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
@@ -17,11 +17,12 @@ const ACT: Act = Act {
 };
 
 impl OneStop {
-    /// Records a step; where it ends a pause, the due date is worked out again.
+    /// Records a step; files that it brings belong to the case from then on.
     pub(crate) async fn record_step(
         &self,
         caller: &Caller,
         target: Target<'_, RecordStepRequest>,
+        file_ids: Vec<Uuid>,
         answer: impl FnOnce(&Case) -> RecordStepResponse + Send,
     ) -> Result<RecordStepResponse, Error> {
         let body = target.body;
@@ -34,13 +35,11 @@ impl OneStop {
                 let step = procedure
                     .step(&body.step)
                     .ok_or_else(|| Error::StepUnknown(body.step.clone()))?;
-                let was_paused = case.is_paused();
                 case.record_step(facts.transitions, facts.now, &step.code, step.state)?;
-                if was_paused {
-                    go_on(case, facts)?;
-                }
                 Ok(Recorded {
                     reason: body.reason.clone(),
+                    details: serde_json::json!({ "files": file_ids.len() }),
+                    file_ids,
                     ..Recorded::default()
                 })
             },

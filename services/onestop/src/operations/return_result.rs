@@ -31,7 +31,8 @@ impl OneStop {
             ACT,
             target,
             |case, facts| {
-                case.return_result(facts.transitions, facts.now)?;
+                let recipient = egov_codes::normal_name(&body.recipient_name);
+                case.return_result(facts.transitions, facts.now, channel, recipient)?;
                 Ok(Recorded {
                     details: serde_json::json!({ "channel": channel, "to_another_person": !body.recipient_name.is_empty() }),
                     ..Recorded::default()

@@ -6,10 +6,8 @@ use egov_database::Page;
 
 use super::OneStop;
 use super::act::READ;
-use super::list_cases::after_of;
-use crate::domain::party;
+use crate::domain::listing::{After, Summary, case_query};
 use crate::error::Error;
-use crate::store::cases::{After, Summary};
 use crate::store::{Visible, cases};
 
 impl OneStop {
@@ -24,7 +22,7 @@ impl OneStop {
         let visible = Visible::from(&scope);
         let (after, limit) = (page.after().copied(), page.fetch());
         let code = query.trim().parse::<CaseCode>().ok().map(|code| code.to_string());
-        let words = party::words(query);
+        let words = case_query(query);
         let rows = self
             .database
             .read(&scope, async |connection| {
@@ -36,7 +34,7 @@ impl OneStop {
                 })
             })
             .await?;
-        let (rows, next) = page.finish(rows, after_of)?;
+        let (rows, next) = page.finish(rows, Summary::position)?;
         self.record_summaries(caller, &rows).await?;
         Ok((rows, next))
     }

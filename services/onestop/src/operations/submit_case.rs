@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{READ, Recorded, announce, attach, record};
-use super::checks::{check_components, check_conditions};
+use super::checks::{check_applicant, check_complete, check_conditions, check_contents};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::deadline::fees_of;
 use crate::domain::lookup;
@@ -58,6 +58,13 @@ impl OneStop {
         // A citizen, or a system for one, files its own case wherever it is to be decided; a clerk files what came to
         // the counter of their unit, which may be another than the competent one.
         let owner_id = caller.principal.citizen().map(|(citizen, _)| citizen);
+        // The channel decides components, time and fees: a citizen's is online, a clerk's is not.
+        if owner_id.is_some() != (submission.channel == Channel::Online) {
+            return Err(Error::NotOffered(format!(
+                "channel {} for this caller",
+                submission.channel.number()
+            )));
+        }
         let filed_at = Resource {
             unit: Some(receiving.unit_id),
             owner: owner_id,
@@ -94,19 +101,12 @@ impl OneStop {
                 if !responsible.level.is_some_and(|level| procedure.levels.contains(&level)) {
                     return Err(Error::NotOffered(format!("unit {}", submission.competent_unit_code)));
                 }
-                let filed: Vec<(&str, bool)> = submission
-                    .components
-                    .iter()
-                    .map(|component| {
-                        (
-                            component.component_code.as_str(),
-                            !component.replaced_by_data.is_empty(),
-                        )
-                    })
-                    .collect();
+                check_applicant(procedure, submission.owner.kind)?;
+                check_contents(procedure, &submission.components)?;
                 check_conditions(procedure, &submission.conditions)?;
                 let conditions = procedure.conditions_for(submission.channel, &submission.conditions);
-                check_components(procedure, &conditions, &filed)?;
+                let filed: Vec<(&str, bool)> = submission.components.iter().map(FiledComponent::as_filed).collect();
+                check_complete(procedure, &conditions, &filed)?;
                 let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
 
                 let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
@@ -145,6 +145,7 @@ impl OneStop {
                     components: submission.components,
                     pauses: Vec::new(),
                     results: Vec::new(),
+                    returned: None,
                     rating: None,
                 };
                 cases::insert(unit.conn(), &case, now).await?;
@@ -167,7 +168,7 @@ impl OneStop {
                 let code = CaseCode::issue(&agency, today, number, digits).map_err(Error::DailyNumbersExhausted)?;
                 case.case_code = code.to_string();
                 cases::set_code(unit.conn(), case.case_id, &case.case_code).await?;
-                announce(unit, &case, "case_submitted");
+                announce(unit, &case, "case_submitted")?;
                 Ok::<_, Error>(answer(&case, &secret))
             })
             .await?;

@@ -2,7 +2,7 @@
 
 use super::OneStop;
 use super::act::{Act, Recorded, Target, Version};
-use super::checks::{check_known, go_on};
+use super::checks::check_contents;
 use crate::domain::case::{Case, FiledComponent};
 use crate::error::Error;
 use egov_auth::Caller;
@@ -30,15 +30,13 @@ impl OneStop {
             ACT,
             target,
             |case, facts| {
-                let codes = components.iter().map(|component| component.component_code.as_str());
-                check_known(&facts.procedure.procedure, codes)?;
+                check_contents(&facts.procedure.procedure, &components)?;
                 let file_ids = components
                     .iter()
                     .flat_map(|component| component.file_ids.clone())
                     .collect();
                 let count = components.len();
                 case.supply(facts.transitions, facts.now, components)?;
-                go_on(case, facts)?;
                 Ok(Recorded {
                     details: serde_json::json!({ "round": case.supplement_rounds, "components": count }),
                     file_ids,

@@ -5,17 +5,18 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use egov_auth::RowScope;
 use egov_database::UnitOfWork;
+use uuid::Uuid;
 
 use super::OneStop;
 use crate::domain::case::Case;
+use crate::domain::listing::HistoryEntry;
 use crate::domain::lookup::Attempts;
 use crate::error::Error;
-use crate::store::history::Entry;
-use crate::store::{cases, history, lookups};
+use crate::store::{Visible, cases, history, lookups};
 
 /// What a look-up ended with. A wrong secret must be counted, so it commits like a right one.
 enum Outcome {
-    Shown(Box<Case>, Vec<Entry>),
+    Shown(Box<Case>, Vec<HistoryEntry>),
     Wrong,
     Locked(Duration),
 }
@@ -23,10 +24,13 @@ enum Outcome {
 /// More states than a case passes through; the look-up is not paged.
 const LONGEST_HISTORY: i64 = 500;
 
+/// How long a caller waits while another guess at the same code is looked at.
+const BUSY: Duration = Duration::from_secs(1);
+
 impl OneStop {
     /// The case and its history, if code and secret belong together. An unknown code is counted and refused exactly like
     /// a wrong secret: the answer does not tell which codes exist.
-    pub(crate) async fn track_case(&self, case_code: &str, secret: &str) -> Result<(Case, Vec<Entry>), Error> {
+    pub(crate) async fn track_case(&self, case_code: &str, secret: &str) -> Result<(Case, Vec<HistoryEntry>), Error> {
         // The caller has no scope: its secret is the permission, and only this one case is looked at.
         let everything = RowScope {
             all: true,
@@ -36,31 +40,33 @@ impl OneStop {
             .database
             .write_unkeyed(&everything, async |unit: &mut UnitOfWork<'_>| {
                 let now = unit.now();
-                let attempts = lookups::get_for_update(unit.conn(), case_code).await?;
+                if !lookups::hold(unit.conn(), case_code).await? {
+                    return Ok::<_, Error>(Outcome::Locked(BUSY));
+                }
+                let attempts = lookups::get(unit.conn(), case_code).await?;
                 if let Some(wait) = attempts.and_then(|attempts| attempts.locked_for(now)) {
-                    return Ok::<_, Error>(Outcome::Locked(wait.unsigned_abs()));
+                    return Ok(Outcome::Locked(wait.unsigned_abs()));
                 }
-                let case = cases::get_by_code(unit.conn(), case_code).await?;
-                let right = match &case {
-                    Some(case) => {
-                        let expected = self.open_lookup_secret(case)?;
-                        verify_slices_are_equal(expected.as_bytes(), secret.as_bytes()).is_ok()
-                    }
-                    None => false,
+                let found = cases::secret_of(unit.conn(), case_code).await?;
+                // An unknown code is compared with a secret that nobody has, so that it takes as long as a wrong one.
+                let (sealed, sealed_for) = match &found {
+                    Some((case_id, sealed)) => (sealed.as_slice(), *case_id),
+                    None => (self.nobodys_secret.as_slice(), Uuid::nil()),
                 };
-                match case {
-                    Some(case) if right => {
-                        if attempts.is_some() {
-                            lookups::clear(unit.conn(), case_code).await?;
-                        }
-                        let entries = history::list(unit.conn(), case.case_id, 0, LONGEST_HISTORY).await?;
-                        Ok(Outcome::Shown(Box::new(case), entries))
-                    }
-                    _ => {
-                        lookups::put(unit.conn(), case_code, &Attempts::after_failure(attempts, now)).await?;
-                        Ok(Outcome::Wrong)
-                    }
+                let expected = self.open_sealed_secret(sealed, sealed_for)?;
+                let right = verify_slices_are_equal(expected.as_bytes(), secret.as_bytes()).is_ok();
+                let Some((case_id, _)) = found.filter(|_| right) else {
+                    lookups::put(unit.conn(), case_code, &Attempts::after_failure(attempts, now)).await?;
+                    return Ok(Outcome::Wrong);
+                };
+                if attempts.is_some() {
+                    lookups::clear(unit.conn(), case_code).await?;
                 }
+                let case = cases::get(unit.conn(), case_id, &Visible::from(&everything))
+                    .await?
+                    .ok_or(Error::CaseNotFound)?;
+                let entries = history::list(unit.conn(), case_id, 0, LONGEST_HISTORY).await?;
+                Ok(Outcome::Shown(Box::new(case), entries))
             })
             .await?;
         match outcome {

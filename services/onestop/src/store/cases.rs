@@ -1,14 +1,16 @@
 //! Hồ sơ: `cases` and what belongs to a case.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
 use sqlx::{PgConnection, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::{StoreError, Visible, one_row};
-use crate::domain::case::{Case, CaseFee, CaseResult, Deadline, FiledComponent, Pause, Rating, SupplementItem};
+use crate::domain::case::{
+    Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
+};
+use crate::domain::listing::{After, CaseFilter, Summary};
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
@@ -85,6 +87,7 @@ impl TryFrom<CaseRow> for Case {
             components: Vec::new(),
             pauses: Vec::new(),
             results: Vec::new(),
+            returned: None,
             rating: None,
         })
     }
@@ -157,23 +160,19 @@ pub(crate) async fn get_for_update(
     complete(connection, row).await
 }
 
-/// Reads one case by its code, for the public look-up: the caller has no scope, its secret is the permission.
-pub(crate) async fn get_by_code(connection: &mut PgConnection, case_code: &str) -> Result<Option<Case>, StoreError> {
-    let case_id = sqlx::query_scalar!("SELECT case_id FROM cases WHERE case_code = $1", case_code)
-        .fetch_optional(&mut *connection)
-        .await?;
-    match case_id {
-        Some(case_id) => {
-            let everything = Visible {
-                all: true,
-                units: Vec::new(),
-                owner: None,
-                assignee: None,
-            };
-            get(connection, case_id, &everything).await
-        }
-        None => Ok(None),
-    }
+/// The id and the sealed look-up secret of the case with this code, for the public look-up: no more than is needed to
+/// compare, so that an unknown code takes as long as a wrong secret.
+pub(crate) async fn secret_of(
+    connection: &mut PgConnection,
+    case_code: &str,
+) -> Result<Option<(Uuid, Vec<u8>)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT case_id, lookup_secret FROM cases WHERE case_code = $1",
+        case_code
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.case_id, row.lookup_secret)))
 }
 
 /// Adds what belongs to the case.
@@ -213,6 +212,23 @@ async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result
         .await?;
     }
     if case.state == State::Returned {
+        case.returned = sqlx::query!(
+            "SELECT channel, recipient_name, return_time FROM case_returns WHERE case_id = $1",
+            case.case_id
+        )
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|returned| {
+            Ok::<_, StoreError>(CaseReturn {
+                channel: Channel::from_number(returned.channel).ok_or(StoreError::Inconsistent {
+                    table: "case_returns",
+                    column: "channel",
+                })?,
+                recipient_name: returned.recipient_name,
+                time: returned.return_time.to_jiff(),
+            })
+        })
+        .transpose()?;
         case.rating = sqlx::query!(
             "SELECT score, comment, rate_time FROM case_ratings WHERE case_id = $1",
             case.case_id
@@ -270,10 +286,11 @@ pub(crate) async fn insert(connection: &mut PgConnection, case: &Case, now: Time
     tokens.dedup();
     sqlx::query!(
         r#"
-        INSERT INTO case_tokens (responsible_unit_id, token, case_id, submit_time)
-        SELECT $1, token, $2, $3 FROM unnest($4::text[]) AS token
+        INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time)
+        SELECT $1, token, $2, $3, $4 FROM unnest($5::text[]) AS token
         "#,
         case.responsible_unit_id,
+        case.owner_id,
         case.case_id,
         case.submit_time.to_sqlx() as _,
         &tokens,
@@ -363,6 +380,17 @@ pub(crate) async fn save(
         .execute(&mut *connection)
         .await?;
     }
+    if let (None, Some(returned)) = (&before.returned, &after.returned) {
+        sqlx::query!(
+            "INSERT INTO case_returns (case_id, channel, recipient_name, return_time) VALUES ($1, $2, $3, $4)",
+            after.case_id,
+            returned.channel.number(),
+            returned.recipient_name,
+            returned.time.to_sqlx() as _,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
     if let (None, Some(rating)) = (&before.rating, &after.rating) {
         sqlx::query!(
             "INSERT INTO case_ratings (case_id, score, comment, rate_time) VALUES ($1, $2, $3, $4)",
@@ -400,37 +428,6 @@ async fn insert_components(connection: &mut PgConnection, case: &Case, known: us
     Ok(())
 }
 
-/// A case as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) case_id: Uuid,
-    pub(crate) case_code: String,
-    pub(crate) procedure_code: String,
-    pub(crate) state: State,
-    pub(crate) step: String,
-    pub(crate) owner_name: String,
-    pub(crate) owner_id: Option<Uuid>,
-    pub(crate) responsible_unit_id: i32,
-    pub(crate) submit_time: Timestamp,
-    pub(crate) due_date: Option<Date>,
-}
-
-/// What a list is narrowed to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ListFilter {
-    pub(crate) states: Vec<i16>,
-    pub(crate) procedure_code: Option<String>,
-    pub(crate) unit_id: Option<i32>,
-    pub(crate) due_until: Option<Date>,
-}
-
-/// Where a page of a list, newest first, begins: after this case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct After {
-    pub(crate) submit_time: Timestamp,
-    pub(crate) case_id: Uuid,
-}
-
 const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, state, step, owner ->> 'full_name' AS owner_name, \
                        owner_id, responsible_unit_id, submit_time, due_date FROM cases WHERE ";
 
@@ -438,7 +435,7 @@ const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, state, step, o
 pub(crate) async fn list(
     connection: &mut PgConnection,
     visible: &Visible,
-    filter: &ListFilter,
+    filter: &CaseFilter,
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Summary>, StoreError> {
@@ -450,7 +447,7 @@ pub(crate) async fn list(
 fn list_query(
     head: &str,
     visible: &Visible,
-    filter: &ListFilter,
+    filter: &CaseFilter,
     after: Option<After>,
     limit: i64,
 ) -> QueryBuilder<sqlx::Postgres> {

@@ -33,7 +33,8 @@ async fn filled() -> egov_testkit::TestDatabase {
     .unwrap();
     superuser
         .execute(
-            "INSERT INTO case_tokens SELECT responsible_unit_id, token, case_id, submit_time FROM cases,
+            "INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time)
+             SELECT responsible_unit_id, token, owner_id, case_id, submit_time FROM cases,
              LATERAL (VALUES ('nguyen'), ('t' || right(case_code, 3))) AS words (token)",
         )
         .await
@@ -95,11 +96,11 @@ async fn every_list_and_search_walks_an_index() {
         submit_time: "2026-11-20T00:00:00Z".parse().unwrap(),
         case_id: Uuid::nil(),
     };
-    let states = ListFilter {
+    let states = CaseFilter {
         states: vec![1, 2],
-        ..ListFilter::default()
+        ..CaseFilter::default()
     };
-    let nothing = ListFilter::default();
+    let nothing = CaseFilter::default();
     let everywhere = Visible {
         all: true,
         units: Vec::new(),
@@ -161,5 +162,13 @@ async fn every_list_and_search_walks_an_index() {
     )
     .await;
     assert!(found.contains("case_tokens_pkey"), "{found}");
+    assert!(!found.contains("Seq Scan"), "{found}");
+    let words = vec!["t042".to_owned(), "nguyen".to_owned()];
+    let found = plan(
+        &database,
+        &citizen,
+        search_query(&explained(), &citizen, words, None, 51),
+    )
+    .await;
     assert!(!found.contains("Seq Scan"), "{found}");
 }

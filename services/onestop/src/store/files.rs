@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{StoreError, Visible, one_row};
+use crate::domain::listing::StoredFile;
 
 /// An upload under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,21 +18,6 @@ pub(crate) struct Upload {
     pub(crate) sha256: String,
     /// Set when it was finished.
     pub(crate) file_id: Option<Uuid>,
-}
-
-/// A finished file; its content is in the file store under its SHA-256.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredFile {
-    pub(crate) file_id: Uuid,
-    pub(crate) owner_id: Uuid,
-    pub(crate) name: String,
-    pub(crate) media_type: String,
-    pub(crate) size: i64,
-    pub(crate) sha256: String,
-    /// Its name in the file store.
-    pub(crate) store_key: String,
-    pub(crate) create_time: Timestamp,
-    pub(crate) case_id: Option<Uuid>,
 }
 
 /// Announces an upload.
@@ -136,7 +122,8 @@ pub(crate) async fn get(
 ) -> Result<Option<StoredFile>, StoreError> {
     let row = sqlx::query!(
         r#"
-        SELECT file_id, owner_id, name, media_type, size, sha256, store_key, create_time, case_id
+        SELECT file_id, owner_id, name, media_type, size, sha256, store_key, create_time, case_id,
+               (SELECT cases.owner_id FROM cases WHERE cases.case_id = files.case_id) AS case_owner_id
         FROM files
         WHERE file_id = $1
           AND ($3 OR (case_id IS NULL AND owner_id = $2) OR EXISTS (
@@ -164,34 +151,56 @@ pub(crate) async fn get(
         store_key: row.store_key,
         create_time: row.create_time.to_jiff(),
         case_id: row.case_id,
+        case_owner_id: row.case_owner_id,
     }))
 }
 
-/// Gives the case these files, all of them or none: each must be the uploader's own and free.
-/// The answer is how many it took.
+/// Gives the case these files, all of them or none: each must be the uploader's own and free, or the case's already.
+/// The answer is how many of them the case has then. `file_ids` come without repetition and in order, so that two cases
+/// that reach for the same files wait for one another instead of blocking each other.
 pub(crate) async fn attach(
     connection: &mut PgConnection,
     case_id: Uuid,
     uploader: Uuid,
     file_ids: &[Uuid],
-) -> Result<u64, StoreError> {
-    let taken = sqlx::query!(
+) -> Result<i64, StoreError> {
+    sqlx::query!(
+        "SELECT file_id FROM files WHERE file_id = ANY ($1) ORDER BY file_id FOR UPDATE",
+        file_ids
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query!(
         "UPDATE files SET case_id = $1 WHERE file_id = ANY ($3) AND owner_id = $2 AND case_id IS NULL",
         case_id,
         uploader,
         file_ids,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(taken.rows_affected())
-}
-
-/// Whether some file lies under this key of the file store.
-pub(crate) async fn is_recorded(connection: &mut PgConnection, store_key: &str) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT 1 FROM files WHERE store_key = $1) AS "recorded!""#,
-        store_key
+        r#"SELECT count(*) AS "count!" FROM files WHERE file_id = ANY ($2) AND case_id = $1"#,
+        case_id,
+        file_ids,
     )
     .fetch_one(connection)
     .await?)
+}
+
+/// Forgets an upload that was swept from the store, if it was not finished; true if its content is nobody's now. The row
+/// is held, so that it is not being finished at this moment.
+pub(crate) async fn forget_unfinished(connection: &mut PgConnection, upload_id: Uuid) -> Result<bool, StoreError> {
+    let finished = sqlx::query_scalar!(
+        r#"SELECT file_id IS NOT NULL AS "finished!" FROM uploads WHERE upload_id = $1 FOR UPDATE"#,
+        upload_id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if finished == Some(true) {
+        return Ok(false);
+    }
+    sqlx::query!("DELETE FROM uploads WHERE upload_id = $1", upload_id)
+        .execute(connection)
+        .await?;
+    Ok(true)
 }

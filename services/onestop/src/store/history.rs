@@ -1,35 +1,19 @@
 //! Phiếu kiểm soát quá trình giải quyết: `case_history`, one row a version, never changed.
 
-use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::listing::HistoryEntry;
 use crate::domain::transitions::State;
 
-/// One entry of the history.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) version: i64,
-    /// submit, accept, …, rate.
-    pub(crate) operation: String,
-    pub(crate) from_state: Option<State>,
-    pub(crate) to_state: State,
-    pub(crate) step: String,
-    pub(crate) actor_id: Uuid,
-    /// staff, citizen or system.
-    pub(crate) actor_kind: String,
-    pub(crate) on_behalf_of: Option<Uuid>,
-    pub(crate) reason: String,
-    pub(crate) legal_basis: String,
-    /// What changed, without personal data.
-    pub(crate) details: serde_json::Value,
-    pub(crate) record_time: Timestamp,
-}
-
 /// Appends an entry.
-pub(crate) async fn append(connection: &mut PgConnection, case_id: Uuid, entry: &Entry) -> Result<(), StoreError> {
+pub(crate) async fn append(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    entry: &HistoryEntry,
+) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind,
@@ -61,7 +45,7 @@ pub(crate) async fn list(
     case_id: Uuid,
     after_version: i64,
     limit: i64,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Vec<HistoryEntry>, StoreError> {
     let rows = sqlx::query!(
         r#"
         SELECT version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, legal_basis,
@@ -85,7 +69,7 @@ pub(crate) async fn list(
     };
     rows.into_iter()
         .map(|row| {
-            Ok(Entry {
+            Ok(HistoryEntry {
                 version: row.version,
                 operation: row.operation,
                 from_state: row.from_state.map(state).transpose()?,

@@ -1,20 +1,37 @@
 //! Wrong secrets of the public look-up: `lookup_attempts`.
 
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use super::StoreError;
 use crate::domain::lookup::Attempts;
 
-/// The attempts on a code; the code is held until the transaction ends, so that simultaneous guesses count one after the other.
-pub(crate) async fn get_for_update(
-    connection: &mut PgConnection,
-    case_code: &str,
-) -> Result<Option<Attempts>, StoreError> {
-    // Before the first failure there is no row to hold: the code itself is locked.
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", case_code)
-        .execute(&mut *connection)
-        .await?;
+/// Holds a code until the transaction ends, so that simultaneous guesses count one after the other; false if another
+/// guess holds it right now. Waiting for it would let a few guesses occupy every connection of the service.
+pub(crate) async fn hold(connection: &mut PgConnection, case_code: &str) -> Result<bool, StoreError> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "held!""#,
+        case_code
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(held)
+}
+
+/// Deletes the attempts of before this instant: they are forgotten anyway.
+pub(crate) async fn purge(connection: &mut PgConnection, before: Timestamp) -> Result<u64, StoreError> {
+    let purged = sqlx::query!(
+        "DELETE FROM lookup_attempts WHERE last_failure < $1",
+        before.to_sqlx() as _
+    )
+    .execute(connection)
+    .await?;
+    Ok(purged.rows_affected())
+}
+
+/// The attempts on a code.
+pub(crate) async fn get(connection: &mut PgConnection, case_code: &str) -> Result<Option<Attempts>, StoreError> {
     let row = sqlx::query!(
         "SELECT failures, last_failure, locked_until FROM lookup_attempts WHERE case_code = $1",
         case_code

@@ -7,16 +7,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::StoreError;
+use crate::domain::listing::{ProcedureFilter, Versioned};
 use crate::domain::pack::Procedure;
-
-/// A version of a procedure as it is kept.
-#[derive(Debug, Clone)]
-pub(crate) struct Versioned {
-    pub(crate) version: i32,
-    pub(crate) effective_from: Date,
-    pub(crate) effective_to: Option<Date>,
-    pub(crate) procedure: Procedure,
-}
 
 /// The version in force on a day.
 pub(crate) async fn in_force(
@@ -69,21 +61,11 @@ pub(crate) async fn version(
     }))
 }
 
-/// What a list of procedures is narrowed to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) sector_code: Option<String>,
-    pub(crate) level: Option<String>,
-    /// Words of the name without diacritics; all must occur. Or the beginning of a code.
-    pub(crate) words: Vec<String>,
-    pub(crate) code: Option<String>,
-}
-
 /// One page of the procedures in force on a day, by code.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     on: Date,
-    filter: &Filter,
+    filter: &ProcedureFilter,
     after_code: &str,
     limit: i64,
 ) -> Result<Vec<Versioned>, StoreError> {

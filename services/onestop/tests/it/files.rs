@@ -146,6 +146,8 @@ async fn a_file_belongs_to_its_uploader_until_a_case_takes_it_and_to_one_case_on
     );
 
     let mut request = birth_registration();
+    // One file may stand for several components.
+    request.components[0].file_ids = vec![file_id.clone()];
     request.components[1].file_ids = vec![file_id.clone()];
     // Another citizen cannot file with it.
     let stolen = stack
@@ -180,4 +182,29 @@ async fn a_file_belongs_to_its_uploader_until_a_case_takes_it_and_to_one_case_on
     request.request_id = request_id();
     let twice = portal.clone().cases.submit_case(request).await.unwrap_err();
     assert_eq!(reason(&twice), "FILE_NOT_USABLE");
+}
+
+#[tokio::test]
+async fn whose_papers_were_read_is_recorded() {
+    let stack = Stack::start().await;
+    let portal = stack.portal(citizen());
+    let file_id = upload(&portal, PDF).await;
+    let mut request = birth_registration();
+    request.components[1].file_ids = vec![file_id.clone()];
+    portal.clone().cases.submit_case(request).await.unwrap();
+    stack
+        .staff("case_reader", TRUONG_VINH)
+        .files
+        .get_file(GetFileRequest { file_id })
+        .await
+        .unwrap();
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let recorded: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM egov.read_records WHERE method LIKE '%GetFile' AND $1 = ANY (subjects)",
+    )
+    .bind(citizen())
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(recorded, 1);
 }

@@ -2,9 +2,9 @@
 
 use egov_onestop::domain::pack::Profile;
 use egov_proto::egov::onestop::v1::{
-    AcceptCaseRequest, CaseState, Channel, ListCaseHistoryRequest, RateCaseRequest, RatingScore, RecordStepRequest,
-    RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest, SubmitCaseRequest,
-    SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
+    AcceptCaseRequest, ApproveCaseRequest, CaseResult, CaseState, Channel, ListCaseHistoryRequest, RateCaseRequest,
+    RatingScore, RecordStepRequest, RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest,
+    SubmitCaseRequest, SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::SignedDuration;
@@ -120,7 +120,7 @@ async fn a_birth_registration_goes_from_filing_to_rating() {
         case_id: case.case_id.clone(),
         etag: case.etag.clone(),
         channel: Channel::Counter.into(),
-        recipient_name: String::new(),
+        recipient_name: " Nguyễn  Văn Cha ".to_owned(),
     };
     let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
     let case = clerk
@@ -133,6 +133,11 @@ async fn a_birth_registration_goes_from_filing_to_rating() {
         .case
         .unwrap();
     assert_eq!(case.state(), CaseState::Returned);
+    let returned = get(&clerk, &case.case_id).await.unwrap().r#return.unwrap();
+    assert_eq!(
+        (returned.channel(), returned.recipient_name.as_str()),
+        (Channel::Counter, "Nguyễn Văn Cha")
+    );
 
     let rating = |score: RatingScore| RateCaseRequest {
         request_id: request_id(),
@@ -437,7 +442,7 @@ async fn a_step_moves_the_case_to_the_state_that_it_maps_to() {
         case_id: case.case_id.clone(),
         etag: case.etag.clone(),
         step: code.to_owned(),
-        reason: String::new(),
+        ..Default::default()
     };
     refused(
         officer.clone().cases.record_step(step("khong_co")).await,
@@ -600,4 +605,134 @@ async fn a_case_accepted_on_the_last_day_of_the_year_is_due_after_the_new_years_
             day: 4
         })
     );
+}
+
+#[tokio::test]
+async fn a_component_behind_which_there_is_nothing_is_not_filed() {
+    let stack = Stack::start().await;
+    let mut portal = stack.portal(citizen());
+    let mut hollow = birth_registration();
+    hollow.components[1].originals = 0;
+    let status = refused(
+        portal.cases.submit_case(hollow).await,
+        Code::InvalidArgument,
+        "COMPONENT_EMPTY",
+    );
+    assert_eq!(
+        egov_fault::fault_of(&status).metadata()["components"],
+        "giay_chung_sinh"
+    );
+
+    // The electronic form cannot be replaced by data; the certificate of birth can.
+    let mut by_data = birth_registration();
+    by_data.components[0].originals = 0;
+    by_data.components[0].replaced_by_data = "CSDL hộ tịch".to_owned();
+    refused(
+        portal.cases.submit_case(by_data).await,
+        Code::InvalidArgument,
+        "COMPONENT_EMPTY",
+    );
+    let mut by_data = birth_registration();
+    by_data.components[1].originals = 0;
+    by_data.components[1].replaced_by_data = "Dữ liệu giấy chứng sinh điện tử".to_owned();
+    portal.cases.submit_case(by_data).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_supplement_with_nothing_in_it_does_not_start_the_clock_again() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    let asked = stack
+        .staff("officer", TRUONG_VINH)
+        .cases
+        .request_supplement(supplement(&case))
+        .await
+        .unwrap();
+    let case = asked.into_inner().case.unwrap();
+    let mut nothing = supply(&case);
+    nothing.components[0].originals = 0;
+    refused(
+        stack.portal(citizen()).cases.supply_components(nothing).await,
+        Code::InvalidArgument,
+        "COMPONENT_EMPTY",
+    );
+}
+
+#[tokio::test]
+async fn a_citizen_files_online_and_a_clerk_at_the_counter() {
+    let stack = Stack::start().await;
+    let counter = SubmitCaseRequest {
+        channel: Channel::Counter.into(),
+        ..birth_registration()
+    };
+    refused(
+        stack.portal(citizen()).cases.submit_case(counter).await,
+        Code::FailedPrecondition,
+        "CHANNEL_NOT_OFFERED",
+    );
+    refused(
+        stack
+            .staff("one_stop_clerk", TRUONG_VINH)
+            .cases
+            .submit_case(birth_registration())
+            .await,
+        Code::FailedPrecondition,
+        "CHANNEL_NOT_OFFERED",
+    );
+}
+
+#[tokio::test]
+async fn a_birth_is_not_registered_by_an_organisation() {
+    let stack = Stack::start().await;
+    let mut request = birth_registration();
+    request.owner.as_mut().unwrap().kind = egov_proto::egov::onestop::v1::ApplicantKind::Organisation.into();
+    refused(
+        stack.portal(citizen()).cases.submit_case(request).await,
+        Code::FailedPrecondition,
+        "APPLICANT_NOT_ELIGIBLE",
+    );
+}
+
+#[tokio::test]
+async fn an_officers_draft_comes_with_a_step_and_the_leader_approves_with_it() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let draft = upload(&officer, PDF).await;
+    let step = RecordStepRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        step: "trinh_ky".to_owned(),
+        reason: String::new(),
+        file_ids: vec![draft.clone()],
+    };
+    let case = officer
+        .clone()
+        .cases
+        .record_step(step)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    let approve = ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            number: "01/2026".to_owned(),
+            file_id: draft.clone(),
+        }],
+        reason: String::new(),
+    };
+    let approved = stack
+        .staff("unit_leader", TRUONG_VINH)
+        .cases
+        .approve_case(approve)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(approved.case.unwrap().results[0].file_id, draft);
 }

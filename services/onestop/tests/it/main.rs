@@ -11,6 +11,7 @@
 
 mod access;
 mod files;
+mod house;
 mod lifecycle;
 mod lookup;
 mod neighbour;

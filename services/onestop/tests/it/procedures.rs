@@ -132,6 +132,26 @@ async fn an_import_is_idempotent_and_production_takes_only_what_is_settled() {
         "{second:?}"
     );
 
+    // A notice that is taken away goes out of force; brought back word for word, it is in force again.
+    let mut without = packs();
+    without.calendar.remove("notices/2026.toml").unwrap();
+    let report = import(&pool, &without, Profile::Demo, |_| {}).await.unwrap();
+    let outcome = |report: &[egov_onestop::operations::import::Line]| {
+        report
+            .iter()
+            .find(|line| line.name == "notices/2026.toml")
+            .map(|line| line.outcome)
+    };
+    assert!(
+        matches!(outcome(&report), Some(Outcome::Withdrawn | Outcome::Refused)),
+        "{report:?}"
+    );
+    let report = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
+    assert!(
+        matches!(outcome(&report), Some(Outcome::Imported | Outcome::Unchanged)),
+        "{report:?}"
+    );
+
     let mut changed = packs();
     let birth = changed.procedures.get_mut("1.001193.toml").unwrap();
     *birth = birth.replace("Thủ tục đăng ký khai sinh", "Thủ tục khác");
