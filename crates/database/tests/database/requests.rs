@@ -191,34 +191,41 @@ async fn a_caller_that_goes_away_at_any_moment_finds_one_effect_when_it_asks_aga
     write_note(&database, CLERK, stage.id(), &note(1, "warm"))
         .await
         .unwrap();
-    let mut answered_after_commit = 0;
-    let mut polls = 1;
-    loop {
-        let (id, request) = (stage.id(), note(1, &format!("gone after {polls}")));
-        let first = poll_at_most(polls, write_note(&database, CLERK, id, &request)).await;
-        let again = write_note(&database, CLERK, id, &request).await.unwrap();
-        let done = first.is_some();
-        match first {
-            Some(first) => {
-                assert!(again.replayed);
-                assert_eq!(first.unwrap().answer, again.answer);
+    let (mut answered_after_commit, mut most_polls) = (0, 0);
+    // On a busy machine an answer may be there before it is asked for; then a round has few places to stop at.
+    for round in 0..20 {
+        let mut polls = 1;
+        loop {
+            let (id, request) = (stage.id(), note(1, &format!("gone after {polls} in round {round}")));
+            let first = poll_at_most(polls, write_note(&database, CLERK, id, &request)).await;
+            let again = write_note(&database, CLERK, id, &request).await.unwrap();
+            let done = first.is_some();
+            match first {
+                Some(first) => {
+                    assert!(again.replayed);
+                    assert_eq!(first.unwrap().answer, again.answer);
+                }
+                None => answered_after_commit += i32::from(again.replayed),
             }
-            None => answered_after_commit += i32::from(again.replayed),
+            let stored = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM note_history WHERE body = $1");
+            let stored = database
+                .read(&all(), async |conn| {
+                    stored.bind(&request.body).fetch_one(conn).await.map_err(sql_fault)
+                })
+                .await
+                .unwrap();
+            assert_eq!(stored, 1, "after {polls} polls");
+            if done {
+                break;
+            }
+            polls += 1;
         }
-        let stored = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM note_history WHERE body = $1");
-        let stored = database
-            .read(&all(), async |conn| {
-                stored.bind(&request.body).fetch_one(conn).await.map_err(sql_fault)
-            })
-            .await
-            .unwrap();
-        assert_eq!(stored, 1, "after {polls} polls");
-        if done {
+        most_polls = polls.max(most_polls);
+        if most_polls > 5 && answered_after_commit > 0 {
             break;
         }
-        polls += 1;
     }
-    assert!(polls > 5, "the operation waits for the server several times");
+    assert!(most_polls > 5, "the operation waits for the server several times");
     assert!(
         answered_after_commit > 0,
         "some attempt was dropped after its COMMIT was sent"

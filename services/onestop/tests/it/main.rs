@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::large_futures,
+    clippy::needless_update,
     reason = "tests fail loudly"
 )]
 
