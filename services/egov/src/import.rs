@@ -1,0 +1,216 @@
+//! `import` and `migrate`: the packs into the databases, and the databases themselves. `up` does both by itself.
+
+use std::sync::Arc;
+
+use clap::Args;
+use egov_clock::{SharedClock, SharedIds, SystemClock, SystemIds};
+use egov_database::{Database, DatabaseConfig, ServiceUrls};
+use egov_identity::import::{Step, UnitPack};
+use egov_keyring::Keyring;
+use egov_onestop::operations::import::{Line, Outcome};
+use egov_runtime::config::ConnectionBudget;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::packs::Deploy;
+use crate::place::{Held, Place};
+use crate::postgres::Postgres;
+use crate::services::{self, ALL};
+use crate::{Installation, Profile, say};
+
+/// The connections that the services share.
+const CONNECTIONS: u32 = 40;
+
+/// `cargo egov import`, `cargo egov migrate`
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    installation: Installation,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The databases of an installation, migrated and open.
+pub(crate) struct Databases {
+    /// Identity's.
+    pub(crate) identity: Database,
+    /// One-stop's.
+    pub(crate) onestop: Database,
+}
+
+impl Databases {
+    /// Makes and migrates what is missing, and opens them with their share of the connections.
+    pub(crate) async fn open(
+        place: &Place,
+        postgres: &Postgres,
+        keyring: &Arc<Keyring>,
+        clock: &SharedClock,
+        ids: &SharedIds,
+    ) -> anyhow::Result<Self> {
+        let pools: Vec<(&str, u32)> = ALL.iter().map(|service| (service.name, service.weight)).collect();
+        let budget = ConnectionBudget::share(CONNECTIONS, &pools)?;
+        let mut opened = Vec::with_capacity(ALL.len());
+        for service in &ALL {
+            let urls: ServiceUrls = services::provision(place, postgres, service, ids.as_ref()).await?;
+            let config = DatabaseConfig::new(services::app_url(&urls))
+                .max_connections(budget.of(service.name))
+                .application_name(format!("egov-{}", service.name));
+            opened.push(Database::connect(&config, Arc::clone(keyring), clock.clone(), ids.clone()).await?);
+        }
+        let [identity, onestop] = opened
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("a service has no database"))?;
+        Ok(Self { identity, onestop })
+    }
+
+    /// Gives their connections back.
+    pub(crate) async fn close(&self) {
+        self.identity.close().await;
+        self.onestop.close().await;
+    }
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    /// Rows and files that are new or changed.
+    pub(crate) imported: usize,
+    /// Those that were there just so.
+    pub(crate) unchanged: usize,
+    /// Those that are no longer among the packs, and out of force.
+    pub(crate) withdrawn: usize,
+    /// Those that were not taken, each with why.
+    pub(crate) refused: Vec<Line>,
+}
+
+impl Report {
+    /// As one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        format!(
+            "{} imported, {} unchanged, {} withdrawn, {} refused",
+            self.imported,
+            self.unchanged,
+            self.withdrawn,
+            self.refused.len()
+        )
+    }
+}
+
+/// Imports the units and the law, with a progress bar on a terminal.
+pub(crate) async fn packs(
+    databases: &Databases,
+    deploy: &Deploy,
+    profile: Profile,
+    quiet: bool,
+) -> anyhow::Result<Report> {
+    let units = deploy.units()?;
+    let law = deploy.one_stop(profile)?;
+    let bar = if quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(law.steps() as u64)
+    };
+    bar.set_style(
+        ProgressStyle::with_template("  packs {bar:32} {pos}/{len} {wide_msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut report = Report::default();
+
+    let pair = |(name, text): &'_ (String, String)| (name.clone(), text.clone());
+    let (departments, codes) = (
+        units.commune_departments.as_ref().map(pair),
+        units.agency_codes.as_ref().map(pair),
+    );
+    let pack = UnitPack {
+        name: "units-2025",
+        units: units
+            .lists
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect(),
+        commune_departments: departments.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
+        agency_codes: codes.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
+    };
+    bar.set_message("units");
+    let files = law.steps() as u64;
+    let done = egov_identity::import::units(&databases.identity, &pack, &mut |step: Step| {
+        bar.set_length(step.total as u64 + files);
+        bar.set_position(step.done as u64);
+    })
+    .await?;
+    report.imported += done.opened + done.changed;
+    report.unchanged += done.unchanged;
+
+    let lines = egov_onestop::operations::import::import(&databases.onestop, &law, profile.into(), |line| {
+        bar.set_message(line.name.clone());
+        bar.inc(1);
+    })
+    .await
+    .map_err(egov_fault::Fault::from)?;
+    for line in lines {
+        match line.outcome {
+            Outcome::Imported => report.imported += 1,
+            Outcome::Unchanged => report.unchanged += 1,
+            Outcome::Withdrawn => report.withdrawn += 1,
+            Outcome::Refused => report.refused.push(line),
+        }
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// What was opened for a command that works on an installation at rest.
+struct Opened {
+    _held: Held,
+    postgres: Postgres,
+    databases: Databases,
+}
+
+async fn open(installation: &Installation) -> anyhow::Result<Opened> {
+    let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+    let place = Place::make(&installation.data)?;
+    let held = place.hold()?;
+    let keyring = Arc::new(Keyring::create_missing(&place.path("keys"), &clock)?);
+    let postgres = Postgres::start(&place, installation.database_url.as_deref()).await?;
+    let databases = Databases::open(&place, &postgres, &keyring, &clock, &ids).await?;
+    Ok(Opened {
+        _held: held,
+        postgres,
+        databases,
+    })
+}
+
+/// `cargo egov import`
+pub(crate) async fn import(arguments: Arguments) -> anyhow::Result<()> {
+    let installation = &arguments.installation;
+    let deploy = Deploy::find(installation.deploy.as_deref())?;
+    let opened = open(installation).await?;
+    let report = packs(&opened.databases, &deploy, installation.profile, arguments.json).await;
+    opened.databases.close().await;
+    opened.postgres.stop().await?;
+    let report = report?;
+    if arguments.json {
+        say::json(&report);
+    } else {
+        say::line(report.sentence());
+        for line in &report.refused {
+            say::line(format!("  refused {}: {}", line.name, line.detail));
+        }
+    }
+    Ok(())
+}
+
+/// `cargo egov migrate`
+pub(crate) async fn migrate(arguments: Arguments) -> anyhow::Result<()> {
+    let opened = open(&arguments.installation).await?;
+    opened.databases.close().await;
+    opened.postgres.stop().await?;
+    let migrated: Vec<&str> = ALL.iter().map(|service| service.name).collect();
+    if arguments.json {
+        say::json(&serde_json::json!({ "migrated": migrated }));
+    } else {
+        say::line(format!("migrated: {}", migrated.join(", ")));
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The packs and policies that are shipped beside the program: where they lie, and their text.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use egov_onestop::operations::import::Packs;
+
+use crate::Profile;
+use crate::problem::Problem;
+
+/// Where an installed package keeps them.
+const INSTALLED: &str = "/usr/share/egov";
+
+/// The folder `deploy` with its packs and policies.
+#[derive(Clone, Debug)]
+pub(crate) struct Deploy {
+    folder: PathBuf,
+}
+
+impl Deploy {
+    /// Finds the folder: the one that is named, `./deploy`, the one of the sources, the installed one.
+    pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<Self> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+        let candidates = match named {
+            Some(folder) => vec![folder.to_owned()],
+            None => vec![PathBuf::from("deploy"), source, PathBuf::from(INSTALLED)],
+        };
+        candidates
+            .iter()
+            .find(|folder| folder.join("packs").is_dir() && folder.join("policies").is_dir())
+            .and_then(|folder| folder.canonicalize().ok())
+            .map(|folder| Self { folder })
+            .ok_or_else(|| {
+                let looked: Vec<String> = candidates.iter().map(|folder| folder.display().to_string()).collect();
+                Problem::new(
+                    format!("no packs and policies were found in {}", looked.join(", ")),
+                    "name the folder that holds `packs` and `policies` with --deploy DIR",
+                )
+                .into()
+            })
+    }
+
+    /// Every policy, by its file's name.
+    pub(crate) fn policies(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        texts(&self.folder.join("policies"), &[".toml"])
+    }
+
+    /// The packs of the one-stop service. A demonstration takes its decisions on top.
+    pub(crate) fn one_stop(&self, profile: Profile) -> anyhow::Result<Packs> {
+        let folder = self.folder.join("packs");
+        let mut calendar = texts(&folder.join("calendar"), &[".toml", ".csv"])?;
+        for (name, text) in texts(&folder.join("calendar/notices"), &[".toml"])? {
+            calendar.insert(format!("notices/{name}"), text);
+        }
+        let decisions = folder.join("procedures/decisions/demo.toml");
+        Ok(Packs {
+            calendar,
+            transitions: texts(&folder.join("transitions"), &[".toml"])?,
+            procedures: texts(&folder.join("procedures"), &[".toml"])?,
+            decisions: match profile {
+                Profile::Demo => Some(read(&decisions)?),
+                Profile::Production => None,
+            },
+        })
+    }
+
+    /// The packs of units.
+    pub(crate) fn units(&self) -> anyhow::Result<Units> {
+        let packs = self.folder.join("packs");
+        let mut lists = texts(&packs.join("units"), &[".csv"])?;
+        let commune_departments = lists.remove_entry("commune_departments.csv");
+        let agency_codes = texts(&packs.join("agency-codes"), &[".csv"])?.pop_first();
+        // The units first, then what stands below them.
+        let mut units: Vec<(String, String)> = lists.into_iter().collect();
+        units.sort_by_key(|(name, _)| !name.starts_with("units-"));
+        Ok(Units {
+            lists: units,
+            commune_departments,
+            agency_codes,
+        })
+    }
+}
+
+/// The text of the packs of units.
+#[derive(Debug)]
+pub(crate) struct Units {
+    /// Lists of units, by file name.
+    pub(crate) lists: Vec<(String, String)>,
+    /// Departments that every commune has.
+    pub(crate) commune_departments: Option<(String, String)>,
+    /// Agency codes.
+    pub(crate) agency_codes: Option<(String, String)>,
+}
+
+/// The files of a folder with one of these endings, by name.
+fn texts(folder: &Path, endings: &[&str]) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && endings.iter().any(|ending| name.ends_with(ending)) {
+            found.insert(name, read(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packs_of_the_sources_are_found_and_whole() {
+        let deploy = Deploy::find(None).unwrap();
+        let packs = deploy.one_stop(Profile::Demo).unwrap();
+        assert_eq!(packs.procedures.len(), 10);
+        assert!(packs.calendar.contains_key("notices/2026.toml"));
+        assert!(packs.decisions.is_some());
+        assert!(deploy.one_stop(Profile::Production).unwrap().decisions.is_none());
+        let units = deploy.units().unwrap();
+        assert_eq!(units.lists[0].0, "units-2025.csv");
+        assert!(units.commune_departments.is_some() && units.agency_codes.is_some());
+        assert!(deploy.policies().unwrap().contains_key("onestop.toml"));
+    }
+
+    #[test]
+    fn a_folder_without_packs_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Deploy::find(Some(folder.path())).unwrap_err();
+        assert!(crate::problem::report(&error).contains("--deploy DIR"));
+    }
+}

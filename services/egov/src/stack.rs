@@ -1,0 +1,402 @@
+//! Everything in one process: the database server, the databases, the keyring, the packs, the accounts, the services on one
+//! port. The services meet as they do when each runs alone: one-stop follows identity's feed over gRPC.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, VerifierConfig};
+use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
+use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_files::FileConfig;
+use egov_identity::config::{AssertionIssuerConfig, plain_words};
+use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
+use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
+use egov_keyring::Keyring;
+use egov_runtime::config::ServerConfig;
+use egov_runtime::contract::Contract;
+use egov_runtime::server::{Drained, Server, Shutdown};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Profile;
+use crate::accounts::{self, CITIZEN_ISSUER, Credentials};
+use crate::import::{self, Databases, Report};
+use crate::packs::Deploy;
+use crate::place::{Held, Place, Running, url_of};
+use crate::postgres::Postgres;
+use crate::problem::Problem;
+
+/// How long identity may take to be heard by the other services.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a stack is started with.
+pub(crate) struct Start<'a> {
+    /// The data folder.
+    pub(crate) place: Place,
+    /// Packs and policies.
+    pub(crate) deploy: Deploy,
+    /// What may be relied on.
+    pub(crate) profile: Profile,
+    /// The operator's database server, if there is one.
+    pub(crate) database_url: Option<&'a str>,
+    /// The port and its limits.
+    pub(crate) server: ServerConfig,
+    /// No progress bar.
+    pub(crate) quiet: bool,
+    /// How it is asked to stop.
+    pub(crate) shutdown: Shutdown,
+}
+
+/// A running stack.
+pub(crate) struct Stack {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What was imported.
+    pub(crate) report: Report,
+    /// What the operator should know.
+    pub(crate) notice: Option<String>,
+    place: Place,
+    held: Held,
+    postgres: Postgres,
+    databases: Databases,
+    shutdown: Shutdown,
+    serving: JoinHandle<Drained>,
+    following: CancellationToken,
+}
+
+/// Takes the port before anything slow is done.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let port = address.port();
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => Problem::new(
+                format!("{address} is taken"),
+                format!(
+                    "choose another port: --listen {}:{}",
+                    address.ip(),
+                    port.wrapping_add(1).max(1024)
+                ),
+            )
+            .or(format!(
+                "or stop what listens there; `ss -ltnp 'sport = :{port}'` shows it"
+            )),
+            std::io::ErrorKind::PermissionDenied => Problem::new(
+                format!("this user may not listen on {address}"),
+                "choose a port above 1023: --listen 127.0.0.1:8765",
+            ),
+            _ => Problem::new(
+                format!("cannot listen on {address}: {error}"),
+                "choose another address: --listen 127.0.0.1:8765",
+            ),
+        }
+        .into()
+    })
+}
+
+impl Stack {
+    /// Starts everything, and returns when the services can serve.
+    pub(crate) async fn start(start: Start<'_>) -> anyhow::Result<Self> {
+        let Start {
+            place,
+            deploy,
+            profile,
+            database_url,
+            server,
+            quiet,
+            shutdown,
+        } = start;
+        let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+        let held = place.hold()?;
+        // What an earlier process left behind when it was killed.
+        place.remove("stack.json");
+        let listener = listen(server.listen).await?;
+        let address = listener.local_addr()?;
+        let keyring = Arc::new(Keyring::create_missing(&place.path("keys"), &clock)?);
+        let postgres = Postgres::start(&place, database_url).await?;
+        let made = Box::pin(serve(
+            &place, &deploy, profile, server, quiet, &postgres, keyring, listener, &shutdown, clock, ids,
+        ))
+        .await;
+        let Served {
+            databases,
+            report,
+            serving,
+            following,
+        } = match made {
+            Ok(served) => served,
+            Err(error) => {
+                // The cluster stops with its value; a failure of the stop would only hide the reason.
+                let _ = postgres.stop().await;
+                return Err(error);
+            }
+        };
+        place.write(
+            "stack.json",
+            &Running {
+                address,
+                pid: std::process::id(),
+                database: matches!(postgres, Postgres::Own { .. }).then(|| postgres.superuser_url()),
+            },
+        )?;
+        let notice = postgres.notice().map(str::to_owned);
+        Ok(Self {
+            address,
+            report,
+            notice,
+            place,
+            held,
+            postgres,
+            databases,
+            shutdown,
+            serving,
+            following,
+        })
+    }
+
+    /// The URL under which this machine calls it.
+    pub(crate) fn url(&self) -> String {
+        url_of(self.address)
+    }
+
+    /// The folder of the private cluster.
+    pub(crate) fn cluster(&self) -> Option<&Path> {
+        self.postgres.folder()
+    }
+
+    /// Asks for the drain.
+    pub(crate) fn drain(&self) {
+        self.shutdown.drain();
+    }
+
+    /// Waits until it was asked to stop and has drained, then stops what was started with it.
+    pub(crate) async fn ended(self) -> anyhow::Result<Drained> {
+        self.shutdown.draining().await;
+        // Its own calls must not keep the port open.
+        self.following.cancel();
+        let drained = self.serving.await.context("the server ended in a panic")?;
+        self.databases.close().await;
+        self.place.remove("stack.json");
+        self.postgres.stop().await?;
+        drop(self.held);
+        Ok(drained)
+    }
+}
+
+/// What serves.
+struct Served {
+    databases: Databases,
+    report: Report,
+    serving: JoinHandle<Drained>,
+    following: CancellationToken,
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of the start, called once: a struct would only rename them"
+)]
+async fn serve(
+    place: &Place,
+    deploy: &Deploy,
+    profile: Profile,
+    server: ServerConfig,
+    quiet: bool,
+    postgres: &Postgres,
+    keyring: Arc<Keyring>,
+    listener: TcpListener,
+    shutdown: &Shutdown,
+    clock: SharedClock,
+    ids: SharedIds,
+) -> anyhow::Result<Served> {
+    let url = url_of(listener.local_addr()?);
+    let databases = Databases::open(place, postgres, &keyring, &clock, &ids).await?;
+    let report = import::packs(&databases, deploy, profile, quiet).await?;
+    let credentials = Credentials::complete(place, profile, ids.as_ref())?;
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats())?);
+
+    // Identity follows its own database; before the port opens nobody is judged by an empty tree.
+    let settings = settings(&url, &credentials);
+    let verifier = Arc::new(Verifier::new(
+        vec![egov_identity::issuer(&settings, &keyring)],
+        clock.clone(),
+        VerifierConfig::default(),
+    ));
+    let texts = deploy.policies()?;
+    let all: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let own_feed = LocalFeed::new(databases.identity.clone(), Arc::clone(&keyring));
+    let own_directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.clone())?);
+    own_directory.refresh(&own_feed).await?;
+    let deps = Deps {
+        database: databases.identity.clone(),
+        keyring: Arc::clone(&keyring),
+        access: Arc::new(Access::new(Policies::from_toml(&all)?, own_directory.tree())),
+        directory: Arc::clone(&own_directory),
+    };
+    let identity = Identity::open(&settings, deps).await?;
+    ensure_accounts(place, credentials, profile, &identity, &own_directory, &clock).await?;
+
+    // One-stop follows identity over gRPC, as it does in a process of its own.
+    let directory = Arc::new(Directory::open(
+        DirectoryConfig {
+            folder: Some(place.path("directory")),
+            ..DirectoryConfig::default()
+        },
+        clock.clone(),
+    )?);
+    let own_policy: Vec<(&str, &str)> = all
+        .iter()
+        .copied()
+        .filter(|(name, _)| *name == "onestop.toml")
+        .collect();
+    let auth = AuthLayer::new(
+        Arc::clone(&verifier),
+        Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
+        directory.revocations(),
+        contract.method_rules(),
+        &[],
+    );
+    let one_stop = egov_onestop::assemble(egov_onestop::Parts {
+        database: databases.onestop.clone(),
+        keyring: Arc::clone(&keyring),
+        directory: Arc::clone(&directory),
+        files: egov_files::open(&FileConfig::Folder {
+            path: place.path("files"),
+        })?,
+        clock: clock.clone(),
+        ids: ids.clone(),
+        contract: Arc::clone(&contract),
+        auth,
+        profile: profile.into(),
+    })
+    .await
+    .map_err(|error| {
+        let what = format!("the law cannot be read: {error}");
+        let advice = if report.refused.is_empty() {
+            "import the packs: cargo egov import".to_owned()
+        } else {
+            format!("mend the packs that were refused: {}", refusals(&report))
+        };
+        Problem::new(what, advice)
+    })?;
+
+    let server = Server::builder(server, Arc::clone(&contract), clock, ids)
+        .assembly(identity.assembly(verifier, contract))
+        .assembly(one_stop)
+        .build()?;
+    let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
+    let following = CancellationToken::new();
+    let feed = GrpcFeed::lazy(&url)?;
+    // The first round at once, and aloud if it fails; then again and again.
+    let first = async {
+        loop {
+            match directory.refresh(&feed).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "identity is not heard yet"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, first)
+        .await
+        .context("identity does not answer the other services")?;
+    tokio::spawn(Arc::clone(&directory).follow(feed, following.clone()));
+    // What runs in the same process follows the same revocations; identity tells its own directory by itself, and this
+    // catches what an administrator of another process did.
+    tokio::spawn(own_directory.follow(own_feed, following.clone()));
+    Ok(Served {
+        databases,
+        report,
+        serving,
+        following,
+    })
+}
+
+fn refusals(report: &Report) -> String {
+    let lines: Vec<String> = report
+        .refused
+        .iter()
+        .map(|line| format!("{}: {}", line.name, line.detail))
+        .collect();
+    lines.join("; ")
+}
+
+/// Identity's settings under `up`: it issues in the name of its own address, and trusts the stand-in for VNeID.
+fn settings(url: &str, credentials: &Credentials) -> Settings {
+    let mut settings = Settings::default();
+    url.clone_into(&mut settings.tokens.issuer);
+    if let Some(key) = &credentials.citizen_issuer
+        && let Ok(keys) = serde_json::from_value(serde_json::json!({ "keys": [key.public] }))
+    {
+        settings.citizens.issuers.push(AssertionIssuerConfig {
+            issuer: CITIZEN_ISSUER.to_owned(),
+            keys: KeySourceConfig::Jwks(keys),
+            certificates: None,
+            assurance: plain_words(),
+            personal_number_claim: Some("personal_number".to_owned()),
+        });
+    }
+    settings
+}
+
+/// Makes the accounts and systems that the profile has and that are missing.
+async fn ensure_accounts(
+    place: &Place,
+    mut credentials: Credentials,
+    profile: Profile,
+    identity: &Identity,
+    directory: &Directory,
+    clock: &SharedClock,
+) -> anyhow::Result<()> {
+    let today = clock.today();
+    let unit = |code: &str| {
+        let known = directory.resolve(code, today).map(|unit| unit.id);
+        known.with_context(|| format!("the packs have no unit {code}, to which an account belongs"))
+    };
+    let mut changed = false;
+    for member in accounts::members(profile) {
+        let Some(account) = credentials
+            .accounts
+            .iter_mut()
+            .find(|account| account.name == member.name)
+        else {
+            continue;
+        };
+        let secret = totp::from_base32(&account.totp_secret).context("a secret of one-time codes is damaged")?;
+        let spec = AccountSpec {
+            username: member.name,
+            full_name: member.full_name,
+            unit_id: unit(member.home)?,
+            password: SecretString::from(account.password.clone()),
+            totp_secret: Some(&secret),
+            roles: &[(member.role, unit(member.unit)?)],
+        };
+        let ensured = ensure_account(identity, &spec).await?;
+        if account.id != Some(ensured.account_id) {
+            account.id = Some(ensured.account_id);
+            changed = true;
+        }
+    }
+    if let Some(portal) = &credentials.portal
+        && profile == Profile::Demo
+    {
+        let spec = SystemSpec {
+            client_id: &portal.client_id,
+            name: "Cổng Dịch vụ công quốc gia (mô phỏng)",
+            public_jwk: &portal.key.public.to_string(),
+            roles: &[("national_portal", egov_auth::WHOLE_PROVINCE)],
+            acts_for_citizens: true,
+        };
+        ensure_system(identity, &spec).await?;
+    }
+    if changed {
+        credentials.save(place)?;
+    }
+    Ok(())
+}

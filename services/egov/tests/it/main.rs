@@ -1,0 +1,15 @@
+//! The operator's command as a newcomer and an operator use it: the real binary, its real port, its own PostgreSQL.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "tests fail loudly"
+)]
+
+mod backup;
+mod newcomer;
+mod power_cut;
+mod support;

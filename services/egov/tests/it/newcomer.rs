@@ -1,0 +1,118 @@
+//! What a newcomer does: up, demo, call, up again.
+
+use crate::support::*;
+
+#[test]
+fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let up = Up::start(&data, "127.0.0.1:0");
+    assert!(up.ready["packs"]["imported"].as_u64().unwrap() > 500, "{}", up.ready);
+    assert_eq!(
+        up.ready["packs"]["refused"].as_array().unwrap().len(),
+        0,
+        "{}",
+        up.ready
+    );
+
+    // The main job.
+    let demo = json(&on(&data, &["demo", "--json"]));
+    let fields: Vec<&str> = demo.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        fields,
+        ["case_code", "due_date", "elapsed_ms", "refusals", "states"],
+        "exactly these"
+    );
+    assert_eq!(demo["states"], serde_json::json!([1, 2, 4, 5, 4, 9, 10]));
+    assert_eq!(
+        demo["refusals"],
+        serde_json::json!(["CASE_NOT_FOUND", "PERMISSION_MISSING"])
+    );
+    assert!(demo["case_code"].as_str().unwrap().starts_with("H41."), "{demo}");
+    let again = on(&data, &["demo"]);
+    assert!(
+        again.status.success() && text(&again).contains("hẹn trả kết quả"),
+        "{}",
+        text(&again)
+    );
+
+    // Two `up` on one folder, and one port for two.
+    let second = on(&data, &["up", "--listen", "127.0.0.1:0"]);
+    assert!(!second.status.success());
+    assert!(
+        text(&second).contains(&format!("held by process {}", up.pid())),
+        "{}",
+        text(&second)
+    );
+    let address = up.ready["address"].as_str().unwrap();
+    let other = folder.path().join("other");
+    let taken = on(&other, &["up", "--listen", address]);
+    assert!(!taken.status.success());
+    assert!(
+        text(&taken).contains("is taken") && text(&taken).contains("→ choose another port"),
+        "{}",
+        text(&taken)
+    );
+
+    // Any RPC.
+    let list = text(&on(&data, &["call", "--list"]));
+    for method in [
+        "egov.onestop.v1.CaseService/SubmitCase",
+        "egov.identity.v1.SignInService/SignIn",
+    ] {
+        assert!(list.contains(method), "{list}");
+    }
+    let cases = json(&on(
+        &data,
+        &["call", "ListCases", "--as", "clerk", "--purpose", "case_handling"],
+    ));
+    assert_eq!(cases["cases"].as_array().unwrap().len(), 2);
+    let cases = json(&on(
+        &data,
+        &["call", "ListCases", "--as", "neighbour", "--purpose", "case_handling"],
+    ));
+    assert_eq!(cases, serde_json::json!({}), "the neighbour sees nothing");
+    let wrong = on(
+        &data,
+        &["call", "SubmitCase", r#"{"procedureCode": "x"}"#, "--as", "portal"],
+    );
+    assert_eq!(wrong.status.code(), Some(1));
+    let said = text(&wrong);
+    for part in ["INVALID_FIELD", "procedure_code", "mã thủ tục", "owner"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let nobody = on(&data, &["call", "ListCases", "--as", "clerc"]);
+    assert!(
+        text(&nobody).contains("choose one of: admin, clerk"),
+        "{}",
+        text(&nobody)
+    );
+    up.stop();
+
+    // A second start imports nothing and is quick.
+    let up = Up::start(&data, "127.0.0.1:0");
+    assert_eq!(up.ready["packs"]["imported"], 0, "{}", up.ready);
+    assert!(up.ready["elapsed_ms"].as_u64().unwrap() < 3000, "{}", up.ready);
+    up.stop();
+}
+
+#[test]
+fn a_demonstration_without_a_stack_brings_its_own_and_takes_it_along() {
+    let folder = folder();
+    let data = folder.path().join("nothing");
+    let demo = json(&on(&data, &["demo", "--json"]));
+    assert_eq!(demo["states"], serde_json::json!([1, 2, 4, 5, 4, 9, 10]));
+    assert!(!data.exists(), "it touches no data folder");
+}
+
+#[test]
+fn production_has_no_demo_accounts_and_publishes_nothing_undecided() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let imported = on(&data, &["import", "--json", "--profile", "production"]);
+    let report = json(&imported);
+    let refused = report["refused"].as_array().unwrap();
+    assert!(refused.iter().any(|line| line["name"] == "1.001193.toml"), "{report}");
+    assert!(!data.join("demo.json").exists());
+    assert_eq!(left(&data), Vec::<String>::new());
+}
