@@ -10,7 +10,7 @@ use egov_proto::egov::identity::v1::unit_service_client::UnitServiceClient;
 use egov_proto::egov::identity::v1::{
     GetTreeSnapshotRequest, GetTreeSnapshotResponse, ListRevocationsRequest, ListRevocationsResponse,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// Identity, as far as a directory follows it.
 #[async_trait]
@@ -36,6 +36,29 @@ impl<F: Feed + ?Sized> Feed for Arc<F> {
 /// The largest tree that is taken: some hundred thousand units.
 const TREE_BYTES: usize = 32 * 1024 * 1024;
 
+/// How identity proves itself to this service, and this service to identity; all PEM.
+#[derive(Clone)]
+pub struct FeedTls {
+    /// The authority of identity's certificate. No other is trusted.
+    pub authority: String,
+    /// This service's certificate chain and key, where identity wants one (mTLS).
+    pub client: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for FeedTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedTls")
+            .field("client", &self.client.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(address.to_owned())?
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(5)))
+}
+
 /// Identity over gRPC.
 #[derive(Clone, Debug)]
 pub struct GrpcFeed {
@@ -55,10 +78,16 @@ impl GrpcFeed {
     /// Identity at an address, connected when first asked and again when the connection is lost. A call takes five seconds
     /// at most.
     pub fn lazy(address: &str) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(address.to_owned())?
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(5));
-        Ok(Self::new(endpoint.connect_lazy()))
+        Ok(Self::new(endpoint(address)?.connect_lazy()))
+    }
+
+    /// The same over TLS, for an `https` address.
+    pub fn lazy_tls(address: &str, tls: &FeedTls) -> Result<Self, tonic::transport::Error> {
+        let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.authority));
+        if let Some((certificate, key)) = &tls.client {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        Ok(Self::new(endpoint(address)?.tls_config(config)?.connect_lazy()))
     }
 }
 

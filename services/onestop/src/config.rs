@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
 use egov_files::FileConfig;
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
@@ -84,6 +84,12 @@ pub struct IdentitySection {
     pub audience: String,
     /// Where its public keys are.
     pub jwks_url: String,
+    /// The authority of its certificate, PEM; needed for an `https` address.
+    pub ca: Option<PathBuf>,
+    /// This service's certificate chain for it, PEM, where it wants one (mTLS).
+    pub certificate: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    pub key: Option<PathBuf>,
     /// Where the last good tree of units is kept.
     pub cache: PathBuf,
 }
@@ -142,6 +148,9 @@ impl Default for IdentitySection {
             issuer: String::new(),
             audience: "egov".to_owned(),
             jwks_url: String::new(),
+            ca: None,
+            certificate: None,
+            key: None,
             cache: PathBuf::from("/var/lib/egov/onestop/directory"),
         }
     }
@@ -171,6 +180,30 @@ impl FilesSection {
             secret_key: self.s3_secret_key.expose().to_owned().into(),
             allow_http: false,
         }
+    }
+}
+
+impl IdentitySection {
+    /// Identity's feed, over TLS if an authority is named.
+    fn feed(&self) -> anyhow::Result<GrpcFeed> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read (identity)", path.display()))
+        };
+        let Some(ca) = &self.ca else {
+            return Ok(GrpcFeed::lazy(&self.address)?);
+        };
+        let client = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            (None, None) => None,
+            _ => anyhow::bail!("identity.certificate and identity.key belong together: give both or none"),
+        };
+        Ok(GrpcFeed::lazy_tls(
+            &self.address,
+            &FeedTls {
+                authority: read(ca)?,
+                client,
+            },
+        )?)
     }
 }
 
@@ -220,12 +253,13 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         },
         clock.clone(),
     )?);
-    let feed = GrpcFeed::lazy(&config.identity.address)?;
-    let issuer = IssuerConfig::new(
+    let feed = config.identity.feed()?;
+    let mut issuer = IssuerConfig::new(
         config.identity.issuer.clone(),
         config.identity.audience.clone(),
         KeySourceConfig::JwksUrl(config.identity.jwks_url.clone()),
     );
+    issuer.certificates.clone_from(&config.identity.ca);
     let verifier = Verifier::new(
         vec![Issuer::from_config(issuer)?],
         clock.clone(),
