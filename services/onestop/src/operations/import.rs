@@ -24,14 +24,15 @@ pub struct Packs {
     pub transitions: BTreeMap<String, String>,
     /// deploy/packs/procedures.
     pub procedures: BTreeMap<String, String>,
-    /// Decisions that are applied on top, if the profile has any.
-    pub decisions: Option<String>,
+    /// deploy/packs/procedures/decisions: what somebody decided, applied on top. In production those that were made for a
+    /// demonstration are passed over.
+    pub decisions: BTreeMap<String, String>,
 }
 
 impl Packs {
     /// How many steps the import has, for a progress bar.
     pub fn steps(&self) -> usize {
-        self.calendar.len() + self.transitions.len() + self.procedures.len()
+        self.calendar.len() + self.transitions.len() + self.decisions.len() + self.procedures.len()
     }
 }
 
@@ -83,10 +84,6 @@ pub async fn import(
             }
         }
     }
-    if let Some(text) = &packs.decisions {
-        // Kept so that what a published procedure rests on can be shown years later.
-        put(database, "decisions", "decisions.toml", text).await?;
-    }
     for (name, text) in &packs.transitions {
         let (outcome, detail) = match Transitions::from_toml(text) {
             Ok(_) => (put(database, "transitions", name, text).await?, String::new()),
@@ -94,16 +91,29 @@ pub async fn import(
         };
         push(&mut report, &mut progress, name, outcome, detail);
     }
-    let decisions = packs.decisions.as_deref().map(Decisions::from_toml).transpose();
+    let mut decisions = Vec::new();
+    for (name, text) in &packs.decisions {
+        let (outcome, detail) = match Decisions::from_toml(text) {
+            Err(error) => (Outcome::Refused, error.to_string()),
+            Ok(decided) if decided.demonstration && profile == Profile::Production => (
+                Outcome::Refused,
+                "made for a demonstration: production takes no part of it".to_owned(),
+            ),
+            Ok(decided) => {
+                decisions.push(decided);
+                // Kept so that what a published procedure rests on can be shown years later.
+                (put(database, "decisions", name, text).await?, String::new())
+            }
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
     for (name, text) in &packs.procedures {
-        let (outcome, detail) = match (&decisions, Procedure::from_toml(text)) {
-            (Err(error), _) => (Outcome::Refused, error.to_string()),
-            (_, Err(error)) => (Outcome::Refused, error.to_string()),
-            (Ok(decisions), Ok(mut procedure)) => {
-                let applied = match decisions {
-                    Some(decisions) => apply_decisions(&mut procedure, decisions),
-                    None => Ok(()),
-                };
+        let (outcome, detail) = match Procedure::from_toml(text) {
+            Err(error) => (Outcome::Refused, error.to_string()),
+            Ok(mut procedure) => {
+                let applied = decisions
+                    .iter()
+                    .try_for_each(|decided| apply_decisions(&mut procedure, decided));
                 match applied.map(|()| procedure.publishable(profile)) {
                     Err(error) => (Outcome::Refused, error.to_string()),
                     Ok(Err(open)) => {

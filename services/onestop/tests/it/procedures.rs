@@ -107,9 +107,7 @@ async fn an_import_is_idempotent_and_production_takes_only_what_is_settled() {
     )
     .await
     .unwrap();
-    let mut bare = packs();
-    bare.decisions = None;
-    let report = import(&pool, &bare, Profile::Production, |_| {}).await.unwrap();
+    let report = import(&pool, &packs(), Profile::Production, |_| {}).await.unwrap();
     let birth = report.iter().find(|line| line.name.starts_with("1.001193")).unwrap();
     assert_eq!(birth.outcome, Outcome::Refused);
     assert!(
@@ -118,14 +116,28 @@ async fn an_import_is_idempotent_and_production_takes_only_what_is_settled() {
         birth.detail
     );
 
-    let first = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
-    assert!(
-        first
-            .iter()
-            .filter(|line| !line.name.starts_with("calendar"))
-            .all(|line| line.outcome != Outcome::Refused),
-        "{first:?}"
+    let demo = report.iter().find(|line| line.name == "demo.toml").unwrap();
+    assert_eq!(
+        demo.outcome,
+        Outcome::Refused,
+        "production takes no decision of a demonstration"
     );
+    // What the province decides itself is taken: the time of a birth registration is not open any more.
+    let mut decided = packs();
+    let province = decided
+        .decisions
+        .remove("demo.toml")
+        .unwrap()
+        .replace("demonstration = true\n", "");
+    decided.decisions.insert("province.toml".to_owned(), province);
+    let report = import(&pool, &decided, Profile::Production, |_| {}).await.unwrap();
+    let province = report.iter().find(|line| line.name == "province.toml").unwrap();
+    assert_eq!(province.outcome, Outcome::Imported);
+    let birth = report.iter().find(|line| line.name.starts_with("1.001193")).unwrap();
+    assert!(!birth.detail.contains("time"), "{}", birth.detail);
+
+    let first = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
+    assert!(first.iter().all(|line| line.outcome != Outcome::Refused), "{first:?}");
     let second = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
     assert!(
         second.iter().all(|line| line.outcome == Outcome::Unchanged),

@@ -170,7 +170,7 @@ pub(crate) fn packs() -> Packs {
         calendar: texts(&folder.join("calendar"), &[".toml", ".csv"]),
         transitions: texts(&folder.join("transitions"), &[".toml"]),
         procedures: texts(&folder.join("procedures"), &[".toml"]),
-        decisions: Some(std::fs::read_to_string(folder.join("procedures/decisions/demo.toml")).unwrap()),
+        decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
     }
 }
 
@@ -200,10 +200,7 @@ impl Stack {
         )
         .await
         .unwrap();
-        let mut given = packs();
-        if published == Profile::Production {
-            given.decisions = None;
-        }
+        let given = packs();
         import(&pool, &given, published, |_| {}).await.unwrap();
 
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
