@@ -105,7 +105,7 @@ pub(crate) async fn packs(
     quiet: bool,
 ) -> anyhow::Result<Report> {
     let units = deploy.units()?;
-    let law = deploy.one_stop(profile)?;
+    let law = deploy.one_stop()?;
     let bar = if quiet {
         ProgressBar::hidden()
     } else {

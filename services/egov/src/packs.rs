@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use egov_onestop::operations::import::Packs;
 
-use crate::Profile;
 use crate::problem::Problem;
 
 /// Where an installed package keeps them.
@@ -47,22 +46,18 @@ impl Deploy {
         texts(&self.folder.join("policies"), &[".toml"])
     }
 
-    /// The packs of the one-stop service. A demonstration takes its decisions on top.
-    pub(crate) fn one_stop(&self, profile: Profile) -> anyhow::Result<Packs> {
+    /// The packs of the one-stop service.
+    pub(crate) fn one_stop(&self) -> anyhow::Result<Packs> {
         let folder = self.folder.join("packs");
         let mut calendar = texts(&folder.join("calendar"), &[".toml", ".csv"])?;
         for (name, text) in texts(&folder.join("calendar/notices"), &[".toml"])? {
             calendar.insert(format!("notices/{name}"), text);
         }
-        let decisions = folder.join("procedures/decisions/demo.toml");
         Ok(Packs {
             calendar,
             transitions: texts(&folder.join("transitions"), &[".toml"])?,
             procedures: texts(&folder.join("procedures"), &[".toml"])?,
-            decisions: match profile {
-                Profile::Demo => Some(read(&decisions)?),
-                Profile::Production => None,
-            },
+            decisions: texts(&folder.join("procedures/decisions"), &[".toml"])?,
         })
     }
 
@@ -119,11 +114,10 @@ mod tests {
     #[test]
     fn the_packs_of_the_sources_are_found_and_whole() {
         let deploy = Deploy::find(None).unwrap();
-        let packs = deploy.one_stop(Profile::Demo).unwrap();
+        let packs = deploy.one_stop().unwrap();
         assert_eq!(packs.procedures.len(), 10);
         assert!(packs.calendar.contains_key("notices/2026.toml"));
-        assert!(packs.decisions.is_some());
-        assert!(deploy.one_stop(Profile::Production).unwrap().decisions.is_none());
+        assert!(packs.decisions.contains_key("demo.toml"));
         let units = deploy.units().unwrap();
         assert_eq!(units.lists[0].0, "units-2025.csv");
         assert!(units.commune_departments.is_some() && units.agency_codes.is_some());
