@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::accounts::secret_text;
 use crate::place::Place;
 use crate::postgres::Postgres;
+use crate::problem::Problem;
 
 /// A service that is linked into this command.
 pub(crate) struct Service {
@@ -69,7 +70,18 @@ pub(crate) async fn provision(
         place.write(FILE, &kept)?;
         provision = provision.passwords(passwords);
     }
-    Ok(provision.run(service.migrator).await?)
+    provision
+        .run(service.migrator)
+        .await
+        .map_err(|fault| match fault.reason() {
+            "MIGRATION_FAILED" => Problem::new(
+                format!("{}: {fault}", service.name),
+                "this database was made by another version of the program: start that version",
+            )
+            .or("or begin with a new data folder: --data DIR")
+            .into(),
+            _ => fault.into(),
+        })
 }
 
 /// The URL of the app role.

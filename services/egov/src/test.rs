@@ -24,7 +24,7 @@ const CONNECTIONS: u32 = 300;
 /// `cargo egov test`
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Given to `cargo test --workspace`, for example `-- --test it a_birth`.
+    /// Given to `cargo test` in the place of the rest, for example `-- -p egov-onestop a_birth`.
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -112,7 +112,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn suite(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shutdown) -> anyhow::Result<()> {
-    let mut all = vec!["test".to_owned(), "--workspace".to_owned()];
+    let mut all = vec!["test".to_owned()];
+    // Cargo takes the whole workspace even if a package is named beside it.
+    if !arguments
+        .iter()
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+    {
+        all.push("--workspace".to_owned());
+    }
     all.extend_from_slice(arguments);
     cargo(workspace, url, &all, shutdown).await?;
     if arguments.is_empty() {
@@ -156,7 +163,7 @@ async fn cargo(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shu
     }
     Err(Problem::new(
         format!("`cargo {}` ended with {status}", arguments.join(" ")),
-        "read the first failure above; one test alone: cargo egov test -- NAME",
+        "read the first failure above; one test alone: cargo egov test -- -p PACKAGE NAME",
     )
     .into())
 }
