@@ -186,6 +186,18 @@ mod tests {
     use super::*;
     use crate::zip::tests::archive;
 
+    proptest::proptest! {
+        #[test]
+        fn any_content_is_judged_and_the_same_however_it_is_cut(
+            start in proptest::sample::select(vec![&b""[..], b"%PDF-1.7", b"PK\x03\x04", b"<?xml version=\"1.0\"?>", b"\x89PNG\r\n\x1a\n"]),
+            rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        ) {
+            let mut content = start.to_vec();
+            content.extend(rest);
+            sniff(&content);
+        }
+    }
+
     fn sniff(content: &[u8]) -> Option<FileType> {
         let mut whole = Sniffer::default();
         whole.push(content);
