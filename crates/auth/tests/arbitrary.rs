@@ -8,7 +8,11 @@ use proptest::prelude::*;
 
 fn look_at(token: &str) {
     if let Ok(parsed) = UnverifiedToken::parse(token) {
-        let _ = (parsed.key_id(), parsed.claimed_issuer(), parsed.expect_type(&["at+jwt"]));
+        let _ = (
+            parsed.key_id(),
+            parsed.claimed_issuer(),
+            parsed.expect_type(&["at+jwt"]),
+        );
     }
 }
 
