@@ -52,6 +52,8 @@ pub struct DatabaseSection {
     pub url: config::Secret,
     /// This process's share of the server's connections.
     pub max_connections: u32,
+    /// Accepts a server that may lose committed data. For tests only: never set it in production.
+    pub test_profile: bool,
 }
 
 /// Where files lie: a folder, or a bucket if an endpoint is named.
@@ -124,6 +126,7 @@ impl Default for DatabaseSection {
         Self {
             url: config::Secret::default(),
             max_connections: 16,
+            test_profile: false,
         }
     }
 }
@@ -244,6 +247,11 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-onestop");
+    let database = if config.database.test_profile {
+        database.test_profile()
+    } else {
+        database
+    };
     let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
 
     let directory = Arc::new(Directory::open(

@@ -10,6 +10,7 @@
 )]
 
 mod backup;
+mod given;
 mod newcomer;
 mod power_cut;
 mod support;

@@ -76,7 +76,13 @@ pub(crate) struct Up {
 impl Up {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(data: &Path, listen: &str) -> Self {
+        Self::start_with(data, listen, &[])
+    }
+
+    /// The same, with these variables in its surroundings.
+    pub(crate) fn start_with(data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = egov()
+            .envs(variables.iter().copied())
             .args(["up", "--json", "--listen", listen, "--data"])
             .arg(data)
             .stdin(Stdio::null())

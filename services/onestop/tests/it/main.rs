@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod alone;
 mod files;
 mod house;
 mod lifecycle;
