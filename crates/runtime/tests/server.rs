@@ -500,6 +500,38 @@ async fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[tokio::test]
+async fn a_peer_that_answers_no_ping_is_given_up_and_one_that_does_stays() {
+    let running = Running::echo(|config| {
+        config.keepalive.interval = Period::millis(100);
+        config.keepalive.timeout = Period::millis(200);
+    })
+    .await;
+    // A peer that begins HTTP/2 with its preface and empty settings, and never says anything again.
+    let mut dead = TcpStream::connect(running.address).await.unwrap();
+    dead.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        .await
+        .unwrap();
+    let mut heard = Vec::new();
+    let closed = timeout(PATIENCE, dead.read_to_end(&mut heard)).await;
+    assert!(closed.is_ok(), "a dead peer keeps the connection open");
+    const PING: u8 = 6;
+    let mut frames = heard.as_slice();
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, rest @ ..] = frames {
+        kinds.push(*kind);
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        frames = rest.get(5 + length..).unwrap_or_default();
+    }
+    assert!(kinds.contains(&PING), "{kinds:?}");
+
+    let channel = running.channel().await;
+    echo(&channel, says("one")).await.unwrap();
+    sleep(Duration::from_millis(700)).await;
+    echo(&channel, says("two")).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_of_a_certain_age_is_asked_to_end_and_the_call_in_progress_finishes() {
     let held = Held::new();
     let mut config = ServerConfig::default();

@@ -264,12 +264,7 @@ impl Story {
             text(&deadline.period)
         ));
         for note in &deadline.days {
-            self.say(format!(
-                "      {}  {}  {}",
-                day(note.date),
-                note.counted,
-                text(&note.text)
-            ));
+            self.say(format!("      {}  {}", note.counted, text(&note.text)));
         }
     }
 

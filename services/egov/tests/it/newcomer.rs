@@ -89,10 +89,9 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     );
     up.stop();
 
-    // A second start imports nothing and is quick.
+    // A second start imports nothing.
     let up = Up::start(&data, "127.0.0.1:0");
     assert_eq!(up.ready["packs"]["imported"], 0, "{}", up.ready);
-    assert!(up.ready["elapsed_ms"].as_u64().unwrap() < 3000, "{}", up.ready);
     up.stop();
 }
 
