@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCE = re.compile(r"^\s*(```|~~~)")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
-# Paths that exist on one machine only. Each is written so that this file does not name itself.
-MACHINE = re.compile(r"(?<![\w.])/(?:work|root)/[\w.]|(?<![\w.])/home/[a-z]|(?<![\w/])\.\./shared/|/tmp/egov/")
+# Paths that exist on one machine only: somebody's home, or where this checkout lies.
+MACHINE = re.compile(r"(?<![\w.])/root/[\w.]|(?<![\w.])/home/[a-z]|" + re.escape(f"{ROOT}/"))
 
 
 def files():

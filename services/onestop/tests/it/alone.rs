@@ -30,13 +30,14 @@ fn configured(folder: &Path, database: &str) -> (PathBuf, u16) {
         "profile = \"demo\"\n\
          [server]\nlisten = \"127.0.0.1:{port}\"\n\
          [database]\nurl = {database:?}\ntest_profile = true\n\
-         [files]\nfolder = {files:?}\n\
+         [files]\nfolder = \"{files}\"\n\
          [identity]\naddress = \"http://127.0.0.1:1\"\nissuer = \"https://identity.test\"\n\
-         jwks_url = \"http://127.0.0.1:1/jwks.json\"\ncache = {cache:?}\n\
-         [access]\nkeys = {keys:?}\npolicies = {policies:?}\n",
-        files = folder.join("files"),
-        cache = folder.join("directory"),
-        keys = folder.join("keys"),
+         jwks_url = \"http://127.0.0.1:1/jwks.json\"\ncache = \"{cache}\"\n\
+         [access]\nkeys = \"{keys}\"\npolicies = \"{policies}\"\n",
+        files = folder.join("files").display(),
+        cache = folder.join("directory").display(),
+        keys = folder.join("keys").display(),
+        policies = policies.display(),
     );
     let file = folder.join("onestop.toml");
     std::fs::write(&file, text).unwrap();
