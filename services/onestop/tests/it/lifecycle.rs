@@ -2,9 +2,9 @@
 
 use egov_onestop::domain::pack::Profile;
 use egov_proto::egov::onestop::v1::{
-    AcceptCaseRequest, ApproveCaseRequest, CaseResult, CaseState, Channel, ListCaseHistoryRequest, RateCaseRequest,
-    RatingScore, RecordStepRequest, RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest, StopCaseRequest,
-    SubmitCaseRequest, SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
+    AcceptCaseRequest, ApproveCaseRequest, Case, CaseResult, CaseState, Channel, ListCaseHistoryRequest,
+    RateCaseRequest, RatingScore, RecordStepRequest, RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest,
+    StopCaseRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::SignedDuration;
@@ -735,4 +735,113 @@ async fn an_officers_draft_comes_with_a_step_and_the_leader_approves_with_it() {
         .unwrap()
         .into_inner();
     assert_eq!(approved.case.unwrap().results[0].file_id, draft);
+}
+
+/// A certificate of land use rights to be exchanged (1.012783), decided by the province: it waits for a payment for a week.
+async fn waiting_for_a_payment(stack: &Stack) -> Case {
+    let request = SubmitCaseRequest {
+        procedure_code: "1.012783".to_owned(),
+        competent_unit_code: "40".to_owned(),
+        components: ["don_bien_dong", "giay_chung_nhan"].map(component).to_vec(),
+        ..birth_registration()
+    };
+    let case = stack
+        .portal(citizen())
+        .cases
+        .submit_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    let accept = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    };
+    let accepted = stack
+        .staff("one_stop_clerk", PROVINCE)
+        .cases
+        .accept_case(accept)
+        .await
+        .unwrap()
+        .into_inner();
+    let case = accepted.case.unwrap();
+    // Fifteen working days from Monday 23/11/2026; 24/11 is a day off.
+    assert_eq!(
+        case.deadline.as_ref().unwrap().due_date,
+        Some(Date {
+            year: 2026,
+            month: 12,
+            day: 15
+        })
+    );
+    let case = record(stack, &case, "kiem_tra").await;
+    let case = record(stack, &case, "nghia_vu_tai_chinh").await;
+    assert_eq!(case.state(), CaseState::PaymentRequested);
+    assert!(case.pauses[0].end_time.is_none());
+    stack.advance(SignedDuration::from_hours(7 * 24)).await;
+    case
+}
+
+async fn record(stack: &Stack, case: &Case, step: &str) -> Case {
+    let request = RecordStepRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        step: step.to_owned(),
+        ..Default::default()
+    };
+    stack
+        .staff("officer", PROVINCE)
+        .cases
+        .record_step(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap()
+}
+
+#[tokio::test]
+async fn whichever_act_ends_a_pause_the_due_date_is_worked_out_again() {
+    // Paused from 23/11 to Monday 30/11, whose rest does not count: fifteen working days from 01/12.
+    let later = Some(Date {
+        year: 2026,
+        month: 12,
+        day: 21,
+    });
+
+    let stack = Stack::start().await;
+    let case = waiting_for_a_payment(&stack).await;
+    let stepped = record(&stack, &case, "chinh_ly").await;
+    assert_eq!(
+        (stepped.state(), stepped.deadline.unwrap().due_date),
+        (CaseState::Processing, later)
+    );
+
+    let stack = Stack::start().await;
+    let case = waiting_for_a_payment(&stack).await;
+    let approve = ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![CaseResult {
+            result_code: "KQ.G10.001147".to_owned(),
+            ..Default::default()
+        }],
+        reason: String::new(),
+    };
+    let approved = stack
+        .staff("unit_leader", PROVINCE)
+        .cases
+        .approve_case(approve)
+        .await
+        .unwrap()
+        .into_inner();
+    let approved = approved.case.unwrap();
+    assert_eq!(
+        (approved.state(), approved.deadline.unwrap().due_date),
+        (CaseState::Completed, later)
+    );
 }
