@@ -13,4 +13,5 @@ mod backup;
 mod given;
 mod newcomer;
 mod power_cut;
+mod staff;
 mod support;

@@ -76,6 +76,8 @@ pub(crate) struct Recorded {
     /// What changed, without personal data.
     pub(crate) details: serde_json::Value,
     pub(crate) file_ids: Vec<Uuid>,
+    /// The account in whose name a member of staff acted (thừa uỷ quyền).
+    pub(crate) acting_for: Option<Uuid>,
 }
 
 impl OneStop {
@@ -128,7 +130,10 @@ impl OneStop {
                     profile: self.profile,
                 };
                 let mut after = before.clone();
-                let recorded = judge(&mut after, &facts)?;
+                let recorded = Recorded {
+                    acting_for: caller.acting_for(act.permission, &resource(&before)),
+                    ..judge(&mut after, &facts)?
+                };
                 go_on(&before, &mut after, &facts)?;
 
                 cases::save(unit.conn(), &before, &after, now).await?;
@@ -207,7 +212,10 @@ pub(crate) async fn record(
         step: after.step.clone(),
         actor_id: principal.subject,
         actor_kind: principal.kind.as_str().to_owned(),
-        on_behalf_of: principal.on_behalf_of.map(|citizen| citizen.subject),
+        on_behalf_of: principal
+            .on_behalf_of
+            .map(|citizen| citizen.subject)
+            .or(recorded.acting_for),
         reason: recorded.reason,
         legal_basis: recorded.legal_basis,
         details: if recorded.details.is_null() {

@@ -157,6 +157,7 @@ impl OneStop {
                 attach(unit, &case, uploader, &file_ids).await?;
                 let recorded = Recorded {
                     details: serde_json::json!({ "channel": case.channel, "components": case.components.len() }),
+                    acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
                     ..Recorded::default()
                 };
                 record(unit, caller, None, &case, "submit", recorded).await?;
