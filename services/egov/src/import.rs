@@ -161,13 +161,25 @@ pub(crate) async fn packs(
 }
 
 /// What was opened for a command that works on an installation at rest.
-struct Opened {
+pub(crate) struct Opened {
     _held: Held,
-    postgres: Postgres,
-    databases: Databases,
+    /// The database server.
+    pub(crate) postgres: Postgres,
+    /// The databases, migrated.
+    pub(crate) databases: Databases,
+    /// The keys of the installation.
+    pub(crate) keyring: Arc<Keyring>,
 }
 
-async fn open(installation: &Installation) -> anyhow::Result<Opened> {
+impl Opened {
+    /// Gives the connections back, and stops what was started.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.databases.close().await;
+        self.postgres.stop().await
+    }
+}
+
+pub(crate) async fn open(installation: &Installation) -> anyhow::Result<Opened> {
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
     let place = Place::make(&installation.data)?;
     let held = place.hold()?;
@@ -178,6 +190,7 @@ async fn open(installation: &Installation) -> anyhow::Result<Opened> {
         _held: held,
         postgres,
         databases,
+        keyring,
     })
 }
 

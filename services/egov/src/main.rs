@@ -6,6 +6,7 @@ mod backup;
 mod call;
 mod client;
 mod demo;
+mod generate;
 mod import;
 mod new_service;
 mod packs;
@@ -48,6 +49,10 @@ enum Command {
     Import(import::Arguments),
     /// Make roles and databases, and run the migrations.
     Migrate(import::Arguments),
+    /// Fill an empty demonstration with generated cases whose truth is known.
+    Generate(generate::GenerateArguments),
+    /// Check that what is stored of cases fits together: history, leaves, events, numbers, due dates.
+    Verify(generate::VerifyArguments),
     /// Save the databases and files in a new folder, and the keys in another.
     Backup(backup::BackupArguments),
     /// Bring a backup back into an empty data folder.
@@ -120,6 +125,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Import(arguments) => Box::pin(import::import(arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,
+        Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,
+        Command::Verify(arguments) => Box::pin(generate::verify(arguments)).await,
         Command::Backup(arguments) => Box::pin(backup::backup(arguments)).await,
         Command::Restore(arguments) => Box::pin(backup::restore(arguments)).await,
         Command::Db {

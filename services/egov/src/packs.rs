@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use egov_onestop::operations::import::Packs;
+use egov_population::NamePack;
 
 use crate::problem::Problem;
 
@@ -61,6 +62,15 @@ impl Deploy {
         })
     }
 
+    /// The pack for generated data.
+    pub(crate) fn population(&self) -> anyhow::Result<PopulationText> {
+        let folder = self.folder.join("packs/population");
+        Ok(PopulationText {
+            lists: texts(&folder, &[".csv"])?,
+            parameters: read(&folder.join("parameters.toml"))?,
+        })
+    }
+
     /// The packs of units.
     pub(crate) fn units(&self) -> anyhow::Result<Units> {
         let packs = self.folder.join("packs");
@@ -75,6 +85,27 @@ impl Deploy {
             commune_departments,
             agency_codes,
         })
+    }
+}
+
+/// The pack of names and parameters for generated data.
+#[derive(Debug)]
+pub(crate) struct PopulationText {
+    lists: BTreeMap<String, String>,
+    /// parameters.toml
+    pub(crate) parameters: String,
+}
+
+impl PopulationText {
+    /// The lists of names; one that is missing is an empty text, which is refused when it is read.
+    pub(crate) fn names(&self) -> NamePack<'_> {
+        let list = |name: &str| self.lists.get(name).map(String::as_str).unwrap_or_default();
+        NamePack {
+            surnames: list("surnames.csv"),
+            middle_names: list("middle_names.csv"),
+            given_names: list("given_names.csv"),
+            name_lengths: list("name_lengths.csv"),
+        }
     }
 }
 

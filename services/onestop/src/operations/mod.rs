@@ -6,6 +6,7 @@ mod approve_case;
 mod assign_case;
 mod checks;
 pub(crate) mod files;
+pub mod generate;
 pub mod import;
 mod list_case_history;
 mod list_cases;
@@ -21,6 +22,7 @@ mod stop_case;
 pub(crate) mod submit_case;
 mod supply_components;
 mod track_case;
+pub mod verify;
 mod withdraw_case;
 
 use std::sync::Arc;
@@ -62,6 +64,15 @@ pub(crate) struct KnownUnit {
     pub(crate) level: Option<Level>,
 }
 
+/// The level at which a unit of a kind handles procedures (cấp thực hiện).
+pub(crate) fn level_of(kind: UnitKind) -> Option<Level> {
+    match kind {
+        UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
+        UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
+        UnitKind::Unspecified => None,
+    }
+}
+
 impl OneStop {
     /// The unit that carries a code on a day.
     pub(crate) fn unit(&self, code: &str, on: Date) -> Result<KnownUnit, Error> {
@@ -69,14 +80,9 @@ impl OneStop {
             .directory
             .resolve(code, on)
             .ok_or_else(|| Error::UnitNotFound(code.to_owned()))?;
-        let level = match unit.kind {
-            UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
-            UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
-            UnitKind::Unspecified => None,
-        };
         Ok(KnownUnit {
             unit_id: unit.id,
-            level,
+            level: level_of(unit.kind),
         })
     }
 

@@ -12,7 +12,9 @@
 
 mod access;
 mod alone;
+mod bucket;
 mod files;
+mod generated;
 mod house;
 mod lifecycle;
 mod lookup;
