@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{READ, Recorded, announce, attach, record};
-use super::checks::{check_applicant, check_complete, check_conditions, check_contents};
+use super::checks::{check_applicant, check_complete, check_conditions, check_contents, check_settled};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::deadline::fees_of;
 use crate::domain::listing::Versioned;
@@ -185,6 +185,7 @@ impl OneStop {
                 let found = procedures::in_force(unit.conn(), &submission.procedure_code, today)
                     .await?
                     .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
+                check_settled(&found.procedure, self.profile)?;
                 let conditions = judge(&found.procedure, responsible.level, &submission)?;
                 let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
 

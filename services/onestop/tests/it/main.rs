@@ -13,6 +13,7 @@
 mod access;
 mod alone;
 mod bucket;
+mod catalogue;
 mod files;
 mod generated;
 mod house;
