@@ -412,6 +412,10 @@ async fn both_versions_of_reflection_show_the_services_with_their_options() {
                 )),
                 ask(MessageRequest::FileByFilename("buf/validate/validate.proto".to_owned())),
                 ask(MessageRequest::FileByFilename(
+                    "google/api/annotations.proto".to_owned(),
+                )),
+                ask(MessageRequest::FileByFilename("google/api/http.proto".to_owned())),
+                ask(MessageRequest::FileByFilename(
                     "google/protobuf/descriptor.proto".to_owned(),
                 )),
                 ask(MessageRequest::FileByFilename(

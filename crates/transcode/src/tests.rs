@@ -192,6 +192,15 @@ fn message(descriptor: &MessageDescriptor, depth: u32) -> BoxedStrategy<DynamicM
                 )
             })
             .boxed(),
+        // Of what is not finite the second implementation writes null, which is no value at all.
+        "google.protobuf.DoubleValue" => any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(move |number| with(&descriptor, vec![("value", Value::F64(number))]))
+            .boxed(),
+        "google.protobuf.FloatValue" => any::<f32>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(move |number| with(&descriptor, vec![("value", Value::F32(number))]))
+            .boxed(),
         "google.protobuf.Value" => {
             let structs = POOL.get_message_by_name("google.protobuf.Struct").unwrap();
             let lists = POOL.get_message_by_name("google.protobuf.ListValue").unwrap();
@@ -251,34 +260,96 @@ fn nanos() -> impl Strategy<Value = i32> {
     ]
 }
 
+/// Whether two messages say the same: an empty list that was set is as good as none, which `==` does not know, and Debug of a
+/// recursive type has no end.
+fn same(one: &DynamicMessage, other: &DynamicMessage) -> bool {
+    serde_json::to_value(one).unwrap() == serde_json::to_value(other).unwrap()
+}
+
+/// A message that a failing test can show: the descriptor of a recursive type has no end for Debug.
+#[derive(Clone)]
+struct Shown(DynamicMessage);
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::to_string(&self.0).unwrap_or_default())
+    }
+}
+
+/// Strategies of messages within messages go deep, and the stack of a test is small.
+fn with_a_large_stack(test: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .stack_size(64 << 20)
+        .spawn(test)
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+#[test]
+fn a_message_survives_the_way_to_json_and_back() {
+    with_a_large_stack(|| {
+        let config = ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(200)
+        };
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        let outcome = runner.run(&message(&everything(), 0).prop_map(Shown), |Shown(message)| {
+            let bytes = message.encode_to_vec();
+            let json = write(&bytes).unwrap();
+
+            // What is written here is read there and here.
+            prop_assert!(same(&reference_read(&json).unwrap(), &message), "{}", json);
+            let again = read(&json)
+                .map_err(|violations| format!("{violations:?}: {json}"))
+                .unwrap();
+            prop_assert!(
+                same(
+                    &DynamicMessage::decode(everything(), again.as_slice()).unwrap(),
+                    &message
+                ),
+                "{}",
+                json
+            );
+
+            // What is written there is read here.
+            let theirs = serde_json::to_string(&message).unwrap();
+            let again = read(&theirs)
+                .map_err(|violations| format!("{violations:?}: {theirs}"))
+                .unwrap();
+            prop_assert!(
+                same(
+                    &DynamicMessage::decode(everything(), again.as_slice()).unwrap(),
+                    &message
+                ),
+                "{}",
+                theirs
+            );
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("{error}");
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn a_message_survives_the_way_to_json_and_back(message in message(&everything(), 0)) {
-        let bytes = message.encode_to_vec();
-        let json = write(&bytes).unwrap();
-
-        // What is written here is read there and here.
-        prop_assert_eq!(&reference_read(&json).unwrap(), &message, "{}", json);
-        let again = read(&json).map_err(|violations| format!("{violations:?}: {json}")).unwrap();
-        prop_assert_eq!(&DynamicMessage::decode(everything(), again.as_slice()).unwrap(), &message, "{}", json);
-
-        // What is written there is read here.
-        let theirs = serde_json::to_string(&message).unwrap();
-        let again = read(&theirs).map_err(|violations| format!("{violations:?}: {theirs}")).unwrap();
-        prop_assert_eq!(&DynamicMessage::decode(everything(), again.as_slice()).unwrap(), &message, "{}", theirs);
-    }
-
-    #[test]
     fn fields_in_any_order_and_in_parts_are_written_as_they_are_read(
-        first in message(&everything(), 1), second in message(&everything(), 1),
+        Shown(first) in message(&everything(), 1).prop_map(Shown),
+        Shown(second) in message(&everything(), 1).prop_map(Shown),
     ) {
         // Two messages one after the other are their merger.
         let bytes = [second.encode_to_vec(), first.encode_to_vec()].concat();
         let merged = DynamicMessage::decode(everything(), bytes.as_slice()).unwrap();
         let json = write(&bytes).unwrap();
-        prop_assert_eq!(&reference_read(&json).unwrap(), &merged, "{}", json);
+        // A merger may be no value of its type, a duration of two signs for example: the second implementation says so.
+        let Ok(Ok(theirs)) = serde_json::to_string(&merged).map(|theirs| reference_read(&theirs)) else {
+            return Ok(());
+        };
+        prop_assert!(same(&reference_read(&json).unwrap(), &theirs), "{}", json);
     }
 
     #[test]
@@ -305,7 +376,7 @@ proptest! {
             let ours = DynamicMessage::decode(everything(), bytes.as_slice());
             prop_assert!(ours.is_ok(), "what was taken cannot be decoded: {}", text);
             if let Ok(theirs) = reference_read(&text) {
-                prop_assert_eq!(ours.unwrap(), theirs, "{}", text);
+                prop_assert!(same(&ours.unwrap(), &theirs), "{}", text);
             }
         }
     }
@@ -933,7 +1004,7 @@ fn the_document_says_what_the_contracts_say() {
     assert_eq!(properties["text"]["description"], "A text of some length.");
     assert_eq!(
         properties["colour"]["enum"],
-        json!(["COLOUR_RED", "COLOUR_CRIMSON", "COLOUR_NEGATIVE"])
+        json!(["COLOUR_NEGATIVE", "COLOUR_RED", "COLOUR_CRIMSON"])
     );
     assert_eq!(properties["number"]["minimum"], -5);
     assert_eq!(properties["number"]["exclusiveMaximum"], 10);

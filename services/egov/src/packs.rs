@@ -58,6 +58,7 @@ impl Deploy {
             transitions: texts(&folder.join("transitions"), &[".toml"])?,
             procedures: texts(&folder.join("procedures"), &[".toml"])?,
             decisions: texts(&folder.join("procedures/decisions"), &[".toml"])?,
+            catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
         })
     }
 
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(packs.procedures.len(), 10);
         assert!(packs.calendar.contains_key("notices/2026.toml"));
         assert!(packs.decisions.contains_key("demo.toml"));
+        assert!(packs.catalogue.contains_key("catalogue.toml"));
         let units = deploy.units().unwrap();
         assert_eq!(units.lists[0].0, "units-2025.csv");
         assert!(units.commune_departments.is_some() && units.agency_codes.is_some());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{READ, Recorded, announce, attach, record};
-use super::checks::{check_applicant, check_complete, check_conditions, check_contents};
+use super::checks::{check_applicant, check_complete, check_conditions, check_contents, check_settled};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::deadline::fees_of;
 use crate::domain::lookup;
@@ -95,6 +95,7 @@ impl OneStop {
                     .await?
                     .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
                 let procedure = &found.procedure;
+                check_settled(procedure, self.profile)?;
                 if procedure.offer(submission.channel).is_none() {
                     return Err(Error::NotOffered(format!("channel {}", submission.channel.number())));
                 }

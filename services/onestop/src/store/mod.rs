@@ -2,6 +2,7 @@
 
 pub(crate) mod agencies;
 pub(crate) mod cases;
+pub(crate) mod decisions;
 pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod lookups;

@@ -12,6 +12,7 @@
 
 mod access;
 mod alone;
+mod catalogue;
 mod files;
 mod house;
 mod lifecycle;

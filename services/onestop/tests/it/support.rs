@@ -171,6 +171,7 @@ pub(crate) fn packs() -> Packs {
         transitions: texts(&folder.join("transitions"), &[".toml"]),
         procedures: texts(&folder.join("procedures"), &[".toml"]),
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
+        catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
     }
 }
 
