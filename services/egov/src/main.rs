@@ -19,6 +19,7 @@ mod say;
 mod services;
 mod stack;
 mod test;
+mod token;
 mod up;
 
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Arguments),
     /// Call any RPC by reflection.
     Call(remote::Arguments),
+    /// Print an access token of a demo account, for curl and the page /docs.
+    Token(token::Arguments),
     /// Import the packs of law and units.
     Import(import::Arguments),
     /// Make roles and databases, and run the migrations.
@@ -123,6 +126,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
         Command::Test(arguments) => test::run(arguments).await,
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
+        Command::Token(arguments) => Box::pin(token::run(arguments)).await,
         Command::Import(arguments) => Box::pin(import::import(arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,
         Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,

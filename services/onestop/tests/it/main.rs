@@ -23,6 +23,7 @@ mod neighbour;
 mod numbers;
 mod procedures;
 mod repetition;
+mod rest;
 mod schema;
 mod support;
 mod validation;

@@ -325,11 +325,14 @@ impl Stack {
 
     /// The national portal on behalf of a citizen with an eID of level 2.
     pub(crate) fn portal(&self, citizen: Uuid) -> Client {
+        self.client(Some(self.portal_token(citizen)), Some("own_case"))
+    }
+
+    /// The token with which the portal acts for a citizen.
+    pub(crate) fn portal_token(&self, citizen: Uuid) -> String {
         let system = Uuid::from_u128(0x900);
-        let token = self
-            .tokens
-            .on_behalf(system, &[("national_portal", 0)], citizen, Assurance::Substantial);
-        self.client(Some(token), Some("own_case"))
+        self.tokens
+            .on_behalf(system, &[("national_portal", 0)], citizen, Assurance::Substantial)
     }
 
     /// Nobody: no token.
