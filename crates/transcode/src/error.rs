@@ -64,9 +64,8 @@ impl Language {
 /// The messages of `google.rpc`, which the details of a failure are made of.
 static DETAILS: LazyLock<Messages> = LazyLock::new(|| {
     // The bytes come with the library; without them details are shown as bytes.
-    DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET)
-        .map(|pool| Messages::compile(&pool))
-        .unwrap_or_else(|_| Messages::compile(&DescriptorPool::new()))
+    let pool = DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).unwrap_or_default();
+    Messages::compile(&pool)
 });
 
 /// The HTTP answer that says a fault.

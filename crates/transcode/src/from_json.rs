@@ -145,7 +145,7 @@ impl<'p> Reader<'p> {
             reader.text(text, |reader, text| {
                 Field {
                     reader,
-                    field,
+                    plan: field,
                     path: &path,
                     depth: 0,
                     taken,
@@ -687,7 +687,7 @@ fn object_fields<'de, A: MapAccess<'de>>(body: Body<'_, '_>, mut object: A) -> R
         }
         let set = object.next_value_seed(Field {
             reader: &mut *reader,
-            field,
+            plan: field,
             path: &here,
             depth,
             taken: &below,
@@ -737,7 +737,7 @@ pub(crate) fn shown(name: &str) -> String {
 /// The value of a field, with its key. Says whether it was set, which null is not.
 struct Field<'r, 'p> {
     reader: &'r mut Reader<'p>,
-    field: &'p FieldPlan,
+    plan: &'p FieldPlan,
     path: &'r Path<'r>,
     depth: usize,
     taken: Taken<'r>,
@@ -747,11 +747,11 @@ impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        match self.field.shape {
+        match self.plan.shape {
             Shape::One => One {
                 reader: self.reader,
-                of: self.field.of,
-                number: Some(self.field.number),
+                of: self.plan.of,
+                number: Some(self.plan.number),
                 path: self.path,
                 depth: self.depth,
                 null: Null::Absent,
@@ -765,7 +765,7 @@ impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
 
 impl Field<'_, '_> {
     fn refuse(self) -> bool {
-        let (vi, en) = match self.field.shape {
+        let (vi, en) = match self.plan.shape {
             Shape::Map { .. } => ("phải là đối tượng JSON", "must be a JSON object"),
             _ => ("phải là mảng JSON", "must be a JSON array"),
         };
@@ -789,12 +789,12 @@ impl<'de> Visitor<'de> for Field<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        let Shape::List { packed } = self.field.shape else {
+        let Shape::List { packed } = self.plan.shape else {
             self.refuse();
             return skip_list(list).map(|()| true);
         };
         let begin = packed.then(|| {
-            put_varint(&mut self.reader.out, u64::from(key(self.field.number, WireType::Bytes)));
+            put_varint(&mut self.reader.out, u64::from(key(self.plan.number, WireType::Bytes)));
             begin_length(&mut self.reader.out)
         });
         let mut index = 0;
@@ -802,8 +802,8 @@ impl<'de> Visitor<'de> for Field<'_, '_> {
             let path = self.path.index(index);
             let item = One {
                 reader: &mut *self.reader,
-                of: self.field.of,
-                number: (!packed).then_some(self.field.number),
+                of: self.plan.of,
+                number: (!packed).then_some(self.plan.number),
                 path: &path,
                 depth: self.depth,
                 null: Null::Refused,
@@ -821,20 +821,20 @@ impl<'de> Visitor<'de> for Field<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
-        let Shape::Map { keys } = self.field.shape else {
+        let Shape::Map { keys } = self.plan.shape else {
             self.refuse();
             return skip_object(object).map(|()| true);
         };
         let mut seen = std::collections::HashSet::new();
         while let Some(name) = object.next_key::<String>()? {
             let path = self.path.key(&name);
-            put_varint(&mut self.reader.out, u64::from(key(self.field.number, WireType::Bytes)));
+            put_varint(&mut self.reader.out, u64::from(key(self.plan.number, WireType::Bytes)));
             let begin = begin_length(&mut self.reader.out);
             self.reader
                 .scalar(&path, keys, Some(key(1, keys.wire())), Given::Plain(&name));
             object.next_value_seed(One {
                 reader: &mut *self.reader,
-                of: self.field.of,
+                of: self.plan.of,
                 number: Some(2),
                 path: &path,
                 depth: self.depth,
@@ -1102,12 +1102,9 @@ fn any<'de, A: MapAccess<'de>>(
     if object.is_empty() {
         return Ok(());
     }
-    let url = match object.remove("@type") {
-        Some(serde_json::Value::String(url)) => url,
-        _ => {
-            reader.wrong_type(&path.field("@type"), "phải có tên kiểu", "must name the type");
-            return Ok(());
-        }
+    let Some(serde_json::Value::String(url)) = object.remove("@type") else {
+        reader.wrong_type(&path.field("@type"), "phải có tên kiểu", "must name the type");
+        return Ok(());
     };
     let known = url.rsplit_once('/').and_then(|(_, name)| reader.messages.id(name));
     let Some(id) = known else {

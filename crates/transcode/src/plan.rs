@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::wire::{WireType, key};
+use crate::wire::WireType;
 
 /// How deep messages may nest. prost stops decoding at 100; a request that the service could not decode is refused here.
 pub(crate) const DEPTH: usize = 90;
 
 /// The compiled messages and enums of a descriptor pool.
 #[derive(Debug)]
-pub struct Messages {
+pub(crate) struct Messages {
     plans: Vec<MessagePlan>,
     enums: Vec<EnumPlan>,
     by_name: HashMap<Box<str>, MessageId>,
@@ -27,7 +27,6 @@ pub(crate) struct EnumId(usize);
 
 #[derive(Debug)]
 pub(crate) struct MessagePlan {
-    pub(crate) name: String,
     /// A message with a JSON form of its own.
     pub(crate) special: Option<Special>,
     /// By number.
@@ -139,17 +138,6 @@ impl Scalar {
     }
 }
 
-impl FieldPlan {
-    /// The key of one value of this field.
-    pub(crate) fn key(&self) -> u32 {
-        let wire = match (self.shape, self.of) {
-            (Shape::One | Shape::List { packed: false }, Type::Scalar(scalar)) => scalar.wire(),
-            _ => WireType::Bytes,
-        };
-        key(self.number, wire)
-    }
-}
-
 impl MessagePlan {
     pub(crate) fn by_name(&self, name: &str) -> Option<(usize, &FieldPlan)> {
         let place = self.names.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
@@ -185,7 +173,7 @@ impl EnumPlan {
 
 impl Messages {
     /// Compiles every message of a pool.
-    pub fn compile(pool: &DescriptorPool) -> Self {
+    pub(crate) fn compile(pool: &DescriptorPool) -> Self {
         let messages: Vec<MessageDescriptor> = pool.all_messages().collect();
         let enums: Vec<EnumDescriptor> = pool.all_enums().collect();
         let ids = Ids {
@@ -218,7 +206,6 @@ impl Messages {
     pub(crate) fn plan(&self, id: MessageId) -> &MessagePlan {
         // An id is only made by `compile`, for a plan that is there.
         static NONE: MessagePlan = MessagePlan {
-            name: String::new(),
             special: None,
             fields: Vec::new(),
             names: Vec::new(),
@@ -233,11 +220,11 @@ impl Messages {
     }
 
     /// The field at the end of a path of names, and the numbers on the way to it; `None` if there is no such singular path.
-    pub(crate) fn walk<'m>(
-        &'m self,
+    pub(crate) fn walk(
+        &self,
         from: MessageId,
         names: impl Iterator<Item = impl AsRef<str>>,
-    ) -> Option<(Vec<&'m FieldPlan>, &'m FieldPlan)> {
+    ) -> Option<(Vec<&FieldPlan>, &FieldPlan)> {
         let mut parents = Vec::new();
         let mut at = Some(from);
         let mut last: Option<&FieldPlan> = None;
@@ -281,7 +268,6 @@ impl Ids {
             .enumerate()
             .all(|(index, field)| field.number as usize == index + 1);
         MessagePlan {
-            name: message.full_name().to_owned(),
             special: special(message.full_name()),
             names,
             dense,

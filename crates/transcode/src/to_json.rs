@@ -304,7 +304,7 @@ impl<'p, 'b> Writer<'p, 'b> {
             (Scalar::Fixed64, Raw::Fixed64(value)) => quoted(out, &value),
             (Scalar::Sfixed64, Raw::Fixed64(value)) => quoted(out, &(value as i64)),
             (Scalar::Double, Raw::Fixed64(value)) => {
-                float(out, f64::from_bits(value), |out, value| number(out, &value))
+                float(out, f64::from_bits(value), |out, value| number(out, &value));
             }
             (Scalar::Float, Raw::Fixed32(value)) => {
                 let value = f32::from_bits(value);

@@ -69,7 +69,7 @@ pub(crate) enum Raw<'b> {
 /// Bytes that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no message of this type")]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 /// Reads the binary form from the front.
 #[derive(Clone, Copy)]

@@ -116,7 +116,11 @@ fn path_of(binding: &Binding, input: &MessageDescriptor) -> String {
         path.push('/');
         match segment {
             Segment::Literal(_) => path.push_str(&segment.to_string()),
-            Segment::One | Segment::Rest => path.push_str(&format!("{{{}}}", name_at(binding, input, index))),
+            Segment::One | Segment::Rest => {
+                path.push('{');
+                path.push_str(&name_at(binding, input, index));
+                path.push('}');
+            }
         }
     }
     if let Some(verb) = binding.template.verb() {

@@ -320,7 +320,7 @@ impl<'o> Schemas<'o> {
                     let value = f64::from(value);
                     !refused.contains(&value)
                         && allowed.as_ref().is_none_or(|list| list.contains(&value))
-                        && only.is_none_or(|only| only == value)
+                        && only.is_none_or(|only| only.total_cmp(&value).is_eq())
                 };
                 schema = self.enumeration(descriptor, direction, take);
             }
@@ -340,12 +340,16 @@ impl<'o> Schemas<'o> {
                     put(
                         &mut schema,
                         "minLength",
-                        number(rules, "min_len").or(number(rules, "len")).map(characters),
+                        number(rules, "min_len")
+                            .or_else(|| number(rules, "len"))
+                            .map(characters),
                     );
                     put(
                         &mut schema,
                         "maxLength",
-                        number(rules, "max_len").or(number(rules, "len")).map(characters),
+                        number(rules, "max_len")
+                            .or_else(|| number(rules, "len"))
+                            .map(characters),
                     );
                 }
             }
@@ -370,7 +374,7 @@ impl<'o> Schemas<'o> {
                 schema.insert("format".to_owned(), json!("int64"));
                 let least = set
                     .as_ref()
-                    .and_then(|rules| number(rules, "gte").or(number(rules, "gt")));
+                    .and_then(|rules| number(rules, "gte").or_else(|| number(rules, "gt")));
                 let unsigned = least.is_some_and(|least| least >= 0.0);
                 let pattern = if unsigned { "^[0-9]{1,18}$" } else { "^-?[0-9]{1,18}$" };
                 schema.insert("pattern".to_owned(), json!(pattern));

@@ -112,6 +112,10 @@ impl Plan {
                     continue;
                 }
                 seen.push(key);
+                // Of the catalogue: what is open there keeps a case from being filed here as through the port.
+                if version.procedure.fileable(profile).is_err() {
+                    continue;
+                }
                 offers.extend(offers_of(
                     order.seed, *day, version, parameters, calendar, profile, &by_level,
                 ));
