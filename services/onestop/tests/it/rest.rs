@@ -12,6 +12,7 @@ use crate::support::*;
 struct Rest {
     url: String,
     token: Option<String>,
+    purpose: &'static str,
     http: reqwest::Client,
 }
 
@@ -20,6 +21,7 @@ impl Rest {
         Self {
             url: format!("http://{}", stack.address),
             token,
+            purpose: "own_case",
             http: reqwest::Client::new(),
         }
     }
@@ -30,7 +32,7 @@ impl Rest {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.url))
-            .header("x-egov-purpose", "own_case")
+            .header("x-egov-purpose", self.purpose)
             .timeout(Duration::from_secs(20));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -88,7 +90,7 @@ async fn the_same_request_over_grpc_and_rest_is_one_case_and_gets_the_same_answe
     let (status, refused) = rest.ask("POST", "/v1/cases", Some(&body)).await;
     assert_eq!((status, &refused["code"]), (409, &json!(6)));
     assert_eq!(refused["details"][0]["reason"], "REQUEST_ID_REUSED");
-    assert_eq!(refused["details"][0]["domain"], "onestop.egov");
+    assert_eq!(refused["details"][0]["domain"], "egov");
 }
 
 #[tokio::test]
@@ -104,9 +106,13 @@ async fn what_may_not_be_seen_or_done_is_refused_over_rest_as_over_grpc() {
     // The neighbour does not learn that it exists; a reader may read and not act.
     let staff = |role: &'static str, unit: i32| {
         let subject = uuid::Uuid::from_u128(0x77);
-        Rest::of(&stack, Some(stack.tokens.staff(subject, &[(role, unit)])))
+        let token = stack.tokens.staff(subject, &[(role, unit)]);
+        Rest {
+            purpose: "case_handling",
+            ..Rest::of(&stack, Some(token))
+        }
     };
-    let (status, body) = staff("one_stop_officer", THANH_VINH).ask("GET", &path, None).await;
+    let (status, body) = staff("officer", THANH_VINH).ask("GET", &path, None).await;
     assert_eq!((status, &body["details"][0]["reason"]), (404, &json!("CASE_NOT_FOUND")));
 
     // The owner reads the same as over gRPC.
