@@ -253,6 +253,10 @@ DECLARE
     part text := 'request_ids_' || to_char(wanted, 'YYYYMMDD');
 BEGIN
     IF to_regclass('egov.' || part) IS NOT NULL THEN
+        -- Who has just added it may be between its commit and telling the other sessions that the parent has changed: a
+        -- write would see the table and still find no partition. Its lock on the table lasts until it has told them, and
+        -- asking for the table's size waits for that lock.
+        PERFORM pg_relation_size(to_regclass('egov.' || part));
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('egov.request_ids', 0));

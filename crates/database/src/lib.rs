@@ -8,6 +8,7 @@
 //!   ([`UnitOfWork`]).
 //! * [`PageTokens`] for lists, [`Lease`]s for background work, the [`Relay`] for events, [`ReadRecordSink`] for the
 //!   records of who read whose data.
+//! * [`BulkLoad`] loads a past by COPY: generated data, or the records of another system.
 //! * [`provision`] creates roles and database and runs a service's migrations, the first of which is
 //!   [`SHARED_MIGRATION`], the schema `egov`.
 //!
@@ -15,6 +16,7 @@
 //! and has none of its own. Services use the macros. README.md shows a whole write operation and how offline metadata
 //! works.
 
+mod bulk;
 mod config;
 mod database;
 mod fault;
@@ -28,6 +30,7 @@ mod scope;
 mod unit;
 mod write;
 
+pub use bulk::{BulkLoad, CopyRows, CopyValue, CounterKey, JsonText, PastEvent, PastLeaves};
 pub use config::DatabaseConfig;
 pub use database::Database;
 pub use fault::{sql_fault, violates};

@@ -42,7 +42,7 @@ mod sniff;
 mod store;
 mod zip;
 
-pub use config::{FileConfig, OpenError, in_memory, open};
+pub use config::{BucketConfig, FileConfig, OpenError, in_memory, open};
 pub use digest::{Digest, InvalidDigest};
 pub use key::{FileKey, InvalidKey};
 pub use kind::FileType;

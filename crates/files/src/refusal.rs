@@ -138,6 +138,20 @@ pub(crate) fn file_not_found() -> Fault {
 }
 
 pub(crate) fn store_unavailable(err: object_store::Error) -> Fault {
+    use object_store::Error as StoreError;
+    if matches!(
+        err,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }
+    ) {
+        tracing::error!(error = %err, "the file store refuses the access key of this service");
+        return Fault::new(
+            Code::Unavailable,
+            "STORE_UNAVAILABLE",
+            "kho lưu trữ tệp từ chối dịch vụ này; hãy báo người vận hành",
+            "the file store refuses this service; tell its operator",
+        )
+        .caused_by(err);
+    }
     tracing::error!(error = %err, "file store failed");
     Fault::new(
         Code::Unavailable,

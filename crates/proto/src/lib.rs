@@ -34,5 +34,6 @@ mod generated;
 pub use generated::{egov, google};
 
 mod conversions;
+pub mod options;
 
 pub use conversions::{NotADay, instant, timestamp};

@@ -502,6 +502,12 @@ fn the_audit_names_everything_that_a_contract_owes() {
         "Request.Kind: there is no leading comment",
         "Request.KIND_UNSPECIFIED: there is no leading comment",
         "Request.Inner: there is no leading comment",
+        "Silent.Bare: the option google.api.http is missing",
+        "Silent.Good: the option google.api.http is missing",
+        "Silent.NoId: the option google.api.http is missing",
+        "Silent.LooseId: the option google.api.http is missing",
+        "Silent.NoReasons: the option google.api.http is missing",
+        "Silent.Both: the option google.api.http is missing",
     ];
     expected.sort_unstable();
     assert_eq!(found, expected);

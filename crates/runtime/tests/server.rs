@@ -412,6 +412,10 @@ async fn both_versions_of_reflection_show_the_services_with_their_options() {
                 )),
                 ask(MessageRequest::FileByFilename("buf/validate/validate.proto".to_owned())),
                 ask(MessageRequest::FileByFilename(
+                    "google/api/annotations.proto".to_owned(),
+                )),
+                ask(MessageRequest::FileByFilename("google/api/http.proto".to_owned())),
+                ask(MessageRequest::FileByFilename(
                     "google/protobuf/descriptor.proto".to_owned(),
                 )),
                 ask(MessageRequest::FileByFilename(
@@ -444,8 +448,12 @@ async fn both_versions_of_reflection_show_the_services_with_their_options() {
     };
     // A client that knows nothing but this can read the custom options.
     let mut pool = DescriptorPool::new();
-    for file in files.into_iter().rev() {
-        pool.decode_file_descriptor_proto(file.as_slice()).unwrap();
+    // They come in no order that is promised: each as soon as what it imports is there.
+    let mut waiting = files;
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        waiting.retain(|file| pool.decode_file_descriptor_proto(file.as_slice()).is_err());
+        assert!(waiting.len() < before, "{before} files import what never came");
     }
     let access = pool.get_extension_by_name("egov.options.v1.access").unwrap();
     let service = pool.get_service_by_name("egov.runtime.test.v1.EchoService").unwrap();

@@ -360,3 +360,60 @@ async fn calls_are_counted_by_method_and_code() {
         "{seen:?}"
     );
 }
+
+#[tokio::test]
+async fn a_call_over_rest_or_grpc_web_is_recorded_once_under_the_name_of_its_rpc() {
+    let seen = SEEN.clone();
+    let running = Running::echo(|_| {}).await;
+    let client = reqwest::Client::new();
+    let url = format!("http://{}/v1/echo", running.address);
+
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4737";
+    let sent = client
+        .post(&url)
+        .header("x-request-id", "rest-ok")
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
+        .json(&serde_json::json!({"text": "x"}));
+    let response = sent.send().await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "rest-ok");
+    drop(response.bytes().await.unwrap());
+    let line = seen.line("rest-ok").await;
+    assert_eq!((&line["method"], &line["code"]), (&METHOD.into(), &"OK".into()));
+    assert_eq!(line["trace_id"], trace_id);
+    let span = seen.span(trace_id, METHOD).await;
+    assert!(
+        span.attributes
+            .iter()
+            .any(|one| one.key.as_str() == "rpc.method" && one.value.as_str() == METHOD)
+    );
+
+    let refused = client
+        .post(&url)
+        .header("x-request-id", "rest-refused")
+        .json(&serde_json::json!({"waitMs": -1}));
+    assert_eq!(refused.send().await.unwrap().status(), 400);
+    let line = seen.line("rest-refused").await;
+    assert_eq!(
+        (&line["method"], &line["code"]),
+        (&METHOD.into(), &"INVALID_ARGUMENT".into())
+    );
+    assert_eq!(line["reason"], "INVALID_FIELD");
+
+    let web = client
+        .post(format!("http://{}/{METHOD}", running.address))
+        .header("content-type", "application/grpc-web+proto")
+        .header("x-request-id", "web-ok")
+        .body(vec![0, 0, 0, 0, 0]);
+    drop(web.send().await.unwrap().bytes().await.unwrap());
+    let line = seen.line("web-ok").await;
+    assert_eq!((&line["method"], &line["code"]), (&METHOD.into(), &"OK".into()));
+
+    let text = String::from_utf8(seen.lines.lock().unwrap().clone()).unwrap();
+    for id in ["rest-ok", "rest-refused", "web-ok"] {
+        let answered = text
+            .lines()
+            .filter(|line| line.contains(&format!("\"request_id\":\"{id}\"")) && line.contains("\"answered\""));
+        assert_eq!(answered.count(), 1, "{id}");
+    }
+    running.stop().await;
+}

@@ -52,7 +52,7 @@ pub(crate) const ADMIN: Member = Member {
 };
 
 /// The staff of the demonstration.
-pub(crate) const STAFF: [Member; 5] = [
+pub(crate) const STAFF: [Member; 6] = [
     Member {
         name: "clerk",
         full_name: "Trần Thị Một Cửa",
@@ -92,6 +92,14 @@ pub(crate) const STAFF: [Member; 5] = [
         role: "officer",
         home: "16681",
         unit: "16681",
+    },
+    Member {
+        name: "controller",
+        full_name: "Đặng Văn Kiểm Soát",
+        title: "công chức kiểm soát thủ tục hành chính, tỉnh Nghệ An",
+        role: "procedure_controller",
+        home: "40",
+        unit: "40",
     },
 ];
 

@@ -80,6 +80,11 @@ pub(crate) struct Report {
     pub(crate) unchanged: usize,
     /// Those that are no longer among the packs, and out of force.
     pub(crate) withdrawn: usize,
+    /// Lines of the catalogue that changed, vanished, or say otherwise than a hand-checked pack.
+    pub(crate) noted: Vec<Line>,
+    /// Every line of the report, in order; `import --json` prints them, a start does not.
+    #[serde(skip)]
+    pub(crate) lines: Vec<Line>,
     /// Those that were not taken, each with why.
     pub(crate) refused: Vec<Line>,
 }
@@ -148,11 +153,24 @@ pub(crate) async fn packs(
     })
     .await
     .map_err(egov_fault::Fault::from)?;
+    report.lines.clone_from(&lines);
     for line in lines {
         match line.outcome {
-            Outcome::Imported => report.imported += 1,
-            Outcome::Unchanged => report.unchanged += 1,
+            Outcome::Imported => {
+                report.imported += 1;
+                // A line of the catalogue that changed is worth a look; one that is new is one of hundreds.
+                if line.detail.starts_with("changed") {
+                    report.noted.push(line);
+                }
+            }
+            Outcome::Unchanged => {
+                report.unchanged += 1;
+                if line.detail.contains("; ") {
+                    report.noted.push(line);
+                }
+            }
             Outcome::Withdrawn => report.withdrawn += 1,
+            Outcome::Vanished => report.noted.push(line),
             Outcome::Refused => report.refused.push(line),
         }
     }
@@ -161,13 +179,25 @@ pub(crate) async fn packs(
 }
 
 /// What was opened for a command that works on an installation at rest.
-struct Opened {
+pub(crate) struct Opened {
     _held: Held,
-    postgres: Postgres,
-    databases: Databases,
+    /// The database server.
+    pub(crate) postgres: Postgres,
+    /// The databases, migrated.
+    pub(crate) databases: Databases,
+    /// The keys of the installation.
+    pub(crate) keyring: Arc<Keyring>,
 }
 
-async fn open(installation: &Installation) -> anyhow::Result<Opened> {
+impl Opened {
+    /// Gives the connections back, and stops what was started.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.databases.close().await;
+        self.postgres.stop().await
+    }
+}
+
+pub(crate) async fn open(installation: &Installation) -> anyhow::Result<Opened> {
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
     let place = Place::make(&installation.data)?;
     let held = place.hold()?;
@@ -178,6 +208,7 @@ async fn open(installation: &Installation) -> anyhow::Result<Opened> {
         _held: held,
         postgres,
         databases,
+        keyring,
     })
 }
 
@@ -191,9 +222,16 @@ pub(crate) async fn import(arguments: Arguments) -> anyhow::Result<()> {
     opened.postgres.stop().await?;
     let report = report?;
     if arguments.json {
-        say::json(&report);
+        let mut shown = serde_json::to_value(&report)?;
+        if let Some(object) = shown.as_object_mut() {
+            object.insert("lines".to_owned(), serde_json::to_value(&report.lines)?);
+        }
+        say::json(&shown);
     } else {
         say::line(report.sentence());
+        for line in &report.noted {
+            say::line(format!("  note {}: {}", line.name, line.detail));
+        }
         for line in &report.refused {
             say::line(format!("  refused {}: {}", line.name, line.detail));
         }

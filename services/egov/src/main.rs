@@ -6,6 +6,7 @@ mod backup;
 mod call;
 mod client;
 mod demo;
+mod generate;
 mod import;
 mod new_service;
 mod packs;
@@ -21,6 +22,7 @@ mod services;
 mod stack;
 mod staff;
 mod test;
+mod token;
 mod up;
 
 use std::path::PathBuf;
@@ -57,10 +59,16 @@ enum Command {
         #[command(subcommand)]
         command: review::Command,
     },
+    /// Print an access token of a demo account, for curl and the page /docs.
+    Token(token::Arguments),
     /// Import the packs of law and units.
     Import(import::Arguments),
     /// Make roles and databases, and run the migrations.
     Migrate(import::Arguments),
+    /// Fill an empty demonstration with generated cases whose truth is known.
+    Generate(generate::GenerateArguments),
+    /// Check that what is stored of cases fits together: history, leaves, events, numbers, due dates.
+    Verify(generate::VerifyArguments),
     /// Save the databases and files in a new folder, and the keys in another.
     Backup(backup::BackupArguments),
     /// Bring a backup back into an empty data folder.
@@ -133,8 +141,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Token(arguments) => Box::pin(token::run(arguments)).await,
         Command::Import(arguments) => Box::pin(import::import(arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,
+        Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,
+        Command::Verify(arguments) => Box::pin(generate::verify(arguments)).await,
         Command::Backup(arguments) => Box::pin(backup::backup(arguments)).await,
         Command::Restore(arguments) => Box::pin(backup::restore(arguments)).await,
         Command::Db {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use egov_onestop::operations::import::Packs;
+use egov_population::NamePack;
 
 use crate::problem::Problem;
 
@@ -58,6 +59,16 @@ impl Deploy {
             transitions: texts(&folder.join("transitions"), &[".toml"])?,
             procedures: texts(&folder.join("procedures"), &[".toml"])?,
             decisions: texts(&folder.join("procedures/decisions"), &[".toml"])?,
+            catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
+        })
+    }
+
+    /// The pack for generated data.
+    pub(crate) fn population(&self) -> anyhow::Result<PopulationText> {
+        let folder = self.folder.join("packs/population");
+        Ok(PopulationText {
+            lists: texts(&folder, &[".csv"])?,
+            parameters: read(&folder.join("parameters.toml"))?,
         })
     }
 
@@ -75,6 +86,27 @@ impl Deploy {
             commune_departments,
             agency_codes,
         })
+    }
+}
+
+/// The pack of names and parameters for generated data.
+#[derive(Debug)]
+pub(crate) struct PopulationText {
+    lists: BTreeMap<String, String>,
+    /// parameters.toml
+    pub(crate) parameters: String,
+}
+
+impl PopulationText {
+    /// The lists of names; one that is missing is an empty text, which is refused when it is read.
+    pub(crate) fn names(&self) -> NamePack<'_> {
+        let list = |name: &str| self.lists.get(name).map(String::as_str).unwrap_or_default();
+        NamePack {
+            surnames: list("surnames.csv"),
+            middle_names: list("middle_names.csv"),
+            given_names: list("given_names.csv"),
+            name_lengths: list("name_lengths.csv"),
+        }
     }
 }
 
@@ -118,6 +150,7 @@ mod tests {
         assert_eq!(packs.procedures.len(), 10);
         assert!(packs.calendar.contains_key("notices/2026.toml"));
         assert!(packs.decisions.contains_key("demo.toml"));
+        assert!(packs.catalogue.contains_key("catalogue.toml"));
         let units = deploy.units().unwrap();
         assert_eq!(units.lists[0].0, "units-2025.csv");
         assert!(units.commune_departments.is_some() && units.agency_codes.is_some());

@@ -117,6 +117,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         say::json(&serde_json::json!({
             "address": stack.address,
             "url": stack.url(),
+            "docs": format!("{}/docs", stack.url()),
+            "openapi": format!("{}/openapi.json", stack.url()),
             "pid": std::process::id(),
             "data": place.folder(),
             "profile": installation.profile,
@@ -144,7 +146,9 @@ fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64)
     let cell = |text: &str| text.to_owned();
     say::line(format!("egov is ready ({seconds:.1} s)\n"));
     say::line(say::table([
-        vec![cell("gRPC, health, reflection"), url.replace("http://", "")],
+        vec![cell("gRPC, gRPC-Web, REST"), url.replace("http://", "")],
+        vec![cell("read and try in a browser"), format!("{url}/docs")],
+        vec![cell("OpenAPI 3.1"), format!("{url}/openapi.json")],
         vec![cell("tokens (OAuth 2.0)"), format!("{url}/oauth2/token")],
         vec![cell("keys of the tokens"), format!("{url}/.well-known/jwks.json")],
         vec![cell("data folder"), place.folder().display().to_string()],
@@ -191,9 +195,11 @@ fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64)
         say::line(format!("  cargo egov demo{data}"));
     }
     say::line(format!("  cargo egov call --list{data}"));
+    say::line(format!("  curl {url}/v1/procedures/1.001193"));
     match installation.profile {
         Profile::Demo => say::line(format!(
-            "  cargo egov call ListCases --as clerk --purpose case_handling{data}"
+            "  cargo egov call ListCases --as clerk --purpose case_handling{data}\n  curl {url}/v1/cases -H \"authorization: \
+             Bearer $(cargo egov token --as clerk{data})\" -H 'x-egov-purpose: case_handling'"
         )),
         Profile::Production => {
             say::line(format!("  cargo egov call ListAccounts --as admin{data}"));

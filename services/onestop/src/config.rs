@@ -11,7 +11,7 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
-use egov_files::FileConfig;
+use egov_files::{BucketConfig, FileConfig};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::Contract;
@@ -70,8 +70,16 @@ pub struct FilesSection {
     pub s3_region: String,
     /// Id of the access key.
     pub s3_access_key: String,
-    /// Secret of the access key.
+    /// Secret of the access key; `s3_secret_key_file` names a file that holds it.
     pub s3_secret_key: config::Secret,
+    /// Whether the endpoint may be plain HTTP: only inside one machine or a protected network.
+    pub s3_allow_http: bool,
+    /// The endpoint's host names the bucket; otherwise the path does.
+    pub s3_virtual_host: bool,
+    /// The authority of the endpoint's certificate, PEM, if it is none that the system trusts.
+    pub s3_ca: Option<PathBuf>,
+    /// Seconds for one request to the endpoint.
+    pub s3_timeout_seconds: u32,
 }
 
 /// Identity.
@@ -140,6 +148,10 @@ impl Default for FilesSection {
             s3_region: String::new(),
             s3_access_key: String::new(),
             s3_secret_key: config::Secret::default(),
+            s3_allow_http: false,
+            s3_virtual_host: false,
+            s3_ca: None,
+            s3_timeout_seconds: 30,
         }
     }
 }
@@ -175,14 +187,17 @@ impl FilesSection {
                 path: self.folder.clone(),
             };
         }
-        FileConfig::S3 {
+        FileConfig::S3(BucketConfig {
             endpoint: self.s3_endpoint.clone(),
             bucket: self.s3_bucket.clone(),
             region: self.s3_region.clone(),
             access_key: self.s3_access_key.clone(),
             secret_key: self.s3_secret_key.expose().to_owned().into(),
-            allow_http: false,
-        }
+            allow_http: self.s3_allow_http,
+            virtual_host: self.s3_virtual_host,
+            ca: self.s3_ca.clone(),
+            timeout_seconds: self.s3_timeout_seconds,
+        })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use egov_fault::{Code, Fault};
+use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
 
 use crate::domain::case::ActRefused;
+use crate::domain::pack::{Flaw, PackError};
 use crate::domain::transitions::{Refused, State};
 use crate::store::StoreError;
 
@@ -45,6 +46,29 @@ pub enum Error {
     /// The procedure is not offered on this channel, or not by a unit of this level.
     #[error("not offered: {0}")]
     NotOffered(String),
+    /// The procedure got another version since the caller read it.
+    #[error("the procedure changed")]
+    ProcedureChanged,
+    /// Facts of the procedure without which no case can be filed.
+    #[error("facts of {procedure_code} not decided: {}", facts.join(", "))]
+    FactsNotDecided {
+        /// The procedure.
+        procedure_code: String,
+        /// Every such fact, by its path.
+        facts: Vec<String>,
+    },
+    /// The procedure has no such fact.
+    #[error("no fact {0}")]
+    FactUnknown(String),
+    /// The fact is confirmed.
+    #[error("fact {0} is confirmed")]
+    FactConfirmed(String),
+    /// What was decided would make the procedure contradict itself; everything that is wrong.
+    #[error("the decision is flawed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    DecisionFlawed(Vec<Flaw>),
+    /// A decision would hold before today, or before the version on which it builds.
+    #[error("a decision cannot hold before {0}")]
+    EffectiveTooEarly(jiff::civil::Date),
     /// A fact on which the act rests is neither confirmed nor decided.
     #[error("fact not decided: {0}")]
     FactNotDecided(String),
@@ -81,6 +105,17 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PackError> for Error {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::NoSuchFact { path, .. } => Self::FactUnknown(path),
+            PackError::AlreadySettled { path, .. } => Self::FactConfirmed(path),
+            PackError::Flawed { flaws, .. } => Self::DecisionFlawed(flaws),
+            error @ (PackError::Malformed(_) | PackError::Unexplained) => Fault::internal(error).into(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -196,6 +231,58 @@ impl From<Error> for Fault {
             )
             .fault()
             .with("detail", why),
+            Error::ProcedureChanged => Fault::new(
+                Code::Aborted,
+                "STALE_ETAG",
+                "thủ tục đã có phiên bản mới từ khi được đọc; hãy đọc lại rồi quyết định lại",
+                "the procedure got a new version since it was read; read it again and decide again",
+            ),
+            Error::FactsNotDecided { procedure_code, facts } => words(
+                Code::FailedPrecondition,
+                R::FactNotDecided,
+                format!(
+                    "chưa thể nộp hồ sơ theo thủ tục {procedure_code}: còn {} thông tin chưa được xác nhận hoặc quyết định ({}); \
+                     người quyết định: {DECIDES_VI}",
+                    facts.len(),
+                    listed(&facts)
+                ),
+                format!(
+                    "no case can be filed under {procedure_code} yet: {} facts are neither confirmed nor decided ({}); \
+                     who decides: {DECIDES_EN}",
+                    facts.len(),
+                    listed(&facts)
+                ),
+            )
+            .fault()
+            .with("procedure_code", procedure_code)
+            .with("facts", listed(&facts))
+            .with("decided_by_role", DECIDES_ROLE),
+            Error::FactUnknown(path) => words(
+                Code::NotFound,
+                R::FactUnknown,
+                format!("thủ tục không có thông tin {path}"),
+                format!("the procedure has no fact {path}"),
+            )
+            .fault()
+            .with("path", path),
+            Error::FactConfirmed(path) => words(
+                Code::FailedPrecondition,
+                R::FactConfirmed,
+                format!("thông tin {path} đã có nguồn xác nhận; chỉ thay đổi theo pháp luật, bằng một phiên bản mới của gói"),
+                format!("{path} is confirmed by a source; the law changes it, by a new version of the pack"),
+            )
+            .fault()
+            .with("path", path),
+            Error::DecisionFlawed(flaws) => Fault::invalid(flaws.into_iter().map(violation).collect()),
+            Error::EffectiveTooEarly(earliest) => {
+                let day = earliest.strftime("%d/%m/%Y");
+                Fault::invalid(vec![Violation {
+                    field: "effective_from".to_owned(),
+                    rule: "earliest".to_owned(),
+                    vi: format!("sớm nhất là ngày {day}"),
+                    en: format!("not before {day}"),
+                }])
+            }
             Error::FactNotDecided(fact) => words(
                 Code::FailedPrecondition,
                 R::FactNotDecided,
@@ -283,6 +370,37 @@ impl From<Error> for Fault {
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),
         }
+    }
+}
+
+/// Who decides what no source confirms: the role in `deploy/policies/onestop.toml`, and its title.
+pub(crate) const DECIDES_ROLE: &str = "procedure_controller";
+/// The same, in Vietnamese.
+pub(crate) const DECIDES_VI: &str = "công chức kiểm soát thủ tục hành chính của tỉnh";
+const DECIDES_EN: &str = "the province's controller of procedures";
+
+/// A flaw of a decided value in both languages.
+fn violation(flaw: Flaw) -> Violation {
+    let vi = match flaw.text.as_str() {
+        "empty" => "không được để trống",
+        "at least one" => "phải có ít nhất một",
+        "something is there twice" => "có giá trị lặp lại",
+        "a code of small letters, digits and _" => "mã gồm chữ thường không dấu, chữ số và _",
+        "a time of nothing" => "thời hạn phải lớn hơn 0",
+        "a settled time has a value and a unit" => "thời hạn phải có số và đơn vị",
+        "the same day has no value" => "“trong ngày” không có số",
+        "a cut-off belongs to the same day only" => "giờ chốt chỉ dành cho “trong ngày”",
+        "a settled fee has a kind and an amount" => "phí phải có loại (phí hoặc lệ phí) và mức thu",
+        "a negative amount" => "mức thu không được âm",
+        "neither an original nor a copy" => "không có bản chính lẫn bản sao",
+        "a result code looks like KQ.G15.000031" => "mã kết quả có dạng KQ.G15.000031",
+        _ => "không hợp lệ",
+    };
+    Violation {
+        field: flaw.path,
+        rule: "procedure".to_owned(),
+        vi: vi.to_owned(),
+        en: flaw.text,
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "tests fail loudly"
 )]
 
+mod bulk;
 mod connecting;
 mod events;
 mod killed;

@@ -336,6 +336,35 @@ async fn a_day_that_another_session_is_just_adding_is_waited_for() {
 }
 
 #[tokio::test]
+async fn the_first_writes_of_a_day_all_find_its_partition() {
+    let stage = Stage::new().await;
+    let mut sessions = Vec::new();
+    for _ in 0..6 {
+        sessions.push(stage.as_owner().await);
+    }
+    // Every day is a new chance for a write to see the table of the day before the parent is known to have it.
+    for ahead in 500..600 {
+        let mut writes = tokio::task::JoinSet::new();
+        for mut session in sessions.drain(..) {
+            writes.spawn(async move {
+                sqlx::query(
+                    "SELECT egov.record_answer('system:race', 'race', gen_random_uuid(), sha256(''), '', NULL, NULL,
+                                               NULL, now() + make_interval(days => $1))",
+                )
+                .bind(ahead)
+                .execute(&mut session)
+                .await
+                .map(|_| session)
+            });
+        }
+        for written in writes.join_all().await {
+            sessions.push(written.unwrap());
+        }
+    }
+    assert_eq!(count(&stage, "SELECT count(*) FROM egov.request_ids").await, 600);
+}
+
+#[tokio::test]
 async fn request_ids_are_kept_for_thirty_days_by_the_servers_own_calendar() {
     let stage = Stage::new().await;
     let database = stage.connect(1).await;

@@ -40,8 +40,8 @@ pub use budget::{BudgetError, ConnectionBudget};
 pub use period::Period;
 pub use secret::Secret;
 pub use sections::{
-    ClientCertificates, DrainConfig, KeepaliveConfig, LimitsConfig, LogConfig, LogFormat, OtlpConfig, ServerConfig,
-    TelemetryConfig, TlsConfig,
+    ClientCertificates, CorsConfig, DrainConfig, KeepaliveConfig, LimitsConfig, LogConfig, LogFormat, OtlpConfig,
+    ServerConfig, TelemetryConfig, TlsConfig,
 };
 
 /// Why a service has no configuration.

@@ -21,6 +21,10 @@ pub struct ServerConfig {
     pub drain: DrainConfig,
     /// Encryption; off while no certificate is named.
     pub tls: TlsConfig,
+    /// Which pages of other origins may call from a browser.
+    pub cors: CorsConfig,
+    /// Whether `/openapi.json` and the page `/docs` are served.
+    pub docs: bool,
 }
 
 impl Default for ServerConfig {
@@ -31,8 +35,19 @@ impl Default for ServerConfig {
             keepalive: KeepaliveConfig::default(),
             drain: DrainConfig::default(),
             tls: TlsConfig::default(),
+            cors: CorsConfig::default(),
+            docs: true,
         }
     }
+}
+
+/// `[server.cors]`: which pages of other origins may call from a browser.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorsConfig {
+    /// Their origins, as in `https://dichvucong.nghean.gov.vn`. None is allowed if none is named, and there is no
+    /// word for all.
+    pub origins: Vec<String>,
 }
 
 /// `[server.limits]`: what a caller may ask for at once.

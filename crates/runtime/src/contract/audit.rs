@@ -2,11 +2,14 @@
 
 use std::collections::HashSet;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use egov_transcode::{Bindings, BodyRule};
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
 
 use super::is_foreign;
-use super::options::Options;
 use super::plan::Plans;
+use egov_proto::options::Options;
 
 pub(super) fn audit(file_descriptor_set: &[u8]) -> Vec<String> {
     let pool = match DescriptorPool::decode(file_descriptor_set) {
@@ -14,11 +17,17 @@ pub(super) fn audit(file_descriptor_set: &[u8]) -> Vec<String> {
         Err(error) => return vec![format!("the descriptor set does not decode: {error}")],
     };
     let options = Options::of(&pool);
+    let bindings = Bindings::of(&pool);
     let mut problems = Vec::new();
     Plans::compile(&pool, &options, None, &mut problems);
+    // Templates that do not parse, fields that are not there, two RPCs on one path.
+    if let Err(error) = egov_transcode::Rest::compile(&pool, |_| true) {
+        problems.extend(error.problems);
+    }
     for file in pool.files().filter(|file| !is_foreign(file.package_name())) {
         let mut audit = Audit {
             options: &options,
+            bindings: &bindings,
             commented: commented(&file),
             problems: &mut problems,
         };
@@ -54,6 +63,7 @@ fn commented(file: &FileDescriptor) -> HashSet<Vec<i32>> {
 
 struct Audit<'a> {
     options: &'a Options,
+    bindings: &'a Bindings,
     commented: HashSet<Vec<i32>>,
     problems: &'a mut Vec<String>,
 }
@@ -72,6 +82,7 @@ impl Audit<'_> {
     fn method(&mut self, method: &MethodDescriptor) {
         let name = method.full_name();
         self.comment(method.path(), name);
+        self.http(method);
 
         match self.options.access(method) {
             None => self.problem(name, "the option egov.options.v1.access is missing"),
@@ -102,6 +113,43 @@ impl Audit<'_> {
                 "EXEMPT" => {}
                 other => self.problem(name, &format!("idempotency kind {other} is not one of ours")),
             },
+        }
+    }
+
+    /// Every unary RPC is served over HTTP, and nothing about a person stands in a URL, which proxies and browsers keep.
+    fn http(&mut self, method: &MethodDescriptor) {
+        let name = method.full_name();
+        if method.is_client_streaming() || method.is_server_streaming() {
+            return;
+        }
+        // One that cannot be read was named already.
+        let bindings = self.bindings.read(method).unwrap_or_default();
+        if bindings.is_empty() && self.bindings.read(method).is_ok() {
+            self.problem(name, "the option google.api.http is missing");
+        }
+        for binding in bindings {
+            let in_path = |field: &FieldDescriptor| {
+                let variables = binding.template.variables();
+                variables
+                    .iter()
+                    .any(|variable| variable.field == [field.name().to_owned()])
+            };
+            for field in method.input().fields() {
+                let in_url = match &binding.body {
+                    BodyRule::None => true,
+                    BodyRule::Whole => in_path(&field),
+                    BodyRule::Field(body) => body != field.name(),
+                };
+                if in_url && self.options.is_personal(&field) {
+                    self.problem(
+                        name,
+                        &format!(
+                            "{} is personal data and would stand in a URL: bind it to a body",
+                            field.name()
+                        ),
+                    );
+                }
+            }
         }
     }
 

@@ -11,7 +11,6 @@
 
 mod audit;
 mod formats;
-mod options;
 mod plan;
 mod rules;
 
@@ -24,7 +23,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
 
 pub use formats::{FormatCheck, Formats};
 
-use options::Options;
+use egov_proto::options::Options;
 use plan::Plans;
 
 /// Packages that are not ours: they carry neither access rules nor our comments.
@@ -125,7 +124,8 @@ impl Contract {
     }
 
     /// Everything in which an encoded descriptor set falls short of the house's rules for contracts: an RPC without
-    /// access or idempotency option, a write without `request_id`, an RPC, message, field, enum or value without a
+    /// access or idempotency option or without a binding to HTTP, personal data that would stand in a URL, a write without
+    /// `request_id`, an RPC, message, field, enum or value without a
     /// leading comment, a validation rule that is not implemented. An empty list means that nothing does.
     ///
     /// `file_descriptor_set` must hold source information, or every comment counts as missing.

@@ -8,8 +8,8 @@ use egov_fault::Violation;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 
 use super::formats::Formats;
-use super::options::Options;
 use super::rules::{self, Check, Finding, Ignore};
+use egov_proto::options::Options;
 
 /// How deep messages may nest. Decoding stops at 100 already; a message built in memory is stopped here.
 const DEPTH: usize = 100;

@@ -85,11 +85,11 @@ pub(super) async fn shed(State(permits): State<Arc<Semaphore>>, request: Request
     }
 }
 
-/// Ends a call at its deadline: the caller's (`grpc-timeout`), no later than the configured maximum, or the configured
-/// one if the caller set none. The handler is dropped where it waits; its transaction rolls back.
+/// Ends a call at its deadline: the caller's (`grpc-timeout`, over plain HTTP too), no later than the configured maximum,
+/// or the configured one if the caller set none. The handler is dropped where it waits; its transaction rolls back.
 pub(super) async fn deadline(State(limits): State<Arc<LimitsConfig>>, request: Request, next: Next) -> Response {
     let grpc = is_grpc(request.headers());
-    let wanted = grpc_timeout(request.headers()).filter(|_| grpc);
+    let wanted = grpc_timeout(request.headers());
     let allowed = wanted.map_or_else(|| limits.deadline.get(), |wanted| wanted.min(limits.deadline_max.get()));
     let deadline = Instant::now() + allowed;
     tokio::time::timeout_at(deadline, DEADLINE.scope(deadline, next.run(request)))

@@ -14,6 +14,7 @@
 mod answer;
 mod assembly;
 mod connection;
+mod cors;
 mod health;
 mod jobs;
 mod limits;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use axum::Router;
 use egov_clock::{SharedClock, SharedIds};
+use egov_transcode::{Rest, RestError};
 use opentelemetry::metrics::Meter;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -80,6 +82,14 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The bindings of the contracts to HTTP cannot be served: two share a path, or one names a field that is not there.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// An origin of the configuration is none.
+    #[error(
+        "server.cors.origins: {0:?} is no origin; an origin is a scheme, a host and perhaps a port: https://example.vn"
+    )]
+    Origin(String),
     /// The descriptors cannot be served by reflection.
     #[error("the descriptors cannot be served by reflection: {0}")]
     Reflection(String),
@@ -256,9 +266,16 @@ impl ServerBuilder {
             jobs.extend(parts.jobs);
         }
 
+        let limits = &self.config.limits;
+        let pool = self.contract.pool();
+        let rest = Rest::compile(pool, |service| services.contains(service))?.limit(limits.message_bytes);
+        if self.config.docs && !rest.is_empty() {
+            http = http.merge(egov_transcode::docs(pool, |service| services.contains(service)));
+        }
+        let cors = cors::layer(&self.config.cors)?;
+
         let health = Health::new(services.into_iter().map(ToOwned::to_owned));
         let draining = CancellationToken::new();
-        let limits = &self.config.limits;
         let router = stack::build(stack::Parts {
             grpc,
             http,
@@ -267,6 +284,8 @@ impl ServerBuilder {
             recorder: Recorder::new(methods, self.ids, &self.meter),
             draining: draining.clone(),
             limits: limits.clone(),
+            rest: Arc::new(rest),
+            cors,
         })?;
         let abort = CancellationToken::new();
         Ok(Server {

@@ -4,21 +4,26 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use egov_fault::{Code, Fault};
+use egov_transcode::{Language, Rest, Target, unknown_path};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+use tonic_web::GrpcWebLayer;
+use tower::util::option_layer;
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
 
 use super::StartError;
-use super::answer::{is_grpc, refuse};
+use super::answer::{is_grpc, is_grpc_web, refuse};
 use super::health::Health;
 use super::limits::{bound, catch_panic, deadline, end_streams, shed};
 use crate::config::LimitsConfig;
-use crate::telemetry::{Recorder, note_route, record};
+use crate::telemetry::{Recorder, note_method, note_route, record};
 
 pub(super) struct Parts {
     /// The RPCs of each assembly, behind that assembly's auth layer.
@@ -31,6 +36,10 @@ pub(super) struct Parts {
     pub(super) recorder: Recorder,
     pub(super) draining: CancellationToken,
     pub(super) limits: LimitsConfig,
+    /// The RPCs over plain HTTP, from the contracts.
+    pub(super) rest: Arc<Rest>,
+    /// For calls from pages of other origins; `None` allows none.
+    pub(super) cors: Option<CorsLayer>,
 }
 
 pub(super) fn build(parts: Parts) -> Result<Router, StartError> {
@@ -43,25 +52,41 @@ pub(super) fn build(parts: Parts) -> Result<Router, StartError> {
         .http
         .merge(parts.health.routes())
         // Inside the router, where the pattern of the matched route is known.
-        .layer(from_fn(note_route));
+        .layer(from_fn(note_route))
+        .fallback(|request: Request| async move { unknown_path(Language::of(request.headers())) });
 
-    // One port: the content type tells which of the two a request is for.
+    // One port: the content type tells gRPC, then the path tells an RPC over plain HTTP, which becomes the same call of the
+    // same router: inside the layers below, so that it is recorded, limited and guarded once and as any other.
+    let rest = parts.rest;
     let front = service_fn(move |request: Request| {
-        let router = if is_grpc(request.headers()) {
-            grpc.clone()
-        } else {
-            http.clone()
-        };
-        router.oneshot(request)
+        let (rest, grpc, http) = (Arc::clone(&rest), grpc.clone(), http.clone());
+        async move {
+            if is_grpc(request.headers()) {
+                return grpc.oneshot(request).await;
+            }
+            match rest.find(request.method(), request.uri().path()) {
+                Target::Call(call) => {
+                    note_method(&request, call.rpc());
+                    Ok(rest.serve(call, request, grpc).await)
+                }
+                Target::OtherMethods(allowed) => {
+                    let language = Language::of(request.headers());
+                    Ok(Rest::other_methods(request.method(), &allowed, language))
+                }
+                Target::Unknown => http.oneshot(request).await,
+            }
+        }
     });
 
     let limits = Arc::new(parts.limits);
     let permits = Arc::new(Semaphore::new(limits.concurrent_calls.min(Semaphore::MAX_PERMITS)));
-    Ok(Router::new().fallback_service(front).layer(
+    let router = Router::new().fallback_service(front).layer(
         ServiceBuilder::new()
             // Outermost, so that every answer is recorded, whichever layer gives it, and every line that a layer logs
             // carries the trace.
             .layer(from_fn_with_state(Arc::new(parts.recorder), record))
+            // Answers the browser's questions by itself, and marks every answer, refusals included.
+            .layer(option_layer(parts.cors))
             // Around all that follows, so that a panic in a layer is as harmless as one in a handler; inside the
             // record, which shows it as INTERNAL.
             .layer(from_fn(catch_panic))
@@ -75,7 +100,22 @@ pub(super) fn build(parts: Parts) -> Result<Router, StartError> {
             .layer(from_fn_with_state(limits.message_bytes, bound)),
         // Then, for RPCs, the auth layer of the assembly (assembly.rs): the innermost, so that nothing stands between
         // a verified caller and the handler.
-    ))
+    );
+
+    // Around everything: gRPC-Web is gRPC whose trailers are part of the body. Inside it is plain gRPC for every layer.
+    let web = GrpcWebLayer::new().layer(router.clone());
+    let outside = service_fn(move |request: Request| {
+        let (router, web) = (router.clone(), web.clone());
+        async move {
+            if is_grpc_web(request.headers()) {
+                let answer = web.oneshot(request).await?;
+                Ok::<_, Infallible>(answer.map(Body::new))
+            } else {
+                router.oneshot(request).await
+            }
+        }
+    });
+    Ok(Router::new().fallback_service(outside))
 }
 
 /// Health and reflection, which need no token.

@@ -13,10 +13,12 @@ use bytes::Bytes;
 use egov_auth::{Caller, CallerKind};
 use egov_clock::{Ids as _, SharedIds};
 use egov_fault::{Code, reason_of};
+use egov_transcode::Outcome as Transcoded;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::{Frame, SizeHint};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter, UpDownCounter};
+use opentelemetry::trace::TraceContextExt as _;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::{Instrument as _, Span, field};
@@ -68,6 +70,8 @@ impl Recorder {
 struct Notes {
     caller: OnceLock<&'static str>,
     route: OnceLock<String>,
+    /// The RPC that a plain HTTP request is for, `package.Service/Method`.
+    method: OnceLock<Arc<str>>,
 }
 
 /// The outermost layer: whatever answers, this records it.
@@ -125,23 +129,32 @@ pub(crate) async fn record(State(recorder): State<Arc<Recorder>>, mut request: R
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
-    let early = if grpc {
-        Outcome::of_headers(response.headers())
-    } else {
-        http_body::Body::is_end_stream(response.body()).then(|| Outcome::of_http(response.status()))
+    // Of an RPC over plain HTTP what gRPC says is recorded, so that one method has one set of codes.
+    let http = (!grpc).then(|| match response.extensions().get::<Transcoded>() {
+        Some(transcoded) => Outcome::of_code(transcoded.code, transcoded.reason.clone()),
+        None => Outcome::of_http(response.status()),
+    });
+    let early = match &http {
+        None => Outcome::of_headers(response.headers()),
+        Some(outcome) => http_body::Body::is_end_stream(response.body()).then(|| outcome.clone()),
     };
     if let Some(outcome) = early {
         call.finish(outcome);
         return response;
     }
-    let status = response.status();
-    response.map(|inner| {
-        Body::new(Recorded {
-            inner,
-            call,
-            http: (!grpc).then_some(status),
-        })
-    })
+    response.map(|inner| Body::new(Recorded { inner, call, http }))
+}
+
+/// Notes the RPC that a plain HTTP request turned out to be for.
+pub(crate) fn note_method(request: &Request, method: &Arc<str>) {
+    if let Some(notes) = request.extensions().get::<Arc<Notes>>() {
+        let _ = notes.method.set(Arc::clone(method));
+    }
+    let span = Span::current();
+    // Not as a field of the span, which cannot rename what has begun.
+    span.context().span().update_name(method.to_string());
+    span.set_attribute("rpc.system.name", "grpc");
+    span.set_attribute("rpc.method", method.to_string());
 }
 
 /// Notes who calls, behind the layer that finds out.
@@ -194,6 +207,7 @@ fn verb(method: &Method) -> &'static str {
 }
 
 /// How a call ended.
+#[derive(Clone)]
 struct Outcome {
     code: String,
     reason: Option<String>,
@@ -204,19 +218,23 @@ impl Outcome {
     /// Of headers or trailers; `None` if they do not tell.
     fn of_headers(headers: &HeaderMap) -> Option<Self> {
         let status = Status::from_header_map(headers)?;
-        let code = match status.code() {
+        Some(Self::of_code(status.code(), reason_of(&status)))
+    }
+
+    fn of_code(code: tonic::Code, reason: Option<String>) -> Self {
+        let name = match code {
             tonic::Code::Ok => "OK",
             tonic::Code::Unknown => "UNKNOWN",
             other => Code::from_tonic(other).name(),
         };
-        Some(Self {
-            code: code.to_owned(),
-            reason: reason_of(&status),
+        Self {
+            code: name.to_owned(),
+            reason,
             failed: matches!(
-                status.code(),
+                code,
                 tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss
             ),
-        })
+        }
     }
 
     fn of_http(status: http::StatusCode) -> Self {
@@ -258,6 +276,9 @@ impl Call {
         }
         let elapsed = self.started.elapsed();
         let method = self.name.clone().unwrap_or_else(|| {
+            if let Some(method) = self.notes.method.get() {
+                return method.to_string();
+            }
             let route = self.notes.route.get().map_or(UNKNOWN, String::as_str);
             format!("{} {route}", self.verb)
         });
@@ -301,8 +322,8 @@ impl Drop for Call {
 struct Recorded {
     inner: Body,
     call: Call,
-    /// The status of a plain HTTP answer; `None` for gRPC, which tells in the trailers.
-    http: Option<http::StatusCode>,
+    /// How a plain HTTP answer ends if it comes to its end; `None` for gRPC, which tells in the trailers.
+    http: Option<Outcome>,
 }
 
 impl http_body::Body for Recorded {
@@ -318,10 +339,10 @@ impl http_body::Body for Recorded {
             let _entered = this.call.span.enter();
             ready!(Pin::new(&mut this.inner).poll_frame(context))
         };
-        let outcome = match (&frame, this.http) {
+        let outcome = match (&frame, &this.http) {
             (Some(Ok(frame)), None) => frame.trailers_ref().and_then(Outcome::of_headers),
-            (Some(Ok(_)), Some(status)) => this.inner.is_end_stream().then(|| Outcome::of_http(status)),
-            (None, Some(status)) => Some(Outcome::of_http(status)),
+            (Some(Ok(_)), Some(outcome)) => this.inner.is_end_stream().then(|| outcome.clone()),
+            (None, Some(outcome)) => Some(outcome.clone()),
             (Some(Err(_)) | None, _) => Some(Outcome::cancelled()),
         };
         if let Some(outcome) = outcome {

@@ -42,7 +42,7 @@ pub use propagation::Propagate;
 
 use redaction::{Redacted, Redaction};
 
-pub(crate) use call::{Recorder, note_caller, note_route, record};
+pub(crate) use call::{Recorder, note_caller, note_method, note_route, record};
 
 /// The running telemetry of a process. Keep it until the process ends and then call [`Telemetry::stop`].
 #[derive(Debug)]

@@ -10,6 +10,7 @@
 )]
 
 mod backup;
+mod generate;
 mod given;
 mod newcomer;
 mod power_cut;

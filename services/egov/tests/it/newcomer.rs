@@ -81,6 +81,15 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     for part in ["INVALID_FIELD", "procedure_code", "mã thủ tục", "owner"] {
         assert!(said.contains(part), "{said}");
     }
+    // The same over REST, with a token from the command line.
+    let token = text(&on(&data, &["token", "--as", "clerk"]));
+    let cases = rest(&format!("{}/v1/cases", up.url()), Some(token.trim()));
+    assert_eq!(cases["cases"].as_array().unwrap().len(), 2, "{cases}");
+    let procedure = rest(&format!("{}/v1/procedures/1.001193", up.url()), None);
+    assert_eq!(procedure["procedure"]["procedureCode"], "1.001193");
+    let document = rest(up.ready["openapi"].as_str().unwrap(), None);
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(up.ready["docs"], format!("{}/docs", up.url()));
     let nobody = on(&data, &["call", "ListCases", "--as", "clerc"]);
     assert!(
         text(&nobody).contains("choose one of: admin, clerk"),
@@ -93,6 +102,23 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     let up = Up::start(&data, "127.0.0.1:0");
     assert_eq!(up.ready["packs"]["imported"], 0, "{}", up.ready);
     up.stop();
+}
+
+/// The answer to a GET.
+fn rest(url: &str, token: Option<&str>) -> serde_json::Value {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut request = reqwest::Client::new()
+            .get(url)
+            .header("x-egov-purpose", "case_handling");
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.unwrap().json().await.unwrap()
+    })
 }
 
 #[test]

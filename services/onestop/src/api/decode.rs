@@ -3,22 +3,35 @@
 use egov_codes::{PhoneNumber, normal_name};
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::onestop::v1 as proto;
+use egov_proto::egov::onestop::v1::decide_fact_request;
 use egov_proto::google::r#type::Date;
 use jiff::civil;
 use uuid::Uuid;
 
 use crate::domain::case::{CaseResult, FiledComponent, SupplementItem};
-use crate::domain::pack::Channel;
+use crate::domain::pack::{
+    ApplicantKind, Channel, FEE, FactKind, FeeDecision, FeeKind, NewComponent, NewLegalBasis, NewResult, Procedure,
+    Subject, TimeDecision, TimeUnit,
+};
 use crate::domain::party::{Party, PartyKind};
 
 /// A violation that the contract's rules cannot express.
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
-    Fault::invalid(vec![Violation {
+    Fault::invalid(vec![wrong_value(field, vi, en)])
+}
+
+/// A field that holds nothing but spaces.
+pub(super) fn blank(field: &str) -> Fault {
+    violation(field, "không được để trống", "must not be blank")
+}
+
+fn wrong_value(field: &str, vi: &str, en: &str) -> Violation {
+    Violation {
         field: field.to_owned(),
         rule: "value".to_owned(),
         vi: vi.to_owned(),
         en: en.to_owned(),
-    }])
+    }
 }
 
 /// An id whose form the contract has checked.
@@ -92,6 +105,146 @@ pub(super) fn components(components: Vec<proto::CaseComponent>) -> Result<Vec<Fi
             })
         })
         .collect()
+}
+
+/// What a caller decides about a procedure. The channels and the fee that are not named are those that it has.
+pub(super) fn subject(value: &decide_fact_request::Value, has: &Procedure) -> Result<Subject, Fault> {
+    use decide_fact_request::Value;
+    let mut wrong = Vec::new();
+    let channels_or = |numbers: &[i32], all: Vec<Channel>| -> Result<Vec<Channel>, Fault> {
+        if numbers.is_empty() {
+            Ok(all)
+        } else {
+            numbers.iter().map(|number| channel(*number)).collect()
+        }
+    };
+    let subject = match value {
+        Value::Time(said) => {
+            let unit = match said.unit() {
+                proto::TimeUnit::WorkingDay => Some(TimeUnit::WorkingDay),
+                proto::TimeUnit::Day => Some(TimeUnit::Day),
+                proto::TimeUnit::WorkingHour => Some(TimeUnit::WorkingHour),
+                proto::TimeUnit::Hour => Some(TimeUnit::Hour),
+                proto::TimeUnit::SameDay => Some(TimeUnit::SameDay),
+                proto::TimeUnit::Unspecified => None,
+            };
+            let same_day = unit == Some(TimeUnit::SameDay);
+            if unit.is_none() {
+                wrong.push(wrong_value("time.unit", "phải có đơn vị", "a time has a unit"));
+            }
+            if same_day && said.value != 0 {
+                wrong.push(wrong_value(
+                    "time.value",
+                    "“trong ngày” không có số",
+                    "the same day has no number",
+                ));
+            }
+            if !same_day && said.value == 0 {
+                wrong.push(wrong_value(
+                    "time.value",
+                    "thời hạn phải lớn hơn 0",
+                    "a time is more than 0",
+                ));
+            }
+            if !same_day && !said.cut_off.is_empty() {
+                wrong.push(wrong_value(
+                    "time.cut_off",
+                    "giờ chốt chỉ dành cho “trong ngày”",
+                    "a cut-off belongs to the same day only",
+                ));
+            }
+            let cut_off = (!said.cut_off.is_empty()).then(|| said.cut_off.parse::<civil::Time>());
+            Subject::Time(TimeDecision {
+                channels: channels_or(&said.channels, has.channels.iter().map(|offer| offer.channel).collect())?,
+                special: (!said.condition_code.is_empty()).then(|| said.condition_code.clone()),
+                value: u32::try_from(said.value).ok().filter(|value| *value > 0),
+                unit: unit.unwrap_or(TimeUnit::WorkingDay),
+                cut_off: cut_off
+                    .transpose()
+                    .map_err(|_| violation("time.cut_off", "không phải là giờ", "is no time of day"))?,
+            })
+        }
+        Value::Fee(said) => {
+            let code = if said.code.is_empty() {
+                FEE.to_owned()
+            } else {
+                said.code.clone()
+            };
+            let offers = has
+                .channels
+                .iter()
+                .filter(|offer| offer.fees.iter().any(|fee| fee.code == code));
+            Subject::Fee(FeeDecision {
+                channels: channels_or(&said.channels, offers.map(|offer| offer.channel).collect())?,
+                kind: Some(if said.kind == "phi" {
+                    FeeKind::Phi
+                } else {
+                    FeeKind::LePhi
+                }),
+                amount_vnd: said.amount_vnd,
+                code,
+            })
+        }
+        Value::Channels(said) => Subject::Channels(channels_or(&said.channels, Vec::new())?),
+        Value::Applicants(said) => {
+            let mut applicants = Vec::new();
+            for (index, name) in said.applicants.iter().enumerate() {
+                match serde_json::from_value::<ApplicantKind>(serde_json::Value::String(name.clone())) {
+                    Ok(kind) => applicants.push(kind),
+                    Err(_) => wrong.push(wrong_value(
+                        &format!("applicants.applicants[{index}]"),
+                        "không có đối tượng này",
+                        "there is no such kind of applicant",
+                    )),
+                }
+            }
+            Subject::Applicants(applicants)
+        }
+        Value::Components(said) => Subject::Components(
+            said.components
+                .iter()
+                .map(|component| NewComponent {
+                    code: component.code.clone(),
+                    name: normal_name(&component.name),
+                    form: (!component.form.is_empty()).then(|| component.form.clone()),
+                    originals: u32::try_from(component.originals).unwrap_or_default(),
+                    copies: u32::try_from(component.copies).unwrap_or_default(),
+                    required: component.required,
+                    data_allowed: component.data_allowed,
+                })
+                .collect(),
+        ),
+        Value::Results(said) => Subject::Results(
+            said.results
+                .iter()
+                .map(|result| NewResult {
+                    code: result.code.clone(),
+                    name: normal_name(&result.name),
+                })
+                .collect(),
+        ),
+        Value::LegalBases(said) => Subject::LegalBases(
+            said.legal_bases
+                .iter()
+                .map(|basis| NewLegalBasis {
+                    number: basis.number.trim().to_owned(),
+                    title: (!basis.title.is_empty()).then(|| basis.title.clone()),
+                })
+                .collect(),
+        ),
+        Value::AsItStands(path) => Subject::AsItStands(path.clone()),
+    };
+    if wrong.is_empty() {
+        Ok(subject)
+    } else {
+        Err(Fault::invalid(wrong))
+    }
+}
+
+pub(super) fn fact_kind(kind: proto::FactKind) -> Option<FactKind> {
+    FactKind::ALL
+        .into_iter()
+        .find(|known| i32::from(kind) == super::encode::fact_kind(known.as_str()))
 }
 
 pub(super) fn supplement_items(items: Vec<proto::SupplementItem>) -> Vec<SupplementItem> {

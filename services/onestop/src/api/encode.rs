@@ -7,10 +7,11 @@ use egov_proto::timestamp;
 
 use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
 use crate::domain::deadline::basis_of;
-use crate::domain::listing::{HistoryEntry, StoredFile, Summary, Versioned};
-use crate::domain::pack::{Channel, Fee, Time};
+use crate::domain::listing::{Decided, HistoryEntry, Open, StoredFile, Summary, Versioned};
+use crate::domain::pack::{Channel, FactKind, Fee, Profile, Time};
 use crate::domain::party::{Party, PartyKind};
 use crate::domain::transitions::{State, Transitions};
+use crate::error::DECIDES_VI;
 
 pub(super) fn state(state: State) -> i32 {
     i32::from(state.code())
@@ -255,8 +256,9 @@ pub(super) fn stored_file(file: &StoredFile) -> proto::StoredFile {
     }
 }
 
-pub(super) fn procedure(versioned: &Versioned) -> proto::Procedure {
+pub(super) fn procedure(versioned: &Versioned, profile: Profile) -> proto::Procedure {
     let procedure = &versioned.procedure;
+    let open = procedure.open_facts_for(profile);
     proto::Procedure {
         procedure_code: procedure.code.to_string(),
         version: versioned.version,
@@ -341,7 +343,85 @@ pub(super) fn procedure(versioned: &Versioned) -> proto::Procedure {
                 channel: condition.channel.map(channel).unwrap_or_default(),
             })
             .collect(),
-        open_facts: procedure.open_facts().iter().map(ToString::to_string).collect(),
+        open_facts: open.iter().map(ToString::to_string).collect(),
+        open_fact_count: i32::try_from(open.len()).unwrap_or(i32::MAX),
+        etag: versioned.etag(),
+        facts: Vec::new(),
+        catalogue_line: procedure
+            .catalogue
+            .as_ref()
+            .map(|catalogue| catalogue.raw.clone())
+            .unwrap_or_default(),
+        applicants: procedure
+            .applicants
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
+        blocking_facts: procedure
+            .fileable(profile)
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|fact| fact.path)
+            .collect(),
+    }
+}
+
+/// The procedure with every fact, for whoever reads one.
+pub(super) fn whole_procedure(versioned: &Versioned, profile: Profile) -> proto::Procedure {
+    let facts = versioned
+        .procedure
+        .facts()
+        .into_iter()
+        .map(|(path, fact)| proto::ProcedureFact {
+            kind: fact_kind(FactKind::of(&path).as_str()),
+            path,
+            basis: Some(basis(&basis_of(fact))),
+            source: fact.source.clone(),
+        });
+    proto::Procedure {
+        facts: facts.collect(),
+        ..procedure(versioned, profile)
+    }
+}
+
+/// The contract's number of a kind of fact.
+pub(super) fn fact_kind(kind: &str) -> i32 {
+    proto::FactKind::from_str_name(&format!("FACT_KIND_{}", kind.to_uppercase()))
+        .unwrap_or_default()
+        .into()
+}
+
+pub(super) fn open_fact(open: Open) -> proto::OpenFact {
+    proto::OpenFact {
+        etag: format!("{}-{}", open.procedure_code, open.version),
+        procedure_code: open.procedure_code,
+        version: open.version,
+        procedure_name: open.name,
+        sector_code: open.sector_code,
+        sector_name: open.sector_name,
+        levels: open.levels,
+        kind: fact_kind(&open.kind),
+        paths: open.paths,
+        source: open.raw,
+        decided_by_role: DECIDES_VI.to_owned(),
+    }
+}
+
+pub(super) fn decision(decided: &Decided) -> proto::FactDecision {
+    proto::FactDecision {
+        decision_id: decided.decision_id.to_string(),
+        procedure_code: decided.procedure_code.clone(),
+        version: decided.version,
+        kind: fact_kind(&decided.kind),
+        paths: decided.paths.clone(),
+        value: decided.value.to_string(),
+        decided_by: decided.decided_by.clone(),
+        basis: decided.basis.clone(),
+        note: decided.note.clone(),
+        effective_from: Some(decided.effective_from.into()),
+        decide_time: Some(timestamp(decided.decide_time)),
+        superseded: decided.superseded,
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::pack::Procedure;
+use super::pack::{FactKind, Procedure};
 use super::party::words;
 use super::transitions::State;
 
@@ -133,6 +133,53 @@ pub struct Versioned {
     pub procedure: Procedure,
 }
 
+impl Versioned {
+    /// The etag of this version. It names the procedure too, so that an etag of another one never fits.
+    pub fn etag(&self) -> String {
+        format!("{}-{}", self.procedure.code, self.version)
+    }
+}
+
+/// Where a version comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A hand-checked pack.
+    Pack,
+    /// A line of the catalogue.
+    Catalogue,
+    /// A decision on the version before.
+    Decision,
+}
+
+/// A version to be added.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The version.
+    pub versioned: Versioned,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// SHA-256 of what it was made from.
+    pub content_sha256: Vec<u8>,
+}
+
+/// A procedure that a search found.
+#[derive(Debug, Clone)]
+pub struct FoundProcedure {
+    /// The version in force.
+    pub versioned: Versioned,
+    /// How well it fits.
+    pub rank: i32,
+}
+
+/// Where a page of a search, the best first, begins: after this procedure.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ranked {
+    /// How well it fits.
+    pub rank: i32,
+    /// Its code, which breaks ties.
+    pub procedure_code: String,
+}
+
 /// What a list of procedures is narrowed to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProcedureFilter {
@@ -140,30 +187,120 @@ pub struct ProcedureFilter {
     pub sector_code: Option<String>,
     /// Only this level.
     pub level: Option<String>,
-    /// Words of the name without diacritics; all must occur.
+    /// Words of name or sector without diacritics, or codes, or their beginnings; all must occur.
     pub words: Vec<String>,
-    /// The beginning of a code.
-    pub code: Option<String>,
 }
 
 impl ProcedureFilter {
-    /// What a search text narrows the list to: the beginning of a code, or words of the name.
+    /// What a search text narrows the list to: codes or their beginnings, and words.
     pub fn searching(query: &str) -> Self {
-        let text = query.trim();
-        if text.starts_with(|first: char| first.is_ascii_digit()) && text.contains('.') {
-            return Self {
-                code: Some(text.to_owned()),
-                ..Self::default()
-            };
-        }
+        let (codes, others): (Vec<&str>, Vec<&str>) = query.split_whitespace().partition(|part| is_code_like(part));
+        let mut found = words(&others.join(" "));
+        // The longest words are the rarest: those that are dropped would have narrowed least.
+        found.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        found.splice(0..0, codes.into_iter().map(str::to_owned));
+        found.dedup();
+        found.truncate(MOST_WORDS);
         Self {
-            words: words(text),
+            words: found,
             ..Self::default()
         }
     }
 }
 
-/// Most words that a search of cases looks for; more make it no more precise.
+/// True for a code or its beginning: `1.`, `1.0011`, `1.000894.01`.
+fn is_code_like(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_digit())
+        && part.contains('.')
+        && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+impl Procedure {
+    /// The words by which it is found, with their weights: its code 3, its name 2, its sector 1.
+    pub fn search_words(&self) -> std::collections::BTreeMap<String, i16> {
+        let sector = words(&self.sector.name).into_iter().map(|word| (word, 1));
+        let name = words(&self.name).into_iter().map(|word| (word, 2));
+        sector.chain(name).chain([(self.code.to_string(), 3)]).collect()
+    }
+}
+
+/// What the list of open facts is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct FactFilter {
+    /// Only of these procedures.
+    pub procedures: ProcedureFilter,
+    /// Only this kind.
+    pub kind: Option<FactKind>,
+    /// Also what was decided for a demonstration.
+    pub production: bool,
+}
+
+/// Where a page of open facts begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AfterFact {
+    /// Its procedure.
+    pub procedure_code: String,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// What is to be decided of one kind in a procedure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Mã thủ tục.
+    pub procedure_code: String,
+    /// The latest version.
+    pub version: i32,
+    /// Tên thủ tục.
+    pub name: String,
+    /// Mã lĩnh vực.
+    pub sector_code: String,
+    /// Lĩnh vực.
+    pub sector_name: String,
+    /// Cấp thực hiện.
+    pub levels: Vec<String>,
+    /// The kind.
+    pub kind: String,
+    /// The facts.
+    pub paths: Vec<String>,
+    /// What their source says.
+    pub raw: String,
+}
+
+/// Quyết định about facts of a procedure, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// Mã thủ tục.
+    pub procedure_code: String,
+    /// The version that it made.
+    pub version: i32,
+    /// Id.
+    pub decision_id: Uuid,
+    /// The kind of fact.
+    pub kind: String,
+    /// The facts that it settled.
+    pub paths: Vec<String>,
+    /// What was decided, as a decisions file writes it.
+    pub value: serde_json::Value,
+    /// Who, in words.
+    pub decided_by: String,
+    /// Whose account; none for a decisions file.
+    pub actor_id: Option<Uuid>,
+    /// Căn cứ.
+    pub basis: String,
+    /// Ghi chú.
+    pub note: String,
+    /// In force from this day.
+    pub effective_from: Date,
+    /// When it was decided.
+    pub decide_time: Timestamp,
+    /// SHA-256 of the entry of a decisions file.
+    pub source_sha256: Option<Vec<u8>>,
+    /// True if a later one has taken its place.
+    pub superseded: bool,
+}
+
+/// Most words that a search looks for; more make it no more precise.
 const MOST_WORDS: usize = 8;
 
 /// The words by which cases are searched for. A telephone number becomes what is stored of one.
@@ -184,10 +321,12 @@ mod tests {
     use crate::domain::party::{Party, PartyKind};
 
     #[test]
-    fn a_procedure_is_searched_by_code_or_by_words_without_diacritics() {
-        assert_eq!(ProcedureFilter::searching(" 1.0011 ").code.as_deref(), Some("1.0011"));
-        let words = ProcedureFilter::searching("Đăng ký khai SINH").words;
-        assert_eq!(words, ["dang", "khai", "ky", "sinh"]);
+    fn a_procedure_is_searched_by_codes_and_words_without_diacritics() {
+        assert_eq!(ProcedureFilter::searching(" 1.0011 ").words, ["1.0011"]);
+        let words = ProcedureFilter::searching("Đăng ký khai SINH 1.001193").words;
+        assert_eq!(words, ["1.001193", "dang", "khai", "sinh", "ky"]);
+        let decomposed: String = unicode_normalization::UnicodeNormalization::nfd("ĐĂNG KÝ").collect();
+        assert_eq!(ProcedureFilter::searching(&decomposed).words, ["dang", "ky"]);
     }
 
     #[test]

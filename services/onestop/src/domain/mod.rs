@@ -7,3 +7,4 @@ pub mod lookup;
 pub mod pack;
 pub mod party;
 pub mod transitions;
+pub mod verify;

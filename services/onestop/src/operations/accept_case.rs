@@ -4,19 +4,39 @@ use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{AcceptCaseRequest, AcceptCaseResponse};
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::{check_complete, due};
 use crate::domain::case::Case;
 use crate::domain::deadline::fees_of;
 use crate::error::Error;
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "accept",
     event: "case_accepted",
     permission: "onestop.cases.accept",
     method: "egov.onestop.v1.CaseService/AcceptCase",
     version: Version::InForceToday,
 };
+
+/// The receipt by the version in force on the day: complete, with a due date.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>) -> Result<Recorded, Error> {
+    let procedure = &facts.procedure.procedure;
+    // By the version in force today. What the old version knew and the new one does not is simply not counted.
+    check_complete(procedure, &case.conditions, &case.filed())?;
+    let deadline = due(case, facts, facts.now)?;
+    case.procedure_version = facts.procedure.version;
+    procedure.name.clone_into(&mut case.procedure_name);
+    case.fees = fees_of(procedure, case.channel, &case.conditions);
+    let due_date = deadline.due_date;
+    case.accept(facts.transitions, facts.now, deadline)?;
+    Ok(Recorded {
+        details: serde_json::json!({
+            "due_date": due_date,
+            "procedure_version": case.procedure_version,
+        }),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Takes the case in and gives the receipt, made by `answer` from the case and its look-up secret.
@@ -26,30 +46,9 @@ impl OneStop {
         target: Target<'_, AcceptCaseRequest>,
         answer: impl FnOnce(&Case, &str) -> AcceptCaseResponse + Send,
     ) -> Result<AcceptCaseResponse, Error> {
-        self.act(
-            caller,
-            ACT,
-            target,
-            |case, facts| {
-                let procedure = &facts.procedure.procedure;
-                // By the version in force today. What the old version knew and the new one does not is simply not counted.
-                check_complete(procedure, &case.conditions, &case.filed())?;
-                let deadline = due(case, facts, facts.now)?;
-                case.procedure_version = facts.procedure.version;
-                procedure.name.clone_into(&mut case.procedure_name);
-                case.fees = fees_of(procedure, case.channel, &case.conditions);
-                let due_date = deadline.due_date;
-                case.accept(facts.transitions, facts.now, deadline)?;
-                Ok(Recorded {
-                    details: serde_json::json!({
-                        "due_date": due_date,
-                        "procedure_version": case.procedure_version,
-                    }),
-                    ..Recorded::default()
-                })
-            },
-            |case| Ok(answer(case, &self.open_lookup_secret(case)?)),
-        )
+        self.act(caller, ACT, target, judge, |case| {
+            Ok(answer(case, &self.open_lookup_secret(case)?))
+        })
         .await
     }
 }

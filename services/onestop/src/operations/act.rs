@@ -3,7 +3,7 @@
 //! An act's own file says which permission it needs and which rule of the case judges it; everything that all acts
 //! share stands here once, so that none of them can forget the etag, the history or the ledger.
 
-use egov_auth::{Caller, Resource};
+use egov_auth::{Caller, Principal, Resource};
 use egov_calendar::WorkCalendar;
 use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use crate::domain::case::Case;
 use crate::domain::listing::{HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
 use crate::domain::transitions::Transitions;
+use crate::domain::verify::{EventFacts, KIND};
 use crate::error::Error;
 use crate::store::{Visible, cases, files, history, procedures};
 
@@ -129,12 +130,8 @@ impl OneStop {
                     calendar: &self.law.calendar,
                     profile: self.profile,
                 };
-                let mut after = before.clone();
-                let recorded = Recorded {
-                    acting_for: caller.acting_for(act.permission, &resource(&before)),
-                    ..judge(&mut after, &facts)?
-                };
-                go_on(&before, &mut after, &facts)?;
+                let (after, mut recorded) = perform(&before, &facts, judge)?;
+                recorded.acting_for = caller.acting_for(act.permission, &resource(&before));
 
                 cases::save(unit.conn(), &before, &after, now).await?;
                 attach(unit, &after, uploader, &recorded.file_ids).await?;
@@ -194,6 +191,67 @@ pub(crate) async fn attach(
     }
 }
 
+/// Judges an act and gives the case as it is afterwards: the rule of the act, then what follows when the clock goes on.
+pub(crate) fn perform(
+    before: &Case,
+    facts: &Facts<'_>,
+    judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error>,
+) -> Result<(Case, Recorded), Error> {
+    let mut after = before.clone();
+    let recorded = judge(&mut after, facts)?;
+    go_on(before, &mut after, facts)?;
+    Ok((after, recorded))
+}
+
+/// Who acts, as the history names them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor {
+    pub(crate) id: Uuid,
+    /// staff, citizen or system.
+    pub(crate) kind: &'static str,
+    /// The citizen for whom a system acts.
+    pub(crate) on_behalf_of: Option<Uuid>,
+}
+
+impl From<&Principal> for Actor {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            id: principal.subject,
+            kind: principal.kind.as_str(),
+            on_behalf_of: principal.on_behalf_of.as_ref().map(|citizen| citizen.subject),
+        }
+    }
+}
+
+/// The entry of an act in the history.
+pub(crate) fn entry(
+    actor: &Actor,
+    before: Option<&Case>,
+    after: &Case,
+    operation: &str,
+    recorded: Recorded,
+    now: Timestamp,
+) -> HistoryEntry {
+    HistoryEntry {
+        version: after.version,
+        operation: operation.to_owned(),
+        from_state: before.map(|case| case.state),
+        to_state: after.state,
+        step: after.step.clone(),
+        actor_id: actor.id,
+        actor_kind: actor.kind.to_owned(),
+        on_behalf_of: actor.on_behalf_of.or(recorded.acting_for),
+        reason: recorded.reason,
+        legal_basis: recorded.legal_basis,
+        details: if recorded.details.is_null() {
+            serde_json::json!({})
+        } else {
+            recorded.details
+        },
+        record_time: now,
+    }
+}
+
 /// Appends the act to the history.
 pub(crate) async fn record(
     unit: &mut UnitOfWork<'_>,
@@ -203,28 +261,14 @@ pub(crate) async fn record(
     operation: &str,
     recorded: Recorded,
 ) -> Result<(), Error> {
-    let principal = &caller.principal;
-    let entry = HistoryEntry {
-        version: after.version,
-        operation: operation.to_owned(),
-        from_state: before.map(|case| case.state),
-        to_state: after.state,
-        step: after.step.clone(),
-        actor_id: principal.subject,
-        actor_kind: principal.kind.as_str().to_owned(),
-        on_behalf_of: principal
-            .on_behalf_of
-            .map(|citizen| citizen.subject)
-            .or(recorded.acting_for),
-        reason: recorded.reason,
-        legal_basis: recorded.legal_basis,
-        details: if recorded.details.is_null() {
-            serde_json::json!({})
-        } else {
-            recorded.details
-        },
-        record_time: unit.now(),
-    };
+    let entry = entry(
+        &Actor::from(caller.principal.as_ref()),
+        before,
+        after,
+        operation,
+        recorded,
+        unit.now(),
+    );
     history::append(unit.conn(), after.case_id, &entry).await?;
     Ok(())
 }
@@ -232,24 +276,29 @@ pub(crate) async fn record(
 /// Tells the other services, and commits to the new version in the ledger.
 pub(crate) fn announce(unit: &mut UnitOfWork<'_>, case: &Case, event: &'static str) -> Result<(), Error> {
     let canonical = case.canonical().map_err(egov_fault::Fault::internal)?;
-    unit.publish(Event {
-        aggregate_kind: "case",
-        aggregate_id: case.case_id,
-        version: case.version,
-        kind: event,
-        payload: serde_json::json!({
-            "case_code": case.case_code,
-            "procedure_code": case.procedure_code,
-            "state": case.state.code(),
-            "step": case.step,
-            "responsible_unit_id": case.responsible_unit_id,
-        }),
-    });
+    unit.publish(event_of(case, event));
     unit.leaf(Leaf {
-        kind: "case",
+        kind: KIND,
         resource: case.case_id,
         version: case.version,
         canonical: &canonical,
     });
     Ok(())
+}
+
+/// The event of an act, by the case as it is afterwards.
+pub(crate) fn event_of(case: &Case, kind: &'static str) -> Event {
+    Event {
+        aggregate_kind: KIND,
+        aggregate_id: case.case_id,
+        version: case.version,
+        kind,
+        payload: crate::domain::verify::event_payload(&EventFacts {
+            case_code: &case.case_code,
+            procedure_code: &case.procedure_code,
+            state: case.state,
+            step: &case.step,
+            responsible_unit_id: case.responsible_unit_id,
+        }),
+    }
 }

@@ -1,19 +1,42 @@
 //! ApproveCase (phê duyệt).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::{Case, CaseResult};
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{ApproveCaseRequest, ApproveCaseResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "approve",
     event: "case_approved",
     permission: "onestop.cases.approve",
     method: "egov.onestop.v1.CaseService/ApproveCase",
     version: Version::OfTheCase,
 };
+
+/// The decision: its results belong to the procedure.
+pub(crate) fn judge(
+    case: &mut Case,
+    facts: &Facts<'_>,
+    results: Vec<CaseResult>,
+    reason: &str,
+) -> Result<Recorded, Error> {
+    for result in &results {
+        if facts.procedure.procedure.result(&result.result_code).is_none() {
+            return Err(Error::ResultUnknown(result.result_code.clone()));
+        }
+    }
+    let file_ids = results.iter().filter_map(|result| result.file_id).collect();
+    let codes: Vec<String> = results.iter().map(|result| result.result_code.clone()).collect();
+    case.approve(facts.transitions, facts.now, results)?;
+    Ok(Recorded {
+        reason: reason.to_owned(),
+        details: serde_json::json!({ "results": codes }),
+        file_ids,
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Decides the case: its results are fixed.
@@ -29,22 +52,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                for result in &results {
-                    if facts.procedure.procedure.result(&result.result_code).is_none() {
-                        return Err(Error::ResultUnknown(result.result_code.clone()));
-                    }
-                }
-                let file_ids = results.iter().filter_map(|result| result.file_id).collect();
-                let codes: Vec<String> = results.iter().map(|result| result.result_code.clone()).collect();
-                case.approve(facts.transitions, facts.now, results)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    details: serde_json::json!({ "results": codes }),
-                    file_ids,
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, results, &body.reason),
             |case| Ok(answer(case)),
         )
         .await

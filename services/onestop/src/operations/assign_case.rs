@@ -5,17 +5,27 @@ use egov_proto::egov::onestop::v1::{AssignCaseRequest, AssignCaseResponse};
 use uuid::Uuid;
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::error::Error;
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "assign",
     event: "case_assigned",
     permission: "onestop.cases.assign",
     method: "egov.onestop.v1.CaseService/AssignCase",
     version: Version::OfTheCase,
 };
+
+/// The assignment.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, assignee: Uuid, reason: &str) -> Result<Recorded, Error> {
+    case.assign(facts.transitions, facts.now, assignee)?;
+    Ok(Recorded {
+        reason: reason.to_owned(),
+        details: serde_json::json!({ "assignee_id": assignee }),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Gives the case to an officer. What the officer may do with it is decided by their roles, not by this act.
@@ -31,14 +41,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                case.assign(facts.transitions, facts.now, assignee)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    details: serde_json::json!({ "assignee_id": assignee }),
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, assignee, &body.reason),
             |case| Ok(answer(case)),
         )
         .await

@@ -3,7 +3,7 @@
 use super::act::Facts;
 use crate::domain::case::{Case, Deadline, FiledComponent};
 use crate::domain::deadline::{NoDeadline, deadline_of};
-use crate::domain::pack::{ConditionFault, Procedure};
+use crate::domain::pack::{ConditionFault, Procedure, Profile};
 use crate::domain::party::PartyKind;
 use crate::domain::transitions::State;
 use crate::error::Error;
@@ -16,6 +16,14 @@ pub(crate) fn check_known<'a>(procedure: &Procedure, codes: impl IntoIterator<It
     } else {
         Err(Error::ComponentsUnknown(unknown))
     }
+}
+
+/// Demands that everything is settled without which a case of this procedure cannot be handled.
+pub(crate) fn check_settled(procedure: &Procedure, profile: Profile) -> Result<(), Error> {
+    procedure.fileable(profile).map_err(|open| Error::FactsNotDecided {
+        procedure_code: procedure.code.to_string(),
+        facts: open.into_iter().map(|fact| fact.path).collect(),
+    })
 }
 
 /// Demands that the conditions stated belong to the procedure, and that of each choice exactly one was stated.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
 use egov_auth::RowScope;
-use egov_codes::fold;
 use egov_database::{Database, UnitOfWork};
 use serde::Serialize;
 
-use crate::domain::listing::Versioned;
+use super::import_catalogue;
+use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
@@ -27,16 +27,30 @@ pub struct Packs {
     /// deploy/packs/procedures/decisions: what somebody decided, applied on top. In production those that were made for a
     /// demonstration are passed over.
     pub decisions: BTreeMap<String, String>,
+    /// deploy/packs/catalogue: the lines of the national catalogue, with what they are.
+    pub catalogue: BTreeMap<String, String>,
 }
 
 impl Packs {
     /// How many steps the import has, for a progress bar.
     pub fn steps(&self) -> usize {
-        self.calendar.len() + self.transitions.len() + self.decisions.len() + self.procedures.len()
+        self.calendar.len()
+            + self.transitions.len()
+            + self.decisions.len()
+            + self.procedures.len()
+            + self.catalogue_lines()
+    }
+
+    fn catalogue_lines(&self) -> usize {
+        let files = self
+            .catalogue
+            .iter()
+            .filter(|(name, _)| name.as_str() != import_catalogue::MANIFEST);
+        files.map(|(_, text)| text.lines().count().saturating_sub(1)).sum()
     }
 }
 
-/// What became of one file.
+/// What became of one file, or of one line of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -46,6 +60,8 @@ pub enum Outcome {
     Unchanged,
     /// It is no longer among the packs, and out of force from now on.
     Withdrawn,
+    /// It is no longer in the catalogue, and stays in force: the law ends a procedure, not a crawl.
+    Vanished,
     /// It was not taken; the line says why.
     Refused,
 }
@@ -53,7 +69,7 @@ pub enum Outcome {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// The file.
+    /// The file, and the line where it is the catalogue.
     pub name: String,
     /// What became of it.
     pub outcome: Outcome,
@@ -100,20 +116,22 @@ pub async fn import(
                 "made for a demonstration: production takes no part of it".to_owned(),
             ),
             Ok(decided) => {
-                decisions.push(decided);
+                decisions.push((name.clone(), decided));
                 // Kept so that what a published procedure rests on can be shown years later.
                 (put(database, "decisions", name, text).await?, String::new())
             }
         };
         push(&mut report, &mut progress, name, outcome, detail);
     }
+    let mut hand_checked = BTreeMap::new();
     for (name, text) in &packs.procedures {
         let (outcome, detail) = match Procedure::from_toml(text) {
             Err(error) => (Outcome::Refused, error.to_string()),
             Ok(mut procedure) => {
+                hand_checked.insert(procedure.code.to_string(), procedure.clone());
                 let applied = decisions
                     .iter()
-                    .try_for_each(|decided| apply_decisions(&mut procedure, decided));
+                    .try_for_each(|(_, decided)| apply_decisions(&mut procedure, decided));
                 match applied.map(|()| procedure.publishable(profile)) {
                     Err(error) => (Outcome::Refused, error.to_string()),
                     Ok(Err(open)) => {
@@ -131,6 +149,11 @@ pub async fn import(
             }
         };
         push(&mut report, &mut progress, name, outcome, detail);
+    }
+    let mut lines = import_catalogue::catalogue(database, &packs.catalogue, &hand_checked).await?;
+    lines.extend(import_catalogue::decide(database, &decisions, &hand_checked).await?);
+    for line in lines {
+        push(&mut report, &mut progress, &line.name, line.outcome, line.detail);
     }
     Ok(report)
 }
@@ -183,39 +206,50 @@ async fn put_set(
 
 /// Adds a version of a procedure. A version that is there is never changed: a case may rest on it. Another content
 /// under the same number is refused, and needs a number of its own.
-async fn publish(database: &Database, procedure: Procedure) -> Result<(Outcome, String), Error> {
+///
+/// Where the catalogue came first, because the pack was not settled then, the pack takes the next number.
+async fn publish(database: &Database, mut procedure: Procedure) -> Result<(Outcome, String), Error> {
     let canonical = serde_json::to_vec(&procedure).map_err(egov_fault::Fault::internal)?;
     let hash = sha256(&canonical);
-    let name_folded = fold(&procedure.name).to_lowercase();
-    let levels: Vec<String> = procedure.levels.iter().map(|level| level.as_str().to_owned()).collect();
-    let versioned = Versioned {
-        version: procedure.version,
-        effective_from: procedure.effective_from,
-        effective_to: procedure.effective_to,
-        procedure,
-    };
     database
         .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
             let now = unit.now();
-            let code = versioned.procedure.code.as_str();
-            match procedures::content_hash(unit.conn(), code, versioned.version).await? {
-                Some(known) if known == hash => Ok::<_, Error>((Outcome::Unchanged, String::new())),
-                Some(_) => Ok((
-                    Outcome::Refused,
-                    format!(
-                        "version {} of {code} has another content; give the new one its own number",
-                        versioned.version
-                    ),
-                )),
-                None => {
-                    procedures::insert(unit.conn(), &versioned, &name_folded, &levels, &hash, now).await?;
-                    Ok((Outcome::Imported, String::new()))
-                }
+            let code = procedure.code.to_string();
+            procedures::hold(unit.conn(), &code).await?;
+            if procedures::has_content(unit.conn(), &code, &hash).await? {
+                return Ok::<_, Error>((Outcome::Unchanged, String::new()));
             }
+            let latest = procedures::latest(unit.conn(), &code).await?;
+            let mut effective_from = procedure.effective_from;
+            if let Some(latest) = latest.filter(|latest| latest.procedure.catalogue.is_some()) {
+                procedure.version = latest.version + 1;
+                effective_from = unit.today().max(latest.effective_from);
+            } else if procedures::version(unit.conn(), &code, procedure.version)
+                .await?
+                .is_some()
+            {
+                let version = procedure.version;
+                return Ok((
+                    Outcome::Refused,
+                    format!("version {version} of {code} has another content; give the new one its own number"),
+                ));
+            }
+            let new = NewVersion {
+                versioned: Versioned {
+                    version: procedure.version,
+                    effective_from,
+                    effective_to: procedure.effective_to,
+                    procedure,
+                },
+                origin: Origin::Pack,
+                content_sha256: hash,
+            };
+            procedures::insert(unit.conn(), &[new], now).await?;
+            Ok((Outcome::Imported, String::new()))
         })
         .await
 }
 
-fn sha256(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }

@@ -5,10 +5,14 @@ pub(crate) mod act;
 mod approve_case;
 mod assign_case;
 mod checks;
+pub(crate) mod decide_fact;
 pub(crate) mod files;
+pub mod generate;
 pub mod import;
+mod import_catalogue;
 mod list_case_history;
 mod list_cases;
+mod list_open_facts;
 mod procedures;
 mod rate_case;
 mod read_case;
@@ -21,6 +25,7 @@ mod stop_case;
 pub(crate) mod submit_case;
 mod supply_components;
 mod track_case;
+pub mod verify;
 mod withdraw_case;
 
 use std::sync::Arc;
@@ -62,6 +67,15 @@ pub(crate) struct KnownUnit {
     pub(crate) level: Option<Level>,
 }
 
+/// The level at which a unit of a kind handles procedures (cấp thực hiện).
+pub(crate) fn level_of(kind: UnitKind) -> Option<Level> {
+    match kind {
+        UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
+        UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
+        UnitKind::Unspecified => None,
+    }
+}
+
 impl OneStop {
     /// The unit that carries a code on a day.
     pub(crate) fn unit(&self, code: &str, on: Date) -> Result<KnownUnit, Error> {
@@ -69,14 +83,9 @@ impl OneStop {
             .directory
             .resolve(code, on)
             .ok_or_else(|| Error::UnitNotFound(code.to_owned()))?;
-        let level = match unit.kind {
-            UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
-            UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
-            UnitKind::Unspecified => None,
-        };
         Ok(KnownUnit {
             unit_id: unit.id,
-            level,
+            level: level_of(unit.kind),
         })
     }
 

@@ -5,7 +5,7 @@ use egov_database::Page;
 use jiff::civil::Date;
 
 use super::OneStop;
-use crate::domain::listing::{ProcedureFilter, Versioned};
+use crate::domain::listing::{FoundProcedure, ProcedureFilter, Ranked, Versioned};
 use crate::error::Error;
 use crate::store::procedures;
 
@@ -37,5 +37,29 @@ impl OneStop {
             })
             .await?;
         Ok(page.finish(rows, |row| row.procedure.code.to_string())?)
+    }
+
+    /// One page of the procedures in force today that carry all words, the best first.
+    pub(crate) async fn search_procedures(
+        &self,
+        filter: ProcedureFilter,
+        page: Page<Ranked>,
+    ) -> Result<(Vec<FoundProcedure>, String), Error> {
+        let today = self.clock.today();
+        let (after, limit) = (page.after().cloned(), page.fetch());
+        let rows = self
+            .database
+            .read(&RowScope::none(), async |connection| {
+                // Nothing to search for: spaces and signs only.
+                if filter.words.is_empty() {
+                    return Ok(Vec::new());
+                }
+                Ok::<_, Error>(procedures::search(connection, today, &filter, after.as_ref(), limit).await?)
+            })
+            .await?;
+        Ok(page.finish(rows, |row| Ranked {
+            rank: row.rank,
+            procedure_code: row.versioned.procedure.code.to_string(),
+        })?)
     }
 }

@@ -1,19 +1,28 @@
 //! RateCase (đánh giá).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{RateCaseRequest, RateCaseResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "rate",
     event: "case_rated",
     permission: "onestop.cases.rate",
     method: "egov.onestop.v1.CaseService/RateCase",
     version: Version::OfTheCase,
 };
+
+/// The rating.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, score: i16, comment: &str) -> Result<Recorded, Error> {
+    case.rate(facts.now, score, comment.to_owned())?;
+    Ok(Recorded {
+        details: serde_json::json!({ "score": score }),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Records the rating, once, after the result was returned.
@@ -29,13 +38,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                case.rate(facts.now, score, body.comment.clone())?;
-                Ok(Recorded {
-                    details: serde_json::json!({ "score": score }),
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, score, &body.comment),
             |case| Ok(answer(case)),
         )
         .await

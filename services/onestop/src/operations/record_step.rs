@@ -2,19 +2,40 @@
 use uuid::Uuid;
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{RecordStepRequest, RecordStepResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "record_step",
     event: "case_step_recorded",
     permission: "onestop.cases.process",
     method: "egov.onestop.v1.CaseService/RecordStep",
     version: Version::OfTheCase,
 };
+
+/// A step that the procedure has.
+pub(crate) fn judge(
+    case: &mut Case,
+    facts: &Facts<'_>,
+    step: &str,
+    file_ids: Vec<Uuid>,
+    reason: &str,
+) -> Result<Recorded, Error> {
+    let procedure = &facts.procedure.procedure;
+    let step = procedure
+        .step(step)
+        .ok_or_else(|| Error::StepUnknown(step.to_owned()))?;
+    case.record_step(facts.transitions, facts.now, &step.code, step.state)?;
+    Ok(Recorded {
+        reason: reason.to_owned(),
+        details: serde_json::json!({ "files": file_ids.len() }),
+        file_ids,
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Records a step; files that it brings belong to the case from then on.
@@ -30,19 +51,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                let procedure = &facts.procedure.procedure;
-                let step = procedure
-                    .step(&body.step)
-                    .ok_or_else(|| Error::StepUnknown(body.step.clone()))?;
-                case.record_step(facts.transitions, facts.now, &step.code, step.state)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    details: serde_json::json!({ "files": file_ids.len() }),
-                    file_ids,
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, &body.step, file_ids, &body.reason),
             |case| Ok(answer(case)),
         )
         .await

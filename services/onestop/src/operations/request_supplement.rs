@@ -1,20 +1,49 @@
 //! RequestSupplement (yêu cầu bổ sung).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::check_known;
 use crate::domain::case::{Case, SupplementItem};
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{RequestSupplementRequest, RequestSupplementResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "request_supplement",
     event: "case_supplement_requested",
     permission: "onestop.cases.process",
     method: "egov.onestop.v1.CaseService/RequestSupplement",
     version: Version::OfTheCase,
 };
+
+/// What a request for a supplement says beside its items.
+pub(crate) struct Asked<'a> {
+    pub(crate) reason: &'a str,
+    pub(crate) stage: &'a str,
+    pub(crate) legal_basis: &'a str,
+}
+
+/// The request: what it asks for belongs to the procedure.
+pub(crate) fn judge(
+    case: &mut Case,
+    facts: &Facts<'_>,
+    items: Vec<SupplementItem>,
+    asked: &Asked<'_>,
+) -> Result<Recorded, Error> {
+    let codes = items
+        .iter()
+        .map(|item| item.component_code.as_str())
+        .filter(|code| !code.is_empty());
+    check_known(&facts.procedure.procedure, codes)?;
+    let count = items.len();
+    case.request_supplement(facts.transitions, facts.now, items, asked.stage, asked.legal_basis)?;
+    Ok(Recorded {
+        reason: asked.reason.to_owned(),
+        legal_basis: asked.legal_basis.to_owned(),
+        details: serde_json::json!({ "round": case.supplement_rounds, "items": count, "stage": asked.stage }),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Asks for what is missing; the clock pauses.
@@ -31,16 +60,12 @@ impl OneStop {
             ACT,
             target,
             |case, facts| {
-                let asked = items.iter().map(|item| item.component_code.as_str()).filter(|code| !code.is_empty());
-                check_known(&facts.procedure.procedure, asked)?;
-                let count = items.len();
-                case.request_supplement(facts.transitions, facts.now, items, &body.stage, &body.legal_basis)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    legal_basis: body.legal_basis.clone(),
-                    details: serde_json::json!({ "round": case.supplement_rounds, "items": count, "stage": body.stage }),
-                    ..Recorded::default()
-                })
+                let asked = Asked {
+                    reason: &body.reason,
+                    stage: &body.stage,
+                    legal_basis: &body.legal_basis,
+                };
+                judge(case, facts, items, &asked)
             },
             |case| Ok(answer(case)),
         )

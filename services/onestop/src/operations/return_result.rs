@@ -1,20 +1,35 @@
 //! ReturnResult (trả kết quả).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::domain::pack::Channel;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{ReturnResultRequest, ReturnResultResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "return_result",
     event: "case_result_returned",
     permission: "onestop.cases.return",
     method: "egov.onestop.v1.CaseService/ReturnResult",
     version: Version::OfTheCase,
 };
+
+/// The hand-over.
+pub(crate) fn judge(
+    case: &mut Case,
+    facts: &Facts<'_>,
+    channel: Channel,
+    recipient_name: &str,
+) -> Result<Recorded, Error> {
+    let recipient = egov_codes::normal_name(recipient_name);
+    case.return_result(facts.transitions, facts.now, channel, recipient)?;
+    Ok(Recorded {
+        details: serde_json::json!({ "channel": channel, "to_another_person": !recipient_name.is_empty() }),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Hands the result over. Being overdue never blocks it. Final.
@@ -30,14 +45,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                let recipient = egov_codes::normal_name(&body.recipient_name);
-                case.return_result(facts.transitions, facts.now, channel, recipient)?;
-                Ok(Recorded {
-                    details: serde_json::json!({ "channel": channel, "to_another_person": !body.recipient_name.is_empty() }),
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, channel, &body.recipient_name),
             |case| Ok(answer(case)),
         )
         .await

@@ -1,19 +1,29 @@
 //! StopCase (dừng xử lý).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{StopCaseRequest, StopCaseResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "stop",
     event: "case_stopped",
     permission: "onestop.cases.stop",
     method: "egov.onestop.v1.CaseService/StopCase",
     version: Version::OfTheCase,
 };
+
+/// The stop.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, reason: &str, legal_basis: &str) -> Result<Recorded, Error> {
+    case.stop(facts.transitions, facts.now)?;
+    Ok(Recorded {
+        reason: reason.to_owned(),
+        legal_basis: legal_basis.to_owned(),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Ends a case whose conditions are not met. Final.
@@ -28,14 +38,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                case.stop(facts.transitions, facts.now)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    legal_basis: body.legal_basis.clone(),
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, &body.reason, &body.legal_basis),
             |case| Ok(answer(case)),
         )
         .await

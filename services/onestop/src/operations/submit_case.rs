@@ -5,15 +5,17 @@ use egov_codes::{AgencyCode, CaseCode};
 use egov_database::{UnitOfWork, WriteRequest};
 use egov_keyring::Purpose;
 use egov_proto::egov::onestop::v1::{SubmitCaseRequest, SubmitCaseResponse};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{READ, Recorded, announce, attach, record};
-use super::checks::{check_applicant, check_complete, check_conditions, check_contents};
+use super::checks::{check_applicant, check_complete, check_conditions, check_contents, check_settled};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::deadline::fees_of;
+use crate::domain::listing::Versioned;
 use crate::domain::lookup;
-use crate::domain::pack::{Channel, Profile};
+use crate::domain::pack::{Channel, Level, Procedure, Profile};
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
 use crate::error::Error;
@@ -31,6 +33,95 @@ pub(crate) struct Submission {
     pub(crate) components: Vec<FiledComponent>,
     pub(crate) conditions: Vec<String>,
     pub(crate) subject: String,
+}
+
+/// Its name in the history.
+pub(crate) const OPERATION: &str = "submit";
+
+/// Its event.
+pub(crate) const EVENT: &str = "case_submitted";
+
+/// Judges a submission by the version of the procedure in force, for a competent unit of this level; gives the conditions
+/// that hold of the case.
+pub(crate) fn judge(
+    procedure: &Procedure,
+    level: Option<Level>,
+    submission: &Submission,
+) -> Result<Vec<String>, Error> {
+    if procedure.offer(submission.channel).is_none() {
+        return Err(Error::NotOffered(format!("channel {}", submission.channel.number())));
+    }
+    if !level.is_some_and(|level| procedure.levels.contains(&level)) {
+        return Err(Error::NotOffered(format!("unit {}", submission.competent_unit_code)));
+    }
+    check_applicant(procedure, submission.owner.kind)?;
+    check_contents(procedure, &submission.components)?;
+    check_conditions(procedure, &submission.conditions)?;
+    let conditions = procedure.conditions_for(submission.channel, &submission.conditions);
+    let filed: Vec<(&str, bool)> = submission.components.iter().map(FiledComponent::as_filed).collect();
+    check_complete(procedure, &conditions, &filed)?;
+    Ok(conditions)
+}
+
+/// What a new case has that the submitter does not say.
+pub(crate) struct Filing {
+    pub(crate) case_id: Uuid,
+    pub(crate) now: Timestamp,
+    pub(crate) responsible_unit_id: i32,
+    pub(crate) receiving_unit_id: i32,
+    pub(crate) support_unit_id: Option<i32>,
+    pub(crate) owner_id: Option<Uuid>,
+    pub(crate) code_provisional: bool,
+    /// Sealed.
+    pub(crate) lookup_secret: Vec<u8>,
+}
+
+/// The case of a submission that was judged. Its code is its id until it gets a number.
+pub(crate) fn new_case(found: &Versioned, submission: Submission, conditions: Vec<String>, filing: Filing) -> Case {
+    let procedure = &found.procedure;
+    Case {
+        case_id: filing.case_id,
+        // Replaced by the code itself, as the last write: until then nobody sees this row.
+        case_code: filing.case_id.to_string(),
+        code_provisional: filing.code_provisional,
+        procedure_code: submission.procedure_code,
+        procedure_version: found.version,
+        procedure_name: procedure.name.clone(),
+        state: State::Registered,
+        entered_from: None,
+        step: String::new(),
+        channel: submission.channel,
+        responsible_unit_id: filing.responsible_unit_id,
+        receiving_unit_id: filing.receiving_unit_id,
+        support_unit_id: filing.support_unit_id,
+        owner_id: filing.owner_id,
+        assignee_id: None,
+        owner: submission.owner,
+        submitter: submission.submitter,
+        subject: submission.subject,
+        fees: fees_of(procedure, submission.channel, &conditions),
+        conditions,
+        submit_time: filing.now,
+        accept_time: None,
+        deadline: None,
+        supplement_items: Vec::new(),
+        supplement_rounds: 0,
+        lookup_secret: filing.lookup_secret,
+        version: 1,
+        components: submission.components,
+        pauses: Vec::new(),
+        results: Vec::new(),
+        returned: None,
+        rating: None,
+    }
+}
+
+/// What filing leaves in the history.
+pub(crate) fn recorded_of(case: &Case) -> Recorded {
+    Recorded {
+        details: serde_json::json!({ "channel": case.channel, "components": case.components.len() }),
+        ..Recorded::default()
+    }
 }
 
 impl OneStop {
@@ -94,60 +185,25 @@ impl OneStop {
                 let found = procedures::in_force(unit.conn(), &submission.procedure_code, today)
                     .await?
                     .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
-                let procedure = &found.procedure;
-                if procedure.offer(submission.channel).is_none() {
-                    return Err(Error::NotOffered(format!("channel {}", submission.channel.number())));
-                }
-                if !responsible.level.is_some_and(|level| procedure.levels.contains(&level)) {
-                    return Err(Error::NotOffered(format!("unit {}", submission.competent_unit_code)));
-                }
-                check_applicant(procedure, submission.owner.kind)?;
-                check_contents(procedure, &submission.components)?;
-                check_conditions(procedure, &submission.conditions)?;
-                let conditions = procedure.conditions_for(submission.channel, &submission.conditions);
-                let filed: Vec<(&str, bool)> = submission.components.iter().map(FiledComponent::as_filed).collect();
-                check_complete(procedure, &conditions, &filed)?;
+                check_settled(&found.procedure, self.profile)?;
+                let conditions = judge(&found.procedure, responsible.level, &submission)?;
                 let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
 
                 let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
                 let case_id = unit.new_id();
-                let mut case = Case {
+                let filing = Filing {
                     case_id,
-                    // Replaced below by the code itself, as the last write: until then nobody sees this row.
-                    case_code: case_id.to_string(),
-                    code_provisional: provisional,
-                    procedure_code: submission.procedure_code.clone(),
-                    procedure_version: found.version,
-                    procedure_name: procedure.name.clone(),
-                    state: State::Registered,
-                    entered_from: None,
-                    step: String::new(),
-                    channel: submission.channel,
+                    now,
                     responsible_unit_id: responsible.unit_id,
                     receiving_unit_id: receiving.unit_id,
                     support_unit_id: support.as_ref().map(|unit| unit.unit_id),
                     owner_id,
-                    assignee_id: None,
-                    owner: submission.owner,
-                    submitter: submission.submitter,
-                    subject: submission.subject,
-                    fees: fees_of(procedure, submission.channel, &conditions),
-                    conditions,
-                    submit_time: now,
-                    accept_time: None,
-                    deadline: None,
-                    supplement_items: Vec::new(),
-                    supplement_rounds: 0,
+                    code_provisional: provisional,
                     lookup_secret: self
                         .keyring
                         .seal(Purpose::LookupSecrets, secret.as_bytes(), case_id.as_bytes()),
-                    version: 1,
-                    components: submission.components,
-                    pauses: Vec::new(),
-                    results: Vec::new(),
-                    returned: None,
-                    rating: None,
                 };
+                let mut case = new_case(&found, submission, conditions, filing);
                 cases::insert(unit.conn(), &case, now).await?;
                 let file_ids: Vec<Uuid> = case
                     .components
@@ -156,11 +212,10 @@ impl OneStop {
                     .collect();
                 attach(unit, &case, uploader, &file_ids).await?;
                 let recorded = Recorded {
-                    details: serde_json::json!({ "channel": case.channel, "components": case.components.len() }),
                     acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
-                    ..Recorded::default()
+                    ..recorded_of(&case)
                 };
-                record(unit, caller, None, &case, "submit", recorded).await?;
+                record(unit, caller, None, &case, OPERATION, recorded).await?;
                 let digits = agencies::sequence_digits(unit.conn(), case.responsible_unit_id, today).await?;
 
                 // From here on every other case of this agency and day waits for the commit.
@@ -169,7 +224,7 @@ impl OneStop {
                 let code = CaseCode::issue(&agency, today, number, digits).map_err(Error::DailyNumbersExhausted)?;
                 case.case_code = code.to_string();
                 cases::set_code(unit.conn(), case.case_id, &case.case_code).await?;
-                announce(unit, &case, "case_submitted")?;
+                announce(unit, &case, EVENT)?;
                 Ok::<_, Error>(answer(&case, &secret))
             })
             .await?;

@@ -1,20 +1,36 @@
 //! SupplyComponents (bổ sung hồ sơ).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::check_contents;
 use crate::domain::case::{Case, FiledComponent};
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{SupplyComponentsRequest, SupplyComponentsResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "supply",
     event: "case_supplied",
     permission: "onestop.cases.supply",
     method: "egov.onestop.v1.CaseService/SupplyComponents",
     version: Version::OfTheCase,
 };
+
+/// The supplement: something stands behind each component.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, components: Vec<FiledComponent>) -> Result<Recorded, Error> {
+    check_contents(&facts.procedure.procedure, &components)?;
+    let file_ids = components
+        .iter()
+        .flat_map(|component| component.file_ids.clone())
+        .collect();
+    let count = components.len();
+    case.supply(facts.transitions, facts.now, components)?;
+    Ok(Recorded {
+        details: serde_json::json!({ "round": case.supplement_rounds, "components": count }),
+        file_ids,
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Takes in what was asked for; where the clock goes on, the due date is worked out again.
@@ -29,20 +45,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                check_contents(&facts.procedure.procedure, &components)?;
-                let file_ids = components
-                    .iter()
-                    .flat_map(|component| component.file_ids.clone())
-                    .collect();
-                let count = components.len();
-                case.supply(facts.transitions, facts.now, components)?;
-                Ok(Recorded {
-                    details: serde_json::json!({ "round": case.supplement_rounds, "components": count }),
-                    file_ids,
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, components),
             |case| Ok(answer(case)),
         )
         .await

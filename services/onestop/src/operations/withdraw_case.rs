@@ -1,19 +1,28 @@
 //! WithdrawCase (rút hồ sơ).
 
 use super::OneStop;
-use super::act::{Act, Recorded, Target, Version};
+use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{WithdrawCaseRequest, WithdrawCaseResponse};
 
-const ACT: Act = Act {
+pub(crate) const ACT: Act = Act {
     operation: "withdraw",
     event: "case_withdrawn",
     permission: "onestop.cases.withdraw",
     method: "egov.onestop.v1.CaseService/WithdrawCase",
     version: Version::OfTheCase,
 };
+
+/// The withdrawal.
+pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, reason: &str) -> Result<Recorded, Error> {
+    case.withdraw(facts.transitions, facts.now)?;
+    Ok(Recorded {
+        reason: reason.to_owned(),
+        ..Recorded::default()
+    })
+}
 
 impl OneStop {
     /// Takes the case back at its owner's wish. Final.
@@ -28,13 +37,7 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| {
-                case.withdraw(facts.transitions, facts.now)?;
-                Ok(Recorded {
-                    reason: body.reason.clone(),
-                    ..Recorded::default()
-                })
-            },
+            |case, facts| judge(case, facts, &body.reason),
             |case| Ok(answer(case)),
         )
         .await

@@ -15,37 +15,37 @@ use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
 
-struct CaseRow {
-    case_id: Uuid,
-    case_code: String,
-    code_provisional: bool,
-    procedure_code: String,
-    procedure_version: i32,
-    procedure_name: String,
-    state: i16,
-    entered_from: Option<i16>,
-    step: String,
-    channel: i16,
-    responsible_unit_id: i32,
-    receiving_unit_id: i32,
-    support_unit_id: Option<i32>,
-    owner_id: Option<Uuid>,
-    assignee_id: Option<Uuid>,
-    owner: Json<Party>,
-    submitter: Option<Json<Party>>,
-    subject: String,
-    conditions: Vec<String>,
-    submit_time: jiff_sqlx::Timestamp,
-    accept_time: Option<jiff_sqlx::Timestamp>,
-    deadline: Option<Json<Deadline>>,
-    fees: Json<Vec<CaseFee>>,
-    supplement_items: Json<Vec<SupplementItem>>,
-    supplement_rounds: i32,
-    lookup_secret: Vec<u8>,
-    version: i64,
+pub(super) struct CaseRow {
+    pub(super) case_id: Uuid,
+    pub(super) case_code: String,
+    pub(super) code_provisional: bool,
+    pub(super) procedure_code: String,
+    pub(super) procedure_version: i32,
+    pub(super) procedure_name: String,
+    pub(super) state: i16,
+    pub(super) entered_from: Option<i16>,
+    pub(super) step: String,
+    pub(super) channel: i16,
+    pub(super) responsible_unit_id: i32,
+    pub(super) receiving_unit_id: i32,
+    pub(super) support_unit_id: Option<i32>,
+    pub(super) owner_id: Option<Uuid>,
+    pub(super) assignee_id: Option<Uuid>,
+    pub(super) owner: Json<Party>,
+    pub(super) submitter: Option<Json<Party>>,
+    pub(super) subject: String,
+    pub(super) conditions: Vec<String>,
+    pub(super) submit_time: jiff_sqlx::Timestamp,
+    pub(super) accept_time: Option<jiff_sqlx::Timestamp>,
+    pub(super) deadline: Option<Json<Deadline>>,
+    pub(super) fees: Json<Vec<CaseFee>>,
+    pub(super) supplement_items: Json<Vec<SupplementItem>>,
+    pub(super) supplement_rounds: i32,
+    pub(super) lookup_secret: Vec<u8>,
+    pub(super) version: i64,
 }
 
-fn state(code: i16, column: &'static str) -> Result<State, StoreError> {
+pub(super) fn state(code: i16, column: &'static str) -> Result<State, StoreError> {
     State::try_from(code).map_err(|_| StoreError::Inconsistent { table: "cases", column })
 }
 
@@ -278,12 +278,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, case: &Case, now: Time
     .execute(&mut *connection)
     .await?;
     insert_components(connection, case, 0).await?;
-    let mut tokens = case.owner.search_tokens();
-    if let Some(submitter) = &case.submitter {
-        tokens.extend(submitter.search_tokens());
-    }
-    tokens.sort();
-    tokens.dedup();
+    let tokens = search_tokens(case);
     sqlx::query!(
         r#"
         INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time)
@@ -298,6 +293,17 @@ pub(crate) async fn insert(connection: &mut PgConnection, case: &Case, now: Time
     .execute(&mut *connection)
     .await?;
     Ok(())
+}
+
+/// The words by which a case is found: those of its owner and of who submitted it, each once.
+pub(crate) fn search_tokens(case: &Case) -> Vec<String> {
+    let mut tokens = case.owner.search_tokens();
+    if let Some(submitter) = &case.submitter {
+        tokens.extend(submitter.search_tokens());
+    }
+    tokens.sort();
+    tokens.dedup();
+    tokens
 }
 
 /// Gives a new case its code: the last write before the commit.

@@ -1,7 +1,10 @@
 //! SQL and nothing but SQL, one file an aggregate: rows in, rows out, inside the caller's transaction.
 
 pub(crate) mod agencies;
+pub(crate) mod audit;
+pub(crate) mod bulk;
 pub(crate) mod cases;
+pub(crate) mod decisions;
 pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod lookups;

@@ -529,8 +529,8 @@ async fn the_production_profile_publishes_nothing_that_nobody_decided() {
     let stack = Stack::with_profiles(Profile::Production, Profile::Production).await;
     refused(
         stack.portal(citizen()).cases.submit_case(birth_registration()).await,
-        Code::NotFound,
-        "PROCEDURE_NOT_FOUND",
+        Code::FailedPrecondition,
+        "FACT_NOT_DECIDED",
     );
 }
 

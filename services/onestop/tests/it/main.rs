@@ -12,7 +12,10 @@
 
 mod access;
 mod alone;
+mod bucket;
+mod catalogue;
 mod files;
+mod generated;
 mod house;
 mod lifecycle;
 mod lookup;
@@ -20,6 +23,7 @@ mod neighbour;
 mod numbers;
 mod procedures;
 mod repetition;
+mod rest;
 mod schema;
 mod support;
 mod validation;

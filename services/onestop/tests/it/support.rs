@@ -130,7 +130,9 @@ pub(crate) struct Stack {
     pub(crate) clock: ManualClock,
     pub(crate) tokens: Tokens,
     pub(crate) database: TestDatabase,
-    directory: Arc<Directory>,
+    pub(crate) pool: Database,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) directory: Arc<Directory>,
     feed: StillFeed,
     shutdown: Shutdown,
 }
@@ -171,6 +173,7 @@ pub(crate) fn packs() -> Packs {
         transitions: texts(&folder.join("transitions"), &[".toml"]),
         procedures: texts(&folder.join("procedures"), &[".toml"]),
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
+        catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
     }
 }
 
@@ -182,6 +185,15 @@ impl Stack {
 
     /// The same, with the packs published for one profile and the service run under another.
     pub(crate) async fn with_profiles(published: Profile, profile: Profile) -> Self {
+        Self::assembled(published, profile, egov_files::in_memory()).await
+    }
+
+    /// The same over a file store of the test's.
+    pub(crate) async fn with_files(files: Arc<dyn egov_files::FileStore>) -> Self {
+        Self::assembled(Profile::Demo, Profile::Demo, files).await
+    }
+
+    async fn assembled(published: Profile, profile: Profile, files: Arc<dyn egov_files::FileStore>) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
             .with_test_writer()
@@ -254,10 +266,10 @@ impl Stack {
             &["/grpc.health.", "/grpc.reflection."],
         );
         let assembly = egov_onestop::assemble(egov_onestop::Parts {
-            database: pool,
-            keyring,
+            database: pool.clone(),
+            keyring: Arc::clone(&keyring),
             directory: Arc::clone(&directory),
-            files: egov_files::in_memory(),
+            files,
             clock: clock.shared(),
             ids: SystemIds::shared(),
             contract: Arc::clone(&contract),
@@ -279,6 +291,8 @@ impl Stack {
             clock,
             tokens,
             database,
+            pool,
+            keyring,
             directory,
             feed,
             shutdown,
@@ -311,11 +325,14 @@ impl Stack {
 
     /// The national portal on behalf of a citizen with an eID of level 2.
     pub(crate) fn portal(&self, citizen: Uuid) -> Client {
+        self.client(Some(self.portal_token(citizen)), Some("own_case"))
+    }
+
+    /// The token with which the portal acts for a citizen.
+    pub(crate) fn portal_token(&self, citizen: Uuid) -> String {
         let system = Uuid::from_u128(0x900);
-        let token = self
-            .tokens
-            .on_behalf(system, &[("national_portal", 0)], citizen, Assurance::Substantial);
-        self.client(Some(token), Some("own_case"))
+        self.tokens
+            .on_behalf(system, &[("national_portal", 0)], citizen, Assurance::Substantial)
     }
 
     /// Nobody: no token.

@@ -4,9 +4,9 @@ use egov_codes::ProcedureCode;
 use jiff::civil;
 use serde::{Deserialize, Serialize};
 
-use super::check::{EFFECTIVE_FROM, PackError, component_path, fee_path, result_path, time_path};
-use super::facts::{Fact, FactStatus};
-use super::procedure::{Channel, FeeKind, Procedure, TimeUnit};
+use super::check::{EFFECTIVE_FROM, HEADER, PackError, component_path, fee_path, result_path, time_path};
+use super::facts::{Fact, FactKind, FactStatus};
+use super::procedure::{ApplicantKind, Channel, Component, FeeKind, LegalBasis, Procedure, ResultKind, TimeUnit};
 
 /// Quyết định: what somebody has decided about facts that no source confirms, one file of `decisions/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,10 @@ pub struct Decisions {
     /// The decisions.
     #[serde(default, rename = "decision")]
     pub decisions: Vec<Decision>,
+    /// True if they may take the place of earlier decisions, never of something confirmed. A file may not: it is applied
+    /// anew at every import, in no order.
+    #[serde(skip)]
+    pub supersede: bool,
 }
 
 /// One decision on one version of one procedure.
@@ -59,6 +63,111 @@ pub enum Subject {
     EffectiveFrom(civil::Date),
     /// Title, sector, decision, levels, agency and applicants, as they stand.
     Header,
+    /// Any fact, by its path, as it stands; in the catalogue also a whole list, e.g. `steps`.
+    AsItStands(String),
+    /// Kênh of a procedure from the catalogue, all of them. Times and fees stay as its line has them.
+    Channels(Vec<Channel>),
+    /// Đối tượng thực hiện of a procedure from the catalogue, all of them.
+    Applicants(Vec<ApplicantKind>),
+    /// Thành phần hồ sơ of a procedure from the catalogue, all of them.
+    Components(Vec<NewComponent>),
+    /// Kết quả of a procedure from the catalogue, all of them.
+    Results(Vec<NewResult>),
+    /// Căn cứ pháp lý of a procedure from the catalogue, all of them.
+    LegalBases(Vec<NewLegalBasis>),
+}
+
+/// A component that is decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewComponent {
+    /// Our own code.
+    pub code: String,
+    /// Tên giấy tờ.
+    pub name: String,
+    /// Mẫu đơn, tờ khai.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    /// Số bản chính.
+    pub originals: u32,
+    /// Số bản sao.
+    #[serde(default)]
+    pub copies: u32,
+    /// Always required.
+    #[serde(default)]
+    pub required: bool,
+    /// A database may replace it.
+    #[serde(default)]
+    pub data_allowed: bool,
+}
+
+/// A result that is decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewResult {
+    /// Mã kết quả.
+    pub code: String,
+    /// Tên.
+    pub name: String,
+}
+
+/// A legal basis that is decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLegalBasis {
+    /// Số, ký hiệu.
+    pub number: String,
+    /// Trích yếu.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+impl Subject {
+    /// The facts of this version that it settles, by their paths.
+    pub fn paths(&self, procedure: &Procedure) -> Vec<String> {
+        match self {
+            Self::Time(said) => said
+                .channels
+                .iter()
+                .map(|channel| time_path(*channel, said.special.as_deref()))
+                .collect(),
+            Self::Fee(said) => said
+                .channels
+                .iter()
+                .map(|channel| fee_path(*channel, &said.code))
+                .collect(),
+            Self::Component(code) => vec![component_path(code)],
+            Self::Result(code) => vec![result_path(code)],
+            Self::LegalBasis(number) => vec![format!("legal_basis.{number}")],
+            Self::EffectiveFrom(_) => vec![EFFECTIVE_FROM.to_owned()],
+            Self::Header => vec![HEADER.to_owned()],
+            Self::AsItStands(path) => vec![path.clone()],
+            Self::Channels(_) => vec!["channels".to_owned()],
+            Self::Applicants(_) => vec!["applicants".to_owned()],
+            Self::Components(_) => vec!["components".to_owned()],
+            Self::Results(_) => vec!["results".to_owned()],
+            Self::LegalBases(_) => vec!["legal_basis".to_owned()],
+        }
+        .into_iter()
+        .filter(|path| procedure.facts().iter().any(|(known, _)| known == path))
+        .collect()
+    }
+
+    /// What kind of fact it settles.
+    pub fn kind(&self) -> FactKind {
+        match self {
+            Self::Time(_) => FactKind::Time,
+            Self::Fee(_) => FactKind::Fee,
+            Self::Component(_) | Self::Components(_) => FactKind::Components,
+            Self::Result(_) | Self::Results(_) => FactKind::Results,
+            Self::LegalBasis(_) | Self::LegalBases(_) => FactKind::LegalBasis,
+            Self::EffectiveFrom(_) => FactKind::EffectiveFrom,
+            Self::Header => FactKind::Header,
+            Self::AsItStands(path) => FactKind::of(path),
+            Self::Channels(_) => FactKind::Channels,
+            Self::Applicants(_) => FactKind::Applicants,
+        }
+    }
 }
 
 /// A time that is decided; it replaces what the pack says.
@@ -127,7 +236,12 @@ impl Decisions {
         let Some(fact) = fact else {
             return Err(PackError::NoSuchFact { procedure, path });
         };
-        if fact.status != FactStatus::Unconfirmed {
+        let may = match fact.status {
+            FactStatus::Unconfirmed => true,
+            FactStatus::Decided => self.supersede,
+            FactStatus::Confirmed => false,
+        };
+        if !may {
             return Err(PackError::AlreadySettled { procedure, path });
         }
         fact.status = FactStatus::Decided;
@@ -167,13 +281,105 @@ pub fn apply_decisions(procedure: &mut Procedure, decisions: &Decisions) -> Resu
                 decisions.settle(decision, EFFECTIVE_FROM, Some(&mut decided.effective_fact))?;
                 decided.effective_from = *day;
             }
-            Subject::Header => decisions.settle(decision, "header", Some(&mut decided.fact))?,
+            Subject::Header => decisions.settle(decision, HEADER, Some(&mut decided.fact))?,
+            Subject::AsItStands(path) => decisions.settle(decision, path, decided.fact_mut(path))?,
+            Subject::Channels(channels) => decide_channels(&mut decided, decisions, decision, channels)?,
+            Subject::Applicants(applicants) => {
+                settled_list(&mut decided, decisions, decision, "applicants")?;
+                decided.applicants.clone_from(applicants);
+            }
+            Subject::Components(components) => {
+                let fact = settled_list(&mut decided, decisions, decision, "components")?;
+                decided.components = components
+                    .iter()
+                    .map(|said| Component {
+                        code: said.code.clone(),
+                        name: said.name.clone(),
+                        form: said.form.clone(),
+                        originals: said.originals,
+                        copies: said.copies,
+                        required: said.required,
+                        when: None,
+                        unless: None,
+                        alternative_group: None,
+                        presented: false,
+                        data_allowed: said.data_allowed,
+                        fact: fact.clone(),
+                    })
+                    .collect();
+            }
+            Subject::Results(results) => {
+                let fact = settled_list(&mut decided, decisions, decision, "results")?;
+                decided.results = results
+                    .iter()
+                    .map(|said| ResultKind {
+                        code: said.code.clone(),
+                        name: said.name.clone(),
+                        fact: fact.clone(),
+                    })
+                    .collect();
+            }
+            Subject::LegalBases(bases) => {
+                let fact = settled_list(&mut decided, decisions, decision, "legal_basis")?;
+                decided.legal_basis = bases
+                    .iter()
+                    .map(|said| LegalBasis {
+                        number: said.number.clone(),
+                        title: said.title.clone(),
+                        fact: fact.clone(),
+                    })
+                    .collect();
+            }
         }
     }
     decided.check()?;
     *procedure = decided;
     Ok(())
 }
+
+/// Settles a whole list of a version from the catalogue, and gives the fact for its items.
+fn settled_list(
+    procedure: &mut Procedure,
+    decisions: &Decisions,
+    decision: &Decision,
+    list: &str,
+) -> Result<Fact, PackError> {
+    let mut fact = procedure
+        .catalogue
+        .as_mut()
+        .and_then(|catalogue| catalogue.list_mut(list));
+    decisions.settle(decision, list, fact.as_deref_mut())?;
+    fact.cloned().ok_or_else(|| PackError::NoSuchFact {
+        procedure: decision.procedure.clone(),
+        path: list.to_owned(),
+    })
+}
+
+/// Channels that stay keep what was decided about them; those that are new have what the line of the catalogue says.
+fn decide_channels(
+    procedure: &mut Procedure,
+    decisions: &Decisions,
+    decision: &Decision,
+    channels: &[Channel],
+) -> Result<(), PackError> {
+    settled_list(procedure, decisions, decision, "channels")?;
+    let entry = procedure.catalogue.as_ref().and_then(|catalogue| catalogue.entry());
+    procedure.channels = channels
+        .iter()
+        .filter_map(|channel| {
+            let kept = procedure
+                .channels
+                .iter()
+                .find(|offer| offer.channel == *channel)
+                .cloned();
+            kept.or_else(|| Some(entry.as_ref()?.offer(CRAWL, *channel)))
+        })
+        .collect();
+    Ok(())
+}
+
+/// How the source of what a new channel offers is named.
+const CRAWL: &str = "the line of the catalogue that this version keeps";
 
 fn decide_time(
     procedure: &mut Procedure,

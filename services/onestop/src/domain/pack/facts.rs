@@ -129,3 +129,91 @@ impl fmt::Display for OpenFact {
         write!(f, "{}: {status}", self.path)
     }
 }
+
+/// What kind of thing a fact is about: how the administrator's list is narrowed, and what a decision has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactKind {
+    /// Title, sector, decision, levels.
+    Header,
+    /// First day in force.
+    EffectiveFrom,
+    /// Căn cứ pháp lý.
+    LegalBasis,
+    /// Kênh.
+    Channels,
+    /// Đối tượng thực hiện.
+    Applicants,
+    /// Thành phần hồ sơ.
+    Components,
+    /// Trình tự.
+    Steps,
+    /// Kết quả.
+    Results,
+    /// Thời hạn.
+    Time,
+    /// Phí, lệ phí.
+    Fee,
+}
+
+impl FactKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Header,
+        Self::EffectiveFrom,
+        Self::LegalBasis,
+        Self::Channels,
+        Self::Applicants,
+        Self::Components,
+        Self::Steps,
+        Self::Results,
+        Self::Time,
+        Self::Fee,
+    ];
+
+    /// The kind of the fact at a path.
+    pub fn of(path: &str) -> Self {
+        if path.starts_with("channels.") {
+            return if path.contains(".fees.") { Self::Fee } else { Self::Time };
+        }
+        match path.split('.').next().unwrap_or_default() {
+            "effective_from" => Self::EffectiveFrom,
+            "legal_basis" => Self::LegalBasis,
+            "channels" => Self::Channels,
+            "applicants" => Self::Applicants,
+            "components" => Self::Components,
+            "steps" => Self::Steps,
+            "results" => Self::Results,
+            _ => Self::Header,
+        }
+    }
+
+    /// The name in contracts and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::EffectiveFrom => "effective_from",
+            Self::LegalBasis => "legal_basis",
+            Self::Channels => "channels",
+            Self::Applicants => "applicants",
+            Self::Components => "components",
+            Self::Steps => "steps",
+            Self::Results => "results",
+            Self::Time => "time",
+            Self::Fee => "fee",
+        }
+    }
+}
+
+/// Everything of one kind that is to be decided in a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToDecide {
+    /// What kind.
+    pub kind: FactKind,
+    /// The facts, by their paths.
+    pub paths: Vec<String>,
+    /// What their sources say.
+    pub raw: String,
+    /// Open in production only: decided for a demonstration.
+    pub only_production: bool,
+}

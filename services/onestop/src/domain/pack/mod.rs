@@ -27,6 +27,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
 mod check;
 mod decisions;
 mod facts;
@@ -35,9 +38,12 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{CatalogueError, Catalogued, Entry, FEE, LineFault, Manifest, ReadLine, read_lines};
 pub use check::{Flaw, PackError};
-pub use decisions::{Decision, Decisions, FeeDecision, Subject, TimeDecision, apply_decisions};
-pub use facts::{Fact, FactStatus, OpenFact, Profile};
+pub use decisions::{
+    Decision, Decisions, FeeDecision, NewComponent, NewLegalBasis, NewResult, Subject, TimeDecision, apply_decisions,
+};
+pub use facts::{Fact, FactKind, FactStatus, OpenFact, Profile, ToDecide};
 pub use procedure::{
     ApplicantKind, Channel, ChannelOffer, Component, Condition, Fee, FeeKind, LegalBasis, Level, Procedure, ResultKind,
     Sector, SpecialTime, Step, Time, TimeUnit,

@@ -5,6 +5,7 @@ use egov_codes::ProcedureCode;
 use jiff::civil;
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::Catalogued;
 use super::facts::Fact;
 use crate::domain::transitions::State;
 
@@ -103,6 +104,23 @@ pub enum ApplicantKind {
 }
 
 impl ApplicantKind {
+    /// The name in packs and contracts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Citizen => "citizen",
+            Self::OverseasVietnamese => "overseas_vietnamese",
+            Self::Foreigner => "foreigner",
+            Self::PublicServant => "public_servant",
+            Self::PartyMember => "party_member",
+            Self::Enterprise => "enterprise",
+            Self::ForeignInvestedEnterprise => "foreign_invested_enterprise",
+            Self::Cooperative => "cooperative",
+            Self::Organisation => "organisation",
+            Self::ForeignOrganisation => "foreign_organisation",
+            Self::PartyOrganisation => "party_organisation",
+        }
+    }
+
     /// True for people, false for enterprises and organisations.
     pub const fn is_person(self) -> bool {
         match self {
@@ -156,6 +174,19 @@ pub enum TimeUnit {
     Hour,
     /// Trong ngày; it has no value.
     SameDay,
+}
+
+impl TimeUnit {
+    /// The name in packs and contracts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkingDay => "working_day",
+            Self::Day => "day",
+            Self::WorkingHour => "working_hour",
+            Self::Hour => "hour",
+            Self::SameDay => "same_day",
+        }
+    }
 }
 
 /// Thời hạn giải quyết. Value and unit may be lacking while the fact is open; [`Time::period`] is the way to read it.
@@ -394,4 +425,7 @@ pub struct Procedure {
     pub steps: Vec<Step>,
     /// Kết quả.
     pub results: Vec<ResultKind>,
+    /// Of a version from the catalogue: its line, and how its lists are established. No pack has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Box<Catalogued>>,
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil;
 
-use super::check::{EFFECTIVE_FROM, PackError, component_path, fee_path, result_path, time_path};
-use super::facts::{Fact, OpenFact, Profile};
+use super::catalogue::Catalogued;
+use super::check::{EFFECTIVE_FROM, Flaw, HEADER, PackError, component_path, fee_path, result_path, time_path};
+use super::facts::{Fact, FactKind, OpenFact, Profile, ToDecide};
 use super::procedure::{Channel, ChannelOffer, Component, Fee, Procedure, ResultKind, Step, Time};
 
 /// One thing that a case must have: a component, or one of a group.
@@ -61,10 +62,52 @@ pub enum ConditionFault {
     },
 }
 
+const LEGAL_BASIS: &str = "legal_basis";
+const STEPS: &str = "steps";
+
+/// The lists of a version from the catalogue that are a fact each.
+const LISTS: [&str; 6] = ["channels", "applicants", LEGAL_BASIS, "components", STEPS, "results"];
+
+impl Catalogued {
+    /// How a list is established.
+    pub(super) fn list(&self, list: &str) -> Option<&Fact> {
+        Some(match list {
+            "channels" => &self.channels,
+            "applicants" => &self.applicants,
+            LEGAL_BASIS => &self.legal_basis,
+            "components" => &self.components,
+            STEPS => &self.steps,
+            "results" => &self.results,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn list_mut(&mut self, list: &str) -> Option<&mut Fact> {
+        Some(match list {
+            "channels" => &mut self.channels,
+            "applicants" => &mut self.applicants,
+            LEGAL_BASIS => &mut self.legal_basis,
+            "components" => &mut self.components,
+            STEPS => &mut self.steps,
+            "results" => &mut self.results,
+            _ => return None,
+        })
+    }
+}
+
 impl Procedure {
     /// Reads a pack and checks it whole.
     pub fn from_toml(text: &str) -> Result<Self, PackError> {
         let procedure: Self = toml::from_str(text)?;
+        if procedure.catalogue.is_some() {
+            return Err(PackError::Flawed {
+                procedure: procedure.code,
+                flaws: vec![Flaw {
+                    path: "catalogue".to_owned(),
+                    text: "a pack is not from the catalogue".to_owned(),
+                }],
+            });
+        }
         procedure.check()?;
         Ok(procedure)
     }
@@ -214,15 +257,33 @@ impl Procedure {
         self.unsettled(Profile::Demo)
     }
 
+    /// Every fact that the profile may not rely on.
+    pub fn open_facts_for(&self, profile: Profile) -> Vec<OpenFact> {
+        self.unsettled(profile)
+    }
+
     /// Whether the profile may offer the procedure. Production: every fact confirmed or really decided.
     /// Demonstration: the times of all offered channels settled.
     pub fn publishable(&self, profile: Profile) -> Result<(), Vec<OpenFact>> {
         let mut open = self.unsettled(profile);
         if profile == Profile::Demo {
             let times: BTreeSet<String> = self.times().map(|(path, _)| path).collect();
-            open.retain(|fact| times.contains(&fact.path));
+            open.retain(|fact| times.contains(&fact.path) || self.lacks(&fact.path));
         }
         if open.is_empty() { Ok(()) } else { Err(open) }
+    }
+
+    /// True if this is a list of a version from the catalogue without which no case can be filed, and there is nothing in
+    /// it; the process is lacking until somebody decides it, since no source says it.
+    fn lacks(&self, path: &str) -> bool {
+        match path {
+            STEPS => true,
+            "channels" => self.channels.is_empty(),
+            "applicants" => self.applicants.is_empty(),
+            "components" => self.components.is_empty(),
+            "results" => self.results.is_empty(),
+            _ => false,
+        }
     }
 
     fn unsettled(&self, profile: Profile) -> Vec<OpenFact> {
@@ -266,17 +327,25 @@ impl Procedure {
         })
     }
 
-    /// Every fact with its path, in the order of the pack.
-    pub(super) fn facts(&self) -> Vec<(String, &Fact)> {
+    /// Every fact with its path, in the order of the pack. In a version from the catalogue a list is one fact.
+    pub fn facts(&self) -> Vec<(String, &Fact)> {
         let mut facts = vec![
-            ("header".to_owned(), &self.fact),
+            (HEADER.to_owned(), &self.fact),
             (EFFECTIVE_FROM.to_owned(), &self.effective_fact),
         ];
-        facts.extend(
-            self.legal_basis
-                .iter()
-                .map(|basis| (format!("legal_basis.{}", basis.number), &basis.fact)),
-        );
+        if let Some(catalogue) = &self.catalogue {
+            facts.extend(
+                LISTS
+                    .into_iter()
+                    .filter_map(|list| Some((list.to_owned(), catalogue.list(list)?))),
+            );
+        } else {
+            facts.extend(
+                self.legal_basis
+                    .iter()
+                    .map(|basis| (format!("{LEGAL_BASIS}.{}", basis.number), &basis.fact)),
+            );
+        }
         facts.extend(self.times().map(|(path, time)| (path, &time.fact)));
         for offer in &self.channels {
             facts.extend(
@@ -286,16 +355,102 @@ impl Procedure {
                     .map(|fee| (fee_path(offer.channel, &fee.code), &fee.fact)),
             );
         }
-        facts.extend(
-            self.components
-                .iter()
-                .map(|component| (component_path(&component.code), &component.fact)),
-        );
-        facts.extend(
-            self.results
-                .iter()
-                .map(|result| (result_path(&result.code), &result.fact)),
-        );
+        if self.catalogue.is_none() {
+            facts.extend(
+                self.components
+                    .iter()
+                    .map(|component| (component_path(&component.code), &component.fact)),
+            );
+            facts.extend(
+                self.results
+                    .iter()
+                    .map(|result| (result_path(&result.code), &result.fact)),
+            );
+        }
         facts
+    }
+
+    /// The fact of a path of [`facts`](Self::facts), to be settled.
+    pub(super) fn fact_mut(&mut self, path: &str) -> Option<&mut Fact> {
+        match path {
+            HEADER => return Some(&mut self.fact),
+            EFFECTIVE_FROM => return Some(&mut self.effective_fact),
+            _ => {}
+        }
+        if let Some(catalogue) = self.catalogue.as_mut() {
+            if LISTS.contains(&path) {
+                return catalogue.list_mut(path);
+            }
+        } else if let Some(number) = path.strip_prefix("legal_basis.") {
+            return self
+                .legal_basis
+                .iter_mut()
+                .find(|basis| basis.number == number)
+                .map(|basis| &mut basis.fact);
+        } else if let Some(code) = path.strip_prefix("components.") {
+            return self
+                .components
+                .iter_mut()
+                .find(|component| component.code == code)
+                .map(|component| &mut component.fact);
+        } else if let Some(code) = path.strip_prefix("results.") {
+            return self
+                .results
+                .iter_mut()
+                .find(|result| result.code == code)
+                .map(|result| &mut result.fact);
+        }
+        for offer in &mut self.channels {
+            let channel = offer.channel;
+            if path == time_path(channel, None) {
+                return Some(&mut offer.time.fact);
+            }
+            for special in &mut offer.special_times {
+                if path == time_path(channel, Some(&special.when)) {
+                    return Some(&mut special.time.fact);
+                }
+            }
+            for fee in &mut offer.fees {
+                if path == fee_path(channel, &fee.code) {
+                    return Some(&mut fee.fact);
+                }
+            }
+        }
+        None
+    }
+
+    /// What is open for a profile, a kind at a time: the administrator's list.
+    pub fn to_decide(&self) -> Vec<ToDecide> {
+        let mut found: BTreeMap<FactKind, ToDecide> = BTreeMap::new();
+        for (path, fact) in self.facts() {
+            if fact.is_settled(Profile::Production) {
+                continue;
+            }
+            let kind = FactKind::of(&path);
+            let entry = found.entry(kind).or_insert_with(|| ToDecide {
+                kind,
+                paths: Vec::new(),
+                raw: String::new(),
+                only_production: true,
+            });
+            entry.only_production &= fact.is_settled(Profile::Demo);
+            if !entry.raw.contains(&fact.source) {
+                let gap = if entry.raw.is_empty() { "" } else { "; " };
+                entry.raw.push_str(gap);
+                entry.raw.push_str(&fact.source);
+            }
+            entry.paths.push(path);
+        }
+        found.into_values().collect()
+    }
+
+    /// Whether a case may be filed under this version. A pack was looked at when it was published; a version from the
+    /// catalogue is looked at here.
+    pub fn fileable(&self, profile: Profile) -> Result<(), Vec<OpenFact>> {
+        if self.catalogue.is_some() {
+            self.publishable(profile)
+        } else {
+            Ok(())
+        }
     }
 }

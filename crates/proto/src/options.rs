@@ -1,12 +1,18 @@
-//! Finds the custom options in a descriptor pool.
+//! The options of the contracts (`egov.options.v1`, `buf.validate`), found in any descriptor pool.
+//!
+//! They are read by name and not from [`crate::POOL`], so that a pool of other contracts, a test's for example, is read in
+//! the same way. Who checks messages, who guards RPCs and who describes them in OpenAPI all read them here.
 
 use prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor,
     OneofDescriptor, ReflectMessage as _, Value,
 };
 
-/// The extensions that this crate reads; `None` where the pool does not define one, and so nobody uses it.
-pub(super) struct Options {
+/// The options of one pool.
+///
+/// An extension that the pool does not define is one that nobody in it uses.
+#[derive(Clone, Debug)]
+pub struct Options {
     access: Option<ExtensionDescriptor>,
     idempotency: Option<ExtensionDescriptor>,
     personal_data: Option<ExtensionDescriptor>,
@@ -18,24 +24,31 @@ pub(super) struct Options {
 
 /// `egov.options.v1.AccessRule`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Access {
-    pub(super) permission: String,
-    pub(super) public: bool,
-    pub(super) sensitive: bool,
-    pub(super) purpose_required: bool,
-    pub(super) public_reason: String,
+pub struct Access {
+    /// The permission that a grant must give; empty for a public RPC.
+    pub permission: String,
+    /// Whether no token is needed.
+    pub public: bool,
+    /// Whether it must not run on a stale list of revocations.
+    pub sensitive: bool,
+    /// Whether the caller must say why it reads.
+    pub purpose_required: bool,
+    /// Why it is public.
+    pub public_reason: String,
 }
 
 /// `egov.options.v1.Idempotency`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Idempotency {
+pub struct Idempotency {
     /// The value of the kind without its prefix: `READ`, `REQUEST_ID`, `EXEMPT`, or `UNSPECIFIED`.
-    pub(super) kind: String,
-    pub(super) exempt_reason: String,
+    pub kind: String,
+    /// Why an exempt RPC needs no request id.
+    pub exempt_reason: String,
 }
 
 impl Options {
-    pub(super) fn of(pool: &DescriptorPool) -> Self {
+    /// Finds the extensions of a pool.
+    pub fn of(pool: &DescriptorPool) -> Self {
         Self {
             access: pool.get_extension_by_name("egov.options.v1.access"),
             idempotency: pool.get_extension_by_name("egov.options.v1.idempotency"),
@@ -47,7 +60,8 @@ impl Options {
         }
     }
 
-    pub(super) fn access(&self, method: &MethodDescriptor) -> Option<Access> {
+    /// Who may call an RPC; `None` without the option.
+    pub fn access(&self, method: &MethodDescriptor) -> Option<Access> {
         let rule = message(self.access.as_ref(), &method.options())?;
         Some(Access {
             permission: text(&rule, "permission"),
@@ -58,7 +72,8 @@ impl Options {
         })
     }
 
-    pub(super) fn idempotency(&self, method: &MethodDescriptor) -> Option<Idempotency> {
+    /// How an RPC is safe under repetition; `None` without the option.
+    pub fn idempotency(&self, method: &MethodDescriptor) -> Option<Idempotency> {
         let rule = message(self.idempotency.as_ref(), &method.options())?;
         let kind = rule.descriptor().get_field_by_name("kind")?;
         Some(Idempotency {
@@ -67,15 +82,21 @@ impl Options {
         })
     }
 
-    pub(super) fn is_personal(&self, field: &FieldDescriptor) -> bool {
-        self.personal_data.as_ref().is_some_and(|extension| {
-            let level = field.options().get_extension(extension).as_enum_number();
-            level.is_some_and(|number| number != 0)
-        })
+    /// Whether a field is marked as personal data.
+    pub fn is_personal(&self, field: &FieldDescriptor) -> bool {
+        self.personal_data(field).is_some()
+    }
+
+    /// How sensitive the personal data of a field is (`BASIC`, `SENSITIVE`, `SECRET`); `None` if it is none.
+    pub fn personal_data(&self, field: &FieldDescriptor) -> Option<String> {
+        let extension = self.personal_data.as_ref()?;
+        let options = field.options();
+        let level = options.get_extension(extension);
+        (level.as_enum_number()? != 0).then(|| value_name(&extension.kind(), &level))?
     }
 
     /// The name of the format of a field, without its prefix; `None` without the option.
-    pub(super) fn format(&self, field: &FieldDescriptor) -> Option<String> {
+    pub fn format(&self, field: &FieldDescriptor) -> Option<String> {
         let extension = self.format.as_ref()?;
         let options = field.options();
         if !options.has_extension(extension) {
@@ -85,17 +106,17 @@ impl Options {
     }
 
     /// `buf.validate.FieldRules` of a field.
-    pub(super) fn field_rules(&self, field: &FieldDescriptor) -> Option<DynamicMessage> {
+    pub fn field_rules(&self, field: &FieldDescriptor) -> Option<DynamicMessage> {
         message(self.field.as_ref(), &field.options())
     }
 
     /// `buf.validate.MessageRules` of a message.
-    pub(super) fn message_rules(&self, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
+    pub fn message_rules(&self, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
         message(self.message.as_ref(), &descriptor.options())
     }
 
     /// `buf.validate.OneofRules` of a oneof.
-    pub(super) fn oneof_rules(&self, oneof: &OneofDescriptor) -> Option<DynamicMessage> {
+    pub fn oneof_rules(&self, oneof: &OneofDescriptor) -> Option<DynamicMessage> {
         message(self.oneof.as_ref(), &oneof.options())
     }
 }

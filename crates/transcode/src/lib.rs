@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod binding;
+mod error;
+mod from_json;
+mod openapi;
+mod page;
+mod plan;
+mod query;
+mod rest;
+mod router;
+mod template;
+mod to_json;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use binding::{Binding, Bindings, BodyRule};
+pub use error::{Language, Outcome, failure, method_not_allowed, refusal, unknown_path};
+pub use openapi::document;
+pub use page::docs;
+pub use rest::{Call, FORWARDED, Rest, RestError, Target};
+pub use router::{Found, Router, Segments};
+pub use template::{Segment, Template, TemplateError, Variable};

@@ -1,0 +1,631 @@
+//! Calls over HTTP: found by path, made into one gRPC call, answered in JSON.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use egov_fault::{Code, Fault, Violation};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::Status;
+use tower::{Service, ServiceExt as _};
+
+use crate::binding::{Binding, Bindings, BodyRule};
+use crate::error::{Language, Outcome, failure, media_type, method_not_allowed, refusal, too_large};
+use crate::from_json::Reader;
+use crate::plan::{FieldPlan, MessageId, Messages, Shape, Special, Type};
+use crate::router::{Found, Router, Segments};
+use crate::template::Segment;
+use crate::to_json::Writer;
+use crate::wire::Malformed;
+
+/// The headers of an HTTP request that become metadata of the call. No other does: a caller cannot reach by HTTP what the
+/// services read from metadata and this list does not know.
+pub static FORWARDED: [HeaderName; 7] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-egov-purpose"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("grpc-timeout"),
+    http::header::ACCEPT_LANGUAGE,
+];
+
+/// The length of what stands before a message of gRPC: a flag and four bytes of length.
+const PREFIX: usize = 5;
+
+/// The RPCs that are served over HTTP, compiled from their contracts.
+///
+/// ```no_run
+/// # fn grpc() -> axum::Router { axum::Router::new() }
+/// # fn main() -> Result<(), egov_transcode::RestError> {
+/// use egov_transcode::Rest;
+/// use std::sync::Arc;
+///
+/// let rest = Rest::compile(&egov_proto::POOL, |service| service == "egov.onestop.v1.CaseService")?;
+/// // HTTP and gRPC on one port: what is no gRPC and has a binding is transcoded.
+/// let router = Arc::new(rest).in_front_of(grpc());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Rest {
+    messages: Messages,
+    router: Router<usize>,
+    routes: Vec<Route>,
+    limit: usize,
+}
+
+/// Why contracts cannot be served over HTTP: every reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the contracts cannot be served over HTTP: {}", problems.join("; "))]
+pub struct RestError {
+    /// One sentence for each; it names the RPC.
+    pub problems: Vec<String>,
+}
+
+/// One binding, compiled.
+struct Route {
+    /// `egov.onestop.v1.CaseService/GetCase`.
+    rpc: Arc<str>,
+    /// `POST /v1/cases/{case_id}:accept`, for errors at start.
+    shown: String,
+    target: Uri,
+    input: MessageId,
+    output: MessageId,
+    body: BodyKind,
+    /// The field of the answer that is the answer, by its number.
+    response_body: Option<u32>,
+    variables: Vec<Variable>,
+    /// What neither body nor query may give again.
+    taken: Vec<Vec<u32>>,
+}
+
+#[derive(Clone, Copy)]
+enum BodyKind {
+    None,
+    Whole,
+    /// The number of the field.
+    Field(u32),
+}
+
+struct Variable {
+    names: Vec<String>,
+    first: usize,
+    length: usize,
+    to_end: bool,
+    /// Whether it spans several segments, in which an encoded slash stays encoded.
+    many: bool,
+}
+
+/// What a request is for.
+#[derive(Debug)]
+pub enum Target {
+    /// An RPC.
+    Call(Call),
+    /// A path of an RPC, with a verb that it is not served under. OPTIONS is answered with the list.
+    OtherMethods(Vec<Method>),
+    /// Nothing of ours.
+    Unknown,
+}
+
+/// An RPC that was found for a request.
+#[derive(Debug)]
+pub struct Call {
+    route: usize,
+    rpc: Arc<str>,
+    segments: Segments,
+}
+
+impl Call {
+    /// `egov.onestop.v1.CaseService/GetCase`.
+    pub fn rpc(&self) -> &Arc<str> {
+        &self.rpc
+    }
+}
+
+impl Rest {
+    /// Compiles the bindings of the services of `pool` that `served` says yes to.
+    ///
+    /// # Errors
+    /// Names every binding that cannot be served: no template, a field that is not there or cannot stand where it is
+    /// bound, a streaming RPC; and every two that share a path.
+    pub fn compile(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Result<Self, RestError> {
+        let bindings = Bindings::of(pool);
+        let mut rest = Self {
+            messages: Messages::compile(pool),
+            router: Router::default(),
+            routes: Vec::new(),
+            limit: 4 * 1024 * 1024,
+        };
+        let mut problems = Vec::new();
+        for service in pool.services().filter(|service| served(service.full_name())) {
+            for method in service.methods() {
+                match bindings.read(&method) {
+                    Ok(list) => {
+                        for binding in list {
+                            if let Err(problem) = rest.add(&method, &binding) {
+                                problems.push(format!("{}: {problem}", method.full_name()));
+                            }
+                        }
+                    }
+                    Err(problem) => problems.push(format!("{}: {problem}", method.full_name())),
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(rest)
+        } else {
+            Err(RestError { problems })
+        }
+    }
+
+    /// Takes bodies, and messages made of them, of at most `bytes`; 4 MiB if not set.
+    #[must_use]
+    pub fn limit(self, bytes: usize) -> Self {
+        Self { limit: bytes, ..self }
+    }
+
+    fn add(&mut self, method: &MethodDescriptor, binding: &Binding) -> Result<(), String> {
+        let verb = binding.method.as_ref().map_or("*", Method::as_str);
+        let shown = format!("{verb} {}", binding.template);
+        if method.is_client_streaming() || method.is_server_streaming() {
+            return Err(format!("{shown}: a streaming RPC cannot be served over HTTP"));
+        }
+        let id = |name: &str| {
+            self.messages
+                .id(name)
+                .ok_or_else(|| format!("there is no message {name}"))
+        };
+        let (input, output) = (id(method.input().full_name())?, id(method.output().full_name())?);
+
+        let mut taken = Vec::new();
+        let mut variables = Vec::new();
+        for variable in binding.template.variables() {
+            let field = self
+                .messages
+                .walk(input, variable.field.iter())
+                .filter(|(_, field)| field.shape == Shape::One && self.is_text(field.of));
+            let Some((parents, field)) = field else {
+                let name = variable.field.join(".");
+                return Err(format!("{shown}: {name} is no single field that a path can hold"));
+            };
+            taken.push(
+                parents
+                    .iter()
+                    .map(|parent| parent.number)
+                    .chain([field.number])
+                    .collect(),
+            );
+            let segments = binding
+                .template
+                .segments()
+                .get(variable.first..variable.first + variable.length)
+                .unwrap_or_default();
+            let to_end = segments.last() == Some(&Segment::Rest);
+            variables.push(Variable {
+                names: variable.field.clone(),
+                first: variable.first,
+                length: variable.length,
+                to_end,
+                many: to_end || segments.len() > 1,
+            });
+        }
+        let body = match &binding.body {
+            BodyRule::None => BodyKind::None,
+            BodyRule::Whole => BodyKind::Whole,
+            BodyRule::Field(name) => match self.messages.plan(input).by_name(name) {
+                Some((_, field)) => BodyKind::Field(field.number),
+                None => return Err(format!("{shown}: the body names the field {name}, which is not there")),
+            },
+        };
+        let response_body = match &binding.response_body {
+            None => None,
+            Some(name) => match self.messages.plan(output).by_name(name) {
+                Some((_, field)) => Some(field.number),
+                None => return Err(format!("{shown}: the answer has no field {name}")),
+            },
+        };
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let target = path
+            .parse::<PathAndQuery>()
+            .map(Uri::from)
+            .map_err(|error| format!("{path} is no path: {error}"))?;
+
+        if let Err(first) = self
+            .router
+            .add(binding.method.clone(), &binding.template, self.routes.len())
+        {
+            let other = self.routes.get(*first);
+            return Err(format!(
+                "{shown} is served already, as {} of {}",
+                other.map_or("?", |other| other.shown.as_str()),
+                other.map_or("?", |other| &*other.rpc)
+            ));
+        }
+        self.routes.push(Route {
+            rpc: Arc::from(path.trim_start_matches('/')),
+            shown,
+            target,
+            input,
+            output,
+            body,
+            response_body,
+            variables,
+            taken,
+        });
+        Ok(())
+    }
+
+    fn is_text(&self, of: Type) -> bool {
+        match of {
+            Type::Scalar(_) => true,
+            Type::Message(id) => self.messages.plan(id).special.is_some_and(Special::is_text),
+        }
+    }
+
+    /// How many bindings there are.
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Whether nothing is served over HTTP.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// The names of the RPCs that have a binding, `egov.onestop.v1.CaseService/GetCase`.
+    pub fn rpcs(&self) -> HashSet<&str> {
+        self.routes.iter().map(|route| &*route.rpc).collect()
+    }
+
+    /// What a request is for.
+    pub fn find(&self, method: &Method, path: &str) -> Target {
+        match self.router.find(method, path) {
+            Found::Value(index, segments) => match self.routes.get(*index) {
+                Some(route) => Target::Call(Call {
+                    route: *index,
+                    rpc: Arc::clone(&route.rpc),
+                    segments,
+                }),
+                None => Target::Unknown,
+            },
+            Found::OtherMethods(mut methods) => {
+                methods.push(Method::OPTIONS);
+                methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+                Target::OtherMethods(methods)
+            }
+            Found::Nothing => Target::Unknown,
+        }
+    }
+
+    /// The answer to a request whose path is served under other verbs.
+    pub fn other_methods(request: &Method, allowed: &[Method], language: Language) -> Response {
+        let mut response = method_not_allowed(allowed, language);
+        if *request == Method::OPTIONS
+            && let Some(list) = response.headers_mut().remove(ALLOW)
+        {
+            response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, list);
+        }
+        response
+    }
+
+    /// Makes the call with `grpc`, which serves gRPC, and answers in JSON.
+    ///
+    /// The answer's extensions hold an [`Outcome`].
+    pub async fn serve<S, B, R>(&self, call: Call, request: Request<B>, grpc: S) -> Response
+    where
+        S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let language = Language::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        let Some(route) = self.routes.get(call.route) else {
+            return refusal(Fault::internal("a call of another router"), language);
+        };
+        let answered = async {
+            let call = self.request(route, &call.segments, request).await?;
+            let answer = match grpc.oneshot(call).await {
+                Ok(answer) => answer,
+                Err(never) => match never {},
+            };
+            self.answer(route, answer).await
+        };
+        match answered.await {
+            Ok(response) if head => without_body(response),
+            Ok(response) => response,
+            Err(status) => failure(&status, language),
+        }
+    }
+
+    /// The gRPC request of an HTTP request.
+    async fn request<B>(&self, route: &Route, segments: &Segments, request: Request<B>) -> Result<Request<Body>, Status>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let text = if http_body::Body::is_end_stream(&body) {
+            Bytes::new()
+        } else {
+            read(body, self.limit).await?
+        };
+        if !text.is_empty() && !matches!(route.body, BodyKind::None) && !is_json(&parts.headers) {
+            return Err(media_type().into());
+        }
+
+        let mut out = Vec::with_capacity(PREFIX + text.len() + 64);
+        out.resize(PREFIX, 0);
+        let mut reader = Reader {
+            messages: &self.messages,
+            out,
+            violations: Vec::new(),
+        };
+        for variable in &route.variables {
+            let raw = segments.text(parts.uri.path(), variable.first, variable.length, variable.to_end);
+            if let Some((parents, field)) = self.messages.walk(route.input, variable.names.iter()) {
+                reader.variable(&parents, field, raw, variable.many);
+            }
+        }
+        let query = parts.uri.query().unwrap_or_default();
+        match route.body {
+            BodyKind::None => {
+                reader.query(route.input, query, &route.taken);
+                if !text.is_empty() {
+                    reader.violations.push(no_body());
+                }
+            }
+            BodyKind::Whole => {
+                if !query.is_empty() {
+                    reader.no_query(query);
+                }
+                reader.message(route.input, &text, &route.taken);
+            }
+            BodyKind::Field(number) => {
+                let plan = self.messages.plan(route.input);
+                let field: Option<&FieldPlan> = plan.by_number(number).and_then(|index| plan.fields.get(index));
+                let mut taken = route.taken.clone();
+                taken.push(vec![number]);
+                reader.query(route.input, query, &taken);
+                if let Some(field) = field {
+                    let below: Vec<Vec<u32>> = route
+                        .taken
+                        .iter()
+                        .filter(|numbers| numbers.first() == Some(&number) && numbers.len() > 1)
+                        .map(|numbers| numbers.get(1..).unwrap_or_default().to_vec())
+                        .collect();
+                    reader.field(&[], field, &text, &below);
+                }
+            }
+        }
+        let Reader {
+            mut out, violations, ..
+        } = reader;
+        if !violations.is_empty() {
+            return Err(Fault::invalid(violations).into());
+        }
+        let length = out.len() - PREFIX;
+        if length > self.limit {
+            return Err(too_large(self.limit).with("bytes", length.to_string()).into());
+        }
+        if let Some(prefix) = out.get_mut(1..PREFIX) {
+            prefix.copy_from_slice(&(length as u32).to_be_bytes());
+        }
+
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        for name in &FORWARDED {
+            for value in parts.headers.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let mut call = Request::new(Body::from(out));
+        *call.method_mut() = Method::POST;
+        *call.uri_mut() = route.target.clone();
+        *call.version_mut() = Version::HTTP_2;
+        *call.headers_mut() = headers;
+        // Who is connected, the request's name, and what outer layers noted.
+        *call.extensions_mut() = std::mem::take(&mut parts.extensions);
+        Ok(call)
+    }
+
+    /// The HTTP answer of a gRPC answer.
+    async fn answer<R>(&self, route: &Route, answer: Response<R>) -> Result<Response, Status>
+    where
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = answer.into_parts();
+        if let Some(status) = Status::from_header_map(&parts.headers)
+            && status.code() != tonic::Code::Ok
+        {
+            return Err(status);
+        }
+        let (message, trailers) = collect(body).await?;
+        match trailers.as_ref().and_then(Status::from_header_map) {
+            Some(status) if status.code() != tonic::Code::Ok => return Err(status),
+            _ => {}
+        }
+        let message =
+            unframed(&message).ok_or_else(|| Status::from(Fault::internal("the answer is not one message")))?;
+
+        let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16));
+        let written = match route.response_body {
+            None => writer.message(route.output, message),
+            Some(number) => {
+                let plan = self.messages.plan(route.output);
+                match plan.by_number(number).and_then(|index| plan.fields.get(index)) {
+                    Some(field) => writer.only(route.output, field, message),
+                    None => Err(Malformed),
+                }
+            }
+        };
+        written.map_err(|error| Status::from(Fault::internal(error)))?;
+
+        let mut response = Response::new(Body::from(writer.out));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Nearly every answer is about somebody.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // What a service says beside its message.
+        for (name, value) in &parts.headers {
+            if name.as_str().starts_with("x-") {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        response.extensions_mut().insert(Outcome {
+            code: tonic::Code::Ok,
+            reason: None,
+        });
+        Ok(response)
+    }
+
+    /// REST in front of a router that serves gRPC and whatever else: for a server that is not built by `egov-runtime`, which
+    /// has this inside its layers.
+    pub fn in_front_of(self: Arc<Self>, grpc: axum::Router) -> axum::Router {
+        axum::Router::new().fallback(move |request: Request<Body>| {
+            let (rest, grpc) = (Arc::clone(&self), grpc.clone());
+            async move {
+                let is_grpc = request
+                    .headers()
+                    .get(CONTENT_TYPE)
+                    .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+                if !is_grpc {
+                    match rest.find(request.method(), request.uri().path()) {
+                        Target::Call(call) => return rest.serve(call, request, grpc).await,
+                        Target::OtherMethods(allowed) => {
+                            let language = Language::of(request.headers());
+                            return Self::other_methods(request.method(), &allowed, language);
+                        }
+                        Target::Unknown => {}
+                    }
+                }
+                match grpc.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest")
+            .field("routes", &self.routes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer to HEAD: what GET would say, without saying it.
+fn without_body(response: Response) -> Response {
+    let length = http_body::Body::size_hint(response.body()).exact();
+    let mut response = response.map(|_| Body::empty());
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+/// Reads a whole body.
+async fn read<B>(body: B, limit: usize) -> Result<Bytes, Status>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+            while let Some(error) = cause {
+                if error.is::<LengthLimitError>() {
+                    return Err(too_large(limit).into());
+                }
+                cause = error.source();
+            }
+            // The caller went away or sent no HTTP; nobody reads this answer.
+            Err(Fault::new(
+                Code::Cancelled,
+                "CANCELLED",
+                "yêu cầu bị ngắt giữa chừng",
+                "the request broke off",
+            )
+            .into())
+        }
+    }
+}
+
+/// `application/json`, with parameters perhaps, and not compressed.
+fn is_json(headers: &HeaderMap) -> bool {
+    let json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json")
+        });
+    let plain = headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    json && plain
+}
+
+/// The bytes of a gRPC body and its trailers.
+async fn collect<R>(body: R) -> Result<(Bytes, Option<HeaderMap>), Status>
+where
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = std::pin::pin!(body);
+    let mut first: Option<Bytes> = None;
+    let mut more: Option<BytesMut> = None;
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::from(Fault::internal(error)))?;
+        match frame.into_data() {
+            // One frame is the rule: then nothing is copied.
+            Ok(data) => match (&first, &mut more) {
+                (None, _) => first = Some(data),
+                (Some(_), Some(more)) => more.extend_from_slice(&data),
+                (Some(before), None) => {
+                    let mut all = BytesMut::with_capacity(before.len() + data.len() * 2);
+                    all.extend_from_slice(before);
+                    all.extend_from_slice(&data);
+                    more = Some(all);
+                }
+            },
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let bytes = more.map(BytesMut::freeze).or(first).unwrap_or_default();
+    Ok((bytes, trailers))
+}
+
+/// The one message of a gRPC body; `None` if it is not exactly one, or compressed, which was not asked for.
+fn unframed(body: &[u8]) -> Option<&[u8]> {
+    let (prefix, message) = body.split_at_checked(PREFIX)?;
+    let (flag, length) = prefix.split_first()?;
+    let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
+    (*flag == 0 && length == message.len()).then_some(message)
+}
+
+fn no_body() -> Violation {
+    Violation {
+        field: "body".to_owned(),
+        rule: "rest.no_body".to_owned(),
+        vi: "thao tác này không có nội dung, hãy gửi bằng tham số truy vấn".to_owned(),
+        en: "this operation takes no body, its fields are query parameters".to_owned(),
+    }
+}

@@ -1,0 +1,1072 @@
+//! The mapping and the bindings, against a second implementation of the JSON mapping (prost-reflect).
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use egov_fault::Violation;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use proptest::prelude::*;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use crate::Rest;
+use crate::from_json::Reader;
+use crate::plan::Messages;
+use crate::to_json::Writer;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| compile(&[format!("{HERE}/tests/protos")], "egov/transcode/test/v1/test.proto"));
+
+static MESSAGES: LazyLock<Messages> = LazyLock::new(|| Messages::compile(&POOL));
+
+static REST: LazyLock<Arc<Rest>> = LazyLock::new(|| Arc::new(Rest::compile(&POOL, |_| true).unwrap()));
+
+fn compile(folders: &[String], file: &str) -> DescriptorPool {
+    let mut includes = folders.to_vec();
+    includes.push(format!("{HERE}/../../proto"));
+    let mut compiler = protox::Compiler::new(includes).unwrap();
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files([file]).unwrap();
+    DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
+}
+
+fn everything() -> MessageDescriptor {
+    POOL.get_message_by_name("egov.transcode.test.v1.Everything").unwrap()
+}
+
+/// JSON to the binary form, by this crate.
+fn read(json: &str) -> Result<Vec<u8>, Vec<Violation>> {
+    let mut reader = Reader {
+        messages: &MESSAGES,
+        out: Vec::new(),
+        violations: Vec::new(),
+    };
+    reader.message(
+        MESSAGES.id("egov.transcode.test.v1.Everything").unwrap(),
+        json.as_bytes(),
+        &[],
+    );
+    if reader.violations.is_empty() {
+        Ok(reader.out)
+    } else {
+        Err(reader.violations)
+    }
+}
+
+/// The binary form to JSON, by this crate.
+fn write(bytes: &[u8]) -> Option<String> {
+    let mut writer = Writer::new(&MESSAGES, Vec::new());
+    writer
+        .message(MESSAGES.id("egov.transcode.test.v1.Everything").unwrap(), bytes)
+        .ok()?;
+    Some(String::from_utf8(writer.out).unwrap())
+}
+
+/// JSON to a message, by the second implementation.
+fn reference_read(json: &str) -> Result<DynamicMessage, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    DynamicMessage::deserialize(everything(), &mut deserializer).map_err(|error| format!("{error}: {json}"))
+}
+
+fn scalar(kind: &Kind) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Double => prop_oneof![any::<f64>(), Just(f64::INFINITY), Just(0.1)]
+            .prop_filter("NaN is not equal to itself", |number| !number.is_nan())
+            .prop_map(Value::F64)
+            .boxed(),
+        Kind::Float => prop_oneof![any::<f32>(), Just(f32::NEG_INFINITY), Just(0.1)]
+            .prop_filter("NaN is not equal to itself", |number| !number.is_nan())
+            .prop_map(Value::F32)
+            .boxed(),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => any::<i32>().prop_map(Value::I32).boxed(),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => any::<i64>().prop_map(Value::I64).boxed(),
+        Kind::Uint32 | Kind::Fixed32 => any::<u32>().prop_map(Value::U32).boxed(),
+        Kind::Uint64 | Kind::Fixed64 => any::<u64>().prop_map(Value::U64).boxed(),
+        Kind::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+        Kind::String => "\\PC{0,8}|[\\x00-\\x1f\"\\\\/ạ😀]{0,4}".prop_map(Value::String).boxed(),
+        Kind::Bytes => prop::collection::vec(any::<u8>(), 0..9)
+            .prop_map(|bytes| Value::Bytes(bytes.into()))
+            .boxed(),
+        Kind::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => {
+            Just(Value::EnumNumber(0)).boxed()
+        }
+        Kind::Enum(_) => prop_oneof![Just(0), Just(1), Just(2), Just(-1), Just(77)]
+            .prop_map(Value::EnumNumber)
+            .boxed(),
+        Kind::Message(message) => self::message(message, 1).prop_map(Value::Message).boxed(),
+    }
+}
+
+fn map_key(kind: &Kind) -> BoxedStrategy<MapKey> {
+    match kind {
+        Kind::Bool => any::<bool>().prop_map(MapKey::Bool).boxed(),
+        Kind::Int64 => any::<i64>().prop_map(MapKey::I64).boxed(),
+        _ => "\\PC{0,4}".prop_map(MapKey::String).boxed(),
+    }
+}
+
+fn value(field: &FieldDescriptor, depth: u32) -> BoxedStrategy<Value> {
+    let single = |kind: &Kind| match kind {
+        Kind::Message(inner) => message(inner, depth + 1).prop_map(Value::Message).boxed(),
+        other => scalar(other),
+    };
+    if let (true, Kind::Message(entry)) = (field.is_map(), field.kind()) {
+        let keys = map_key(&entry.map_entry_key_field().kind());
+        let values = single(&entry.map_entry_value_field().kind());
+        prop::collection::hash_map(keys, values, 0..3)
+            .prop_map(Value::Map)
+            .boxed()
+    } else if field.is_list() {
+        prop::collection::vec(single(&field.kind()), 0..3)
+            .prop_map(Value::List)
+            .boxed()
+    } else {
+        single(&field.kind())
+    }
+}
+
+fn with(descriptor: &MessageDescriptor, fields: Vec<(&str, Value)>) -> DynamicMessage {
+    let mut message = DynamicMessage::new(descriptor.clone());
+    for (name, value) in fields {
+        message.set_field_by_name(name, value);
+    }
+    message
+}
+
+/// A message in which each field may be set.
+fn message(descriptor: &MessageDescriptor, depth: u32) -> BoxedStrategy<DynamicMessage> {
+    let descriptor = descriptor.clone();
+    match descriptor.full_name() {
+        "google.protobuf.Timestamp" => (-62_135_596_800_i64..=253_402_300_799, nanos())
+            .prop_map(move |(seconds, nanos)| {
+                with(
+                    &descriptor,
+                    vec![("seconds", Value::I64(seconds)), ("nanos", Value::I32(nanos))],
+                )
+            })
+            .boxed(),
+        "google.protobuf.Duration" => (0_i64..=315_576_000_000, nanos(), any::<bool>())
+            .prop_map(move |(seconds, nanos, negative)| {
+                let sign = if negative { -1 } else { 1 };
+                with(
+                    &descriptor,
+                    vec![
+                        ("seconds", Value::I64(seconds * i64::from(sign))),
+                        ("nanos", Value::I32(nanos * sign)),
+                    ],
+                )
+            })
+            .boxed(),
+        "google.protobuf.FieldMask" => prop::collection::vec("[a-z]{1,3}(_[a-z]{1,3}){0,2}(\\.[a-z]{1,3}){0,1}", 0..3)
+            .prop_map(move |paths| {
+                with(
+                    &descriptor,
+                    vec![("paths", Value::List(paths.into_iter().map(Value::String).collect()))],
+                )
+            })
+            .boxed(),
+        "google.protobuf.Any" => ("[a-z]{0,5}", any::<bool>())
+            .prop_map(move |(name, nested)| {
+                let inner = if nested {
+                    "egov.transcode.test.v1.Nested"
+                } else {
+                    "google.protobuf.StringValue"
+                };
+                let of = POOL.get_message_by_name(inner).unwrap();
+                let field = if nested { "name" } else { "value" };
+                let bytes = with(&of, vec![(field, Value::String(name))]).encode_to_vec();
+                with(
+                    &descriptor,
+                    vec![
+                        ("type_url", Value::String(format!("type.googleapis.com/{inner}"))),
+                        ("value", Value::Bytes(bytes.into())),
+                    ],
+                )
+            })
+            .boxed(),
+        // Of what is not finite the second implementation writes null, which is no value at all.
+        "google.protobuf.DoubleValue" => any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(move |number| with(&descriptor, vec![("value", Value::F64(number))]))
+            .boxed(),
+        "google.protobuf.FloatValue" => any::<f32>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(move |number| with(&descriptor, vec![("value", Value::F32(number))]))
+            .boxed(),
+        "google.protobuf.Value" => {
+            let structs = POOL.get_message_by_name("google.protobuf.Struct").unwrap();
+            let lists = POOL.get_message_by_name("google.protobuf.ListValue").unwrap();
+            let finite = any::<f64>().prop_filter("JSON has only these", |number| number.is_finite());
+            let of = move |name: &'static str| {
+                let descriptor = descriptor.clone();
+                move |value| with(&descriptor, vec![(name, value)])
+            };
+            let leaf = prop_oneof![
+                Just(Value::EnumNumber(0)).prop_map(of("null_value")),
+                finite.prop_map(Value::F64).prop_map(of("number_value")),
+                "\\PC{0,5}".prop_map(Value::String).prop_map(of("string_value")),
+                any::<bool>().prop_map(Value::Bool).prop_map(of("bool_value")),
+            ];
+            if depth > 3 {
+                leaf.boxed()
+            } else {
+                prop_oneof![
+                    3 => leaf,
+                    1 => message(&structs, depth + 1).prop_map(Value::Message).prop_map(of("struct_value")),
+                    1 => message(&lists, depth + 1).prop_map(Value::Message).prop_map(of("list_value")),
+                ]
+                .boxed()
+            }
+        }
+        _ => {
+            let chance = if depth == 0 { 0.5 } else { 0.4 };
+            let fields: Vec<_> = descriptor
+                .fields()
+                .filter(|field| depth < 3 || !matches!(field.kind(), Kind::Message(_)))
+                .collect();
+            // Side by side, not one within the other: the stack of a test is small.
+            let values: Vec<_> = fields
+                .iter()
+                .map(|field| prop::option::weighted(chance, value(field, depth)))
+                .collect();
+            values
+                .prop_map(move |values| {
+                    let mut message = DynamicMessage::new(descriptor.clone());
+                    for (field, value) in fields.iter().zip(values) {
+                        if let Some(value) = value {
+                            message.set_field(field, value);
+                        }
+                    }
+                    message
+                })
+                .boxed()
+        }
+    }
+}
+
+fn nanos() -> impl Strategy<Value = i32> {
+    prop_oneof![
+        Just(0),
+        (0..1000).prop_map(|millis| millis * 1_000_000),
+        0..1_000_000_000
+    ]
+}
+
+/// Whether two messages say the same: an empty list that was set is as good as none, which `==` does not know, and Debug of a
+/// recursive type has no end.
+fn same(one: &DynamicMessage, other: &DynamicMessage) -> bool {
+    serde_json::to_value(one).unwrap() == serde_json::to_value(other).unwrap()
+}
+
+/// A message that a failing test can show: the descriptor of a recursive type has no end for Debug.
+#[derive(Clone)]
+struct Shown(DynamicMessage);
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::to_string(&self.0).unwrap_or_default())
+    }
+}
+
+/// Strategies of messages within messages go deep, and the stack of a test is small.
+fn with_a_large_stack(test: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .stack_size(64 << 20)
+        .spawn(test)
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+#[test]
+fn a_message_survives_the_way_to_json_and_back() {
+    with_a_large_stack(|| {
+        let config = ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(200)
+        };
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        let outcome = runner.run(&message(&everything(), 0).prop_map(Shown), |Shown(message)| {
+            let bytes = message.encode_to_vec();
+            let json = write(&bytes).unwrap();
+
+            // What is written here is read there and here.
+            prop_assert!(same(&reference_read(&json).unwrap(), &message), "{}", json);
+            let again = read(&json)
+                .map_err(|violations| format!("{violations:?}: {json}"))
+                .unwrap();
+            prop_assert!(
+                same(
+                    &DynamicMessage::decode(everything(), again.as_slice()).unwrap(),
+                    &message
+                ),
+                "{}",
+                json
+            );
+
+            // What is written there is read here.
+            let theirs = serde_json::to_string(&message).unwrap();
+            let again = read(&theirs)
+                .map_err(|violations| format!("{violations:?}: {theirs}"))
+                .unwrap();
+            prop_assert!(
+                same(
+                    &DynamicMessage::decode(everything(), again.as_slice()).unwrap(),
+                    &message
+                ),
+                "{}",
+                theirs
+            );
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("{error}");
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn fields_in_any_order_and_in_parts_are_written_as_they_are_read(
+        Shown(first) in message(&everything(), 1).prop_map(Shown),
+        Shown(second) in message(&everything(), 1).prop_map(Shown),
+    ) {
+        // Two messages one after the other are their merger.
+        let bytes = [second.encode_to_vec(), first.encode_to_vec()].concat();
+        let merged = DynamicMessage::decode(everything(), bytes.as_slice()).unwrap();
+        let json = write(&bytes).unwrap();
+        // A merger may be no value of its type, a duration of two signs for example: the second implementation says so.
+        let Ok(Ok(theirs)) = serde_json::to_string(&merged).map(|theirs| reference_read(&theirs)) else {
+            return Ok(());
+        };
+        prop_assert!(same(&reference_read(&json).unwrap(), &theirs), "{}", json);
+    }
+
+    #[test]
+    fn any_bytes_are_written_or_refused_and_the_json_is_valid(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        if let Some(json) = write(&bytes) {
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{}", json);
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[\\[\\]{}\",:a-z0-9.eE+\\-\\\\ \\x00ạ]{0,40}") {
+        if let Ok(bytes) = read(&text) {
+            prop_assert!(DynamicMessage::decode(everything(), bytes.as_slice()).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_value_in_any_field_is_taken_only_if_the_second_implementation_takes_it(
+        field in prop::sample::select(everything().fields().map(|field| field.json_name().to_owned()).collect::<Vec<_>>()),
+        value in any_json(),
+    ) {
+        let text = json!({ field: value }).to_string();
+        if let Ok(bytes) = read(&text) {
+            let ours = DynamicMessage::decode(everything(), bytes.as_slice());
+            prop_assert!(ours.is_ok(), "what was taken cannot be decoded: {}", text);
+            if let Ok(theirs) = reference_read(&text) {
+                prop_assert!(same(&ours.unwrap(), &theirs), "{}", text);
+            }
+        }
+    }
+}
+
+fn any_json() -> BoxedStrategy<serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|flag| json!(flag)),
+        any::<i64>().prop_map(|number| json!(number)),
+        any::<f64>().prop_map(|number| json!(number)),
+        prop::sample::select(vec![
+            "",
+            "1",
+            "-1",
+            "1.0",
+            "1e3",
+            "NaN",
+            "Infinity",
+            "true",
+            "COLOUR_RED",
+            "AAEC",
+            "_-8",
+            "1.5s",
+            "-1.5s",
+            "a,b.cD",
+            "2026-11-23T08:00:00Z",
+            "2026-11-23",
+            "9999-12-31T23:59:59.999999999Z",
+            "type.googleapis.com/x.Y",
+        ])
+        .prop_map(|text| json!(text)),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|list| json!(list)),
+            prop::collection::hash_map(
+                prop::sample::select(vec![
+                    "name", "next", "numbers", "text", "number", "1", "true", "@type", "x"
+                ]),
+                inner,
+                0..3
+            )
+            .prop_map(|map: HashMap<&str, serde_json::Value>| json!(map)),
+        ]
+    })
+    .boxed()
+}
+
+/// Field and rule of each violation.
+fn broken(json: &str) -> Vec<String> {
+    read(json)
+        .unwrap_err()
+        .into_iter()
+        .map(|violation| {
+            assert!(!violation.vi.is_empty() && !violation.en.is_empty());
+            format!("{} {}", violation.field, violation.rule)
+        })
+        .collect()
+}
+
+#[test]
+fn every_violation_is_named_with_its_path_and_not_only_the_first() {
+    let json = r#"{
+        "int32Value": 2147483648, "uint32_value": -1, "boolValue": "true", "stringValue": 5, "bytesValue": "!",
+        "colour": "COLOUR_BLUE", "nested": {"name": 1, "next": {"next": {"numbers": [1, "x", 2.5]}}, "ghost": 1},
+        "int32List": [1, null, "b"], "stringList": "a", "stringMap": {"k": 1}, "nestedMap": {"x": {}},
+        "choiceText": "a", "choiceBool": true, "timestamp": "yesterday", "duration": "1m", "ghost": {"deep": [1]},
+        "int64Value": 1.5, "doubleValue": "many", "floatValue": 1e300, "timestampList": [0], "any": {"@type": "x/y.Z"}
+    }"#;
+    assert_eq!(
+        broken(json),
+        [
+            "int32_value rest.type",
+            "uint32_value rest.type",
+            "bool_value rest.type",
+            "string_value rest.type",
+            "bytes_value rest.type",
+            "colour rest.type",
+            "nested.name rest.type",
+            "nested.next.next.numbers[1] rest.type",
+            "nested.next.next.numbers[2] rest.type",
+            "nested.ghost rest.unknown",
+            "int32_list[1] rest.null",
+            "int32_list[2] rest.type",
+            "string_list rest.type",
+            "string_map[\"k\"] rest.type",
+            "nested_map[\"x\"] rest.type",
+            "choice_bool rest.oneof",
+            "timestamp rest.type",
+            "duration rest.type",
+            "ghost rest.unknown",
+            "int64_value rest.type",
+            "double_value rest.type",
+            "float_value rest.type",
+            "timestamp_list[0] rest.type",
+            "any.@type rest.unknown",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_object_or_no_json_is_said_of_the_body() {
+    assert_eq!(broken("[1]"), ["body rest.type"]);
+    assert_eq!(broken("null"), ["body rest.type"]);
+    assert_eq!(broken("{\"int32Value\": 1"), ["body rest.syntax"]);
+    assert_eq!(broken("{\"int32Value\": 1} x"), ["body rest.syntax"]);
+    assert_eq!(
+        broken("{\"int32Value\": 1, \"int32_value\": 1}"),
+        ["int32_value rest.duplicate"]
+    );
+    assert_eq!(
+        broken("{\"stringMap\": {\"a\": \"1\", \"a\": \"2\"}}"),
+        ["string_map[\"a\"] rest.duplicate"]
+    );
+    let violations = read("{\n \"int32Value\": }").unwrap_err();
+    assert!(violations[0].vi.contains("dòng 2"), "{}", violations[0].vi);
+    assert!(violations[0].en.contains("line 2"), "{}", violations[0].en);
+    assert_eq!(read(" \n").unwrap(), b"");
+    assert_eq!(read("{}").unwrap(), b"");
+}
+
+#[test]
+fn nothing_nests_deeper_than_a_service_can_decode() {
+    let nested = |depth: usize| {
+        format!(
+            "{{\"nested\":{}{}}}",
+            "{\"next\":".repeat(depth - 1) + "{}",
+            "}".repeat(depth - 1)
+        )
+    };
+    let bytes = read(&nested(90)).unwrap();
+    assert!(DynamicMessage::decode(everything(), bytes.as_slice()).is_ok());
+    let violations = read(&nested(91)).unwrap_err();
+    assert_eq!(violations[0].rule, "rest.depth");
+    let list = format!("{{\"listValue\":{}{}}}", "[".repeat(100), "]".repeat(100));
+    assert!(
+        read(&list)
+            .unwrap_err()
+            .iter()
+            .any(|violation| violation.rule == "rest.depth")
+    );
+    assert_eq!(broken(&"[".repeat(100_000)), ["body rest.type", "body rest.syntax"]);
+}
+
+#[test]
+fn values_are_read_in_every_form_of_the_mapping() {
+    let same = |one: &str, other: &str| assert_eq!(read(one).unwrap(), read(other).unwrap(), "{one} {other}");
+    same(r#"{"int32Value": 5}"#, r#"{"int32_value": "5"}"#);
+    same(r#"{"int32Value": 1000}"#, r#"{"int32Value": 1e3}"#);
+    same(r#"{"int32Value": 1000}"#, r#"{"int32Value": "1e3"}"#);
+    same(
+        r#"{"int64Value": "9007199254740993"}"#,
+        r#"{"int64Value": 9007199254740993}"#,
+    );
+    same(r#"{"colour": "COLOUR_RED"}"#, r#"{"colour": 1}"#);
+    same(r#"{"bytesValue": "_-8="}"#, r#"{"bytesValue": "/+8"}"#);
+    same(
+        r#"{"timestamp": "2026-11-23T08:00:00+07:00"}"#,
+        r#"{"timestamp": "2026-11-23T01:00:00Z"}"#,
+    );
+    same(r#"{"duration": "1.5s"}"#, r#"{"duration": "1.500s"}"#);
+    same(
+        r#"{"stringValue": null, "int32List": null, "stringMap": null, "nested": null}"#,
+        "{}",
+    );
+    same(r#"{"Ümlaut \"x\"": 3}"#, r#"{"with_json_name": 3}"#);
+    same(r#"{"stringValue": "\u1ea1"}"#, r#"{"stringValue": "ạ"}"#);
+    // Null is a value of these two, and not "not set".
+    assert_ne!(read(r#"{"value": null}"#).unwrap(), b"");
+    assert_eq!(
+        write(&read(r#"{"value": null}"#).unwrap()).unwrap(),
+        r#"{"value":null}"#
+    );
+
+    for refused in [
+        r#"{"int32Value": "0x10"}"#,
+        r#"{"int32Value": " 1"}"#,
+        r#"{"int32Value": "+1"}"#,
+        r#"{"int32Value": ""}"#,
+        r#"{"int64Value": -9223372036854775809}"#,
+        r#"{"uint64Value": 18446744073709551616}"#,
+        r#"{"doubleValue": "inf"}"#,
+        r#"{"doubleValue": ""}"#,
+        r#"{"boolValue": 1}"#,
+        r#"{"timestamp": "2026-11-23"}"#,
+        r#"{"timestamp": "0000-01-01T00:00:00Z"}"#,
+        r#"{"timestamp": "2026-13-01T00:00:00Z"}"#,
+        r#"{"duration": "1.5"}"#,
+        r#"{"duration": "-s"}"#,
+        r#"{"duration": "315576000001s"}"#,
+        r#"{"fieldMask": "a b"}"#,
+        r#"{"colour": "COLOUR_red"}"#,
+        r#"{"colour": 1.5}"#,
+    ] {
+        assert_eq!(broken(refused).len(), 1, "{refused}");
+    }
+    assert_eq!(
+        write(&read(r#"{"doubleValue": "NaN"}"#).unwrap()).unwrap(),
+        r#"{"doubleValue":"NaN"}"#
+    );
+}
+
+/// A service that sends its message back, or fails with the code that is asked for.
+fn grpc() -> axum::Router {
+    axum::Router::new().fallback(|request: Request<Body>| async move {
+        assert_eq!(request.headers()["content-type"], "application/grpc");
+        let path = request.uri().path().to_owned();
+        let seen: Vec<&str> = request
+            .headers()
+            .keys()
+            .map(http::HeaderName::as_str)
+            .filter(|name| !["content-type", "te"].contains(name))
+            .collect();
+        let seen = seen.join(",");
+        let bytes = request.into_body().collect().await.unwrap().to_bytes();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        let body = if path.ends_with("/Fail") {
+            let message = DynamicMessage::decode(
+                POOL.get_message_by_name("egov.transcode.test.v1.FailRequest").unwrap(),
+                &bytes[5..],
+            )
+            .unwrap();
+            let code = message.get_field_by_name("code").unwrap().as_i32().unwrap();
+            trailers.insert("grpc-status", HeaderValue::from(code));
+            Bytes::new()
+        } else {
+            bytes
+        };
+        let mut response = Response::new(Body::new(
+            Full::new(body).with_trailers(async move { Some(Ok(trailers)) }),
+        ));
+        response
+            .headers_mut()
+            .insert("content-type", HeaderValue::from_static("application/grpc"));
+        response
+            .headers_mut()
+            .insert("x-seen", HeaderValue::from_str(&seen).unwrap());
+        response
+            .headers_mut()
+            .insert("internal", HeaderValue::from_static("no"));
+        response
+    })
+}
+
+async fn ask(method: &str, url: &str, headers: &[(&'static str, &str)], body: &str) -> Response {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = if body.is_empty() {
+        Body::empty()
+    } else {
+        Body::from(body.to_owned())
+    };
+    Arc::clone(&REST)
+        .in_front_of(grpc())
+        .oneshot(request.body(body).unwrap())
+        .await
+        .unwrap()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+async fn answer(response: Response) -> serde_json::Value {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)))
+}
+
+async fn get(url: &str) -> serde_json::Value {
+    let response = ask("GET", url, &[], "").await;
+    let status = response.status();
+    let body = answer(response).await;
+    assert_eq!(status, 200, "{url} {body}");
+    body
+}
+
+/// Field and rule of each violation of a refusal.
+async fn refused(method: &str, url: &str, body: &str) -> Vec<String> {
+    let response = ask(method, url, &[JSON], body).await;
+    assert_eq!(response.status(), 400, "{url}");
+    let body = answer(response).await;
+    body["details"][1]["fieldViolations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|violation| {
+            assert_eq!(violation["localizedMessage"]["locale"], "vi");
+            format!(
+                "{} {}",
+                violation["field"].as_str().unwrap(),
+                violation["reason"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn paths_queries_and_bodies_become_one_message() {
+    assert_eq!(
+        get("/v1/echo/h%E1%BB%93%20s%C6%A1").await,
+        json!({"stringValue": "hồ sơ"})
+    );
+    assert_eq!(get("/v1/echo/a:b").await, json!({"stringValue": "a:b"}));
+    assert_eq!(
+        get("/v1/shelves/shelves/1%2F2/books/b%20c").await,
+        json!({"stringValue": "shelves/1%2F2/books/b c"})
+    );
+    assert_eq!(get("/v1/files/a/b/c.pdf").await, json!({"stringValue": "a/b/c.pdf"}));
+    assert_eq!(
+        get("/v1/at/2026-11-23T08:00:00Z/-7").await,
+        json!({"timestamp": "2026-11-23T08:00:00Z", "int32Value": -7})
+    );
+    assert_eq!(
+        get(
+            "/v1/echo?int32List=1&int32List=2&colour=COLOUR_RED&bool_value=true&nested.name=a+b&nested.next.numbers=5\
+            &timestamp=2026-11-23T08:00:00Z&duration=3s&int64Wrapper=9&stringWrapper=&bytesValue=_-8&doubleValue=1.5\
+            &fieldMask=a,bC&nested.next.numbers=6&colourList=2&optionalString="
+        )
+        .await,
+        json!({
+            "int32List": [1, 2], "colour": "COLOUR_RED", "boolValue": true, "bytesValue": "/+8=", "doubleValue": 1.5,
+            "nested": {"name": "a b", "next": {"numbers": ["5", "6"]}}, "timestamp": "2026-11-23T08:00:00Z", "duration": "3s",
+            "int64Wrapper": "9", "stringWrapper": "", "fieldMask": "a,bC", "colourList": ["COLOUR_CRIMSON"], "optionalString": "",
+        })
+    );
+
+    let send = |method: &'static str, url: &'static str, body: &'static str| async move {
+        answer(ask(method, url, &[JSON], body).await).await
+    };
+    assert_eq!(
+        send("POST", "/v1/echo/loud:shout", r#"{"int32Value": 1}"#).await,
+        json!({"stringValue": "loud", "int32Value": 1})
+    );
+    assert_eq!(
+        send("PUT", "/v1/echo/ann/nested?int32Value=4", r#"{"numbers": [1]}"#).await,
+        json!({"nested": {"name": "ann", "numbers": ["1"]}, "int32Value": 4})
+    );
+    assert_eq!(send("POST", "/v1/lists?boolValue=true", "[1, 2]").await, json!([1, 2]));
+    assert_eq!(send("POST", "/v1/lists", "").await, json!([]));
+    assert_eq!(send("GET", "/v1/nested?nested.text=x", "").await, json!({"text": "x"}));
+    assert_eq!(send("GET", "/v1/nested", "").await, json!({}));
+    assert_eq!(
+        send("REPORT", "/v1/echo?int32Value=1", "").await,
+        json!({"int32Value": 1})
+    );
+}
+
+#[tokio::test]
+async fn every_violation_of_path_query_and_body_is_named() {
+    assert_eq!(
+        refused("GET", "/v1/at/noon/x?ghost=1&nested=1&stringMap=1&colour=blue&int32Value=2&boolValue=1&boolValue=0&x=%FF&nestedList=1", "").await,
+        [
+            "timestamp rest.type",
+            "int32_value rest.type",
+            "ghost rest.unknown",
+            "nested rest.not_a_parameter",
+            "string_map rest.not_a_parameter",
+            "colour rest.type",
+            "int32_value rest.bound",
+            "bool_value rest.type",
+            "bool_value rest.duplicate",
+            "x rest.encoding",
+            "nested_list rest.not_a_parameter",
+        ]
+    );
+    assert_eq!(
+        refused(
+            "GET",
+            "/v1/echo?choiceText=a&choiceNested.name=b&nested.text=a&nested.number=1",
+            ""
+        )
+        .await,
+        ["choice_nested.name rest.oneof", "nested.number rest.oneof"]
+    );
+    assert_eq!(
+        refused(
+            "POST",
+            "/v1/echo/a:shout?int32Value=1&ghost",
+            r#"{"stringValue": "b", "ghost": 1}"#
+        )
+        .await,
+        [
+            "int32_value rest.no_query",
+            "ghost rest.no_query",
+            "string_value rest.bound",
+            "ghost rest.unknown"
+        ]
+        .map(|line| line.replace("int32_value rest.no_query", "int32Value rest.no_query"))
+    );
+    assert_eq!(
+        refused("PUT", "/v1/echo/ann/nested?nested.text=x", r#"{"name": "bob"}"#).await,
+        ["nested.text rest.bound", "nested.name rest.bound"]
+    );
+    assert_eq!(refused("GET", "/v1/echo", "{}").await, ["body rest.no_body"]);
+    assert_eq!(refused("GET", "/v1/echo/%FF", "").await, ["string_value rest.encoding"]);
+}
+
+#[tokio::test]
+async fn verbs_paths_and_media_types_that_are_not_served_are_told_what_is() {
+    let response = ask("DELETE", "/v1/echo", &[], "").await;
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS, POST, REPORT");
+    assert_eq!(
+        answer(response).await["details"][0]["reason"],
+        "HTTP_METHOD_NOT_ALLOWED"
+    );
+
+    let response = ask("OPTIONS", "/v1/echo", &[], "").await;
+    assert_eq!(response.status(), 204);
+    assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS, POST, REPORT");
+
+    let response = ask("HEAD", "/v1/echo?stringValue=hello", &[], "").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-length"], "23");
+    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+
+    for headers in [
+        &[][..],
+        &[("content-type", "text/plain")],
+        &[JSON, ("content-encoding", "gzip")],
+    ] {
+        let response = ask("POST", "/v1/echo", headers, "{}").await;
+        assert_eq!(response.status(), 415, "{headers:?}");
+        assert_eq!(answer(response).await["details"][0]["reason"], "MEDIA_TYPE_UNSUPPORTED");
+    }
+    let utf8 = [("content-type", "Application/JSON; charset=utf-8")];
+    assert_eq!(ask("POST", "/v1/echo", &utf8, "{}").await.status(), 200);
+    // Without a body there is nothing whose type could be wrong.
+    assert_eq!(ask("POST", "/v1/echo", &[], "").await.status(), 200);
+}
+
+#[tokio::test]
+async fn only_the_listed_headers_reach_the_service_and_only_its_own_come_back() {
+    let response = ask(
+        "GET",
+        "/v1/echo",
+        &[
+            ("authorization", "Bearer x"),
+            ("x-egov-purpose", "case_handling"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("cookie", "a=b"),
+            ("grpc-timeout", "1S"),
+        ],
+        "",
+    )
+    .await;
+    let mut seen: Vec<&str> = response.headers()["x-seen"].to_str().unwrap().split(',').collect();
+    seen.sort_unstable();
+    assert_eq!(seen, ["authorization", "grpc-timeout", "traceparent", "x-egov-purpose"]);
+    assert!(!response.headers().contains_key("internal"));
+    assert_eq!(response.headers()["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn a_failure_of_the_service_has_the_http_status_of_its_code() {
+    for code in egov_fault::Code::ALL {
+        let response = ask("GET", &format!("/v1/fail/{}", code.to_tonic() as i32), &[], "").await;
+        assert_eq!(response.status().as_u16(), code.http_status());
+        let outcome = response.extensions().get::<crate::Outcome>().unwrap().clone();
+        assert_eq!(outcome.code, code.to_tonic());
+        assert_eq!(answer(response).await["code"], code.to_tonic() as i32);
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_refused_also_if_only_its_message_is() {
+    let rest = Arc::new(Rest::compile(&POOL, |_| true).unwrap().limit(1000));
+    let send = |body: String| {
+        let router = Arc::clone(&rest).in_front_of(grpc());
+        async move {
+            let request = Request::post("/v1/echo")
+                .header(JSON.0, JSON.1)
+                .body(Body::from(body))
+                .unwrap();
+            router.oneshot(request).await.unwrap()
+        }
+    };
+    let response = send(format!("{{\"stringValue\": \"{}\"}}", "a".repeat(2000))).await;
+    assert_eq!(response.status(), 413);
+    assert_eq!(answer(response).await["details"][0]["reason"], "MESSAGE_TOO_LARGE");
+    // Two characters each in JSON, eight bytes each in the message.
+    assert_eq!(
+        send(format!("{{\"doubleList\": [{}1]}}", "1,".repeat(400)))
+            .await
+            .status(),
+        413
+    );
+    assert_eq!(
+        send(format!("{{\"doubleList\": [{}1]}}", "1,".repeat(100)))
+            .await
+            .status(),
+        200
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn whatever_is_sent_is_answered_without_a_failure_of_ours(
+        method in prop::sample::select(vec!["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "REPORT"]),
+        path in prop_oneof![
+            "/v1/(echo|echo/[a-z%:0-9F]{0,6}|lists|nested|files/[a-z%/F2:]{1,8}|at/[0-9TZ:-]{0,20}/[0-9-]{0,12})",
+            "/[a-z0-9/:%.~-]{0,20}",
+        ],
+        query in "[a-zA-Z0-9_.&=%+-]{0,40}",
+        body in prop_oneof![Just(Vec::new()), prop::collection::vec(any::<u8>(), 0..60), any_json().prop_map(|json| json.to_string().into_bytes())],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let Ok(uri) = format!("{path}?{query}").parse::<http::Uri>() else { return Ok(()) };
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(JSON.0, JSON.1)
+            .body(Body::from(body))
+            .unwrap();
+        // A path that is not served would reach the gRPC service, which asserts that nothing but gRPC does.
+        if matches!(REST.find(request.method(), request.uri().path()), crate::Target::Unknown) {
+            return Ok(());
+        }
+        let response = runtime.block_on(Arc::clone(&REST).in_front_of(grpc()).oneshot(request)).unwrap();
+        prop_assert!(response.status().as_u16() < 500, "{} {}", response.status(), path);
+    }
+}
+
+fn problems(service: &str) -> Vec<String> {
+    let folder = std::env::temp_dir().join(format!("egov-transcode-{}-{}", std::process::id(), service.len()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("bad.proto"),
+        format!(
+            "syntax = \"proto3\"; package bad.v1; import \"google/api/annotations.proto\";\n\
+             message M {{ string a = 1; M m = 2; repeated string list = 3; }}\nservice S {{ {service} }}"
+        ),
+    )
+    .unwrap();
+    let pool = compile(&[folder.to_string_lossy().into_owned()], "bad.proto");
+    std::fs::remove_dir_all(folder).unwrap();
+    Rest::compile(&pool, |_| true).unwrap_err().problems
+}
+
+#[test]
+fn bindings_that_cannot_be_served_stop_the_start_each_with_the_name_of_its_rpc() {
+    let found = problems(
+        "rpc A(M) returns (M) { option (google.api.http) = {get: \"/v1/a/{b}\"}; }
+         rpc B(M) returns (M) { option (google.api.http) = {get: \"/v1/a/{m}\"}; }
+         rpc C(M) returns (M) { option (google.api.http) = {get: \"/v1/a/{list}\"}; }
+         rpc D(M) returns (M) { option (google.api.http) = {get: \"v1\"}; }
+         rpc E(M) returns (M) { option (google.api.http) = {get: \"/v1/e\" body: \"*\"}; }
+         rpc F(M) returns (M) { option (google.api.http) = {post: \"/v1/f\" body: \"x\"}; }
+         rpc G(M) returns (M) { option (google.api.http) = {get: \"/v1/g\" response_body: \"x\"}; }
+         rpc H(M) returns (stream M) { option (google.api.http) = {get: \"/v1/h\"}; }
+         rpc I(M) returns (M) { option (google.api.http) = {get: \"/v1/i/{a}\"}; }
+         rpc J(M) returns (M) { option (google.api.http) = {get: \"/v1/i/{m.a}\"}; }",
+    );
+    let expected = [
+        ("bad.v1.S.A", "b is no single field"),
+        ("bad.v1.S.B", "m is no single field"),
+        ("bad.v1.S.C", "list is no single field"),
+        ("bad.v1.S.D", "begins with a slash"),
+        ("bad.v1.S.E", "a GET has no body"),
+        ("bad.v1.S.F", "the body names the field x"),
+        ("bad.v1.S.G", "the answer has no field x"),
+        ("bad.v1.S.H", "streaming"),
+        (
+            "bad.v1.S.J",
+            "GET /v1/i/{m.a} is served already, as GET /v1/i/{a} of bad.v1.S/I",
+        ),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (problem, (rpc, what)) in found.iter().zip(expected) {
+        assert!(problem.starts_with(rpc) && problem.contains(what), "{problem}");
+    }
+}
+
+#[test]
+fn the_document_says_what_the_contracts_say() {
+    let document = crate::document(&POOL, |_| true);
+    let echo = &document["paths"]["/v1/echo"];
+    assert_eq!(echo["post"]["operationId"], "EchoService_Echo");
+    assert_eq!(echo["get"]["operationId"], "EchoService_Echo_2");
+    assert_eq!(echo["post"]["summary"], "Echo sends everything back");
+    assert_eq!(echo["post"]["x-egov-permission"], "transcode.echoes.read");
+    assert_eq!(echo["post"]["security"], json!([{"token": []}]));
+    assert_eq!(
+        echo["post"]["parameters"],
+        json!([{"$ref": "#/components/parameters/Purpose"}])
+    );
+    let names: Vec<&str> = echo["get"]["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect();
+    assert!(names.contains(&"nested.next.name") && names.contains(&"int32List") && names.contains(&"timestamp"));
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.starts_with("stringMap") || name.starts_with("struct"))
+    );
+    assert_eq!(document["paths"]["/v1/fail/{code}"]["get"]["security"], json!([]));
+    assert!(
+        document["paths"]
+            .get("/v1/shelves/shelves/{stringValue.1}/books/{stringValue.2}")
+            .is_some()
+    );
+    assert!(!document.to_string().contains("Silent"));
+
+    let ruled = &document["paths"]["/v1/rules/{requestId}"]["post"];
+    assert_eq!(ruled["x-egov-sensitive"], true);
+    assert_eq!(ruled["x-egov-idempotency"], "REQUEST_ID");
+    let body = &ruled["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["required"], json!(["text", "colour", "items", "nested"]));
+    assert_eq!(body["additionalProperties"], false);
+    let properties = &body["properties"];
+    assert!(properties.get("requestId").is_none(), "the path has it");
+    assert_eq!(properties["text"]["minLength"], 2);
+    assert_eq!(properties["text"]["maxLength"], 9);
+    assert_eq!(properties["text"]["pattern"], "^[a-z]+$");
+    assert_eq!(properties["text"]["description"], "A text of some length.");
+    assert_eq!(
+        properties["colour"]["enum"],
+        json!(["COLOUR_NEGATIVE", "COLOUR_RED", "COLOUR_CRIMSON"])
+    );
+    assert_eq!(properties["number"]["minimum"], -5);
+    assert_eq!(properties["number"]["exclusiveMaximum"], 10);
+    assert_eq!(properties["secret"]["x-egov-personal-data"], "SECRET");
+    assert_eq!(properties["items"]["minItems"], 1);
+    assert_eq!(properties["items"]["uniqueItems"], true);
+    assert_eq!(properties["items"]["items"]["maxLength"], 4);
+    assert_eq!(properties["phone"]["x-egov-format"], "phone");
+    assert_eq!(properties["id"]["x-egov-range"], json!({"minimum": 1}));
+    assert_eq!(properties["places"]["maxProperties"], 2);
+    assert_eq!(
+        body["allOf"],
+        json!([{"oneOf": [{"required": ["name"]}, {"required": ["id"]}]}])
+    );
+    assert_eq!(
+        properties["nested"]["$ref"],
+        "#/components/schemas/egov.transcode.test.v1.Nested.Input"
+    );
+    // In an answer nothing is required and nothing closed.
+    let answer = &document["components"]["schemas"]["egov.transcode.test.v1.Rules"];
+    assert!(answer.get("required").is_none() && answer.get("additionalProperties").is_none());
+
+    // Every reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap();
+        assert!(
+            document.pointer(pointer).is_some_and(|target| !target.is_null()),
+            "{pointer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_the_page_are_sent_once_and_then_only_confirmed() {
+    let routes = crate::docs(&POOL, |_| true);
+    let ask = |path: &'static str, tag: Option<String>| {
+        let routes = routes.clone();
+        async move {
+            let mut request = Request::get(path);
+            if let Some(tag) = tag {
+                request = request.header("if-none-match", tag);
+            }
+            routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        }
+    };
+    for (path, media_type) in [
+        ("/openapi.json", "application/json"),
+        ("/docs", "text/html; charset=utf-8"),
+    ] {
+        let first = ask(path, None).await;
+        assert_eq!(first.status(), 200);
+        assert_eq!(first.headers()["content-type"], media_type);
+        assert_eq!(first.headers()["x-content-type-options"], "nosniff");
+        let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+        let second = ask(path, Some(format!("\"other\", W/{tag}"))).await;
+        assert_eq!(second.status(), 304);
+        assert!(second.into_body().collect().await.unwrap().to_bytes().is_empty());
+        assert_eq!(ask(path, Some("\"other\"".to_owned())).await.status(), 200);
+    }
+    let page = ask("/docs", None).await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe"));
+}

@@ -1,0 +1,551 @@
+//! Kiểm tra hồ sơ: whether what is stored of a case fits together: the row, its history, its events, its leaves, its words.
+//!
+//! An independent reading: nothing here changes a case. The history is gone through act by act against the transitions,
+//! and everything that the row says is compared with what follows from it. What cannot be told from the outside is said in
+//! the service's README: the content of older versions, to which only the holder of a copy can compare their leaves.
+
+use std::collections::BTreeMap;
+
+use egov_calendar::WorkCalendar;
+use egov_clock::vietnam;
+use egov_codes::CaseCode;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::case::{Case, Pause};
+use super::deadline::deadline_of;
+use super::listing::HistoryEntry;
+use super::pack::{Procedure, Profile};
+use super::transitions::{Operation, State, Transitions};
+
+/// The kind of aggregate of events, and of resource of leaves.
+pub const KIND: &str = "case";
+
+/// What the event of an act says of the case.
+#[derive(Debug, Clone, Copy)]
+pub struct EventFacts<'a> {
+    /// Mã hồ sơ.
+    pub case_code: &'a str,
+    /// Mã thủ tục.
+    pub procedure_code: &'a str,
+    /// After the act.
+    pub state: State,
+    /// The finer step after the act.
+    pub step: &'a str,
+    /// Cơ quan có thẩm quyền.
+    pub responsible_unit_id: i32,
+}
+
+/// Ids, codes and states: what other services learn of an act.
+pub fn event_payload(facts: &EventFacts<'_>) -> serde_json::Value {
+    serde_json::json!({
+        "case_code": facts.case_code,
+        "procedure_code": facts.procedure_code,
+        "state": facts.state.code(),
+        "step": facts.step,
+        "responsible_unit_id": facts.responsible_unit_id,
+    })
+}
+
+/// What was found broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Versions run from 1 without a gap to that of the row.
+    Versions,
+    /// Every act follows from the one before, and the transitions allow it.
+    Transitions,
+    /// The row says what the history says last.
+    Row,
+    /// Times of record do not run backwards; the row's are those of the history.
+    Times,
+    /// The clock stood still when the history says so.
+    Pauses,
+    /// The due date is the one that the calendar gives.
+    Deadline,
+    /// One leaf a version, and the last one commits to the case as it is.
+    Leaves,
+    /// One event a version, with the act's name and what it says.
+    Events,
+    /// The words by which the case is found are those of its people.
+    Words,
+    /// The code belongs to the day of filing.
+    Code,
+    /// The look-up secret opens.
+    Secret,
+    /// Numbers of an agency and day run from 1 without a gap to the counter.
+    Numbers,
+    /// A leaf, event or salt without the case it speaks of.
+    Orphan,
+    /// Places in the log run without a gap.
+    Log,
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// What was found broken.
+    pub rule: Rule,
+    /// Of which case, if it is of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case_id: Option<Uuid>,
+    /// Mã hồ sơ.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub case_code: String,
+    /// What there is, and what there should be; without personal data.
+    pub detail: String,
+}
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedEvent {
+    /// Version of the case.
+    pub version: i64,
+    /// Its name.
+    pub kind: String,
+    /// What it says.
+    pub payload: serde_json::Value,
+    /// When.
+    pub create_time: Timestamp,
+}
+
+/// A leaf as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedLeaf {
+    /// Version of the case.
+    pub version: i64,
+    /// The commitment.
+    pub commitment: Vec<u8>,
+    /// Its salt; none if it is not there.
+    pub salt: Option<Vec<u8>>,
+    /// When.
+    pub create_time: Timestamp,
+}
+
+/// A word as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedWord {
+    /// The word.
+    pub token: String,
+    /// Unit, owner and time, which it repeats from the case.
+    pub of: (i32, Option<Uuid>, Timestamp),
+}
+
+/// Everything that is stored of a case.
+#[derive(Clone)]
+pub struct CaseRecord {
+    /// The case with what belongs to it.
+    pub case: Case,
+    /// Ngày hẹn trả, as lists show it.
+    pub due_date: Option<Date>,
+    /// The instant of it.
+    pub due_time: Option<Timestamp>,
+    /// Of the row.
+    pub create_time: Timestamp,
+    /// Of the row.
+    pub update_time: Timestamp,
+    /// By version.
+    pub history: Vec<HistoryEntry>,
+    /// By version.
+    pub events: Vec<RecordedEvent>,
+    /// By version.
+    pub leaves: Vec<RecordedLeaf>,
+    /// By word.
+    pub words: Vec<RecordedWord>,
+    /// True if the salts of the case were erased, as the record of erasures says.
+    pub erased: bool,
+}
+
+/// What a case is checked by.
+pub struct Rules<'a> {
+    /// Of the version of its procedure.
+    pub transitions: &'a Transitions,
+    /// The version of its procedure.
+    pub procedure: &'a Procedure,
+    /// The calendar in force.
+    pub calendar: &'a WorkCalendar,
+    /// What may be relied on.
+    pub profile: Profile,
+    /// The name of the event of each act.
+    pub events: &'a BTreeMap<&'static str, &'static str>,
+    /// How a leaf commits to canonical bytes with its salt.
+    pub commit: fn(&[u8], &[u8]) -> [u8; 32],
+    /// The words of the case's people.
+    pub words: Vec<String>,
+}
+
+/// Checks one case; nothing is said of a case that is whole.
+pub fn check(record: &CaseRecord, rules: &Rules<'_>) -> Vec<Violation> {
+    let mut check = Check {
+        record,
+        rules,
+        found: Vec::new(),
+    };
+    check.versions();
+    check.history();
+    check.deadline();
+    check.leaves();
+    check.events();
+    check.words();
+    check.code();
+    check.found
+}
+
+struct Check<'a> {
+    record: &'a CaseRecord,
+    rules: &'a Rules<'a>,
+    found: Vec<Violation>,
+}
+
+/// What follows from the history alone.
+#[derive(Default)]
+struct Told {
+    state: Option<State>,
+    entered_from: Option<State>,
+    step: String,
+    accept_time: Option<Timestamp>,
+    pauses: Vec<Pause>,
+    rounds: i32,
+    return_time: Option<Timestamp>,
+    rate_time: Option<Timestamp>,
+    approved: bool,
+}
+
+impl Check<'_> {
+    fn say(&mut self, rule: Rule, detail: String) {
+        self.found.push(Violation {
+            rule,
+            case_id: Some(self.record.case.case_id),
+            case_code: self.record.case.case_code.clone(),
+            detail,
+        });
+    }
+
+    /// Says it unless it holds.
+    fn demand(&mut self, rule: Rule, holds: bool, detail: impl FnOnce() -> String) {
+        if !holds {
+            let detail = detail();
+            self.say(rule, detail);
+        }
+    }
+
+    fn versions(&mut self) {
+        let record = self.record;
+        let runs = |versions: Vec<i64>| versions.iter().copied().eq(1..=record.case.version);
+        let of = |versions: &[i64]| format!("{versions:?} instead of 1 to {}", record.case.version);
+        for (rule, what, versions) in [
+            (
+                Rule::Versions,
+                "history",
+                record.history.iter().map(|entry| entry.version).collect::<Vec<_>>(),
+            ),
+            (
+                Rule::Leaves,
+                "leaves",
+                record.leaves.iter().map(|leaf| leaf.version).collect(),
+            ),
+            (
+                Rule::Events,
+                "events",
+                record.events.iter().map(|event| event.version).collect(),
+            ),
+        ] {
+            self.demand(rule, runs(versions.clone()), || {
+                format!("versions of the {what}: {}", of(&versions))
+            });
+        }
+    }
+
+    /// Goes through the history act by act, and compares the row with what it tells.
+    fn history(&mut self) {
+        let record = self.record;
+        let mut told = Told::default();
+        let mut last_time: Option<Timestamp> = None;
+        for entry in &record.history {
+            if let Some(before) = last_time.filter(|before| *before > entry.record_time) {
+                self.say(
+                    Rule::Times,
+                    format!(
+                        "version {} was recorded at {}, before {before}",
+                        entry.version, entry.record_time
+                    ),
+                );
+            }
+            last_time = Some(entry.record_time);
+            self.act(&mut told, entry);
+        }
+
+        let case = &record.case;
+        if let Some(state) = told.state {
+            self.demand(Rule::Row, case.state == state, || {
+                format!("state {} instead of {}", case.state.code(), state.code())
+            });
+        }
+        self.demand(Rule::Row, case.entered_from == told.entered_from, || {
+            format!(
+                "entered from {:?} instead of {:?}",
+                case.entered_from, told.entered_from
+            )
+        });
+        self.demand(Rule::Row, case.step == told.step, || {
+            format!("step {:?} instead of {:?}", case.step, told.step)
+        });
+        self.demand(Rule::Row, case.supplement_rounds == told.rounds, || {
+            format!(
+                "{} rounds of supplements instead of {}",
+                case.supplement_rounds, told.rounds
+            )
+        });
+        self.demand(Rule::Row, told.approved || case.results.is_empty(), || {
+            "results without an approval".to_owned()
+        });
+        let returned = case.returned.as_ref().map(|returned| returned.time);
+        self.demand(Rule::Row, returned == told.return_time, || {
+            format!("returned at {returned:?} instead of {:?}", told.return_time)
+        });
+        let rated = case.rating.as_ref().map(|rating| rating.time);
+        self.demand(Rule::Row, rated == told.rate_time, || {
+            format!("rated at {rated:?} instead of {:?}", told.rate_time)
+        });
+        self.demand(Rule::Times, case.accept_time == told.accept_time, || {
+            format!("accepted at {:?} instead of {:?}", case.accept_time, told.accept_time)
+        });
+        let first = record.history.first().map(|entry| entry.record_time);
+        self.demand(
+            Rule::Times,
+            first.is_none_or(|first| case.submit_time == first && record.create_time == first),
+            || format!("filed at {} instead of {first:?}", case.submit_time),
+        );
+        self.demand(
+            Rule::Times,
+            last_time.is_none_or(|last| record.update_time == last),
+            || format!("changed at {} instead of {last_time:?}", record.update_time),
+        );
+        self.demand(Rule::Pauses, case.pauses == told.pauses, || {
+            format!("{:?} instead of {:?}", case.pauses, told.pauses)
+        });
+    }
+
+    fn act(&mut self, told: &mut Told, entry: &HistoryEntry) {
+        let to = entry.to_state;
+        let Some(from) = told.state else {
+            let first = entry.operation == "submit" && entry.from_state.is_none() && to == State::Registered;
+            self.demand(Rule::Transitions, first, || {
+                format!("the history begins with {} into state {}", entry.operation, to.code())
+            });
+            told.state = Some(to);
+            told.step.clone_from(&entry.step);
+            return;
+        };
+        self.demand(Rule::Transitions, entry.from_state == Some(from), || {
+            format!(
+                "version {} leaves state {:?}, but the case was in {}",
+                entry.version,
+                entry.from_state.map(State::code),
+                from.code()
+            )
+        });
+        let operation = Operation::ALL
+            .into_iter()
+            .find(|operation| operation.as_str() == entry.operation);
+        let allowed = match operation {
+            Some(operation) => self
+                .rules
+                .transitions
+                .allowed(from, told.entered_from)
+                .contains(&(operation, to)),
+            None => {
+                entry.operation == "rate"
+                    && from == State::Returned
+                    && to == State::Returned
+                    && told.rate_time.is_none()
+            }
+        };
+        self.demand(Rule::Transitions, allowed, || {
+            format!(
+                "version {}: {} from state {} to {} is not allowed",
+                entry.version,
+                entry.operation,
+                from.code(),
+                to.code()
+            )
+        });
+        let steps = entry.step == told.step || operation == Some(Operation::RecordStep);
+        self.demand(Rule::Transitions, steps, || {
+            format!("version {}: {} changes the step", entry.version, entry.operation)
+        });
+
+        let at = entry.record_time;
+        match operation {
+            Some(Operation::Accept) => told.accept_time = Some(at),
+            Some(Operation::RequestSupplement) => told.rounds += 1,
+            Some(Operation::Approve) => told.approved = true,
+            Some(Operation::ReturnResult) => told.return_time = Some(at),
+            None => told.rate_time = Some(at),
+            Some(_) => {}
+        }
+        if from != to {
+            if from.pauses_clock()
+                && let Some(open) = told.pauses.iter_mut().find(|pause| pause.end.is_none())
+            {
+                open.end = Some(at.max(open.start));
+            }
+            if to.pauses_clock() && told.accept_time.is_some() {
+                told.pauses.push(Pause {
+                    state: to,
+                    start: at,
+                    end: None,
+                });
+            }
+            told.entered_from = (to == State::SupplementRequested).then_some(from);
+        }
+        told.state = Some(to);
+        told.step.clone_from(&entry.step);
+    }
+
+    /// Works the due date out again, by the calendar in force and the pauses that have ended.
+    fn deadline(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        let case = &record.case;
+        let kept = case.deadline.as_ref();
+        let shown = (kept.map(|kept| kept.due_date), kept.map(|kept| kept.due_time));
+        self.demand(Rule::Deadline, shown == (record.due_date, record.due_time), || {
+            format!(
+                "due {:?} in lists, but {:?} in the explanation",
+                record.due_date, shown.0
+            )
+        });
+        let Some(accepted) = case.accept_time else {
+            self.demand(Rule::Deadline, kept.is_none(), || {
+                "due although not accepted".to_owned()
+            });
+            return;
+        };
+        let ended: Vec<Pause> = case
+            .pauses
+            .iter()
+            .copied()
+            .filter(|pause| pause.end.is_some())
+            .collect();
+        let again = deadline_of(
+            rules.calendar,
+            rules.procedure,
+            rules.profile,
+            case.channel,
+            &case.conditions,
+            accepted,
+            &ended,
+        );
+        match (again, kept) {
+            (Ok(again), Some(kept)) if again == *kept => {}
+            (Ok(again), Some(kept)) if again.due_time == kept.due_time => self.say(
+                Rule::Deadline,
+                format!("the explanation of {} differs from the calendar's", kept.due_time),
+            ),
+            (Ok(again), kept) => self.say(
+                Rule::Deadline,
+                format!("due {:?} instead of {}", kept.map(|kept| kept.due_time), again.due_time),
+            ),
+            // Where it cannot be worked out any more and the case has ended, what was promised stays.
+            (Err(_), Some(_)) if case.state != State::Processing => {}
+            (Err(error), _) => self.say(Rule::Deadline, format!("cannot be worked out: {error}")),
+        }
+    }
+
+    fn leaves(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        for leaf in &record.leaves {
+            let entry = record.history.iter().find(|entry| entry.version == leaf.version);
+            self.demand(
+                Rule::Leaves,
+                entry.is_none_or(|entry| entry.record_time == leaf.create_time),
+                || format!("the leaf of version {} is of {}", leaf.version, leaf.create_time),
+            );
+            self.demand(Rule::Leaves, leaf.salt.is_some() != record.erased, || {
+                if record.erased {
+                    format!("the salt of version {} is there although it was erased", leaf.version)
+                } else {
+                    format!(
+                        "the salt of version {} is gone, and no erasure is recorded",
+                        leaf.version
+                    )
+                }
+            });
+        }
+        let last = record.leaves.iter().find(|leaf| leaf.version == record.case.version);
+        let Some((leaf, salt)) = last.and_then(|leaf| Some((leaf, leaf.salt.as_ref()?))) else {
+            return;
+        };
+        match record.case.canonical() {
+            Ok(canonical) => self.demand(
+                Rule::Leaves,
+                (rules.commit)(salt, &canonical).as_slice() == leaf.commitment,
+                || format!("the case is not what the leaf of version {} commits to", leaf.version),
+            ),
+            Err(error) => self.say(Rule::Leaves, error.to_string()),
+        }
+    }
+
+    fn events(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        let case = &record.case;
+        for event in &record.events {
+            let Some(entry) = record.history.iter().find(|entry| entry.version == event.version) else {
+                continue;
+            };
+            let name = rules.events.get(entry.operation.as_str()).copied();
+            self.demand(Rule::Events, name == Some(event.kind.as_str()), || {
+                format!("version {}: {} instead of {name:?}", event.version, event.kind)
+            });
+            let said = event_payload(&EventFacts {
+                case_code: &case.case_code,
+                procedure_code: &case.procedure_code,
+                state: entry.to_state,
+                step: &entry.step,
+                responsible_unit_id: case.responsible_unit_id,
+            });
+            // The unit may have changed since by a reorganisation; then the event keeps what was true.
+            let same = said
+                .as_object()
+                .into_iter()
+                .flatten()
+                .all(|(key, value)| key == "responsible_unit_id" || event.payload.get(key) == Some(value));
+            self.demand(Rule::Events, same, || {
+                format!("version {} says {} instead of {said}", event.version, event.payload)
+            });
+            self.demand(Rule::Events, event.create_time == entry.record_time, || {
+                format!("the event of version {} is of {}", event.version, event.create_time)
+            });
+        }
+    }
+
+    fn words(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        let case = &record.case;
+        let of = (case.responsible_unit_id, case.owner_id, case.submit_time);
+        let known = |token: &String| record.words.iter().any(|word| word.token == *token && word.of == of);
+        let missing = rules.words.iter().filter(|token| !known(token)).count();
+        let foreign = record
+            .words
+            .iter()
+            .filter(|word| word.of != of || !rules.words.contains(&word.token))
+            .count();
+        // How many, not which: they are names and numbers of people.
+        self.demand(Rule::Words, missing == 0 && foreign == 0, || {
+            format!("{missing} words are missing, {foreign} do not belong to the case")
+        });
+    }
+
+    fn code(&mut self) {
+        let case = &self.record.case;
+        let filed = case.submit_time.to_zoned(vietnam()).date();
+        match case.case_code.parse::<CaseCode>() {
+            Ok(code) => self.demand(Rule::Code, code.date() == filed, || {
+                format!("the code is of {}, the case was filed on {filed}", code.date())
+            }),
+            Err(error) => self.say(Rule::Code, error.en().to_owned()),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Verification of everything that is stored of cases: an independent pass, which changes nothing and names what it finds.
+//!
+//! It reads page by page, each page in one snapshot, so that it may run while the service does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use egov_auth::RowScope;
+use egov_database::{Database, leaf_commitment};
+use egov_keyring::{Keyring, Purpose};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::act::Act;
+use super::{
+    accept_case, approve_case, assign_case, rate_case, record_step, reject_case, request_supplement, return_result,
+    stop_case, submit_case, supply_components, withdraw_case,
+};
+use crate::domain::listing::Versioned;
+use crate::domain::lookup::SECRET_LENGTH;
+use crate::domain::pack::Profile;
+use crate::domain::verify::{CaseRecord, Rule, Rules, Violation, check};
+use crate::error::Error;
+use crate::law::{Law, LawError};
+use crate::store::cases::search_tokens;
+use crate::store::{audit, procedures};
+
+/// Cases of one page.
+const PAGE: i64 = 500;
+
+/// Violations that are kept; all are counted.
+const KEPT: usize = 1_000;
+
+/// Orphans that are named of each table.
+const ORPHANS: i64 = 20;
+
+/// All acts on a case.
+const ACTS: [&Act; 11] = [
+    &accept_case::ACT,
+    &approve_case::ACT,
+    &assign_case::ACT,
+    &rate_case::ACT,
+    &record_step::ACT,
+    &reject_case::ACT,
+    &request_supplement::ACT,
+    &return_result::ACT,
+    &stop_case::ACT,
+    &supply_components::ACT,
+    &withdraw_case::ACT,
+];
+
+/// What was looked at and what was found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Verified {
+    /// Cases that there are.
+    pub cases: u64,
+    /// Cases that were looked at.
+    pub checked: u64,
+    /// Their entries of the history, leaves and events.
+    pub versions: u64,
+    /// Of these, leaves whose commitment was worked out again: the last of each case, unless its salts were erased.
+    pub leaves_recomputed: u64,
+    /// Due dates that were worked out again.
+    pub deadlines_recomputed: u64,
+    /// How many violations of each rule.
+    pub violated: BTreeMap<Rule, u64>,
+    /// The first of them.
+    pub violations: Vec<Violation>,
+}
+
+impl Verified {
+    /// True if nothing was found.
+    pub fn is_whole(&self) -> bool {
+        self.violated.is_empty()
+    }
+
+    fn found(&mut self, violation: Violation) {
+        *self.violated.entry(violation.rule).or_default() += 1;
+        if self.violations.len() < KEPT {
+            self.violations.push(violation);
+        }
+    }
+}
+
+/// Why nothing could be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The law cannot be read.
+    #[error(transparent)]
+    Law(#[from] LawError),
+    /// The database does not answer, or holds what no version wrote.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<egov_fault::Fault> for VerifyError {
+    fn from(fault: egov_fault::Fault) -> Self {
+        Self::Store(fault.into())
+    }
+}
+
+/// Verifies about `sample` cases, or all; `progress` is told how many were looked at, and how many will be.
+pub async fn verify(
+    database: &Database,
+    keyring: &Keyring,
+    profile: Profile,
+    sample: Option<u64>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Verified, VerifyError> {
+    let law = Law::load(database).await?;
+    let everything = RowScope::everything();
+    let count = database
+        .read(&everything, async |connection| {
+            Ok::<_, Error>(audit::count(connection).await?)
+        })
+        .await?;
+    let mut verified = Verified {
+        cases: u64::try_from(count).unwrap_or(0),
+        ..Verified::default()
+    };
+    let one_in = sample
+        .map_or(1, |sample| count / i64::try_from(sample.max(1)).unwrap_or(i64::MAX))
+        .max(1);
+    let expected = verified.cases / u64::try_from(one_in).unwrap_or(1);
+    let events: BTreeMap<&'static str, &'static str> = ACTS
+        .iter()
+        .map(|act| (act.operation, act.event))
+        .chain([(submit_case::OPERATION, submit_case::EVENT)])
+        .collect();
+
+    let mut versions: HashMap<(String, i32), Arc<Versioned>> = HashMap::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page = database
+            .read(&everything, async |connection| {
+                let page = audit::page(&mut *connection, after, one_in, PAGE).await?;
+                for record in &page {
+                    let key = (record.case.procedure_code.clone(), record.case.procedure_version);
+                    if !versions.contains_key(&key)
+                        && let Some(found) = procedures::version(&mut *connection, &key.0, key.1).await?
+                    {
+                        versions.insert(key, Arc::new(found));
+                    }
+                }
+                Ok::<_, Error>(page)
+            })
+            .await?;
+        let Some(last) = page.last() else { break };
+        after = last.case.case_id;
+        for record in &page {
+            look_at(record, &law, &versions, profile, keyring, &events, &mut verified)?;
+        }
+        progress(verified.checked, expected);
+    }
+
+    let (misnumbered, orphans, broken_log) = database
+        .read(&everything, async |connection| {
+            Ok::<_, Error>((
+                audit::misnumbered(&mut *connection).await?,
+                audit::orphans(&mut *connection, ORPHANS).await?,
+                audit::broken_log(connection).await?,
+            ))
+        })
+        .await?;
+    for numbers in misnumbered {
+        let (agency, day) = &numbers.of;
+        let (issued, highest) = numbers.issued;
+        // After a restore the operator burns the numbers that receipts prove used: a gap below them is right then.
+        let burned = numbers
+            .counter
+            .is_some_and(|(last, epoch)| epoch > 1 && last >= highest && issued <= last);
+        if !burned {
+            let last = numbers.counter.map(|(last, _)| last);
+            verified.found(Violation {
+                rule: Rule::Numbers,
+                case_id: None,
+                case_code: String::new(),
+                detail: format!("{agency}-{day}: {issued} codes up to {highest}, the counter stands at {last:?}"),
+            });
+        }
+    }
+    for (table, id) in orphans {
+        verified.found(Violation {
+            rule: Rule::Orphan,
+            case_id: Some(id),
+            case_code: String::new(),
+            detail: format!("{table} speaks of a case that there is not"),
+        });
+    }
+    for (epoch, events, highest) in broken_log {
+        verified.found(Violation {
+            rule: Rule::Log,
+            case_id: None,
+            case_code: String::new(),
+            detail: format!("epoch {epoch}: {events} events up to place {highest}, which counts from 0"),
+        });
+    }
+    Ok(verified)
+}
+
+/// Looks at one case.
+fn look_at(
+    record: &CaseRecord,
+    law: &Law,
+    versions: &HashMap<(String, i32), Arc<Versioned>>,
+    profile: Profile,
+    keyring: &Keyring,
+    events: &BTreeMap<&'static str, &'static str>,
+    verified: &mut Verified,
+) -> Result<(), Error> {
+    let case = &record.case;
+    verified.checked += 1;
+    verified.versions += record.history.len() as u64;
+    let key = (case.procedure_code.clone(), case.procedure_version);
+    let version = versions
+        .get(&key)
+        .ok_or_else(|| Error::ProcedureNotFound(case.procedure_code.clone()))?;
+    let rules = Rules {
+        transitions: law.transitions(&version.procedure.transitions)?,
+        procedure: &version.procedure,
+        calendar: &law.calendar,
+        profile,
+        events,
+        commit: leaf_commitment,
+        words: search_tokens(case),
+    };
+    verified.leaves_recomputed += u64::from(!record.erased);
+    verified.deadlines_recomputed += u64::from(case.accept_time.is_some());
+    for violation in check(record, &rules) {
+        verified.found(violation);
+    }
+    let secret = keyring.open_sealed(Purpose::LookupSecrets, &case.lookup_secret, case.case_id.as_bytes());
+    if !secret.is_ok_and(|secret| secret.len() == SECRET_LENGTH) {
+        verified.found(Violation {
+            rule: Rule::Secret,
+            case_id: Some(case.case_id),
+            case_code: case.case_code.clone(),
+            detail: "the look-up secret does not open with this keyring".to_owned(),
+        });
+    }
+    Ok(())
+}

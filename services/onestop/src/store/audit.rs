@@ -1,0 +1,372 @@
+//! Everything that is stored of some cases, for the verification: rows as they are, whether or not they fit together.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::cases::{CaseRow, state};
+use crate::domain::case::{
+    Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
+};
+use crate::domain::listing::HistoryEntry;
+use crate::domain::pack::Channel;
+use crate::domain::party::Party;
+use crate::domain::transitions::State;
+use crate::domain::verify::{CaseRecord, KIND, RecordedEvent, RecordedLeaf, RecordedWord};
+
+fn channel(number: i16, table: &'static str) -> Result<Channel, StoreError> {
+    Channel::from_number(number).ok_or(StoreError::Inconsistent {
+        table,
+        column: "channel",
+    })
+}
+
+fn instant(time: jiff_sqlx::Timestamp) -> Timestamp {
+    time.to_jiff()
+}
+
+/// How many cases there are.
+pub(crate) async fn count(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM cases"#)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// The records of the next cases by id after one of them; of every `one_in`-th, chosen by the id, if that is above 1.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    after: Uuid,
+    one_in: i64,
+    limit: i64,
+) -> Result<Vec<CaseRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        CaseRow,
+        r#"
+        SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
+               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
+               owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
+               submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
+               fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
+               supplement_rounds, lookup_secret, version,
+               (SELECT name FROM procedures
+                WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
+               ) AS "procedure_name!"
+        FROM cases
+        WHERE case_id > $1 AND ($2::bigint <= 1 OR abs(hashtextextended(case_id::text, 0) % $2) = 0)
+        ORDER BY case_id
+        LIMIT $3
+        "#,
+        after,
+        one_in,
+        limit,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let cases = rows.into_iter().map(Case::try_from).collect::<Result<Vec<_>, _>>()?;
+    complete(connection, cases).await
+}
+
+/// Adds what belongs to the cases, table by table.
+async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec<CaseRecord>, StoreError> {
+    let ids: Vec<Uuid> = cases.iter().map(|case| case.case_id).collect();
+    let place: HashMap<Uuid, usize> = ids.iter().copied().enumerate().map(|(place, id)| (id, place)).collect();
+    let mut records: Vec<CaseRecord> = cases
+        .into_iter()
+        .map(|case| CaseRecord {
+            due_date: None,
+            due_time: None,
+            create_time: case.submit_time,
+            update_time: case.submit_time,
+            history: Vec::new(),
+            events: Vec::new(),
+            leaves: Vec::new(),
+            words: Vec::new(),
+            erased: false,
+            case,
+        })
+        .collect();
+    macro_rules! of {
+        ($row:expr) => {
+            match place.get(&$row.case_id).and_then(|&place| records.get_mut(place)) {
+                Some(record) => record,
+                None => continue,
+            }
+        };
+    }
+
+    for row in sqlx::query!(
+        "SELECT case_id, due_date, due_time, create_time, update_time FROM cases WHERE case_id = ANY ($1)",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let record = of!(row);
+        record.due_date = row.due_date.map(jiff_sqlx::Date::to_jiff);
+        record.due_time = row.due_time.map(instant);
+        record.create_time = instant(row.create_time);
+        record.update_time = instant(row.update_time);
+    }
+    for row in sqlx::query!(
+        r#"
+        SELECT case_id, round, component_code, originals, copies, replaced_by_data, file_ids
+        FROM case_components WHERE case_id = ANY ($1) ORDER BY case_id, round, position
+        "#,
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).case.components.push(FiledComponent {
+            round: row.round,
+            component_code: row.component_code,
+            originals: row.originals,
+            copies: row.copies,
+            replaced_by_data: row.replaced_by_data,
+            file_ids: row.file_ids,
+        });
+    }
+    for row in sqlx::query!(
+        "SELECT case_id, state, start_time, end_time FROM case_pauses WHERE case_id = ANY ($1) ORDER BY case_id, number",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let pause = Pause {
+            state: state(row.state, "case_pauses.state")?,
+            start: instant(row.start_time),
+            end: row.end_time.map(instant),
+        };
+        of!(row).case.pauses.push(pause);
+    }
+    for row in sqlx::query!(
+        "SELECT case_id, result_code, number, file_id FROM case_results WHERE case_id = ANY ($1) ORDER BY case_id, position",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).case.results.push(CaseResult {
+            result_code: row.result_code,
+            number: row.number,
+            file_id: row.file_id,
+        });
+    }
+    for row in sqlx::query!(
+        "SELECT case_id, channel, recipient_name, return_time FROM case_returns WHERE case_id = ANY ($1)",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let returned = CaseReturn {
+            channel: channel(row.channel, "case_returns")?,
+            recipient_name: row.recipient_name,
+            time: instant(row.return_time),
+        };
+        of!(row).case.returned = Some(returned);
+    }
+    for row in sqlx::query!(
+        "SELECT case_id, score, comment, rate_time FROM case_ratings WHERE case_id = ANY ($1)",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).case.rating = Some(Rating {
+            score: row.score,
+            comment: row.comment,
+            time: instant(row.rate_time),
+        });
+    }
+    let state_of = |code: i16| {
+        State::try_from(code).map_err(|_| StoreError::Inconsistent {
+            table: "case_history",
+            column: "to_state",
+        })
+    };
+    for row in sqlx::query!(
+        r#"
+        SELECT case_id, version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason,
+               legal_basis, details, record_time
+        FROM case_history WHERE case_id = ANY ($1) ORDER BY case_id, version
+        "#,
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let entry = HistoryEntry {
+            version: row.version,
+            operation: row.operation,
+            from_state: row.from_state.map(state_of).transpose()?,
+            to_state: state_of(row.to_state)?,
+            step: row.step,
+            actor_id: row.actor_id,
+            actor_kind: row.actor_kind,
+            on_behalf_of: row.on_behalf_of,
+            reason: row.reason,
+            legal_basis: row.legal_basis,
+            details: row.details,
+            record_time: instant(row.record_time),
+        };
+        of!(row).history.push(entry);
+    }
+    for row in sqlx::query!(
+        r#"
+        SELECT aggregate_id AS "case_id!", version AS "version!", kind AS "kind!", payload AS "payload!",
+               create_time AS "create_time!"
+        FROM (
+            SELECT aggregate_id, version, kind, payload, create_time FROM egov.event_log
+            WHERE aggregate_kind = $2 AND aggregate_id = ANY ($1)
+            UNION ALL
+            SELECT aggregate_id, version, kind, payload, create_time FROM egov.outbox
+            WHERE aggregate_kind = $2 AND aggregate_id = ANY ($1)
+        ) AS events
+        ORDER BY aggregate_id, version
+        "#,
+        &ids,
+        KIND,
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).events.push(RecordedEvent {
+            version: row.version,
+            kind: row.kind,
+            payload: row.payload,
+            create_time: instant(row.create_time),
+        });
+    }
+    for row in sqlx::query!(
+        r#"
+        SELECT resource_id AS case_id, version, commitment, create_time, salt AS "salt?"
+        FROM egov.leaves LEFT JOIN egov.leaf_salts USING (leaf_id)
+        WHERE kind = $2 AND resource_id = ANY ($1)
+        ORDER BY resource_id, version
+        "#,
+        &ids,
+        KIND,
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).leaves.push(RecordedLeaf {
+            version: row.version,
+            commitment: row.commitment,
+            salt: row.salt,
+            create_time: instant(row.create_time),
+        });
+    }
+    for row in sqlx::query!(
+        "SELECT DISTINCT resource_id AS case_id FROM egov.leaf_erasures WHERE kind = $2 AND resource_id = ANY ($1)",
+        &ids,
+        KIND,
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).erased = true;
+    }
+    for row in sqlx::query!(
+        "SELECT case_id, token, responsible_unit_id, owner_id, submit_time FROM case_tokens WHERE case_id = ANY ($1)",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).words.push(RecordedWord {
+            token: row.token,
+            of: (row.responsible_unit_id, row.owner_id, instant(row.submit_time)),
+        });
+    }
+    Ok(records)
+}
+
+/// An agency and day whose numbers do not run from 1 to the counter.
+#[derive(Debug)]
+pub(crate) struct Misnumbered {
+    /// Agency and day, as in the codes: `H41.201`, `261123`.
+    pub(crate) of: (String, String),
+    /// How many codes were issued, with which highest number.
+    pub(crate) issued: (i64, i64),
+    /// The counter and its epoch; none if there is no counter.
+    pub(crate) counter: Option<(i64, i32)>,
+}
+
+/// Agencies and days whose numbers do not run from 1 to the counter; all in one snapshot.
+pub(crate) async fn misnumbered(connection: &mut PgConnection) -> Result<Vec<Misnumbered>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        WITH issued AS (
+            SELECT substring(case_code FROM '^(.*)-[0-9]{6}-[0-9]+$') AS agency,
+                   substring(case_code FROM '-([0-9]{6})-[0-9]+$') AS day,
+                   count(*) AS issued, max(substring(case_code FROM '([0-9]+)$')::bigint) AS highest
+            FROM cases GROUP BY 1, 2
+        ), counters AS (
+            SELECT agency, to_char(period::date, 'YYMMDD') AS day, last_number, epoch
+            FROM egov.counters WHERE register = 'case'
+        )
+        SELECT agency, day, coalesce(issued, 0) AS "issued!", coalesce(highest, 0) AS "highest!",
+               last_number AS "last_number?", epoch AS "epoch?"
+        FROM issued FULL JOIN counters USING (agency, day)
+        WHERE issued IS DISTINCT FROM last_number OR highest IS DISTINCT FROM last_number
+        ORDER BY agency, day
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Misnumbered {
+            of: (row.agency.unwrap_or_default(), row.day.unwrap_or_default()),
+            issued: (row.issued, row.highest),
+            counter: row.last_number.zip(row.epoch),
+        })
+        .collect())
+}
+
+/// Ids of which there are leaves, events, or words, but no case; the table and up to `limit` of each.
+pub(crate) async fn orphans(connection: &mut PgConnection, limit: i64) -> Result<Vec<(String, Uuid)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT place AS "place!", id AS "id!" FROM (
+            (SELECT DISTINCT 'egov.leaves' AS place, resource_id AS id FROM egov.leaves
+             WHERE kind = $2 AND NOT EXISTS (SELECT 1 FROM cases WHERE case_id = resource_id) LIMIT $1)
+            UNION ALL
+            (SELECT DISTINCT 'egov.event_log', aggregate_id FROM egov.event_log
+             WHERE aggregate_kind = $2 AND NOT EXISTS (SELECT 1 FROM cases WHERE case_id = aggregate_id) LIMIT $1)
+            UNION ALL
+            (SELECT DISTINCT 'case_tokens', case_id FROM case_tokens
+             WHERE NOT EXISTS (SELECT 1 FROM cases WHERE cases.case_id = case_tokens.case_id) LIMIT $1)
+        ) AS found
+        "#,
+        limit,
+        KIND,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.place, row.id)).collect())
+}
+
+/// Epochs whose places in the log do not run from 0 without a gap: the epoch, how many events, the highest place.
+pub(crate) async fn broken_log(connection: &mut PgConnection) -> Result<Vec<(i32, i64, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT epoch, count(*) AS "events!", max(log_offset) AS "highest!"
+        FROM egov.event_log GROUP BY epoch
+        HAVING count(*) <> max(log_offset) + 1 OR min(log_offset) <> 0
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.epoch, row.events, row.highest))
+        .collect())
+}

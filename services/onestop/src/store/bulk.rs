@@ -1,0 +1,207 @@
+//! Cases by COPY: the rows that [`super::cases`] and [`super::history`] would have left, in their order.
+
+use egov_database::{BulkLoad, CopyRows, JsonText};
+use egov_fault::Fault;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::cases::search_tokens;
+use crate::domain::case::Case;
+use crate::domain::listing::HistoryEntry;
+use crate::domain::transitions::State;
+use jiff::Timestamp;
+
+/// Rows of every table that a case has, ready to be copied.
+#[derive(Debug, Default)]
+pub(crate) struct CaseRows {
+    cases: CopyRows,
+    components: CopyRows,
+    pauses: CopyRows,
+    results: CopyRows,
+    returns: CopyRows,
+    ratings: CopyRows,
+    history: CopyRows,
+    tokens: CopyRows,
+}
+
+impl CaseRows {
+    /// Adds a case as it is; `update_time` is the instant of its last act.
+    pub(crate) fn push(&mut self, case: &Case, update_time: Timestamp) -> Result<(), serde_json::Error> {
+        let owner = serde_json::to_vec(&case.owner)?;
+        let submitter = case.submitter.as_ref().map(serde_json::to_vec).transpose()?;
+        let deadline = case.deadline.as_ref().map(serde_json::to_vec).transpose()?;
+        let fees = serde_json::to_vec(&case.fees)?;
+        let items = serde_json::to_vec(&case.supplement_items)?;
+        self.cases.push(&[
+            &case.case_id,
+            &case.case_code,
+            &case.code_provisional,
+            &case.procedure_code,
+            &case.procedure_version,
+            &case.state.code(),
+            &case.entered_from.map(State::code),
+            &case.step,
+            &case.channel.number(),
+            &case.responsible_unit_id,
+            &case.receiving_unit_id,
+            &case.support_unit_id,
+            &case.owner_id,
+            &case.assignee_id,
+            &JsonText(&owner),
+            &submitter.as_deref().map(JsonText),
+            &case.subject,
+            &case.conditions.as_slice(),
+            &case.submit_time,
+            &case.accept_time,
+            &case.deadline.as_ref().map(|deadline| deadline.due_date),
+            &case.deadline.as_ref().map(|deadline| deadline.due_time),
+            &deadline.as_deref().map(JsonText),
+            &JsonText(&fees),
+            &JsonText(&items),
+            &case.supplement_rounds,
+            &case.lookup_secret.as_slice(),
+            &case.version,
+            &case.submit_time,
+            &update_time,
+        ]);
+        for (position, component) in case.components.iter().enumerate() {
+            self.components.push(&[
+                &case.case_id,
+                &component.round,
+                &(position as i32),
+                &component.component_code,
+                &component.originals,
+                &component.copies,
+                &component.replaced_by_data,
+                &component.file_ids.as_slice(),
+            ]);
+        }
+        for (number, pause) in case.pauses.iter().enumerate() {
+            self.pauses.push(&[
+                &case.case_id,
+                &(number as i32),
+                &pause.state.code(),
+                &pause.start,
+                &pause.end,
+            ]);
+        }
+        for (position, result) in case.results.iter().enumerate() {
+            self.results.push(&[
+                &case.case_id,
+                &(position as i32),
+                &result.result_code,
+                &result.number,
+                &result.file_id,
+            ]);
+        }
+        if let Some(returned) = &case.returned {
+            self.returns.push(&[
+                &case.case_id,
+                &returned.channel.number(),
+                &returned.recipient_name,
+                &returned.time,
+            ]);
+        }
+        if let Some(rating) = &case.rating {
+            self.ratings
+                .push(&[&case.case_id, &rating.score, &rating.comment, &rating.time]);
+        }
+        for token in search_tokens(case) {
+            self.tokens.push(&[
+                &case.responsible_unit_id,
+                &token,
+                &case.owner_id,
+                &case.case_id,
+                &case.submit_time,
+            ]);
+        }
+        Ok(())
+    }
+
+    /// Adds an entry of the history.
+    pub(crate) fn push_entry(&mut self, case_id: Uuid, entry: &HistoryEntry) -> Result<(), serde_json::Error> {
+        let details = serde_json::to_vec(&entry.details)?;
+        self.history.push(&[
+            &case_id,
+            &entry.version,
+            &entry.operation,
+            &entry.from_state.map(State::code),
+            &entry.to_state.code(),
+            &entry.step,
+            &entry.actor_id,
+            &entry.actor_kind,
+            &entry.on_behalf_of,
+            &entry.reason,
+            &entry.legal_basis,
+            &JsonText(&details),
+            &entry.record_time,
+            &entry.record_time,
+        ]);
+        Ok(())
+    }
+
+    /// Copies all of it, the cases first: what belongs to them refers to them.
+    pub(crate) async fn copy(&self, load: &mut BulkLoad) -> Result<(), Fault> {
+        load.copy(
+            "cases",
+            "(case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step, channel, \
+             responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id, owner, submitter, subject, \
+             conditions, submit_time, accept_time, due_date, due_time, deadline, fees, supplement_items, \
+             supplement_rounds, lookup_secret, version, create_time, update_time)",
+            &self.cases,
+        )
+        .await?;
+        load.copy(
+            "case_components",
+            "(case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids)",
+            &self.components,
+        )
+        .await?;
+        load.copy(
+            "case_pauses",
+            "(case_id, number, state, start_time, end_time)",
+            &self.pauses,
+        )
+        .await?;
+        load.copy(
+            "case_results",
+            "(case_id, position, result_code, number, file_id)",
+            &self.results,
+        )
+        .await?;
+        load.copy(
+            "case_returns",
+            "(case_id, channel, recipient_name, return_time)",
+            &self.returns,
+        )
+        .await?;
+        load.copy("case_ratings", "(case_id, score, comment, rate_time)", &self.ratings)
+            .await?;
+        load.copy(
+            "case_history",
+            "(case_id, version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, \
+             legal_basis, details, event_time, record_time)",
+            &self.history,
+        )
+        .await?;
+        load.copy(
+            "case_tokens",
+            "(responsible_unit_id, token, owner_id, case_id, submit_time)",
+            &self.tokens,
+        )
+        .await
+    }
+}
+
+/// Whether there are cases, and whether one of them bears a code that the province has issued. Counted without a caller's
+/// scope: the connection of a load is bound by none.
+pub(crate) async fn present(connection: &mut PgConnection) -> Result<(bool, bool), StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT 1 FROM cases) AS "any!",
+                  EXISTS (SELECT 1 FROM cases WHERE NOT code_provisional) AS "issued!""#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.any, row.issued))
+}
