@@ -322,7 +322,7 @@ impl Codes {
         for record in reader.records() {
             let record = record.map_err(|_| other())?;
             let mut fields = record.iter().map(str::to_owned);
-            let line = std::array::from_fn(|_| fields.next().unwrap_or_default());
+            let line: [String; 5] = std::array::from_fn(|_| fields.next().unwrap_or_default());
             let [username, ..] = &line;
             lines.insert(username.clone(), line);
         }
