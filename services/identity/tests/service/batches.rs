@@ -396,7 +396,7 @@ async fn an_activation_is_refused_alike_whatever_is_wrong_and_shows_the_same_unt
 async fn an_unused_code_runs_out_and_another_is_given_until_the_account_is_in_use() {
     let world = World::start().await;
     let (account, code) = made(&world, "an.nguyen").await;
-    world.advance(14 * 24 * 3600);
+    world.days_later(14).await;
     assert_eq!(refused(activate(&world, &code).await), "ACTIVATION_REFUSED");
     assert!(world.identity.purge().await.unwrap() >= 1);
     let ward = world.unit_admin(WARD);

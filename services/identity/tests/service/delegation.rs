@@ -319,7 +319,7 @@ async fn either_side_and_the_administrators_end_it_and_a_neighbour_does_not() {
 
 /// A token of a new session, half a minute later, because a code works once.
 async fn refresh_of(world: &World, name: &str) -> String {
-    world.advance(30);
+    world.later(30).await;
     world.session(name).await.access_token
 }
 
@@ -413,6 +413,7 @@ async fn delegations_are_recorded_about_both_sides_announced_and_committed_to() 
     let made = delegate(&world, &leader.tokens.access_token, to(&leader.grant, "cap.pho"))
         .await
         .unwrap();
+    world.later(1).await;
     let tokens = world.session("cap.pho").await;
     end(&world, &tokens.access_token, &made).await.unwrap();
     for (account, kinds) in [

@@ -263,6 +263,17 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
+    pub async fn days_later(&self, days: i64) {
+        self.later(days * 24 * 3600).await;
+    }
+
+    /// Seconds later, and the service has heard the revocations since, which it otherwise does every second.
+    pub async fn later(&self, seconds: i64) {
+        self.advance(seconds);
+        let feed = LocalFeed::new(self.database.clone(), Arc::clone(&self.keyring));
+        self.directory.refresh(&feed).await.unwrap();
+    }
+
     /// An account with [`PASSWORD`] and these roles.
     pub async fn person(&self, username: &str, unit_id: i32, roles: &[(&str, i32)]) -> EnsuredAccount {
         ensure_account(
