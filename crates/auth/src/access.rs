@@ -530,20 +530,20 @@ mod tests {
         delegatee.delegated = vec![DelegatedRole {
             held: RoleAt {
                 role: "leader".to_owned(),
-                unit: 2,
+                unit: 20,
             },
             delegator,
         }];
-        let decision = access.decide(&delegatee, "cases.approve", &Resource::of_unit(2), None);
+        let decision = access.decide(&delegatee, "cases.approve", &Resource::of_unit(20), None);
         assert!(decision.allowed);
         assert_eq!(decision.acting_for, Some(delegator));
         assert!(decision.reasons[0].contains("delegated by"), "{:?}", decision.reasons);
-        assert_eq!(access.row_scope(&delegatee, "cases.approve", None).units, [2]);
+        assert_eq!(access.row_scope(&delegatee, "cases.approve", None).units, [20]);
         delegatee.roles = vec![RoleAt {
             role: "leader".to_owned(),
-            unit: 2,
+            unit: 20,
         }];
-        let own = access.decide(&delegatee, "cases.approve", &Resource::of_unit(2), None);
+        let own = access.decide(&delegatee, "cases.approve", &Resource::of_unit(20), None);
         assert_eq!((own.allowed, own.acting_for), (true, None));
     }
 

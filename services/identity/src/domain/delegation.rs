@@ -27,6 +27,7 @@ pub(crate) const MOST_PER_DELEGATEE: usize = 10;
 
 /// A delegation, with the grant's own end beside its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(crate) struct Delegation {
     /// Its id.
     pub delegation_id: Uuid,

@@ -34,7 +34,7 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    fn holds(&self, day: Date) -> bool {
+    fn holds(self, day: Date) -> bool {
         self.from <= day && day <= self.due
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct Known<'a> {
     /// The other grants of the holder that are in force on the day.
     pub others: &'a [RoleGrant],
     /// Whether the policies know the role.
-    pub role_known: bool,
+    pub in_policies: bool,
 }
 
 /// What a reviewer should look at; the numbers are those of the contract (`egov.identity.v1.ReviewFlag`).
@@ -108,7 +108,7 @@ pub(crate) fn flags(known: &Known<'_>, criteria: &Criteria, tree: &UnitTree) -> 
     if !belongs {
         flags.push(Flag::HolderElsewhere);
     }
-    if !known.role_known {
+    if !known.in_policies {
         flags.push(Flag::RoleUnknown);
     }
     if known.others.iter().any(|other| covers(other, grant, tree)) {
@@ -178,7 +178,7 @@ mod tests {
             last_in_token: Some(ON),
             confirmed_on: None,
             others,
-            role_known: true,
+            in_policies: true,
         }
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let grant = grant(1, 2);
         let closed = Known {
             holder_disabled: true,
-            role_known: false,
+            in_policies: false,
             ..known(&grant, &[])
         };
         assert_eq!(of(&closed), [Flag::HolderDisabled, Flag::RoleUnknown]);

@@ -145,7 +145,7 @@ fn flags(
     facts: &Facts,
     criteria: &Criteria,
     tree: &egov_auth::UnitTree,
-    role_known: bool,
+    in_policies: bool,
 ) -> Vec<Flag> {
     let grant = &row.grant;
     let known = Known {
@@ -159,7 +159,7 @@ fn flags(
             .get(&grant.grant_id)
             .map(|verdict| wire::day_of(verdict.review_time)),
         others: facts.grants.get(&row.account_id).map_or(&[], Vec::as_slice),
-        role_known,
+        in_policies,
     };
     review::flags(&known, criteria, tree)
 }

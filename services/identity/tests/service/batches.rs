@@ -135,7 +135,7 @@ async fn a_list_makes_accounts_that_their_owners_activate_and_sign_in_with() {
 async fn every_fault_of_every_row_is_named_in_both_languages_and_nothing_is_changed() {
     let world = World::start().await;
     world.person("xa.tran", COMMUNE, &[]).await;
-    let rows = vec![
+    let rows = [
         row(2, "tot.dep", "16690", &[]),
         AccountRow {
             full_name: " ".to_owned(),
@@ -455,7 +455,11 @@ async fn close(world: &World, token: &str, request: DisableAccountsRequest) -> R
 }
 
 fn closed(answer: &DisableAccountsResponse) -> Vec<ClosingOutcome> {
-    answer.accounts.iter().map(|report| report.outcome()).collect()
+    answer
+        .accounts
+        .iter()
+        .map(egov_proto::egov::identity::v1::ClosingReport::outcome)
+        .collect()
 }
 
 #[tokio::test]
