@@ -112,11 +112,25 @@ pub struct Decision {
     pub reasons: Vec<String>,
     /// What the caller lacks: the permission, `purpose_given`, or `assurance:LEVEL`.
     pub missing: Option<String>,
+    /// The account in whose name the caller acts here (thừa uỷ quyền): set if only a delegated role allows it. What the
+    /// caller may do by a role of its own is never done in another's name.
+    pub acting_for: Option<Uuid>,
     permission: String,
     lack: Option<Lack>,
 }
 
 impl Decision {
+    fn allow(permission: &str, reasons: Vec<String>, acting_for: Option<Uuid>) -> Self {
+        Self {
+            allowed: true,
+            reasons,
+            missing: None,
+            acting_for,
+            permission: permission.to_owned(),
+            lack: None,
+        }
+    }
+
     /// Nothing if allowed; otherwise `PERMISSION_MISSING`, `PURPOSE_MISSING` or `ASSURANCE_TOO_LOW`, with the
     /// permission in the metadata.
     pub fn into_result(self) -> Result<(), Fault> {
@@ -183,6 +197,8 @@ struct Step<'a> {
     grant: &'a Grant,
     /// Where the role is held; nothing for a built-in role.
     held: Option<&'a RoleAt>,
+    /// Who delegated the role, if it is not the caller's own.
+    delegator: Option<Uuid>,
     reach: Reach<'a>,
     /// The first condition on the caller that does not hold.
     failed: Option<Lack>,
@@ -197,6 +213,10 @@ impl Step<'_> {
             }) => format!("{role} of the whole province"),
             Some(RoleAt { role, unit }) => format!("{role} at unit {unit}"),
             None => self.grant.role.clone(),
+        };
+        let role = match self.delegator {
+            Some(delegator) => format!("{role}, delegated by {delegator},"),
+            None => role,
         };
         let outcome = match (&self.failed, row) {
             (Some(lack), _) => format!("condition {lack} does not hold"),
@@ -256,22 +276,20 @@ impl Access {
     ) -> Decision {
         let mut reasons = Vec::new();
         let mut lack = None;
+        let mut acting_for = None;
         for step in self.walk(principal, permission, purpose, tree) {
             reasons.push(step.describe(row));
             if row.is_none_or(|row| step.reach.contains(row)) {
-                match step.failed {
-                    None => {
-                        return Decision {
-                            allowed: true,
-                            reasons,
-                            missing: None,
-                            permission: permission.to_owned(),
-                            lack: None,
-                        };
-                    }
-                    failed => lack = lack.or(failed),
+                match (step.failed, step.delegator) {
+                    (None, None) => return Decision::allow(permission, reasons, None),
+                    // An own role that is looked at later goes first.
+                    (None, delegator) => acting_for = acting_for.or(delegator),
+                    (failed, _) => lack = lack.or(failed),
                 }
             }
+        }
+        if acting_for.is_some() {
+            return Decision::allow(permission, reasons, acting_for);
         }
         if reasons.is_empty() {
             reasons.push(format!("no grant gives {permission} to a role of the caller"));
@@ -281,6 +299,7 @@ impl Access {
             allowed: false,
             reasons,
             missing: Some(lack.to_string()),
+            acting_for: None,
             permission: permission.to_owned(),
             lack: Some(lack),
         }
@@ -324,10 +343,11 @@ impl Access {
     ) -> impl Iterator<Item = Step<'a>> {
         self.policies.giving(permission).flat_map(move |grant| {
             held_roles(principal)
-                .filter(move |(role, _)| *role == grant.role)
-                .map(move |(_, held)| Step {
+                .filter(move |(role, _, _)| *role == grant.role)
+                .map(move |(_, held, delegator)| Step {
                     grant,
                     held,
+                    delegator,
                     reach: reach(grant, held, principal, tree),
                     failed: grant
                         .when
@@ -347,8 +367,8 @@ impl fmt::Debug for Access {
     }
 }
 
-/// The roles in the token, without built-in ones, and the built-in ones of the caller's kind.
-fn held_roles(principal: &Principal) -> impl Iterator<Item = (&str, Option<&RoleAt>)> {
+/// The roles in the token, without built-in ones, the built-in ones of the caller's kind, and those that others delegated.
+fn held_roles(principal: &Principal) -> impl Iterator<Item = (&str, Option<&RoleAt>, Option<Uuid>)> {
     let by_kind = match principal.kind {
         CallerKind::Staff => built_in::STAFF,
         CallerKind::Citizen => built_in::CITIZEN,
@@ -359,10 +379,16 @@ fn held_roles(principal: &Principal) -> impl Iterator<Item = (&str, Option<&Role
         .roles
         .iter()
         .filter(|held| !built_in::ALL.contains(&held.role.as_str()))
-        .map(|held| (held.role.as_str(), Some(held)));
+        .map(|held| (held.role.as_str(), Some(held), None));
+    let delegated = principal
+        .delegated
+        .iter()
+        .filter(|one| !built_in::ALL.contains(&one.held.role.as_str()))
+        .map(|one| (one.held.role.as_str(), Some(&one.held), Some(one.delegator)));
     in_token
-        .chain([(by_kind, None)])
-        .chain(as_agent.map(|role| (role, None)))
+        .chain([(by_kind, None, None)])
+        .chain(as_agent.map(|role| (role, None, None)))
+        .chain(delegated)
 }
 
 fn reach<'a>(grant: &Grant, held: Option<&'a RoleAt>, principal: &Principal, tree: &'a UnitTree) -> Reach<'a> {
@@ -396,7 +422,7 @@ fn lacking(condition: Condition, principal: &Principal, purpose: Option<&str>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnBehalf, Unit};
+    use crate::{DelegatedRole, OnBehalf, Unit};
     use jiff::Timestamp;
 
     const POLICY: &str = r#"
@@ -482,6 +508,7 @@ mod tests {
                     unit: *unit,
                 })
                 .collect(),
+            delegated: Vec::new(),
             assurance: Assurance::Low,
             on_behalf_of: None,
             session: None,
@@ -493,6 +520,31 @@ mod tests {
 
     fn reason(decision: Decision) -> String {
         decision.into_result().unwrap_err().reason().to_owned()
+    }
+
+    #[test]
+    fn a_delegated_role_acts_in_the_delegators_name_and_an_own_one_does_not() {
+        let access = access();
+        let delegator = Uuid::from_u128(9);
+        let mut delegatee = principal(CallerKind::Staff, &[]);
+        delegatee.delegated = vec![DelegatedRole {
+            held: RoleAt {
+                role: "leader".to_owned(),
+                unit: 20,
+            },
+            delegator,
+        }];
+        let decision = access.decide(&delegatee, "cases.approve", &Resource::of_unit(20), None);
+        assert!(decision.allowed);
+        assert_eq!(decision.acting_for, Some(delegator));
+        assert!(decision.reasons[0].contains("delegated by"), "{:?}", decision.reasons);
+        assert_eq!(access.row_scope(&delegatee, "cases.approve", None).units, [20]);
+        delegatee.roles = vec![RoleAt {
+            role: "leader".to_owned(),
+            unit: 20,
+        }];
+        let own = access.decide(&delegatee, "cases.approve", &Resource::of_unit(20), None);
+        assert_eq!((own.allowed, own.acting_for), (true, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use egov_fault::Fault;
+use uuid::Uuid;
 
 use crate::{Access, Decision, Principal, Resource, RowScope};
 
@@ -66,6 +67,12 @@ impl Caller {
     /// A row outside the caller's read scope must have been refused with `NOT_FOUND` before.
     pub fn require(&self, permission: &str, row: &Resource) -> Result<(), Fault> {
         self.decide(permission, row).into_result()
+    }
+
+    /// The account in whose name the caller does what `permission` names to the row (thừa uỷ quyền), if it may do so by a
+    /// delegated role only: for the record of the act.
+    pub fn acting_for(&self, permission: &str, row: &Resource) -> Option<Uuid> {
+        self.decide(permission, row).acting_for
     }
 
     /// Refuses unless the caller may do what `permission` names at all: for acts that are not about a row that exists.

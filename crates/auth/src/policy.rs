@@ -6,6 +6,8 @@
 //! [[role]]
 //! name = "one_stop_clerk"
 //! title = "Công chức bộ phận một cửa"
+//! title_en = "One-stop clerk"     # optional
+//! delegable = true                # optional: may be delegated for a time (uỷ quyền)
 //!
 //! [[grant]]
 //! role = "one_stop_clerk"
@@ -112,6 +114,10 @@ pub struct Role {
     pub name: String,
     /// What people call it, in Vietnamese.
     pub title: String,
+    /// What people call it, in English; empty if nobody wrote it.
+    pub title_en: String,
+    /// Whether who holds it may delegate it to somebody else for a time (uỷ quyền).
+    pub delegable: bool,
 }
 
 /// One grant: who has the role may do this, over these rows, when all of this holds.
@@ -161,6 +167,10 @@ struct PolicyText {
 struct RoleText {
     name: String,
     title: String,
+    #[serde(default)]
+    title_en: String,
+    #[serde(default)]
+    delegable: bool,
 }
 
 #[derive(Deserialize)]
@@ -213,11 +223,17 @@ impl Policies {
         let role = Role {
             name: role.name,
             title: role.title,
+            title_en: role.title_en.trim().to_owned(),
+            delegable: role.delegable,
         };
         match self.roles.insert(role.name.clone(), role.clone()) {
-            Some(earlier) if earlier != role => {
-                refuse(place, format!("the role was declared before as {:?}", earlier.title))
-            }
+            Some(earlier) if earlier != role => refuse(
+                place,
+                format!(
+                    "the role was declared before otherwise, as {:?}: both must say the same",
+                    earlier.title
+                ),
+            ),
             _ => Ok(()),
         }
     }
@@ -315,6 +331,11 @@ impl Policies {
         self.roles.contains_key(role)
     }
 
+    /// A declared role.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(name)
+    }
+
     /// Every grant, in the order of the texts.
     pub fn grants(&self) -> &[Grant] {
         &self.grants
@@ -396,6 +417,20 @@ mod tests {
         assert_eq!(policies.permissions(), BTreeSet::from(["a.b", "a.c"]));
         assert_eq!(policies.giving("a.d").count(), 0);
         assert!(policies.declares("clerk") && !policies.declares("citizen"));
+    }
+
+    #[test]
+    fn a_role_is_delegable_only_if_its_text_says_so() {
+        let text = format!(
+            "{ROLE}[[role]]\nname = \"leader\"\ntitle = \"Lãnh đạo\"\ntitle_en = \"Leader\"\ndelegable = true\n"
+        );
+        let policies = Policies::from_toml(&[("a.toml", &text)]).unwrap();
+        assert!(!policies.role("clerk").unwrap().delegable);
+        let leader = policies.role("leader").unwrap();
+        assert!(leader.delegable);
+        assert_eq!(leader.title_en, "Leader");
+        let otherwise = "[[role]]\nname = \"leader\"\ntitle = \"Lãnh đạo\"\n";
+        assert!(Policies::from_toml(&[("a.toml", &text), ("b.toml", otherwise)]).is_err());
     }
 
     #[test]

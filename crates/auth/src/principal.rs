@@ -91,6 +91,15 @@ pub struct RoleAt {
     pub unit: i32,
 }
 
+/// A role that somebody else delegated to the caller (uỷ quyền).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DelegatedRole {
+    /// The role and the unit where it is held.
+    pub held: RoleAt,
+    /// The account in whose name the caller acts with it (thừa uỷ quyền).
+    pub delegator: Uuid,
+}
+
 /// The unit id that stands for the whole province.
 pub const WHOLE_PROVINCE: i32 = 0;
 
@@ -119,6 +128,8 @@ pub struct Principal {
     /// The roles in the token. Roles that follow from the kind alone are not listed; see
     /// [`Policies`](crate::Policies).
     pub roles: Vec<RoleAt>,
+    /// The roles that others delegated to the caller, each with the one in whose name it is used.
+    pub delegated: Vec<DelegatedRole>,
     /// How surely the person was identified: the caller, or the citizen for whom a system acts.
     pub assurance: Assurance,
     /// The citizen for whom a system acts.
@@ -182,6 +193,7 @@ mod tests {
             name_hint: Some("Nguyễn Văn A".to_owned()),
             unit: None,
             roles: Vec::new(),
+            delegated: Vec::new(),
             assurance: Assurance::Substantial,
             on_behalf_of: None,
             session: None,

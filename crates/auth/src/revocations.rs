@@ -202,6 +202,7 @@ mod tests {
             name_hint: None,
             unit: None,
             roles: Vec::new(),
+            delegated: Vec::new(),
             assurance: Assurance::None,
             on_behalf_of: Some(OnBehalf {
                 subject: Uuid::from_u128(2),

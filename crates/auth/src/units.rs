@@ -99,6 +99,11 @@ impl UnitTree {
         self.subtrees.get(&unit).map_or(&[], Vec::as_slice)
     }
 
+    /// The units, in no particular order.
+    pub fn units(&self) -> impl Iterator<Item = i32> {
+        self.subtrees.keys().copied()
+    }
+
     /// How many units there are.
     pub fn len(&self) -> usize {
         self.subtrees.len()

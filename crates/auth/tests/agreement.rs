@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use egov_auth::{Access, Assurance, CallerKind, OnBehalf, Policies, Principal, Resource, RoleAt, Unit, UnitTree};
+use egov_auth::{
+    Access, Assurance, CallerKind, DelegatedRole, OnBehalf, Policies, Principal, Resource, RoleAt, Unit, UnitTree,
+};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -101,15 +103,38 @@ fn principal() -> impl Strategy<Value = Principal> {
             }),
         0..4,
     );
+    let delegated = proptest::collection::vec(
+        (
+            proptest::sample::select([&ROLES[..], &BUILT_IN[..]].concat()),
+            0..UNITS + 2,
+            person(),
+        )
+            .prop_map(|(role, unit, delegator)| DelegatedRole {
+                held: RoleAt {
+                    role: role.to_owned(),
+                    unit,
+                },
+                delegator,
+            }),
+        0..3,
+    );
     let kind = proptest::sample::select(CallerKind::ALL.to_vec());
-    (person(), kind, roles, assurance(), proptest::option::of(person())).prop_map(
-        |(subject, kind, roles, assurance, citizen)| Principal {
+    (
+        person(),
+        kind,
+        roles,
+        delegated,
+        assurance(),
+        proptest::option::of(person()),
+    )
+        .prop_map(|(subject, kind, roles, delegated, assurance, citizen)| Principal {
             subject,
             kind,
             issuer: "i".to_owned(),
             name_hint: None,
             unit: None,
             roles,
+            delegated,
             assurance,
             on_behalf_of: citizen
                 .filter(|_| kind == CallerKind::System)
@@ -118,8 +143,7 @@ fn principal() -> impl Strategy<Value = Principal> {
             token_id: "t".to_owned(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::MAX,
-        },
-    )
+        })
 }
 
 fn row() -> impl Strategy<Value = Resource> {
@@ -183,6 +207,7 @@ fn expected(
             && principal
                 .roles
                 .iter()
+                .chain(principal.delegated.iter().map(|one| &one.held))
                 .any(|held| held.role == grant.role && reached(Some(held.unit)));
         conditions && (by_token || by_kind && reached(None))
     })
@@ -220,6 +245,10 @@ proptest! {
                 "{:?}: {:?}", row, decision.reasons
             );
             prop_assert_eq!(decision.allowed, decision.missing.is_none());
+            // In another's name acts who could not without the delegation, and nobody else.
+            let alone = Principal { delegated: Vec::new(), ..principal.clone() };
+            let by_own = access.decide(&alone, PERMISSION, row, purpose).allowed;
+            prop_assert_eq!(decision.acting_for.is_some(), decision.allowed && !by_own);
             prop_assert!(!decision.reasons.is_empty());
             if decision.allowed {
                 shown.insert(row.unit);

@@ -182,6 +182,7 @@ fn principal(identity: &Identity, subject: u128) -> Principal {
         name_hint: None,
         unit: None,
         roles: Vec::new(),
+        delegated: Vec::new(),
         assurance: Assurance::None,
         on_behalf_of: None,
         session: Some(Uuid::from_u128(subject + 1000)),

@@ -1,7 +1,8 @@
 //! Tokens of a test issuer.
 
 use egov_auth::{
-    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, IssuerConfig, KeySourceConfig, RoleClaim, TokenClaims,
+    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, DelegatedClaim, IssuerConfig, KeySourceConfig, RoleClaim,
+    TokenClaims,
 };
 use egov_clock::{Ids as _, SeededIds, SharedClock};
 use egov_keyring::{Keyring, Purpose};
@@ -63,6 +64,19 @@ impl Tokens {
         })
     }
 
+    /// A token of an official who holds no role, and acts for `delegator` with one at a unit.
+    pub fn by_delegation(&self, subject: Uuid, delegator: Uuid, role: &str, unit: i32) -> String {
+        self.sign(&TokenClaims {
+            dlg: vec![DelegatedClaim {
+                role: role.to_owned(),
+                unit,
+                by: delegator,
+            }],
+            unit: Some(unit),
+            ..self.claims(CallerKind::Staff, subject)
+        })
+    }
+
     /// A token of a citizen with an electronic identity of that level.
     pub fn citizen(&self, subject: Uuid, assurance: Assurance) -> String {
         self.sign(&TokenClaims {
@@ -103,6 +117,7 @@ impl Tokens {
             jti: self.ids.uuid().to_string(),
             kind,
             roles: Vec::new(),
+            dlg: Vec::new(),
             unit: None,
             acr: Assurance::None,
             sid: None,

@@ -14,10 +14,13 @@ mod place;
 mod postgres;
 mod prepare;
 mod problem;
+mod reach;
 mod remote;
+mod review;
 mod say;
 mod services;
 mod stack;
+mod staff;
 mod test;
 mod token;
 mod up;
@@ -46,6 +49,16 @@ enum Command {
     Test(test::Arguments),
     /// Call any RPC by reflection.
     Call(remote::Arguments),
+    /// Accounts of staff from a list: made, and closed.
+    Accounts {
+        #[command(subcommand)]
+        command: staff::Command,
+    },
+    /// Who has what where.
+    Access {
+        #[command(subcommand)]
+        command: review::Command,
+    },
     /// Print an access token of a demo account, for curl and the page /docs.
     Token(token::Arguments),
     /// Import the packs of law and units.
@@ -126,6 +139,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
         Command::Test(arguments) => test::run(arguments).await,
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
+        Command::Accounts { command } => Box::pin(staff::run(command)).await,
+        Command::Access { command } => Box::pin(review::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,
         Command::Import(arguments) => Box::pin(import::import(arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,

@@ -42,6 +42,8 @@ pub struct ServiceConfig {
     pub lockout: LockoutConfig,
     /// Citizens and who vouches for them.
     pub citizens: CitizenConfig,
+    /// Activation of accounts that were made in bulk.
+    pub activation: ActivationConfig,
 }
 
 impl ServiceConfig {
@@ -53,6 +55,7 @@ impl ServiceConfig {
             passwords: self.passwords.clone(),
             lockout: self.lockout.clone(),
             citizens: self.citizens.clone(),
+            activation: self.activation.clone(),
         }
     }
 }
@@ -71,6 +74,25 @@ pub struct Settings {
     pub lockout: LockoutConfig,
     /// Citizens and who vouches for them.
     pub citizens: CitizenConfig,
+    /// Activation of accounts that were made in bulk.
+    pub activation: ActivationConfig,
+}
+
+/// `[activation]`: how an account that was made in bulk gets its owner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActivationConfig {
+    /// A code that is not used for this long is void.
+    pub lifetime: Period,
+}
+
+impl Default for ActivationConfig {
+    /// Fourteen days.
+    fn default() -> Self {
+        Self {
+            lifetime: Period::seconds(14 * 24 * 3600),
+        }
+    }
 }
 
 /// `[database]`: where the database is.

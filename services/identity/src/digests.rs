@@ -72,6 +72,11 @@ impl Digests {
         self.digest("token_id", &[issuer, token_id])
     }
 
+    /// An activation code, in its canonical form.
+    pub(crate) fn activation(&self, code: &str) -> Digest {
+        self.digest("activation", &[code])
+    }
+
     /// A password as part of a request that is compared with its repetition: what is stored of a request is a plain hash,
     /// against which a password could be guessed.
     pub(crate) fn password(&self, request_id: &str, password: &str) -> Digest {

@@ -52,6 +52,33 @@ pub enum IdentityError {
     /// The key cannot be accepted.
     #[error("{0}")]
     KeyRefused(KeyRefusal),
+    /// The role grant has ended.
+    #[error("the role grant has ended; give the role anew")]
+    GrantEnded,
+    /// The policies do not let this role be delegated.
+    #[error("the policies do not let this role be delegated")]
+    RoleNotDelegable,
+    /// The delegation would reach beyond its grant, or lasts too long.
+    #[error("a delegation begins today or later, lies within the days of its grant and lasts at most 366 days")]
+    DelegationBeyondGrant,
+    /// The same grant is delegated to the same account in that time.
+    #[error("the role is delegated to this account in that time already")]
+    DelegationExists,
+    /// The account acts for as many others as one may.
+    #[error("the account acts for ten others already")]
+    DelegationsFull,
+    /// There is no such delegation that the caller may see.
+    #[error("there is no such delegation")]
+    DelegationNotFound,
+    /// There is no such open session.
+    #[error("there is no such open session")]
+    SessionNotFound,
+    /// The activation code or the one-time code is wrong; which one is not said.
+    #[error("the activation code or the one-time code is wrong, or the activation code has expired")]
+    ActivationRefused,
+    /// The account was activated already.
+    #[error("the account was activated already")]
+    AlreadyActivated,
     /// The caller may not do this: the permission is missing here.
     #[error("the permission {permission} is missing")]
     PermissionMissing {
@@ -133,6 +160,47 @@ impl IdentityError {
                 "KEY_REFUSED",
                 "khoá công khai không được chấp nhận",
             ),
+            Self::GrantEnded => (
+                Code::FailedPrecondition,
+                "GRANT_ENDED",
+                "lần giao vai trò này đã kết thúc, hãy giao lại",
+            ),
+            Self::RoleNotDelegable => (
+                Code::FailedPrecondition,
+                "ROLE_NOT_DELEGABLE",
+                "chính sách không cho phép uỷ quyền vai trò này",
+            ),
+            Self::DelegationBeyondGrant => (
+                Code::FailedPrecondition,
+                "DELEGATION_BEYOND_GRANT",
+                "thời hạn uỷ quyền phải bắt đầu từ hôm nay trở đi, nằm trong thời hạn giao vai trò và không quá 366 ngày",
+            ),
+            Self::DelegationExists => (
+                Code::AlreadyExists,
+                "DELEGATION_EXISTS",
+                "vai trò đã được uỷ quyền cho tài khoản này trong thời gian đó",
+            ),
+            Self::DelegationsFull => (
+                Code::FailedPrecondition,
+                "DELEGATIONS_FULL",
+                "tài khoản đang nhận uỷ quyền của mười người",
+            ),
+            Self::DelegationNotFound => (Code::NotFound, "DELEGATION_NOT_FOUND", "không có việc uỷ quyền này"),
+            Self::SessionNotFound => (
+                Code::NotFound,
+                "SESSION_NOT_FOUND",
+                "không có phiên làm việc này hoặc phiên đã kết thúc",
+            ),
+            Self::ActivationRefused => (
+                Code::Unauthenticated,
+                "ACTIVATION_REFUSED",
+                "mã kích hoạt hoặc mã xác thực không đúng, hoặc mã kích hoạt đã hết hạn",
+            ),
+            Self::AlreadyActivated => (
+                Code::FailedPrecondition,
+                "ALREADY_ACTIVATED",
+                "tài khoản đã được kích hoạt",
+            ),
             Self::PermissionMissing { .. } => (
                 Code::PermissionDenied,
                 "PERMISSION_MISSING",
@@ -211,6 +279,15 @@ mod tests {
             E::UsernameTaken,
             E::RoleUnknown,
             E::GrantNotFound,
+            E::GrantEnded,
+            E::RoleNotDelegable,
+            E::DelegationBeyondGrant,
+            E::DelegationExists,
+            E::DelegationsFull,
+            E::DelegationNotFound,
+            E::SessionNotFound,
+            E::ActivationRefused,
+            E::AlreadyActivated,
             E::SystemNotFound,
             E::ClientIdTaken,
             E::KeyRefused(KeyRefusal::Private),

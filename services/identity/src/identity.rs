@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use egov_auth::{Access, Caller, RowScope};
+use egov_auth::{Access, Caller, ReadRecorder, RowScope};
 use egov_clock::{Clock as _, SharedClock};
-use egov_database::{Database, PageTokens};
+use egov_database::{Database, PageTokens, ReadRecordSink};
 use egov_directory::Directory;
 use egov_fault::Fault;
 use egov_keyring::Keyring;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::digests::{Digests, Sealer};
+use crate::domain::delegation::wrongly_delegable;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::session::SessionPolicy;
 use crate::error::IdentityError;
@@ -51,10 +52,11 @@ pub struct Identity {
     pub(crate) sessions: SessionPolicy,
     pub(crate) settings: Settings,
     pub(crate) feed: LocalFeed,
+    pub(crate) reads: ReadRecorder,
 }
 
 impl Identity {
-    /// Opens identity on its database. Fails if the issuer has no name, an address of a trusted issuer cannot be used, or
+    /// Opens identity on its database. Fails if the issuer has no name, a policy lets administration be delegated, an address of a trusted issuer cannot be used, or
     /// the keyring does not open what the database holds.
     pub async fn open(settings: &Settings, deps: Deps) -> Result<Arc<Self>, Fault> {
         check(settings)?;
@@ -64,6 +66,11 @@ impl Identity {
             access,
             directory,
         } = deps;
+        if let Some(role) = wrongly_delegable(access.policies()) {
+            return Err(Fault::internal(format!(
+                "invalid policies: the role {role} administers, so it must not be delegable"
+            )));
+        }
         let ids = Arc::clone(database.ids());
         Ok(Arc::new(Self {
             pages: database.page_tokens(),
@@ -76,6 +83,7 @@ impl Identity {
             sessions: settings.sessions.policy(),
             settings: settings.clone(),
             feed: LocalFeed::new(database.clone(), Arc::clone(&keyring)),
+            reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
             database,
             keyring,
             access,

@@ -38,8 +38,11 @@ use egov_database::Database;
 use egov_directory::{Directory, DirectoryConfig};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
+use egov_proto::egov::identity::v1::access_service_server::AccessServiceServer;
+use egov_proto::egov::identity::v1::account_batch_service_server::AccountBatchServiceServer;
 use egov_proto::egov::identity::v1::account_service_server::AccountServiceServer;
 use egov_proto::egov::identity::v1::key_service_server::KeyServiceServer;
+use egov_proto::egov::identity::v1::session_service_server::SessionServiceServer;
 use egov_proto::egov::identity::v1::sign_in_service_server::SignInServiceServer;
 use egov_proto::egov::identity::v1::system_service_server::SystemServiceServer;
 use egov_proto::egov::identity::v1::unit_service_server::UnitServiceServer;
@@ -63,7 +66,7 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 /// The name of the service: of its database, its roles, its section in the configuration.
 pub const SERVICE: &str = "identity";
 
-/// Opens identity and puts it behind the port: its five services guarded by the policies, the HTTP endpoints, its jobs.
+/// Opens identity and puts it behind the port: its services guarded by the policies, the HTTP endpoints, its jobs.
 ///
 /// `verifier` must accept this service's own tokens ([`issuer`]); `contract` must know its services.
 pub async fn assemble(
@@ -95,6 +98,9 @@ impl Identity {
             .service(AccountServiceServer::new(api.clone()))
             .service(SystemServiceServer::new(api.clone()))
             .service(KeyServiceServer::new(api.clone()))
+            .service(AccessServiceServer::new(api.clone()))
+            .service(SessionServiceServer::new(api.clone()))
+            .service(AccountBatchServiceServer::new(api.clone()))
             .service(UnitServiceServer::new(api))
             .auth(auth)
             .http(api::http::routes(Arc::clone(self)));
@@ -114,6 +120,23 @@ impl Identity {
                 let removed = jobs::purge_once(self, &lease).await?;
                 lease.release().await?;
                 Ok(removed)
+            }
+        }
+    }
+
+    /// Closes the accounts whose last day is over, under the lease of that job; how many. For the operator; the running service
+    /// does it by itself.
+    pub async fn close_leavers(&self) -> Result<usize, Fault> {
+        match self
+            .database
+            .acquire_lease("identity.leavers", std::time::Duration::from_mins(2))
+            .await?
+        {
+            None => Ok(0),
+            Some(lease) => {
+                let closed = operations::disable_accounts::close_leavers(self, &lease).await?;
+                lease.release().await?;
+                Ok(closed)
             }
         }
     }

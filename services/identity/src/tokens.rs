@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use egov_auth::{
-    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, Issuer, KeySource, KeySourceError, RoleClaim, TokenClaims,
+    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, DelegatedClaim, Issuer, KeySource, KeySourceError, RoleClaim,
+    TokenClaims,
 };
 use egov_clock::SharedIds;
 use egov_fault::Fault;
@@ -24,6 +25,8 @@ pub(crate) struct TokenFor {
     pub subject: Uuid,
     /// Roles in force, by internal unit ids.
     pub roles: Vec<RoleClaim>,
+    /// Roles that others delegated to the account, and that count today.
+    pub delegated: Vec<DelegatedClaim>,
     /// The unit to which the account belongs.
     pub unit: Option<i32>,
     /// How surely the subject was identified.
@@ -102,6 +105,7 @@ impl TokenIssuer {
             jti: self.ids.uuid().to_string(),
             kind: to.kind,
             roles: to.roles,
+            dlg: to.delegated,
             unit: to.unit,
             acr: to.assurance,
             sid: to.session,
@@ -200,6 +204,7 @@ mod tests {
             kind: CallerKind::Citizen,
             subject: Uuid::from_u128(7),
             roles: Vec::new(),
+            delegated: Vec::new(),
             unit: None,
             assurance: Assurance::Substantial,
             session: None,

@@ -6,11 +6,17 @@ use egov_proto::egov::identity::v1 as wire;
 use egov_proto::egov::identity::v1::revocation::Target as WireTarget;
 use egov_proto::google::r#type::Date as WireDate;
 use egov_proto::timestamp;
+use jiff::Timestamp;
 use jiff::civil::Date;
+use uuid::Uuid;
 
 use crate::domain::account::Account;
 use crate::domain::client::System;
+use crate::domain::delegation::Delegation;
 use crate::domain::record::AccessRecord;
+use crate::domain::review::Verdict;
+use crate::domain::role::{GrantEntry, RoleGrant};
+use crate::domain::session::OpenSession;
 use crate::domain::unit::Unit;
 use crate::error::{DateProblem, IdentityError};
 use crate::store::revocations::{Entry, Target};
@@ -37,19 +43,88 @@ pub(crate) fn account(account: &Account) -> wire::Account {
         unit_id: account.unit_id,
         disabled: account.disabled_time.is_some(),
         locked_until: account.locked_until.map(timestamp),
-        roles: account
-            .roles
-            .iter()
-            .map(|grant| wire::RoleGrant {
-                grant_id: grant.grant_id.to_string(),
-                role: grant.role.clone(),
-                unit_id: grant.unit_id,
-                effective_from: Some(grant.effective_from.into()),
-                effective_to: grant.effective_to.map(WireDate::from),
-            })
-            .collect(),
+        roles: account.roles.iter().map(role_grant).collect(),
         etag: account.version.to_string(),
     }
+}
+
+fn role_grant(grant: &RoleGrant) -> wire::RoleGrant {
+    wire::RoleGrant {
+        grant_id: grant.grant_id.to_string(),
+        role: grant.role.clone(),
+        unit_id: grant.unit_id,
+        effective_from: Some(grant.effective_from.into()),
+        effective_to: grant.effective_to.map(WireDate::from),
+    }
+}
+
+pub(crate) fn grant_entry(entry: &GrantEntry) -> wire::RoleGrantEntry {
+    let holder = entry.holder.as_ref();
+    wire::RoleGrantEntry {
+        grant: Some(role_grant(&entry.grant)),
+        account_id: entry.account_id.to_string(),
+        username: holder.map(|holder| holder.username.clone()).unwrap_or_default(),
+        full_name: holder.map(|holder| holder.full_name.clone()).unwrap_or_default(),
+        account_unit_id: holder.map_or(0, |holder| holder.unit_id),
+        granted_by_id: id(entry.granted_by),
+        grant_time: Some(timestamp(entry.grant_time)),
+        reason: entry.reason.clone(),
+        ended_by_id: id(entry.ended_by),
+        end_time: entry.end_time.map(timestamp),
+        end_reason: entry.end_reason.clone(),
+    }
+}
+
+/// A delegation as it stands on a day.
+pub(crate) fn delegation(delegation: &Delegation, today: Date) -> wire::Delegation {
+    wire::Delegation {
+        delegation_id: delegation.delegation_id.to_string(),
+        grant_id: delegation.grant_id.to_string(),
+        role: delegation.role.clone(),
+        unit_id: delegation.unit_id,
+        delegator_id: delegation.delegator_id.to_string(),
+        delegator_name: delegation.delegator_name.clone(),
+        delegatee_id: delegation.delegatee_id.to_string(),
+        delegatee_name: delegation.delegatee_name.clone(),
+        effective_from: Some(delegation.effective_from.into()),
+        effective_to: Some(delegation.effective_end().into()),
+        reason: delegation.reason.clone(),
+        document_number: delegation.document_number.clone(),
+        create_time: Some(timestamp(delegation.create_time)),
+        end_time: delegation.end_time.map(timestamp),
+        ended_by_id: id(delegation.ended_by),
+        end_reason: delegation.end_reason.clone(),
+        in_force: delegation.in_force(today),
+    }
+}
+
+pub(crate) fn verdict(verdict: &Verdict) -> wire::Verdict {
+    wire::Verdict {
+        reviewer_id: verdict.reviewer_id.to_string(),
+        review_time: Some(timestamp(verdict.review_time)),
+        note: verdict.note.clone(),
+    }
+}
+
+/// A session, seen from the session of the call.
+pub(crate) fn session(session: &OpenSession, current: Option<Uuid>) -> wire::Session {
+    wire::Session {
+        session_id: session.session_id.to_string(),
+        create_time: Some(timestamp(session.create_time)),
+        last_refresh_time: Some(timestamp(session.last_refresh_time)),
+        expire_time: Some(timestamp(session.expire_time)),
+        client_hint: session.client_hint.clone(),
+        current: Some(session.session_id) == current,
+    }
+}
+
+fn id(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// The day in Vietnam of an instant.
+pub(crate) fn day_of(instant: Timestamp) -> Date {
+    instant.to_zoned(egov_clock::vietnam()).date()
 }
 
 pub(crate) fn record(record: &AccessRecord) -> wire::AccessRecord {

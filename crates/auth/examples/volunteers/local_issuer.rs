@@ -89,6 +89,7 @@ fn claims(kind: CallerKind, subject: Uuid, now: Timestamp) -> TokenClaims {
         jti: format!("{kind}-{now}"),
         kind,
         roles: Vec::new(),
+        dlg: Vec::new(),
         unit: None,
         acr: Assurance::Substantial,
         sid: None,

@@ -114,6 +114,7 @@ pub fn staff(clock: &ManualClock, roles: &[(&str, i32)]) -> TokenClaims {
                 unit: *unit,
             })
             .collect(),
+        dlg: Vec::new(),
         unit: None,
         acr: Assurance::High,
         sid: None,

@@ -100,6 +100,7 @@ fn officer(subject: Uuid) -> Caller {
             role: "officer".to_owned(),
             unit: 1,
         }],
+        delegated: Vec::new(),
         assurance: Assurance::None,
         on_behalf_of: None,
         session: None,

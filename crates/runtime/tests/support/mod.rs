@@ -321,6 +321,7 @@ impl Guard {
                     unit: 1,
                 })
                 .collect(),
+            dlg: Vec::new(),
             unit: Some(1),
             acr: Assurance::None,
             sid: None,

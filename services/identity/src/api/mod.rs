@@ -1,8 +1,11 @@
 //! The port: gRPC handlers of a few lines, and the HTTP endpoints of OAuth beside them.
 
+mod access;
+mod account_batches;
 mod accounts;
 pub(crate) mod http;
 mod keys;
+mod sessions;
 mod sign_in;
 mod systems;
 mod units;

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use crate::domain::client_hint::client_hint;
 use crate::operations::{refresh_tokens, sign_in, sign_out, verify_totp};
 
 #[tonic::async_trait]
@@ -22,8 +23,14 @@ impl SignInService for Api {
     }
 
     async fn verify_totp(&self, request: Request<VerifyTotpRequest>) -> Result<Response<VerifyTotpResponse>, Status> {
+        let agent = request
+            .metadata()
+            .get("user-agent")
+            .and_then(|value| value.to_str().ok());
+        let client_hint = client_hint(agent.unwrap_or_default());
         let request = accept(&self.contract, request)?.message;
-        let tokens = verify_totp::verify_totp(&self.identity, &request.challenge, &request.totp_code).await?;
+        let (challenge, code) = (&request.challenge, &request.totp_code);
+        let tokens = verify_totp::verify_totp(&self.identity, challenge, code, &client_hint).await?;
         Ok(Response::new(VerifyTotpResponse { tokens: Some(tokens) }))
     }
 

@@ -32,6 +32,14 @@ pub(crate) fn canonical_username(typed: &str) -> String {
     typed.trim().to_lowercase()
 }
 
+/// Whether a name in its canonical form can be a user name: what the contract says of `CreateAccountRequest.username`.
+pub(crate) fn is_username(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (3..=100).contains(&name.len())
+        && name.starts_with(plain)
+        && name.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '-'))
+}
+
 /// What a sign-in needs to know of an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Credential {

@@ -42,6 +42,24 @@ pub(crate) enum RecordKind {
     ExchangedForCitizen,
     /// A new key signs tokens.
     SigningKeyRotated,
+    /// A role got another last day.
+    RoleEndChanged,
+    /// A role was delegated: written about both sides.
+    RoleDelegated,
+    /// A delegation was ended before its time: written about both sides.
+    DelegationEnded,
+    /// A reviewer keeps a role.
+    RoleConfirmed,
+    /// A session was ended, by its owner in another session or by an administrator.
+    SessionEnded,
+    /// Every session was ended.
+    SessionsEnded,
+    /// Another activation code was given.
+    ActivationReissued,
+    /// The owner took the account into use.
+    AccountActivated,
+    /// The account is to be closed on a day.
+    ClosingScheduled,
 }
 
 impl RecordKind {
@@ -66,6 +84,15 @@ impl RecordKind {
             Self::CitizenSignIn => "citizen_sign_in",
             Self::ExchangedForCitizen => "exchanged_for_citizen",
             Self::SigningKeyRotated => "signing_key_rotated",
+            Self::RoleEndChanged => "role_end_changed",
+            Self::RoleDelegated => "role_delegated",
+            Self::DelegationEnded => "delegation_ended",
+            Self::RoleConfirmed => "role_confirmed",
+            Self::SessionEnded => "session_ended",
+            Self::SessionsEnded => "sessions_ended",
+            Self::ActivationReissued => "activation_reissued",
+            Self::AccountActivated => "account_activated",
+            Self::ClosingScheduled => "closing_scheduled",
         }
     }
 }

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+use crate::error::DateProblem;
+
 /// A role at a unit for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoleGrant {
@@ -36,6 +38,16 @@ impl RoleGrant {
         self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
     }
 
+    /// Whether a grant that counts today or later may end on a day (exclusive), or never: not before tomorrow, since what ends
+    /// today is ended and not changed, and after its own beginning.
+    pub(crate) fn may_end_on(&self, end: Option<Date>, today: Date) -> Result<(), DateProblem> {
+        match end {
+            Some(end) if end <= today => Err(DateProblem::Past),
+            Some(end) if end <= self.effective_from => Err(DateProblem::EndsBeforeItBegins),
+            _ => Ok(()),
+        }
+    }
+
     /// The end (exclusive) that makes the role void from `today` on: today itself, or the first day of a role that has
     /// not begun. `None` if it has ended already.
     pub(crate) fn end_at_once(&self, today: Date) -> Option<Date> {
@@ -55,6 +67,44 @@ pub(crate) struct NewGrant {
     pub granted_by: Option<Uuid>,
     /// When.
     pub grant_time: Timestamp,
+    /// Why; may be empty.
+    pub reason: String,
+}
+
+/// A grant with whom it belongs to, who gave it and who ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GrantEntry {
+    /// The grant.
+    pub grant: RoleGrant,
+    /// Whose it is.
+    pub account_id: Uuid,
+    /// The holder, if the reader may see the account.
+    pub holder: Option<Holder>,
+    /// By whom; absent if the operator gave it.
+    pub granted_by: Option<Uuid>,
+    /// When.
+    pub grant_time: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who set its end.
+    pub ended_by: Option<Uuid>,
+    /// When.
+    pub end_time: Option<Timestamp>,
+    /// Why.
+    pub end_reason: String,
+}
+
+/// Whose a grant is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Tên đăng nhập.
+    pub username: String,
+    /// Họ và tên.
+    pub full_name: String,
+    /// The unit the person belongs to.
+    pub unit_id: i32,
+    /// Whether the account is closed.
+    pub disabled: bool,
 }
 
 /// True for a permission over other people's access, which nobody passes on who does not hold it.
@@ -100,6 +150,18 @@ mod tests {
             ..open
         };
         assert!(!void.in_force(today));
+    }
+
+    #[test]
+    fn an_end_is_changed_to_tomorrow_or_later_and_not_before_the_beginning() {
+        let today = date(2026, 11, 23);
+        let begun = grant(date(2026, 11, 1), Some(date(2026, 12, 1)));
+        assert!(begun.may_end_on(None, today).is_ok());
+        assert!(begun.may_end_on(Some(date(2026, 11, 24)), today).is_ok());
+        assert!(begun.may_end_on(Some(today), today).is_err());
+        let future = grant(date(2026, 12, 1), None);
+        assert!(future.may_end_on(Some(date(2026, 12, 1)), today).is_err());
+        assert!(future.may_end_on(Some(date(2026, 12, 2)), today).is_ok());
     }
 
     #[test]

@@ -84,6 +84,23 @@ pub(crate) enum SessionEnd {
     AccountDisabled,
     /// An administrator revoked everything.
     Revoked,
+    /// Ended from another session of the person, or by an administrator.
+    Ended,
+}
+
+/// A session that can still go on, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenSession {
+    /// Its id.
+    pub session_id: Uuid,
+    /// When the person signed in.
+    pub create_time: Timestamp,
+    /// When its tokens were renewed last.
+    pub last_refresh_time: Timestamp,
+    /// When it ends if nothing is done.
+    pub expire_time: Timestamp,
+    /// With what.
+    pub client_hint: String,
 }
 
 impl SessionEnd {
@@ -94,6 +111,7 @@ impl SessionEnd {
             Self::Reuse => "reuse",
             Self::AccountDisabled => "account_disabled",
             Self::Revoked => "revoked",
+            Self::Ended => "ended",
         }
     }
 }

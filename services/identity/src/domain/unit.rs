@@ -1,5 +1,6 @@
 //! Units (đơn vị) through time.
 
+use egov_auth::UnitTree;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -119,10 +120,43 @@ impl Unit {
     }
 }
 
+/// A sorted set of units told as few as possible: a unit whose whole subtree is in the set stands for it (`true`), the others for
+/// themselves.
+pub(crate) fn summarised(tree: &UnitTree, units: &[i32]) -> Vec<(i32, bool)> {
+    let has = |unit: &i32| units.binary_search(unit).is_ok();
+    let mut by_size: Vec<(i32, &[i32])> = units.iter().map(|&unit| (unit, tree.subtree(unit))).collect();
+    by_size.sort_by_key(|(unit, below)| (std::cmp::Reverse(below.len()), *unit));
+    let mut told = std::collections::HashSet::new();
+    let mut places = Vec::new();
+    for (unit, below) in by_size {
+        if told.contains(&unit) {
+            continue;
+        }
+        let whole = !below.is_empty() && below.iter().all(has);
+        if whole {
+            told.extend(below.iter().copied());
+        }
+        places.push((unit, whole));
+    }
+    places.sort_unstable();
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use egov_proto::egov::identity::v1 as wire;
+
+    #[test]
+    fn units_are_told_as_few_as_possible() {
+        let unit = |id, parent| egov_auth::Unit { id, parent };
+        let tree = UnitTree::new(1, [unit(1, None), unit(2, Some(1)), unit(3, Some(2)), unit(4, Some(1))]).unwrap();
+        assert_eq!(summarised(&tree, &[1, 2, 3, 4]), [(1, true)]);
+        assert_eq!(summarised(&tree, &[2, 3, 4]), [(2, true), (4, true)]);
+        assert_eq!(summarised(&tree, &[1, 2]), [(1, false), (2, false)]);
+        assert_eq!(summarised(&tree, &[3]), [(3, true)]);
+        assert_eq!(summarised(&tree, &[]), []);
+    }
 
     #[test]
     fn the_kinds_are_those_of_the_contract() {

@@ -1,5 +1,6 @@
 //! Background work. What must be done by one process at a time holds a lease.
 
+mod leavers;
 mod purge;
 mod reload_keys;
 mod reseal;
@@ -17,6 +18,7 @@ pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
     let relay = identity.database.clone();
     let request_days = identity.database.clone();
     let (purge, reseal, reload) = (Arc::clone(identity), Arc::clone(identity), Arc::clone(identity));
+    let leavers = Arc::clone(identity);
     vec![
         Job::new("identity.directory", move |stop| {
             let identity = Arc::clone(&follow);
@@ -46,6 +48,10 @@ pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
         Job::new("identity.reseal", move |stop| {
             let identity = Arc::clone(&reseal);
             async move { reseal::run(&identity, stop).await }
+        }),
+        Job::new("identity.leavers", move |stop| {
+            let identity = Arc::clone(&leavers);
+            async move { leavers::run(&identity, stop).await }
         }),
         Job::new("identity.reload_keys", move |stop| {
             let identity = Arc::clone(&reload);

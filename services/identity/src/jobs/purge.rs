@@ -1,5 +1,5 @@
 //! Forgets what nobody needs any more: challenges, ended sessions, used assertions, old counts, revocations of tokens that
-//! have ended. The record of sign-ins stays.
+//! have ended, activation codes that have run out. The record of sign-ins stays.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ pub(crate) async fn purge_once(identity: &Identity, lease: &Lease) -> Result<u64
             let old = before(identity.lockout.forget_after);
             let attempts = store::attempts::purge(write.conn(), old, now).await?;
             let revocations = store::revocations::purge(write.conn(), now).await?;
-            Ok(sessions + assertions + attempts + revocations)
+            let activations = store::activations::purge(write.conn(), now).await?;
+            Ok(sessions + assertions + attempts + revocations + activations)
         })
         .await
 }

@@ -65,6 +65,13 @@ pub(crate) async fn reseal_once(identity: &Identity, lease: &Lease) -> Result<us
                 store::credentials::set_sealed(write.conn(), account_id, &new, &new_key).await?;
                 done += 1;
             }
+            let waiting = store::activations::sealed_otherwise(write.conn(), &key_id, BATCH).await?;
+            for (account_id, old) in waiting {
+                let place = verify_totp::sealed_for(account_id);
+                let (new, new_key) = sealer.seal(&sealer.open(&old, &place)?, &place);
+                store::activations::set_sealed(write.conn(), account_id, &new, &new_key).await?;
+                done += 1;
+            }
             let numbers = store::citizens::sealed_otherwise(write.conn(), &key_id, BATCH).await?;
             for (citizen_id, old) in numbers {
                 let place = citizens::sealed_for(citizen_id);

@@ -178,6 +178,7 @@ async fn add_roles(
             account_id: account.account_id,
             granted_by: None,
             grant_time: now,
+            reason: String::new(),
         };
         store::roles::insert(write.conn(), &new).await?;
         let about = About {

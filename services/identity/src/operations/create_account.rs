@@ -102,19 +102,10 @@ pub(crate) async fn make(
         .await?
         .filter(|unit| unit.in_force(today))
         .ok_or(IdentityError::UnitNotFound)?;
-    let account_id = write.new_id();
-    let attempt_key = identity.digests.attempt_key(person.username);
-    let new = NewAccount {
-        account_id,
-        username: person.username,
-        full_name: person.full_name,
-        unit_id: person.unit_id,
-        attempt_key: &attempt_key,
-        now,
-    };
-    if !store::accounts::insert(write.conn(), new).await? {
+    let who = (person.username, person.full_name, person.unit_id);
+    let Some(Enrolled { account_id }) = enrol(identity, write, who, actor).await? else {
         return Err(IdentityError::UsernameTaken.into());
-    }
+    };
     let totp_secret = match person.totp_secret {
         Some(given) => given.to_vec(),
         None => {
@@ -135,14 +126,42 @@ pub(crate) async fn make(
         },
     )
     .await?;
-    let about = About {
-        subject: Some(account_id),
-        unit: Some(person.unit_id),
-        actor,
-    };
-    record(write, RecordKind::AccountCreated, about, "").await?;
     Ok(Made {
         account_id,
         totp_secret,
     })
+}
+
+/// An account that nobody can sign in to yet.
+pub(crate) struct Enrolled {
+    pub(crate) account_id: Uuid,
+}
+
+/// Writes an account (user name, name, unit) without any secret, and the record of it; none if the name is taken.
+pub(crate) async fn enrol(
+    identity: &Identity,
+    write: &mut UnitOfWork<'_>,
+    (username, full_name, unit_id): (&str, &str, i32),
+    actor: Option<Uuid>,
+) -> Result<Option<Enrolled>, Fault> {
+    let account_id = write.new_id();
+    let attempt_key = identity.digests.attempt_key(username);
+    let new = NewAccount {
+        account_id,
+        username,
+        full_name,
+        unit_id,
+        attempt_key: &attempt_key,
+        now: write.now(),
+    };
+    if !store::accounts::insert(write.conn(), new).await? {
+        return Ok(None);
+    }
+    let about = About {
+        subject: Some(account_id),
+        unit: Some(unit_id),
+        actor,
+    };
+    record(write, RecordKind::AccountCreated, about, "").await?;
+    Ok(Some(Enrolled { account_id }))
 }

@@ -1,12 +1,14 @@
 //! DisableAccount: an account is closed, its sessions and tokens end.
 
-use egov_auth::{Caller, Resource};
-use egov_database::WriteRequest;
+use egov_auth::{Caller, Resource, RowScope};
+use egov_database::{UnitOfWork, WriteRequest};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{DisableAccountRequest, DisableAccountResponse};
 use jiff::civil::Date;
 use serde_json::json;
+use uuid::Uuid;
 
+use super::delegating;
 use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
 use super::recording::{About, announce, record};
 use crate::domain::account::Account;
@@ -43,37 +45,53 @@ pub(crate) async fn disable_account(
     let written = identity
         .database
         .write(write, async |write| {
-            let now = write.now();
             let account = store::accounts::lock(write.conn(), &scope, account_id)
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
             administers(caller, &account, write.today())?;
             refuse_self(caller, account_id)?;
-            let version = store::accounts::touch(write.conn(), account_id, Some(now), now).await?;
-            let why = SessionEnd::AccountDisabled;
-            store::sessions::end_all(write.conn(), account_id, why, now).await?;
-            let about = About {
-                subject: Some(account_id),
-                unit: Some(account.unit_id),
-                actor: Some(caller.principal.subject),
-            };
-            record(write, RecordKind::AccountDisabled, about, request.reason.as_str()).await?;
-            let after = store::accounts::get(write.conn(), &scope, account_id)
-                .await?
-                .ok_or(IdentityError::AccountNotFound)?;
-            let after = wire::account(&after);
-            announce(
-                write,
-                ("account", account_id, version),
-                "account_disabled",
-                json!({ "unit": account.unit_id }),
-                &after,
-            );
-            let expiry = Identity::revocation_expiry(now);
-            store::revocations::append(write.conn(), &Target::Subject(account_id), now, expiry).await?;
+            let by = Some(caller.principal.subject);
+            let after = close(write, &scope, &account, by, &request.reason).await?;
             Ok::<_, Fault>(DisableAccountResponse { account: Some(after) })
         })
         .await?;
     identity.spread().await;
     Ok(written.into_answer())
+}
+
+/// Closes a locked account: its sessions, its tokens, and the delegations of which it is either side.
+pub(crate) async fn close(
+    write: &mut UnitOfWork<'_>,
+    scope: &RowScope,
+    account: &Account,
+    by: Option<Uuid>,
+    reason: &str,
+) -> Result<egov_proto::egov::identity::v1::Account, Fault> {
+    let (now, today) = (write.now(), write.today());
+    let account_id = account.account_id;
+    let version = store::accounts::touch(write.conn(), account_id, Some(now), now).await?;
+    store::sessions::end_all(write.conn(), account_id, SessionEnd::AccountDisabled, now).await?;
+    let about = About {
+        subject: Some(account_id),
+        unit: Some(account.unit_id),
+        actor: by,
+    };
+    record(write, RecordKind::AccountDisabled, about, reason).await?;
+    let after = store::accounts::get(write.conn(), scope, account_id)
+        .await?
+        .ok_or(IdentityError::AccountNotFound)?;
+    let after = wire::account(&after);
+    announce(
+        write,
+        ("account", account_id, version),
+        "account_disabled",
+        json!({ "unit": account.unit_id }),
+        &after,
+    );
+    let open = store::delegations::open_of(write.conn(), account_id, today).await?;
+    let ended = delegating::end(write, open, by, "account closed").await?;
+    let expiry = Identity::revocation_expiry(now);
+    store::revocations::append(write.conn(), &Target::Subject(account_id), now, expiry).await?;
+    delegating::revoke(write, &ended).await?;
+    Ok(after)
 }

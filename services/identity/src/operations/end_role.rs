@@ -6,9 +6,10 @@ use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{EndRoleRequest, EndRoleResponse};
 use serde_json::json;
 
+use super::delegating;
 use super::granting::may_grant;
 use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
 use crate::identity::{Identity, parse_id, refuse_self, resource_id};
@@ -50,14 +51,18 @@ pub(crate) async fn end_role(
                 });
             };
             let by = caller.principal.subject;
-            store::roles::end(write.conn(), grant_id, end, by, now).await?;
+            let resting = store::delegations::open_on_grants(write.conn(), &[grant_id], today).await?;
+            let resting = delegating::end(write, resting, Some(by), "grant ended").await?;
+            store::roles::end(write.conn(), grant_id, Some(end), by, &request.reason, now).await?;
             let version = store::accounts::touch(write.conn(), account_id, None, now).await?;
+            write.led_to("account", account_id, version);
             let about = About {
                 subject: Some(account_id),
                 unit: Some(account.unit_id),
                 actor: Some(by),
             };
             let detail = format!("{} at unit {} on {end}", grant.role, grant.unit_id);
+            let detail = with_reason(detail, &request.reason);
             record(write, RecordKind::RoleEnded, about, detail).await?;
             let after = store::accounts::get(write.conn(), &scope, account_id)
                 .await?
@@ -72,6 +77,7 @@ pub(crate) async fn end_role(
             );
             let expiry = Identity::revocation_expiry(now);
             store::revocations::append(write.conn(), &Target::Subject(account_id), now, expiry).await?;
+            delegating::revoke(write, &resting).await?;
             Ok(EndRoleResponse { account: Some(after) })
         })
         .await?;

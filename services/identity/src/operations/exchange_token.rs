@@ -78,6 +78,7 @@ pub(crate) async fn exchange(identity: &Identity, request: &TokenRequest) -> Res
                 kind: CallerKind::System,
                 subject: citizen_id,
                 roles: role_claims(system),
+                delegated: Vec::new(),
                 unit: None,
                 assurance: vouched.assurance,
                 session: None,

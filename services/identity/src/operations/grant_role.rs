@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::granting::{known_role, may_grant};
 use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::domain::role::{NewGrant, RoleGrant};
 use crate::error::{DateProblem, IdentityError};
@@ -59,6 +59,7 @@ pub(crate) async fn grant_role(
                 account_id,
                 granted_by: Some(caller.principal.subject),
                 grant_time: now,
+                reason: request.reason.clone(),
             };
             store::roles::insert(write.conn(), &new).await?;
             let version = store::accounts::touch(write.conn(), account_id, None, now).await?;
@@ -68,6 +69,7 @@ pub(crate) async fn grant_role(
                 actor: Some(caller.principal.subject),
             };
             let detail = format!("{} at unit {} from {effective_from}", grant.role, grant.unit_id);
+            let detail = with_reason(detail, &request.reason);
             record(write, RecordKind::RoleGranted, about, detail).await?;
 
             let account = store::accounts::get(write.conn(), &scope, account_id)

@@ -1,6 +1,6 @@
 //! Tokens for a session of staff.
 
-use egov_auth::{Assurance, CallerKind, RoleClaim};
+use egov_auth::{Assurance, CallerKind, DelegatedClaim, RoleClaim};
 use egov_database::UnitOfWork;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::TokenPair;
@@ -30,15 +30,27 @@ pub(crate) async fn next_pair(
     session: Session,
 ) -> Result<TokenPair, Fault> {
     let (now, today) = (write.now(), write.today());
-    let roles = store::roles::of_accounts(write.conn(), &[session.account_id])
+    let mut grants = store::roles::of_accounts(write.conn(), &[session.account_id])
         .await?
         .remove(&session.account_id)
-        .unwrap_or_default()
+        .unwrap_or_default();
+    grants.retain(|grant| grant.in_force(today));
+    let ids: Vec<Uuid> = grants.iter().map(|grant| grant.grant_id).collect();
+    store::roles::note_in_token(write.conn(), &ids, today).await?;
+    let roles = grants
         .into_iter()
-        .filter(|grant| grant.in_force(today))
         .map(|grant| RoleClaim {
             role: grant.role,
             unit: grant.unit_id,
+        })
+        .collect();
+    let delegated = store::delegations::acted_by(write.conn(), session.account_id, today)
+        .await?
+        .into_iter()
+        .map(|delegation| DelegatedClaim {
+            role: delegation.role,
+            unit: delegation.unit_id,
+            by: delegation.delegator_id,
         })
         .collect();
     let revoked_until = store::revocations::latest_of(write.conn(), &[session.account_id]).await?;
@@ -53,6 +65,7 @@ pub(crate) async fn next_pair(
             kind: CallerKind::Staff,
             subject: session.account_id,
             roles,
+            delegated,
             unit: Some(session.unit_id),
             assurance: Assurance::None,
             session: Some(session.session_id),

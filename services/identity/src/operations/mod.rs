@@ -1,24 +1,35 @@
 //! The use cases, one a file: authorise, load, let the domain decide, write, commit.
 
+pub(crate) mod activate;
 pub mod bootstrap;
+pub(crate) mod change_role_end;
 pub(crate) mod citizens;
 pub(crate) mod client_auth;
+pub(crate) mod confirm_grant;
 pub(crate) mod create_account;
+pub(crate) mod create_accounts;
+pub(crate) mod delegate_role;
+pub(crate) mod delegating;
 pub(crate) mod disable_account;
+pub(crate) mod disable_accounts;
 pub(crate) mod disable_system;
+pub(crate) mod end_delegation;
 pub(crate) mod end_role;
 pub(crate) mod exchange_token;
 pub(crate) mod grant_role;
 pub(crate) mod granting;
 pub(crate) mod issuing;
+pub(crate) mod read_access;
 pub(crate) mod read_accounts;
 pub(crate) mod read_systems;
 pub(crate) mod read_units;
 pub(crate) mod recording;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register_system;
+pub(crate) mod review_access;
 pub(crate) mod revoke_tokens;
 pub(crate) mod rotate_signing_key;
+pub(crate) mod sessions;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod token_grants;
@@ -33,6 +44,8 @@ pub(crate) mod permission {
     pub(crate) const MANAGE_ACCOUNTS: &str = "identity.accounts.manage";
     /// Giving and ending roles.
     pub(crate) const MANAGE_ROLES: &str = "identity.roles.manage";
+    /// Reviewing who has what where.
+    pub(crate) const REVIEW_ACCESS: &str = "identity.access.review";
     /// Reading systems.
     pub(crate) const READ_SYSTEMS: &str = "identity.systems.read";
     /// Registering and closing systems.

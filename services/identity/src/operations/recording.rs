@@ -38,6 +38,15 @@ pub(crate) async fn record(
     store::records::insert(write.conn(), &entry).await
 }
 
+/// What was done, and why if somebody said so.
+pub(crate) fn with_reason(detail: String, reason: &str) -> String {
+    if reason.is_empty() {
+        detail
+    } else {
+        format!("{detail}: {reason}")
+    }
+}
+
 /// Leaves the event of an act of administration, with ids and words only, and commits to the resource as it became.
 pub(crate) fn announce(
     write: &mut UnitOfWork<'_>,

@@ -24,12 +24,19 @@ pub(crate) fn sealed_for(account_id: uuid::Uuid) -> Vec<u8> {
 ///
 /// A wrong code counts as a failed sign-in of the name: knowing the password buys no more guesses than not knowing it. The
 /// challenge stays until it is answered or runs out, so that a mistyped digit does not cost the password again.
-pub(crate) async fn verify_totp(identity: &Identity, challenge: &str, code: &str) -> Result<TokenPair, Fault> {
+pub(crate) async fn verify_totp(
+    identity: &Identity,
+    challenge: &str,
+    code: &str,
+    client_hint: &str,
+) -> Result<TokenPair, Fault> {
     let hash = secret::hash(SecretKind::Challenge, challenge);
     // What is refused is recorded, and therefore committed: a refusal is a value in here.
     let outcome = identity
         .database
-        .write_unkeyed(&nobody_yet(), async |write| answer(identity, write, &hash, code).await)
+        .write_unkeyed(&nobody_yet(), async |write| {
+            answer(identity, write, &hash, code, client_hint).await
+        })
         .await?;
     outcome.map_err(Fault::from)
 }
@@ -39,6 +46,7 @@ async fn answer(
     write: &mut UnitOfWork<'_>,
     hash: &SecretHash,
     code: &str,
+    client_hint: &str,
 ) -> Result<Result<TokenPair, IdentityError>, Fault> {
     let now = write.now();
     // A challenge is 256 bits of chance: a wrong one is no guess at anybody's account.
@@ -63,6 +71,7 @@ async fn answer(
         expire_time: now.checked_add(identity.sessions.longest).unwrap_or(now),
     };
     store::sessions::insert(write.conn(), session.session_id, account_id, now, session.expire_time).await?;
+    store::sessions::set_client_hint(write.conn(), session.session_id, client_hint).await?;
     let about = About {
         subject: Some(account_id),
         unit: Some(credential.unit_id),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use egov_auth::RowScope;
 use egov_database::sql_fault;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -187,5 +188,126 @@ pub(crate) async fn touch(
     )
     .fetch_one(conn)
     .await
+    .map_err(sql_fault)
+}
+
+/// Locks accounts in the order of their ids, so that two writes about the same people do not wait for one another for ever.
+pub(crate) async fn lock_all(conn: &mut PgConnection, accounts: &[Uuid]) -> Result<()> {
+    sqlx::query_scalar!(
+        "SELECT account_id FROM accounts WHERE account_id = ANY($1) ORDER BY account_id FOR UPDATE",
+        accounts
+    )
+    .fetch_all(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
+/// The accounts in scope that carry these names, with their roles.
+pub(crate) async fn by_usernames(
+    conn: &mut PgConnection,
+    scope: &RowScope,
+    usernames: &[String],
+) -> Result<Vec<Account>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT a.account_id, a.username, a.full_name, a.responsible_unit_id, a.disabled_time,
+                  t.locked_until AS "locked_until?", a.version
+           FROM accounts a LEFT JOIN sign_in_attempts t ON t.attempt_key = a.attempt_key
+           WHERE a.username = ANY($4)
+             AND ($1 OR a.responsible_unit_id = ANY($2) OR a.owner_id = $3)"#,
+        scope.all,
+        &scope.units,
+        scope.owner as Option<Uuid>,
+        usernames
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(sql_fault)?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.account_id).collect();
+    let mut grants: HashMap<Uuid, _> = roles::of_accounts(conn, &ids).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let mut account = Account::from(row);
+            account.roles = grants.remove(&account.account_id).unwrap_or_default();
+            account
+        })
+        .collect())
+}
+
+/// Which of these names are taken, whatever the unit: what the making of an account tells anyway.
+pub(crate) async fn taken(conn: &mut PgConnection, usernames: &[String]) -> Result<Vec<String>> {
+    sqlx::query_scalar!("SELECT username FROM accounts WHERE username = ANY($1)", usernames)
+        .fetch_all(conn)
+        .await
+        .map_err(sql_fault)
+}
+
+/// Whether somebody can sign in to the account: it was activated.
+pub(crate) async fn is_activated(conn: &mut PgConnection, account_id: Uuid) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM credentials WHERE account_id = $1) AS "activated!""#,
+        account_id
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(sql_fault)
+}
+
+/// Sets the day on which a locked account is to be closed; its new version.
+pub(crate) async fn schedule_closing(
+    conn: &mut PgConnection,
+    account_id: Uuid,
+    day: Date,
+    reason: &str,
+    by: Uuid,
+    now: Timestamp,
+) -> Result<i64> {
+    sqlx::query_scalar!(
+        "UPDATE accounts
+         SET version = version + 1, update_time = $2, closing_day = $3, closing_reason = $4, closing_by = $5
+         WHERE account_id = $1 RETURNING version",
+        account_id,
+        now.to_sqlx() as _,
+        day.to_sqlx() as _,
+        reason,
+        by
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(sql_fault)
+}
+
+/// An account whose day has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaver {
+    /// Whose.
+    pub account_id: Uuid,
+    /// Who named the day.
+    pub by: Option<Uuid>,
+    /// Why.
+    pub reason: String,
+}
+
+/// The accounts that are to be closed on a day or were before, and are open.
+pub(crate) async fn leavers(conn: &mut PgConnection, today: Date, limit: i64) -> Result<Vec<Leaver>> {
+    sqlx::query!(
+        "SELECT account_id, closing_by, closing_reason FROM accounts
+         WHERE closing_day <= $1 AND disabled_time IS NULL ORDER BY account_id LIMIT $2",
+        today.to_sqlx() as _,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| {
+        rows.into_iter()
+            .map(|row| Leaver {
+                account_id: row.account_id,
+                by: row.closing_by,
+                reason: row.closing_reason,
+            })
+            .collect()
+    })
     .map_err(sql_fault)
 }

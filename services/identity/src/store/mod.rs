@@ -3,11 +3,14 @@
 //! Every query about accounts carries the caller's scope itself; row-level security is the second wall, not the first.
 
 pub(crate) mod accounts;
+pub(crate) mod activations;
 pub(crate) mod attempts;
 pub(crate) mod citizens;
 pub(crate) mod credentials;
+pub(crate) mod delegations;
 pub(crate) mod keys;
 pub(crate) mod records;
+pub(crate) mod reviews;
 pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod sessions;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Result, exactly_one};
 use crate::domain::secret::SecretHash;
-use crate::domain::session::{PresentedToken, SessionEnd};
+use crate::domain::session::{OpenSession, PresentedToken, SessionEnd};
 
 /// Adds a challenge.
 pub(crate) async fn insert_challenge(
@@ -201,4 +201,82 @@ pub(crate) async fn purge(conn: &mut PgConnection, before: Timestamp) -> Result<
         .map_err(sql_fault)?
         .rows_affected();
     Ok(challenges + sessions)
+}
+
+/// Notes with what a session was begun.
+pub(crate) async fn set_client_hint(conn: &mut PgConnection, session_id: Uuid, client_hint: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE sessions SET client_hint = $2 WHERE session_id = $1",
+        session_id,
+        client_hint
+    )
+    .execute(conn)
+    .await
+    .map_err(sql_fault)
+    .and_then(exactly_one)
+}
+
+/// The sessions of an account that can still go on, the newest first, at most 200.
+pub(crate) async fn open_of(conn: &mut PgConnection, account_id: Uuid, now: Timestamp) -> Result<Vec<OpenSession>> {
+    sqlx::query!(
+        "SELECT s.session_id, s.create_time, s.client_hint, t.issue_time, t.expire_time
+         FROM sessions s
+         CROSS JOIN LATERAL (
+             SELECT issue_time, expire_time FROM refresh_tokens
+             WHERE session_id = s.session_id AND used_time IS NULL ORDER BY issue_time DESC LIMIT 1
+         ) t
+         WHERE s.account_id = $1 AND s.end_time IS NULL AND s.expire_time > $2 AND t.expire_time > $2
+         ORDER BY s.create_time DESC, s.session_id LIMIT 200",
+        account_id,
+        now.to_sqlx() as _
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| {
+        rows.into_iter()
+            .map(|row| OpenSession {
+                session_id: row.session_id,
+                create_time: row.create_time.to_jiff(),
+                last_refresh_time: row.issue_time.to_jiff(),
+                expire_time: row.expire_time.to_jiff(),
+                client_hint: row.client_hint,
+            })
+            .collect()
+    })
+    .map_err(sql_fault)
+}
+
+/// Whose an open session is, if the caller may see it; the row is locked until the end of the transaction.
+pub(crate) async fn lock_open(conn: &mut PgConnection, session_id: Uuid, now: Timestamp) -> Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "SELECT account_id FROM sessions
+         WHERE session_id = $1 AND end_time IS NULL AND expire_time > $2 FOR UPDATE",
+        session_id,
+        now.to_sqlx() as _
+    )
+    .fetch_optional(conn)
+    .await
+    .map_err(sql_fault)
+}
+
+/// Ends every open session of an account but one; which they were.
+pub(crate) async fn end_all_but(
+    conn: &mut PgConnection,
+    account_id: Uuid,
+    but: Option<Uuid>,
+    why: SessionEnd,
+    now: Timestamp,
+) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "UPDATE sessions SET end_time = $2, end_reason = $3
+         WHERE account_id = $1 AND end_time IS NULL AND expire_time > $2 AND ($4::uuid IS NULL OR session_id <> $4)
+         RETURNING session_id",
+        account_id,
+        now.to_sqlx() as _,
+        why.as_str(),
+        but as Option<Uuid>
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)
 }

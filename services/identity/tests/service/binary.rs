@@ -137,3 +137,33 @@ async fn an_issuer_without_a_name_is_refused_at_the_start() {
     settings.tokens.key_overlap = egov_runtime::config::Period::seconds(60);
     assert!(problem(&settings).await.contains("tokens.key_overlap"));
 }
+
+#[tokio::test]
+async fn policies_that_let_administration_be_delegated_stop_the_start() {
+    let database = egov_testkit::database(egov_identity::SERVICE, &egov_identity::MIGRATOR).await;
+    let keyring = std::sync::Arc::new(Keyring::ephemeral());
+    let clock = egov_testkit::clock();
+    let database = egov_database::Database::connect(
+        &egov_database::DatabaseConfig::new(&database.app_url).test_profile(),
+        std::sync::Arc::clone(&keyring),
+        clock.shared(),
+        std::sync::Arc::new(egov_testkit::ids()),
+    )
+    .await
+    .unwrap();
+    let directory = egov_directory::Directory::open(egov_directory::DirectoryConfig::default(), clock.shared());
+    let directory = std::sync::Arc::new(directory.unwrap());
+    let text = include_str!("../../../../deploy/policies/identity.toml")
+        .replace("name = \"unit_admin\"", "name = \"unit_admin\"\ndelegable = true");
+    let policies = egov_auth::Policies::from_toml(&[("identity.toml", &text)]).unwrap();
+    let deps = egov_identity::Deps {
+        access: std::sync::Arc::new(egov_auth::Access::new(policies, directory.tree())),
+        database,
+        keyring,
+        directory,
+    };
+    let mut settings = egov_identity::Settings::default();
+    ISSUER.clone_into(&mut settings.tokens.issuer);
+    let fault = egov_identity::Identity::open(&settings, deps).await.unwrap_err();
+    assert!(format!("{fault:?}").contains("unit_admin"), "{fault:?}");
+}

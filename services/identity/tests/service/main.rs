@@ -10,13 +10,17 @@
     reason = "tests fail loudly"
 )]
 
+mod access;
 mod accounts;
+mod batches;
 mod binary;
+mod delegation;
 mod keys;
 mod matrix;
 mod oauth;
 mod roles;
 mod schema;
+mod session_list;
 mod sessions;
 mod setup;
 mod sign_in;

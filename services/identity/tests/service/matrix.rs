@@ -6,9 +6,12 @@ use std::fmt::Write as _;
 use egov_auth::Assurance;
 use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
 use egov_proto::egov::identity::v1::{
-    CreateAccountRequest, DisableAccountRequest, DisableSystemRequest, EndRoleRequest, GetAccountRequest,
-    GrantRoleRequest, ListAccountsRequest, ListSignInsRequest, ListSystemsRequest, RegisterSystemRequest,
-    RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnlockAccountRequest,
+    AccountRow, ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest, CreateAccountsRequest,
+    DelegateRoleRequest, DisableAccountRequest, DisableAccountsRequest, DisableSystemRequest, EndAllSessionsRequest,
+    EndDelegationRequest, EndRoleRequest, EndSessionRequest, GetAccountRequest, GrantRoleRequest, ListAccountsRequest,
+    ListDelegationsRequest, ListMySessionsRequest, ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest,
+    ListSignInsRequest, ListSystemsRequest, RegisterSystemRequest, ReissueActivationRequest, ReviewAccessRequest,
+    ReviewEntry, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnlockAccountRequest,
 };
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -42,6 +45,12 @@ struct Call<'a> {
     unit: i32,
     account: Uuid,
     grant: String,
+    /// Somebody of the same unit.
+    deputy: String,
+    /// The account's delegation to the deputy, from tomorrow on.
+    delegation: Uuid,
+    /// An open session of the account.
+    session: Uuid,
     system: Uuid,
     number: usize,
 }
@@ -49,13 +58,45 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     async fn prepare(world: &'a World, who: Who, own: bool, number: usize) -> Self {
         let unit = if own { WARD } else { COMMUNE };
-        let roles: &[(&str, i32)] = &[("one_stop_clerk", unit)];
+        let roles: &[(&str, i32)] = &[("officer", unit)];
         let account = world.person(&format!("target{number}"), unit, roles).await.account_id;
         let grant: Uuid = sqlx::query_scalar("SELECT grant_id FROM role_grants WHERE account_id = $1")
             .bind(account)
             .fetch_one(&mut world.sql().await)
             .await
             .unwrap();
+        let deputy = format!("deputy{number}");
+        let deputy_id = world.person(&deputy, unit, &[]).await.account_id;
+        let id = |kind: u128| Uuid::from_u128(kind + number as u128);
+        let (delegation, session) = (id(0xde1e_0000), id(0x5e55_0000));
+        let mut sql = world.sql().await;
+        sqlx::query(
+            "INSERT INTO delegations (delegation_id, grant_id, delegator_id, delegator_name, delegator_unit_id, delegatee_id,
+                                      delegatee_name, delegatee_unit_id, effective_from, effective_to, reason,
+                                      document_number, create_time)
+             VALUES ($1, $2, $3, 'a', $4, $5, 'b', $4, '2026-12-01', '2026-12-02', 'c', 'd', now())",
+        )
+        .bind(delegation)
+        .bind(grant)
+        .bind(account)
+        .bind(unit)
+        .bind(deputy_id)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+        sqlx::query(
+            "WITH made AS (
+                 INSERT INTO sessions (session_id, account_id, create_time, expire_time)
+                 VALUES ($1, $2, '2026-11-23', '2030-01-01') RETURNING session_id
+             )
+             INSERT INTO refresh_tokens (token_hash, session_id, issue_time, expire_time)
+             SELECT sha256($1::text::bytea), session_id, '2026-11-23', '2030-01-01' FROM made",
+        )
+        .bind(session)
+        .bind(account)
+        .execute(&mut sql)
+        .await
+        .unwrap();
         let key = Signer::new().jwk().to_string();
         let spec = SystemSpec {
             client_id: &format!("target{number}"),
@@ -82,16 +123,22 @@ impl<'a> Call<'a> {
             unit,
             account,
             grant: grant.to_string(),
+            deputy,
+            delegation,
+            session,
             system,
             number,
         }
     }
 
     fn by<T>(&self, message: T) -> Request<T> {
-        match &self.token {
+        let mut request = match &self.token {
             Some(token) => crate::support::by(token, message),
             None => Request::new(message),
-        }
+        };
+        let purpose = "access_review".parse().unwrap();
+        request.metadata_mut().insert("x-egov-purpose", purpose);
+        request
     }
 
     /// Whether the call was allowed; a list is allowed if it shows the row.
@@ -101,7 +148,153 @@ impl<'a> Call<'a> {
         let why = "vì công việc".to_owned();
         let (mut accounts, mut systems) = (self.world.accounts(), self.world.systems());
         let (mut keys, mut sign_in) = (self.world.keys(), self.world.sign_in());
+        let (mut access, mut sessions) = (self.world.access(), self.world.sessions());
+        let mut batches = self.world.batches();
         match method {
+            "AccessService/ChangeRoleEnd" => {
+                let request = ChangeRoleEndRequest {
+                    request_id,
+                    grant_id: self.grant.clone(),
+                    effective_to: None,
+                    reason: why,
+                };
+                access.change_role_end(self.by(request)).await.map(|_| true)
+            }
+            "AccessService/ConfirmGrant" => {
+                let request = ConfirmGrantRequest {
+                    request_id,
+                    grant_id: self.grant.clone(),
+                    note: why,
+                };
+                access.confirm_grant(self.by(request)).await.map(|_| true)
+            }
+            "AccessService/DelegateRole" => {
+                let request = DelegateRoleRequest {
+                    request_id,
+                    grant_id: self.grant.clone(),
+                    delegatee_username: self.deputy.clone(),
+                    effective_from: None,
+                    effective_to: Some(jiff::civil::date(2026, 11, 25).into()),
+                    reason: why,
+                    document_number: "12/GUQ-UBND".to_owned(),
+                };
+                access.delegate_role(self.by(request)).await.map(|_| true)
+            }
+            "AccessService/EndDelegation" => {
+                let request = EndDelegationRequest {
+                    request_id,
+                    delegation_id: self.delegation.to_string(),
+                    reason: why,
+                };
+                access.end_delegation(self.by(request)).await.map(|_| true)
+            }
+            "AccessService/ListDelegations" => {
+                let request = ListDelegationsRequest {
+                    page_size: 200,
+                    page_token: String::new(),
+                    account_id,
+                    all_times: true,
+                };
+                let shown = access.list_delegations(self.by(request)).await?.into_inner();
+                Ok(!shown.delegations.is_empty())
+            }
+            "AccessService/ListRoleGrants" => {
+                let request = ListRoleGrantsRequest {
+                    page_size: 200,
+                    page_token: String::new(),
+                    account_id,
+                    unit_id: 0,
+                    role: String::new(),
+                    on: None,
+                };
+                let shown = access.list_role_grants(self.by(request)).await?.into_inner();
+                Ok(!shown.grants.is_empty())
+            }
+            "AccessService/ListRoles" => {
+                let request = ListRolesRequest { unit_id: 0 };
+                access.list_roles(self.by(request)).await.map(|_| true)
+            }
+            "AccessService/ReviewAccess" => {
+                let mut page_token = String::new();
+                loop {
+                    let request = ReviewAccessRequest {
+                        page_size: 200,
+                        page_token,
+                        unit_id: self.unit,
+                        ..ReviewAccessRequest::default()
+                    };
+                    let shown = access.review_access(self.by(request)).await?.into_inner();
+                    let ours =
+                        |line: &ReviewEntry| line.entry.as_ref().is_some_and(|entry| entry.account_id == account_id);
+                    if shown.entries.iter().any(ours) {
+                        return Ok(true);
+                    }
+                    page_token = shown.next_page_token;
+                    if page_token.is_empty() {
+                        return Ok(false);
+                    }
+                }
+            }
+            "AccountBatchService/CreateAccounts" => {
+                let row = AccountRow {
+                    line: 1,
+                    username: format!("row{}", self.number),
+                    full_name: "Trần Thị Bình".to_owned(),
+                    unit_code: if self.unit == WARD { "16690" } else { "17329" }.to_owned(),
+                    roles: Vec::new(),
+                };
+                let request = CreateAccountsRequest {
+                    request_id,
+                    rows: vec![row],
+                    dry_run: false,
+                };
+                let answer = batches.create_accounts(self.by(request)).await?.into_inner();
+                Ok(answer.done)
+            }
+            "AccountBatchService/DisableAccounts" => {
+                let request = DisableAccountsRequest {
+                    request_id,
+                    usernames: vec![format!("target{}", self.number)],
+                    closing_day: None,
+                    reason: why,
+                };
+                let answer = batches.disable_accounts(self.by(request)).await?.into_inner();
+                Ok(answer.done)
+            }
+            "AccountBatchService/ReissueActivation" => {
+                let request = ReissueActivationRequest { request_id, account_id };
+                // The account is in use: who hears that may do it.
+                match batches.reissue_activation(self.by(request)).await {
+                    Err(status) if reason(&status) == "ALREADY_ACTIVATED" => Ok(true),
+                    other => other.map(|_| true),
+                }
+            }
+            "SessionService/EndAllSessions" => {
+                let request = EndAllSessionsRequest {
+                    request_id,
+                    account_id,
+                    except_current: false,
+                };
+                sessions.end_all_sessions(self.by(request)).await.map(|_| true)
+            }
+            "SessionService/EndSession" => {
+                let request = EndSessionRequest {
+                    request_id,
+                    session_id: self.session.to_string(),
+                };
+                sessions.end_session(self.by(request)).await.map(|_| true)
+            }
+            "SessionService/ListMySessions" => {
+                let shown = sessions
+                    .list_my_sessions(self.by(ListMySessionsRequest {}))
+                    .await?
+                    .into_inner();
+                Ok(!shown.sessions.is_empty())
+            }
+            "SessionService/ListSessions" => {
+                let request = ListSessionsRequest { account_id };
+                sessions.list_sessions(self.by(request)).await.map(|_| true)
+            }
             "AccountService/CreateAccount" => {
                 let request = CreateAccountRequest {
                     request_id,
@@ -125,6 +318,7 @@ impl<'a> Call<'a> {
                     request_id,
                     account_id,
                     grant_id: self.grant.clone(),
+                    reason: why,
                 };
                 accounts.end_role(self.by(request)).await.map(|_| true)
             }
@@ -140,6 +334,7 @@ impl<'a> Call<'a> {
                     unit_id: self.unit,
                     effective_from: None,
                     effective_to: None,
+                    reason: why,
                 };
                 accounts.grant_role(self.by(request)).await.map(|_| true)
             }
@@ -221,7 +416,7 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
     let mut table = String::from(
         "RPC × caller: o = of the own unit or of one's own, n = the neighbour's; - = refused; public = no token needed\n\n",
     );
-    write!(table, "{:<32}", "").unwrap();
+    write!(table, "{:<38}", "").unwrap();
     for (name, _) in CALLERS {
         write!(table, " | {name:^14}").unwrap();
     }
@@ -229,7 +424,7 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
     let mut number = 0;
     for rule in rules {
         let method = rule.path.trim_start_matches("/egov.identity.v1.");
-        write!(table, "{method:<32}").unwrap();
+        write!(table, "{method:<38}").unwrap();
         for (_, who) in CALLERS {
             let mut cell = String::new();
             if rule.public {
@@ -246,7 +441,13 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
                             let expected = if who == Who::Nobody {
                                 &["TOKEN_MISSING"][..]
                             } else {
-                                &["PERMISSION_MISSING", "ACCOUNT_NOT_FOUND"]
+                                &[
+                                    "PERMISSION_MISSING",
+                                    "ACCOUNT_NOT_FOUND",
+                                    "GRANT_NOT_FOUND",
+                                    "DELEGATION_NOT_FOUND",
+                                    "SESSION_NOT_FOUND",
+                                ]
                             };
                             let reason = reason(&status);
                             assert!(expected.contains(&reason.as_str()), "{method}: {reason}");

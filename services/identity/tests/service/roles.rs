@@ -16,6 +16,7 @@ fn grant(account: Uuid, role: &str, unit_id: i32) -> GrantRoleRequest {
         unit_id,
         effective_from: None,
         effective_to: None,
+        reason: String::new(),
     }
 }
 
@@ -156,6 +157,7 @@ async fn a_role_that_ends_ends_the_tokens_that_carry_it_and_the_session_goes_on_
             request_id: fresh(),
             account_id: person.account_id.to_string(),
             grant_id,
+            reason: String::new(),
         };
         async move { client.end_role(by(&token, request)).await }
     };

@@ -64,6 +64,80 @@ async fn without_the_querys_own_filter_the_database_still_hides_the_neighbour() 
 }
 
 #[tokio::test]
+async fn without_the_querys_own_filter_the_database_still_hides_the_neighbours_access() {
+    let world = World::start().await;
+    let mut ids = Vec::new();
+    for (name, unit) in [
+        ("an.nguyen", WARD),
+        ("cap.pho", WARD),
+        ("binh.tran", COMMUNE),
+        ("cap.ba", COMMUNE),
+    ] {
+        ids.push(world.person(name, unit, &[("officer", unit)]).await.account_id);
+        world.session(name).await;
+    }
+    let mut sql = world.sql().await;
+    for (delegator, delegatee, unit) in [(0, 1, WARD), (2, 3, COMMUNE)] {
+        sqlx::query(
+            "INSERT INTO delegations (delegation_id, grant_id, delegator_id, delegator_name, delegator_unit_id, delegatee_id,
+                                      delegatee_name, delegatee_unit_id, effective_from, effective_to, reason,
+                                      document_number, create_time)
+             SELECT gen_random_uuid(), grant_id, $1, 'a', $3, $2, 'b', $3, '2026-12-01', '2026-12-02', 'c', 'd', now()
+             FROM role_grants WHERE account_id = $1",
+        )
+        .bind(ids[delegator])
+        .bind(ids[delegatee])
+        .bind(unit)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    }
+    for statement in [
+        "INSERT INTO grant_reviews SELECT gen_random_uuid(), grant_id, account_id, now(), 'x' FROM role_grants",
+        "INSERT INTO activations SELECT account_id, sha256(account_id::text::bytea), 'x', 'k', now(), now() FROM accounts",
+    ] {
+        sqlx::query(statement).execute(&mut sql).await.unwrap();
+    }
+    let mut app = world.test_database.connect_as_app().await.unwrap();
+    for (table, all, of_ward, own) in [
+        ("delegations", 2, 1, 1),
+        ("grant_uses", 4, 2, 2),
+        ("grant_reviews", 4, 2, 2),
+        ("sessions", 4, 2, 1),
+        ("activations", 4, 2, 1),
+    ] {
+        // One's own: one's grant, and the one that one acts by.
+        for (scope, expected) in [
+            (String::new(), 0),
+            ("'egov.scope_all', 'on'".to_owned(), all),
+            (format!("'egov.scope_units', '{{{WARD}}}'"), of_ward),
+            (format!("'egov.scope_owner', '{}'", ids[1]), own),
+        ] {
+            let mut transaction = sqlx::Connection::begin(&mut app).await.unwrap();
+            if !scope.is_empty() {
+                let set = sqlx::AssertSqlSafe(format!("SELECT set_config({scope}, true)"));
+                transaction.execute(set).await.unwrap();
+            }
+            let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+            let found: i64 = sqlx::query_scalar(count).fetch_one(&mut *transaction).await.unwrap();
+            assert_eq!(found, expected, "{table} with {scope:?}");
+        }
+    }
+    for statement in [
+        "UPDATE grant_reviews SET note = ''",
+        "DELETE FROM grant_reviews",
+        "UPDATE delegations SET effective_to = '2030-01-01'",
+        "DELETE FROM delegations",
+    ] {
+        let refused = app.execute(statement).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("permission denied"),
+            "{statement}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_service_cannot_change_or_remove_what_was_recorded() {
     let world = World::start().await;
     world.person("an.nguyen", WARD, &[]).await;

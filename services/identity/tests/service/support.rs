@@ -12,8 +12,11 @@ use egov_identity::import::{self, UnitPack};
 use egov_identity::operations::bootstrap::{AccountSpec, EnsuredAccount, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, MIGRATOR, SERVICE, totp};
 use egov_keyring::{Keyring, Purpose};
+use egov_proto::egov::identity::v1::access_service_client::AccessServiceClient;
+use egov_proto::egov::identity::v1::account_batch_service_client::AccountBatchServiceClient;
 use egov_proto::egov::identity::v1::account_service_client::AccountServiceClient;
 use egov_proto::egov::identity::v1::key_service_client::KeyServiceClient;
+use egov_proto::egov::identity::v1::session_service_client::SessionServiceClient;
 use egov_proto::egov::identity::v1::sign_in_service_client::SignInServiceClient;
 use egov_proto::egov::identity::v1::system_service_client::SystemServiceClient;
 use egov_proto::egov::identity::v1::unit_service_client::UnitServiceClient;
@@ -60,6 +63,16 @@ const WORK: &str = r#"
     [[grant]]
     role = "one_stop_clerk"
     permissions = ["onestop.cases.accept"]
+    over = "subtree"
+    when = []
+
+    [[role]]
+    name = "officer"
+    title = "Công chức xử lý hồ sơ"
+    delegable = true
+    [[grant]]
+    role = "officer"
+    permissions = ["onestop.cases.process"]
     over = "subtree"
     when = []
 
@@ -222,6 +235,18 @@ impl World {
         SystemServiceClient::new(self.channel.clone())
     }
 
+    pub fn access(&self) -> AccessServiceClient<Channel> {
+        AccessServiceClient::new(self.channel.clone())
+    }
+
+    pub fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone())
+    }
+
+    pub fn batches(&self) -> AccountBatchServiceClient<Channel> {
+        AccountBatchServiceClient::new(self.channel.clone())
+    }
+
     pub fn keys(&self) -> KeyServiceClient<Channel> {
         KeyServiceClient::new(self.channel.clone())
     }
@@ -236,6 +261,17 @@ impl World {
 
     pub fn advance(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    pub async fn days_later(&self, days: i64) {
+        self.later(days * 24 * 3600).await;
+    }
+
+    /// Seconds later, and the service has heard the revocations since, which it otherwise does every second.
+    pub async fn later(&self, seconds: i64) {
+        self.advance(seconds);
+        let feed = LocalFeed::new(self.database.clone(), Arc::clone(&self.keyring));
+        self.directory.refresh(&feed).await.unwrap();
     }
 
     /// An account with [`PASSWORD`] and these roles.

@@ -83,7 +83,7 @@ pub struct HistoryEntry {
     pub actor_id: Uuid,
     /// staff, citizen or system.
     pub actor_kind: String,
-    /// The citizen for whom a system acted.
+    /// The citizen for whom a system acted, or the account in whose name a member of staff acted by delegation.
     pub on_behalf_of: Option<Uuid>,
     /// Why, as given.
     pub reason: String,

@@ -77,6 +77,8 @@ pub(crate) struct Recorded {
     /// What changed, without personal data.
     pub(crate) details: serde_json::Value,
     pub(crate) file_ids: Vec<Uuid>,
+    /// The account in whose name a member of staff acted (thừa uỷ quyền).
+    pub(crate) acting_for: Option<Uuid>,
 }
 
 impl OneStop {
@@ -128,7 +130,8 @@ impl OneStop {
                     calendar: &self.law.calendar,
                     profile: self.profile,
                 };
-                let (after, recorded) = perform(&before, &facts, judge)?;
+                let (after, mut recorded) = perform(&before, &facts, judge)?;
+                recorded.acting_for = caller.acting_for(act.permission, &resource(&before));
 
                 cases::save(unit.conn(), &before, &after, now).await?;
                 attach(unit, &after, uploader, &recorded.file_ids).await?;
@@ -237,7 +240,7 @@ pub(crate) fn entry(
         step: after.step.clone(),
         actor_id: actor.id,
         actor_kind: actor.kind.to_owned(),
-        on_behalf_of: actor.on_behalf_of,
+        on_behalf_of: actor.on_behalf_of.or(recorded.acting_for),
         reason: recorded.reason,
         legal_basis: recorded.legal_basis,
         details: if recorded.details.is_null() {

@@ -211,7 +211,11 @@ impl OneStop {
                     .flat_map(|component| component.file_ids.clone())
                     .collect();
                 attach(unit, &case, uploader, &file_ids).await?;
-                record(unit, caller, None, &case, OPERATION, recorded_of(&case)).await?;
+                let recorded = Recorded {
+                    acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
+                    ..recorded_of(&case)
+                };
+                record(unit, caller, None, &case, OPERATION, recorded).await?;
                 let digits = agencies::sequence_digits(unit.conn(), case.responsible_unit_id, today).await?;
 
                 // From here on every other case of this agency and day waits for the commit.

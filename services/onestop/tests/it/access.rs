@@ -44,6 +44,61 @@ async fn a_clerk_who_may_read_but_not_approve_gets_permission_denied_with_the_pe
 }
 
 #[tokio::test]
+async fn what_is_done_by_delegation_says_in_whose_name_and_reaches_no_further() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    let (deputy, leader) = (Uuid::from_u128(0x71), Uuid::from_u128(0x72));
+    let token = stack.tokens.by_delegation(deputy, leader, "unit_leader", TRUONG_VINH);
+    let client = stack.client(Some(token), Some("case_handling"));
+    let file_id = upload(&client, PDF).await;
+    let request = egov_proto::egov::onestop::v1::ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![egov_proto::egov::onestop::v1::CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            number: "01/2026".to_owned(),
+            file_id,
+        }],
+        reason: String::new(),
+    };
+    // The role of another unit reaches nothing here.
+    let elsewhere = stack.tokens.by_delegation(deputy, leader, "unit_leader", THANH_VINH);
+    let status = stack
+        .client(Some(elsewhere), Some("case_handling"))
+        .cases
+        .approve_case(request.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "CASE_NOT_FOUND");
+    client.clone().cases.approve_case(request).await.unwrap();
+    let history = client
+        .clone()
+        .cases
+        .list_case_history(egov_proto::egov::onestop::v1::ListCaseHistoryRequest {
+            case_id: case.case_id,
+            page_size: 0,
+            page_token: String::new(),
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let approved = history
+        .entries
+        .iter()
+        .find(|entry| entry.actor_id == deputy.to_string())
+        .unwrap();
+    assert_eq!(approved.on_behalf_of_id, leader.to_string());
+    // What somebody does by a role of their own is done in nobody's name.
+    let assigned = history
+        .entries
+        .iter()
+        .find(|entry| entry.operation == "assign")
+        .unwrap();
+    assert!(assigned.on_behalf_of_id.is_empty());
+}
+
+#[tokio::test]
 async fn reading_without_a_purpose_is_refused_and_with_one_recorded_before_the_data_leaves() {
     let stack = Stack::start().await;
     let case = submit(&stack).await.case.unwrap();

@@ -1,0 +1,90 @@
+//! ChangeRoleEnd: a grant that has not ended gets another last day.
+
+use egov_auth::{Caller, Resource};
+use egov_database::WriteRequest;
+use egov_fault::Fault;
+use egov_proto::egov::identity::v1::{ChangeRoleEndRequest, ChangeRoleEndResponse};
+use serde_json::json;
+
+use super::granting::may_grant;
+use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
+use super::recording::{About, announce, record, with_reason};
+use crate::domain::record::RecordKind;
+use crate::error::IdentityError;
+use crate::identity::{Identity, parse_id, refuse_self, resource_id};
+use crate::{store, wire};
+
+const METHOD: &str = "/egov.identity.v1.AccessService/ChangeRoleEnd";
+
+/// Sets the end. The role is in force today before and after, so no token has to be revoked; what rests on the grant by delegation
+/// ends with it by itself.
+pub(crate) async fn change_role_end(
+    identity: &Identity,
+    caller: &Caller,
+    request: &ChangeRoleEndRequest,
+) -> Result<ChangeRoleEndResponse, Fault> {
+    let request_id = parse_id(&request.request_id)?;
+    let grant_id = resource_id(&request.grant_id, IdentityError::GrantNotFound)?;
+    let to = wire::day("effective_to", request.effective_to)?;
+    let scope = caller.scope(READ_ACCOUNTS);
+    let write = WriteRequest::by(caller, READ_ACCOUNTS, METHOD, request_id, request);
+    identity
+        .database
+        .write(write, async |write| {
+            let (now, today) = (write.now(), write.today());
+            let account_id = store::roles::holder_of(write.conn(), grant_id)
+                .await?
+                .ok_or(IdentityError::GrantNotFound)?;
+            let account = store::accounts::lock(write.conn(), &scope, account_id)
+                .await?
+                .ok_or(IdentityError::GrantNotFound)?;
+            caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
+            refuse_self(caller, account_id)?;
+            let grant = account
+                .roles
+                .iter()
+                .find(|grant| grant.grant_id == grant_id)
+                .ok_or(IdentityError::GrantNotFound)?;
+            may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
+            if grant.effective_to.is_some_and(|end| end <= today) {
+                return Err(IdentityError::GrantEnded.into());
+            }
+            grant
+                .may_end_on(to, today)
+                .map_err(|problem| IdentityError::InvalidDate {
+                    field: "effective_to",
+                    problem,
+                })?;
+            let by = caller.principal.subject;
+            store::roles::end(write.conn(), grant_id, to, by, &request.reason, now).await?;
+            let version = store::accounts::touch(write.conn(), account_id, None, now).await?;
+            let about = About {
+                subject: Some(account_id),
+                unit: Some(account.unit_id),
+                actor: Some(by),
+            };
+            let end = to.map_or_else(|| "open".to_owned(), |day| day.to_string());
+            let detail = format!("{} at unit {} to {end}", grant.role, grant.unit_id);
+            record(
+                write,
+                RecordKind::RoleEndChanged,
+                about,
+                with_reason(detail, &request.reason),
+            )
+            .await?;
+            let after = store::accounts::get(write.conn(), &scope, account_id)
+                .await?
+                .ok_or(IdentityError::AccountNotFound)?;
+            let after = wire::account(&after);
+            announce(
+                write,
+                ("account", account_id, version),
+                "role_end_changed",
+                json!({ "grant": grant_id, "role": grant.role, "unit": grant.unit_id }),
+                &after,
+            );
+            Ok(ChangeRoleEndResponse { account: Some(after) })
+        })
+        .await
+        .map(egov_database::Written::into_answer)
+}
