@@ -11,4 +11,6 @@ pub(crate) mod role;
 pub(crate) mod secret;
 pub(crate) mod session;
 pub mod totp;
+pub(crate) mod reorganisation;
+pub(crate) mod succession;
 pub(crate) mod unit;

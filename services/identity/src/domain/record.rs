@@ -42,6 +42,8 @@ pub(crate) enum RecordKind {
     ExchangedForCitizen,
     /// A new key signs tokens.
     SigningKeyRotated,
+    /// Unit or roles followed a reorganisation.
+    UnitFollowed,
 }
 
 impl RecordKind {
@@ -66,6 +68,7 @@ impl RecordKind {
             Self::CitizenSignIn => "citizen_sign_in",
             Self::ExchangedForCitizen => "exchanged_for_citizen",
             Self::SigningKeyRotated => "signing_key_rotated",
+            Self::UnitFollowed => "unit_followed",
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod citizens;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod records;
+pub(crate) mod reorganisations;
 pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod sessions;

@@ -411,6 +411,58 @@ pub(crate) async fn save(
     Ok(())
 }
 
+/// Open cases of these units, which this transaction may change: those that another one holds are left for later.
+pub(crate) async fn open_of(connection: &mut PgConnection, units: &[i32], limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT case_id FROM cases
+         WHERE responsible_unit_id = ANY ($1) AND state NOT IN (3, 7, 8, 10)
+         LIMIT $2 FOR UPDATE SKIP LOCKED",
+        units,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// How many open cases these units have.
+pub(crate) async fn count_open_of(connection: &mut PgConnection, units: &[i32]) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM cases
+           WHERE responsible_unit_id = ANY ($1) AND state NOT IN (3, 7, 8, 10)"#,
+        units,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Moves a case to another unit, and the words by which it is found with it.
+pub(crate) async fn move_to_unit(
+    connection: &mut PgConnection,
+    before: &Case,
+    after: &Case,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        "UPDATE cases SET responsible_unit_id = $3, version = $4, update_time = $5 WHERE case_id = $1 AND version = $2",
+        before.case_id,
+        before.version,
+        after.responsible_unit_id,
+        after.version,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *connection)
+    .await?;
+    one_row("cases", changed.rows_affected())?;
+    sqlx::query!(
+        "UPDATE case_tokens SET responsible_unit_id = $2 WHERE case_id = $1",
+        before.case_id,
+        after.responsible_unit_id,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Adds the components from position `known` of the case's list on.
 async fn insert_components(connection: &mut PgConnection, case: &Case, known: usize) -> Result<(), StoreError> {
     for (position, component) in case.components.iter().enumerate().skip(known) {

@@ -1,0 +1,1 @@
+//! Plans, and what they make of the tree.
