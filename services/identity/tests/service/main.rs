@@ -22,4 +22,6 @@ mod setup;
 mod sign_in;
 mod support;
 mod systems;
+mod reorganisations;
 mod units;
+mod units_through_time;
