@@ -293,7 +293,10 @@ mod tests {
     fn a_circle_of_successors_ends_and_an_unknown_one_is_refused() {
         let (start, end) = (date(2004, 1, 1), date(2025, 7, 1));
         let make = || {
-            let two = [unit(1, "A", None, start, Some(end)), unit(2, "B", None, start, Some(end))];
+            let two = [
+                unit(1, "A", None, start, Some(end)),
+                unit(2, "B", None, start, Some(end)),
+            ];
             Units::new(1, two).unwrap().0
         };
         let units = make().with_successors([(1, 2, end), (2, 1, end)]).unwrap();

@@ -79,7 +79,13 @@ impl Identity {
                 agency_code_provisional: true,
             })
             .collect();
-        self.with(|state| state.tree = wire::TreeSnapshot { version, units, ..Default::default() });
+        self.with(|state| {
+            state.tree = wire::TreeSnapshot {
+                version,
+                units,
+                ..Default::default()
+            }
+        });
     }
 
     fn revoke(&self, target: Target) {

@@ -21,10 +21,10 @@ use egov_fault::{Code, Fault};
 use serde_json::json;
 
 use crate::domain::pack::{self, Plan};
+pub use crate::domain::pack::{PackError, UnitPack};
 use crate::domain::succession::{self, Told};
 use crate::domain::unit::FactStatus;
 use crate::operations::recording::{announce, announce_tree};
-pub use crate::domain::pack::{PackError, UnitPack};
 use crate::store::reorganisations::{Reorganisation, Status};
 use crate::{store, wire};
 
@@ -122,7 +122,10 @@ pub async fn history(
             let mut told = Vec::new();
             for day in succession::read(file, text, &units).map_err(invalid)? {
                 let source = format!("{} {}", pack.name, day.effective_date);
-                if store::reorganisations::by_source(write.conn(), &source).await?.is_none() {
+                if store::reorganisations::by_source(write.conn(), &source)
+                    .await?
+                    .is_none()
+                {
                     told.push((source, day));
                 }
             }
@@ -151,7 +154,10 @@ async fn tell(write: &mut UnitOfWork<'_>, source: String, day: &Told) -> Result<
     let became = Reorganisation {
         reorganisation_id: write.new_id(),
         effective_date: day.effective_date,
-        title: format!("Sắp xếp đơn vị hành chính ngày {}", day.effective_date.strftime("%d/%m/%Y")),
+        title: format!(
+            "Sắp xếp đơn vị hành chính ngày {}",
+            day.effective_date.strftime("%d/%m/%Y")
+        ),
         legal_basis: String::new(),
         status: Status::Applied,
         fact_status: match day.status {

@@ -127,11 +127,5 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(ProcedureServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
-    Ok(jobs::add(
-        assembly,
-        parts.database,
-        directory,
-        parts.files,
-        parts.clock,
-    ))
+    Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))
 }

@@ -246,7 +246,10 @@ impl Work {
         let above = units
             .values()
             .map(|unit| {
-                let code = unit.parent_id.and_then(|id| units.get(&id)).map(|unit| unit.code.clone());
+                let code = unit
+                    .parent_id
+                    .and_then(|id| units.get(&id))
+                    .map(|unit| unit.code.clone());
                 (unit.unit_id, code)
             })
             .collect();
@@ -541,9 +544,11 @@ fn kind(stated: &Stated, above: Option<UnitKind>) -> Result<UnitKind, PackError>
         ("tinh" | "xa" | "phuong" | "thi_tran" | "huyen" | "thanh_pho" | "thi_xa", _) => Err(stated
             .place
             .error(format!("a unit of level {level} cannot stand there in the tree"))),
-        (_, Some(above)) => above
-            .department()
-            .ok_or_else(|| stated.place.error("departments of the three-level government are not kept")),
+        (_, Some(above)) => above.department().ok_or_else(|| {
+            stated
+                .place
+                .error("departments of the three-level government are not kept")
+        }),
         (_, None) => Err(stated.place.error("only the province lies below no other unit")),
     }
 }

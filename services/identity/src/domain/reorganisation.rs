@@ -454,7 +454,9 @@ impl<'a> Check<'a> {
         let above = self.kind_of(parent);
         let fits = match (opening.kind, above) {
             // What is above is reported where it is wrong.
-            (_, None) => opening.kind.is_some_and(|kind| kind != UnitKind::Province && !kind.is_former()),
+            (_, None) => opening
+                .kind
+                .is_some_and(|kind| kind != UnitKind::Province && !kind.is_former()),
             (Some(UnitKind::Commune | UnitKind::Ward), Some(above)) => above == UnitKind::Province,
             (Some(kind @ (UnitKind::ProvinceDepartment | UnitKind::CommuneDepartment)), Some(above)) => {
                 above.department() == Some(kind)
@@ -477,7 +479,9 @@ impl<'a> Check<'a> {
             let mut at = opening;
             for _ in 0..=self.plan.openings.len() {
                 let Some(Planned::Opening(key)) = &at.parent else { break };
-                let Some(above) = self.openings.get(key.as_str()).copied() else { break };
+                let Some(above) = self.openings.get(key.as_str()).copied() else {
+                    break;
+                };
                 if above.key == opening.key {
                     self.say(
                         format!("plan.openings[{place}].parent"),
@@ -531,12 +535,19 @@ impl<'a> Check<'a> {
                     format!("unit {id} belongs to another plan that waits: {}", other.title),
                 );
             }
-            for opening in other.openings.iter().filter(|opening| codes.contains(opening.code.as_str())) {
+            for opening in other
+                .openings
+                .iter()
+                .filter(|opening| codes.contains(opening.code.as_str()))
+            {
                 self.say(
                     "plan.openings",
                     "plan.other",
                     format!("mã {} thuộc một phương án khác đang chờ: {}", opening.code, other.title),
-                    format!("the code {} belongs to another plan that waits: {}", opening.code, other.title),
+                    format!(
+                        "the code {} belongs to another plan that waits: {}",
+                        opening.code, other.title
+                    ),
                 );
             }
         }

@@ -90,7 +90,10 @@ fn rules(plan: &Plan, units: &[Unit], others: &[Plan]) -> Vec<&'static str> {
 #[test]
 fn two_wards_merge_into_a_new_one_with_the_departments_of_both() {
     let units = tree(3);
-    let merge = plan(vec![opening("new", "W9")], vec![closing(2, to("new")), closing(3, to("new"))]);
+    let merge = plan(
+        vec![opening("new", "W9")],
+        vec![closing(2, to("new")), closing(3, to("new"))],
+    );
     // The plan as given leaves departments below what closes.
     assert_eq!(rules(&merge, &units, &[]), ["child.left"; 4]);
     let merge = carry(merge, &units);
@@ -113,8 +116,18 @@ fn a_ward_merges_into_one_that_stays_and_its_departments_find_theirs() {
     assert_eq!(rules(&merge, &units, &[]), [""; 0]);
     let outcome = carry_out(&merge, &units, 1000).unwrap();
     assert_eq!(outcome.opened, []);
-    let successor = |id| outcome.closings.iter().find(|closing| closing.unit_id == id).unwrap().successor;
-    assert_eq!((successor(2), successor(100), successor(101)), (Some(3), Some(102), Some(103)));
+    let successor = |id| {
+        outcome
+            .closings
+            .iter()
+            .find(|closing| closing.unit_id == id)
+            .unwrap()
+            .successor
+    };
+    assert_eq!(
+        (successor(2), successor(100), successor(101)),
+        (Some(3), Some(102), Some(103))
+    );
 }
 
 #[test]
@@ -123,7 +136,10 @@ fn a_renaming_keeps_the_code_and_gives_another_id() {
     let rename = carry(plan(vec![opening("new", "W0")], vec![closing(2, to("new"))]), &units);
     assert_eq!(rules(&rename, &units, &[]), [""; 0]);
     let outcome = carry_out(&rename, &units, 1000).unwrap();
-    assert_eq!((outcome.opened[0].code.as_str(), outcome.opened[0].unit_id), ("W0", 1000));
+    assert_eq!(
+        (outcome.opened[0].code.as_str(), outcome.opened[0].unit_id),
+        ("W0", 1000)
+    );
     assert!(outcome.closings.iter().all(|closing| closing.change == Change::Rename));
 }
 
@@ -156,13 +172,24 @@ fn every_rule_that_a_plan_breaks_is_named() {
     };
     assert_eq!(broken(&|_| {}), [""; 0]);
     for (rule, change) in [
-        ("date.past", &(|plan: &mut Plan| plan.effective_date = date(2026, 11, 22)) as &dyn Fn(&mut Plan)),
-        ("unit.closes_twice", &|plan| plan.closings.push(plan.closings[0].clone())),
+        (
+            "date.past",
+            &(|plan: &mut Plan| plan.effective_date = date(2026, 11, 22)) as &dyn Fn(&mut Plan),
+        ),
+        ("unit.closes_twice", &|plan| {
+            plan.closings.push(plan.closings[0].clone())
+        }),
         ("unit.not_open", &|plan| plan.closings.push(closing(77, None))),
         ("unit.province", &|plan| plan.closings.push(closing(1, None))),
-        ("unit.closes_and_stays", &|plan| plan.closings.push(closing(3, Some(Planned::Unit(2))))),
-        ("successor.one_or_none", &|plan| plan.closings[0].without_successor = true),
-        ("successor.twice", &|plan| plan.closings[0].others.push(Planned::Opening("new".to_owned()))),
+        ("unit.closes_and_stays", &|plan| {
+            plan.closings.push(closing(3, Some(Planned::Unit(2))))
+        }),
+        ("successor.one_or_none", &|plan| {
+            plan.closings[0].without_successor = true
+        }),
+        ("successor.twice", &|plan| {
+            plan.closings[0].others.push(Planned::Opening("new".to_owned()))
+        }),
         ("opening.unknown", &|plan| plan.closings[0].successor = to("nobody")),
         ("opening.twice", &|plan| plan.openings.push(opening("new", "W8"))),
         ("code.twice", &|plan| plan.openings[0].code = "W1".to_owned()),
@@ -172,14 +199,20 @@ fn every_rule_that_a_plan_breaks_is_named() {
             plan.closings[0].others = vec![Planned::Unit(3)];
             plan.closings[0].successor = Some(Planned::Unit(102));
         }),
-        ("territory.from_nowhere", &|plan| plan.openings.push(opening("island", "W8"))),
+        ("territory.from_nowhere", &|plan| {
+            plan.openings.push(opening("island", "W8"))
+        }),
         ("parent.missing", &|plan| plan.openings[0].parent = None),
         ("parent.circle", &|plan| plan.openings[0].parent = to("new")),
         ("kind.place", &|plan| plan.openings[0].kind = Some(UnitKind::District)),
         ("kind.place", &|plan| plan.openings[0].kind = None),
         ("kind.place", &|plan| plan.openings[0].parent = Some(Planned::Unit(3))),
-        ("agency_code.format", &|plan| plan.openings[0].agency_code = Some("41".to_owned())),
-        ("child.left", &|plan| plan.closings.retain(|closing| closing.unit_id != 100)),
+        ("agency_code.format", &|plan| {
+            plan.openings[0].agency_code = Some("41".to_owned())
+        }),
+        ("child.left", &|plan| {
+            plan.closings.retain(|closing| closing.unit_id != 100)
+        }),
     ] {
         let found = broken(change);
         assert!(found.contains(&rule), "{rule}: {found:?}");

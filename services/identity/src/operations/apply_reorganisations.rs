@@ -123,7 +123,10 @@ async fn fail(
     flaws: &[Flaw],
 ) -> Result<(), Fault> {
     let now = write.now();
-    let told: Vec<String> = flaws.iter().map(|flaw| format!("{}: {}", flaw.field, flaw.en)).collect();
+    let told: Vec<String> = flaws
+        .iter()
+        .map(|flaw| format!("{}: {}", flaw.field, flaw.en))
+        .collect();
     reorganisation.status = Status::Failed;
     reorganisation.problem = told.join("; ");
     reorganisation.version += 1;
@@ -132,7 +135,11 @@ async fn fail(
     store::reorganisations::insert_history(write.conn(), &reorganisation, None, &reorganisation.problem, now).await?;
     announce(
         write,
-        ("reorganisation", reorganisation.reorganisation_id, reorganisation.version),
+        (
+            "reorganisation",
+            reorganisation.reorganisation_id,
+            reorganisation.version,
+        ),
         "reorganisation_failed",
         json!({ "effective_date": reorganisation.effective_date }),
         &wire::reorganisation(&reorganisation),
@@ -185,7 +192,9 @@ fn following(account: &Account, closings: &HashMap<i32, Closing>, mut new_id: im
         begun: Vec::new(),
     };
     for grant in &account.roles {
-        let Some(closing) = closings.get(&grant.unit_id) else { continue };
+        let Some(closing) = closings.get(&grant.unit_id) else {
+            continue;
+        };
         let end = closing.effective_date.max(grant.effective_from);
         if grant.effective_to.is_some_and(|to| to <= end) {
             continue;

@@ -89,7 +89,9 @@ pub(crate) async fn preview_reorganisation(
         ..PreviewReorganisationResponse::default()
     };
     for closing in &plan.closings {
-        let Some(unit) = by_id.get(&closing.unit_id) else { continue };
+        let Some(unit) = by_id.get(&closing.unit_id) else {
+            continue;
+        };
         let (accounts, roles) = counts.get(&closing.unit_id).copied().unwrap_or_default();
         if closing.successor.is_some() {
             answer.accounts_moved += accounts;

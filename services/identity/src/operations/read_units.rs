@@ -158,7 +158,9 @@ pub(crate) async fn list_ancestors(
             let mut ancestors = Vec::new();
             let mut above = unit.parent_id;
             while let Some(id) = above {
-                let unit = store::units::by_id(conn, id).await?.ok_or(IdentityError::UnitNotFound)?;
+                let unit = store::units::by_id(conn, id)
+                    .await?
+                    .ok_or(IdentityError::UnitNotFound)?;
                 above = unit.parent_id;
                 ancestors.push(wire::unit(&unit));
             }

@@ -119,7 +119,11 @@ async fn resolve(world: &World, code: &str) -> Option<i32> {
 async fn a_preview_tells_what_moves_and_every_rule_that_breaks_and_changes_nothing() {
     let world = World::start().await;
     world
-        .person("an", COMMUNE, &[("one_stop_clerk", COMMUNE), ("unit_auditor", COMMUNE_OFFICE)])
+        .person(
+            "an",
+            COMMUNE,
+            &[("one_stop_clerk", COMMUNE), ("unit_auditor", COMMUNE_OFFICE)],
+        )
         .await;
     world.person("binh", WARD, &[("one_stop_clerk", WARD)]).await;
     let preview = async |token: &str, plan| {
@@ -144,7 +148,10 @@ async fn a_preview_tells_what_moves_and_every_rule_that_breaks_and_changes_nothi
         })
         .collect();
     let merge = UnitChange::Merge;
-    assert_eq!(changes, [(COMMUNE, merge, WARD, 1, 1), (COMMUNE_OFFICE, merge, WARD_OFFICE, 0, 1)]);
+    assert_eq!(
+        changes,
+        [(COMMUNE, merge, WARD, 1, 1), (COMMUNE_OFFICE, merge, WARD_OFFICE, 0, 1)]
+    );
     assert_eq!((shown.accounts_moved, shown.roles_moved, shown.roles_ended), (1, 2, 0));
 
     // Everything that is wrong at once, in both languages.
@@ -152,11 +159,20 @@ async fn a_preview_tells_what_moves_and_every_rule_that_breaks_and_changes_nothi
     wrong.carry_departments = false;
     wrong.closings.push(closing(PROVINCE, None));
     let shown = preview(&admin, wrong).await.unwrap();
-    let mut rules: Vec<&str> = shown.violations.iter().map(|violation| violation.rule.as_str()).collect();
+    let mut rules: Vec<&str> = shown
+        .violations
+        .iter()
+        .map(|violation| violation.rule.as_str())
+        .collect();
     rules.sort_unstable();
     rules.dedup();
     assert_eq!(rules, ["child.left", "date.past", "unit.province"]);
-    assert!(shown.violations.iter().all(|one| !one.message_vi.is_empty() && !one.message_en.is_empty()));
+    assert!(
+        shown
+            .violations
+            .iter()
+            .all(|one| !one.message_vi.is_empty() && !one.message_en.is_empty())
+    );
 
     for token in [world.unit_admin(COMMUNE), world.clerk(WARD)] {
         assert_eq!(refused(preview(&token, merger(LATER)).await), "PERMISSION_MISSING");
@@ -180,7 +196,11 @@ async fn a_plan_is_kept_once_refused_with_every_violation_and_only_by_the_admini
     );
     let first = first.unwrap().into_inner();
     assert_eq!(first, second.unwrap().into_inner());
-    let again = world.units().create_reorganisation(by(&admin, request.clone())).await.unwrap();
+    let again = world
+        .units()
+        .create_reorganisation(by(&admin, request.clone()))
+        .await
+        .unwrap();
     assert_eq!(again.into_inner(), first);
     assert_eq!(list(&world).await.len(), 1);
     let made = first.reorganisation.unwrap();
@@ -190,18 +210,33 @@ async fn a_plan_is_kept_once_refused_with_every_violation_and_only_by_the_admini
 
     let mut other = request.clone();
     other.plan = Some(renaming(LATER));
-    assert_eq!(refused(world.units().create_reorganisation(by(&admin, other)).await), "REQUEST_ID_REUSED");
+    assert_eq!(
+        refused(world.units().create_reorganisation(by(&admin, other)).await),
+        "REQUEST_ID_REUSED"
+    );
     // A second plan about the same units waits for the first, or is refused: two at once of which one is.
     let status = create(&world, renaming(LATER)).await.unwrap_err();
-    let fault = egov_fault::fault_of(&status).unwrap();
+    let fault = egov_fault::fault_of(&status);
     assert_eq!(fault.reason(), "INVALID_FIELD");
-    assert!(fault.violations().iter().all(|violation| violation.rule == "plan.other"));
+    assert!(
+        fault
+            .violations()
+            .iter()
+            .all(|violation| violation.rule == "plan.other")
+    );
 
     let mut wrong = merger(date(2026, 11, 1));
     wrong.closings.push(closing(77, None));
-    let fault = egov_fault::fault_of(&create(&world, wrong).await.unwrap_err()).unwrap();
-    let rules: Vec<&str> = fault.violations().iter().map(|violation| violation.rule.as_str()).collect();
-    assert!(rules.contains(&"date.past") && rules.contains(&"unit.not_open"), "{rules:?}");
+    let fault = egov_fault::fault_of(&create(&world, wrong).await.unwrap_err());
+    let rules: Vec<&str> = fault
+        .violations()
+        .iter()
+        .map(|violation| violation.rule.as_str())
+        .collect();
+    assert!(
+        rules.contains(&"date.past") && rules.contains(&"unit.not_open"),
+        "{rules:?}"
+    );
 
     for token in [world.unit_admin(COMMUNE), world.unit_admin(WARD), world.clerk(WARD)] {
         let mut request = request.clone();
@@ -239,18 +274,27 @@ async fn a_plan_is_cancelled_before_its_day_and_not_on_it() {
         answer.map(|answer| answer.into_inner().reorganisation.unwrap())
     };
     let made = create(&world, merger(LATER)).await.unwrap();
-    assert_eq!(refused(cancel(&world.unit_admin(COMMUNE), &made, fresh()).await), "PERMISSION_MISSING");
+    assert_eq!(
+        refused(cancel(&world.unit_admin(COMMUNE), &made, fresh()).await),
+        "PERMISSION_MISSING"
+    );
     let mut stale = made.clone();
     stale.etag = "7".to_owned();
     assert_eq!(refused(cancel(&admin, &stale, fresh()).await), "STALE_ETAG");
     let mut unknown = made.clone();
     unknown.reorganisation_id = fresh();
-    assert_eq!(refused(cancel(&admin, &unknown, fresh()).await), "REORGANISATION_NOT_FOUND");
+    assert_eq!(
+        refused(cancel(&admin, &unknown, fresh()).await),
+        "REORGANISATION_NOT_FOUND"
+    );
     let id = fresh();
     let cancelled = cancel(&admin, &made, id.clone()).await.unwrap();
     assert_eq!(cancelled.status(), ReorganisationStatus::Cancelled);
     assert_eq!(cancel(&admin, &made, id).await.unwrap(), cancelled);
-    assert_eq!(refused(cancel(&admin, &cancelled, fresh()).await), "REORGANISATION_NOT_PLANNED");
+    assert_eq!(
+        refused(cancel(&admin, &cancelled, fresh()).await),
+        "REORGANISATION_NOT_PLANNED"
+    );
 
     // Its day comes and nothing happens; the units are free for another plan.
     world.advance(9 * 86_400);
@@ -260,13 +304,20 @@ async fn a_plan_is_cancelled_before_its_day_and_not_on_it() {
     let made = create(&world, merger(today)).await.unwrap();
     let refusal = refused(cancel(&admin, &made, fresh()).await);
     // The job of the running service may have had its turn by now: then it is another version already.
-    assert!(["REORGANISATION_NOT_PLANNED", "STALE_ETAG"].contains(&refusal.as_str()), "{refusal}");
+    assert!(
+        ["REORGANISATION_NOT_PLANNED", "STALE_ETAG"].contains(&refusal.as_str()),
+        "{refusal}"
+    );
 }
 
 #[tokio::test]
 async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow() {
     let world = World::start().await;
-    let roles = [("one_stop_clerk", COMMUNE), ("one_stop_clerk", WARD), ("unit_auditor", COMMUNE_OFFICE)];
+    let roles = [
+        ("one_stop_clerk", COMMUNE),
+        ("one_stop_clerk", WARD),
+        ("unit_auditor", COMMUNE_OFFICE),
+    ];
     let an = world.person("an", COMMUNE, &roles).await.account_id;
     let tokens = world.session("an").await;
     let made = create(&world, merger(LATER)).await.unwrap();
@@ -289,7 +340,10 @@ async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow
     };
     let answer = world.units().list_successors(request).await.unwrap().into_inner();
     let succession = answer.succession.unwrap();
-    assert_eq!((succession.successor_id, succession.change()), (WARD, UnitChange::Merge));
+    assert_eq!(
+        (succession.successor_id, succession.change()),
+        (WARD, UnitChange::Merge)
+    );
     assert_eq!(succession.reorganisation_id, made.reorganisation_id);
     assert_eq!(answer.current.unwrap().unit_id, WARD);
 
@@ -299,7 +353,14 @@ async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow
             account_id: an.to_string(),
         },
     );
-    let account = world.accounts().get_account(request).await.unwrap().into_inner().account.unwrap();
+    let account = world
+        .accounts()
+        .get_account(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .account
+        .unwrap();
     assert_eq!(account.unit_id, WARD);
     let day: Option<WireDate> = Some(LATER.into());
     let mut roles: Vec<_> = account
@@ -334,13 +395,19 @@ async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow
         (2, "SELECT count(*) FROM unit_history WHERE unit_id = 3"),
         (2, "SELECT count(*) FROM reorganisation_history"),
         (1, "SELECT count(*) FROM access_records WHERE kind = 'unit_followed'"),
-        (1, "SELECT count(*) FROM egov.leaves WHERE kind = 'reorganisation' AND version = 2"),
+        (
+            1,
+            "SELECT count(*) FROM egov.leaves WHERE kind = 'reorganisation' AND version = 2",
+        ),
     ] {
         let found: i64 = sqlx::query_scalar(query).fetch_one(&mut sql).await.unwrap();
         assert_eq!(found, what, "{query}");
     }
     let listed = list(&world).await;
-    assert_eq!((listed[0].status(), listed[0].closed_units), (ReorganisationStatus::Applied, 2));
+    assert_eq!(
+        (listed[0].status(), listed[0].closed_units),
+        (ReorganisationStatus::Applied, 2)
+    );
 }
 
 #[tokio::test]
@@ -355,7 +422,14 @@ async fn a_renamed_unit_gets_another_id_and_its_code_means_it_from_the_day_on() 
         code: "16690".to_owned(),
         on: Some(date(2026, 11, 22).into()),
     };
-    let old = world.units().resolve_unit(yesterday).await.unwrap().into_inner().unit.unwrap();
+    let old = world
+        .units()
+        .resolve_unit(yesterday)
+        .await
+        .unwrap()
+        .into_inner()
+        .unit
+        .unwrap();
     assert_eq!((old.unit_id, old.effective_to), (WARD, Some(TODAY.into())));
     assert_ne!(resolve(&world, "16690.VP").await.unwrap(), WARD_OFFICE);
     // The system's role followed.
@@ -398,7 +472,10 @@ async fn below_a_unit_without_successor_roles_end_and_accounts_stay() {
 async fn while_another_process_holds_the_lease_nothing_is_applied() {
     let world = World::start().await;
     let lease = loop {
-        let lease = world.database.acquire_lease("identity.reorganise", Duration::from_mins(1)).await;
+        let lease = world
+            .database
+            .acquire_lease("identity.reorganise", Duration::from_mins(1))
+            .await;
         if let Some(lease) = lease.unwrap() {
             break lease;
         }
@@ -425,7 +502,9 @@ async fn a_plan_that_the_tree_no_longer_fits_fails_on_its_day_and_changes_nothin
         commune_departments: None,
         agency_codes: None,
     };
-    egov_identity::import::units(&world.database, &pack, &mut |_| {}).await.unwrap();
+    egov_identity::import::units(&world.database, &pack, &mut |_| {})
+        .await
+        .unwrap();
     world.advance(9 * 86_400);
     settle(&world).await;
     let listed = list(&world).await;

@@ -131,14 +131,23 @@ async fn the_units_of_each_day_are_as_many_as_the_province_had() {
         // On every day the units make one tree below the province.
         let ids: HashMap<i32, &Unit> = units.iter().map(|unit| (unit.unit_id, unit)).collect();
         for unit in &units {
-            assert!(unit.parent_id == 0 || ids.contains_key(&unit.parent_id), "{on}: {unit:?}");
+            assert!(
+                unit.parent_id == 0 || ids.contains_key(&unit.parent_id),
+                "{on}: {unit:?}"
+            );
         }
     }
     let today = all_on(&world, date(2026, 11, 23)).await;
-    assert_eq!((count(&today, &[UnitKind::Commune]), count(&today, &[UnitKind::Ward])), (119, 11));
+    assert_eq!(
+        (count(&today, &[UnitKind::Commune]), count(&today, &[UnitKind::Ward])),
+        (119, 11)
+    );
     // What is not known says so.
     let old = resolve(&world, "413", date(2021, 6, 1)).await.unwrap();
-    assert_eq!((old.name.as_str(), old.status()), ("Thị xã Cửa Lò", FactStatus::Unconfirmed));
+    assert_eq!(
+        (old.name.as_str(), old.status()),
+        ("Thị xã Cửa Lò", FactStatus::Unconfirmed)
+    );
 }
 
 #[tokio::test]
@@ -196,7 +205,10 @@ async fn a_code_means_on_each_day_what_it_meant_then() {
     let name = async |code: &str, on| resolve(&world, code, on).await.map(|unit| unit.name);
     assert_eq!(name("16702", old).await.as_deref(), Some("Xã Nghi Phú"));
     assert_eq!(name("16702", between).await.as_deref(), Some("Phường Nghi Phú"));
-    assert_eq!(name("16702", date(2025, 6, 30)).await.as_deref(), Some("Phường Nghi Phú"));
+    assert_eq!(
+        name("16702", date(2025, 6, 30)).await.as_deref(),
+        Some("Phường Nghi Phú")
+    );
     assert_eq!(name("16702", now).await.as_deref(), Some("Phường Vinh Phú"));
     assert_eq!(name("413", old).await.as_deref(), Some("Thị xã Cửa Lò"));
     assert_eq!(name("413", between).await, None);
@@ -244,7 +256,10 @@ async fn ancestors_are_those_of_the_day() {
     assert_eq!(refused(ancestors(old, date(2024, 12, 1)).await), "UNIT_NOT_FOUND");
     assert_eq!(refused(ancestors(new, date(2025, 7, 1)).await), "UNIT_NOT_FOUND");
     let office = resolve(&world, "16690.VP", date(2026, 11, 23)).await.unwrap();
-    assert_eq!(ancestors(office.unit_id, date(2026, 11, 23)).await.unwrap(), ["16690", "40"]);
+    assert_eq!(
+        ancestors(office.unit_id, date(2026, 11, 23)).await.unwrap(),
+        ["16690", "40"]
+    );
     assert_eq!(ancestors(PROVINCE, date(2021, 1, 1)).await.unwrap(), [""; 0]);
 }
 
@@ -254,7 +269,10 @@ async fn that_no_successor_was_recorded_is_an_answer_and_every_commune_of_2024_h
     let today = date(2026, 11, 23);
     let (mut unrecorded, mut abolished, mut mapped) = (Vec::new(), 0, 0);
     let (of_2021, of_2024) = (stated(OF_2021), stated(OF_2024));
-    for code in of_2021.keys().filter(|code| *code != "40" && !of_2024.contains_key(*code)) {
+    for code in of_2021
+        .keys()
+        .filter(|code| *code != "40" && !of_2024.contains_key(*code))
+    {
         let unit = resolve(&world, code, date(2024, 11, 30)).await.unwrap();
         let answer = successors(&world, unit.unit_id, today).await;
         assert!(answer.no_recorded_successor && answer.successors.is_empty() && answer.current.is_none());
@@ -291,7 +309,10 @@ async fn that_no_successor_was_recorded_is_an_answer_and_every_commune_of_2024_h
     let open = successors(&world, PROVINCE, today).await;
     assert!(open.succession.is_none() && !open.no_recorded_successor);
     assert_eq!(open.current.unwrap().unit_id, PROVINCE);
-    let request = ListSuccessorsRequest { unit_id: 99_999, on: None };
+    let request = ListSuccessorsRequest {
+        unit_id: 99_999,
+        on: None,
+    };
     assert_eq!(refused(world.units().list_successors(request).await), "UNIT_NOT_FOUND");
 }
 
@@ -312,7 +333,10 @@ async fn predecessors_of_the_130_are_the_412_and_the_packs_are_told_as_reorganis
     }
     assert_eq!(seen, 412);
     let request = ListPredecessorsRequest { unit_id: 99_999 };
-    assert_eq!(refused(world.units().list_predecessors(request).await), "UNIT_NOT_FOUND");
+    assert_eq!(
+        refused(world.units().list_predecessors(request).await),
+        "UNIT_NOT_FOUND"
+    );
 
     let request = by(&world.province_admin(), ListReorganisationsRequest::default());
     let told = world.units().list_reorganisations(request).await.unwrap().into_inner();
@@ -355,7 +379,11 @@ async fn a_succession_that_cannot_be_is_refused_with_its_line_and_changes_nothin
         ("2025-07-01,99999,16690,,confirmed,\n", "2", "no unit of the code"),
         ("2025-07-01,16663,99999,,confirmed,\n", "2", "carries the code"),
         ("2025-07-01,16663,16681,abolish,confirmed,\n", "2", "nothing follows"),
-        ("2025-07-01,16663,16681,,confirmed,\n2025-07-01,16663,16690,,confirmed,\n", "3", "closes twice"),
+        (
+            "2025-07-01,16663,16681,,confirmed,\n2025-07-01,16663,16690,,confirmed,\n",
+            "3",
+            "closes twice",
+        ),
     ] {
         let text = format!("effective_date,old_code,new_code,change,status,note\n{rows}");
         let pack = HistoryPack {

@@ -108,7 +108,14 @@ impl Feed for StillFeed {
     }
 }
 
-pub(crate) fn unit(id: i32, code: &str, name: &str, kind: identity::UnitKind, parent: i32, agency_code: &str) -> identity::Unit {
+pub(crate) fn unit(
+    id: i32,
+    code: &str,
+    name: &str,
+    kind: identity::UnitKind,
+    parent: i32,
+    agency_code: &str,
+) -> identity::Unit {
     identity::Unit {
         unit_id: id,
         code: code.to_owned(),
@@ -217,33 +224,37 @@ impl Stack {
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
         let feed = StillFeed {
             keyring: Arc::clone(&keyring),
-            tree: Mutex::new(identity::TreeSnapshot { version: 1, successions: Vec::new(), units: vec![
-                unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
-                unit(
-                    TRUONG_VINH,
-                    "16690",
-                    "Phường Trường Vinh",
-                    identity::UnitKind::Ward,
-                    PROVINCE,
-                    "H41.201",
-                ),
-                unit(
-                    THANH_VINH,
-                    "16681",
-                    "Phường Thành Vinh",
-                    identity::UnitKind::Ward,
-                    PROVINCE,
-                    "H41.202",
-                ),
-                unit(
-                    COUNTER,
-                    "16690.PVHCC",
-                    "Trung tâm Phục vụ hành chính công",
-                    identity::UnitKind::CommuneDepartment,
-                    TRUONG_VINH,
-                    "",
-                ),
-            ] }),
+            tree: Mutex::new(identity::TreeSnapshot {
+                version: 1,
+                successions: Vec::new(),
+                units: vec![
+                    unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
+                    unit(
+                        TRUONG_VINH,
+                        "16690",
+                        "Phường Trường Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.201",
+                    ),
+                    unit(
+                        THANH_VINH,
+                        "16681",
+                        "Phường Thành Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.202",
+                    ),
+                    unit(
+                        COUNTER,
+                        "16690.PVHCC",
+                        "Trung tâm Phục vụ hành chính công",
+                        identity::UnitKind::CommuneDepartment,
+                        TRUONG_VINH,
+                        "",
+                    ),
+                ],
+            }),
         };
         directory.refresh(&feed).await.unwrap();
 
