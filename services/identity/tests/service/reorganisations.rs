@@ -299,6 +299,8 @@ async fn a_plan_is_cancelled_before_its_day_and_not_on_it() {
     // Its day comes and nothing happens; the units are free for another plan.
     world.advance(9 * 86_400);
     settle(&world).await;
+    // The service has heard of revocations at the new time.
+    world.directory.refresh(&world.identity.feed()).await.unwrap();
     assert_eq!(resolve(&world, "17329").await, Some(COMMUNE));
     let today = date(2026, 12, 2);
     let made = create(&world, merger(today)).await.unwrap();
