@@ -79,7 +79,7 @@ async fn an_open_case_moves_and_the_successors_officer_reads_it_and_others_no_lo
     assert_eq!(after.responsible_unit_id, THANH_VINH);
     assert_eq!((&after.case_code, after.state), (&before.case_code, before.state));
     assert_eq!(after.receiving_unit_id, before.receiving_unit_id);
-    assert_eq!(after.due_date, before.due_date);
+    assert_eq!(after.deadline, before.deadline);
     assert_ne!(after.etag, before.etag);
     assert_eq!(get(&old, &before.case_id).await.unwrap_err().code(), Code::NotFound);
 
