@@ -77,6 +77,7 @@ impl Identity {
                 effective_to: None,
                 agency_code: format!("H41.{unit_id}"),
                 agency_code_provisional: true,
+                status: 1,
             })
             .collect();
         self.with(|state| {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use egov_auth::RowScope;
 use egov_database::{Database, Lease, UnitOfWork};
 use egov_directory::{Unit, Units, Whereabouts};
 use egov_fault::Fault;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::act::{Actor, Recorded, announce, entry};
 use crate::domain::case::Case;
+use crate::domain::listing::After;
 use crate::error::Error;
 use crate::store::{Visible, cases, history};
 
@@ -57,25 +59,35 @@ impl Closed {
     }
 }
 
-/// Moves up to `limit` cases in one transaction; how many there were. 0 when nobody is left to move.
+/// The units that have closed into another and have cases left, by id.
+pub(crate) async fn left_behind(database: &Database, closed: &Closed) -> Result<Vec<i32>, Error> {
+    let from: Vec<i32> = closed.moved.keys().copied().collect();
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
+    database
+        .read(&RowScope::everything(), async |connection| {
+            Ok::<_, Error>(cases::units_with_cases(connection, &from).await?)
+        })
+        .await
+}
+
+/// Moves up to `limit` cases of one closed unit in one transaction, those after a place: how many, and the last of them.
 pub(crate) async fn follow_once(
     database: &Database,
     lease: &Lease,
     closed: &Closed,
+    unit_id: i32,
+    after: Option<After>,
     limit: i64,
-) -> Result<usize, Error> {
-    let mut from: Vec<i32> = closed.moved.keys().copied().collect();
-    from.sort_unstable();
-    if from.is_empty() {
-        return Ok(0);
-    }
+) -> Result<(usize, Option<After>), Error> {
     database
         .work(lease, async |unit: &mut UnitOfWork<'_>| {
-            let found = cases::open_of(unit.conn(), &from, limit).await?;
-            for case_id in &found {
-                follow(unit, *case_id, closed).await?;
+            let found = cases::open_of(unit.conn(), unit_id, after, limit).await?;
+            for case in &found {
+                follow(unit, case.case_id, closed).await?;
             }
-            Ok::<_, Error>(found.len())
+            Ok::<_, Error>((found.len(), found.last().copied()))
         })
         .await
 }
@@ -107,7 +119,7 @@ pub(crate) async fn stranded(database: &Database, closed: &Closed) -> Result<i64
         return Ok(0);
     }
     database
-        .read(&egov_auth::RowScope::everything(), async |connection| {
+        .read(&RowScope::everything(), async |connection| {
             Ok::<_, Error>(cases::count_open_of(connection, &closed.ended).await?)
         })
         .await

@@ -411,17 +411,46 @@ pub(crate) async fn save(
     Ok(())
 }
 
-/// Open cases of these units, which this transaction may change: those that another one holds are left for later.
-pub(crate) async fn open_of(connection: &mut PgConnection, units: &[i32], limit: i64) -> Result<Vec<Uuid>, StoreError> {
+/// Which of these units have cases, finished ones as well.
+pub(crate) async fn units_with_cases(connection: &mut PgConnection, units: &[i32]) -> Result<Vec<i32>, StoreError> {
     Ok(sqlx::query_scalar!(
-        "SELECT case_id FROM cases
-         WHERE responsible_unit_id = ANY ($1) AND state NOT IN (3, 7, 8, 10)
-         LIMIT $2 FOR UPDATE SKIP LOCKED",
+        r#"SELECT unit AS "unit!" FROM unnest($1::int[]) AS unit
+           WHERE EXISTS (SELECT 1 FROM cases WHERE responsible_unit_id = unit)
+           ORDER BY unit"#,
         units,
-        limit,
     )
     .fetch_all(connection)
     .await?)
+}
+
+/// Open cases of a unit after a place, the latest first, held until the transaction ends.
+pub(crate) async fn open_of(
+    connection: &mut PgConnection,
+    unit: i32,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<After>, StoreError> {
+    let (time, case_id) = after.map(|after| (after.submit_time.to_sqlx(), after.case_id)).unzip();
+    let rows = sqlx::query!(
+        r#"SELECT case_id, submit_time FROM cases
+           WHERE responsible_unit_id = $1 AND state NOT IN (3, 7, 8, 10)
+             AND (submit_time, case_id) < (coalesce($2, 'infinity'),
+                                           coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+           ORDER BY submit_time DESC, case_id DESC LIMIT $4 FOR UPDATE"#,
+        unit,
+        time as _,
+        case_id as Option<Uuid>,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| After {
+            submit_time: row.submit_time.to_jiff(),
+            case_id: row.case_id,
+        })
+        .collect())
 }
 
 /// How many open cases these units have.

@@ -85,7 +85,12 @@ async fn an_open_case_moves_and_the_successors_officer_reads_it_and_others_no_lo
 
     // It is listed and found there, and no longer here.
     for (client, expected) in [(&mut new, 1), (&mut old.clone(), 0)] {
-        let listed = client.cases.list_cases(ListCasesRequest::default()).await.unwrap().into_inner();
+        let listed = client
+            .cases
+            .list_cases(ListCasesRequest::default())
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(listed.cases.len(), expected);
         let search = SearchCasesRequest {
             query: "huong".to_owned(),
@@ -100,11 +105,17 @@ async fn an_open_case_moves_and_the_successors_officer_reads_it_and_others_no_lo
     };
     let history = new.cases.list_case_history(request).await.unwrap().into_inner().entries;
     let last = history.last().unwrap();
-    assert_eq!((last.operation.as_str(), last.actor_kind.as_str()), ("move_unit", "system"));
+    assert_eq!(
+        (last.operation.as_str(), last.actor_kind.as_str()),
+        ("move_unit", "system")
+    );
     assert!(last.reason.contains("Phường Trường Vinh") && last.reason.contains("Phường Thành Vinh"));
 
     // Event and leaf, each once; and everything that is stored fits together.
-    assert_eq!(count(&stack, "SELECT count(*) FROM egov.leaves WHERE version = 4").await, 1);
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM egov.leaves WHERE version = 4").await,
+        1
+    );
     whole(&stack).await;
     // The owner's act goes on as before.
     let request = WithdrawCaseRequest {
@@ -134,7 +145,10 @@ async fn finished_cases_stay_and_a_second_round_moves_nothing() {
     settle(&stack).await;
     assert_eq!((count(&stack, AT_THE_OLD).await, count(&stack, MOVES).await), (1, 1));
     let kept = get(&stack.portal(citizen()), &finished.case_id).await.unwrap();
-    assert_eq!((kept.responsible_unit_id, kept.state()), (TRUONG_VINH, CaseState::Withdrawn));
+    assert_eq!(
+        (kept.responsible_unit_id, kept.state()),
+        (TRUONG_VINH, CaseState::Withdrawn)
+    );
     whole(&stack).await;
 }
 
@@ -179,7 +193,14 @@ async fn killed_between_two_batches_the_next_holder_goes_on_and_nothing_moves_tw
         .unwrap();
     settle(&stack).await;
     assert_eq!((count(&stack, AT_THE_OLD).await, count(&stack, MOVES).await), (0, 5));
-    assert_eq!(count(&stack, "SELECT count(*) FROM case_tokens WHERE responsible_unit_id <> 3").await, 0);
+    assert_eq!(
+        count(
+            &stack,
+            "SELECT count(*) FROM case_tokens WHERE responsible_unit_id <> 3"
+        )
+        .await,
+        0
+    );
     whole(&stack).await;
 }
 
@@ -208,7 +229,9 @@ async fn two_holders_at_once_move_each_case_once() {
 async fn cases_of_a_unit_without_successor_stay_and_are_counted() {
     let stack = Stack::start().await;
     let case: Case = submit(&stack).await.case.unwrap();
-    stack.reorganise(TODAY, &[(TRUONG_VINH, 0), (COUNTER, 0)], Vec::new()).await;
+    stack
+        .reorganise(TODAY, &[(TRUONG_VINH, 0), (COUNTER, 0)], Vec::new())
+        .await;
     assert_eq!(settle(&stack).await, 1);
     let kept = get(&stack.staff("officer", TRUONG_VINH), &case.case_id).await.unwrap();
     assert_eq!(kept.responsible_unit_id, TRUONG_VINH);
@@ -224,7 +247,9 @@ async fn over_two_reorganisations_a_case_goes_where_the_work_is_now() {
     first.effective_from = Some(date(2026, 11, 22).into());
     let mut second = unit(11, "16701", "Phường Hai", UnitKind::Ward, PROVINCE, "H41.211");
     second.effective_from = Some(TODAY.into());
-    stack.reorganise(date(2026, 11, 22), &[(TRUONG_VINH, 10)], vec![first, second]).await;
+    stack
+        .reorganise(date(2026, 11, 22), &[(TRUONG_VINH, 10)], vec![first, second])
+        .await;
     stack.reorganise(TODAY, &[(10, 11)], Vec::new()).await;
     lease.release().await.unwrap();
     settle(&stack).await;
@@ -248,7 +273,10 @@ async fn a_submission_to_a_closed_unit_is_refused_with_its_successor_in_both_lan
     assert_eq!(fault.metadata()["successor_code"], "16681");
     assert_eq!(fault.metadata()["successor_name"], "Phường Thành Vinh");
     for text in [fault.vi(), fault.en()] {
-        assert!(text.contains("Phường Trường Vinh") && text.contains("Phường Thành Vinh"), "{text}");
+        assert!(
+            text.contains("Phường Trường Vinh") && text.contains("Phường Thành Vinh"),
+            "{text}"
+        );
     }
     // The successor takes it.
     let mut request = birth_registration();
@@ -265,7 +293,12 @@ async fn a_submission_to_a_closed_unit_is_refused_with_its_successor_in_both_lan
 async fn a_submission_to_a_unit_that_closed_without_successor_says_so() {
     let stack = Stack::start().await;
     stack.reorganise(TODAY, &[(TRUONG_VINH, 0)], Vec::new()).await;
-    let status = stack.portal(citizen()).cases.submit_case(birth_registration()).await.unwrap_err();
+    let status = stack
+        .portal(citizen())
+        .cases
+        .submit_case(birth_registration())
+        .await
+        .unwrap_err();
     let fault = egov_fault::fault_of(&status);
     assert_eq!(fault.reason(), "UNIT_CLOSED");
     assert!(!fault.metadata().contains_key("successor_code"));
