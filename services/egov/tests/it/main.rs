@@ -14,4 +14,5 @@ mod generate;
 mod given;
 mod newcomer;
 mod power_cut;
+mod reorganisation;
 mod support;

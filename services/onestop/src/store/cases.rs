@@ -434,8 +434,8 @@ pub(crate) async fn open_of(
     let rows = sqlx::query!(
         r#"SELECT case_id, submit_time FROM cases
            WHERE responsible_unit_id = $1 AND state NOT IN (3, 7, 8, 10)
-             AND (submit_time, case_id) < (coalesce($2, 'infinity'),
-                                           coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+             AND (submit_time, case_id) < (coalesce($2::timestamptz, 'infinity'),
+                                           coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
            ORDER BY submit_time DESC, case_id DESC LIMIT $4 FOR UPDATE"#,
         unit,
         time as _,
