@@ -76,9 +76,9 @@ fn two_wards_merge_and_the_open_case_and_its_officers_go_to_the_successor() {
     };
     assert_eq!(moved["case"]["responsibleUnitId"], new);
     assert_eq!(moved["case"]["caseCode"], seen["case"]["caseCode"]);
-    // The officer of the closed ward works at its successor now, and sees it there.
-    let seen = answer(&read("officer"));
-    assert_eq!(seen["case"]["responsibleUnitId"], new);
+    // The token of the closed ward's officer says a role that is no more.
+    let refused = read("officer");
+    assert!(text(&refused).contains("TOKEN_REVOKED"), "{}", text(&refused));
     // Nobody files with the closed ward any more; the refusal names the successor.
     let late = text(&call(&data, "SubmitCase", &filing("16690"), "portal"));
     assert!(
@@ -87,11 +87,12 @@ fn two_wards_merge_and_the_open_case_and_its_officers_go_to_the_successor() {
     );
     up.stop();
 
-    // What is stored fits together, and the next start finds everybody at their place.
+    // What is stored fits together, and the next start finds everybody at their place: the officer works at the successor.
     let verified = on(&data, &["verify"]);
     assert!(verified.status.success(), "{}", text(&verified));
     let up = Up::start(&data, "127.0.0.1:0");
     assert_eq!(up.ready["packs"]["imported"], 0, "{}", up.ready);
-    answer(&read("officer"));
+    let seen = answer(&read("officer"));
+    assert_eq!(seen["case"]["responsibleUnitId"], new);
     up.stop();
 }
