@@ -71,7 +71,7 @@ fn two_wards_merge_and_the_open_case_and_its_officers_go_to_the_successor() {
         if output.status.success() {
             break answer(&output);
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{}", text(&output));
+        assert!(began.elapsed() < Duration::from_mins(1), "{}", text(&output));
         std::thread::park_timeout(Duration::from_millis(500));
     };
     assert_eq!(moved["case"]["responsibleUnitId"], new);

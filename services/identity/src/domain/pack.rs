@@ -674,6 +674,46 @@ mod tests {
         assert!(plan(&after, &self::pack(UNITS)).unwrap().is_empty());
     }
 
+    const PAST: &str = "code,name,level,parent,effective_from,effective_to,status,note\n\
+        40,Tỉnh Nghệ An,tinh,,2021-01-01,,confirmed,\n\
+        412,Thành phố Vinh,thanh_pho,40,2021-01-01,,unconfirmed,\n\
+        17329,Thị trấn Anh Sơn,thi_tran,412,2021-01-01,2024-12-01,unconfirmed,\n\
+        16690,Phường Bến Thủy,phuong,412,2021-01-01,,unconfirmed,\n";
+    const BETWEEN: &str = "code,name,level,parent,effective_from,effective_to,status,note\n\
+        40,Tỉnh Nghệ An,tinh,,2024-12-01,,confirmed,\n\
+        412,Thành phố Vinh,thanh_pho,40,2024-12-01,2025-07-01,confirmed,\n\
+        17329,Thị trấn Kim Nhan,thi_tran,412,2024-12-01,2025-07-01,unconfirmed,\n\
+        16690,Phường Bến Thủy,phuong,412,2024-12-01,2025-07-01,confirmed,\n";
+
+    fn past() -> UnitPack<'static> {
+        UnitPack {
+            name: "past",
+            units: vec![("past.csv", PAST), ("between.csv", BETWEEN)],
+            commune_departments: None,
+            agency_codes: None,
+        }
+    }
+
+    #[test]
+    fn what_was_before_comes_beside_what_is_and_what_goes_on_is_one_unit() {
+        let now = apply(&[], &plan(&[], &pack(UNITS)).unwrap());
+        let history = plan(&now, &past()).unwrap();
+        // Vinh, Bến Thủy, and the township under two names; of what was there the province turned out older.
+        assert_eq!((history.opened.len(), history.changed.len()), (4, 1));
+        let all = apply(&now, &history);
+        let province = find(&all, "40", date(2021, 6, 1));
+        assert_eq!((province.unit_id, province.effective_from), (1, date(2021, 1, 1)));
+        let ward = find(&all, "16690", date(2021, 6, 1));
+        assert_eq!((ward.effective_to, ward.kind), (Some(date(2025, 7, 1)), UnitKind::Ward));
+        assert_eq!(find(&all, "16690", date(2025, 6, 30)).unit_id, ward.unit_id);
+        assert_eq!(find(&all, "17329", date(2024, 11, 30)).name, "Thị trấn Anh Sơn");
+        assert_eq!(find(&all, "17329", date(2024, 12, 1)).kind, UnitKind::Township);
+        assert_eq!(find(&all, "17329", date(2025, 7, 1)).name, "Xã Kim Liên");
+        for again in [past(), pack(UNITS)] {
+            assert!(plan(&all, &again).unwrap().is_empty());
+        }
+    }
+
     #[test]
     fn what_cannot_be_is_refused_with_its_line() {
         for (change, line, problem) in [

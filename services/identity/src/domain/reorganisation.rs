@@ -220,7 +220,7 @@ struct Check<'a> {
     flaws: Vec<Flaw>,
 }
 
-impl<'a> Check<'a> {
+impl Check<'_> {
     fn say(&mut self, field: impl Into<String>, rule: &'static str, vi: impl Into<String>, en: impl Into<String>) {
         self.flaws.push(Flaw {
             field: field.into(),

@@ -64,6 +64,7 @@ fn closing(unit_id: i32, successor: Option<Planned>) -> PlannedClosing {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands where a successor may be missing")]
 fn to(key: &str) -> Option<Planned> {
     Some(Planned::Opening(key.to_owned()))
 }
@@ -177,18 +178,18 @@ fn every_rule_that_a_plan_breaks_is_named() {
             &(|plan: &mut Plan| plan.effective_date = date(2026, 11, 22)) as &dyn Fn(&mut Plan),
         ),
         ("unit.closes_twice", &|plan| {
-            plan.closings.push(plan.closings[0].clone())
+            plan.closings.push(plan.closings[0].clone());
         }),
         ("unit.not_open", &|plan| plan.closings.push(closing(77, None))),
         ("unit.province", &|plan| plan.closings.push(closing(1, None))),
         ("unit.closes_and_stays", &|plan| {
-            plan.closings.push(closing(3, Some(Planned::Unit(2))))
+            plan.closings.push(closing(3, Some(Planned::Unit(2))));
         }),
         ("successor.one_or_none", &|plan| {
-            plan.closings[0].without_successor = true
+            plan.closings[0].without_successor = true;
         }),
         ("successor.twice", &|plan| {
-            plan.closings[0].others.push(Planned::Opening("new".to_owned()))
+            plan.closings[0].others.push(Planned::Opening("new".to_owned()));
         }),
         ("opening.unknown", &|plan| plan.closings[0].successor = to("nobody")),
         ("opening.twice", &|plan| plan.openings.push(opening("new", "W8"))),
@@ -200,7 +201,7 @@ fn every_rule_that_a_plan_breaks_is_named() {
             plan.closings[0].successor = Some(Planned::Unit(102));
         }),
         ("territory.from_nowhere", &|plan| {
-            plan.openings.push(opening("island", "W8"))
+            plan.openings.push(opening("island", "W8"));
         }),
         ("parent.missing", &|plan| plan.openings[0].parent = None),
         ("parent.circle", &|plan| plan.openings[0].parent = to("new")),
@@ -208,10 +209,10 @@ fn every_rule_that_a_plan_breaks_is_named() {
         ("kind.place", &|plan| plan.openings[0].kind = None),
         ("kind.place", &|plan| plan.openings[0].parent = Some(Planned::Unit(3))),
         ("agency_code.format", &|plan| {
-            plan.openings[0].agency_code = Some("41".to_owned())
+            plan.openings[0].agency_code = Some("41".to_owned());
         }),
         ("child.left", &|plan| {
-            plan.closings.retain(|closing| closing.unit_id != 100)
+            plan.closings.retain(|closing| closing.unit_id != 100);
         }),
     ] {
         let found = broken(change);

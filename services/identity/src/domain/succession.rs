@@ -74,6 +74,9 @@ pub(crate) struct Told {
     pub closings: Vec<Closing>,
 }
 
+/// What closes, what follows it, and whether it was abolished.
+type Stated<'a> = (&'a Unit, Option<&'a Unit>, bool);
+
 #[derive(Deserialize)]
 struct Row {
     effective_date: String,
@@ -90,7 +93,7 @@ pub(crate) fn read(file: &str, text: &str, units: &[Unit]) -> Result<Vec<Told>, 
     for unit in units {
         by_code.entry(&unit.code).or_default().push(unit);
     }
-    let mut stated: BTreeMap<Date, (FactStatus, Vec<(&Unit, Option<&Unit>, bool)>)> = BTreeMap::new();
+    let mut stated: BTreeMap<Date, (FactStatus, Vec<Stated<'_>>)> = BTreeMap::new();
     let mut closed = BTreeSet::new();
     for (place, row) in rows::<Row>(file, text)? {
         let on = day(&place, &row.effective_date)?;
@@ -156,4 +159,25 @@ pub(crate) fn read(file: &str, text: &str, units: &[Unit]) -> Result<Vec<Told>, 
             }
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egov_proto::egov::identity::v1::UnitChange;
+
+    #[test]
+    fn the_changes_are_those_of_the_contract() {
+        for (change, contract) in [
+            (Change::Unrecorded, UnitChange::Unspecified),
+            (Change::Merge, UnitChange::Merge),
+            (Change::Split, UnitChange::Split),
+            (Change::Rename, UnitChange::Rename),
+            (Change::Transfer, UnitChange::Transfer),
+            (Change::Abolish, UnitChange::Abolish),
+        ] {
+            assert_eq!(i32::from(change.number()), contract as i32);
+            assert_eq!(Change::from_number(change.number()), Some(change));
+        }
+    }
 }

@@ -47,6 +47,7 @@ impl Status {
 
 /// A reorganisation as it is stored.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(crate) struct Reorganisation {
     pub reorganisation_id: Uuid,
     pub effective_date: Date,
