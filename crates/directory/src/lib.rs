@@ -42,7 +42,7 @@ pub use directory::{Directory, DirectoryConfig, DirectoryError};
 pub use feed::{Feed, FeedTls, GrpcFeed};
 pub use snapshot::SnapshotError;
 pub use trust::Trust;
-pub use units::{AgencyCode, Unit, Units};
+pub use units::{AgencyCode, Unit, Units, Whereabouts};
 
 /// What kind of unit it is, as the contract has it.
 pub use egov_proto::egov::identity::v1::UnitKind;

@@ -47,7 +47,21 @@ pub(crate) fn believe(
         return Err(unreadable("its version is not the one announced"));
     }
     let units = snapshot.units.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Units::new(snapshot.version, units)?)
+    let (units, tree) = Units::new(snapshot.version, units)?;
+    let successors = snapshot
+        .successions
+        .into_iter()
+        .filter(|succession| succession.successor_id != 0)
+        .map(|succession| {
+            let from = succession.effective_date.and_then(|date| Date::try_from(date).ok());
+            from.map(|from| (succession.unit_id, succession.successor_id, from))
+                .ok_or_else(|| unreadable("a succession has no day"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let units = units
+        .with_successors(successors)
+        .map_err(|id| SnapshotError::Unreadable(format!("a succession speaks of unit {id}, which there is not")))?;
+    Ok((units, tree))
 }
 
 fn read(unit: wire::Unit) -> Result<Unit, SnapshotError> {

@@ -44,10 +44,25 @@ impl Unit {
     }
 }
 
+/// Where a unit's work is on a day, by way of designated successors (đơn vị kế thừa).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts<'a> {
+    /// The unit itself exists on the day.
+    Here(&'a Unit),
+    /// The unit has closed; its work is at this one.
+    MovedTo(&'a Unit),
+    /// The unit, or one that its work went to, has closed, and no successor was recorded.
+    NoSuccessor,
+    /// The unit does not exist yet on the day.
+    NotYet,
+}
+
 /// Every unit of every period, in one version.
 #[derive(Debug, Default)]
 pub struct Units {
     version: i64,
+    /// The designated successor of each unit that has one, and the first day without the unit.
+    successors: HashMap<i32, (i32, Date)>,
     by_id: HashMap<i32, Unit>,
     /// The ids of every period of a code.
     by_code: HashMap<String, Vec<i32>>,
@@ -79,9 +94,64 @@ impl Units {
         Ok((known, tree))
     }
 
+    /// The same units with the designated successors of those that closed: closed unit, successor, first day of it. A
+    /// successor that is no unit fails, named by its id.
+    pub fn with_successors(mut self, successors: impl IntoIterator<Item = (i32, i32, Date)>) -> Result<Self, i32> {
+        for (unit, successor, from) in successors {
+            for id in [unit, successor] {
+                if !self.by_id.contains_key(&id) {
+                    return Err(id);
+                }
+            }
+            self.successors.insert(unit, (successor, from));
+        }
+        Ok(self)
+    }
+
     /// The version of the tree; 0 before any was seen.
     pub fn version(&self) -> i64 {
         self.version
+    }
+
+    /// Where the work of a unit is on a day; none if there is no such unit.
+    pub fn whereabouts(&self, id: i32, on: Date) -> Option<Whereabouts<'_>> {
+        let mut at = self.get(id)?;
+        // Successors open when others close, so that the way always leads on; the bound is for a damaged tree.
+        for step in 0..=self.successors.len() {
+            if at.in_force(on) {
+                return Some(if step == 0 {
+                    Whereabouts::Here(at)
+                } else {
+                    Whereabouts::MovedTo(at)
+                });
+            }
+            if on < at.effective_from {
+                return Some(Whereabouts::NotYet);
+            }
+            let next = self.successors.get(&at.id).filter(|(_, from)| *from <= on);
+            match next.and_then(|(next, _)| self.get(*next)) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        Some(Whereabouts::NoSuccessor)
+    }
+
+    /// The last unit that carried this code and has closed by this day.
+    pub fn last_closed(&self, code: &str, on: Date) -> Option<&Unit> {
+        self.by_code
+            .get(code)?
+            .iter()
+            .filter_map(|id| self.by_id.get(id))
+            .filter(|unit| unit.effective_to.is_some_and(|end| end <= on))
+            .max_by_key(|unit| unit.effective_to)
+    }
+
+    /// The units that have closed by a day, by id, with where their work is.
+    pub fn closed(&self, on: Date) -> impl Iterator<Item = (&Unit, Whereabouts<'_>)> {
+        self.iter()
+            .filter(move |unit| unit.effective_to.is_some_and(|end| end <= on))
+            .filter_map(move |unit| Some((unit, self.whereabouts(unit.id, on)?)))
     }
 
     /// The unit with this id, of whatever period.
@@ -182,6 +252,56 @@ mod tests {
         assert_eq!(units.agency_code(2, date(2026, 1, 1)), None);
         let code = units.agency_code(3, date(2026, 1, 1)).unwrap();
         assert_eq!((code.code.as_str(), code.provisional), ("H41.3", true));
+    }
+
+    #[test]
+    fn a_closed_unit_is_followed_to_the_one_that_its_work_is_at() {
+        let (first, second) = (date(2025, 7, 1), date(2026, 12, 1));
+        let start = date(2004, 1, 1);
+        let units = Units::new(
+            4,
+            [
+                unit(1, "40", None, start, None),
+                unit(2, "A", Some(1), start, Some(first)),
+                unit(3, "B", Some(1), first, Some(second)),
+                unit(4, "C", Some(1), second, None),
+                unit(5, "D", Some(1), start, Some(first)),
+            ],
+        )
+        .unwrap()
+        .0
+        .with_successors([(2, 3, first), (3, 4, second)])
+        .unwrap();
+        let id = |unit, on| match units.whereabouts(unit, on) {
+            Some(Whereabouts::Here(at) | Whereabouts::MovedTo(at)) => Some(at.id),
+            _ => None,
+        };
+        assert_eq!(id(2, date(2025, 6, 30)), Some(2));
+        assert_eq!(id(2, first), Some(3));
+        assert_eq!(id(2, date(2026, 11, 30)), Some(3));
+        assert_eq!(id(2, second), Some(4));
+        assert_eq!(units.whereabouts(5, second), Some(Whereabouts::NoSuccessor));
+        assert_eq!(units.whereabouts(4, first), Some(Whereabouts::NotYet));
+        assert_eq!(units.whereabouts(9, first), None);
+        assert_eq!(units.last_closed("A", second).map(|unit| unit.id), Some(2));
+        assert_eq!(units.last_closed("B", first), None);
+        let closed: Vec<i32> = units.closed(first).map(|(unit, _)| unit.id).collect();
+        assert_eq!(closed, [2, 5]);
+    }
+
+    #[test]
+    fn a_circle_of_successors_ends_and_an_unknown_one_is_refused() {
+        let (start, end) = (date(2004, 1, 1), date(2025, 7, 1));
+        let make = || {
+            let two = [
+                unit(1, "A", None, start, Some(end)),
+                unit(2, "B", None, start, Some(end)),
+            ];
+            Units::new(1, two).unwrap().0
+        };
+        let units = make().with_successors([(1, 2, end), (2, 1, end)]).unwrap();
+        assert_eq!(units.whereabouts(1, end), Some(Whereabouts::NoSuccessor));
+        assert_eq!(make().with_successors([(1, 9, end)]).unwrap_err(), 9);
     }
 
     #[test]

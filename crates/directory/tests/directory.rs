@@ -77,9 +77,16 @@ impl Identity {
                 effective_to: None,
                 agency_code: format!("H41.{unit_id}"),
                 agency_code_provisional: true,
+                status: 1,
             })
             .collect();
-        self.with(|state| state.tree = wire::TreeSnapshot { version, units });
+        self.with(|state| {
+            state.tree = wire::TreeSnapshot {
+                version,
+                units,
+                ..Default::default()
+            }
+        });
     }
 
     fn revoke(&self, target: Target) {

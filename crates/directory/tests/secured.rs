@@ -38,6 +38,55 @@ impl UnitService for OneTree {
         Err(Status::not_found("no unit"))
     }
 
+    async fn list_successors(
+        &self,
+        _: Request<wire::ListSuccessorsRequest>,
+    ) -> Result<Response<wire::ListSuccessorsResponse>, Status> {
+        Err(Status::not_found("no unit"))
+    }
+
+    async fn list_predecessors(
+        &self,
+        _: Request<wire::ListPredecessorsRequest>,
+    ) -> Result<Response<wire::ListPredecessorsResponse>, Status> {
+        Err(Status::not_found("no unit"))
+    }
+
+    async fn list_ancestors(
+        &self,
+        _: Request<wire::ListAncestorsRequest>,
+    ) -> Result<Response<wire::ListAncestorsResponse>, Status> {
+        Err(Status::not_found("no unit"))
+    }
+
+    async fn preview_reorganisation(
+        &self,
+        _: Request<wire::PreviewReorganisationRequest>,
+    ) -> Result<Response<wire::PreviewReorganisationResponse>, Status> {
+        Err(Status::permission_denied("nobody plans here"))
+    }
+
+    async fn create_reorganisation(
+        &self,
+        _: Request<wire::CreateReorganisationRequest>,
+    ) -> Result<Response<wire::CreateReorganisationResponse>, Status> {
+        Err(Status::permission_denied("nobody plans here"))
+    }
+
+    async fn list_reorganisations(
+        &self,
+        _: Request<wire::ListReorganisationsRequest>,
+    ) -> Result<Response<wire::ListReorganisationsResponse>, Status> {
+        Ok(Response::new(wire::ListReorganisationsResponse::default()))
+    }
+
+    async fn cancel_reorganisation(
+        &self,
+        _: Request<wire::CancelReorganisationRequest>,
+    ) -> Result<Response<wire::CancelReorganisationResponse>, Status> {
+        Err(Status::permission_denied("nobody plans here"))
+    }
+
     async fn get_tree_snapshot(
         &self,
         _: Request<wire::GetTreeSnapshotRequest>,

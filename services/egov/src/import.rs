@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use egov_clock::{SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig, ServiceUrls};
-use egov_identity::import::{Step, UnitPack};
+use egov_identity::import::{HistoryPack, Step, UnitPack};
 use egov_keyring::Keyring;
 use egov_onestop::operations::import::{Line, Outcome};
 use egov_runtime::config::ConnectionBudget;
@@ -146,6 +146,24 @@ pub(crate) async fn packs(
     .await?;
     report.imported += done.opened + done.changed;
     report.unchanged += done.unchanged;
+    if let Some((name, text)) = &units.successions {
+        let past = HistoryPack {
+            name: "units-history",
+            units: units
+                .history
+                .iter()
+                .map(|(name, text)| (name.as_str(), text.as_str()))
+                .collect(),
+            successions: (name.as_str(), text.as_str()),
+        };
+        let done = egov_identity::import::history(&databases.identity, &past, &mut |step: Step| {
+            bar.set_length(step.total as u64 + files);
+            bar.set_position(step.done as u64);
+        })
+        .await?;
+        report.imported += done.opened + done.changed;
+        report.unchanged += done.unchanged;
+    }
 
     let lines = egov_onestop::operations::import::import(&databases.onestop, &law, profile.into(), |line| {
         bar.set_message(line.name.clone());

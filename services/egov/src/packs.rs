@@ -78,6 +78,8 @@ impl Deploy {
         let mut lists = texts(&packs.join("units"), &[".csv"])?;
         let commune_departments = lists.remove_entry("commune_departments.csv");
         let agency_codes = texts(&packs.join("agency-codes"), &[".csv"])?.pop_first();
+        let mut history = texts(&packs.join("units/history"), &[".csv"])?;
+        let successions = history.remove_entry("successions.csv");
         // The units first, then what stands below them.
         let mut units: Vec<(String, String)> = lists.into_iter().collect();
         units.sort_by_key(|(name, _)| !name.starts_with("units-"));
@@ -85,6 +87,9 @@ impl Deploy {
             lists: units,
             commune_departments,
             agency_codes,
+            // By name: the oldest first.
+            history: history.into_iter().collect(),
+            successions,
         })
     }
 }
@@ -119,6 +124,10 @@ pub(crate) struct Units {
     pub(crate) commune_departments: Option<(String, String)>,
     /// Agency codes.
     pub(crate) agency_codes: Option<(String, String)>,
+    /// Units of before, the oldest first.
+    pub(crate) history: Vec<(String, String)>,
+    /// What became of them.
+    pub(crate) successions: Option<(String, String)>,
 }
 
 /// The files of a folder with one of these endings, by name.
@@ -154,6 +163,8 @@ mod tests {
         let units = deploy.units().unwrap();
         assert_eq!(units.lists[0].0, "units-2025.csv");
         assert!(units.commune_departments.is_some() && units.agency_codes.is_some());
+        assert_eq!(units.history[0].0, "units-2021.csv");
+        assert!(units.successions.is_some());
         assert!(deploy.policies().unwrap().contains_key("onestop.toml"));
     }
 

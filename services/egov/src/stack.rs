@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
-use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
 use egov_files::FileConfig;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
@@ -355,9 +355,19 @@ async fn ensure_accounts(
     clock: &SharedClock,
 ) -> anyhow::Result<()> {
     let today = clock.today();
+    let units = directory.units();
+    // The unit that carries the code, or the one that its work is at since it closed; none if nothing follows it.
     let unit = |code: &str| {
-        let known = directory.resolve(code, today).map(|unit| unit.id);
-        known.with_context(|| format!("the packs have no unit {code}, to which an account belongs"))
+        if let Some(unit) = units.resolve(code, today) {
+            return Ok(Some(unit.id));
+        }
+        let closed = units
+            .last_closed(code, today)
+            .with_context(|| format!("the packs have no unit {code}, to which an account belongs"))?;
+        anyhow::Ok(match units.whereabouts(closed.id, today) {
+            Some(Whereabouts::MovedTo(to)) => Some(to.id),
+            _ => None,
+        })
     };
     let mut changed = false;
     for member in accounts::members(profile) {
@@ -368,14 +378,21 @@ async fn ensure_accounts(
         else {
             continue;
         };
+        let (Some(home), Some(at)) = (unit(member.home)?, unit(member.unit)?) else {
+            tracing::warn!(
+                account = member.name,
+                "its unit closed without a successor; it is left as it is"
+            );
+            continue;
+        };
         let secret = totp::from_base32(&account.totp_secret).context("a secret of one-time codes is damaged")?;
         let spec = AccountSpec {
             username: member.name,
             full_name: member.full_name,
-            unit_id: unit(member.home)?,
+            unit_id: home,
             password: SecretString::from(account.password.clone()),
             totp_secret: Some(&secret),
-            roles: &[(member.role, unit(member.unit)?)],
+            roles: &[(member.role, at)],
         };
         let ensured = ensure_account(identity, &spec).await?;
         if account.id != Some(ensured.account_id) {

@@ -6,6 +6,7 @@ use egov_fault::{Code, Fault, Violation};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::client::KeyRefusal;
+use crate::domain::reorganisation::Flaw;
 
 /// The area whose reasons these are (`ErrorInfo.domain`).
 pub const DOMAIN: &str = "identity.egov";
@@ -46,6 +47,15 @@ pub enum IdentityError {
     /// There is no such system.
     #[error("there is no such system")]
     SystemNotFound,
+    /// There is no such reorganisation.
+    #[error("there is no such reorganisation")]
+    ReorganisationNotFound,
+    /// It was applied or cancelled, or its day has come.
+    #[error("the reorganisation is not waiting for its day any more")]
+    ReorganisationNotPlanned,
+    /// It changed since the caller read it.
+    #[error("it changed since it was read; read it again and repeat")]
+    StaleEtag,
     /// The client id is taken.
     #[error("the client id is taken")]
     ClientIdTaken,
@@ -154,6 +164,21 @@ impl IdentityError {
             ),
             Self::GrantNotFound => (Code::NotFound, "GRANT_NOT_FOUND", "không có lần giao vai trò này"),
             Self::SystemNotFound => (Code::NotFound, "SYSTEM_NOT_FOUND", "không có hệ thống này"),
+            Self::ReorganisationNotFound => (
+                Code::NotFound,
+                "REORGANISATION_NOT_FOUND",
+                "không có phương án sắp xếp này",
+            ),
+            Self::ReorganisationNotPlanned => (
+                Code::FailedPrecondition,
+                "REORGANISATION_NOT_PLANNED",
+                "phương án sắp xếp không còn chờ đến ngày hiệu lực",
+            ),
+            Self::StaleEtag => (
+                Code::Aborted,
+                "STALE_ETAG",
+                "dữ liệu đã thay đổi từ khi được đọc; hãy đọc lại rồi thực hiện lại",
+            ),
             Self::ClientIdTaken => (Code::AlreadyExists, "CLIENT_ID_TAKEN", "mã hệ thống đã được sử dụng"),
             Self::KeyRefused(_) => (
                 Code::InvalidArgument,
@@ -233,12 +258,27 @@ impl From<IdentityError> for Fault {
             // The reasons that all contracts share keep the shared domain.
             IdentityError::PermissionMissing { permission } => fault.with("permission", permission),
             IdentityError::OwnAccess => fault.with("permission", "another administrator"),
+            IdentityError::StaleEtag => fault,
             IdentityError::Overloaded => fault.retry_after(Duration::from_secs(1)),
             IdentityError::InvalidDate { field, problem } => Fault::invalid(vec![violation(field, problem)]),
             IdentityError::AccountLocked { retry_after } => fault.domain(DOMAIN).retry_after(retry_after),
             _ => fault.domain(DOMAIN),
         }
     }
+}
+
+/// A plan that breaks rules; every one is named.
+pub(crate) fn plan_refused(flaws: Vec<Flaw>) -> Fault {
+    let violations = flaws
+        .into_iter()
+        .map(|flaw| Violation {
+            field: flaw.field,
+            rule: flaw.rule.to_owned(),
+            vi: flaw.vi,
+            en: flaw.en,
+        })
+        .collect();
+    Fault::invalid(violations)
 }
 
 fn violation(field: &'static str, problem: DateProblem) -> Violation {
@@ -289,6 +329,9 @@ mod tests {
             E::ActivationRefused,
             E::AlreadyActivated,
             E::SystemNotFound,
+            E::ReorganisationNotFound,
+            E::ReorganisationNotPlanned,
+            E::StaleEtag,
             E::ClientIdTaken,
             E::KeyRefused(KeyRefusal::Private),
             E::PermissionMissing {

@@ -9,7 +9,7 @@ use egov_database::Database;
 use egov_directory::Feed;
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
-use egov_proto::egov::identity::v1::{GetTreeSnapshotResponse, ListRevocationsResponse, TreeSnapshot};
+use egov_proto::egov::identity::v1::{GetTreeSnapshotResponse, ListRevocationsResponse};
 use prost::Message as _;
 
 use crate::{store, wire};
@@ -72,18 +72,17 @@ impl Feed for LocalFeed {
             return Ok(self.with_keys(kept));
         }
         // Version and units of one snapshot of the database.
-        let (version, units) = self
+        let tree = self
             .database
             .read(&everything, async |conn| {
                 let version = store::units::version(conn).await?;
-                Ok::<_, Fault>((version, store::units::all(conn).await?))
+                let units = store::units::all(conn).await?;
+                let closings = store::reorganisations::closings(conn).await?;
+                Ok::<_, Fault>(wire::tree(version, &units, &closings))
             })
             .await?;
-        let snapshot = TreeSnapshot {
-            version,
-            units: units.iter().map(wire::unit).collect(),
-        }
-        .encode_to_vec();
+        let version = tree.version;
+        let snapshot = tree.encode_to_vec();
         let signature = key.sign(&snapshot).map_err(Fault::internal)?;
         let answer = GetTreeSnapshotResponse {
             snapshot,

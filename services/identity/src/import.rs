@@ -16,15 +16,16 @@
 //! ```
 
 use egov_auth::RowScope;
-use egov_database::{Database, Event, Leaf, UnitOfWork};
+use egov_database::{Database, UnitOfWork};
 use egov_fault::{Code, Fault};
-use egov_proto::egov::identity::v1::TreeSnapshot;
-use prost::Message as _;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::domain::pack::{self, Plan};
 pub use crate::domain::pack::{PackError, UnitPack};
+use crate::domain::succession::{self, Told};
+use crate::domain::unit::FactStatus;
+use crate::operations::recording::{announce, announce_tree};
+use crate::store::reorganisations::{Reorganisation, Status};
 use crate::{store, wire};
 
 /// How far an import is.
@@ -81,6 +82,109 @@ pub async fn units(
         .await
 }
 
+/// What was before the present units: earlier units, and what became of them.
+#[derive(Clone, Debug)]
+pub struct HistoryPack<'a> {
+    /// What to call the pack in history and messages, for example `units-history`.
+    pub name: &'a str,
+    /// Lists of units, the oldest first, with the columns of [`UnitPack::units`].
+    pub units: Vec<(&'a str, &'a str)>,
+    /// Successions (CSV: `effective_date,old_code,new_code,change,status,note`), with its file name.
+    pub successions: (&'a str, &'a str),
+}
+
+/// Imports what was before the present units, which must be there: their ids stay as they are. All of it or nothing, in one
+/// transaction. Each day of the successions becomes a reorganisation that was applied; importing it again changes nothing.
+///
+/// Errors: as [`units`].
+pub async fn history(
+    database: &Database,
+    pack: &HistoryPack<'_>,
+    progress: &mut (dyn FnMut(Step) + Send),
+) -> Result<Imported, Fault> {
+    let lists = UnitPack {
+        name: pack.name,
+        units: pack.units.clone(),
+        commune_departments: None,
+        agency_codes: None,
+    };
+    database
+        .write_unkeyed(&RowScope::everything(), async |write| {
+            store::units::lock_tree(write.conn()).await?;
+            let existing = store::units::all(write.conn()).await?;
+            let plan = pack::plan(&existing, &lists).map_err(invalid)?;
+            let mut version = store::units::version(write.conn()).await?;
+            if !plan.is_empty() {
+                version = carry_out(write, &plan, pack.name, progress).await?;
+            }
+            let units = store::units::all(write.conn()).await?;
+            let (file, text) = pack.successions;
+            let mut told = Vec::new();
+            for day in succession::read(file, text, &units).map_err(invalid)? {
+                let source = format!("{} {}", pack.name, day.effective_date);
+                if store::reorganisations::by_source(write.conn(), &source)
+                    .await?
+                    .is_none()
+                {
+                    told.push((source, day));
+                }
+            }
+            let unchanged = plan.unchanged;
+            if !told.is_empty() {
+                let now = write.now();
+                version = store::units::raise_version(write.conn(), now).await?;
+                for (source, day) in told {
+                    tell(write, source, &day).await?;
+                }
+                announce_tree(write, version, Vec::new(), Vec::new()).await?;
+            }
+            Ok(Imported {
+                opened: plan.opened.len(),
+                changed: plan.changed.len(),
+                unchanged,
+                version,
+            })
+        })
+        .await
+}
+
+/// Records what a pack tells of a day as a reorganisation that was applied.
+async fn tell(write: &mut UnitOfWork<'_>, source: String, day: &Told) -> Result<(), Fault> {
+    let now = write.now();
+    let became = Reorganisation {
+        reorganisation_id: write.new_id(),
+        effective_date: day.effective_date,
+        title: format!(
+            "Sắp xếp đơn vị hành chính ngày {}",
+            day.effective_date.strftime("%d/%m/%Y")
+        ),
+        legal_basis: String::new(),
+        status: Status::Applied,
+        fact_status: match day.status {
+            FactStatus::Confirmed => FactStatus::Confirmed,
+            FactStatus::Unconfirmed | FactStatus::Decided => FactStatus::Unconfirmed,
+        },
+        source: Some(source),
+        plan: None,
+        problem: String::new(),
+        version: 1,
+        closed_units: i64::try_from(day.closings.len()).unwrap_or(i64::MAX),
+    };
+    store::reorganisations::insert(write.conn(), &became, now).await?;
+    for closing in &day.closings {
+        store::reorganisations::insert_closing(write.conn(), became.reorganisation_id, closing).await?;
+    }
+    store::reorganisations::insert_history(write.conn(), &became, None, "told by a pack", now).await?;
+    announce(
+        write,
+        ("reorganisation", became.reorganisation_id, became.version),
+        "reorganisation_told",
+        json!({ "effective_date": day.effective_date, "closed": day.closings.len() }),
+        &wire::reorganisation(&became),
+    );
+    Ok(())
+}
+
 async fn carry_out(
     write: &mut UnitOfWork<'_>,
     plan: &Plan,
@@ -103,27 +207,13 @@ async fn carry_out(
         done += 1;
         progress(Step { done, total });
     }
-    let snapshot = TreeSnapshot {
+    announce_tree(
+        write,
         version,
-        units: store::units::all(write.conn()).await?.iter().map(wire::unit).collect(),
-    };
-    // The whole tree is one aggregate: its parts change together.
-    write.publish(Event {
-        aggregate_kind: "unit_tree",
-        aggregate_id: Uuid::nil(),
-        version,
-        kind: "unit_tree_changed",
-        payload: json!({
-            "opened": plan.opened.iter().map(|unit| unit.unit_id).collect::<Vec<_>>(),
-            "changed": plan.changed.iter().map(|unit| unit.unit_id).collect::<Vec<_>>(),
-        }),
-    });
-    write.leaf(Leaf {
-        kind: "unit_tree",
-        resource: Uuid::nil(),
-        version,
-        canonical: &snapshot.encode_to_vec(),
-    });
+        plan.opened.iter().map(|unit| unit.unit_id).collect(),
+        plan.changed.iter().map(|unit| unit.unit_id).collect(),
+    )
+    .await?;
     Ok(version)
 }
 

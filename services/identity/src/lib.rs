@@ -141,6 +141,20 @@ impl Identity {
         }
     }
 
+    /// One round of the job that applies reorganisations whose day has come and lets staff and systems follow, under the
+    /// lease of that job: how many reorganisations had their day, and how many accounts and systems followed. None if
+    /// another process holds the lease. For the operator; the running service does it by itself.
+    pub async fn reorganise(&self) -> Result<Option<(usize, usize)>, Fault> {
+        let lease = self
+            .database
+            .acquire_lease(jobs::REORGANISE_LEASE, jobs::REORGANISE_LEASE_TIME)
+            .await?;
+        let Some(mut lease) = lease else { return Ok(None) };
+        let done = jobs::reorganise(self, &mut lease, || false).await?;
+        lease.release().await?;
+        Ok(Some(done))
+    }
+
     /// Seals one batch of columns anew that are sealed with an older key; how many. For the operator, who repeats it until
     /// it is 0 before an old key retires; the running service does it by itself.
     pub async fn reseal(&self) -> Result<usize, Fault> {

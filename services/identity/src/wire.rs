@@ -4,6 +4,7 @@
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1 as wire;
 use egov_proto::egov::identity::v1::revocation::Target as WireTarget;
+use egov_proto::egov::types::v1::FactStatus as WireFactStatus;
 use egov_proto::google::r#type::Date as WireDate;
 use egov_proto::timestamp;
 use jiff::Timestamp;
@@ -14,11 +15,14 @@ use crate::domain::account::Account;
 use crate::domain::client::System;
 use crate::domain::delegation::Delegation;
 use crate::domain::record::AccessRecord;
+use crate::domain::reorganisation::{Opening, Plan, Planned, PlannedClosing};
 use crate::domain::review::Verdict;
 use crate::domain::role::{GrantEntry, RoleGrant};
 use crate::domain::session::OpenSession;
-use crate::domain::unit::Unit;
+use crate::domain::succession::Closing;
+use crate::domain::unit::{FactStatus, Unit, UnitKind};
 use crate::error::{DateProblem, IdentityError};
+use crate::store::reorganisations::{Reorganisation, Status};
 use crate::store::revocations::{Entry, Target};
 
 pub(crate) fn unit(unit: &Unit) -> wire::Unit {
@@ -32,6 +36,149 @@ pub(crate) fn unit(unit: &Unit) -> wire::Unit {
         effective_to: unit.effective_to.map(WireDate::from),
         agency_code: unit.agency_code.clone().unwrap_or_default(),
         agency_code_provisional: unit.agency_code_provisional,
+        status: fact_status(unit.status).into(),
+    }
+}
+
+const fn fact_status(status: FactStatus) -> WireFactStatus {
+    match status {
+        FactStatus::Confirmed => WireFactStatus::Confirmed,
+        FactStatus::Unconfirmed => WireFactStatus::Unconfirmed,
+        FactStatus::Decided => WireFactStatus::Decided,
+    }
+}
+
+/// The whole tree, as it is signed and as the ledger commits to it.
+pub(crate) fn tree(version: i64, units: &[Unit], closings: &[(Uuid, Closing)]) -> wire::TreeSnapshot {
+    wire::TreeSnapshot {
+        version,
+        units: units.iter().map(unit).collect(),
+        successions: closings.iter().map(|(by, closing)| succession(*by, closing)).collect(),
+    }
+}
+
+pub(crate) fn succession(by: Uuid, closing: &Closing) -> wire::Succession {
+    wire::Succession {
+        unit_id: closing.unit_id,
+        successor_id: closing.successor.unwrap_or(0),
+        effective_date: Some(closing.effective_date.into()),
+        change: i32::from(closing.change.number()),
+        successor_ids: closing.successors.clone(),
+        reorganisation_id: by.to_string(),
+    }
+}
+
+/// A unit of a plan; none unless exactly one of the two is given.
+fn planned(unit: &wire::PlannedUnit) -> Option<Planned> {
+    match (unit.unit_id, unit.key.as_str()) {
+        (0, "") => None,
+        (id, "") => Some(Planned::Unit(id)),
+        (0, key) => Some(Planned::Opening(key.to_owned())),
+        _ => None,
+    }
+}
+
+pub(crate) fn planned_unit(unit: &Planned) -> wire::PlannedUnit {
+    match unit {
+        Planned::Unit(unit_id) => wire::PlannedUnit {
+            unit_id: *unit_id,
+            key: String::new(),
+        },
+        Planned::Opening(key) => wire::PlannedUnit {
+            unit_id: 0,
+            key: key.clone(),
+        },
+    }
+}
+
+pub(crate) fn planned_opening(opening: &Opening) -> wire::PlannedOpening {
+    wire::PlannedOpening {
+        key: opening.key.clone(),
+        code: opening.code.clone(),
+        name: opening.name.clone(),
+        kind: opening.kind.map_or(0, |kind| i32::from(kind.number())),
+        parent: opening.parent.as_ref().map(planned_unit),
+        agency_code: opening.agency_code.clone().unwrap_or_default(),
+        agency_code_provisional: opening.agency_code_provisional,
+    }
+}
+
+/// A plan as it was requested, before it carries departments along.
+pub(crate) fn read_plan(plan: &wire::ReorganisationPlan) -> Result<Plan, Fault> {
+    let effective_date = day("plan.effective_date", plan.effective_date)?.ok_or(IdentityError::InvalidDate {
+        field: "plan.effective_date",
+        problem: DateProblem::NotADay,
+    })?;
+    Ok(Plan {
+        effective_date,
+        title: plan.title.clone(),
+        legal_basis: plan.legal_basis.clone(),
+        openings: plan
+            .openings
+            .iter()
+            .map(|opening| Opening {
+                key: opening.key.clone(),
+                code: opening.code.clone(),
+                name: opening.name.clone(),
+                kind: i16::try_from(opening.kind).ok().and_then(UnitKind::from_number),
+                parent: opening.parent.as_ref().and_then(planned),
+                agency_code: Some(opening.agency_code.clone()).filter(|code| !code.is_empty()),
+                agency_code_provisional: opening.agency_code_provisional,
+            })
+            .collect(),
+        closings: plan
+            .closings
+            .iter()
+            .map(|closing| PlannedClosing {
+                unit_id: closing.unit_id,
+                successor: closing.successor.as_ref().and_then(planned),
+                without_successor: closing.without_successor,
+                others: closing.others.iter().filter_map(planned).collect(),
+            })
+            .collect(),
+    })
+}
+
+fn plan(plan: &Plan) -> wire::ReorganisationPlan {
+    wire::ReorganisationPlan {
+        effective_date: Some(plan.effective_date.into()),
+        title: plan.title.clone(),
+        legal_basis: plan.legal_basis.clone(),
+        openings: plan.openings.iter().map(planned_opening).collect(),
+        closings: plan
+            .closings
+            .iter()
+            .map(|closing| wire::PlannedClosing {
+                unit_id: closing.unit_id,
+                successor: closing.successor.as_ref().map(planned_unit),
+                without_successor: closing.without_successor,
+                others: closing.others.iter().map(planned_unit).collect(),
+            })
+            .collect(),
+        // What it carries stands in it by now.
+        carry_departments: false,
+    }
+}
+
+pub(crate) fn reorganisation(reorganisation: &Reorganisation) -> wire::Reorganisation {
+    let status = match reorganisation.status {
+        Status::Planned => wire::ReorganisationStatus::Planned,
+        Status::Applied => wire::ReorganisationStatus::Applied,
+        Status::Cancelled => wire::ReorganisationStatus::Cancelled,
+        Status::Failed => wire::ReorganisationStatus::Failed,
+    };
+    wire::Reorganisation {
+        reorganisation_id: reorganisation.reorganisation_id.to_string(),
+        effective_date: Some(reorganisation.effective_date.into()),
+        title: reorganisation.title.clone(),
+        legal_basis: reorganisation.legal_basis.clone(),
+        status: status.into(),
+        fact_status: fact_status(reorganisation.fact_status).into(),
+        source: reorganisation.source.clone().unwrap_or_default(),
+        plan: reorganisation.plan.as_ref().map(plan),
+        problem: reorganisation.problem.clone(),
+        closed_units: reorganisation.closed_units,
+        etag: reorganisation.version.to_string(),
     }
 }
 

@@ -87,6 +87,16 @@ pub enum Error {
     /// No unit carries this code today.
     #[error("no unit carries the code {0} today")]
     UnitNotFound(String),
+    /// The unit has closed.
+    #[error("the unit {code} has closed")]
+    UnitClosed {
+        /// Its code.
+        code: String,
+        /// Its name.
+        name: String,
+        /// Code and name of the unit that its work is at, if a successor was recorded.
+        successor: Option<(String, String)>,
+    },
     /// A file is not a free, finished upload of the caller.
     #[error("{0} of the files cannot be used")]
     FilesNotUsable(u64),
@@ -336,6 +346,25 @@ impl From<Error> for Fault {
             )
             .fault()
             .with("unit_code", code),
+            Error::UnitClosed { code, name, successor } => {
+                let (vi, en) = match &successor {
+                    Some((to, named)) => (
+                        format!("{name} ({code}) đã kết thúc hoạt động; hãy nộp đến đơn vị kế thừa: {named} ({to})"),
+                        format!("{name} ({code}) has closed; file with its successor: {named} ({to})"),
+                    ),
+                    None => (
+                        format!("{name} ({code}) đã kết thúc hoạt động và chưa có đơn vị kế thừa được ghi nhận"),
+                        format!("{name} ({code}) has closed, and no successor was recorded"),
+                    ),
+                };
+                let fault = words(Code::FailedPrecondition, R::UnitClosed, vi, en)
+                    .fault()
+                    .with("unit_code", code);
+                match successor {
+                    Some((to, named)) => fault.with("successor_code", to).with("successor_name", named),
+                    None => fault,
+                }
+            }
             Error::FilesNotUsable(count) => words(
                 Code::FailedPrecondition,
                 R::FileNotUsable,

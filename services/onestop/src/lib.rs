@@ -80,6 +80,21 @@ pub fn formats() -> Formats {
         .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
 }
 
+pub use jobs::units::Round;
+
+/// One round of the job that lets open cases follow a unit that closed, under its lease, `batch` cases in a transaction; it
+/// ends between two batches when `stop` says so. None if another process holds the lease. For the operator; the running
+/// service does it by itself.
+pub async fn follow_units(
+    database: &Database,
+    directory: &Directory,
+    clock: &SharedClock,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<Round>, egov_fault::Fault> {
+    Ok(jobs::units::round(database, directory, clock, batch, stop).await?)
+}
+
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
@@ -88,6 +103,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     let nobodys_secret = parts
         .keyring
         .seal(Purpose::LookupSecrets, nobodys.as_bytes(), Uuid::nil().as_bytes());
+    let directory = Arc::clone(&parts.directory);
     let one_stop = Arc::new(OneStop {
         pages: parts.database.page_tokens(),
         reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(parts.database.clone()))),
@@ -111,5 +127,5 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(ProcedureServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
-    Ok(jobs::add(assembly, parts.database, parts.files, parts.clock))
+    Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))
 }

@@ -14,5 +14,6 @@ mod generate;
 mod given;
 mod newcomer;
 mod power_cut;
+mod reorganisation;
 mod staff;
 mod support;

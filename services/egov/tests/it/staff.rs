@@ -1,5 +1,6 @@
 //! Accounts from a list, leavers, and the review of access, as an administrator does it.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::*;
@@ -36,7 +37,7 @@ fn accounts_come_from_a_list_and_the_review_shows_them() {
 
     let mut text_of_list = "\u{feff}username,full_name,unit_code,roles\n".to_owned();
     for number in 0..250 {
-        text_of_list.push_str(&format!("can.bo.{number},Nguyễn Văn Số,16690,one_stop_clerk\n"));
+        writeln!(text_of_list, "can.bo.{number},Nguyễn Văn Số,16690,one_stop_clerk").unwrap();
     }
     std::fs::write(&list, &text_of_list).unwrap();
     let dry = json(&on(&data, &["accounts", "import", list_text, "--dry-run", "--json"]));

@@ -69,13 +69,13 @@ struct Stated {
 }
 
 #[derive(Clone)]
-struct Place {
+pub(super) struct Place {
     file: String,
     line: u64,
 }
 
 impl Place {
-    fn error(&self, problem: impl Into<String>) -> PackError {
+    pub(super) fn error(&self, problem: impl Into<String>) -> PackError {
         PackError {
             file: self.file.clone(),
             line: self.line,
@@ -117,8 +117,8 @@ struct AgencyCodeRow {
     status: String,
 }
 
-/// Levels of the government of three levels, which ended on 2025-07-01: there is no kind of unit for them here.
-const FORMER_LEVELS: [&str; 4] = ["huyen", "thi_xa", "thanh_pho", "thi_tran"];
+/// The first day of the government of two levels (chính quyền địa phương hai cấp).
+const TWO_LEVELS: Date = Date::constant(2025, 7, 1);
 
 /// Plans what importing `pack` changes on top of `existing`.
 pub(crate) fn plan(existing: &[Unit], pack: &UnitPack<'_>) -> Result<Plan, PackError> {
@@ -189,7 +189,7 @@ fn read_units(pack: &UnitPack<'_>) -> Result<Vec<Stated>, PackError> {
     Ok(stated)
 }
 
-fn rows<R: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<Vec<(Place, R)>, PackError> {
+pub(super) fn rows<R: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<Vec<(Place, R)>, PackError> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
@@ -215,13 +215,13 @@ fn rows<R: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<Vec<(Pla
     Ok(rows)
 }
 
-fn day(place: &Place, text: &str) -> Result<Date, PackError> {
+pub(super) fn day(place: &Place, text: &str) -> Result<Date, PackError> {
     text.trim()
         .parse()
         .map_err(|_| place.error(format!("{text:?} is not a day like 2025-07-01")))
 }
 
-fn status(place: &Place, word: &str) -> Result<FactStatus, PackError> {
+pub(super) fn status(place: &Place, word: &str) -> Result<FactStatus, PackError> {
     FactStatus::from_word(word)
         .ok_or_else(|| place.error(format!("status {word:?} is not confirmed, unconfirmed or decided")))
 }
@@ -230,6 +230,8 @@ fn status(place: &Place, word: &str) -> Result<FactStatus, PackError> {
 struct Work {
     units: BTreeMap<i32, Unit>,
     by_key: HashMap<(String, Date), i32>,
+    /// The code above each unit, as it is known or stated.
+    above: HashMap<i32, Option<String>>,
     next_id: i32,
 }
 
@@ -241,7 +243,22 @@ impl Work {
             .map(|unit| ((unit.code.clone(), unit.effective_from), unit.unit_id))
             .collect();
         let next_id = units.last_key_value().map_or(1, |(last, _)| last + 1);
-        Self { units, by_key, next_id }
+        let above = units
+            .values()
+            .map(|unit| {
+                let code = unit
+                    .parent_id
+                    .and_then(|id| units.get(&id))
+                    .map(|unit| unit.code.clone());
+                (unit.unit_id, code)
+            })
+            .collect();
+        Self {
+            units,
+            by_key,
+            above,
+            next_id,
+        }
     }
 
     /// Takes one statement up; parents come later, when every unit is known.
@@ -252,17 +269,22 @@ impl Work {
         if stated.effective_to.is_some_and(|end| end <= stated.effective_from) {
             return Err(stated.place.error("the period ends before it begins"));
         }
-        self.end_earlier_period(stated);
         let key = (stated.code.clone(), stated.effective_from);
-        let unit_id = match self.by_key.get(&key) {
-            Some(id) => *id,
-            None => {
-                let id = self.next_id;
-                self.next_id += 1;
-                self.by_key.insert(key, id);
-                id
-            }
-        };
+        let exactly = self.by_key.get(&key).copied().filter(|id| {
+            self.units
+                .get(id)
+                .is_some_and(|unit| unit.effective_from == stated.effective_from)
+        });
+        if exactly.is_none() && self.goes_on(stated) {
+            return Ok(());
+        }
+        self.end_earlier_period(stated);
+        let unit_id = exactly.unwrap_or_else(|| {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.by_key.insert(key, id);
+            id
+        });
         let known = self.units.get(&unit_id);
         let unit = Unit {
             unit_id,
@@ -281,7 +303,55 @@ impl Work {
             note: stated.note.clone(),
         };
         self.units.insert(unit_id, unit);
+        self.above.insert(unit_id, stated.parent.clone());
         Ok(())
+    }
+
+    /// Whether the statement is about a unit that is known under another first day: the same name below the same unit, in
+    /// one unbroken period. Such a unit keeps its id. If the statement begins in the middle, it may only say when the
+    /// period ends; if it begins before, the unit is older than was known, and its first day moves back.
+    fn goes_on(&mut self, stated: &Stated) -> bool {
+        let found = self.units.values().find(|unit| {
+            unit.code == stated.code
+                && unit.name == stated.name
+                && self.above.get(&unit.unit_id) == Some(&stated.parent)
+                && if unit.effective_from < stated.effective_from {
+                    unit.exists_from(stated.effective_from)
+                } else {
+                    stated.effective_to.is_none_or(|end| end >= unit.effective_from)
+                }
+                && self.below_the_same(unit, stated)
+        });
+        let Some(unit_id) = found.map(|unit| unit.unit_id) else {
+            return false;
+        };
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return false;
+        };
+        if stated.effective_from < unit.effective_from {
+            self.by_key.remove(&(unit.code.clone(), unit.effective_from));
+            unit.effective_from = stated.effective_from;
+            unit.status = stated.status;
+            unit.note.clone_from(&stated.note);
+        } else if unit.effective_to.is_none() {
+            unit.effective_to = stated.effective_to;
+        }
+        self.by_key
+            .insert((stated.code.clone(), stated.effective_from), unit_id);
+        true
+    }
+
+    /// Whether the unit above is one and the same from the earlier of the two days on to the later.
+    fn below_the_same(&self, unit: &Unit, stated: &Stated) -> bool {
+        let Some(code) = &stated.parent else { return true };
+        let (first, last) = (
+            unit.effective_from.min(stated.effective_from),
+            unit.effective_from.max(stated.effective_from),
+        );
+        match (self.in_force(code, first), self.in_force(code, last)) {
+            (Some(first), Some(last)) => first.unit_id == last.unit_id,
+            _ => false,
+        }
     }
 
     /// A code that begins anew ends its open period on that day: a code means one unit a day.
@@ -318,10 +388,15 @@ impl Work {
                 let (parent_id, above) = match &one.parent {
                     None => (None, None),
                     Some(code) => {
-                        let parent = self.in_force(code, one.effective_from).ok_or_else(|| {
+                        // A row that confirms an older period is resolved by the day of that period.
+                        let day = self
+                            .id_of(one)
+                            .and_then(|id| self.units.get(&id))
+                            .map_or(one.effective_from, |unit| unit.effective_from);
+                        let parent = self.in_force(code, day).ok_or_else(|| {
                             one.place.error(format!(
                                 "no unit carries the code {code} on {}, where {} lies below it",
-                                one.effective_from, one.code
+                                day, one.code
                             ))
                         })?;
                         if !known.contains(&parent.unit_id) {
@@ -448,17 +523,32 @@ impl Work {
 
 fn kind(stated: &Stated, above: Option<UnitKind>) -> Result<UnitKind, PackError> {
     let level = stated.level.as_str();
+    let former = |kind| {
+        if stated.effective_from < TWO_LEVELS {
+            Ok(kind)
+        } else {
+            Err(stated
+                .place
+                .error(format!("level {level} ended with the government of three levels")))
+        }
+    };
+    let within = above.is_some_and(|above| above == UnitKind::Province || above.is_district());
     match (level, above) {
         ("tinh", None) => Ok(UnitKind::Province),
-        ("xa", Some(UnitKind::Province)) => Ok(UnitKind::Commune),
-        ("phuong", Some(UnitKind::Province)) => Ok(UnitKind::Ward),
-        ("tinh" | "xa" | "phuong", _) => Err(stated
+        ("xa", Some(_)) if within => Ok(UnitKind::Commune),
+        ("phuong", Some(_)) if within => Ok(UnitKind::Ward),
+        ("thi_tran", Some(above)) if above.is_district() => former(UnitKind::Township),
+        ("huyen", Some(UnitKind::Province)) => former(UnitKind::District),
+        ("thanh_pho", Some(UnitKind::Province)) => former(UnitKind::ProvincialCity),
+        ("thi_xa", Some(UnitKind::Province)) => former(UnitKind::Town),
+        ("tinh" | "xa" | "phuong" | "thi_tran" | "huyen" | "thanh_pho" | "thi_xa", _) => Err(stated
             .place
             .error(format!("a unit of level {level} cannot stand there in the tree"))),
-        (former, _) if FORMER_LEVELS.contains(&former) => Err(stated
-            .place
-            .error(format!("level {former} ended with the government of three levels"))),
-        (_, Some(above)) => Ok(above.department()),
+        (_, Some(above)) => above.department().ok_or_else(|| {
+            stated
+                .place
+                .error("departments of the three-level government are not kept")
+        }),
         (_, None) => Err(stated.place.error("only the province lies below no other unit")),
     }
 }
@@ -582,6 +672,46 @@ mod tests {
         assert_eq!(new.name, "Xã Sen Mới");
         // The older pack, imported again, does not open what was closed.
         assert!(plan(&after, &self::pack(UNITS)).unwrap().is_empty());
+    }
+
+    const PAST: &str = "code,name,level,parent,effective_from,effective_to,status,note\n\
+        40,Tỉnh Nghệ An,tinh,,2021-01-01,,confirmed,\n\
+        412,Thành phố Vinh,thanh_pho,40,2021-01-01,,unconfirmed,\n\
+        17329,Thị trấn Anh Sơn,thi_tran,412,2021-01-01,2024-12-01,unconfirmed,\n\
+        16690,Phường Bến Thủy,phuong,412,2021-01-01,,unconfirmed,\n";
+    const BETWEEN: &str = "code,name,level,parent,effective_from,effective_to,status,note\n\
+        40,Tỉnh Nghệ An,tinh,,2024-12-01,,confirmed,\n\
+        412,Thành phố Vinh,thanh_pho,40,2024-12-01,2025-07-01,confirmed,\n\
+        17329,Thị trấn Kim Nhan,thi_tran,412,2024-12-01,2025-07-01,unconfirmed,\n\
+        16690,Phường Bến Thủy,phuong,412,2024-12-01,2025-07-01,confirmed,\n";
+
+    fn past() -> UnitPack<'static> {
+        UnitPack {
+            name: "past",
+            units: vec![("past.csv", PAST), ("between.csv", BETWEEN)],
+            commune_departments: None,
+            agency_codes: None,
+        }
+    }
+
+    #[test]
+    fn what_was_before_comes_beside_what_is_and_what_goes_on_is_one_unit() {
+        let now = apply(&[], &plan(&[], &pack(UNITS)).unwrap());
+        let history = plan(&now, &past()).unwrap();
+        // Vinh, Bến Thủy, and the township under two names; of what was there the province turned out older.
+        assert_eq!((history.opened.len(), history.changed.len()), (4, 1));
+        let all = apply(&now, &history);
+        let province = find(&all, "40", date(2021, 6, 1));
+        assert_eq!((province.unit_id, province.effective_from), (1, date(2021, 1, 1)));
+        let ward = find(&all, "16690", date(2021, 6, 1));
+        assert_eq!((ward.effective_to, ward.kind), (Some(date(2025, 7, 1)), UnitKind::Ward));
+        assert_eq!(find(&all, "16690", date(2025, 6, 30)).unit_id, ward.unit_id);
+        assert_eq!(find(&all, "17329", date(2024, 11, 30)).name, "Thị trấn Anh Sơn");
+        assert_eq!(find(&all, "17329", date(2024, 12, 1)).kind, UnitKind::Township);
+        assert_eq!(find(&all, "17329", date(2025, 7, 1)).name, "Xã Kim Liên");
+        for again in [past(), pack(UNITS)] {
+            assert!(plan(&all, &again).unwrap().is_empty());
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub(crate) enum RecordKind {
     AccountActivated,
     /// The account is to be closed on a day.
     ClosingScheduled,
+    /// Unit or roles followed a reorganisation.
+    UnitFollowed,
 }
 
 impl RecordKind {
@@ -93,6 +95,7 @@ impl RecordKind {
             Self::ActivationReissued => "activation_reissued",
             Self::AccountActivated => "account_activated",
             Self::ClosingScheduled => "closing_scheduled",
+            Self::UnitFollowed => "unit_followed",
         }
     }
 }

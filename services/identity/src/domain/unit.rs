@@ -18,16 +18,28 @@ pub(crate) enum UnitKind {
     Ward = 4,
     /// Phòng, trung tâm of a commune or ward.
     CommuneDepartment = 5,
+    /// Huyện, until 2025-06-30.
+    District = 6,
+    /// Thành phố thuộc tỉnh, until 2025-06-30.
+    ProvincialCity = 7,
+    /// Thị xã, until 2025-06-30.
+    Town = 8,
+    /// Thị trấn, until 2025-06-30.
+    Township = 9,
 }
 
 impl UnitKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Province,
         Self::ProvinceDepartment,
         Self::Commune,
         Self::Ward,
         Self::CommuneDepartment,
+        Self::District,
+        Self::ProvincialCity,
+        Self::Town,
+        Self::Township,
     ];
 
     /// The number in the contract and in the database.
@@ -40,12 +52,29 @@ impl UnitKind {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
-    /// The kind of what lies below a unit of this kind and is not itself a commune or ward.
-    pub(crate) const fn department(self) -> Self {
+    /// The kind of what lies below a unit of this kind and is not itself part of the territory; none below a unit of the
+    /// government of three levels, whose departments are not kept.
+    pub(crate) const fn department(self) -> Option<Self> {
         match self {
-            Self::Province | Self::ProvinceDepartment => Self::ProvinceDepartment,
-            Self::Commune | Self::Ward | Self::CommuneDepartment => Self::CommuneDepartment,
+            Self::Province | Self::ProvinceDepartment => Some(Self::ProvinceDepartment),
+            Self::Commune | Self::Ward | Self::CommuneDepartment => Some(Self::CommuneDepartment),
+            Self::District | Self::ProvincialCity | Self::Town | Self::Township => None,
         }
+    }
+
+    /// True for the kinds between province and commune, which ended on 2025-07-01.
+    pub(crate) const fn is_district(self) -> bool {
+        matches!(self, Self::District | Self::ProvincialCity | Self::Town)
+    }
+
+    /// True for the kinds that ended with the government of three levels.
+    pub(crate) const fn is_former(self) -> bool {
+        self.is_district() || matches!(self, Self::Township)
+    }
+
+    /// True for the kinds that divide the whole territory among them: what one of them loses, another gains.
+    pub(crate) const fn is_territory(self) -> bool {
+        matches!(self, Self::Commune | Self::Ward)
     }
 }
 
@@ -113,6 +142,11 @@ impl Unit {
         self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
     }
 
+    /// Whether the unit exists on a day or on any later one.
+    pub(crate) fn exists_from(&self, day: Date) -> bool {
+        self.effective_to.is_none_or(|end| end > day)
+    }
+
     /// Whether two periods have a day in common.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let begins_before_end = |a: &Self, b: &Self| b.effective_to.is_none_or(|end| a.effective_from < end);
@@ -166,6 +200,10 @@ mod tests {
             (UnitKind::Commune, wire::UnitKind::Commune),
             (UnitKind::Ward, wire::UnitKind::Ward),
             (UnitKind::CommuneDepartment, wire::UnitKind::CommuneDepartment),
+            (UnitKind::District, wire::UnitKind::District),
+            (UnitKind::ProvincialCity, wire::UnitKind::ProvincialCity),
+            (UnitKind::Town, wire::UnitKind::Town),
+            (UnitKind::Township, wire::UnitKind::Township),
         ] {
             assert_eq!(i32::from(kind.number()), contract as i32);
             assert_eq!(UnitKind::from_number(kind.number()), Some(kind));

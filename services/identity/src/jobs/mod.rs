@@ -3,6 +3,7 @@
 mod leavers;
 mod purge;
 mod reload_keys;
+mod reorganise;
 mod reseal;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
     let request_days = identity.database.clone();
     let (purge, reseal, reload) = (Arc::clone(identity), Arc::clone(identity), Arc::clone(identity));
     let leavers = Arc::clone(identity);
+    let reorganise = Arc::clone(identity);
     vec![
         Job::new("identity.directory", move |stop| {
             let identity = Arc::clone(&follow);
@@ -45,6 +47,10 @@ pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
             let identity = Arc::clone(&purge);
             async move { purge::run(&identity, stop).await }
         }),
+        Job::new("identity.reorganise", move |stop| {
+            let identity = Arc::clone(&reorganise);
+            async move { reorganise::run(&identity, stop).await }
+        }),
         Job::new("identity.reseal", move |stop| {
             let identity = Arc::clone(&reseal);
             async move { reseal::run(&identity, stop).await }
@@ -61,4 +67,5 @@ pub(crate) fn all(identity: &Arc<Identity>) -> Vec<Job> {
 }
 
 pub(crate) use purge::purge_once;
+pub(crate) use reorganise::{LEASE as REORGANISE_LEASE, LEASE_TIME as REORGANISE_LEASE_TIME, reorganise};
 pub(crate) use reseal::reseal_once;

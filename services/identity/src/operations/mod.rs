@@ -1,7 +1,9 @@
 //! The use cases, one a file: authorise, load, let the domain decide, write, commit.
 
 pub(crate) mod activate;
+pub(crate) mod apply_reorganisations;
 pub mod bootstrap;
+pub(crate) mod cancel_reorganisation;
 pub(crate) mod change_role_end;
 pub(crate) mod citizens;
 pub(crate) mod client_auth;
@@ -19,6 +21,8 @@ pub(crate) mod exchange_token;
 pub(crate) mod grant_role;
 pub(crate) mod granting;
 pub(crate) mod issuing;
+pub(crate) mod list_reorganisations;
+pub(crate) mod plan_reorganisation;
 pub(crate) mod read_access;
 pub(crate) mod read_accounts;
 pub(crate) mod read_systems;
@@ -50,6 +54,8 @@ pub(crate) mod permission {
     pub(crate) const READ_SYSTEMS: &str = "identity.systems.read";
     /// Registering and closing systems.
     pub(crate) const MANAGE_SYSTEMS: &str = "identity.systems.manage";
+    /// Planning and cancelling reorganisations.
+    pub(crate) const REORGANISE: &str = "identity.units.reorganise";
     /// Rotating keys.
     pub(crate) const MANAGE_KEYS: &str = "identity.keys.manage";
 }

@@ -6,7 +6,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::domain::record::{NewRecord, RecordKind};
-use crate::store;
+use crate::{store, wire};
 
 /// About whom a record is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,4 +69,23 @@ pub(crate) fn announce(
         version,
         canonical: &became.encode_to_vec(),
     });
+}
+
+/// Tells that the tree changed, and commits to the whole of it. It is one aggregate: its parts change together.
+pub(crate) async fn announce_tree(
+    write: &mut UnitOfWork<'_>,
+    version: i64,
+    opened: Vec<i32>,
+    changed: Vec<i32>,
+) -> Result<(), Fault> {
+    let units = store::units::all(write.conn()).await?;
+    let closings = store::reorganisations::closings(write.conn()).await?;
+    announce(
+        write,
+        ("unit_tree", Uuid::nil(), version),
+        "unit_tree_changed",
+        serde_json::json!({ "opened": opened, "changed": changed }),
+        &wire::tree(version, &units, &closings),
+    );
+    Ok(())
 }

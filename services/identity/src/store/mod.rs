@@ -10,6 +10,7 @@ pub(crate) mod credentials;
 pub(crate) mod delegations;
 pub(crate) mod keys;
 pub(crate) mod records;
+pub(crate) mod reorganisations;
 pub(crate) mod reviews;
 pub(crate) mod revocations;
 pub(crate) mod roles;

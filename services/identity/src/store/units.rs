@@ -75,6 +75,23 @@ pub(crate) async fn by_id(conn: &mut PgConnection, unit_id: i32) -> Result<Optio
     .transpose()
 }
 
+/// The units with these ids, by id.
+pub(crate) async fn by_ids(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<Unit>> {
+    sqlx::query_as!(
+        Row,
+        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
+                agency_code, agency_code_provisional, fact_status, note
+         FROM units WHERE unit_id = ANY($1) ORDER BY unit_id",
+        ids
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)?
+    .into_iter()
+    .map(Unit::try_from)
+    .collect()
+}
+
 /// The unit that carries a code on a day.
 pub(crate) async fn resolve(conn: &mut PgConnection, code: &str, on: Date) -> Result<Option<Unit>> {
     sqlx::query_as!(
@@ -177,12 +194,12 @@ pub(crate) async fn insert(conn: &mut PgConnection, unit: &Unit) -> Result<()> {
     .map_err(sql_fault)
 }
 
-/// Puts a unit right. Code, first day and id stay.
+/// Puts a unit right. Code and id stay.
 pub(crate) async fn update(conn: &mut PgConnection, unit: &Unit) -> Result<()> {
     sqlx::query!(
         "UPDATE units
          SET name = $2, kind = $3, parent_id = $4, effective_to = $5, agency_code = $6,
-             agency_code_provisional = $7, fact_status = $8, note = $9
+             agency_code_provisional = $7, fact_status = $8, note = $9, effective_from = $10
          WHERE unit_id = $1",
         unit.unit_id,
         unit.name,
@@ -192,7 +209,8 @@ pub(crate) async fn update(conn: &mut PgConnection, unit: &Unit) -> Result<()> {
         unit.agency_code,
         unit.agency_code_provisional,
         unit.status.as_str(),
-        unit.note
+        unit.note,
+        unit.effective_from.to_sqlx() as _
     )
     .execute(conn)
     .await

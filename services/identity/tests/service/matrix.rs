@@ -6,12 +6,14 @@ use std::fmt::Write as _;
 use egov_auth::Assurance;
 use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
 use egov_proto::egov::identity::v1::{
-    AccountRow, ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest, CreateAccountsRequest,
-    DelegateRoleRequest, DisableAccountRequest, DisableAccountsRequest, DisableSystemRequest, EndAllSessionsRequest,
-    EndDelegationRequest, EndRoleRequest, EndSessionRequest, GetAccountRequest, GrantRoleRequest, ListAccountsRequest,
-    ListDelegationsRequest, ListMySessionsRequest, ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest,
-    ListSignInsRequest, ListSystemsRequest, RegisterSystemRequest, ReissueActivationRequest, ReviewAccessRequest,
-    ReviewEntry, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnlockAccountRequest,
+    AccountRow, CancelReorganisationRequest, ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest,
+    CreateAccountsRequest, CreateReorganisationRequest, DelegateRoleRequest, DisableAccountRequest,
+    DisableAccountsRequest, DisableSystemRequest, EndAllSessionsRequest, EndDelegationRequest, EndRoleRequest,
+    EndSessionRequest, GetAccountRequest, GrantRoleRequest, ListAccountsRequest, ListDelegationsRequest,
+    ListMySessionsRequest, ListReorganisationsRequest, ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest,
+    ListSignInsRequest, ListSystemsRequest, PlannedOpening, PlannedUnit, PreviewReorganisationRequest,
+    RegisterSystemRequest, ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry,
+    RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind, UnlockAccountRequest,
 };
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -141,6 +143,28 @@ impl<'a> Call<'a> {
         request
     }
 
+    /// A department opens, far in the future, below the call's unit.
+    fn plan(&self) -> ReorganisationPlan {
+        let parent = PlannedUnit {
+            unit_id: self.unit,
+            key: String::new(),
+        };
+        ReorganisationPlan {
+            effective_date: Some(jiff::civil::date(2090, 1, 1).into()),
+            title: "Lập phòng".to_owned(),
+            legal_basis: "Quyết định".to_owned(),
+            openings: vec![PlannedOpening {
+                key: "new".to_owned(),
+                code: format!("NEW.{}", self.number),
+                name: "Phòng".to_owned(),
+                kind: UnitKind::CommuneDepartment.into(),
+                parent: Some(parent),
+                ..PlannedOpening::default()
+            }],
+            ..ReorganisationPlan::default()
+        }
+    }
+
     /// Whether the call was allowed; a list is allowed if it shows the row.
     async fn allowed(&self, method: &str) -> Result<bool, Status> {
         let account_id = self.account.to_string();
@@ -150,6 +174,7 @@ impl<'a> Call<'a> {
         let (mut keys, mut sign_in) = (self.world.keys(), self.world.sign_in());
         let (mut access, mut sessions) = (self.world.access(), self.world.sessions());
         let mut batches = self.world.batches();
+        let mut units = self.world.units();
         match method {
             "AccessService/ChangeRoleEnd" => {
                 let request = ChangeRoleEndRequest {
@@ -372,6 +397,36 @@ impl<'a> Call<'a> {
                 keys.rotate_signing_key(self.by(request)).await.map(|_| true)
             }
             "SignInService/SignOut" => sign_in.sign_out(self.by(SignOutRequest {})).await.map(|_| true),
+            "UnitService/PreviewReorganisation" => {
+                let request = PreviewReorganisationRequest {
+                    plan: Some(self.plan()),
+                };
+                units.preview_reorganisation(self.by(request)).await.map(|_| true)
+            }
+            "UnitService/CreateReorganisation" => {
+                let request = CreateReorganisationRequest {
+                    request_id,
+                    plan: Some(self.plan()),
+                };
+                units.create_reorganisation(self.by(request)).await.map(|_| true)
+            }
+            "UnitService/ListReorganisations" => {
+                let request = ListReorganisationsRequest::default();
+                units.list_reorganisations(self.by(request)).await.map(|_| true)
+            }
+            "UnitService/CancelReorganisation" => {
+                let request = CancelReorganisationRequest {
+                    request_id,
+                    reorganisation_id: fresh(),
+                    etag: "1".to_owned(),
+                    reason: why,
+                };
+                // There is none: whoever is told so may look for one.
+                match units.cancel_reorganisation(self.by(request)).await {
+                    Err(status) if reason(&status) == "REORGANISATION_NOT_FOUND" => Ok(true),
+                    outcome => outcome.map(|_| true),
+                }
+            }
             "SystemService/DisableSystem" => {
                 let request = DisableSystemRequest {
                     request_id,

@@ -398,6 +398,12 @@ impl Case {
         Ok(())
     }
 
+    /// Chuyển đến đơn vị kế thừa: the responsible unit closed. Not a transition: state, clock and code stay.
+    pub fn move_to(&mut self, unit_id: i32) {
+        self.responsible_unit_id = unit_id;
+        self.version = self.version.saturating_add(1);
+    }
+
     /// Đánh giá, once, after the result was returned. Not a transition: the state stays.
     pub fn rate(&mut self, now: Timestamp, score: i16, comment: String) -> Result<(), ActRefused> {
         if self.state != State::Returned {

@@ -23,6 +23,9 @@ use super::transitions::{Operation, State, Transitions};
 /// The kind of aggregate of events, and of resource of leaves.
 pub const KIND: &str = "case";
 
+/// The operation by which a case follows its unit through a reorganisation. It is nobody's act and no transition.
+pub const MOVE_UNIT: &str = "move_unit";
+
 /// What the event of an act says of the case.
 #[derive(Debug, Clone, Copy)]
 pub struct EventFacts<'a> {
@@ -350,12 +353,14 @@ impl Check<'_> {
         let operation = Operation::ALL
             .into_iter()
             .find(|operation| operation.as_str() == entry.operation);
+        let moves = entry.operation == MOVE_UNIT;
         let allowed = match operation {
             Some(operation) => self
                 .rules
                 .transitions
                 .allowed(from, told.entered_from)
                 .contains(&(operation, to)),
+            None if moves => from == to,
             None => {
                 entry.operation == "rate"
                     && from == State::Returned
@@ -383,7 +388,8 @@ impl Check<'_> {
             Some(Operation::RequestSupplement) => told.rounds += 1,
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
-            None => told.rate_time = Some(at),
+            None if !moves => told.rate_time = Some(at),
+            None => {}
             Some(_) => {}
         }
         if from != to {

@@ -1,11 +1,14 @@
 //! Background work, each under a lease or harmless to do twice.
 
+pub(crate) mod units;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use egov_auth::RowScope;
 use egov_clock::SharedClock;
 use egov_database::{Database, Relay, UnitOfWork};
+use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_runtime::server::{Assembly, Job};
 use jiff::{SignedDuration, Timestamp};
@@ -22,10 +25,21 @@ const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// Adds the jobs of this service.
-pub(crate) fn add(assembly: Assembly, database: Database, files: Arc<dyn FileStore>, clock: SharedClock) -> Assembly {
+pub(crate) fn add(
+    assembly: Assembly,
+    database: Database,
+    directory: Arc<Directory>,
+    files: Arc<dyn FileStore>,
+    clock: SharedClock,
+) -> Assembly {
     let relaying = database.clone();
     let sweeping = database.clone();
+    let following = (database.clone(), directory, clock.clone());
     assembly
+        .job(Job::new("onestop.units", move |stop| {
+            let (database, directory, clock) = following.clone();
+            async move { units::run(&database, &directory, &clock, stop).await }
+        }))
         .job(Job::new("onestop.relay", move |stop| {
             let relay = Relay::new(relaying.clone());
             async move {

@@ -7,6 +7,7 @@ mod assign_case;
 mod checks;
 pub(crate) mod decide_fact;
 pub(crate) mod files;
+pub(crate) mod follow_units;
 pub mod generate;
 pub mod import;
 mod import_catalogue;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use egov_auth::{Caller, ReadRecord, ReadRecorder};
 use egov_clock::{SharedClock, SharedIds};
 use egov_database::{Database, PageTokens};
-use egov_directory::{Directory, UnitKind};
+use egov_directory::{Directory, UnitKind, Whereabouts};
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use jiff::civil::Date;
@@ -71,18 +72,30 @@ pub(crate) struct KnownUnit {
 pub(crate) fn level_of(kind: UnitKind) -> Option<Level> {
     match kind {
         UnitKind::Province | UnitKind::ProvinceDepartment => Some(Level::Province),
-        UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment => Some(Level::Commune),
-        UnitKind::Unspecified => None,
+        UnitKind::Commune | UnitKind::Ward | UnitKind::CommuneDepartment | UnitKind::Township => Some(Level::Commune),
+        // Cấp huyện ended on 2025-07-01.
+        UnitKind::District | UnitKind::ProvincialCity | UnitKind::Town | UnitKind::Unspecified => None,
     }
 }
 
 impl OneStop {
-    /// The unit that carries a code on a day.
+    /// The unit that carries a code on a day. If one that has closed carried it, the refusal names its successor.
     pub(crate) fn unit(&self, code: &str, on: Date) -> Result<KnownUnit, Error> {
-        let unit = self
-            .directory
-            .resolve(code, on)
-            .ok_or_else(|| Error::UnitNotFound(code.to_owned()))?;
+        let units = self.directory.units();
+        let Some(unit) = units.resolve(code, on) else {
+            let Some(closed) = units.last_closed(code, on) else {
+                return Err(Error::UnitNotFound(code.to_owned()));
+            };
+            let successor = match units.whereabouts(closed.id, on) {
+                Some(Whereabouts::MovedTo(to)) => Some((to.code.clone(), to.name.clone())),
+                _ => None,
+            };
+            return Err(Error::UnitClosed {
+                code: code.to_owned(),
+                name: closed.name.clone(),
+                successor,
+            });
+        };
         Ok(KnownUnit {
             unit_id: unit.id,
             level: level_of(unit.kind),

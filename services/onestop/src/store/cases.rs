@@ -411,6 +411,87 @@ pub(crate) async fn save(
     Ok(())
 }
 
+/// Which of these units have cases, finished ones as well.
+pub(crate) async fn units_with_cases(connection: &mut PgConnection, units: &[i32]) -> Result<Vec<i32>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT unit AS "unit!" FROM unnest($1::int[]) AS unit
+           WHERE EXISTS (SELECT 1 FROM cases WHERE responsible_unit_id = unit)
+           ORDER BY unit"#,
+        units,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Open cases of a unit after a place, the latest first, held until the transaction ends.
+pub(crate) async fn open_of(
+    connection: &mut PgConnection,
+    unit: i32,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<After>, StoreError> {
+    let (time, case_id) = after.map(|after| (after.submit_time.to_sqlx(), after.case_id)).unzip();
+    let rows = sqlx::query!(
+        r#"SELECT case_id, submit_time FROM cases
+           WHERE responsible_unit_id = $1 AND state NOT IN (3, 7, 8, 10)
+             AND (submit_time, case_id) < (coalesce($2::timestamptz, 'infinity'),
+                                           coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+           ORDER BY submit_time DESC, case_id DESC LIMIT $4 FOR UPDATE"#,
+        unit,
+        time as _,
+        case_id as Option<Uuid>,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| After {
+            submit_time: row.submit_time.to_jiff(),
+            case_id: row.case_id,
+        })
+        .collect())
+}
+
+/// How many open cases these units have.
+pub(crate) async fn count_open_of(connection: &mut PgConnection, units: &[i32]) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM cases
+           WHERE responsible_unit_id = ANY ($1) AND state NOT IN (3, 7, 8, 10)"#,
+        units,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Moves a case to another unit, and the words by which it is found with it.
+pub(crate) async fn move_to_unit(
+    connection: &mut PgConnection,
+    before: &Case,
+    after: &Case,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        "UPDATE cases SET responsible_unit_id = $3, version = $4, update_time = $5 WHERE case_id = $1 AND version = $2",
+        before.case_id,
+        before.version,
+        after.responsible_unit_id,
+        after.version,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *connection)
+    .await?;
+    one_row("cases", changed.rows_affected())?;
+    sqlx::query!(
+        "UPDATE case_tokens SET responsible_unit_id = $2 WHERE case_id = $1",
+        before.case_id,
+        after.responsible_unit_id,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Adds the components from position `known` of the case's list on.
 async fn insert_components(connection: &mut PgConnection, case: &Case, known: usize) -> Result<(), StoreError> {
     for (position, component) in case.components.iter().enumerate().skip(known) {

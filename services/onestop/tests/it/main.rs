@@ -26,4 +26,5 @@ mod repetition;
 mod rest;
 mod schema;
 mod support;
+mod units;
 mod validation;

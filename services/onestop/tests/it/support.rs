@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use egov_auth::{Access, Assurance, AuthLayer, Issuer, Policies, Verifier, VerifierConfig};
@@ -75,32 +75,30 @@ pub(crate) struct Client {
     pub(crate) procedures: ProcedureServiceClient<Called>,
 }
 
-/// Identity's feed, standing still.
+/// Identity's feed, which changes when the test says so.
 struct StillFeed {
     keyring: Arc<Keyring>,
-    units: Vec<identity::Unit>,
+    tree: Mutex<identity::TreeSnapshot>,
 }
 
 #[async_trait]
 impl Feed for StillFeed {
     async fn tree(&self, known_version: i64) -> Result<identity::GetTreeSnapshotResponse, Fault> {
-        if known_version >= 1 {
+        let tree = self.tree.lock().unwrap().clone();
+        let version = tree.version;
+        if known_version >= version {
             return Ok(identity::GetTreeSnapshotResponse {
-                version: 1,
+                version,
                 ..Default::default()
             });
         }
-        let snapshot = identity::TreeSnapshot {
-            version: 1,
-            units: self.units.clone(),
-        }
-        .encode_to_vec();
+        let snapshot = tree.encode_to_vec();
         let key = self.keyring.signing(Purpose::TreeSigning);
         Ok(identity::GetTreeSnapshotResponse {
             signature: key.sign(&snapshot).unwrap(),
             key_id: key.id().to_owned(),
             snapshot,
-            version: 1,
+            version,
             jwks: self.keyring.jwks(Purpose::TreeSigning).to_string(),
         })
     }
@@ -110,7 +108,14 @@ impl Feed for StillFeed {
     }
 }
 
-fn unit(id: i32, code: &str, name: &str, kind: identity::UnitKind, parent: i32, agency_code: &str) -> identity::Unit {
+pub(crate) fn unit(
+    id: i32,
+    code: &str,
+    name: &str,
+    kind: identity::UnitKind,
+    parent: i32,
+    agency_code: &str,
+) -> identity::Unit {
     identity::Unit {
         unit_id: id,
         code: code.to_owned(),
@@ -121,6 +126,7 @@ fn unit(id: i32, code: &str, name: &str, kind: identity::UnitKind, parent: i32, 
         effective_to: None,
         agency_code: agency_code.to_owned(),
         agency_code_provisional: !agency_code.is_empty() && agency_code != "H41",
+        status: 1,
     }
 }
 
@@ -218,33 +224,37 @@ impl Stack {
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
         let feed = StillFeed {
             keyring: Arc::clone(&keyring),
-            units: vec![
-                unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
-                unit(
-                    TRUONG_VINH,
-                    "16690",
-                    "Phường Trường Vinh",
-                    identity::UnitKind::Ward,
-                    PROVINCE,
-                    "H41.201",
-                ),
-                unit(
-                    THANH_VINH,
-                    "16681",
-                    "Phường Thành Vinh",
-                    identity::UnitKind::Ward,
-                    PROVINCE,
-                    "H41.202",
-                ),
-                unit(
-                    COUNTER,
-                    "16690.PVHCC",
-                    "Trung tâm Phục vụ hành chính công",
-                    identity::UnitKind::CommuneDepartment,
-                    TRUONG_VINH,
-                    "",
-                ),
-            ],
+            tree: Mutex::new(identity::TreeSnapshot {
+                version: 1,
+                successions: Vec::new(),
+                units: vec![
+                    unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
+                    unit(
+                        TRUONG_VINH,
+                        "16690",
+                        "Phường Trường Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.201",
+                    ),
+                    unit(
+                        THANH_VINH,
+                        "16681",
+                        "Phường Thành Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.202",
+                    ),
+                    unit(
+                        COUNTER,
+                        "16690.PVHCC",
+                        "Trung tâm Phục vụ hành chính công",
+                        identity::UnitKind::CommuneDepartment,
+                        TRUONG_VINH,
+                        "",
+                    ),
+                ],
+            }),
         };
         directory.refresh(&feed).await.unwrap();
 
@@ -302,6 +312,26 @@ impl Stack {
     /// Lets time pass, and identity's feed answer at the new time.
     pub(crate) async fn advance(&self, by: jiff::SignedDuration) {
         self.clock.advance(by);
+        self.directory.refresh(&self.feed).await.unwrap();
+    }
+
+    /// Changes the tree: units close on a day, others open on it, and successors are designated (0: none).
+    pub(crate) async fn reorganise(&self, on: jiff::civil::Date, closed: &[(i32, i32)], opened: Vec<identity::Unit>) {
+        {
+            let mut tree = self.feed.tree.lock().unwrap();
+            tree.version += 1;
+            for (unit_id, successor_id) in closed {
+                let unit = tree.units.iter_mut().find(|unit| unit.unit_id == *unit_id).unwrap();
+                unit.effective_to = Some(on.into());
+                tree.successions.push(identity::Succession {
+                    unit_id: *unit_id,
+                    successor_id: *successor_id,
+                    effective_date: Some(on.into()),
+                    ..Default::default()
+                });
+            }
+            tree.units.extend(opened);
+        }
         self.directory.refresh(&self.feed).await.unwrap();
     }
 
