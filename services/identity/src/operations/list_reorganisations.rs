@@ -4,6 +4,7 @@ use egov_auth::{Caller, Resource};
 use egov_database::PageBinding;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ListReorganisationsRequest, ListReorganisationsResponse};
+use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::permission::REORGANISE;
@@ -12,7 +13,7 @@ use crate::{store, wire};
 
 const METHOD: &str = "/egov.identity.v1.UnitService/ListReorganisations";
 
-/// One page, by time of recording.
+/// One page, the latest day first.
 pub(crate) async fn list_reorganisations(
     identity: &Identity,
     caller: &Caller,
@@ -23,14 +24,14 @@ pub(crate) async fn list_reorganisations(
     let binding = PageBinding::of(caller, METHOD, &filter);
     let page = identity
         .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+        .page::<(Date, Uuid)>(request.page_size, &request.page_token, binding)?;
     let rows = identity
         .database
         .read(&caller.scope(REORGANISE), async |conn| {
             store::reorganisations::list(conn, page.after().copied(), page.fetch()).await
         })
         .await?;
-    let (rows, next_page_token) = page.finish(rows, |row| row.reorganisation_id)?;
+    let (rows, next_page_token) = page.finish(rows, |row| (row.effective_date, row.reorganisation_id))?;
     Ok(ListReorganisationsResponse {
         reorganisations: rows.iter().map(wire::reorganisation).collect(),
         next_page_token,

@@ -220,8 +220,13 @@ pub(crate) async fn due(conn: &mut PgConnection, today: Date) -> Result<Option<U
     .map_err(sql_fault)
 }
 
-/// One page before an id, the latest first, without the plans.
-pub(crate) async fn list(conn: &mut PgConnection, before: Option<Uuid>, limit: i64) -> Result<Vec<Reorganisation>> {
+/// One page after a day and an id, the latest day first, without the plans.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    after: Option<(Date, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Reorganisation>> {
+    let (day, id) = after.map(|(day, id)| (day.to_sqlx(), id)).unzip();
     sqlx::query_as!(
         Row,
         r#"SELECT reorganisation_id, effective_date, title, legal_basis, status, fact_status, source,
@@ -229,9 +234,11 @@ pub(crate) async fn list(conn: &mut PgConnection, before: Option<Uuid>, limit: i
                   (SELECT count(*) FROM unit_closings c WHERE c.reorganisation_id = r.reorganisation_id)
                       AS "closed_units!"
            FROM reorganisations r
-           WHERE $1::uuid IS NULL OR reorganisation_id < $1
-           ORDER BY reorganisation_id DESC LIMIT $2"#,
-        before as Option<Uuid>,
+           WHERE (effective_date, reorganisation_id)
+               < (coalesce($1::date, 'infinity'), coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+           ORDER BY effective_date DESC, reorganisation_id DESC LIMIT $3"#,
+        day as _,
+        id as Option<Uuid>,
         limit
     )
     .fetch_all(conn)

@@ -15,6 +15,7 @@ use crate::support::{COMMUNE, PROVINCE, WARD, WARD_OFFICE, World, by, fresh, ref
 
 const COMMUNE_OFFICE: i32 = 5;
 
+#[expect(clippy::unnecessary_wraps, reason = "the contract's fields are optional")]
 fn unit(unit_id: i32) -> Option<PlannedUnit> {
     Some(PlannedUnit {
         unit_id,
@@ -22,6 +23,7 @@ fn unit(unit_id: i32) -> Option<PlannedUnit> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the contract's fields are optional")]
 fn key(key: &str) -> Option<PlannedUnit> {
     Some(PlannedUnit {
         unit_id: 0,
@@ -304,7 +306,7 @@ async fn a_plan_is_cancelled_before_its_day_and_not_on_it() {
     assert_eq!(resolve(&world, "17329").await, Some(COMMUNE));
     let today = date(2026, 12, 2);
     let made = create(&world, merger(today)).await.unwrap();
-    let refusal = refused(cancel(&admin, &made, fresh()).await);
+    let refusal = refused(cancel(&world.province_admin(), &made, fresh()).await);
     // The job of the running service may have had its turn by now: then it is another version already.
     assert!(
         ["REORGANISATION_NOT_PLANNED", "STALE_ETAG"].contains(&refusal.as_str()),
