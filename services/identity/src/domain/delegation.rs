@@ -205,7 +205,7 @@ mod tests {
             let given = grant(from, length.map(|length| from + length));
             let (first, last) = (day(begins), day(begins + lasts));
             if within(&given, first, last, day(today)) {
-                prop_assert!(lasts >= 1 && lasts <= LONGEST_DAYS && begins >= today);
+                prop_assert!((1..=LONGEST_DAYS).contains(&lasts) && begins >= today);
                 let mut on = first;
                 while on < last {
                     prop_assert!(given.in_force(on));

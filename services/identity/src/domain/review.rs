@@ -289,8 +289,8 @@ mod tests {
         };
         let without = |confirmed_on, given_on| {
             let known = Known {
-                confirmed_on,
                 given_on,
+                confirmed_on,
                 ..known(&grant, &[])
             };
             flags(&known, &criteria, &tree()).contains(&Flag::NoVerdict)
