@@ -265,22 +265,28 @@ async fn a_list_that_is_cut_off_in_the_middle_leaves_nothing_behind() {
         .map(|n| row(n + 2, &format!("nguoi.{n}"), "16690", &[]))
         .collect();
     let request = batch(rows);
-    // The database loses the connection while the accounts are being made.
+    // The accounts are made and their activations wait for a lock: there the database loses the connection.
     let killer = {
-        let mut sql = world.sql().await;
+        let (mut holder, mut sql) = (world.sql().await, world.sql().await);
+        sqlx::raw_sql("BEGIN; LOCK TABLE activations IN SHARE MODE")
+            .execute(&mut holder)
+            .await
+            .unwrap();
         tokio::spawn(async move {
-            for _ in 0..2000 {
+            for _ in 0..1000 {
                 let killed: i64 = sqlx::query_scalar(
                     "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%INSERT INTO activations%') k",
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'
+                       AND query LIKE '%INSERT INTO activations%') k",
                 )
                 .fetch_one(&mut sql)
                 .await
                 .unwrap();
                 if killed > 0 {
+                    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
                     return true;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             false
         })
@@ -423,6 +429,10 @@ async fn an_unused_code_runs_out_and_another_is_given_until_the_account_is_in_us
 async fn a_waiting_activation_survives_the_rotation_of_the_key_that_seals_it() {
     let world = World::start().await;
     let (_, code) = made(&world, "an.nguyen").await;
+    let former: String = sqlx::query_scalar("SELECT seal_key_id FROM activations")
+        .fetch_one(&mut world.sql().await)
+        .await
+        .unwrap();
     world
         .keyring
         .rotate(
@@ -431,7 +441,19 @@ async fn a_waiting_activation_survives_the_rotation_of_the_key_that_seals_it() {
             &world.clock,
         )
         .unwrap();
-    while world.identity.reseal().await.unwrap() > 0 {}
+    // The job of the running service may be at it and hold the lease.
+    for _ in 0..200 {
+        world.identity.reseal().await.unwrap();
+        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM activations WHERE seal_key_id = $1")
+            .bind(&former)
+            .fetch_one(&mut world.sql().await)
+            .await
+            .unwrap();
+        if waiting == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     world.advance(48 * 3600);
     world.keyring.reload(&world.clock).unwrap();
     assert!(activate(&world, &code).await.is_ok());
