@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod client_hint;
 pub(crate) mod delegation;
 pub(crate) mod enrolment;
+pub(crate) mod following;
 pub(crate) mod lockout;
 pub(crate) mod oauth;
 pub(crate) mod pack;

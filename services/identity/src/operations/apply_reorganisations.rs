@@ -8,16 +8,15 @@ use std::collections::HashMap;
 use egov_auth::RowScope;
 use egov_database::{Lease, UnitOfWork};
 use egov_fault::Fault;
-use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::delegating;
 use super::recording::{About, announce, announce_tree, record};
-use crate::domain::account::Account;
+use crate::domain::following::following;
 use crate::domain::record::RecordKind;
 use crate::domain::reorganisation::{Flaw, Judge, Outcome, Plan, carry_out, check};
-use crate::domain::role::{NewGrant, RoleGrant};
+use crate::domain::role::NewGrant;
 use crate::domain::succession::Closing;
 use crate::error::IdentityError;
 use crate::identity::Identity;
@@ -177,51 +176,6 @@ pub(crate) async fn follow_once(identity: &Identity, lease: &Lease) -> Result<us
             Ok(accounts.len() + systems.len())
         })
         .await
-}
-
-/// What an account takes along to the successors of what has closed.
-struct Following {
-    unit: Option<i32>,
-    ended: Vec<(Uuid, Date)>,
-    begun: Vec<RoleGrant>,
-}
-
-fn following(account: &Account, closings: &HashMap<i32, Closing>, mut new_id: impl FnMut() -> Uuid) -> Following {
-    let mut following = Following {
-        unit: closings.get(&account.unit_id).and_then(|closing| closing.successor),
-        ended: Vec::new(),
-        begun: Vec::new(),
-    };
-    for grant in &account.roles {
-        let Some(closing) = closings.get(&grant.unit_id) else {
-            continue;
-        };
-        let end = closing.effective_date.max(grant.effective_from);
-        if grant.effective_to.is_some_and(|to| to <= end) {
-            continue;
-        }
-        following.ended.push((grant.grant_id, end));
-        let Some(unit_id) = closing.successor else { continue };
-        // Whoever held the role at both units that merge holds it once.
-        let held = account.roles.iter().chain(&following.begun).any(|other| {
-            other.role == grant.role
-                && other.unit_id == unit_id
-                && other.effective_from <= end
-                && other
-                    .effective_to
-                    .is_none_or(|to| grant.effective_to.is_some_and(|wanted| wanted <= to))
-        });
-        if !held {
-            following.begun.push(RoleGrant {
-                grant_id: new_id(),
-                role: grant.role.clone(),
-                unit_id,
-                effective_from: end,
-                effective_to: grant.effective_to,
-            });
-        }
-    }
-    following
 }
 
 async fn follow_account(

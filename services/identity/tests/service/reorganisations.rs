@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use egov_proto::egov::identity::v1::{
-    CancelReorganisationRequest, CreateReorganisationRequest, GetAccountRequest, ListReorganisationsRequest,
-    ListSuccessorsRequest, PlannedClosing, PlannedOpening, PlannedUnit, PreviewReorganisationRequest, Reorganisation,
-    ReorganisationPlan, ReorganisationStatus, ResolveUnitRequest, UnitChange, UnitKind,
+    CancelReorganisationRequest, CreateReorganisationRequest, DelegateRoleRequest, GetAccountRequest,
+    ListReorganisationsRequest, ListSuccessorsRequest, PlannedClosing, PlannedOpening, PlannedUnit,
+    PreviewReorganisationRequest, Reorganisation, ReorganisationPlan, ReorganisationStatus, ResolveUnitRequest,
+    UnitChange, UnitKind,
 };
 use egov_proto::google::r#type::Date as WireDate;
 use jiff::civil::date;
 use tonic::Status;
+use uuid::Uuid;
 
 use crate::support::{COMMUNE, PROVINCE, WARD, WARD_OFFICE, World, by, fresh, refused};
 
@@ -412,6 +414,59 @@ async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow
         (listed[0].status(), listed[0].closed_units),
         (ReorganisationStatus::Applied, 2)
     );
+}
+
+#[tokio::test]
+async fn what_was_delegated_at_a_unit_ends_with_it_and_both_sides_are_told_once() {
+    let world = World::start().await;
+    let leader = world
+        .person("lanh.dao", COMMUNE, &[("officer", COMMUNE)])
+        .await
+        .account_id;
+    let deputy = world.person("cap.pho", COMMUNE, &[]).await.account_id;
+    let mut sql = world.sql().await;
+    let grant: Uuid = sqlx::query_scalar("SELECT grant_id FROM role_grants WHERE account_id = $1")
+        .bind(leader)
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    let request = DelegateRoleRequest {
+        request_id: fresh(),
+        grant_id: grant.to_string(),
+        delegatee_username: "cap.pho".to_owned(),
+        effective_from: None,
+        effective_to: Some(date(2027, 1, 1).into()),
+        reason: "đi công tác".to_owned(),
+        document_number: "12/GUQ-UBND".to_owned(),
+    };
+    let tokens = world.session("lanh.dao").await;
+    let made = world
+        .access()
+        .delegate_role(by(&tokens.access_token, request))
+        .await
+        .unwrap();
+    assert!(made.into_inner().delegation.unwrap().in_force);
+    create(&world, merger(LATER)).await.unwrap();
+    world.advance(8 * 86_400);
+    settle(&world).await;
+    settle(&world).await;
+    let ended: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT delegatee_id, end_reason FROM delegations WHERE end_time IS NOT NULL")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+    assert_eq!(ended, [(deputy, "unit closed".to_owned())]);
+    let told: i64 = sqlx::query_scalar("SELECT count(*) FROM access_records WHERE kind = 'delegation_ended'")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(told, 2);
+    // The leader goes on at the successor; the deputy acts for nobody there until it is delegated anew.
+    world.later(30).await;
+    let deputy = world.verified(&world.session("cap.pho").await.access_token).await;
+    assert!(deputy.delegated.is_empty());
+    let leader = world.verified(&world.session("lanh.dao").await.access_token).await;
+    assert_eq!((leader.roles[0].role.as_str(), leader.roles[0].unit), ("officer", WARD));
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ pub(crate) async fn round(
     let mut moved = 0;
     for unit in left_behind(database, &closed).await? {
         let mut after = None;
-        // Once over the cases of the unit, finished ones included, however many batches it takes.
+        // Once over the open cases of the unit, however many batches it takes.
         while !stop() {
             let (batch, last) = follow_once(database, &lease, &closed, unit, after, batch).await?;
             if last.is_none() {
