@@ -23,6 +23,12 @@ pub(crate) fn begin_statement(mode: Mode, scope: &RowScope) -> String {
         Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ".to_owned(),
     };
     sql.push_str(&scope_statement(scope));
+    if mode == Mode::Write {
+        // A write finds its rows by key, so that one plan is right whatever the values; but PostgreSQL, which counts the
+        // elements of each array that is given, would make a new plan for every statement of every write. Reads are left to
+        // its judgement.
+        sql.push_str(", set_config('plan_cache_mode', 'force_generic_plan', true)");
+    }
     sql
 }
 

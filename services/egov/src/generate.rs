@@ -121,6 +121,22 @@ pub(crate) async fn generate(arguments: GenerateArguments) -> anyhow::Result<()>
     outcome
 }
 
+/// Fills an installation at rest for a benchmark: so many cases of the last year.
+pub(crate) async fn for_bench(installation: &Installation, cases: u64) -> anyhow::Result<()> {
+    let arguments = GenerateArguments {
+        installation: installation.clone(),
+        cases,
+        seed: 1,
+        from: None,
+        to: None,
+        into_existing: false,
+        verify: false,
+        truth: None,
+        json: false,
+    };
+    generate(arguments).await
+}
+
 async fn generate_in(arguments: &GenerateArguments, deploy: &Deploy, opened: &Opened) -> anyhow::Result<()> {
     let installation = &arguments.installation;
     import::packs(&opened.databases, deploy, installation.profile, arguments.json).await?;

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backup;
+mod bench;
 mod call;
 mod client;
 mod demo;
@@ -69,6 +70,8 @@ enum Command {
     Generate(generate::GenerateArguments),
     /// Check that what is stored of cases fits together: history, leaves, events, numbers, due dates.
     Verify(generate::VerifyArguments),
+    /// Measure it against anchors that are not ours.
+    Bench(bench::Arguments),
     /// Save the databases and files in a new folder, and the keys in another.
     Backup(backup::BackupArguments),
     /// Bring a backup back into an empty data folder.
@@ -146,6 +149,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,
         Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,
         Command::Verify(arguments) => Box::pin(generate::verify(arguments)).await,
+        Command::Bench(arguments) => Box::pin(bench::run(arguments)).await,
         Command::Backup(arguments) => Box::pin(backup::backup(arguments)).await,
         Command::Restore(arguments) => Box::pin(backup::restore(arguments)).await,
         Command::Db {

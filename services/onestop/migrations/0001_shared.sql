@@ -215,9 +215,14 @@ CREATE TABLE egov.epochs (
 );
 INSERT INTO egov.epochs (epoch, reason) VALUES (1, 'first start');
 
+-- In PL/pgSQL, as what else each write calls: its plan is kept for the session, that of an SQL function for one call.
 CREATE FUNCTION egov.current_epoch() RETURNS integer
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = egov, pg_temp
-    AS $$ SELECT max(epoch) FROM egov.epochs $$;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = egov, pg_temp
+    AS $$
+BEGIN
+    RETURN (SELECT max(epoch) FROM egov.epochs);
+END
+$$;
 
 -- For the operator, after a restore; the service cannot call it.
 CREATE FUNCTION egov.begin_epoch(why text) RETURNS integer
@@ -325,7 +330,11 @@ CREATE FUNCTION egov.record_answer(
 DECLARE
     on_day date := (at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date;
 BEGIN
-    PERFORM egov.add_request_day(on_day);
+    -- Once a session and day: a day that was found stays for a month. A transaction that is rolled back forgets it again.
+    IF current_setting('egov.request_day', true) IS DISTINCT FROM on_day::text THEN
+        PERFORM egov.add_request_day(on_day);
+        PERFORM set_config('egov.request_day', on_day::text, false);
+    END IF;
     INSERT INTO egov.request_ids
         (caller, method, request_id, day, request_hash, resource_kind, resource_id, resource_version, answer, create_time)
     VALUES (of_caller, of_method, of_request, on_day, hash, kind, resource, version, sealed, at);
@@ -519,13 +528,18 @@ CREATE TABLE egov.counters (
 ) WITH (fillfactor = 50); -- one row is updated over and over: leave room for it on its page
 
 CREATE FUNCTION egov.next_number(of_agency text, of_register text, of_period text) RETURNS bigint
-    LANGUAGE sql SECURITY DEFINER SET search_path = egov, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = egov, pg_temp
     AS $$
+DECLARE
+    given bigint;
+BEGIN
     INSERT INTO egov.counters AS c (agency, register, period, last_number, epoch)
     VALUES (of_agency, of_register, of_period, 1, egov.current_epoch())
     ON CONFLICT (agency, register, period) DO UPDATE
         SET last_number = c.last_number + 1, epoch = excluded.epoch
-    RETURNING last_number
+    RETURNING last_number INTO given;
+    RETURN given;
+END
 $$;
 
 -- For the operator, after a restore: numbers up to `used` are proved by receipts and must not be given out again.

@@ -38,7 +38,7 @@ use crate::api::Api;
 use crate::domain::lookup;
 use crate::domain::pack::Profile;
 use crate::law::{Law, LawError};
-use crate::operations::OneStop;
+use crate::operations::{KnownProcedures, OneStop};
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -114,6 +114,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         clock: parts.clock.clone(),
         ids: parts.ids,
         law,
+        procedures: KnownProcedures::new(),
         profile: parts.profile,
         nobodys_secret,
     });

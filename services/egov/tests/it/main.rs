@@ -10,6 +10,7 @@
 )]
 
 mod backup;
+mod bench;
 mod generate;
 mod given;
 mod newcomer;

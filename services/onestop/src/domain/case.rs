@@ -13,7 +13,7 @@ use super::party::Party;
 use super::transitions::{Operation, Refused, State, Transitions};
 
 /// Thành phần hồ sơ as it was filed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiledComponent {
     /// 0 as filed; n for the n-th supplement.
     pub round: i32,

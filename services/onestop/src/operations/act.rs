@@ -3,6 +3,8 @@
 //! An act's own file says which permission it needs and which rule of the case judges it; everything that all acts
 //! share stands here once, so that none of them can forget the etag, the history or the ledger.
 
+use std::sync::Arc;
+
 use egov_auth::{Caller, Principal, Resource};
 use egov_calendar::WorkCalendar;
 use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
@@ -149,14 +151,16 @@ impl OneStop {
         case: &Case,
         version: Version,
         today: Date,
-    ) -> Result<Versioned, Error> {
-        let found = match version {
-            Version::OfTheCase => {
-                procedures::version(unit.conn(), &case.procedure_code, case.procedure_version).await?
-            }
-            Version::InForceToday => procedures::in_force(unit.conn(), &case.procedure_code, today).await?,
+    ) -> Result<Arc<Versioned>, Error> {
+        let version = match version {
+            Version::OfTheCase => case.procedure_version,
+            Version::InForceToday => procedures::version_in_force(unit.conn(), &case.procedure_code, today)
+                .await?
+                .ok_or_else(|| Error::ProcedureNotFound(case.procedure_code.clone()))?,
         };
-        found.ok_or_else(|| Error::ProcedureNotFound(case.procedure_code.clone()))
+        self.procedures
+            .version(unit.conn(), &case.procedure_code, version)
+            .await
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod follow_units;
 pub mod generate;
 pub mod import;
 mod import_catalogue;
+mod known_procedures;
 mod list_case_history;
 mod list_cases;
 mod list_open_facts;
@@ -45,6 +46,8 @@ use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::Law;
 
+pub(crate) use self::known_procedures::KnownProcedures;
+
 /// What every use case works with.
 pub struct OneStop {
     pub(crate) database: Database,
@@ -56,6 +59,7 @@ pub struct OneStop {
     pub(crate) clock: SharedClock,
     pub(crate) ids: SharedIds,
     pub(crate) law: Arc<Law>,
+    pub(crate) procedures: KnownProcedures,
     pub(crate) profile: Profile,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,

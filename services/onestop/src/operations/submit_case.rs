@@ -1,4 +1,4 @@
-//! SubmitCase (nộp hồ sơ): the case code is given here, gapless, as the last write before the commit.
+//! SubmitCase (nộp hồ sơ): the case code is given here, gapless, when everything is judged and before anything is stored.
 
 use egov_auth::{Caller, Resource};
 use egov_codes::{AgencyCode, CaseCode};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::OneStop;
-use super::act::{READ, Recorded, announce, attach, record};
+use super::act::{Actor, READ, Recorded, announce, attach, entry};
 use super::checks::{check_applicant, check_complete, check_conditions, check_contents, check_settled};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::deadline::fees_of;
@@ -19,7 +19,7 @@ use crate::domain::pack::{Channel, Level, Procedure, Profile};
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
 use crate::error::Error;
-use crate::store::{agencies, cases, procedures};
+use crate::store::filing;
 
 /// What is filed, decoded and validated.
 pub(crate) struct Submission {
@@ -76,13 +76,18 @@ pub(crate) struct Filing {
     pub(crate) lookup_secret: Vec<u8>,
 }
 
-/// The case of a submission that was judged. Its code is its id until it gets a number.
-pub(crate) fn new_case(found: &Versioned, submission: Submission, conditions: Vec<String>, filing: Filing) -> Case {
+/// The case of a submission that was judged, under its code.
+pub(crate) fn new_case(
+    found: &Versioned,
+    submission: Submission,
+    conditions: Vec<String>,
+    case_code: String,
+    filing: Filing,
+) -> Case {
     let procedure = &found.procedure;
     Case {
         case_id: filing.case_id,
-        // Replaced by the code itself, as the last write: until then nobody sees this row.
-        case_code: filing.case_id.to_string(),
+        case_code,
         code_provisional: filing.code_provisional,
         procedure_code: submission.procedure_code,
         procedure_version: found.version,
@@ -182,16 +187,20 @@ impl OneStop {
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let (now, today) = (unit.now(), unit.today());
-                let found = procedures::in_force(unit.conn(), &submission.procedure_code, today)
+                let facts = filing::facts(unit.conn(), &submission.procedure_code, responsible.unit_id, today)
                     .await?
                     .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
+                let found = self
+                    .procedures
+                    .version(unit.conn(), &submission.procedure_code, facts.procedure_version)
+                    .await?;
                 check_settled(&found.procedure, self.profile)?;
                 let conditions = judge(&found.procedure, responsible.level, &submission)?;
                 let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
 
                 let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
                 let case_id = unit.new_id();
-                let filing = Filing {
+                let beginning = Filing {
                     case_id,
                     now,
                     responsible_unit_id: responsible.unit_id,
@@ -203,27 +212,32 @@ impl OneStop {
                         .keyring
                         .seal(Purpose::LookupSecrets, secret.as_bytes(), case_id.as_bytes()),
                 };
-                let mut case = new_case(&found, submission, conditions, filing);
-                cases::insert(unit.conn(), &case, now).await?;
+                // From here on every other case of this agency and day waits for the commit, three statements away.
+                let number = unit.next_number(agency.as_str(), "case", &today.to_string()).await?;
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                let code =
+                    CaseCode::issue(&agency, today, number, facts.digits).map_err(Error::DailyNumbersExhausted)?;
+
+                let case = new_case(&found, submission, conditions, code.to_string(), beginning);
+                let recorded = Recorded {
+                    acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
+                    ..recorded_of(&case)
+                };
+                let entry = entry(
+                    &Actor::from(caller.principal.as_ref()),
+                    None,
+                    &case,
+                    OPERATION,
+                    recorded,
+                    now,
+                );
+                filing::insert(unit.conn(), &case, &entry, now).await?;
                 let file_ids: Vec<Uuid> = case
                     .components
                     .iter()
                     .flat_map(|component| component.file_ids.clone())
                     .collect();
                 attach(unit, &case, uploader, &file_ids).await?;
-                let recorded = Recorded {
-                    acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
-                    ..recorded_of(&case)
-                };
-                record(unit, caller, None, &case, OPERATION, recorded).await?;
-                let digits = agencies::sequence_digits(unit.conn(), case.responsible_unit_id, today).await?;
-
-                // From here on every other case of this agency and day waits for the commit.
-                let number = unit.next_number(agency.as_str(), "case", &today.to_string()).await?;
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                let code = CaseCode::issue(&agency, today, number, digits).map_err(Error::DailyNumbersExhausted)?;
-                case.case_code = code.to_string();
-                cases::set_code(unit.conn(), case.case_id, &case.case_code).await?;
                 announce(unit, &case, EVENT)?;
                 Ok::<_, Error>(answer(&case, &secret))
             })

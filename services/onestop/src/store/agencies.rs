@@ -15,7 +15,12 @@ pub(crate) async fn sequence_digits(connection: &mut PgConnection, unit_id: i32,
     )
     .fetch_optional(connection)
     .await?;
-    u8::try_from(digits.unwrap_or(4)).map_err(|_| StoreError::Inconsistent {
+    digits_of(digits)
+}
+
+/// What an agency decided, or the rule.
+pub(super) fn digits_of(decided: Option<i16>) -> Result<u8, StoreError> {
+    u8::try_from(decided.unwrap_or(4)).map_err(|_| StoreError::Inconsistent {
         table: "agency_sequences",
         column: "digits",
     })

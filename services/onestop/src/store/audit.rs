@@ -8,10 +8,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::cases::{CaseRow, state};
-use crate::domain::case::{
-    Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
-};
+use super::cases::{Belonging, CaseRow};
+use crate::domain::case::{Case, CaseFee, CaseResult, CaseReturn, Deadline, Rating, SupplementItem};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
@@ -54,7 +52,12 @@ pub(crate) async fn page(
                supplement_rounds, lookup_secret, version,
                (SELECT name FROM procedures
                 WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
-               ) AS "procedure_name!"
+               ) AS "procedure_name!",
+               json_build_object(
+                   'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
+                                  WHERE c.case_id = cases.case_id),
+                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
+               ) AS "belonging!: Json<Belonging>"
         FROM cases
         WHERE case_id > $1 AND ($2::bigint <= 1 OR abs(hashtextextended(case_id::text, 0) % $2) = 0)
         ORDER BY case_id
@@ -110,39 +113,6 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
         record.due_time = row.due_time.map(instant);
         record.create_time = instant(row.create_time);
         record.update_time = instant(row.update_time);
-    }
-    for row in sqlx::query!(
-        r#"
-        SELECT case_id, round, component_code, originals, copies, replaced_by_data, file_ids
-        FROM case_components WHERE case_id = ANY ($1) ORDER BY case_id, round, position
-        "#,
-        &ids
-    )
-    .fetch_all(&mut *connection)
-    .await?
-    {
-        of!(row).case.components.push(FiledComponent {
-            round: row.round,
-            component_code: row.component_code,
-            originals: row.originals,
-            copies: row.copies,
-            replaced_by_data: row.replaced_by_data,
-            file_ids: row.file_ids,
-        });
-    }
-    for row in sqlx::query!(
-        "SELECT case_id, state, start_time, end_time FROM case_pauses WHERE case_id = ANY ($1) ORDER BY case_id, number",
-        &ids
-    )
-    .fetch_all(&mut *connection)
-    .await?
-    {
-        let pause = Pause {
-            state: state(row.state, "case_pauses.state")?,
-            start: instant(row.start_time),
-            end: row.end_time.map(instant),
-        };
-        of!(row).case.pauses.push(pause);
     }
     for row in sqlx::query!(
         "SELECT case_id, result_code, number, file_id FROM case_results WHERE case_id = ANY ($1) ORDER BY case_id, position",

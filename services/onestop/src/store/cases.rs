@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use serde::Deserialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, QueryBuilder, Row as _};
 use uuid::Uuid;
@@ -43,6 +44,33 @@ pub(super) struct CaseRow {
     pub(super) supplement_rounds: i32,
     pub(super) lookup_secret: Vec<u8>,
     pub(super) version: i64,
+    pub(super) belonging: Json<Belonging>,
+}
+
+/// What every case may have beside its own row, in the order of the tables' keys: read with it, in one statement.
+#[derive(Deserialize)]
+pub(super) struct Belonging {
+    components: Option<Vec<FiledComponent>>,
+    pauses: Option<Vec<PauseRow>>,
+}
+
+#[derive(Deserialize)]
+struct PauseRow {
+    state: i16,
+    start_time: Timestamp,
+    end_time: Option<Timestamp>,
+}
+
+impl TryFrom<PauseRow> for Pause {
+    type Error = StoreError;
+
+    fn try_from(row: PauseRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            state: state(row.state, "case_pauses.state")?,
+            start: row.start_time,
+            end: row.end_time,
+        })
+    }
 }
 
 pub(super) fn state(code: i16, column: &'static str) -> Result<State, StoreError> {
@@ -53,6 +81,7 @@ impl TryFrom<CaseRow> for Case {
     type Error = StoreError;
 
     fn try_from(row: CaseRow) -> Result<Self, StoreError> {
+        let Belonging { components, pauses } = row.belonging.0;
         Ok(Self {
             case_id: row.case_id,
             case_code: row.case_code,
@@ -84,8 +113,12 @@ impl TryFrom<CaseRow> for Case {
             supplement_rounds: row.supplement_rounds,
             lookup_secret: row.lookup_secret,
             version: row.version,
-            components: Vec::new(),
-            pauses: Vec::new(),
+            components: components.unwrap_or_default(),
+            pauses: pauses
+                .unwrap_or_default()
+                .into_iter()
+                .map(Pause::try_from)
+                .collect::<Result<_, _>>()?,
             results: Vec::new(),
             returned: None,
             rating: None,
@@ -110,7 +143,12 @@ pub(crate) async fn get(
                supplement_rounds, lookup_secret, version,
                (SELECT name FROM procedures
                 WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
-               ) AS "procedure_name!"
+               ) AS "procedure_name!",
+               json_build_object(
+                   'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
+                                  WHERE c.case_id = cases.case_id),
+                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
+               ) AS "belonging!: Json<Belonging>"
         FROM cases
         WHERE case_id = $1
           AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
@@ -143,7 +181,12 @@ pub(crate) async fn get_for_update(
                supplement_rounds, lookup_secret, version,
                (SELECT name FROM procedures
                 WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
-               ) AS "procedure_name!"
+               ) AS "procedure_name!",
+               json_build_object(
+                   'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
+                                  WHERE c.case_id = cases.case_id),
+                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
+               ) AS "belonging!: Json<Belonging>"
         FROM cases
         WHERE case_id = $1
           AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
@@ -175,33 +218,10 @@ pub(crate) async fn secret_of(
     Ok(row.map(|row| (row.case_id, row.lookup_secret)))
 }
 
-/// Adds what belongs to the case.
+/// Adds what only a finished case has.
 async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result<Option<Case>, StoreError> {
     let Some(row) = row else { return Ok(None) };
     let mut case = Case::try_from(row)?;
-    case.components = sqlx::query_as!(
-        FiledComponent,
-        r#"
-        SELECT round, component_code, originals, copies, replaced_by_data, file_ids
-        FROM case_components WHERE case_id = $1 ORDER BY round, position
-        "#,
-        case.case_id
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let pauses = sqlx::query!(
-        "SELECT state, start_time, end_time FROM case_pauses WHERE case_id = $1 ORDER BY number",
-        case.case_id
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for pause in pauses {
-        case.pauses.push(Pause {
-            state: state(pause.state, "case_pauses.state")?,
-            start: pause.start_time.to_jiff(),
-            end: pause.end_time.map(jiff_sqlx::Timestamp::to_jiff),
-        });
-    }
     if case.state >= State::Completed {
         case.results = sqlx::query_as!(
             CaseResult,
@@ -244,57 +264,6 @@ async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result
     Ok(Some(case))
 }
 
-/// Stores a new case with its components and the words by which it is found.
-pub(crate) async fn insert(connection: &mut PgConnection, case: &Case, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query!(
-        r#"
-        INSERT INTO cases (case_id, case_code, code_provisional, procedure_code, procedure_version, state, step, channel,
-                           responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, owner, submitter, subject,
-                           conditions, submit_time, fees, lookup_secret, version, create_time, update_time)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21)
-        "#,
-        case.case_id,
-        case.case_code,
-        case.code_provisional,
-        case.procedure_code,
-        case.procedure_version,
-        case.state.code(),
-        case.step,
-        case.channel.number(),
-        case.responsible_unit_id,
-        case.receiving_unit_id,
-        case.support_unit_id,
-        case.owner_id,
-        Json(&case.owner) as _,
-        case.submitter.as_ref().map(Json) as _,
-        case.subject,
-        &case.conditions,
-        case.submit_time.to_sqlx() as _,
-        Json(&case.fees) as _,
-        case.lookup_secret,
-        case.version,
-        now.to_sqlx() as _,
-    )
-    .execute(&mut *connection)
-    .await?;
-    insert_components(connection, case, 0).await?;
-    let tokens = search_tokens(case);
-    sqlx::query!(
-        r#"
-        INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time)
-        SELECT $1, token, $2, $3, $4 FROM unnest($5::text[]) AS token
-        "#,
-        case.responsible_unit_id,
-        case.owner_id,
-        case.case_id,
-        case.submit_time.to_sqlx() as _,
-        &tokens,
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
 /// The words by which a case is found: those of its owner and of who submitted it, each once.
 pub(crate) fn search_tokens(case: &Case) -> Vec<String> {
     let mut tokens = case.owner.search_tokens();
@@ -304,14 +273,6 @@ pub(crate) fn search_tokens(case: &Case) -> Vec<String> {
     tokens.sort();
     tokens.dedup();
     tokens
-}
-
-/// Gives a new case its code: the last write before the commit.
-pub(crate) async fn set_code(connection: &mut PgConnection, case_id: Uuid, case_code: &str) -> Result<(), StoreError> {
-    let changed = sqlx::query!("UPDATE cases SET case_code = $2 WHERE case_id = $1", case_id, case_code)
-        .execute(connection)
-        .await?;
-    one_row("cases", changed.rows_affected())
 }
 
 /// Stores what an act changed: the row itself, and of what belongs to it only what is new.
@@ -665,9 +626,8 @@ fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<After>, lim
             .push_bind(after.case_id)
             .push(")");
     }
-    query
-        .push(" ORDER BY submit_time DESC, case_id DESC LIMIT ")
-        .push_bind(limit);
+    // Spelt out: where PostgreSQL does not know how few rows are wanted, it makes a new plan for every page.
+    query.push(format_args!(" ORDER BY submit_time DESC, case_id DESC LIMIT {limit}"));
 }
 
 fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {

@@ -6,6 +6,7 @@ pub(crate) mod bulk;
 pub(crate) mod cases;
 pub(crate) mod decisions;
 pub(crate) mod files;
+pub(crate) mod filing;
 pub(crate) mod history;
 pub(crate) mod lookups;
 pub(crate) mod packs;

@@ -11,6 +11,27 @@ use super::StoreError;
 use crate::domain::listing::{FoundProcedure, NewVersion, Origin, ProcedureFilter, Ranked, Versioned};
 use crate::domain::pack::Procedure;
 
+/// The number of the version in force on a day.
+pub(crate) async fn version_in_force(
+    connection: &mut PgConnection,
+    procedure_code: &str,
+    on: Date,
+) -> Result<Option<i32>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        SELECT version
+        FROM procedures
+        WHERE procedure_code = $1 AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)
+        ORDER BY effective_from DESC, version DESC
+        LIMIT 1
+        "#,
+        procedure_code,
+        on.to_sqlx() as _,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
 /// The version in force on a day.
 pub(crate) async fn in_force(
     connection: &mut PgConnection,

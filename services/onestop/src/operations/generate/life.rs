@@ -132,13 +132,13 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
             case_id.as_bytes(),
         ),
     };
-    let mut case = submit_case::new_case(&offer.version, submission, conditions, filing);
-    case.case_code = CaseCode::issue(&office.agency, at.date(), number, digits)
-        .map_err(|_| GenerateError::DailyNumbersExhausted {
+    let case_code = CaseCode::issue(&office.agency, at.date(), number, digits).map_err(|_| {
+        GenerateError::DailyNumbersExhausted {
             unit: office.code.clone(),
             day: at.date(),
-        })?
-        .to_string();
+        }
+    })?;
+    let case = submit_case::new_case(&offer.version, submission, conditions, case_code.to_string(), filing);
 
     let mut life = Life {
         maker,

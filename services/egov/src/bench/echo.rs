@@ -1,0 +1,183 @@
+//! An echo: the least that an RPC of a stated size can cost, in a process of its own, with and without REST in front.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use egov_transcode::Rest;
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tonic::{Request, Response, Status};
+
+use self::contract::echo_service_client::EchoServiceClient;
+use self::contract::echo_service_server::{EchoService, EchoServiceServer};
+use self::contract::{EchoRequest, EchoResponse};
+use super::{PAYLOAD_BYTES, load, stage};
+use crate::{client, say};
+
+/// What the build made of `tests/bench/echo.proto`.
+#[expect(
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "generated; the contract has the comments"
+)]
+pub(super) mod contract {
+    tonic::include_proto!("egov.bench.v1");
+}
+
+/// The contract as Envoy reads it.
+pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echo.bin"));
+
+#[derive(Clone, Debug)]
+struct Echo;
+
+#[tonic::async_trait]
+impl EchoService for Echo {
+    async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
+        let message = request.into_inner().message;
+        Ok(Response::new(EchoResponse { message }))
+    }
+}
+
+/// Where it listens.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ready {
+    url: String,
+}
+
+/// `serve-echo`: until it is asked to stop.
+pub(super) async fn serve(rest: bool) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    say::json(&Ready { url });
+    let stop = async {
+        if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            asked.recv().await;
+        }
+    };
+    let grpc = tonic::service::Routes::new(EchoServiceServer::new(Echo)).prepare();
+    if rest {
+        let pool = DescriptorPool::decode(DESCRIPTORS)?;
+        let rest = Rest::compile(&pool, |service| service.starts_with("egov.bench."))?;
+        let router = Arc::new(rest).in_front_of(grpc.into_axum_router());
+        axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+    } else {
+        tonic::transport::Server::builder()
+            .add_routes(grpc)
+            .serve_with_incoming_shutdown(
+                tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop,
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// The message of the stated size: a case as people know it.
+pub(super) fn message() -> contract::EchoRequest {
+    let mut request = EchoRequest {
+        message: Some(contract::Filing {
+            case_id: "0199a5c1-7f6e-7c3a-9d55-3f1c2b8a9e10".to_owned(),
+            case_code: "H41.43-261126-0001".to_owned(),
+            state: contract::State::Accepted.into(),
+            owner: Some(contract::Person {
+                full_name: "Nguyễn Thị Hường".to_owned(),
+                personal_number: "040190001234".to_owned(),
+                phone: "0912345678".to_owned(),
+                address: "Số 1, đường Lê Mao, phường Trường Vinh, tỉnh Nghệ An".to_owned(),
+            }),
+            components: (1..=8)
+                .map(|number| contract::Component {
+                    code: format!("thanh_phan_{number}"),
+                    originals: number,
+                    copies: 2 * number,
+                    digitised: number % 2 == 0,
+                })
+                .collect(),
+            fee: 15_000,
+            submit_time: Some(prost_types::Timestamp {
+                seconds: 1_795_000_000,
+                nanos: 123_000_000,
+            }),
+            subject: String::new(),
+        }),
+    };
+    let missing = PAYLOAD_BYTES.saturating_sub(request.encoded_len() + 3);
+    if let Some(message) = &mut request.message {
+        message.subject = "x".repeat(missing);
+    }
+    let excess = request.encoded_len().saturating_sub(PAYLOAD_BYTES);
+    if let Some(message) = &mut request.message {
+        message.subject.truncate(missing.saturating_sub(excess));
+    }
+    request
+}
+
+/// An echo in a process of its own.
+pub(super) struct Beside {
+    pub(super) url: String,
+    child: Child,
+}
+
+impl Beside {
+    /// Starts it.
+    pub(super) async fn start(rest: bool) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bench", "serve-echo"]);
+        if rest {
+            command.arg("--rest");
+        }
+        let (child, line) = stage::started(command).await?;
+        let ready: Ready = serde_json::from_str(&line).context("the echo did not say where it listens")?;
+        Ok(Self { url: ready.url, child })
+    }
+
+    /// Calls a second over gRPC; an answer that is not the message is an error.
+    pub(super) async fn grpc(&self, duration: Duration) -> anyhow::Result<f64> {
+        let mut channels = Vec::new();
+        for _ in 0..4 {
+            channels.push(client::connect(&self.url).await?);
+        }
+        let message = Arc::new(message());
+        let run = load::run(duration, |caller| {
+            let channel = channels.iter().cycle().nth(caller).cloned();
+            let message = Arc::clone(&message);
+            move |_| {
+                let (channel, message) = (channel.clone(), Arc::clone(&message));
+                async move {
+                    let mut echo = EchoServiceClient::new(channel.ok_or("there is no connection")?);
+                    let answer = echo
+                        .echo(EchoRequest::clone(&message))
+                        .await
+                        .map_err(|status| status.to_string())?;
+                    if answer.into_inner().message == message.message {
+                        Ok(())
+                    } else {
+                        Err("the echo says something else".to_owned())
+                    }
+                }
+            }
+        })
+        .await;
+        anyhow::ensure!(run.errors == 0, "{} echoes failed", run.errors);
+        Ok(run.per_second)
+    }
+
+    /// Stops it.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        stage::stop(self.child).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_echoed_has_exactly_the_stated_size() {
+        assert_eq!(message().encoded_len(), PAYLOAD_BYTES);
+    }
+}

@@ -1,0 +1,268 @@
+//! Where a scenario plays: a stack in a process of its own, on a data folder of its own, fully durable.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use egov_auth::{ACCESS_TOKEN_TYPE, Assurance, CallerKind, RoleClaim, TokenClaims};
+use egov_clock::{Clock as _, Ids as _, SystemClock, SystemIds};
+use egov_directory::{Directory, DirectoryConfig};
+use egov_identity::{LocalFeed, Settings};
+use egov_keyring::{Keyring, Purpose};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use crate::import;
+use crate::packs::Deploy;
+use crate::place::Place;
+use crate::{Installation, Profile};
+
+/// How long a child may take to start.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How many agencies the load is spread over: every commune of the province.
+pub(super) const AGENCIES: usize = 130;
+
+/// One of the 130 communes.
+#[derive(Clone, Debug)]
+pub(super) struct Agency {
+    pub(super) unit_id: i32,
+    pub(super) unit_code: String,
+}
+
+/// A data folder with everything imported, at rest.
+pub(super) struct Stage {
+    place: Place,
+    /// Removed at the end, unless the folder is somebody's own.
+    folder: Option<tempfile::TempDir>,
+    /// Where the cluster lies, if its user could not reach the folder.
+    elsewhere: Option<PathBuf>,
+    pub(super) agencies: Vec<Agency>,
+}
+
+/// A running stack.
+pub(super) struct Running {
+    pub(super) url: String,
+    pub(super) superuser: String,
+    child: Child,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    url: String,
+}
+
+/// The installation in a folder.
+pub(super) fn installation(folder: &Path) -> Installation {
+    Installation {
+        data: folder.to_owned(),
+        deploy: None,
+        profile: Profile::Demo,
+        database_url: None,
+    }
+}
+
+impl Stage {
+    /// An empty one-stop centre, in a temporary folder or in one that is there. With `twin`, the database of one-stop has a
+    /// copy of that name, which no service touches.
+    pub(super) async fn prepare(existing: Option<&Path>, twin: Option<&str>) -> anyhow::Result<Self> {
+        let (folder, data) = match existing {
+            Some(data) => (None, data.to_owned()),
+            None => {
+                // PostgreSQL's user must get through the folder when this process is root.
+                let folder = tempfile::Builder::new()
+                    .prefix("egov-bench-")
+                    .permissions(Permissions::from_mode(0o711))
+                    .tempdir()
+                    .context("no temporary folder can be made")?;
+                let data = folder.path().join("data");
+                (Some(folder), data)
+            }
+        };
+        let installation = installation(&data);
+        let place = Place::make(&data)?;
+        let opened = import::open(&installation).await?;
+        let deploy = Deploy::find(None)?;
+        import::packs(&opened.databases, &deploy, Profile::Demo, true).await?;
+        let directory = Directory::open(DirectoryConfig::default(), SystemClock::shared())?;
+        let feed = LocalFeed::new(
+            opened.databases.identity.clone(),
+            std::sync::Arc::clone(&opened.keyring),
+        );
+        directory.refresh(&feed).await?;
+        let today = SystemClock::shared().today();
+        let agencies: Vec<Agency> = directory
+            .units()
+            .on(today)
+            .filter(|unit| unit.code.len() == 5 && directory.agency_code(unit.id, today).is_some())
+            .map(|unit| Agency {
+                unit_id: unit.id,
+                unit_code: unit.code.clone(),
+            })
+            .collect();
+        let mut agencies = agencies;
+        agencies.sort_unstable_by_key(|agency| agency.unit_id);
+        if agencies.len() != AGENCIES {
+            bail!("{} communes have an agency code, not {AGENCIES}", agencies.len());
+        }
+        let superuser = opened.postgres.superuser_url();
+        let elsewhere = opened
+            .postgres
+            .folder()
+            .filter(|cluster| !cluster.starts_with(&data))
+            .map(PathBuf::from);
+        opened.databases.close().await;
+        if let Some(twin) = twin {
+            let mut connection = PgConnection::connect(&superuser).await?;
+            // Our own word.
+            sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {twin} TEMPLATE onestop")))
+                .execute(&mut connection)
+                .await
+                .context("the anchor's database cannot be made")?;
+            connection.close().await?;
+        }
+        opened.close().await?;
+        Ok(Self {
+            place,
+            folder,
+            elsewhere,
+            agencies,
+        })
+    }
+
+    /// The id of the first commune; an anchor names the others by counting on.
+    pub(super) fn first_unit(&self) -> anyhow::Result<i32> {
+        let first = self.agencies.first().context("there are no communes")?.unit_id;
+        let in_a_row = self
+            .agencies
+            .iter()
+            .zip(first..)
+            .all(|(agency, id)| agency.unit_id == id);
+        if !in_a_row {
+            bail!("the ids of the communes do not follow one another: the anchors cannot name them");
+        }
+        Ok(first)
+    }
+
+    /// The data folder.
+    pub(super) fn data(&self) -> &Path {
+        self.place.folder()
+    }
+
+    /// Starts the stack as a process of its own.
+    pub(super) async fn start(&self) -> anyhow::Result<Running> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["up", "--listen", "127.0.0.1:0", "--json", "--data"])
+            .arg(self.data());
+        let (child, line) = started(command).await?;
+        let ready: Ready = serde_json::from_str(&line).context("`up` did not say where it listens")?;
+        let running = self.place.running().context("the stack left no word of itself")?;
+        Ok(Running {
+            url: ready.url,
+            superuser: running.database.context("the stack has no cluster of its own")?,
+            child,
+        })
+    }
+
+    /// A token of an official with one role at a unit, as identity signs it: by the key of this installation. It counts for
+    /// five minutes.
+    pub(super) fn official(&self, running: &Running, role: &str, agency: &Agency) -> anyhow::Result<String> {
+        let clock = SystemClock::shared();
+        let keyring = Keyring::open(&self.place.path("keys"), &clock)?;
+        let settings = Settings::default();
+        let now = clock.now().as_second();
+        let claims = TokenClaims {
+            iss: running.url.clone(),
+            // One official a commune.
+            sub: Uuid::from_u128(0x00be_0000_0000_0000_0000_0000_0000_0000 | agency.unit_id.unsigned_abs() as u128),
+            aud: settings.tokens.audience.as_str().into(),
+            exp: now + 300,
+            nbf: None,
+            iat: now,
+            jti: SystemIds::shared().uuid().to_string(),
+            kind: CallerKind::Staff,
+            roles: vec![RoleClaim {
+                role: role.to_owned(),
+                unit: agency.unit_id,
+            }],
+            dlg: Vec::new(),
+            unit: Some(agency.unit_id),
+            acr: Assurance::None,
+            sid: None,
+            act: None,
+            name: None,
+        };
+        Ok(keyring.signing(Purpose::TokenSigning).jwt(ACCESS_TOKEN_TYPE, &claims)?)
+    }
+
+    /// Removes what was made for it.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        if let Some(folder) = self.folder {
+            folder.close().context("the temporary folder cannot be removed")?;
+            if let Some(elsewhere) = self.elsewhere {
+                std::fs::remove_dir_all(&elsewhere)
+                    .with_context(|| format!("cannot remove {}", elsewhere.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    /// How a superuser reaches a database of the stack.
+    pub(super) fn database(&self, name: &str) -> anyhow::Result<String> {
+        let (_, server) = self
+            .superuser
+            .split_once('?')
+            .context("the server's URL names no socket")?;
+        Ok(format!("postgres:///{name}?{server}"))
+    }
+
+    /// Stops it.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        stop(self.child).await
+    }
+}
+
+/// Starts a child that says one line of JSON when it is ready; what it says later is read and thrown away.
+pub(super) async fn started(mut command: Command) -> anyhow::Result<(Child, String)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("a process beside the benchmark cannot be started")?;
+    let mut said = BufReader::new(child.stdout.take().context("the child has no output")?);
+    let mut line = String::new();
+    tokio::time::timeout(PATIENCE, said.read_line(&mut line))
+        .await
+        .context("what was started beside the benchmark is not ready")??;
+    if line.is_empty() {
+        bail!("what was started beside the benchmark ended at once; what it said stands above");
+    }
+    tokio::spawn(async move {
+        let mut rest = Vec::new();
+        let _ = said.read_to_end(&mut rest).await;
+    });
+    Ok((child, line))
+}
+
+/// Asks a child to stop and waits for it.
+pub(super) async fn stop(mut child: Child) -> anyhow::Result<()> {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("a child cannot be stopped")?;
+    }
+    tokio::time::timeout(PATIENCE, child.wait())
+        .await
+        .context("a child does not stop")??;
+    Ok(())
+}
