@@ -219,7 +219,7 @@ async fn serve(
     let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats())?);
 
     // Identity follows its own database; before the port opens nobody is judged by an empty tree.
-    let settings = settings(&url, &credentials);
+    let settings = settings(&url, &credentials, profile);
     let verifier = Arc::new(Verifier::new(
         vec![egov_identity::issuer(&settings, &keyring)],
         clock.clone(),
@@ -328,9 +328,11 @@ fn refusals(report: &Report) -> String {
 }
 
 /// Identity's settings under `up`: it issues in the name of its own address, and trusts the stand-in for VNeID.
-fn settings(url: &str, credentials: &Credentials) -> Settings {
+fn settings(url: &str, credentials: &Credentials, profile: Profile) -> Settings {
     let mut settings = Settings::default();
     url.clone_into(&mut settings.tokens.issuer);
+    // An issuer of an agency can be tried out on this machine, in the demonstration only.
+    settings.federation.allow_loopback = profile == Profile::Demo;
     if let Some(key) = &credentials.citizen_issuer
         && let Ok(keys) = serde_json::from_value(serde_json::json!({ "keys": [key.public] }))
     {

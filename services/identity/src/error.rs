@@ -6,6 +6,9 @@ use egov_fault::{Code, Fault, Violation};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::client::KeyRefusal;
+use crate::domain::federated_sign_in::Unusable;
+use crate::domain::id_token::IdTokenRefusal;
+use crate::domain::issuer;
 use crate::domain::reorganisation::Flaw;
 
 /// The area whose reasons these are (`ErrorInfo.domain`).
@@ -101,6 +104,55 @@ pub enum IdentityError {
     /// Too many sign-ins at once.
     #[error("too many sign-ins at once; try again")]
     Overloaded,
+    /// There is no such issuer that the caller may see.
+    #[error("there is no such issuer")]
+    IssuerNotFound,
+    /// The issuer is registered already.
+    #[error("the issuer is registered already")]
+    IssuerTaken,
+    /// Nobody signs in by this issuer any more.
+    #[error("nobody signs in by this issuer any more")]
+    IssuerDisabled,
+    /// The issuer does not answer.
+    #[error("the issuer does not answer; try again")]
+    IssuerUnavailable,
+    /// What the issuer publishes or answers cannot be used.
+    #[error("the issuer cannot be used: {0}")]
+    IssuerUnusable(Unusable),
+    /// The issuer may not speak for the unit of the account.
+    #[error("the issuer may not speak for the unit of the account")]
+    IssuerNotForUnit,
+    /// The redirect URI is not registered for the issuer.
+    #[error("the redirect URI is not registered for this issuer")]
+    RedirectUriRefused,
+    /// The sign-in is unknown, completed, too old, or was begun in another browser.
+    #[error(
+        "the sign-in is unknown, completed or older than ten minutes, or was begun in another browser; begin again"
+    )]
+    FederatedStateRefused,
+    /// The issuer does not accept the code.
+    #[error("the issuer does not accept the code; begin again")]
+    CodeRefused,
+    /// What the issuer says of the person is not accepted.
+    #[error("the ID token of the issuer is not accepted: {0}")]
+    IdTokenRefused(IdTokenRefusal),
+    /// No account is linked to what the issuer calls the person.
+    #[error("no account is linked to what the issuer calls the person; an administrator of the unit links it")]
+    IdentityNotLinked,
+    /// The account is closed.
+    #[error("the account is closed")]
+    AccountClosed,
+    /// The issuer does not prove a second factor, and the account has no authenticator here.
+    #[error(
+        "the issuer does not prove a second factor, and the account has no authenticator here; activate the account"
+    )]
+    SecondFactorMissing,
+    /// The subject is linked, or the account has a link at this issuer.
+    #[error("what the issuer calls the person is linked to an account, or the account has a link at this issuer")]
+    IdentityTaken,
+    /// There is no such link that the caller may see.
+    #[error("there is no such link")]
+    IdentityNotFound,
     /// A date field is no day of the calendar, or the end lies before the beginning.
     #[error("the request has an invalid date")]
     InvalidDate {
@@ -241,6 +293,57 @@ impl IdentityError {
                 "OVERLOADED",
                 "quá nhiều lượt đăng nhập cùng lúc, vui lòng thử lại",
             ),
+            Self::IssuerNotFound => (Code::NotFound, "ISSUER_NOT_FOUND", "không có bên cấp danh tính này"),
+            Self::IssuerTaken => (Code::AlreadyExists, "ISSUER_TAKEN", "bên cấp danh tính đã được đăng ký"),
+            Self::IssuerDisabled => (
+                Code::FailedPrecondition,
+                "ISSUER_DISABLED",
+                "bên cấp danh tính này không còn được dùng để đăng nhập",
+            ),
+            Self::IssuerUnavailable => (
+                Code::Unavailable,
+                "ISSUER_UNAVAILABLE",
+                "bên cấp danh tính không trả lời, vui lòng thử lại",
+            ),
+            Self::IssuerUnusable(unusable) => (Code::FailedPrecondition, "ISSUER_UNUSABLE", unusable.vi()),
+            Self::IssuerNotForUnit => (
+                Code::PermissionDenied,
+                "ISSUER_NOT_FOR_UNIT",
+                "bên cấp danh tính không được xác nhận cho đơn vị của tài khoản",
+            ),
+            Self::RedirectUriRefused => (
+                Code::InvalidArgument,
+                "REDIRECT_URI_REFUSED",
+                "địa chỉ quay lại chưa được đăng ký cho bên cấp danh tính này",
+            ),
+            Self::FederatedStateRefused => (
+                Code::Unauthenticated,
+                "FEDERATED_STATE_REFUSED",
+                "lần đăng nhập không tồn tại, đã hoàn tất, quá mười phút hoặc được bắt đầu ở trình duyệt khác; hãy bắt đầu lại",
+            ),
+            Self::CodeRefused => (
+                Code::Unauthenticated,
+                "CODE_REFUSED",
+                "bên cấp danh tính không chấp nhận mã uỷ quyền; hãy bắt đầu lại",
+            ),
+            Self::IdTokenRefused(refusal) => (Code::Unauthenticated, "ID_TOKEN_REFUSED", refusal.vi()),
+            Self::IdentityNotLinked => (
+                Code::PermissionDenied,
+                "IDENTITY_NOT_LINKED",
+                "danh tính này chưa được liên kết với tài khoản nào; người quản trị của đơn vị thực hiện liên kết",
+            ),
+            Self::AccountClosed => (Code::FailedPrecondition, "ACCOUNT_CLOSED", "tài khoản đã bị đóng"),
+            Self::SecondFactorMissing => (
+                Code::FailedPrecondition,
+                "SECOND_FACTOR_MISSING",
+                "bên cấp danh tính không xác nhận yếu tố thứ hai và tài khoản chưa có mã xác thực tại đây; hãy kích hoạt tài khoản",
+            ),
+            Self::IdentityTaken => (
+                Code::AlreadyExists,
+                "IDENTITY_TAKEN",
+                "danh tính đã được liên kết với một tài khoản, hoặc tài khoản đã có liên kết tại bên cấp danh tính này",
+            ),
+            Self::IdentityNotFound => (Code::NotFound, "IDENTITY_NOT_FOUND", "không có liên kết này"),
             Self::InvalidDate { .. } => (
                 Code::InvalidArgument,
                 egov_fault::INVALID_FIELD,
@@ -261,6 +364,9 @@ impl From<IdentityError> for Fault {
             IdentityError::StaleEtag => fault,
             IdentityError::Overloaded => fault.retry_after(Duration::from_secs(1)),
             IdentityError::InvalidDate { field, problem } => Fault::invalid(vec![violation(field, problem)]),
+            IdentityError::IssuerUnavailable => fault.domain(DOMAIN).retry_after(Duration::from_secs(5)),
+            IdentityError::IssuerUnusable(unusable) => fault.domain(DOMAIN).with("problem", unusable.as_str()),
+            IdentityError::IdTokenRefused(refusal) => fault.domain(DOMAIN).with("check", refusal.check()),
             IdentityError::AccountLocked { retry_after } => fault.domain(DOMAIN).retry_after(retry_after),
             _ => fault.domain(DOMAIN),
         }
@@ -276,6 +382,20 @@ pub(crate) fn plan_refused(flaws: Vec<Flaw>) -> Fault {
             rule: flaw.rule.to_owned(),
             vi: flaw.vi,
             en: flaw.en,
+        })
+        .collect();
+    Fault::invalid(violations)
+}
+
+/// A registration of an issuer that breaks rules; every one is named.
+pub(crate) fn registration_refused(flaws: Vec<issuer::Flaw>) -> Fault {
+    let violations = flaws
+        .into_iter()
+        .map(|flaw| Violation {
+            field: flaw.field,
+            rule: flaw.rule.to_owned(),
+            vi: flaw.vi.to_owned(),
+            en: flaw.en.to_owned(),
         })
         .collect();
     Fault::invalid(violations)
@@ -339,6 +459,21 @@ mod tests {
             },
             E::OwnAccess,
             E::Overloaded,
+            E::IssuerNotFound,
+            E::IssuerTaken,
+            E::IssuerDisabled,
+            E::IssuerUnavailable,
+            E::IssuerUnusable(Unusable::TooLarge),
+            E::IssuerNotForUnit,
+            E::RedirectUriRefused,
+            E::FederatedStateRefused,
+            E::CodeRefused,
+            E::IdTokenRefused(IdTokenRefusal::Nonce),
+            E::IdentityNotLinked,
+            E::AccountClosed,
+            E::SecondFactorMissing,
+            E::IdentityTaken,
+            E::IdentityNotFound,
             E::InvalidDate {
                 field: "effective_to",
                 problem: DateProblem::NotADay,
@@ -358,6 +493,21 @@ mod tests {
             };
             assert!(known, "{error:?}: {name}");
         }
+    }
+
+    #[test]
+    fn every_check_of_an_id_token_and_every_problem_of_an_issuer_has_its_word_and_its_sentence() {
+        let mut words: Vec<_> = IdTokenRefusal::ALL
+            .map(|refusal| (refusal.check(), refusal.vi(), refusal.to_string()))
+            .into_iter()
+            .chain(Unusable::ALL.map(|unusable| (unusable.as_str(), unusable.vi(), unusable.to_string())))
+            .collect();
+        let count = words.len();
+        words.sort_unstable();
+        words.dedup_by_key(|(_, vi, _)| *vi);
+        assert_eq!(words.len(), count);
+        let fault = Fault::from(IdentityError::IdTokenRefused(IdTokenRefusal::Nonce));
+        assert_eq!(fault.metadata().get("check").map(String::as_str), Some("nonce"));
     }
 
     #[test]

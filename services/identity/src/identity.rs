@@ -17,6 +17,7 @@ use crate::domain::delegation::wrongly_delegable;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::session::SessionPolicy;
 use crate::error::IdentityError;
+use crate::federation::IssuerClient;
 use crate::feed::LocalFeed;
 use crate::passwords::Passwords;
 use crate::tokens::TokenIssuer;
@@ -48,6 +49,7 @@ pub struct Identity {
     pub(crate) tokens: TokenIssuer,
     pub(crate) digests: Digests,
     pub(crate) issuers: TrustedIssuers,
+    pub(crate) federation: IssuerClient,
     pub(crate) lockout: LockoutPolicy,
     pub(crate) sessions: SessionPolicy,
     pub(crate) settings: Settings,
@@ -79,6 +81,7 @@ impl Identity {
             tokens: TokenIssuer::new(&settings.tokens, Keyring::clone(&keyring), ids),
             digests: Digests::load(&database, &keyring).await?,
             issuers: TrustedIssuers::new(&settings.citizens.issuers)?,
+            federation: IssuerClient::new(&settings.federation)?,
             lockout: settings.lockout.policy(),
             sessions: settings.sessions.policy(),
             settings: settings.clone(),

@@ -14,6 +14,8 @@ use uuid::Uuid;
 use crate::domain::account::Account;
 use crate::domain::client::System;
 use crate::domain::delegation::Delegation;
+use crate::domain::id_token::SigningAlgorithm;
+use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings};
 use crate::domain::record::AccessRecord;
 use crate::domain::reorganisation::{Opening, Plan, Planned, PlannedClosing};
 use crate::domain::review::Verdict;
@@ -22,6 +24,7 @@ use crate::domain::session::OpenSession;
 use crate::domain::succession::Closing;
 use crate::domain::unit::{FactStatus, Unit, UnitKind};
 use crate::error::{DateProblem, IdentityError};
+use crate::store::federation::Identity as FederatedLink;
 use crate::store::reorganisations::{Reorganisation, Status};
 use crate::store::revocations::{Entry, Target};
 
@@ -325,4 +328,78 @@ pub(crate) fn day(field: &'static str, date: Option<WireDate>) -> Result<Option<
         })
     })
     .transpose()
+}
+
+/// What a request says of an issuer, without the secret; the contract has checked it.
+pub(crate) fn issuer_settings_of(settings: wire::IssuerSettings) -> IssuerSettings {
+    IssuerSettings {
+        authentication: match settings.client_authentication() {
+            wire::ClientAuthentication::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt,
+            wire::ClientAuthentication::ClientSecret => ClientAuthentication::ClientSecret,
+            wire::ClientAuthentication::None | wire::ClientAuthentication::Unspecified => ClientAuthentication::None,
+        },
+        algorithms: settings
+            .algorithms()
+            .filter_map(|algorithm| match algorithm {
+                wire::IdTokenAlgorithm::Unspecified => None,
+                wire::IdTokenAlgorithm::Es256 => Some(SigningAlgorithm::Es256),
+                wire::IdTokenAlgorithm::Eddsa => Some(SigningAlgorithm::EdDsa),
+                wire::IdTokenAlgorithm::Rs256 => Some(SigningAlgorithm::Rs256),
+                wire::IdTokenAlgorithm::Ps256 => Some(SigningAlgorithm::Ps256),
+            })
+            .collect(),
+        title: settings.title.trim().to_owned(),
+        client_id: settings.client_id,
+        redirect_uris: settings.redirect_uris,
+        unit_ids: settings.unit_ids,
+        second_factor_acr: settings.second_factor_acr,
+        second_factor_amr: settings.second_factor_amr,
+        max_auth_age: settings.max_auth_age_seconds,
+    }
+}
+
+pub(crate) fn federated_issuer(issuer: &FederatedIssuer) -> wire::FederatedIssuer {
+    let settings = &issuer.settings;
+    let authentication = match settings.authentication {
+        ClientAuthentication::PrivateKeyJwt => wire::ClientAuthentication::PrivateKeyJwt,
+        ClientAuthentication::ClientSecret => wire::ClientAuthentication::ClientSecret,
+        ClientAuthentication::None => wire::ClientAuthentication::None,
+    };
+    let algorithm = |algorithm: &SigningAlgorithm| {
+        i32::from(match algorithm {
+            SigningAlgorithm::Es256 => wire::IdTokenAlgorithm::Es256,
+            SigningAlgorithm::EdDsa => wire::IdTokenAlgorithm::Eddsa,
+            SigningAlgorithm::Rs256 => wire::IdTokenAlgorithm::Rs256,
+            SigningAlgorithm::Ps256 => wire::IdTokenAlgorithm::Ps256,
+        })
+    };
+    wire::FederatedIssuer {
+        issuer_id: issuer.issuer_id.to_string(),
+        issuer: issuer.issuer.clone(),
+        settings: Some(wire::IssuerSettings {
+            title: settings.title.clone(),
+            client_id: settings.client_id.clone(),
+            client_authentication: authentication.into(),
+            client_secret: String::new(),
+            redirect_uris: settings.redirect_uris.clone(),
+            unit_ids: settings.unit_ids.clone(),
+            algorithms: settings.algorithms.iter().map(algorithm).collect(),
+            second_factor_acr: settings.second_factor_acr.clone(),
+            second_factor_amr: settings.second_factor_amr.clone(),
+            max_auth_age_seconds: settings.max_auth_age,
+        }),
+        disabled: issuer.disabled,
+        etag: issuer.version.to_string(),
+    }
+}
+
+pub(crate) fn federated_identity(link: &FederatedLink) -> wire::FederatedIdentity {
+    wire::FederatedIdentity {
+        identity_id: link.identity_id.to_string(),
+        account_id: link.account_id.to_string(),
+        issuer_id: link.issuer_id.to_string(),
+        issuer_title: link.issuer_title.clone(),
+        link_time: Some(timestamp(link.link_time)),
+        linked_by: link.linked_by.to_string(),
+    }
 }

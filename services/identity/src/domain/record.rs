@@ -62,6 +62,16 @@ pub(crate) enum RecordKind {
     ClosingScheduled,
     /// Unit or roles followed a reorganisation.
     UnitFollowed,
+    /// An issuer was registered.
+    IssuerRegistered,
+    /// What was said of an issuer changed.
+    IssuerChanged,
+    /// Nobody signs in by an issuer any more.
+    IssuerDisabled,
+    /// An account was linked to what an issuer calls somebody.
+    IdentityLinked,
+    /// A link was taken away.
+    IdentityUnlinked,
 }
 
 impl RecordKind {
@@ -96,6 +106,11 @@ impl RecordKind {
             Self::AccountActivated => "account_activated",
             Self::ClosingScheduled => "closing_scheduled",
             Self::UnitFollowed => "unit_followed",
+            Self::IssuerRegistered => "issuer_registered",
+            Self::IssuerChanged => "issuer_changed",
+            Self::IssuerDisabled => "issuer_disabled",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 }

@@ -18,9 +18,12 @@ pub(crate) mod disable_system;
 pub(crate) mod end_delegation;
 pub(crate) mod end_role;
 pub(crate) mod exchange_token;
+pub(crate) mod federated_sign_in;
 pub(crate) mod grant_role;
 pub(crate) mod granting;
+pub(crate) mod issuers;
 pub(crate) mod issuing;
+pub(crate) mod link_identity;
 pub(crate) mod list_reorganisations;
 pub(crate) mod plan_reorganisation;
 pub(crate) mod read_access;
@@ -56,6 +59,10 @@ pub(crate) mod permission {
     pub(crate) const MANAGE_SYSTEMS: &str = "identity.systems.manage";
     /// Planning and cancelling reorganisations.
     pub(crate) const REORGANISE: &str = "identity.units.reorganise";
+    /// Reading issuers of agencies.
+    pub(crate) const READ_ISSUERS: &str = "identity.issuers.read";
+    /// Registering, changing and disabling them.
+    pub(crate) const MANAGE_ISSUERS: &str = "identity.issuers.manage";
     /// Rotating keys.
     pub(crate) const MANAGE_KEYS: &str = "identity.keys.manage";
 }

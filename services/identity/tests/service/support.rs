@@ -15,6 +15,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::identity::v1::access_service_client::AccessServiceClient;
 use egov_proto::egov::identity::v1::account_batch_service_client::AccountBatchServiceClient;
 use egov_proto::egov::identity::v1::account_service_client::AccountServiceClient;
+use egov_proto::egov::identity::v1::federation_service_client::FederationServiceClient;
 use egov_proto::egov::identity::v1::key_service_client::KeyServiceClient;
 use egov_proto::egov::identity::v1::session_service_client::SessionServiceClient;
 use egov_proto::egov::identity::v1::sign_in_service_client::SignInServiceClient;
@@ -197,6 +198,8 @@ impl World {
             passes: 1,
             ..PasswordConfig::default()
         };
+        // The issuers of agencies are on this machine.
+        settings.federation.allow_loopback = true;
         settings.citizens.issuers = vec![AssertionIssuerConfig {
             issuer: EID.to_owned(),
             keys: KeySourceConfig::Jwks(serde_json::from_value(eid.jwks()).unwrap()),
@@ -245,6 +248,10 @@ impl World {
 
     pub fn batches(&self) -> AccountBatchServiceClient<Channel> {
         AccountBatchServiceClient::new(self.channel.clone())
+    }
+
+    pub fn federation(&self) -> FederationServiceClient<Channel> {
+        FederationServiceClient::new(self.channel.clone())
     }
 
     pub fn keys(&self) -> KeyServiceClient<Channel> {
