@@ -33,12 +33,12 @@ server.listen(0, '127.0.0.1', () => {
     ],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'sso-1', use: 'sig', alg: 'ES256' }] },
     cookies: { keys: ['of this run only'] },
-    claims: { openid: ['sub'], acr: null, amr: null, auth_time: null },
+    claims: { openid: ['sub', 'amr'], acr: null, auth_time: null },
     pkce: { required: () => true },
     features: { devInteractions: { enabled: true } },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    // By default nothing of this machine is fetched; the platform's keys are there.
-    fetch: (url, options) => fetch(url, options),
+    // The package's own dispatcher closes every connection to this machine; the platform's keys are there.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   });
   provider.use(async (ctx, next) => {
     const page = /^\/interaction\/[^/]+\/with-second-factor$/.test(ctx.path);
@@ -49,7 +49,7 @@ server.listen(0, '127.0.0.1', () => {
     return provider.interactionFinished(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false });
   });
   provider.on('server_error', (_, error) => console.error(error));
-  provider.on('grant.error', (_, error) => console.log(`refused: ${error.message} ${error.error_detail ?? ''}`));
+  provider.on('grant.error', (_, error) => console.log('refused:', error.message, error.error_description, error.cause ?? ''));
   server.on('request', provider.callback());
   writeFileSync(ready, issuer);
 });

@@ -1,5 +1,6 @@
 //! What a caller of identity can act on, and the one table that turns it into a [`Fault`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use egov_fault::{Code, Fault, Violation};
@@ -305,7 +306,11 @@ impl IdentityError {
                 "ISSUER_UNAVAILABLE",
                 "bên cấp danh tính không trả lời, vui lòng thử lại",
             ),
-            Self::IssuerUnusable(unusable) => (Code::FailedPrecondition, "ISSUER_UNUSABLE", unusable.vi()),
+            Self::IssuerUnusable(_) => (
+                Code::FailedPrecondition,
+                "ISSUER_UNUSABLE",
+                "không thể dùng bên cấp danh tính này",
+            ),
             Self::IssuerNotForUnit => (
                 Code::PermissionDenied,
                 "ISSUER_NOT_FOR_UNIT",
@@ -326,7 +331,11 @@ impl IdentityError {
                 "CODE_REFUSED",
                 "bên cấp danh tính không chấp nhận mã uỷ quyền; hãy bắt đầu lại",
             ),
-            Self::IdTokenRefused(refusal) => (Code::Unauthenticated, "ID_TOKEN_REFUSED", refusal.vi()),
+            Self::IdTokenRefused(_) => (
+                Code::Unauthenticated,
+                "ID_TOKEN_REFUSED",
+                "mã định danh của bên cấp danh tính không được chấp nhận",
+            ),
             Self::IdentityNotLinked => (
                 Code::PermissionDenied,
                 "IDENTITY_NOT_LINKED",
@@ -356,6 +365,11 @@ impl IdentityError {
 impl From<IdentityError> for Fault {
     fn from(error: IdentityError) -> Self {
         let (code, reason, vi) = error.row();
+        let vi: Cow<'static, str> = match &error {
+            IdentityError::IssuerUnusable(unusable) => format!("{vi}: {}", unusable.vi()).into(),
+            IdentityError::IdTokenRefused(refusal) => format!("{vi}: {}", refusal.vi()).into(),
+            _ => vi.into(),
+        };
         let fault = Fault::new(code, reason, vi, error.to_string());
         match error {
             // The reasons that all contracts share keep the shared domain.

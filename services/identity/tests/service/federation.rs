@@ -532,6 +532,25 @@ async fn an_issuer_that_is_away_is_said_to_be_and_the_same_code_completes_when_i
 }
 
 #[tokio::test]
+async fn an_issuer_that_accepts_and_says_nothing_is_given_five_seconds() {
+    let world = crate::support::World::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    world.register(&silent, settings()).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(refused(world.begin(&silent).await), "ISSUER_UNAVAILABLE");
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_secs(4) && took < Duration::from_secs(20),
+        "{took:?}"
+    );
+    // The next one does not wait again.
+    let begun = std::time::Instant::now();
+    assert_eq!(refused(world.begin(&silent).await), "ISSUER_UNAVAILABLE");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
 async fn a_new_key_of_the_issuer_is_found_at_its_first_token_and_the_old_one_counts_no_longer() {
     let linked = Linked::start().await;
     let (world, sso) = (&linked.world, &linked.sso);
