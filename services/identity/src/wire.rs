@@ -24,7 +24,7 @@ use crate::domain::session::OpenSession;
 use crate::domain::succession::Closing;
 use crate::domain::unit::{FactStatus, Unit, UnitKind};
 use crate::error::{DateProblem, IdentityError};
-use crate::store::federation::Identity as FederatedLink;
+use crate::store::federation::Link;
 use crate::store::reorganisations::{Reorganisation, Status};
 use crate::store::revocations::{Entry, Target};
 
@@ -393,7 +393,7 @@ pub(crate) fn federated_issuer(issuer: &FederatedIssuer) -> wire::FederatedIssue
     }
 }
 
-pub(crate) fn federated_identity(link: &FederatedLink) -> wire::FederatedIdentity {
+pub(crate) fn federated_identity(link: &Link) -> wire::FederatedIdentity {
     wire::FederatedIdentity {
         identity_id: link.identity_id.to_string(),
         account_id: link.account_id.to_string(),

@@ -19,7 +19,7 @@ use crate::domain::id_token::is_subject;
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
 use crate::identity::{Identity, parse_id, refuse_self, resource_id};
-use crate::store::federation::Identity as Link;
+use crate::store::federation::Link;
 use crate::{store, wire};
 
 const LINK: &str = "/egov.identity.v1.FederationService/LinkIdentity";

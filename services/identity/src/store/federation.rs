@@ -312,7 +312,8 @@ pub(crate) async fn set_sealed(conn: &mut PgConnection, issuer_id: Uuid, sealed:
 
 /// A link as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(crate) struct Link {
     /// Its id.
     pub identity_id: Uuid,
     /// The account.
@@ -328,7 +329,7 @@ pub(crate) struct Identity {
 }
 
 /// Links an account. `false` if the subject is linked, or the account has a link at the issuer.
-pub(crate) async fn link(conn: &mut PgConnection, new: &Identity, subject_digest: &[u8; 32]) -> Result<bool> {
+pub(crate) async fn link(conn: &mut PgConnection, new: &Link, subject_digest: &[u8; 32]) -> Result<bool> {
     let inserted = sqlx::query!(
         "INSERT INTO federated_identities (identity_id, account_id, issuer_id, subject_digest, link_time, linked_by)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
@@ -347,7 +348,7 @@ pub(crate) async fn link(conn: &mut PgConnection, new: &Identity, subject_digest
 }
 
 /// The open links of an account.
-pub(crate) async fn identities_of(conn: &mut PgConnection, account_id: Uuid) -> Result<Vec<Identity>> {
+pub(crate) async fn identities_of(conn: &mut PgConnection, account_id: Uuid) -> Result<Vec<Link>> {
     sqlx::query!(
         "SELECT l.identity_id, l.account_id, l.issuer_id, i.title, l.link_time, l.linked_by
          FROM federated_identities l JOIN federated_issuers i USING (issuer_id)
@@ -358,7 +359,7 @@ pub(crate) async fn identities_of(conn: &mut PgConnection, account_id: Uuid) -> 
     .await
     .map(|rows| {
         rows.into_iter()
-            .map(|row| Identity {
+            .map(|row| Link {
                 identity_id: row.identity_id,
                 account_id: row.account_id,
                 issuer_id: row.issuer_id,
