@@ -327,10 +327,17 @@ async fn an_answer_completes_nothing_in_another_browser_nor_after_ten_minutes() 
         refused(world.complete(other.answer(&code)).await),
         "FEDERATED_STATE_REFUSED"
     );
-    // The job forgets what ran out.
+    // The job forgets what ran out; it may be at work itself at this moment and hold its lease.
     world.advance(1);
-    world.identity.purge().await.unwrap();
-    assert_eq!(linked.count("SELECT count(*) FROM federated_sign_ins").await, 0);
+    let left = "SELECT count(*) FROM federated_sign_ins";
+    for _ in 0..200 {
+        world.identity.purge().await.unwrap();
+        if linked.count(left).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(linked.count(left).await, 0);
 }
 
 #[tokio::test]
