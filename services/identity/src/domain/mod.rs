@@ -8,6 +8,7 @@ pub(crate) mod client_hint;
 pub(crate) mod delegation;
 pub(crate) mod enrolment;
 pub(crate) mod following;
+pub(crate) mod key;
 pub(crate) mod lockout;
 pub(crate) mod oauth;
 pub(crate) mod pack;
