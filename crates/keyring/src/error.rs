@@ -109,6 +109,14 @@ pub enum KeyringError {
         /// The purpose.
         purpose: Purpose,
     },
+    /// There is no key of this id to withdraw.
+    #[error("the keyring has no {purpose} key {id}")]
+    NoSuchKey {
+        /// The purpose.
+        purpose: Purpose,
+        /// The id that was named.
+        id: String,
+    },
     /// What should be opened was altered, or belongs to another context.
     #[error("the sealed text is not authentic: it was altered or belongs elsewhere")]
     NotAuthentic,

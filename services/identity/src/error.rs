@@ -66,6 +66,18 @@ pub enum IdentityError {
     /// The key cannot be accepted.
     #[error("{0}")]
     KeyRefused(KeyRefusal),
+    /// There is no such key of tokens.
+    #[error("there is no such key of tokens")]
+    KeyNotFound,
+    /// The key was withdrawn before.
+    #[error("the key was withdrawn already")]
+    KeyAlreadyWithdrawn,
+    /// Keys of this purpose are not rotated here.
+    #[error("keys of this purpose are not rotated: what old ones made is needed without an end")]
+    KeyNotRotatable,
+    /// Sessions were to end where there are none.
+    #[error("only officials have sessions")]
+    NoSessionsToEnd,
     /// The role grant has ended.
     #[error("the role grant has ended; give the role anew")]
     GrantEnded,
@@ -238,6 +250,22 @@ impl IdentityError {
                 "KEY_REFUSED",
                 "khoá công khai không được chấp nhận",
             ),
+            Self::KeyNotFound => (Code::NotFound, "KEY_NOT_FOUND", "không có khoá ký mã truy cập này"),
+            Self::KeyAlreadyWithdrawn => (
+                Code::FailedPrecondition,
+                "KEY_ALREADY_WITHDRAWN",
+                "khoá này đã bị thu hồi trước đó",
+            ),
+            Self::KeyNotRotatable => (
+                Code::FailedPrecondition,
+                "KEY_NOT_ROTATABLE",
+                "khoá dùng cho mục đích này không được thay: những gì khoá cũ đã tạo ra còn cần đến lâu dài",
+            ),
+            Self::NoSessionsToEnd => (
+                Code::InvalidArgument,
+                egov_fault::INVALID_FIELD,
+                "yêu cầu có trường không hợp lệ",
+            ),
             Self::GrantEnded => (
                 Code::FailedPrecondition,
                 "GRANT_ENDED",
@@ -377,6 +405,12 @@ impl From<IdentityError> for Fault {
             IdentityError::OwnAccess => fault.with("permission", "another administrator"),
             IdentityError::StaleEtag => fault,
             IdentityError::Overloaded => fault.retry_after(Duration::from_secs(1)),
+            IdentityError::NoSessionsToEnd => Fault::invalid(vec![Violation {
+                field: "end_sessions".to_owned(),
+                rule: "scope.sessions".to_owned(),
+                vi: "chỉ cán bộ, công chức, viên chức mới có phiên làm việc để kết thúc".to_owned(),
+                en: "only officials have sessions that could end".to_owned(),
+            }]),
             IdentityError::InvalidDate { field, problem } => Fault::invalid(vec![violation(field, problem)]),
             IdentityError::IssuerUnavailable => fault.domain(DOMAIN).retry_after(Duration::from_secs(5)),
             IdentityError::IssuerUnusable(unusable) => fault.domain(DOMAIN).with("problem", unusable.as_str()),
@@ -468,6 +502,10 @@ mod tests {
             E::StaleEtag,
             E::ClientIdTaken,
             E::KeyRefused(KeyRefusal::Private),
+            E::KeyNotFound,
+            E::KeyAlreadyWithdrawn,
+            E::KeyNotRotatable,
+            E::NoSessionsToEnd,
             E::PermissionMissing {
                 permission: "identity.roles.manage".to_owned(),
             },

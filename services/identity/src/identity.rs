@@ -19,6 +19,7 @@ use crate::domain::session::SessionPolicy;
 use crate::error::IdentityError;
 use crate::federation::IssuerClient;
 use crate::feed::LocalFeed;
+use crate::operations::keys::keep_withdrawn;
 use crate::passwords::Passwords;
 use crate::tokens::TokenIssuer;
 use crate::trusted::TrustedIssuers;
@@ -73,6 +74,7 @@ impl Identity {
                 "invalid policies: the role {role} administers, so it must not be delegable"
             )));
         }
+        keep_withdrawn(&database, &keyring, database.clock()).await?;
         let ids = Arc::clone(database.ids());
         Ok(Arc::new(Self {
             pages: database.page_tokens(),

@@ -86,6 +86,7 @@ pub async fn assemble(
 impl Identity {
     /// This service behind the port; see [`assemble`].
     pub fn assembly(self: &Arc<Self>, verifier: Arc<Verifier>, contract: Arc<Contract>) -> Assembly {
+        self.directory.announce_keys_to(Arc::clone(&verifier));
         let auth = AuthLayer::new(
             verifier,
             Arc::clone(&self.access),

@@ -125,6 +125,8 @@ impl TokenIssuer {
     }
 
     fn key(&self, now: Timestamp) -> SigningKey {
+        // A key that another process withdrew must not sign a single token more.
+        self.keyring.notice_changes(Purpose::TokenSigning);
         let newest = self.keyring.signing(Purpose::TokenSigning);
         let mut signing = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.id() == signing.current.id() {
@@ -272,6 +274,17 @@ mod tests {
         let after = tokens.issue(citizen(), clock.now()).unwrap();
         assert!(verifier.verify(&before.token).await.is_ok());
         assert!(verifier.verify(&after.token).await.is_ok());
+    }
+
+    #[test]
+    fn a_key_that_another_process_withdrew_signs_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, clock) = (folder.path().join("keys"), clock());
+        let other = Keyring::create_missing(&path, &clock).unwrap();
+        let tokens = TokenIssuer::new(&config(), Keyring::open(&path, &clock).unwrap(), SystemIds::shared());
+        let stolen = tokens.signing_key_id(clock.now());
+        let made = other.withdraw(Purpose::TokenSigning, &stolen, &clock).unwrap().unwrap();
+        assert_eq!(tokens.signing_key_id(clock.now()), made);
     }
 
     #[test]

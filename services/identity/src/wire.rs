@@ -1,7 +1,9 @@
 //! Between the domain and the messages of the contract. Nothing here knows of gRPC: the stored answer of a write is a
 //! message as well.
 
+use egov_auth::CallerKind;
 use egov_fault::Fault;
+use egov_keyring::{KeyLife, Purpose};
 use egov_proto::egov::identity::v1 as wire;
 use egov_proto::egov::identity::v1::revocation::Target as WireTarget;
 use egov_proto::egov::types::v1::FactStatus as WireFactStatus;
@@ -16,6 +18,7 @@ use crate::domain::client::System;
 use crate::domain::delegation::Delegation;
 use crate::domain::id_token::SigningAlgorithm;
 use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings};
+use crate::domain::key::{Breadth, KeyState};
 use crate::domain::record::AccessRecord;
 use crate::domain::reorganisation::{Opening, Plan, Planned, PlannedClosing};
 use crate::domain::review::Verdict;
@@ -26,7 +29,7 @@ use crate::domain::unit::{FactStatus, Unit, UnitKind};
 use crate::error::{DateProblem, IdentityError};
 use crate::store::federation::Link;
 use crate::store::reorganisations::{Reorganisation, Status};
-use crate::store::revocations::{Entry, Target};
+use crate::store::revocations::{Entry, KindEntry, Target};
 
 pub(crate) fn unit(unit: &Unit) -> wire::Unit {
     wire::Unit {
@@ -301,6 +304,88 @@ pub(crate) fn system(system: &System) -> wire::System {
             .collect(),
         acts_for_citizens: system.acts_for_citizens,
         disabled: system.disabled,
+    }
+}
+
+pub(crate) fn kind_revocation(entry: &KindEntry) -> wire::KindRevocation {
+    let kind = match entry.kind {
+        CallerKind::Staff => wire::CallerKind::Staff,
+        CallerKind::Citizen => wire::CallerKind::Citizen,
+        CallerKind::System => wire::CallerKind::System,
+    };
+    wire::KindRevocation {
+        kind: kind.into(),
+        not_after: Some(timestamp(entry.not_after)),
+        expire_time: Some(timestamp(entry.expire_time)),
+    }
+}
+
+/// The purpose that a request names; none if it names none.
+pub(crate) const fn key_purpose(purpose: wire::KeyPurpose) -> Option<Purpose> {
+    match purpose {
+        wire::KeyPurpose::Unspecified => None,
+        wire::KeyPurpose::TokenSigning => Some(Purpose::TokenSigning),
+        wire::KeyPurpose::TreeSigning => Some(Purpose::TreeSigning),
+        wire::KeyPurpose::PageTokens => Some(Purpose::PageTokens),
+        wire::KeyPurpose::Answers => Some(Purpose::Answers),
+        wire::KeyPurpose::Receipts => Some(Purpose::Receipts),
+        wire::KeyPurpose::Checkpoints => Some(Purpose::Checkpoints),
+        wire::KeyPurpose::Webhooks => Some(Purpose::Webhooks),
+        wire::KeyPurpose::LookupSecrets => Some(Purpose::LookupSecrets),
+        wire::KeyPurpose::ClientAssertions => Some(Purpose::ClientAssertions),
+    }
+}
+
+const fn wire_purpose(purpose: Purpose) -> wire::KeyPurpose {
+    match purpose {
+        Purpose::TokenSigning => wire::KeyPurpose::TokenSigning,
+        Purpose::TreeSigning => wire::KeyPurpose::TreeSigning,
+        Purpose::PageTokens => wire::KeyPurpose::PageTokens,
+        Purpose::Answers => wire::KeyPurpose::Answers,
+        Purpose::Receipts => wire::KeyPurpose::Receipts,
+        Purpose::Checkpoints => wire::KeyPurpose::Checkpoints,
+        Purpose::Webhooks => wire::KeyPurpose::Webhooks,
+        Purpose::LookupSecrets => wire::KeyPurpose::LookupSecrets,
+        Purpose::ClientAssertions => wire::KeyPurpose::ClientAssertions,
+    }
+}
+
+/// A key as the list shows it; `withdraw_time` is when its withdrawal was recorded.
+pub(crate) fn keyring_key(
+    purpose: Purpose,
+    life: &KeyLife,
+    state: KeyState,
+    withdraw_time: Option<Timestamp>,
+) -> wire::KeyringKey {
+    let state_word = match state {
+        KeyState::Published => wire::KeyState::Published,
+        KeyState::InUse => wire::KeyState::InUse,
+        KeyState::Overlapping => wire::KeyState::Overlapping,
+        KeyState::Retired => wire::KeyState::Retired,
+        KeyState::Withdrawn => wire::KeyState::Withdrawn,
+    };
+    let end = match state {
+        // The keyring only knows that it was, not when.
+        KeyState::Withdrawn => withdraw_time,
+        _ => life.retires,
+    };
+    wire::KeyringKey {
+        purpose: wire_purpose(purpose).into(),
+        key_id: life.id.clone(),
+        state: state_word.into(),
+        create_time: Some(timestamp(life.created)),
+        end_time: end.map(timestamp),
+    }
+}
+
+/// Whose tokens a request revokes. The contract refuses a scope that is not said.
+pub(crate) const fn breadth(scope: wire::RevocationScope) -> Option<Breadth> {
+    match scope {
+        wire::RevocationScope::Unspecified => None,
+        wire::RevocationScope::Staff => Some(Breadth::Staff),
+        wire::RevocationScope::Citizens => Some(Breadth::Citizens),
+        wire::RevocationScope::Systems => Some(Breadth::Systems),
+        wire::RevocationScope::Everybody => Some(Breadth::Everybody),
     }
 }
 

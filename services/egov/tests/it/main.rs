@@ -12,6 +12,7 @@
 mod backup;
 mod generate;
 mod given;
+mod keys;
 mod newcomer;
 mod power_cut;
 mod reorganisation;

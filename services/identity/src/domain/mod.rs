@@ -11,6 +11,7 @@ pub(crate) mod federated_sign_in;
 pub(crate) mod following;
 pub(crate) mod id_token;
 pub(crate) mod issuer;
+pub(crate) mod key;
 pub(crate) mod lockout;
 pub(crate) mod oauth;
 pub(crate) mod pack;

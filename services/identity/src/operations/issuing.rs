@@ -95,7 +95,8 @@ pub(crate) async fn next_pair(
             by: delegation.delegator_id,
         })
         .collect();
-    let revoked_until = store::revocations::latest_of(write.conn(), &[session.account_id]).await?;
+    let revoked_until =
+        store::revocations::latest_of(write.conn(), &[session.account_id], &[CallerKind::Staff]).await?;
 
     let refresh_token = secret::new_secret(&**identity.database.ids());
     let hash = secret::hash(SecretKind::RefreshToken, &refresh_token);

@@ -193,6 +193,19 @@ pub(crate) async fn end_all(conn: &mut PgConnection, account_id: Uuid, why: Sess
     .map_err(sql_fault)
 }
 
+/// Ends every session of everybody; returns how many there were that could still go on.
+pub(crate) async fn end_everybodys(conn: &mut PgConnection, why: SessionEnd, now: Timestamp) -> Result<u64> {
+    sqlx::query!(
+        "UPDATE sessions SET end_time = $1, end_reason = $2 WHERE end_time IS NULL AND expire_time > $1",
+        now.to_sqlx() as _,
+        why.as_str()
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+    .map_err(sql_fault)
+}
+
 /// Removes challenges and sessions that ended before an instant, their refresh tokens included. The record of what happened
 /// stays.
 pub(crate) async fn purge(conn: &mut PgConnection, before: Timestamp) -> Result<u64> {

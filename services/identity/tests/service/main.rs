@@ -15,6 +15,7 @@ mod accounts;
 mod batches;
 mod binary;
 mod delegation;
+mod emergency;
 mod federation;
 mod keys;
 mod links;

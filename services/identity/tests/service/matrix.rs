@@ -5,18 +5,19 @@ use std::fmt::Write as _;
 
 use egov_auth::Assurance;
 use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
+use egov_keyring::Purpose;
 use egov_proto::egov::identity::v1::{
     AccountRow, CancelReorganisationRequest, ChangeRoleEndRequest, ClientAuthentication, ConfirmGrantRequest,
     CreateAccountRequest, CreateAccountsRequest, CreateReorganisationRequest, DelegateRoleRequest,
     DisableAccountRequest, DisableAccountsRequest, DisableIssuerRequest, DisableSystemRequest, EndAllSessionsRequest,
     EndDelegationRequest, EndRoleRequest, EndSessionRequest, GetAccountRequest, GetIssuerRequest, GrantRoleRequest,
     IdTokenAlgorithm, IssuerSettings, LinkIdentityRequest, ListAccountsRequest, ListDelegationsRequest,
-    ListIdentitiesRequest, ListIssuersRequest, ListMySessionsRequest, ListReorganisationsRequest,
+    ListIdentitiesRequest, ListIssuersRequest, ListKeysRequest, ListMySessionsRequest, ListReorganisationsRequest,
     ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest, ListSignInsRequest, ListSystemsRequest,
     PlannedOpening, PlannedUnit, PreviewReorganisationRequest, RegisterIssuerRequest, RegisterSystemRequest,
-    ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry, RevokeTokensRequest,
-    RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind, UnlinkIdentityRequest, UnlockAccountRequest,
-    UpdateIssuerRequest,
+    ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry, RevocationScope,
+    RevokeAllTokensRequest, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind,
+    UnlinkIdentityRequest, UnlockAccountRequest, UpdateIssuerRequest, WithdrawSigningKeyRequest,
 };
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -514,8 +515,36 @@ impl<'a> Call<'a> {
                 keys.revoke_tokens(self.by(request)).await.map(|_| true)
             }
             "KeyService/RotateSigningKey" => {
-                let request = RotateSigningKeyRequest { request_id };
+                let request = RotateSigningKeyRequest {
+                    request_id,
+                    ..RotateSigningKeyRequest::default()
+                };
                 keys.rotate_signing_key(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/ListKeys" => {
+                let request = ListKeysRequest::default();
+                let shown = keys.list_keys(self.by(request)).await?.into_inner();
+                Ok(!shown.keys.is_empty())
+            }
+            "KeyService/WithdrawSigningKey" => {
+                let request = WithdrawSigningKeyRequest {
+                    request_id,
+                    key_id: self.world.keyring.signing(Purpose::TokenSigning).id().to_owned(),
+                    reason: why,
+                };
+                keys.withdraw_signing_key(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/RevokeAllTokens" => {
+                let request = RevokeAllTokensRequest {
+                    request_id,
+                    scope: RevocationScope::Everybody.into(),
+                    end_sessions: false,
+                    reason: why,
+                };
+                let outcome = keys.revoke_all_tokens(self.by(request)).await.map(|_| true);
+                // Of everybody: also the tokens of the next cells, if they were issued in this second.
+                self.world.later(1).await;
+                outcome
             }
             "SignInService/SignOut" => sign_in.sign_out(self.by(SignOutRequest {})).await.map(|_| true),
             "UnitService/PreviewReorganisation" => {

@@ -167,6 +167,12 @@ impl World {
         Self::start_on(test_database, clock, keyring).await
     }
 
+    /// The same with a keyring of one's own.
+    pub async fn start_with(keyring: Arc<Keyring>) -> Self {
+        let test_database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        Self::start_on(test_database, egov_testkit::clock(), keyring).await
+    }
+
     /// Stops the process, so to say, and starts another on the same database and keyring.
     pub async fn restart(self) -> Self {
         self.restart_with(|_| {}).await
