@@ -480,6 +480,15 @@ impl Hall {
 
     /// The ids of the published keys.
     async fn published(&self) -> anyhow::Result<Vec<String>> {
+        self.key_set("jwks.json").await
+    }
+
+    /// The ids of the keys by which issuers of agencies know the platform.
+    async fn published_to_issuers(&self) -> anyhow::Result<Vec<String>> {
+        self.key_set("federation-jwks.json").await
+    }
+
+    async fn key_set(&self, name: &str) -> anyhow::Result<Vec<String>> {
         #[derive(serde::Deserialize)]
         struct Key {
             kid: String,
@@ -488,7 +497,7 @@ impl Hall {
         struct Set {
             keys: Vec<Key>,
         }
-        let url = format!("{}/.well-known/jwks.json", self.url);
+        let url = format!("{}/.well-known/{name}", self.url);
         let answer = self.http.get(&url).send().await?.error_for_status()?;
         let set: Set = serde_json::from_slice(&answer.bytes().await?).context("the published keys cannot be read")?;
         Ok(set.keys.into_iter().map(|key| key.kid).collect())

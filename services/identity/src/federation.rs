@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use egov_fault::Fault;
-use egov_keyring::{Keyring, Purpose};
+use egov_keyring::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::JwkSet;
 use reqwest::{Client, RequestBuilder, StatusCode, header, redirect};
@@ -342,7 +342,7 @@ impl ClientProof {
     pub(crate) fn new(
         issuer: &FederatedIssuer,
         secret: Option<SecretString>,
-        keyring: &Keyring,
+        key: &SigningKey,
         token_id: Uuid,
         now: Timestamp,
     ) -> Result<Self, Fault> {
@@ -357,9 +357,7 @@ impl ClientProof {
                     "iss": client_id, "sub": client_id, "aud": issuer.issuer, "jti": token_id.to_string(),
                     "iat": now.as_second(), "exp": now.as_second() + ASSERTION_SECONDS,
                 });
-                keyring
-                    .signing(Purpose::ClientAssertions)
-                    .jwt("client-authentication+jwt", &claims)
+                key.jwt("client-authentication+jwt", &claims)
                     .map(Self::Assertion)
                     .map_err(Fault::internal)
             }

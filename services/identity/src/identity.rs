@@ -7,7 +7,7 @@ use egov_clock::{Clock as _, SharedClock};
 use egov_database::{Database, PageTokens, ReadRecordSink};
 use egov_directory::Directory;
 use egov_fault::Fault;
-use egov_keyring::Keyring;
+use egov_keyring::{Keyring, Purpose};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::federation::IssuerClient;
 use crate::feed::LocalFeed;
 use crate::operations::keys::keep_withdrawn;
 use crate::passwords::Passwords;
-use crate::tokens::TokenIssuer;
+use crate::tokens::{PublishedFirst, TokenIssuer};
 use crate::trusted::TrustedIssuers;
 
 /// What identity needs from the process in which it runs.
@@ -51,6 +51,8 @@ pub struct Identity {
     pub(crate) digests: Digests,
     pub(crate) issuers: TrustedIssuers,
     pub(crate) federation: IssuerClient,
+    /// Sign that the platform is the client, at issuers of agencies.
+    pub(crate) client_keys: PublishedFirst,
     pub(crate) lockout: LockoutPolicy,
     pub(crate) sessions: SessionPolicy,
     pub(crate) settings: Settings,
@@ -84,6 +86,7 @@ impl Identity {
             digests: Digests::load(&database, &keyring).await?,
             issuers: TrustedIssuers::new(&settings.citizens.issuers)?,
             federation: IssuerClient::new(&settings.federation)?,
+            client_keys: PublishedFirst::new(Purpose::ClientAssertions, &settings.tokens, Keyring::clone(&keyring)),
             lockout: settings.lockout.policy(),
             sessions: settings.sessions.policy(),
             settings: settings.clone(),

@@ -16,7 +16,7 @@ use super::{
     Hall, PUBLISHED_BEFORE_USE, Protocol, Seen, done, key_of, must_refuse, request_id, sign_in, signed_by, watched,
 };
 
-/// Rotates the keys of tokens, of the unit tree and of page tokens.
+/// Rotates the keys of tokens, of the unit tree, of page tokens, and of the client at issuers of agencies.
 pub(super) async fn rehearse(hall: &Hall, protocol: &mut Protocol) -> anyhow::Result<()> {
     let signed_in = sign_in(hall, protocol).await?;
     let (admin, held, old) = (&signed_in.admin, &signed_in.held, &signed_in.key);
@@ -165,6 +165,7 @@ async fn others(hall: &Hall, protocol: &mut Protocol, admin: &str) -> anyhow::Re
             format!("{second_units} unit and {second_procedures} procedure on the second pages"),
         ),
     );
+    client_key(hall, protocol, admin).await?;
     let request = RotateSigningKeyRequest {
         request_id: request_id(),
         purpose: KeyPurpose::LookupSecrets.into(),
@@ -174,6 +175,33 @@ async fn others(hall: &Hall, protocol: &mut Protocol, admin: &str) -> anyhow::Re
         "the key of look-up secrets is to be rotated",
         "refused with KEY_NOT_ROTATABLE: receipts must be good for years",
         must_refuse(outcome, "KEY_NOT_ROTATABLE"),
+    );
+    Ok(())
+}
+
+/// The key with which the platform proves at issuers of agencies that it is their client: they must find the new one before it signs.
+async fn client_key(hall: &Hall, protocol: &mut Protocol, admin: &str) -> anyhow::Result<()> {
+    let before = hall.published_to_issuers().await?;
+    let purpose = KeyPurpose::ClientAssertions.into();
+    let request = RotateSigningKeyRequest {
+        request_id: request_id(),
+        purpose,
+    };
+    let new = done(hall.keys(admin).rotate_signing_key(request).await)?.key_id;
+    let published = hall.published_to_issuers().await?;
+    let keys = done(hall.keys(admin).list_keys(ListKeysRequest { purpose }).await)?.keys;
+    let state = |id: &String| keys.iter().find(|key| key.key_id == *id).map(KeyringKey::state);
+    let old_signs = before.iter().all(|old| state(old) == Some(KeyState::InUse));
+    protocol.step(
+        "the key of the client at issuers of agencies is rotated",
+        "the new key is published at once, and the old one signs until issuers know it",
+        Seen::whether(
+            before.len() == 1
+                && published == [before.as_slice(), std::slice::from_ref(&new)].concat()
+                && old_signs
+                && state(&new) == Some(KeyState::Published),
+            format!("published: {}", published.join(", ")),
+        ),
     );
     Ok(())
 }

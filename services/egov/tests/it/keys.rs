@@ -89,6 +89,7 @@ fn the_drill_of_a_rotation_passes_and_leaves_nothing() {
             "the tokens of the old key are used in its overlap",
             "the keys are listed",
             "the keys of page tokens and of the unit tree are rotated",
+            "the key of the client at issuers of agencies is rotated",
             "the key of look-up secrets is to be rotated",
         ],
     );

@@ -52,8 +52,9 @@ pub(crate) fn states(
 pub(crate) fn overlap(purpose: Purpose, of_tokens: SignedDuration) -> Option<SignedDuration> {
     const DAY: SignedDuration = SignedDuration::from_hours(24);
     match purpose {
-        // An assertion as a client lives for a minute, and its key is published first as that of tokens is.
-        Purpose::TokenSigning | Purpose::ClientAssertions => Some(of_tokens),
+        // Published first as those of tokens; an assertion lives for a minute, the issuer's clock may be a little behind.
+        Purpose::TokenSigning => Some(of_tokens),
+        Purpose::ClientAssertions => Some(of_tokens.saturating_add(SignedDuration::from_mins(5))),
         // Every service asks for the tree once a second; a week is for those that were away.
         Purpose::TreeSigning => Some(DAY * 7),
         // Whoever turns pages for longer begins again.

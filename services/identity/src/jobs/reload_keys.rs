@@ -20,6 +20,9 @@ pub(super) async fn run(identity: &Identity, stop: CancellationToken) -> JobResu
         let keyring = egov_keyring::Keyring::clone(&identity.keyring);
         let clock = egov_clock::SharedClock::clone(&identity.clock);
         tokio::task::spawn_blocking(move || keyring.reload(&clock)).await??;
+        // A key that another process made is seen now, and not only at the next sign-in by an issuer: its time of being
+        // published before it signs begins.
+        identity.client_keys.at(identity.clock.now());
         keep_withdrawn(&identity.database, &identity.keyring, &identity.clock).await?;
     }
 }

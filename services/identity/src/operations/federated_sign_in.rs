@@ -185,7 +185,7 @@ async fn ask(
         proof: ClientProof::new(
             issuer,
             pending.secret.clone(),
-            &identity.keyring,
+            &identity.client_keys.at(now),
             identity.database.ids().uuid(),
             now,
         )?,

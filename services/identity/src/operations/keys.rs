@@ -72,10 +72,11 @@ pub(super) async fn lives(keyring: &Arc<Keyring>, purpose: Purpose) -> Result<Ve
         .map_err(Fault::internal)
 }
 
-/// The key that is used at `now`. A new key of tokens is published first.
+/// The key that is used at `now`. A new key of tokens, or of assertions as a client, is published first.
 pub(super) fn used_key(identity: &Identity, purpose: Purpose, now: Timestamp) -> String {
     match purpose {
         Purpose::TokenSigning => identity.tokens.signing_key_id(now),
+        Purpose::ClientAssertions => identity.client_keys.at(now).id().to_owned(),
         _ => {
             identity.keyring.notice_changes(purpose);
             identity.keyring.signing(purpose).id().to_owned()

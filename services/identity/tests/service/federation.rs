@@ -6,7 +6,8 @@ use egov_fault::fault_of;
 use egov_keyring::Purpose;
 use egov_proto::egov::identity::v1::{
     ClientAuthentication, CompleteFederatedSignInResponse, DisableAccountRequest, DisableIssuerRequest,
-    GetAccountRequest, IssuerSettings, RefreshTokensRequest, UnlinkIdentityRequest, UpdateIssuerRequest,
+    GetAccountRequest, IssuerSettings, KeyPurpose, KeyState, KeyringKey, ListKeysRequest, RefreshTokensRequest,
+    RotateSigningKeyRequest, UnlinkIdentityRequest, UpdateIssuerRequest,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -651,6 +652,53 @@ async fn the_platform_proves_to_be_the_client_by_assertion_by_secret_or_by_pkce_
     let form = sso.asked().pop().unwrap();
     assert_eq!(form["client_id"], "egov-platform");
     assert!(!form.contains_key("authorization") && !form.contains_key("client_assertion"));
+}
+
+#[tokio::test]
+async fn a_new_key_of_the_platform_as_a_client_is_published_before_it_signs() {
+    let linked = Linked::start().await;
+    let (world, sso) = (&linked.world, &linked.sso);
+    let signed_by = async || {
+        world.by_issuer(sso, "staff-7").await.unwrap();
+        let assertion = sso.asked().pop().unwrap()["client_assertion"].clone();
+        jsonwebtoken::decode_header(&assertion).unwrap().kid.unwrap()
+    };
+    let published = async || {
+        let url = format!("{}/.well-known/federation-jwks.json", world.address);
+        let keys: jsonwebtoken::jwk::JwkSet = world.http.get(url).send().await.unwrap().json().await.unwrap();
+        keys.keys
+            .into_iter()
+            .map(|key| key.common.key_id.unwrap())
+            .collect::<Vec<_>>()
+    };
+    let states = async || {
+        let request = ListKeysRequest {
+            purpose: KeyPurpose::ClientAssertions.into(),
+        };
+        let admin = world.province_admin();
+        let listed = world.keys().list_keys(by(&admin, request)).await.unwrap().into_inner();
+        listed.keys.iter().map(KeyringKey::state).collect::<Vec<_>>()
+    };
+    let old = signed_by().await;
+    let request = RotateSigningKeyRequest {
+        request_id: fresh(),
+        purpose: KeyPurpose::ClientAssertions.into(),
+    };
+    let admin = world.province_admin();
+    let answer = world.keys().rotate_signing_key(by(&admin, request)).await.unwrap();
+    let new = answer.into_inner().key_id;
+    assert_eq!(published().await, [old.clone(), new.clone()]);
+    assert_eq!(states().await, [KeyState::InUse, KeyState::Published]);
+    world.later(119).await;
+    assert_eq!(signed_by().await, old);
+    world.later(1).await;
+    assert_eq!(signed_by().await, new);
+    assert_eq!(states().await, [KeyState::Overlapping, KeyState::InUse]);
+    // What the old key signed last can be verified until it has expired.
+    assert_eq!(published().await.len(), 2);
+    world.later(3600 + 300 - 120).await;
+    world.keyring.reload(&world.clock).unwrap();
+    assert_eq!(published().await, [new]);
 }
 
 #[tokio::test]
