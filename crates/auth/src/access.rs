@@ -513,6 +513,7 @@ mod tests {
             on_behalf_of: None,
             session: None,
             token_id: "t".to_owned(),
+            key_id: "k".to_owned(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::MAX,
         }

@@ -98,10 +98,11 @@ impl TokenClaims {
         header
     }
 
-    /// The caller that the claims make known until `expires_at` at the latest. The claims must have been verified.
+    /// The caller that the claims make known until `expires_at` at the latest. The claims must have been verified, with the
+    /// key `key_id`.
     ///
     /// Errors: [`TokenRefusal::Malformed`] for claims that contradict one another.
-    pub fn into_principal(self, expires_at: Timestamp) -> Result<Principal, TokenRefusal> {
+    pub fn into_principal(self, key_id: &str, expires_at: Timestamp) -> Result<Principal, TokenRefusal> {
         if self.jti.is_empty() {
             return Err(TokenRefusal::Malformed("its jti is empty"));
         }
@@ -153,6 +154,7 @@ impl TokenClaims {
             on_behalf_of,
             session: self.sid,
             token_id: self.jti,
+            key_id: key_id.to_owned(),
             issued_at: instant(self.iat)?,
             expires_at,
         })
@@ -210,7 +212,7 @@ mod tests {
             }),
             ..claims(CallerKind::System)
         };
-        let principal = claims.into_principal(Timestamp::MAX).unwrap();
+        let principal = claims.into_principal("k", Timestamp::MAX).unwrap();
         assert_eq!(principal.subject, Uuid::from_u128(9));
         assert_eq!(principal.citizen(), Some((Uuid::from_u128(1), Assurance::Substantial)));
     }
@@ -230,7 +232,7 @@ mod tests {
             text.contains(r#""dlg":[{"r":"unit_leader","u":12,"b":"00000000-0000-0000-0000-000000000005"}]"#),
             "{text}"
         );
-        let principal = claims.into_principal(Timestamp::MAX).unwrap();
+        let principal = claims.into_principal("k", Timestamp::MAX).unwrap();
         assert!(principal.roles.is_empty());
         assert_eq!(principal.delegated[0].delegator, Uuid::from_u128(5));
     }
@@ -264,7 +266,7 @@ mod tests {
         };
         for claims in [staff, citizen, nameless, delegated] {
             assert!(matches!(
-                claims.into_principal(Timestamp::MAX),
+                claims.into_principal("k", Timestamp::MAX),
                 Err(TokenRefusal::Malformed(_))
             ));
         }

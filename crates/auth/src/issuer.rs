@@ -71,6 +71,7 @@ pub(crate) struct KnownKeys {
     pub(crate) keys: KeySet,
     /// Grows when the keys become different ones: what was verified under another generation is verified again.
     pub(crate) generation: u64,
+    digest: String,
     fetched_at: Timestamp,
 }
 
@@ -112,6 +113,11 @@ impl Issuer {
     /// The generation of the keys, if any are known.
     pub(crate) fn generation(&self) -> Option<u64> {
         self.known.load().as_ref().map(|known| known.generation)
+    }
+
+    /// Whether the keys last heard have this digest.
+    pub(crate) fn has_keys(&self, digest: &str) -> bool {
+        self.known.load().as_ref().is_some_and(|known| known.digest == digest)
     }
 
     /// Starts a fetch in the background when the keys have become old. Callers never wait for it.
@@ -224,6 +230,7 @@ impl Issuer {
             tracing::info!(issuer = self.name, keys = ?keys, "the issuer's keys are known");
         }
         let known = Arc::new(KnownKeys {
+            digest: keys.digest(),
             keys,
             generation,
             fetched_at: now,

@@ -64,6 +64,6 @@ pub use refusal::TokenRefusal;
 pub use revocations::{Revocation, Revocations, Revoked};
 pub use rules::MethodRule;
 pub use source::{HttpKeySource, KeySource, KeySourceConfig, KeySourceError, StaticKeySource};
-pub use token::{Audience, SignatureAlgorithm};
+pub use token::{AmbiguousKeys, Audience, SignatureAlgorithm, key_set_digest};
 pub use units::{Unit, UnitTree, UnitTreeError};
 pub use verifier::{Verifier, VerifierConfig};

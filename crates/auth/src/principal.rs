@@ -138,6 +138,8 @@ pub struct Principal {
     pub session: Option<Uuid>,
     /// The token's own id (`jti`).
     pub token_id: String,
+    /// The key that signed the token (`kid`).
+    pub key_id: String,
     /// When the token was issued.
     pub issued_at: Timestamp,
     /// When the token ends: its `exp`, or the longest age that the verifier accepts, whichever comes first.
@@ -198,6 +200,7 @@ mod tests {
             on_behalf_of: None,
             session: None,
             token_id: "t".to_owned(),
+            key_id: "k".to_owned(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::UNIX_EPOCH,
         }

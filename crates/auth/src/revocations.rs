@@ -9,7 +9,7 @@ use egov_clock::{Clock as _, SharedClock};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::Principal;
+use crate::{CallerKind, Principal};
 
 /// What is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ pub enum Revoked {
         /// Tokens issued up to and including this instant are void.
         not_after: Timestamp,
     },
+    /// Every token of a kind of callers that was issued up to an instant (thu hồi hàng loạt). Of citizens, also the tokens
+    /// with which systems act for them.
+    Kind {
+        /// Whose.
+        kind: CallerKind,
+        /// Tokens issued up to and including this instant are void.
+        not_after: Timestamp,
+    },
+    /// Every token that this key signed, whenever it says that it was issued: whoever has the key writes what they like.
+    Key(String),
 }
 
 /// One revocation.
@@ -55,6 +65,9 @@ struct Entries {
     sessions: HashMap<Uuid, Timestamp>,
     /// Not-after and forget-after.
     subjects: HashMap<Uuid, (Timestamp, Timestamp)>,
+    /// The same of whole kinds of callers.
+    kinds: HashMap<CallerKind, (Timestamp, Timestamp)>,
+    keys: HashMap<String, Timestamp>,
     as_of: Option<Timestamp>,
 }
 
@@ -107,7 +120,8 @@ impl Revocations {
         self.entries.store(std::sync::Arc::new(entries));
     }
 
-    /// Whether the token of `principal`, its session, or an account behind it was revoked.
+    /// Whether the token of `principal`, its session, an account behind it, all of its kind, or the key that signed it was
+    /// revoked.
     pub fn is_revoked(&self, principal: &Principal) -> bool {
         let entries = self.entries.load();
         let voids = |subject: Uuid| {
@@ -116,12 +130,22 @@ impl Revocations {
                 .get(&subject)
                 .is_some_and(|(not_after, _)| principal.issued_at <= *not_after)
         };
-        entries.tokens.contains_key(&principal.token_id)
+        let voids_all_of = |kind: CallerKind| {
+            entries
+                .kinds
+                .get(&kind)
+                .is_some_and(|(not_after, _)| principal.issued_at <= *not_after)
+        };
+        entries.keys.contains_key(&principal.key_id)
+            || entries.tokens.contains_key(&principal.token_id)
             || principal
                 .session
                 .is_some_and(|session| entries.sessions.contains_key(&session))
             || voids(principal.subject)
-            || principal.on_behalf_of.is_some_and(|citizen| voids(citizen.subject))
+            || voids_all_of(principal.kind)
+            || principal
+                .on_behalf_of
+                .is_some_and(|citizen| voids(citizen.subject) || voids_all_of(CallerKind::Citizen))
     }
 
     /// Whether the knowledge is at most `age` old.
@@ -139,7 +163,11 @@ impl Revocations {
     /// How many entries are kept.
     pub fn len(&self) -> usize {
         let entries = self.entries.load();
-        entries.tokens.len() + entries.sessions.len() + entries.subjects.len()
+        entries.tokens.len()
+            + entries.sessions.len()
+            + entries.subjects.len()
+            + entries.kinds.len()
+            + entries.keys.len()
     }
 
     /// Whether nothing is revoked.
@@ -174,6 +202,14 @@ impl Entries {
                 let kept = self.subjects.entry(id).or_insert((not_after, forget_after));
                 *kept = (kept.0.max(not_after), kept.1.max(forget_after));
             }
+            Revoked::Kind { kind, not_after } => {
+                let kept = self.kinds.entry(kind).or_insert((not_after, forget_after));
+                *kept = (kept.0.max(not_after), kept.1.max(forget_after));
+            }
+            Revoked::Key(id) => {
+                let kept = self.keys.entry(id).or_insert(forget_after);
+                *kept = (*kept).max(forget_after);
+            }
         }
     }
 
@@ -181,6 +217,8 @@ impl Entries {
         self.tokens.retain(|_, forget_after| *forget_after >= now);
         self.sessions.retain(|_, forget_after| *forget_after >= now);
         self.subjects.retain(|_, (_, forget_after)| *forget_after >= now);
+        self.kinds.retain(|_, (_, forget_after)| *forget_after >= now);
+        self.keys.retain(|_, forget_after| *forget_after >= now);
     }
 }
 
@@ -210,6 +248,7 @@ mod tests {
             }),
             session: Some(Uuid::from_u128(3)),
             token_id: "t1".to_owned(),
+            key_id: "k1".to_owned(),
             issued_at,
             expires_at: Timestamp::MAX,
         }
@@ -223,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_void_by_its_id_its_session_its_system_or_its_citizen() {
+    fn a_token_is_void_by_its_id_its_session_its_system_its_citizen_their_kinds_or_its_key() {
         let clock = clock();
         let issued = clock.now();
         for what in [
@@ -237,6 +276,15 @@ mod tests {
                 id: Uuid::from_u128(2),
                 not_after: issued,
             },
+            Revoked::Kind {
+                kind: CallerKind::System,
+                not_after: issued,
+            },
+            Revoked::Kind {
+                kind: CallerKind::Citizen,
+                not_after: issued,
+            },
+            Revoked::Key("k1".to_owned()),
         ] {
             let revocations = Revocations::new(clock.shared());
             assert!(!revocations.is_revoked(&principal(issued)));
@@ -256,6 +304,33 @@ mod tests {
         };
         revocations.apply([entry(&clock, subject)], clock.now());
         assert!(!revocations.is_revoked(&principal(not_after + SignedDuration::from_secs(1))));
+    }
+
+    #[test]
+    fn another_kind_another_key_and_tokens_issued_after_the_revocation_of_a_kind_go_on() {
+        let clock = clock();
+        let revocations = Revocations::new(clock.shared());
+        let not_after = clock.now();
+        let kind = |kind| entry(&clock, Revoked::Kind { kind, not_after });
+        revocations.apply(
+            [kind(CallerKind::Staff), entry(&clock, Revoked::Key("k2".to_owned()))],
+            clock.now(),
+        );
+        assert!(!revocations.is_revoked(&principal(not_after)));
+        revocations.apply([kind(CallerKind::System)], clock.now());
+        assert!(revocations.is_revoked(&principal(not_after)));
+        assert!(!revocations.is_revoked(&principal(not_after + SignedDuration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_withdrawn_key_voids_whatever_time_its_tokens_claim() {
+        let clock = clock();
+        let revocations = Revocations::new(clock.shared());
+        revocations.apply([entry(&clock, Revoked::Key("k1".to_owned()))], clock.now());
+        for hours in [-1, 0, 1] {
+            let issued = clock.now() + SignedDuration::from_hours(hours);
+            assert!(revocations.is_revoked(&principal(issued)), "{hours}");
+        }
     }
 
     #[test]

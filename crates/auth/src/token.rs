@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -176,6 +177,21 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    /// A digest of the keys, the same whatever their order: SHA-256 in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        let mut keys: Vec<_> = self.keys.iter().collect();
+        keys.sort_unstable_by_key(|(id, _)| *id);
+        let mut context = digest::Context::new(&digest::SHA256);
+        for (id, key) in keys {
+            for part in [id.as_bytes(), key.algorithm.as_str().as_bytes(), &key.material] {
+                // With their lengths, so that no two sets read alike.
+                context.update(&(part.len() as u64).to_be_bytes());
+                context.update(part);
+            }
+        }
+        hex::encode(context.finish())
+    }
+
     /// Whether the set holds a key of this id.
     pub fn contains(&self, key_id: &str) -> bool {
         self.keys.contains_key(key_id)
@@ -220,6 +236,12 @@ impl std::fmt::Debug for KeySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.keys.keys()).finish()
     }
+}
+
+/// The digest of the usable keys of a published set: what an issuer announces when its keys change, and what
+/// [`Verifier::expect_keys`](crate::Verifier::expect_keys) compares.
+pub fn key_set_digest(set: &JwkSet) -> Result<String, AmbiguousKeys> {
+    KeySet::from_jwks(set).map(|keys| keys.digest())
 }
 
 /// The parts of a header that we look at. Keys in the header (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
@@ -526,6 +548,16 @@ mod tests {
             keys: [twice.clone(), twice].concat(),
         };
         assert_eq!(KeySet::from_jwks(&set).unwrap_err(), AmbiguousKeys);
+    }
+
+    #[test]
+    fn the_digest_of_a_set_depends_on_its_keys_and_not_on_their_order() {
+        let other = RFC_8037_KEY.replace(r#""kid":"a""#, r#""kid":"b""#);
+        let (a, b) = (jwks(RFC_8037_KEY).keys, jwks(&other).keys);
+        let digest = |keys: &[Vec<Jwk>]| key_set_digest(&JwkSet { keys: keys.concat() }).unwrap();
+        assert_eq!(digest(&[a.clone(), b.clone()]), digest(&[b.clone(), a.clone()]));
+        assert_ne!(digest(std::slice::from_ref(&a)), digest(std::slice::from_ref(&b)));
+        assert_ne!(digest(&[a.clone(), b]), digest(&[a]));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Verifier {
         if !issuer.is_trusted_for(claims.kind) {
             return Err(TokenRefusal::UnknownIssuer);
         }
-        let principal = Arc::new(claims.into_principal(validity.until)?);
+        let principal = Arc::new(claims.into_principal(key_id, validity.until)?);
         let remembered = Remembered {
             principal: Arc::clone(&principal),
             validity,
@@ -147,6 +147,27 @@ impl Verifier {
             outcome = outcome.and(asked);
         }
         outcome
+    }
+
+    /// Makes sure that the keys with this digest ([`key_set_digest`](crate::key_set_digest)) are known. Whoever follows an
+    /// issuer's own announcement of its keys calls it: a new key is then known before the first token that it signs, and the
+    /// interval that protects the issuer from invented key ids does not stand in the way. Costs nothing while the digest is
+    /// that of the known keys.
+    ///
+    /// Errors: the keys could not be fetched, or no issuer publishes them (yet); ask again later.
+    pub async fn expect_keys(&self, digest: &str) -> Result<(), KeySourceError> {
+        let known = || self.issuers.iter().any(|issuer| issuer.has_keys(digest));
+        if known() {
+            return Ok(());
+        }
+        let fetched = self.refresh().await;
+        if known() {
+            return Ok(());
+        }
+        fetched?;
+        Err(KeySourceError::Other(
+            "the published keys are not the ones that were announced".to_owned(),
+        ))
     }
 
     fn issuer(&self, name: &str) -> Result<&Arc<Issuer>, TokenRefusal> {

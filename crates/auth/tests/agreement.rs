@@ -141,6 +141,7 @@ fn principal() -> impl Strategy<Value = Principal> {
                 .map(|subject| OnBehalf { subject, assurance }),
             session: None,
             token_id: "t".to_owned(),
+            key_id: "k".to_owned(),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::MAX,
         })

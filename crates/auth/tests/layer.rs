@@ -204,7 +204,7 @@ async fn nobody_can_bring_a_caller_along() {
     let policies = Policies::from_toml(&[("test.toml", POLICY)]).unwrap();
     let access = Arc::new(Access::new(policies, Arc::new(ArcSwap::default())));
     let claims = staff(&setting.clock, &[]);
-    let smuggled = Arc::new(claims.into_principal(jiff::Timestamp::MAX).unwrap());
+    let smuggled = Arc::new(claims.into_principal("k", jiff::Timestamp::MAX).unwrap());
     for path in ["/x.v1.Cases/Track", "/grpc.health.v1.Health/Check"] {
         let mut request = Request::post(format!("http://x{path}"));
         request

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use egov_auth::{Revocation, Revocations, Revoked, UnitTree};
+use egov_auth::{CallerKind, Revocation, Revocations, Revoked, UnitTree, Verifier};
 use egov_clock::{Clock as _, SharedClock};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1 as wire;
@@ -26,19 +26,19 @@ use crate::{AgencyCode, Feed, Trust, Unit, Units};
 pub struct DirectoryConfig {
     /// Where the last good tree is kept; without a folder a start needs identity.
     pub folder: Option<PathBuf>,
-    /// Time between two questions to identity. Two seconds keep what is known well within ten seconds of the truth, even
-    /// if a question or two is lost.
+    /// Time between two questions to identity. A second keeps what is known well within ten seconds of the truth, even if
+    /// several questions are lost, and is how long a withdrawn key or a revoked token still counts elsewhere.
     pub poll: Duration,
     /// With which keys a tree must be signed.
     pub trust: Trust,
 }
 
 impl Default for DirectoryConfig {
-    /// Nothing on disk, every two seconds, published keys.
+    /// Nothing on disk, every second, published keys.
     fn default() -> Self {
         Self {
             folder: None,
-            poll: Duration::from_secs(2),
+            poll: Duration::from_secs(1),
             trust: Trust::Published,
         }
     }
@@ -78,6 +78,12 @@ pub struct Directory {
     position: AtomicI64,
     /// Whether the last round failed: what goes on failing is logged once.
     failing: AtomicBool,
+    /// Who is told when the keys of tokens change.
+    verifiers: std::sync::Mutex<Vec<Arc<Verifier>>>,
+    /// The digest of the keys of tokens that identity announced last; empty before any.
+    announced: std::sync::Mutex<String>,
+    /// Whether the announced keys could not be had in the last round: logged once.
+    keys_missing: AtomicBool,
     /// One round at a time.
     round: Mutex<()>,
     /// The version of the tree in use.
@@ -106,6 +112,9 @@ impl Directory {
             clock,
             position: AtomicI64::new(0),
             failing: AtomicBool::new(false),
+            verifiers: std::sync::Mutex::default(),
+            announced: std::sync::Mutex::default(),
+            keys_missing: AtomicBool::new(false),
             round: Mutex::new(()),
             version: watch::Sender::new(0),
         };
@@ -150,6 +159,17 @@ impl Directory {
         Arc::clone(&self.revocations)
     }
 
+    /// From now on this verifier, among whose issuers identity is, fetches identity's keys as soon as the feed says that they
+    /// changed. So a new key is known before long, also while somebody floods the service with invented key ids, against
+    /// which a verifier protects the issuer by an interval between fetches. A feed that announces keys which cannot be had
+    /// leads to one fetch a round.
+    pub fn announce_keys_to(&self, verifier: Arc<Verifier>) {
+        self.verifiers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(verifier);
+    }
+
     /// All units as they are known now: for several questions that must agree with one another.
     pub fn units(&self) -> Arc<Units> {
         self.units.load_full()
@@ -186,8 +206,30 @@ impl Directory {
     pub async fn refresh(&self, feed: &dyn Feed) -> Result<(), DirectoryError> {
         let _turn = self.round.lock().await;
         let revocations = self.learn_revocations(feed).await;
-        let tree = self.learn_tree(feed).await;
+        // At once: neither shall make the other late.
+        let (tree, ()) = tokio::join!(self.learn_tree(feed), self.learn_keys());
         revocations.and(tree)
+    }
+
+    /// Sees to it that the verifiers know the announced keys. That they cannot be had is no failure of the round: what was
+    /// withdrawn is known already, by its id.
+    async fn learn_keys(&self) {
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if announced.is_empty() {
+            return;
+        }
+        let verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut missing = None;
+        for verifier in verifiers {
+            if let Err(error) = verifier.expect_keys(&announced).await {
+                missing = Some(error);
+            }
+        }
+        let missing_before = self.keys_missing.swap(missing.is_some(), Ordering::Relaxed);
+        if let Some(error) = missing.filter(|_| !missing_before) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "the keys of tokens changed and cannot be fetched; asking again");
+        }
     }
 
     async fn learn_tree(&self, feed: &dyn Feed) -> Result<(), DirectoryError> {
@@ -233,12 +275,21 @@ impl Directory {
                 (after, anew) = (0, true);
                 continue;
             }
+            let kinds = answer.kind_revocations.into_iter().map(kind_entry);
             let entries = answer
                 .revocations
                 .into_iter()
                 .map(entry)
+                .chain(kinds)
                 .collect::<Option<Vec<_>>>()
                 .ok_or(DirectoryError::Revocations)?;
+            let keys = answer.withdrawn_key_ids.into_iter().map(|id| Revocation {
+                what: Revoked::Key(id),
+                // Whoever has the key can always make another token.
+                forget_after: jiff::Timestamp::MAX,
+            });
+            let entries = entries.into_iter().chain(keys);
+            *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = answer.key_set_digest;
             if answer.more {
                 // Incomplete: it revokes, but makes nothing fresh.
                 self.revocations.apply(entries, jiff::Timestamp::MIN);
@@ -295,6 +346,21 @@ impl fmt::Debug for Directory {
             .field("revocations", &self.revocations)
             .finish_non_exhaustive()
     }
+}
+
+fn kind_entry(revocation: wire::KindRevocation) -> Option<Revocation> {
+    Some(Revocation {
+        what: Revoked::Kind {
+            kind: match revocation.kind() {
+                wire::CallerKind::Staff => CallerKind::Staff,
+                wire::CallerKind::Citizen => CallerKind::Citizen,
+                wire::CallerKind::System => CallerKind::System,
+                wire::CallerKind::Unspecified => return None,
+            },
+            not_after: egov_proto::instant(revocation.not_after.as_ref()?)?,
+        },
+        forget_after: egov_proto::instant(revocation.expire_time.as_ref()?)?,
+    })
 }
 
 fn entry(revocation: wire::Revocation) -> Option<Revocation> {

@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use egov_auth::{Assurance, CallerKind, Principal, Revocations};
+use egov_auth::{
+    Assurance, CallerKind, Issuer, KeySource, KeySourceError, Principal, Revocations, TokenClaims, TokenRefusal,
+    Verifier, VerifierConfig, key_set_digest,
+};
 use egov_clock::{Clock as _, ManualClock};
 use egov_directory::{Directory, DirectoryConfig, DirectoryError, Feed, SnapshotError, Trust};
 use egov_fault::{Code, Fault};
@@ -46,6 +49,9 @@ struct State {
     /// Changes an answer on its way.
     tamper: Option<fn(&mut wire::GetTreeSnapshotResponse)>,
     asked_after: Vec<i64>,
+    kinds: Vec<wire::KindRevocation>,
+    withdrawn: Vec<String>,
+    digest: String,
 }
 
 impl Identity {
@@ -176,6 +182,9 @@ impl Feed for Identity {
                 revocations,
                 position,
                 more,
+                kind_revocations: state.kinds.clone(),
+                withdrawn_key_ids: state.withdrawn.clone(),
+                key_set_digest: state.digest.clone(),
             })
         })
     }
@@ -194,6 +203,7 @@ fn principal(identity: &Identity, subject: u128) -> Principal {
         on_behalf_of: None,
         session: Some(Uuid::from_u128(subject + 1000)),
         token_id: format!("t{subject}"),
+        key_id: "k".to_owned(),
         issued_at: identity.clock.now(),
         expires_at: jiff::Timestamp::MAX,
     }
@@ -201,6 +211,147 @@ fn principal(identity: &Identity, subject: u128) -> Principal {
 
 fn revokes(revocations: &Revocations, identity: &Identity, subject: u128) -> bool {
     revocations.is_revoked(&principal(identity, subject))
+}
+
+#[tokio::test]
+async fn withdrawn_keys_and_revoked_kinds_are_void_whatever_the_position() {
+    let identity = Identity::new();
+    let directory = identity.directory(None, identity.pinned());
+    let revocations = directory.revocations();
+    identity.revoke(Target::SubjectId(Uuid::from_u128(9).to_string()));
+    directory.refresh(&identity).await.unwrap();
+    assert!(!revokes(&revocations, &identity, 1));
+    let now = identity.clock.now();
+    identity.with(|state| state.withdrawn.push("k".to_owned()));
+    directory.refresh(&identity).await.unwrap();
+    assert!(revokes(&revocations, &identity, 1));
+    // What another key signed goes on.
+    let mut other = principal(&identity, 1);
+    "l".clone_into(&mut other.key_id);
+    assert!(!revocations.is_revoked(&other));
+    identity.with(|state| {
+        state.kinds.push(wire::KindRevocation {
+            kind: wire::CallerKind::Staff.into(),
+            not_after: Some(timestamp(now)),
+            expire_time: Some(timestamp(now + SignedDuration::from_mins(10))),
+        });
+    });
+    directory.refresh(&identity).await.unwrap();
+    assert!(revocations.is_revoked(&other));
+    // A key is never forgotten, a kind is when no token can be concerned.
+    identity.with(|state| state.kinds.clear());
+    identity.clock.advance(SignedDuration::from_hours(1));
+    directory.refresh(&identity).await.unwrap();
+    assert!(!revocations.is_revoked(&other));
+    assert!(revokes(&revocations, &identity, 1));
+}
+
+/// The published keys of a keyring, and how often they were fetched.
+#[derive(Clone)]
+struct Published {
+    keyring: Keyring,
+    fetched: Arc<Mutex<usize>>,
+}
+
+#[async_trait]
+impl KeySource for Published {
+    async fn fetch(&self) -> Result<jsonwebtoken::jwk::JwkSet, KeySourceError> {
+        *self.fetched.lock().unwrap() += 1;
+        Ok(serde_json::from_value(self.keyring.jwks(Purpose::TokenSigning))?)
+    }
+}
+
+impl Published {
+    fn digest(&self) -> String {
+        let set = serde_json::from_value(self.keyring.jwks(Purpose::TokenSigning)).unwrap();
+        key_set_digest(&set).unwrap()
+    }
+
+    fn fetched(&self) -> usize {
+        *self.fetched.lock().unwrap()
+    }
+}
+
+/// A token of the newest key, or one that names a key that nobody has.
+fn token(identity: &Identity, invented: Option<&str>) -> String {
+    let now = identity.clock.now().as_second();
+    let claims = TokenClaims {
+        iss: "i".to_owned(),
+        sub: Uuid::from_u128(1),
+        aud: "egov".into(),
+        exp: now + 300,
+        nbf: None,
+        iat: now,
+        jti: "t".to_owned(),
+        kind: CallerKind::Citizen,
+        roles: Vec::new(),
+        dlg: Vec::new(),
+        unit: None,
+        acr: Assurance::Low,
+        sid: None,
+        act: None,
+        name: None,
+    };
+    let key = identity.keyring.signing(Purpose::TokenSigning);
+    let token = key.jwt("at+jwt", &claims).unwrap();
+    let Some(invented) = invented else { return token };
+    use base64::Engine as _;
+    let header = serde_json::json!({ "typ": "at+jwt", "alg": "ES256", "kid": invented }).to_string();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(header);
+    format!("{header}.{}", token.split_once('.').unwrap().1)
+}
+
+#[tokio::test]
+async fn a_new_key_is_known_with_the_feed_also_during_a_flood_of_invented_key_ids() {
+    let identity = Identity::new();
+    let directory = identity.directory(None, identity.pinned());
+    let published = Published {
+        keyring: identity.keyring.clone(),
+        fetched: Arc::default(),
+    };
+    let issuer = Issuer::new("i", "egov", Arc::new(published.clone()));
+    let verifier = Arc::new(Verifier::new(
+        vec![issuer],
+        identity.clock.shared(),
+        VerifierConfig::default(),
+    ));
+    directory.announce_keys_to(Arc::clone(&verifier));
+    identity.with(|state| state.digest = published.digest());
+    directory.refresh(&identity).await.unwrap();
+    assert_eq!(published.fetched(), 1);
+    // Nothing new is announced: nothing is fetched.
+    directory.refresh(&identity).await.unwrap();
+    assert_eq!(published.fetched(), 1);
+
+    // A flood: one fetch in five seconds, and no more.
+    identity.clock.advance(SignedDuration::from_secs(6));
+    for number in 0..50 {
+        let invented = token(&identity, Some(&format!("20261123-{number:08x}")));
+        assert_eq!(verifier.verify(&invented).await.unwrap_err(), TokenRefusal::UnknownKey);
+    }
+    assert_eq!(published.fetched(), 2);
+    // In it a key is withdrawn and another made, whose first token would have to wait for the end of the interval …
+    let stolen = token(&identity, None);
+    let old = identity.keyring.signing(Purpose::TokenSigning).id().to_owned();
+    identity
+        .keyring
+        .withdraw(Purpose::TokenSigning, &old, &identity.clock)
+        .unwrap();
+    let fresh = token(&identity, None);
+    assert_eq!(verifier.verify(&fresh).await.unwrap_err(), TokenRefusal::UnknownKey);
+    assert!(verifier.verify(&stolen).await.is_ok());
+    // … and does not: the feed announces it.
+    identity.with(|state| state.digest = published.digest());
+    directory.refresh(&identity).await.unwrap();
+    assert_eq!(published.fetched(), 3);
+    assert!(verifier.verify(&fresh).await.is_ok());
+    assert_eq!(verifier.verify(&stolen).await.unwrap_err(), TokenRefusal::UnknownKey);
+    // Announced keys that cannot be had lead to one fetch a round, and the round is as good as any.
+    identity.with(|state| "0".repeat(64).clone_into(&mut state.digest));
+    for round in 1..=3 {
+        directory.refresh(&identity).await.unwrap();
+        assert_eq!(published.fetched(), 3 + round);
+    }
 }
 
 #[tokio::test]

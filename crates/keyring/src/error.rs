@@ -94,7 +94,7 @@ pub enum KeyringError {
     /// The name is not that of a purpose.
     #[error(
         "not a purpose of the keyring; the purposes are token-signing, tree-signing, page-tokens, answers, receipts, \
-         checkpoints, webhooks and lookup-secrets"
+         checkpoints, webhooks, lookup-secrets and client-assertions"
     )]
     UnknownPurpose,
     /// An overlap must not be negative, nor end beyond the representable time.
@@ -108,6 +108,14 @@ pub enum KeyringError {
     UnknownKey {
         /// The purpose.
         purpose: Purpose,
+    },
+    /// There is no key of this id to withdraw.
+    #[error("the keyring has no {purpose} key {id}")]
+    NoSuchKey {
+        /// The purpose.
+        purpose: Purpose,
+        /// The id that was named.
+        id: String,
     },
     /// What should be opened was altered, or belongs to another context.
     #[error("the sealed text is not authentic: it was altered or belongs elsewhere")]

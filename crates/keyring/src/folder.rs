@@ -184,6 +184,31 @@ impl Provider for FolderProvider {
         Ok(id)
     }
 
+    fn withdraw(&self, purpose: Purpose, key_id: &str, now: Timestamp) -> Result<Option<String>, KeyringError> {
+        Self::open(&self.folder)?;
+        let _turn = self.lock()?;
+        self.remove_unfinished()?;
+        let path = self.path(purpose);
+        let mut file = self.read_keys(purpose)?;
+        file.generations(purpose, &path)?;
+        if !file.withdraw(key_id) {
+            return Err(KeyringError::NoSuchKey {
+                purpose,
+                id: key_id.to_owned(),
+            });
+        }
+        let made = if file.has_successor() {
+            None
+        } else {
+            let id = new_id(now)?;
+            file.add(&id, now, &NewSecrets::generate()?);
+            Some(id)
+        };
+        // Both in one file and one rename: there is no instant without a key that signs.
+        self.replace(&path, &file.to_text()?)?;
+        Ok(made)
+    }
+
     fn stamp(&self, purpose: Purpose) -> u64 {
         let Ok(metadata) = fs::metadata(self.path(purpose)) else {
             return 0;

@@ -24,7 +24,8 @@ pub struct Generation {
     pub id: String,
     /// When it was made.
     pub created: Timestamp,
-    /// From when on it is no longer used, not even to verify; none if it has no successor yet.
+    /// From when on it is no longer used, not even to verify; none if it has no successor yet. A generation that was withdrawn
+    /// retires at the instant of its making: it counts as one that was never in use.
     pub retires: Option<Timestamp>,
     /// Signs.
     pub signer: Arc<dyn Signer>,
@@ -35,7 +36,13 @@ pub struct Generation {
 impl Generation {
     /// Whether it may be used at `now`.
     pub fn is_active(&self, now: Timestamp) -> bool {
-        self.retires.is_none_or(|retires| now < retires)
+        !self.is_withdrawn() && self.retires.is_none_or(|retires| now < retires)
+    }
+
+    /// Whether it was withdrawn. That depends on no clock: a process whose knowledge of the time is a minute old does not
+    /// use it either.
+    pub fn is_withdrawn(&self) -> bool {
+        self.retires.is_some_and(|retires| retires <= self.created)
     }
 }
 

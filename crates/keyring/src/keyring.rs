@@ -51,6 +51,21 @@ struct Keys {
     newest: Generation,
     /// The newest included, oldest first.
     active: Vec<Generation>,
+    /// The ids of those that were withdrawn.
+    withdrawn: Vec<String>,
+}
+
+/// A generation as an operator sees it, without its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLife {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is no longer used; none while it has no successor.
+    pub retires: Option<Timestamp>,
+    /// Whether it was withdrawn.
+    pub withdrawn: bool,
 }
 
 impl Keyring {
@@ -113,6 +128,40 @@ impl Keyring {
         Ok(id)
     }
 
+    /// Withdraws a key, durably, as when somebody else may have it: what it signed or sealed is not believed or opened from
+    /// now on. If it was the newest, another is made in the same act; answers with that one's id. Other processes that use
+    /// the same keyring act on it when they next look ([`notice_changes`](Self::notice_changes), [`jwks`](Self::jwks), an
+    /// unknown id, [`reload`](Self::reload)).
+    ///
+    /// Only for purposes that sign: what a withdrawn key *sealed* can never be opened again.
+    ///
+    /// Errors: [`KeyringError::NoSuchKey`].
+    pub fn withdraw(&self, purpose: Purpose, key_id: &str, clock: &dyn Clock) -> Result<Option<String>, KeyringError> {
+        let made = self.inner.provider.withdraw(purpose, key_id, clock.now())?;
+        self.reload(clock)?;
+        Ok(made)
+    }
+
+    /// Every key of a purpose, the oldest first, those included that are no longer used. Read from where the keys live.
+    pub fn lives(&self, purpose: Purpose) -> Result<Vec<KeyLife>, KeyringError> {
+        let generations = self.inner.provider.load(purpose)?;
+        Ok(generations
+            .into_iter()
+            .map(|generation| KeyLife {
+                withdrawn: generation.is_withdrawn(),
+                id: generation.id,
+                created: generation.created,
+                retires: generation.retires,
+            })
+            .collect())
+    }
+
+    /// The ids of the keys of a purpose that were withdrawn, also by another process.
+    pub fn withdrawn(&self, purpose: Purpose) -> Vec<String> {
+        self.notice_changes(purpose);
+        self.keys(purpose).withdrawn.clone()
+    }
+
     /// The newest signing key of a purpose.
     pub fn signing(&self, purpose: Purpose) -> SigningKey {
         SigningKey {
@@ -122,7 +171,7 @@ impl Keyring {
 
     /// The public keys that verify now, as a JWK set (RFC 7517), the newest last.
     pub fn jwks(&self, purpose: Purpose) -> serde_json::Value {
-        self.notice_rotation(purpose);
+        self.notice_changes(purpose);
         let keys = self.keys(purpose);
         let keys: Vec<_> = keys.active.iter().filter_map(jwk).collect();
         json!({ "keys": keys })
@@ -187,14 +236,14 @@ impl Keyring {
     fn generation(&self, purpose: Purpose, id: &str) -> Option<Generation> {
         let find = |keys: &Keys| keys.active.iter().find(|known| known.id == id).cloned();
         find(&self.keys(purpose)).or_else(|| {
-            self.notice_rotation(purpose);
+            self.notice_changes(purpose);
             find(&self.keys(purpose))
         })
     }
 
-    /// Loads the keys of one purpose anew if another process changed them. What cannot be loaded changes nothing: the
-    /// next `reload` tells why.
-    fn notice_rotation(&self, purpose: Purpose) {
+    /// Loads the keys of one purpose anew if another process rotated or withdrew one. It costs a look at the file's time.
+    /// What cannot be loaded changes nothing: the next `reload` tells why.
+    pub fn notice_changes(&self, purpose: Purpose) {
         let provider = self.inner.provider.as_ref();
         if provider.stamp(purpose) == self.keys(purpose).stamp {
             return;
@@ -238,9 +287,19 @@ impl Keys {
         // Before the keys: a change in between is then noticed once too often rather than never.
         let stamp = provider.stamp(purpose);
         let mut active = provider.load(purpose)?;
+        let withdrawn = active
+            .iter()
+            .filter(|generation| generation.is_withdrawn())
+            .map(|generation| generation.id.clone())
+            .collect();
         active.retain(|generation| generation.is_active(as_of));
         let newest = active.last().cloned().ok_or(KeyringError::AllRetired { purpose })?;
-        Ok(Self { stamp, newest, active })
+        Ok(Self {
+            stamp,
+            newest,
+            active,
+            withdrawn,
+        })
     }
 }
 

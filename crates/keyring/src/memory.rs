@@ -1,5 +1,6 @@
 //! Keys that live as long as the process.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,8 +49,32 @@ impl Provider for MemoryProvider {
         Ok(id)
     }
 
+    fn withdraw(&self, purpose: Purpose, key_id: &str, now: Timestamp) -> Result<Option<String>, KeyringError> {
+        let mut all = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = all.get_mut(purpose);
+        let withdrawn =
+            generations
+                .iter_mut()
+                .find(|known| known.id == key_id)
+                .ok_or_else(|| KeyringError::NoSuchKey {
+                    purpose,
+                    id: key_id.to_owned(),
+                })?;
+        withdrawn.retires = Some(withdrawn.created);
+        if generations.iter().any(|known| known.retires.is_none()) {
+            return Ok(None);
+        }
+        let next = generation(purpose, now)?;
+        let id = next.id.clone();
+        generations.push(next);
+        Ok(Some(id))
+    }
+
     fn stamp(&self, purpose: Purpose) -> u64 {
         let all = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(purpose).len() as u64
+        let ends = all.get(purpose).iter().map(|known| (&known.id, known.retires));
+        let mut hasher = DefaultHasher::new();
+        ends.for_each(|end| end.hash(&mut hasher));
+        hasher.finish()
     }
 }

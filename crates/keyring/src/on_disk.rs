@@ -140,6 +140,21 @@ impl KeyFile {
         }
     }
 
+    /// Withdraws a generation; `false` if there is none of this id.
+    pub(crate) fn withdraw(&mut self, id: &str) -> bool {
+        let mut found = false;
+        for key in self.keys.iter_mut().filter(|key| key.id == id) {
+            key.retires = Some(key.created);
+            found = true;
+        }
+        found
+    }
+
+    /// Whether some generation has no end.
+    pub(crate) fn has_successor(&self) -> bool {
+        self.keys.iter().any(|key| key.retires.is_none())
+    }
+
     /// The text of the file.
     pub(crate) fn to_text(&self) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         // Reserved at once, so that no part of the content stays behind in a buffer that was too small.

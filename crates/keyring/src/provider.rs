@@ -20,6 +20,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// earlier already. Answers with the new generation's id once it is durable.
     fn rotate(&self, purpose: Purpose, overlap: SignedDuration, now: Timestamp) -> Result<String, KeyringError>;
 
+    /// Withdraws a generation: from now on nothing that it made is believed or opened, in any process, whatever its clock.
+    /// If no generation without an end is left then, one is added that was created at `now`; answers with its id. A
+    /// generation that was withdrawn already stays so. Fails if there is no generation of this id.
+    fn withdraw(&self, purpose: Purpose, key_id: &str, now: Timestamp) -> Result<Option<String>, KeyringError>;
+
     /// A number that changes when `load` would answer differently, for example because another process rotated the
     /// keys. Cheap: it is asked whenever an unknown key id is met.
     fn stamp(&self, purpose: Purpose) -> u64;

@@ -25,11 +25,13 @@ pub enum Purpose {
     Webhooks,
     /// Authenticates the secrets with which the public looks up a case.
     LookupSecrets,
+    /// Signs the assertions with which identity proves at foreign OpenID Connect issuers that it is their client.
+    ClientAssertions,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TokenSigning,
         Self::TreeSigning,
         Self::PageTokens,
@@ -38,6 +40,7 @@ impl Purpose {
         Self::Checkpoints,
         Self::Webhooks,
         Self::LookupSecrets,
+        Self::ClientAssertions,
     ];
 
     /// The purpose's name: the file's name without `.json`, and the name on the command line.
@@ -51,6 +54,7 @@ impl Purpose {
             Self::Checkpoints => "checkpoints",
             Self::Webhooks => "webhooks",
             Self::LookupSecrets => "lookup-secrets",
+            Self::ClientAssertions => "client-assertions",
         }
     }
 }
@@ -83,6 +87,7 @@ pub(crate) struct PerPurpose<T> {
     checkpoints: T,
     webhooks: T,
     lookup_secrets: T,
+    client_assertions: T,
 }
 
 impl<T> PerPurpose<T> {
@@ -96,6 +101,7 @@ impl<T> PerPurpose<T> {
             checkpoints: make(Purpose::Checkpoints)?,
             webhooks: make(Purpose::Webhooks)?,
             lookup_secrets: make(Purpose::LookupSecrets)?,
+            client_assertions: make(Purpose::ClientAssertions)?,
         })
     }
 
@@ -109,6 +115,7 @@ impl<T> PerPurpose<T> {
             Purpose::Checkpoints => &self.checkpoints,
             Purpose::Webhooks => &self.webhooks,
             Purpose::LookupSecrets => &self.lookup_secrets,
+            Purpose::ClientAssertions => &self.client_assertions,
         }
     }
 
@@ -122,6 +129,7 @@ impl<T> PerPurpose<T> {
             Purpose::Checkpoints => &mut self.checkpoints,
             Purpose::Webhooks => &mut self.webhooks,
             Purpose::LookupSecrets => &mut self.lookup_secrets,
+            Purpose::ClientAssertions => &mut self.client_assertions,
         }
     }
 }

@@ -240,6 +240,98 @@ fn a_stolen_key_is_taken_out_of_use_at_once() {
     assert!(!verified(&forged, &keyring.jwks(Purpose::TokenSigning)));
 }
 
+/// The ids of the published keys of tokens.
+fn published(keyring: &Keyring) -> Vec<String> {
+    keyring.jwks(Purpose::TokenSigning)["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_withdrawn_key_is_gone_at_once_and_another_signs() {
+    let (_folder, keyring, clock) = made();
+    let purpose = Purpose::TokenSigning;
+    let first = keyring.signing(purpose);
+    let signature = first.sign(b"token").unwrap();
+    let made = keyring.withdraw(purpose, first.id(), &clock).unwrap().unwrap();
+    assert_eq!(published(&keyring), [made.as_str()]);
+    assert_eq!(keyring.signing(purpose).id(), made);
+    assert!(!keyring.verify(purpose, first.id(), b"token", &signature));
+    assert_eq!(keyring.withdrawn(purpose), [first.id()]);
+    // Again: nothing more happens, and no key is made.
+    assert_eq!(keyring.withdraw(purpose, first.id(), &clock).unwrap(), None);
+    assert_eq!(published(&keyring), [made.as_str()]);
+    let error = keyring.withdraw(purpose, "20261123-00000000", &clock).unwrap_err();
+    assert!(matches!(error, KeyringError::NoSuchKey { .. }), "{error}");
+}
+
+#[test]
+fn withdrawing_one_key_leaves_the_others_and_their_overlap_alone() {
+    let (_folder, keyring, clock) = made();
+    let purpose = Purpose::TokenSigning;
+    let old = keyring.signing(purpose).id().to_owned();
+    let newest = keyring.rotate(purpose, SignedDuration::from_hours(1), &clock).unwrap();
+    // The older one: the newest is there to sign, so none is made.
+    let (_other_folder, other, _) = made_pair();
+    let other_old = published(&other)[0].clone();
+    assert_eq!(other.withdraw(purpose, &other_old, &clock).unwrap(), None);
+    assert_eq!(published(&other).len(), 1);
+    // The newest: the older one still verifies and still ends, and a third signs.
+    let third = keyring.withdraw(purpose, &newest, &clock).unwrap().unwrap();
+    assert_eq!(published(&keyring), [old.as_str(), third.as_str()]);
+    clock.advance(SignedDuration::from_hours(1));
+    keyring.reload(&clock).unwrap();
+    assert_eq!(published(&keyring), [third.as_str()]);
+}
+
+/// A keyring of tokens with two keys, the older one in its overlap.
+fn made_pair() -> (Folder, Keyring, ManualClock) {
+    let (folder, keyring, clock) = made();
+    keyring
+        .rotate(Purpose::TokenSigning, SignedDuration::from_hours(1), &clock)
+        .unwrap();
+    (folder, keyring, clock)
+}
+
+#[test]
+fn another_process_acts_on_a_withdrawal_whatever_its_clock_says() {
+    let (folder, keyring, clock) = made();
+    let purpose = Purpose::TokenSigning;
+    // It read the keyring a while ago, by a clock that is behind, and has not reloaded since.
+    let behind = ManualClock::at("2026-11-23T00:59:30Z".parse().unwrap());
+    let other = Keyring::open(&folder.path, &behind).unwrap();
+    clock.advance(SignedDuration::from_secs(10));
+    let stolen = keyring.signing(purpose).id().to_owned();
+    let made = keyring.withdraw(purpose, &stolen, &clock).unwrap().unwrap();
+    assert_eq!(published(&other), [made.as_str()]);
+    assert_eq!(other.withdrawn(purpose), [stolen.as_str()]);
+    assert_eq!(other.signing(purpose).id(), made);
+    let lives = other.lives(purpose).unwrap();
+    let seen: Vec<_> = lives.iter().map(|life| (life.id.as_str(), life.withdrawn)).collect();
+    assert_eq!(seen, [(stolen.as_str(), true), (made.as_str(), false)]);
+}
+
+#[test]
+fn threads_that_withdraw_one_key_together_make_one_other() {
+    let (_folder, keyring, clock) = made();
+    let purpose = Purpose::TokenSigning;
+    let stolen = keyring.signing(purpose).id().to_owned();
+    let made: Vec<String> = std::thread::scope(|scope| {
+        let withdrawing: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| keyring.withdraw(purpose, &stolen, &clock).unwrap()))
+            .collect();
+        withdrawing
+            .into_iter()
+            .filter_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(made.len(), 1);
+    assert_eq!(published(&keyring), made);
+}
+
 #[test]
 fn a_negative_or_endless_overlap_is_refused() {
     let (folder, keyring, clock) = made();
@@ -420,7 +512,7 @@ fn a_lost_key_is_reported_and_never_replaced_silently() {
 fn a_purpose_of_a_newer_version_is_added_to_an_older_keyring() {
     let (folder, before, clock) = made();
     // As it was before the purpose existed: neither file nor entry in the list.
-    fs::remove_file(file(&folder.path, Purpose::LookupSecrets)).unwrap();
+    fs::remove_file(file(&folder.path, Purpose::ClientAssertions)).unwrap();
     let index = folder.path.join("index.json");
     let mut list: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
     list["made"].as_array_mut().unwrap().pop();
@@ -429,13 +521,13 @@ fn a_purpose_of_a_newer_version_is_added_to_an_older_keyring() {
     assert!(matches!(
         Keyring::open(&folder.path, &clock),
         Err(KeyringError::NotYetMade {
-            purpose: Purpose::LookupSecrets,
+            purpose: Purpose::ClientAssertions,
             ..
         })
     ));
     let after = Keyring::create_missing(&folder.path, &clock).unwrap();
-    assert_eq!(ids(&after)[..7], ids(&before)[..7]);
-    assert_ne!(ids(&after)[7], ids(&before)[7]);
+    assert_eq!(ids(&after)[..8], ids(&before)[..8]);
+    assert_ne!(ids(&after)[8], ids(&before)[8]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use egov_fault::fault_of;
 use egov_identity::totp;
 use egov_proto::egov::identity::v1::sign_in_service_client::SignInServiceClient;
 use egov_proto::egov::identity::v1::{SignInRequest, VerifyTotpRequest};
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tonic::service::Interceptor;
@@ -115,6 +116,22 @@ struct Session {
     expires: i64,
     /// The step of the last one-time code that was used.
     step: i64,
+    /// What carries the session on: known to whoever signed in, and never written down.
+    #[serde(skip)]
+    refresh_token: String,
+}
+
+/// Forgets the remembered tokens of a data folder, after an act that may have made them void. Which one-time codes were used
+/// is remembered on.
+pub(crate) fn forget_tokens(place: &Place, now: Timestamp) -> anyhow::Result<()> {
+    let Some(mut sessions) = place.read::<BTreeMap<String, Session>>(FILE)? else {
+        return Ok(());
+    };
+    for session in sessions.values_mut() {
+        session.token.clear();
+        session.expires = now.as_second();
+    }
+    place.write(FILE, &sessions)
 }
 
 /// The callers of a data folder.
@@ -223,7 +240,22 @@ impl Callers {
             token: issued.access_token,
             expires,
             step: 0,
+            refresh_token: String::new(),
         }
+    }
+
+    /// Signs a member of staff in anew, whatever is remembered: the access token, and the token that carries the session on.
+    pub(crate) async fn sign_in_anew(&self, name: &str) -> anyhow::Result<(String, String)> {
+        let mut sessions: BTreeMap<String, Session> = self.place.read(FILE)?.unwrap_or_default();
+        let step = sessions.get(name).map_or(0, |known| known.step);
+        let account = self
+            .credentials
+            .account(name)
+            .with_context(|| format!("there is no account {name}"))?;
+        let session = self.sign_in(account, step).await?;
+        sessions.insert(name.to_owned(), session.clone());
+        self.place.write(FILE, &sessions)?;
+        Ok((session.token, session.refresh_token))
     }
 
     /// Password, then one-time code. Somebody else may have used the code of this half minute (a person with the same
@@ -270,6 +302,7 @@ impl Callers {
             token: tokens.access_token,
             expires,
             step,
+            refresh_token: tokens.refresh_token,
         })
     }
 

@@ -116,6 +116,7 @@ async fn with_own_stack(arguments: &Arguments) -> anyhow::Result<Outcome> {
         server: server_on(([127, 0, 0, 1], 0).into()),
         quiet: true,
         shutdown: shutdown.clone(),
+        publish_before_use: None,
     }))
     .await?;
     let url = stack.url();

@@ -7,8 +7,10 @@ mod bench;
 mod call;
 mod client;
 mod demo;
+mod drill;
 mod generate;
 mod import;
+mod keys;
 mod new_service;
 mod packs;
 mod place;
@@ -59,6 +61,16 @@ enum Command {
     Access {
         #[command(subcommand)]
         command: review::Command,
+    },
+    /// The keys: list, rotate, withdraw; revoke the tokens of everybody.
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Rehearse what is done with keys, on a stack of its own, and write the protocol.
+    Drill {
+        #[command(subcommand)]
+        command: drill::Command,
     },
     /// Print an access token of a demo account, for curl and the page /docs.
     Token(token::Arguments),
@@ -144,6 +156,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Keys { command } => Box::pin(keys::run(command)).await,
+        Command::Drill { command } => Box::pin(drill::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,
         Command::Import(arguments) => Box::pin(import::import(arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,

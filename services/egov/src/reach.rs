@@ -46,6 +46,11 @@ pub(crate) struct Reached {
 }
 
 impl Reach {
+    /// The data folder.
+    pub(crate) fn place(&self) -> anyhow::Result<Place> {
+        Place::at(&self.data)
+    }
+
     /// Connects, and gets a token if none was given.
     pub(crate) async fn open(&self, purpose: &'static str) -> anyhow::Result<Reached> {
         let place = Place::at(&self.data)?;

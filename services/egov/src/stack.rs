@@ -15,7 +15,7 @@ use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_keyring::Keyring;
-use egov_runtime::config::ServerConfig;
+use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::Contract;
 use egov_runtime::server::{Drained, Server, Shutdown};
 use secrecy::SecretString;
@@ -50,6 +50,8 @@ pub(crate) struct Start<'a> {
     pub(crate) quiet: bool,
     /// How it is asked to stop.
     pub(crate) shutdown: Shutdown,
+    /// How long a new key of tokens is published before it signs; identity's own default if none.
+    pub(crate) publish_before_use: Option<Period>,
 }
 
 /// A running stack.
@@ -109,6 +111,7 @@ impl Stack {
             server,
             quiet,
             shutdown,
+            publish_before_use,
         } = start;
         let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
         let held = place.hold()?;
@@ -119,7 +122,18 @@ impl Stack {
         let keyring = Arc::new(Keyring::create_missing(&place.path("keys"), &clock)?);
         let postgres = Postgres::start(&place, database_url).await?;
         let made = Box::pin(serve(
-            &place, &deploy, profile, server, quiet, &postgres, keyring, listener, &shutdown, clock, ids,
+            &place,
+            &deploy,
+            profile,
+            server,
+            quiet,
+            &postgres,
+            keyring,
+            listener,
+            &shutdown,
+            publish_before_use,
+            clock,
+            ids,
         ))
         .await;
         let Served {
@@ -209,6 +223,7 @@ async fn serve(
     keyring: Arc<Keyring>,
     listener: TcpListener,
     shutdown: &Shutdown,
+    publish_before_use: Option<Period>,
     clock: SharedClock,
     ids: SharedIds,
 ) -> anyhow::Result<Served> {
@@ -219,7 +234,10 @@ async fn serve(
     let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats())?);
 
     // Identity follows its own database; before the port opens nobody is judged by an empty tree.
-    let settings = settings(&url, &credentials);
+    let mut settings = settings(&url, &credentials, profile);
+    if let Some(period) = publish_before_use {
+        settings.tokens.publish_before_use = period;
+    }
     let verifier = Arc::new(Verifier::new(
         vec![egov_identity::issuer(&settings, &keyring)],
         clock.clone(),
@@ -255,8 +273,15 @@ async fn serve(
         .copied()
         .filter(|(name, _)| *name == "onestop.toml")
         .collect();
+    // Its own verifier: what it knows of the keys, it knows by the feed, as it would elsewhere.
+    let one_stops_verifier = Arc::new(Verifier::new(
+        vec![egov_identity::issuer(&settings, &keyring)],
+        clock.clone(),
+        VerifierConfig::default(),
+    ));
+    directory.announce_keys_to(Arc::clone(&one_stops_verifier));
     let auth = AuthLayer::new(
-        Arc::clone(&verifier),
+        one_stops_verifier,
         Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
         directory.revocations(),
         contract.method_rules(),
@@ -328,9 +353,11 @@ fn refusals(report: &Report) -> String {
 }
 
 /// Identity's settings under `up`: it issues in the name of its own address, and trusts the stand-in for VNeID.
-fn settings(url: &str, credentials: &Credentials) -> Settings {
+fn settings(url: &str, credentials: &Credentials, profile: Profile) -> Settings {
     let mut settings = Settings::default();
     url.clone_into(&mut settings.tokens.issuer);
+    // An issuer of an agency can be tried out on this machine, in the demonstration only.
+    settings.federation.allow_loopback = profile == Profile::Demo;
     if let Some(key) = &credentials.citizen_issuer
         && let Ok(keys) = serde_json::from_value(serde_json::json!({ "keys": [key.public] }))
     {

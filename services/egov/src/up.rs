@@ -108,6 +108,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         server: config.server,
         quiet: !human,
         shutdown,
+        publish_before_use: None,
     }))
     .await?;
     if let Some(notice) = &stack.notice {

@@ -44,6 +44,8 @@ pub struct ServiceConfig {
     pub citizens: CitizenConfig,
     /// Activation of accounts that were made in bulk.
     pub activation: ActivationConfig,
+    /// Sign-in of staff by an issuer of their agency.
+    pub federation: FederationConfig,
 }
 
 impl ServiceConfig {
@@ -56,6 +58,7 @@ impl ServiceConfig {
             lockout: self.lockout.clone(),
             citizens: self.citizens.clone(),
             activation: self.activation.clone(),
+            federation: self.federation.clone(),
         }
     }
 }
@@ -76,6 +79,8 @@ pub struct Settings {
     pub citizens: CitizenConfig,
     /// Activation of accounts that were made in bulk.
     pub activation: ActivationConfig,
+    /// Sign-in of staff by an issuer of their agency.
+    pub federation: FederationConfig,
 }
 
 /// `[activation]`: how an account that was made in bulk gets its owner.
@@ -91,6 +96,29 @@ impl Default for ActivationConfig {
     fn default() -> Self {
         Self {
             lifetime: Period::seconds(14 * 24 * 3600),
+        }
+    }
+}
+
+/// `[federation]`: how issuers of agencies are reached. The issuers themselves are registered through the contract.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FederationConfig {
+    /// The certificate authorities to trust for issuers' addresses, PEM; the machine's own if absent.
+    pub certificates: Option<PathBuf>,
+    /// Lets issuers and redirect URIs be `http` on this machine. For tests and the demonstration only.
+    pub allow_loopback: bool,
+    /// So many sign-ins by one issuer may be under way at once; more are asked to come back.
+    pub under_way: u32,
+}
+
+impl Default for FederationConfig {
+    /// The machine's authorities, https only, 5000 sign-ins.
+    fn default() -> Self {
+        Self {
+            certificates: None,
+            allow_loopback: false,
+            under_way: 5000,
         }
     }
 }

@@ -6,6 +6,8 @@
 //! keyring; a database without its keyring is worth nothing to whoever holds it.
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_auth::RowScope;
 use egov_database::Database;
 use egov_fault::Fault;
@@ -75,6 +77,26 @@ impl Digests {
     /// An activation code, in its canonical form.
     pub(crate) fn activation(&self, code: &str) -> Digest {
         self.digest("activation", &[code])
+    }
+
+    /// What an issuer calls a member of staff; the issuer is named by its id, which no citizen's issuer has.
+    pub(crate) fn staff_subject(&self, issuer_id: &str, subject: &str) -> Digest {
+        self.digest("staff_subject", &[issuer_id, subject])
+    }
+
+    /// The nonce of a sign-in at an issuer.
+    pub(crate) fn nonce(&self, state: &str, binding: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest("nonce", &[state, binding]))
+    }
+
+    /// The PKCE verifier of a sign-in at an issuer: 43 characters (RFC 7636, section 4.1).
+    pub(crate) fn code_verifier(&self, state: &str, binding: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest("code_verifier", &[state, binding]))
+    }
+
+    /// The secret of a client as part of a request that is compared with its repetition.
+    pub(crate) fn client_secret(&self, request_id: &str, secret: &str) -> Digest {
+        self.digest("client_secret", &[request_id, secret])
     }
 
     /// A password as part of a request that is compared with its repetition: what is stored of a request is a plain hash,

@@ -1,11 +1,15 @@
 //! What a caller of identity can act on, and the one table that turns it into a [`Fault`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use egov_fault::{Code, Fault, Violation};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::client::KeyRefusal;
+use crate::domain::federated_sign_in::Unusable;
+use crate::domain::id_token::IdTokenRefusal;
+use crate::domain::issuer;
 use crate::domain::reorganisation::Flaw;
 
 /// The area whose reasons these are (`ErrorInfo.domain`).
@@ -62,6 +66,18 @@ pub enum IdentityError {
     /// The key cannot be accepted.
     #[error("{0}")]
     KeyRefused(KeyRefusal),
+    /// There is no such key of tokens.
+    #[error("there is no such key of tokens")]
+    KeyNotFound,
+    /// The key was withdrawn before.
+    #[error("the key was withdrawn already")]
+    KeyAlreadyWithdrawn,
+    /// Keys of this purpose are not rotated here.
+    #[error("keys of this purpose are not rotated: what old ones made is needed without an end")]
+    KeyNotRotatable,
+    /// Sessions were to end where there are none.
+    #[error("only officials have sessions")]
+    NoSessionsToEnd,
     /// The role grant has ended.
     #[error("the role grant has ended; give the role anew")]
     GrantEnded,
@@ -101,6 +117,55 @@ pub enum IdentityError {
     /// Too many sign-ins at once.
     #[error("too many sign-ins at once; try again")]
     Overloaded,
+    /// There is no such issuer that the caller may see.
+    #[error("there is no such issuer")]
+    IssuerNotFound,
+    /// The issuer is registered already.
+    #[error("the issuer is registered already")]
+    IssuerTaken,
+    /// Nobody signs in by this issuer any more.
+    #[error("nobody signs in by this issuer any more")]
+    IssuerDisabled,
+    /// The issuer does not answer.
+    #[error("the issuer does not answer; try again")]
+    IssuerUnavailable,
+    /// What the issuer publishes or answers cannot be used.
+    #[error("the issuer cannot be used: {0}")]
+    IssuerUnusable(Unusable),
+    /// The issuer may not speak for the unit of the account.
+    #[error("the issuer may not speak for the unit of the account")]
+    IssuerNotForUnit,
+    /// The redirect URI is not registered for the issuer.
+    #[error("the redirect URI is not registered for this issuer")]
+    RedirectUriRefused,
+    /// The sign-in is unknown, completed, too old, or was begun in another browser.
+    #[error(
+        "the sign-in is unknown, completed or older than ten minutes, or was begun in another browser; begin again"
+    )]
+    FederatedStateRefused,
+    /// The issuer does not accept the code.
+    #[error("the issuer does not accept the code; begin again")]
+    CodeRefused,
+    /// What the issuer says of the person is not accepted.
+    #[error("the ID token of the issuer is not accepted: {0}")]
+    IdTokenRefused(IdTokenRefusal),
+    /// No account is linked to what the issuer calls the person.
+    #[error("no account is linked to what the issuer calls the person; an administrator of the unit links it")]
+    IdentityNotLinked,
+    /// The account is closed.
+    #[error("the account is closed")]
+    AccountClosed,
+    /// The issuer does not prove a second factor, and the account has no authenticator here.
+    #[error(
+        "the issuer does not prove a second factor, and the account has no authenticator here; activate the account"
+    )]
+    SecondFactorMissing,
+    /// The subject is linked, or the account has a link at this issuer.
+    #[error("what the issuer calls the person is linked to an account, or the account has a link at this issuer")]
+    IdentityTaken,
+    /// There is no such link that the caller may see.
+    #[error("there is no such link")]
+    IdentityNotFound,
     /// A date field is no day of the calendar, or the end lies before the beginning.
     #[error("the request has an invalid date")]
     InvalidDate {
@@ -185,6 +250,22 @@ impl IdentityError {
                 "KEY_REFUSED",
                 "khoá công khai không được chấp nhận",
             ),
+            Self::KeyNotFound => (Code::NotFound, "KEY_NOT_FOUND", "không có khoá ký mã truy cập này"),
+            Self::KeyAlreadyWithdrawn => (
+                Code::FailedPrecondition,
+                "KEY_ALREADY_WITHDRAWN",
+                "khoá này đã bị thu hồi trước đó",
+            ),
+            Self::KeyNotRotatable => (
+                Code::FailedPrecondition,
+                "KEY_NOT_ROTATABLE",
+                "khoá dùng cho mục đích này không được thay: những gì khoá cũ đã tạo ra còn cần đến lâu dài",
+            ),
+            Self::NoSessionsToEnd => (
+                Code::InvalidArgument,
+                egov_fault::INVALID_FIELD,
+                "yêu cầu có trường không hợp lệ",
+            ),
             Self::GrantEnded => (
                 Code::FailedPrecondition,
                 "GRANT_ENDED",
@@ -241,6 +322,65 @@ impl IdentityError {
                 "OVERLOADED",
                 "quá nhiều lượt đăng nhập cùng lúc, vui lòng thử lại",
             ),
+            Self::IssuerNotFound => (Code::NotFound, "ISSUER_NOT_FOUND", "không có bên cấp danh tính này"),
+            Self::IssuerTaken => (Code::AlreadyExists, "ISSUER_TAKEN", "bên cấp danh tính đã được đăng ký"),
+            Self::IssuerDisabled => (
+                Code::FailedPrecondition,
+                "ISSUER_DISABLED",
+                "bên cấp danh tính này không còn được dùng để đăng nhập",
+            ),
+            Self::IssuerUnavailable => (
+                Code::Unavailable,
+                "ISSUER_UNAVAILABLE",
+                "bên cấp danh tính không trả lời, vui lòng thử lại",
+            ),
+            Self::IssuerUnusable(_) => (
+                Code::FailedPrecondition,
+                "ISSUER_UNUSABLE",
+                "không thể dùng bên cấp danh tính này",
+            ),
+            Self::IssuerNotForUnit => (
+                Code::PermissionDenied,
+                "ISSUER_NOT_FOR_UNIT",
+                "bên cấp danh tính không được xác nhận cho đơn vị của tài khoản",
+            ),
+            Self::RedirectUriRefused => (
+                Code::InvalidArgument,
+                "REDIRECT_URI_REFUSED",
+                "địa chỉ quay lại chưa được đăng ký cho bên cấp danh tính này",
+            ),
+            Self::FederatedStateRefused => (
+                Code::Unauthenticated,
+                "FEDERATED_STATE_REFUSED",
+                "lần đăng nhập không tồn tại, đã hoàn tất, quá mười phút hoặc được bắt đầu ở trình duyệt khác; hãy bắt đầu lại",
+            ),
+            Self::CodeRefused => (
+                Code::Unauthenticated,
+                "CODE_REFUSED",
+                "bên cấp danh tính không chấp nhận mã uỷ quyền; hãy bắt đầu lại",
+            ),
+            Self::IdTokenRefused(_) => (
+                Code::Unauthenticated,
+                "ID_TOKEN_REFUSED",
+                "mã định danh của bên cấp danh tính không được chấp nhận",
+            ),
+            Self::IdentityNotLinked => (
+                Code::PermissionDenied,
+                "IDENTITY_NOT_LINKED",
+                "danh tính này chưa được liên kết với tài khoản nào; người quản trị của đơn vị thực hiện liên kết",
+            ),
+            Self::AccountClosed => (Code::FailedPrecondition, "ACCOUNT_CLOSED", "tài khoản đã bị đóng"),
+            Self::SecondFactorMissing => (
+                Code::FailedPrecondition,
+                "SECOND_FACTOR_MISSING",
+                "bên cấp danh tính không xác nhận yếu tố thứ hai và tài khoản chưa có mã xác thực tại đây; hãy kích hoạt tài khoản",
+            ),
+            Self::IdentityTaken => (
+                Code::AlreadyExists,
+                "IDENTITY_TAKEN",
+                "danh tính đã được liên kết với một tài khoản, hoặc tài khoản đã có liên kết tại bên cấp danh tính này",
+            ),
+            Self::IdentityNotFound => (Code::NotFound, "IDENTITY_NOT_FOUND", "không có liên kết này"),
             Self::InvalidDate { .. } => (
                 Code::InvalidArgument,
                 egov_fault::INVALID_FIELD,
@@ -253,6 +393,11 @@ impl IdentityError {
 impl From<IdentityError> for Fault {
     fn from(error: IdentityError) -> Self {
         let (code, reason, vi) = error.row();
+        let vi: Cow<'static, str> = match &error {
+            IdentityError::IssuerUnusable(unusable) => format!("{vi}: {}", unusable.vi()).into(),
+            IdentityError::IdTokenRefused(refusal) => format!("{vi}: {}", refusal.vi()).into(),
+            _ => vi.into(),
+        };
         let fault = Fault::new(code, reason, vi, error.to_string());
         match error {
             // The reasons that all contracts share keep the shared domain.
@@ -260,7 +405,16 @@ impl From<IdentityError> for Fault {
             IdentityError::OwnAccess => fault.with("permission", "another administrator"),
             IdentityError::StaleEtag => fault,
             IdentityError::Overloaded => fault.retry_after(Duration::from_secs(1)),
+            IdentityError::NoSessionsToEnd => Fault::invalid(vec![Violation {
+                field: "end_sessions".to_owned(),
+                rule: "scope.sessions".to_owned(),
+                vi: "chỉ cán bộ, công chức, viên chức mới có phiên làm việc để kết thúc".to_owned(),
+                en: "only officials have sessions that could end".to_owned(),
+            }]),
             IdentityError::InvalidDate { field, problem } => Fault::invalid(vec![violation(field, problem)]),
+            IdentityError::IssuerUnavailable => fault.domain(DOMAIN).retry_after(Duration::from_secs(5)),
+            IdentityError::IssuerUnusable(unusable) => fault.domain(DOMAIN).with("problem", unusable.as_str()),
+            IdentityError::IdTokenRefused(refusal) => fault.domain(DOMAIN).with("check", refusal.check()),
             IdentityError::AccountLocked { retry_after } => fault.domain(DOMAIN).retry_after(retry_after),
             _ => fault.domain(DOMAIN),
         }
@@ -276,6 +430,20 @@ pub(crate) fn plan_refused(flaws: Vec<Flaw>) -> Fault {
             rule: flaw.rule.to_owned(),
             vi: flaw.vi,
             en: flaw.en,
+        })
+        .collect();
+    Fault::invalid(violations)
+}
+
+/// A registration of an issuer that breaks rules; every one is named.
+pub(crate) fn registration_refused(flaws: Vec<issuer::Flaw>) -> Fault {
+    let violations = flaws
+        .into_iter()
+        .map(|flaw| Violation {
+            field: flaw.field,
+            rule: flaw.rule.to_owned(),
+            vi: flaw.vi.to_owned(),
+            en: flaw.en.to_owned(),
         })
         .collect();
     Fault::invalid(violations)
@@ -334,11 +502,30 @@ mod tests {
             E::StaleEtag,
             E::ClientIdTaken,
             E::KeyRefused(KeyRefusal::Private),
+            E::KeyNotFound,
+            E::KeyAlreadyWithdrawn,
+            E::KeyNotRotatable,
+            E::NoSessionsToEnd,
             E::PermissionMissing {
                 permission: "identity.roles.manage".to_owned(),
             },
             E::OwnAccess,
             E::Overloaded,
+            E::IssuerNotFound,
+            E::IssuerTaken,
+            E::IssuerDisabled,
+            E::IssuerUnavailable,
+            E::IssuerUnusable(Unusable::TooLarge),
+            E::IssuerNotForUnit,
+            E::RedirectUriRefused,
+            E::FederatedStateRefused,
+            E::CodeRefused,
+            E::IdTokenRefused(IdTokenRefusal::Nonce),
+            E::IdentityNotLinked,
+            E::AccountClosed,
+            E::SecondFactorMissing,
+            E::IdentityTaken,
+            E::IdentityNotFound,
             E::InvalidDate {
                 field: "effective_to",
                 problem: DateProblem::NotADay,
@@ -358,6 +545,21 @@ mod tests {
             };
             assert!(known, "{error:?}: {name}");
         }
+    }
+
+    #[test]
+    fn every_check_of_an_id_token_and_every_problem_of_an_issuer_has_its_word_and_its_sentence() {
+        let mut words: Vec<_> = IdTokenRefusal::ALL
+            .map(|refusal| (refusal.check(), refusal.vi(), refusal.to_string()))
+            .into_iter()
+            .chain(Unusable::ALL.map(|unusable| (unusable.as_str(), unusable.vi(), unusable.to_string())))
+            .collect();
+        let count = words.len();
+        words.sort_unstable();
+        words.dedup_by_key(|(_, vi, _)| *vi);
+        assert_eq!(words.len(), count);
+        let fault = Fault::from(IdentityError::IdTokenRefused(IdTokenRefusal::Nonce));
+        assert_eq!(fault.metadata().get("check").map(String::as_str), Some("nonce"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What other services follow: the signed tree and the list of revocations.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -44,6 +45,12 @@ impl LocalFeed {
             .as_ref()
             .filter(|kept| kept.version == version && kept.key_id == key_id)
             .cloned()
+    }
+
+    /// The digest of the keys of tokens that are published now.
+    fn key_set_digest(&self) -> Result<String, Fault> {
+        let keys = serde_json::from_value(self.keyring.jwks(Purpose::TokenSigning)).map_err(Fault::internal)?;
+        egov_auth::key_set_digest(&keys).map_err(Fault::internal)
     }
 
     /// The keys are those of now, also beside a tree that was signed earlier.
@@ -97,14 +104,22 @@ impl Feed for LocalFeed {
 
     async fn revocations(&self, after: i64) -> Result<ListRevocationsResponse, Fault> {
         let now = self.database.clock().now();
-        let (head, mut entries) = self
+        let (head, mut entries, kinds, withdrawn) = self
             .database
             .read(&RowScope::everything(), async |conn| {
                 let head = store::revocations::head(conn).await?;
                 let entries = store::revocations::after(conn, after, now, BATCH + 1).await?;
-                Ok::<_, Fault>((head, entries))
+                let kinds = store::revocations::kinds(conn, now).await?;
+                let withdrawn = store::keys::withdrawn(conn).await?;
+                Ok::<_, Fault>((head, entries, kinds, withdrawn))
             })
             .await?;
+        // The keyring is asked too: if the process that withdrew a key was killed before it could record that, the key is
+        // refused all the same.
+        let withdrawn: BTreeSet<String> = withdrawn
+            .into_keys()
+            .chain(self.keyring.withdrawn(Purpose::TokenSigning))
+            .collect();
         let more = entries.len() > BATCH as usize;
         entries.truncate(BATCH as usize);
         let position = match entries.last() {
@@ -116,6 +131,9 @@ impl Feed for LocalFeed {
             revocations: entries.iter().map(wire::revocation).collect(),
             position,
             more,
+            kind_revocations: kinds.iter().map(wire::kind_revocation).collect(),
+            withdrawn_key_ids: withdrawn.into_iter().collect(),
+            key_set_digest: self.key_set_digest()?,
         })
     }
 }

@@ -7,7 +7,7 @@ use egov_clock::{Clock as _, SharedClock};
 use egov_database::{Database, PageTokens, ReadRecordSink};
 use egov_directory::Directory;
 use egov_fault::Fault;
-use egov_keyring::Keyring;
+use egov_keyring::{Keyring, Purpose};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -17,9 +17,11 @@ use crate::domain::delegation::wrongly_delegable;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::session::SessionPolicy;
 use crate::error::IdentityError;
+use crate::federation::IssuerClient;
 use crate::feed::LocalFeed;
+use crate::operations::keys::keep_withdrawn;
 use crate::passwords::Passwords;
-use crate::tokens::TokenIssuer;
+use crate::tokens::{PublishedFirst, TokenIssuer};
 use crate::trusted::TrustedIssuers;
 
 /// What identity needs from the process in which it runs.
@@ -48,6 +50,9 @@ pub struct Identity {
     pub(crate) tokens: TokenIssuer,
     pub(crate) digests: Digests,
     pub(crate) issuers: TrustedIssuers,
+    pub(crate) federation: IssuerClient,
+    /// Sign that the platform is the client, at issuers of agencies.
+    pub(crate) client_keys: PublishedFirst,
     pub(crate) lockout: LockoutPolicy,
     pub(crate) sessions: SessionPolicy,
     pub(crate) settings: Settings,
@@ -71,6 +76,7 @@ impl Identity {
                 "invalid policies: the role {role} administers, so it must not be delegable"
             )));
         }
+        keep_withdrawn(&database, &keyring, database.clock()).await?;
         let ids = Arc::clone(database.ids());
         Ok(Arc::new(Self {
             pages: database.page_tokens(),
@@ -79,6 +85,8 @@ impl Identity {
             tokens: TokenIssuer::new(&settings.tokens, Keyring::clone(&keyring), ids),
             digests: Digests::load(&database, &keyring).await?,
             issuers: TrustedIssuers::new(&settings.citizens.issuers)?,
+            federation: IssuerClient::new(&settings.federation)?,
+            client_keys: PublishedFirst::new(Purpose::ClientAssertions, &settings.tokens, Keyring::clone(&keyring)),
             lockout: settings.lockout.policy(),
             sessions: settings.sessions.policy(),
             settings: settings.clone(),

@@ -16,6 +16,7 @@ pub mod config;
 mod digests;
 mod domain;
 mod error;
+mod federation;
 mod feed;
 mod identity;
 pub mod import;
@@ -41,6 +42,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::identity::v1::access_service_server::AccessServiceServer;
 use egov_proto::egov::identity::v1::account_batch_service_server::AccountBatchServiceServer;
 use egov_proto::egov::identity::v1::account_service_server::AccountServiceServer;
+use egov_proto::egov::identity::v1::federation_service_server::FederationServiceServer;
 use egov_proto::egov::identity::v1::key_service_server::KeyServiceServer;
 use egov_proto::egov::identity::v1::session_service_server::SessionServiceServer;
 use egov_proto::egov::identity::v1::sign_in_service_server::SignInServiceServer;
@@ -54,6 +56,8 @@ use tokio::net::TcpListener;
 
 pub use config::{ServiceConfig, Settings};
 pub use domain::client::KeyRefusal;
+pub use domain::federated_sign_in::Unusable;
+pub use domain::id_token::IdTokenRefusal;
 pub use domain::totp;
 pub use error::{DOMAIN, DateProblem, IdentityError};
 pub use feed::LocalFeed;
@@ -82,6 +86,7 @@ pub async fn assemble(
 impl Identity {
     /// This service behind the port; see [`assemble`].
     pub fn assembly(self: &Arc<Self>, verifier: Arc<Verifier>, contract: Arc<Contract>) -> Assembly {
+        self.directory.announce_keys_to(Arc::clone(&verifier));
         let auth = AuthLayer::new(
             verifier,
             Arc::clone(&self.access),
@@ -101,6 +106,7 @@ impl Identity {
             .service(AccessServiceServer::new(api.clone()))
             .service(SessionServiceServer::new(api.clone()))
             .service(AccountBatchServiceServer::new(api.clone()))
+            .service(FederationServiceServer::new(api.clone()))
             .service(UnitServiceServer::new(api))
             .auth(auth)
             .http(api::http::routes(Arc::clone(self)));

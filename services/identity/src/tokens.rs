@@ -49,16 +49,22 @@ pub(crate) struct Issued {
 }
 
 /// Issues access tokens.
-///
-/// The key that signs is not always the newest: a new key is published first and signs only after
-/// [`TokenConfig::publish_before_use`], so that whoever keeps the published keys for a while knows it by then. A key that
-/// was taken out of use at once (rotated without overlap, as after a theft) signs nothing any more.
 pub(crate) struct TokenIssuer {
-    keyring: Keyring,
+    keys: PublishedFirst,
     ids: SharedIds,
     issuer: String,
     audience: String,
     lifetime: SignedDuration,
+}
+
+/// The key of a purpose with which is signed what others verify by the published keys.
+///
+/// It is not always the newest: a new key is published first and signs only after [`TokenConfig::publish_before_use`], so that
+/// whoever keeps the published keys for a while knows it by then. A key that was taken out of use at once (rotated without
+/// overlap, or withdrawn, as after a theft) signs nothing any more.
+pub(crate) struct PublishedFirst {
+    purpose: Purpose,
+    keyring: Keyring,
     publish_before_use: SignedDuration,
     signing: Mutex<Signing>,
 }
@@ -77,12 +83,7 @@ impl TokenIssuer {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             lifetime: signed(config.lifetime.min(LONGEST_ACCESS_TOKEN)),
-            publish_before_use: signed(config.publish_before_use),
-            signing: Mutex::new(Signing {
-                current: keyring.signing(Purpose::TokenSigning),
-                newer: None,
-            }),
-            keyring,
+            keys: PublishedFirst::new(Purpose::TokenSigning, config, keyring),
         }
     }
 
@@ -112,7 +113,11 @@ impl TokenIssuer {
             act: to.actor.map(|sub| ActorClaim { sub }),
             name: None,
         };
-        let token = self.key(now).jwt(ACCESS_TOKEN_TYPE, &claims).map_err(Fault::internal)?;
+        let token = self
+            .keys
+            .at(now)
+            .jwt(ACCESS_TOKEN_TYPE, &claims)
+            .map_err(Fault::internal)?;
         Ok(Issued {
             token,
             expires_in: expires - now.as_second(),
@@ -121,11 +126,29 @@ impl TokenIssuer {
 
     /// The id of the key that signs at `now`.
     pub(crate) fn signing_key_id(&self, now: Timestamp) -> String {
-        self.key(now).id().to_owned()
+        self.keys.at(now).id().to_owned()
+    }
+}
+
+impl PublishedFirst {
+    /// The keys of a purpose that are published.
+    pub(crate) fn new(purpose: Purpose, config: &TokenConfig, keyring: Keyring) -> Self {
+        Self {
+            purpose,
+            publish_before_use: signed(config.publish_before_use),
+            signing: Mutex::new(Signing {
+                current: keyring.signing(purpose),
+                newer: None,
+            }),
+            keyring,
+        }
     }
 
-    fn key(&self, now: Timestamp) -> SigningKey {
-        let newest = self.keyring.signing(Purpose::TokenSigning);
+    /// The key that signs at `now`.
+    pub(crate) fn at(&self, now: Timestamp) -> SigningKey {
+        // A key that another process withdrew must not sign a single time more.
+        self.keyring.notice_changes(self.purpose);
+        let newest = self.keyring.signing(self.purpose);
         let mut signing = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.id() == signing.current.id() {
             signing.newer = None;
@@ -147,7 +170,7 @@ impl TokenIssuer {
     }
 
     fn is_published(&self, key_id: &str) -> bool {
-        published(&self.keyring).is_ok_and(|keys| keys.find(key_id).is_some())
+        published(&self.keyring, self.purpose).is_ok_and(|keys| keys.find(key_id).is_some())
     }
 }
 
@@ -159,8 +182,8 @@ impl std::fmt::Debug for TokenIssuer {
     }
 }
 
-fn published(keyring: &Keyring) -> Result<JwkSet, serde_json::Error> {
-    serde_json::from_value(keyring.jwks(Purpose::TokenSigning))
+fn published(keyring: &Keyring, purpose: Purpose) -> Result<JwkSet, serde_json::Error> {
+    serde_json::from_value(keyring.jwks(purpose))
 }
 
 /// The issuer as a verifier in the same process takes it: its keys come from the keyring, not over the network.
@@ -177,7 +200,7 @@ struct KeyringKeys(Keyring);
 #[async_trait]
 impl KeySource for KeyringKeys {
     async fn fetch(&self) -> Result<JwkSet, KeySourceError> {
-        Ok(published(&self.0)?)
+        Ok(published(&self.0, Purpose::TokenSigning)?)
     }
 }
 
@@ -262,7 +285,7 @@ mod tests {
         let new = keyring
             .rotate(Purpose::TokenSigning, SignedDuration::from_hours(1), &clock)
             .unwrap();
-        assert!(published(&keyring).unwrap().find(&new).is_some());
+        assert!(published(&keyring, Purpose::TokenSigning).unwrap().find(&new).is_some());
         assert_eq!(tokens.signing_key_id(clock.now()), old);
         let before = tokens.issue(citizen(), clock.now()).unwrap();
         clock.advance(SignedDuration::from_secs(119));
@@ -272,6 +295,17 @@ mod tests {
         let after = tokens.issue(citizen(), clock.now()).unwrap();
         assert!(verifier.verify(&before.token).await.is_ok());
         assert!(verifier.verify(&after.token).await.is_ok());
+    }
+
+    #[test]
+    fn a_key_that_another_process_withdrew_signs_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, clock) = (folder.path().join("keys"), clock());
+        let other = Keyring::create_missing(&path, &clock).unwrap();
+        let tokens = TokenIssuer::new(&config(), Keyring::open(&path, &clock).unwrap(), SystemIds::shared());
+        let stolen = tokens.signing_key_id(clock.now());
+        let made = other.withdraw(Purpose::TokenSigning, &stolen, &clock).unwrap().unwrap();
+        assert_eq!(tokens.signing_key_id(clock.now()), made);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Between the domain and the messages of the contract. Nothing here knows of gRPC: the stored answer of a write is a
 //! message as well.
 
+use egov_auth::CallerKind;
 use egov_fault::Fault;
+use egov_keyring::{KeyLife, Purpose};
 use egov_proto::egov::identity::v1 as wire;
 use egov_proto::egov::identity::v1::revocation::Target as WireTarget;
 use egov_proto::egov::types::v1::FactStatus as WireFactStatus;
@@ -14,6 +16,9 @@ use uuid::Uuid;
 use crate::domain::account::Account;
 use crate::domain::client::System;
 use crate::domain::delegation::Delegation;
+use crate::domain::id_token::SigningAlgorithm;
+use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings};
+use crate::domain::key::{Breadth, KeyState};
 use crate::domain::record::AccessRecord;
 use crate::domain::reorganisation::{Opening, Plan, Planned, PlannedClosing};
 use crate::domain::review::Verdict;
@@ -22,8 +27,9 @@ use crate::domain::session::OpenSession;
 use crate::domain::succession::Closing;
 use crate::domain::unit::{FactStatus, Unit, UnitKind};
 use crate::error::{DateProblem, IdentityError};
+use crate::store::federation::Link;
 use crate::store::reorganisations::{Reorganisation, Status};
-use crate::store::revocations::{Entry, Target};
+use crate::store::revocations::{Entry, KindEntry, Target};
 
 pub(crate) fn unit(unit: &Unit) -> wire::Unit {
     wire::Unit {
@@ -301,6 +307,88 @@ pub(crate) fn system(system: &System) -> wire::System {
     }
 }
 
+pub(crate) fn kind_revocation(entry: &KindEntry) -> wire::KindRevocation {
+    let kind = match entry.kind {
+        CallerKind::Staff => wire::CallerKind::Staff,
+        CallerKind::Citizen => wire::CallerKind::Citizen,
+        CallerKind::System => wire::CallerKind::System,
+    };
+    wire::KindRevocation {
+        kind: kind.into(),
+        not_after: Some(timestamp(entry.not_after)),
+        expire_time: Some(timestamp(entry.expire_time)),
+    }
+}
+
+/// The purpose that a request names; none if it names none.
+pub(crate) const fn key_purpose(purpose: wire::KeyPurpose) -> Option<Purpose> {
+    match purpose {
+        wire::KeyPurpose::Unspecified => None,
+        wire::KeyPurpose::TokenSigning => Some(Purpose::TokenSigning),
+        wire::KeyPurpose::TreeSigning => Some(Purpose::TreeSigning),
+        wire::KeyPurpose::PageTokens => Some(Purpose::PageTokens),
+        wire::KeyPurpose::Answers => Some(Purpose::Answers),
+        wire::KeyPurpose::Receipts => Some(Purpose::Receipts),
+        wire::KeyPurpose::Checkpoints => Some(Purpose::Checkpoints),
+        wire::KeyPurpose::Webhooks => Some(Purpose::Webhooks),
+        wire::KeyPurpose::LookupSecrets => Some(Purpose::LookupSecrets),
+        wire::KeyPurpose::ClientAssertions => Some(Purpose::ClientAssertions),
+    }
+}
+
+const fn wire_purpose(purpose: Purpose) -> wire::KeyPurpose {
+    match purpose {
+        Purpose::TokenSigning => wire::KeyPurpose::TokenSigning,
+        Purpose::TreeSigning => wire::KeyPurpose::TreeSigning,
+        Purpose::PageTokens => wire::KeyPurpose::PageTokens,
+        Purpose::Answers => wire::KeyPurpose::Answers,
+        Purpose::Receipts => wire::KeyPurpose::Receipts,
+        Purpose::Checkpoints => wire::KeyPurpose::Checkpoints,
+        Purpose::Webhooks => wire::KeyPurpose::Webhooks,
+        Purpose::LookupSecrets => wire::KeyPurpose::LookupSecrets,
+        Purpose::ClientAssertions => wire::KeyPurpose::ClientAssertions,
+    }
+}
+
+/// A key as the list shows it; `withdraw_time` is when its withdrawal was recorded.
+pub(crate) fn keyring_key(
+    purpose: Purpose,
+    life: &KeyLife,
+    state: KeyState,
+    withdraw_time: Option<Timestamp>,
+) -> wire::KeyringKey {
+    let state_word = match state {
+        KeyState::Published => wire::KeyState::Published,
+        KeyState::InUse => wire::KeyState::InUse,
+        KeyState::Overlapping => wire::KeyState::Overlapping,
+        KeyState::Retired => wire::KeyState::Retired,
+        KeyState::Withdrawn => wire::KeyState::Withdrawn,
+    };
+    let end = match state {
+        // The keyring only knows that it was, not when.
+        KeyState::Withdrawn => withdraw_time,
+        _ => life.retires,
+    };
+    wire::KeyringKey {
+        purpose: wire_purpose(purpose).into(),
+        key_id: life.id.clone(),
+        state: state_word.into(),
+        create_time: Some(timestamp(life.created)),
+        end_time: end.map(timestamp),
+    }
+}
+
+/// Whose tokens a request revokes. The contract refuses a scope that is not said.
+pub(crate) const fn breadth(scope: wire::RevocationScope) -> Option<Breadth> {
+    match scope {
+        wire::RevocationScope::Unspecified => None,
+        wire::RevocationScope::Staff => Some(Breadth::Staff),
+        wire::RevocationScope::Citizens => Some(Breadth::Citizens),
+        wire::RevocationScope::Systems => Some(Breadth::Systems),
+        wire::RevocationScope::Everybody => Some(Breadth::Everybody),
+    }
+}
+
 pub(crate) fn revocation(entry: &Entry) -> wire::Revocation {
     wire::Revocation {
         target: Some(match &entry.target {
@@ -325,4 +413,78 @@ pub(crate) fn day(field: &'static str, date: Option<WireDate>) -> Result<Option<
         })
     })
     .transpose()
+}
+
+/// What a request says of an issuer, without the secret; the contract has checked it.
+pub(crate) fn issuer_settings_of(settings: wire::IssuerSettings) -> IssuerSettings {
+    IssuerSettings {
+        authentication: match settings.client_authentication() {
+            wire::ClientAuthentication::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt,
+            wire::ClientAuthentication::ClientSecret => ClientAuthentication::ClientSecret,
+            wire::ClientAuthentication::None | wire::ClientAuthentication::Unspecified => ClientAuthentication::None,
+        },
+        algorithms: settings
+            .algorithms()
+            .filter_map(|algorithm| match algorithm {
+                wire::IdTokenAlgorithm::Unspecified => None,
+                wire::IdTokenAlgorithm::Es256 => Some(SigningAlgorithm::Es256),
+                wire::IdTokenAlgorithm::Eddsa => Some(SigningAlgorithm::EdDsa),
+                wire::IdTokenAlgorithm::Rs256 => Some(SigningAlgorithm::Rs256),
+                wire::IdTokenAlgorithm::Ps256 => Some(SigningAlgorithm::Ps256),
+            })
+            .collect(),
+        title: settings.title.trim().to_owned(),
+        client_id: settings.client_id,
+        redirect_uris: settings.redirect_uris,
+        unit_ids: settings.unit_ids,
+        second_factor_acr: settings.second_factor_acr,
+        second_factor_amr: settings.second_factor_amr,
+        max_auth_age: settings.max_auth_age_seconds,
+    }
+}
+
+pub(crate) fn federated_issuer(issuer: &FederatedIssuer) -> wire::FederatedIssuer {
+    let settings = &issuer.settings;
+    let authentication = match settings.authentication {
+        ClientAuthentication::PrivateKeyJwt => wire::ClientAuthentication::PrivateKeyJwt,
+        ClientAuthentication::ClientSecret => wire::ClientAuthentication::ClientSecret,
+        ClientAuthentication::None => wire::ClientAuthentication::None,
+    };
+    let algorithm = |algorithm: &SigningAlgorithm| {
+        i32::from(match algorithm {
+            SigningAlgorithm::Es256 => wire::IdTokenAlgorithm::Es256,
+            SigningAlgorithm::EdDsa => wire::IdTokenAlgorithm::Eddsa,
+            SigningAlgorithm::Rs256 => wire::IdTokenAlgorithm::Rs256,
+            SigningAlgorithm::Ps256 => wire::IdTokenAlgorithm::Ps256,
+        })
+    };
+    wire::FederatedIssuer {
+        issuer_id: issuer.issuer_id.to_string(),
+        issuer: issuer.issuer.clone(),
+        settings: Some(wire::IssuerSettings {
+            title: settings.title.clone(),
+            client_id: settings.client_id.clone(),
+            client_authentication: authentication.into(),
+            client_secret: String::new(),
+            redirect_uris: settings.redirect_uris.clone(),
+            unit_ids: settings.unit_ids.clone(),
+            algorithms: settings.algorithms.iter().map(algorithm).collect(),
+            second_factor_acr: settings.second_factor_acr.clone(),
+            second_factor_amr: settings.second_factor_amr.clone(),
+            max_auth_age_seconds: settings.max_auth_age,
+        }),
+        disabled: issuer.disabled,
+        etag: issuer.version.to_string(),
+    }
+}
+
+pub(crate) fn federated_identity(link: &Link) -> wire::FederatedIdentity {
+    wire::FederatedIdentity {
+        identity_id: link.identity_id.to_string(),
+        account_id: link.account_id.to_string(),
+        issuer_id: link.issuer_id.to_string(),
+        issuer_title: link.issuer_title.clone(),
+        link_time: Some(timestamp(link.link_time)),
+        linked_by: link.linked_by.to_string(),
+    }
 }

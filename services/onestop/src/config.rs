@@ -283,14 +283,15 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         KeySourceConfig::JwksUrl(config.identity.jwks_url.clone()),
     );
     issuer.certificates.clone_from(&config.identity.ca);
-    let verifier = Verifier::new(
+    let verifier = Arc::new(Verifier::new(
         vec![Issuer::from_config(issuer)?],
         clock.clone(),
         VerifierConfig::default(),
-    );
+    ));
+    directory.announce_keys_to(Arc::clone(&verifier));
     let access = Access::new(read_policies(&config.access.policies)?, directory.tree());
     let auth = AuthLayer::new(
-        Arc::new(verifier),
+        verifier,
         Arc::new(access),
         directory.revocations(),
         contract.method_rules(),

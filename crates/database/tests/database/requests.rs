@@ -105,6 +105,7 @@ fn officer(subject: Uuid) -> Caller {
         on_behalf_of: None,
         session: None,
         token_id: "t".to_owned(),
+        key_id: "k".to_owned(),
         issued_at: egov_testkit::START,
         expires_at: egov_testkit::START,
     };

@@ -13,6 +13,7 @@ mod backup;
 mod bench;
 mod generate;
 mod given;
+mod keys;
 mod newcomer;
 mod power_cut;
 mod reorganisation;

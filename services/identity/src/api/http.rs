@@ -19,6 +19,8 @@ use crate::operations::token_grants::{self, Granted};
 pub(crate) const TOKEN_PATH: &str = "/oauth2/token";
 /// The public keys of tokens (RFC 7517).
 pub(crate) const KEYS_PATH: &str = "/.well-known/jwks.json";
+/// The public keys with which this platform proves at issuers of agencies that it is their client.
+pub(crate) const CLIENT_KEYS_PATH: &str = "/.well-known/federation-jwks.json";
 /// The metadata (RFC 8414).
 pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 
@@ -36,6 +38,7 @@ pub(crate) fn routes(identity: Arc<Identity>) -> Router {
     router
         .route(TOKEN_PATH, post(token))
         .route(KEYS_PATH, get(keys))
+        .route(CLIENT_KEYS_PATH, get(client_keys))
         .route(METADATA_PATH, get(metadata))
         .with_state(identity)
 }
@@ -106,6 +109,14 @@ async fn keys(State(identity): State<Arc<Identity>>) -> Response {
     (
         [(header::CACHE_CONTROL, KEYS_MAX_AGE)],
         Json(identity.keyring.jwks(Purpose::TokenSigning)),
+    )
+        .into_response()
+}
+
+async fn client_keys(State(identity): State<Arc<Identity>>) -> Response {
+    (
+        [(header::CACHE_CONTROL, KEYS_MAX_AGE)],
+        Json(identity.keyring.jwks(Purpose::ClientAssertions)),
     )
         .into_response()
 }

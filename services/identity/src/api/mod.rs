@@ -3,6 +3,7 @@
 mod access;
 mod account_batches;
 mod accounts;
+mod federation;
 pub(crate) mod http;
 mod keys;
 mod sessions;

@@ -40,8 +40,12 @@ pub(crate) enum RecordKind {
     CitizenSignIn,
     /// A system got a token to act for a citizen.
     ExchangedForCitizen,
-    /// A new key signs tokens.
+    /// A new key of the keyring was made.
     SigningKeyRotated,
+    /// A compromised key was withdrawn.
+    SigningKeyWithdrawn,
+    /// Every token of a kind of callers was revoked.
+    AllTokensRevoked,
     /// A role got another last day.
     RoleEndChanged,
     /// A role was delegated: written about both sides.
@@ -62,6 +66,16 @@ pub(crate) enum RecordKind {
     ClosingScheduled,
     /// Unit or roles followed a reorganisation.
     UnitFollowed,
+    /// An issuer was registered.
+    IssuerRegistered,
+    /// What was said of an issuer changed.
+    IssuerChanged,
+    /// Nobody signs in by an issuer any more.
+    IssuerDisabled,
+    /// An account was linked to what an issuer calls somebody.
+    IdentityLinked,
+    /// A link was taken away.
+    IdentityUnlinked,
 }
 
 impl RecordKind {
@@ -86,6 +100,8 @@ impl RecordKind {
             Self::CitizenSignIn => "citizen_sign_in",
             Self::ExchangedForCitizen => "exchanged_for_citizen",
             Self::SigningKeyRotated => "signing_key_rotated",
+            Self::SigningKeyWithdrawn => "signing_key_withdrawn",
+            Self::AllTokensRevoked => "all_tokens_revoked",
             Self::RoleEndChanged => "role_end_changed",
             Self::RoleDelegated => "role_delegated",
             Self::DelegationEnded => "delegation_ended",
@@ -96,6 +112,11 @@ impl RecordKind {
             Self::AccountActivated => "account_activated",
             Self::ClosingScheduled => "closing_scheduled",
             Self::UnitFollowed => "unit_followed",
+            Self::IssuerRegistered => "issuer_registered",
+            Self::IssuerChanged => "issuer_changed",
+            Self::IssuerDisabled => "issuer_disabled",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 }

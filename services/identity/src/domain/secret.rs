@@ -1,4 +1,4 @@
-//! Opaque secrets that are handed out once and kept only as a hash: refresh tokens and sign-in challenges.
+//! Opaque secrets that are handed out once and kept only as a hash: refresh tokens, sign-in challenges, states of a sign-in at an issuer.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -16,7 +16,7 @@ pub(crate) fn new_secret(ids: &dyn Ids) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The hash under which a secret is stored. `kind` keeps the two kinds apart: a challenge is never a refresh token.
+/// The hash under which a secret is stored. `kind` keeps the kinds apart: a challenge is never a refresh token.
 pub(crate) fn hash(kind: SecretKind, secret: &str) -> SecretHash {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(kind.label());
@@ -33,6 +33,10 @@ pub(crate) enum SecretKind {
     RefreshToken,
     /// Names a sign-in between the password and the one-time code.
     Challenge,
+    /// Names a sign-in at an issuer; travels through the browser's address.
+    State,
+    /// Ties a sign-in at an issuer to the browser that began it.
+    Binding,
 }
 
 impl SecretKind {
@@ -40,6 +44,8 @@ impl SecretKind {
         match self {
             Self::RefreshToken => b"egov.identity.refresh_token\0",
             Self::Challenge => b"egov.identity.challenge\0",
+            Self::State => b"egov.identity.state\0",
+            Self::Binding => b"egov.identity.binding\0",
         }
     }
 }

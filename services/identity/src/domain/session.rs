@@ -86,6 +86,8 @@ pub(crate) enum SessionEnd {
     Revoked,
     /// Ended from another session of the person, or by an administrator.
     Ended,
+    /// The issuer by which it began was disabled, or the link to it was taken away.
+    IssuerGone,
 }
 
 /// A session that can still go on, as its owner sees it.
@@ -112,6 +114,7 @@ impl SessionEnd {
             Self::AccountDisabled => "account_disabled",
             Self::Revoked => "revoked",
             Self::Ended => "ended",
+            Self::IssuerGone => "issuer_gone",
         }
     }
 }

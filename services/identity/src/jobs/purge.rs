@@ -1,4 +1,4 @@
-//! Forgets what nobody needs any more: challenges, ended sessions, used assertions, old counts, revocations of tokens that
+//! Forgets what nobody needs any more: challenges, sign-ins at issuers that ran out, ended sessions, used assertions, old counts, revocations of tokens that
 //! have ended, activation codes that have run out. The record of sign-ins stays.
 
 use std::time::Duration;
@@ -47,7 +47,8 @@ pub(crate) async fn purge_once(identity: &Identity, lease: &Lease) -> Result<u64
             let attempts = store::attempts::purge(write.conn(), old, now).await?;
             let revocations = store::revocations::purge(write.conn(), now).await?;
             let activations = store::activations::purge(write.conn(), now).await?;
-            Ok(sessions + assertions + attempts + revocations + activations)
+            let federated = store::federation::purge(write.conn(), now).await?;
+            Ok(sessions + assertions + attempts + revocations + activations + federated)
         })
         .await
 }

@@ -1,5 +1,5 @@
 //! Seals columns anew after the keyring's key for columns was rotated, so that the old key can retire: secrets of one-time
-//! codes, personal numbers, and the key of digests.
+//! codes, personal numbers, secrets of clients at issuers, and the key of digests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use egov_runtime::server::JobResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::Identity;
-use crate::operations::{citizens, verify_totp};
+use crate::operations::{citizens, issuers, verify_totp};
 use crate::store;
 
 const EVERY: Duration = Duration::from_mins(10);
@@ -70,6 +70,13 @@ pub(crate) async fn reseal_once(identity: &Identity, lease: &Lease) -> Result<us
                 let place = verify_totp::sealed_for(account_id);
                 let (new, new_key) = sealer.seal(&sealer.open(&old, &place)?, &place);
                 store::activations::set_sealed(write.conn(), account_id, &new, &new_key).await?;
+                done += 1;
+            }
+            let clients = store::federation::sealed_otherwise(write.conn(), &key_id, BATCH).await?;
+            for (issuer_id, old) in clients {
+                let place = issuers::sealed_for(issuer_id);
+                let (new, new_key) = sealer.seal(&sealer.open(&old, &place)?, &place);
+                store::federation::set_sealed(write.conn(), issuer_id, &new, &new_key).await?;
                 done += 1;
             }
             let numbers = store::citizens::sealed_otherwise(write.conn(), &key_id, BATCH).await?;

@@ -73,7 +73,8 @@ pub(crate) async fn exchange(identity: &Identity, request: &TokenRequest) -> Res
             let detail = format!("client {}", system.client_id);
             record(write, RecordKind::ExchangedForCitizen, about, detail).await?;
             let behind = [system.system_id, citizen_id];
-            let revoked_until = store::revocations::latest_of(write.conn(), &behind).await?;
+            let kinds = [CallerKind::System, CallerKind::Citizen];
+            let revoked_until = store::revocations::latest_of(write.conn(), &behind, &kinds).await?;
             let token = TokenFor {
                 kind: CallerKind::System,
                 subject: citizen_id,

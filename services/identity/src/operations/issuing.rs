@@ -7,6 +7,8 @@ use egov_proto::egov::identity::v1::TokenPair;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::recording::{About, record};
+use crate::domain::record::RecordKind;
 use crate::domain::secret::{self, SecretKind};
 use crate::identity::Identity;
 use crate::store;
@@ -20,6 +22,46 @@ pub(crate) struct Session {
     pub(crate) account_id: Uuid,
     pub(crate) unit_id: i32,
     pub(crate) expire_time: Timestamp,
+}
+
+/// For whom a session is opened.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(crate) struct Opened {
+    pub(crate) account_id: Uuid,
+    pub(crate) unit_id: i32,
+    /// The issuer by which the sign-in began; none for a password.
+    pub(crate) issuer_id: Option<Uuid>,
+}
+
+/// Opens a session after both factors were shown, records the sign-in, and gives the first pair of tokens.
+pub(crate) async fn open_session(
+    identity: &Identity,
+    write: &mut UnitOfWork<'_>,
+    who: Opened,
+    client_hint: &str,
+) -> Result<TokenPair, Fault> {
+    let now = write.now();
+    let session = Session {
+        session_id: write.new_id(),
+        account_id: who.account_id,
+        unit_id: who.unit_id,
+        expire_time: now.checked_add(identity.sessions.longest).unwrap_or(now),
+    };
+    let (id, until) = (session.session_id, session.expire_time);
+    store::sessions::insert(write.conn(), id, who.account_id, now, until, who.issuer_id).await?;
+    store::sessions::set_client_hint(write.conn(), id, client_hint).await?;
+    let about = About {
+        subject: Some(who.account_id),
+        unit: Some(who.unit_id),
+        actor: None,
+    };
+    let detail = match who.issuer_id {
+        None => format!("session {id}"),
+        Some(issuer_id) => format!("session {id}, issuer {issuer_id}"),
+    };
+    record(write, RecordKind::SignIn, about, detail).await?;
+    next_pair(identity, write, session).await
 }
 
 /// The next pair of tokens of a session: an access token with the roles that are in force today, and the refresh token that
@@ -53,7 +95,8 @@ pub(crate) async fn next_pair(
             by: delegation.delegator_id,
         })
         .collect();
-    let revoked_until = store::revocations::latest_of(write.conn(), &[session.account_id]).await?;
+    let revoked_until =
+        store::revocations::latest_of(write.conn(), &[session.account_id], &[CallerKind::Staff]).await?;
 
     let refresh_token = secret::new_secret(&**identity.database.ids());
     let hash = secret::hash(SecretKind::RefreshToken, &refresh_token);

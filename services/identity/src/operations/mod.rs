@@ -18,9 +18,13 @@ pub(crate) mod disable_system;
 pub(crate) mod end_delegation;
 pub(crate) mod end_role;
 pub(crate) mod exchange_token;
+pub(crate) mod federated_sign_in;
 pub(crate) mod grant_role;
 pub(crate) mod granting;
+pub(crate) mod issuers;
 pub(crate) mod issuing;
+pub(crate) mod keys;
+pub(crate) mod link_identity;
 pub(crate) mod list_reorganisations;
 pub(crate) mod plan_reorganisation;
 pub(crate) mod read_access;
@@ -31,6 +35,7 @@ pub(crate) mod recording;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register_system;
 pub(crate) mod review_access;
+pub(crate) mod revoke_all_tokens;
 pub(crate) mod revoke_tokens;
 pub(crate) mod rotate_signing_key;
 pub(crate) mod sessions;
@@ -39,6 +44,7 @@ pub(crate) mod sign_out;
 pub(crate) mod token_grants;
 pub(crate) mod unlock_account;
 pub(crate) mod verify_totp;
+pub(crate) mod withdraw_signing_key;
 
 /// The permissions of the contract that operations ask for themselves, beyond what stands before the method.
 pub(crate) mod permission {
@@ -56,6 +62,10 @@ pub(crate) mod permission {
     pub(crate) const MANAGE_SYSTEMS: &str = "identity.systems.manage";
     /// Planning and cancelling reorganisations.
     pub(crate) const REORGANISE: &str = "identity.units.reorganise";
-    /// Rotating keys.
+    /// Reading issuers of agencies.
+    pub(crate) const READ_ISSUERS: &str = "identity.issuers.read";
+    /// Registering, changing and disabling them.
+    pub(crate) const MANAGE_ISSUERS: &str = "identity.issuers.manage";
+    /// Rotating and withdrawing keys, and revoking the tokens of everybody.
     pub(crate) const MANAGE_KEYS: &str = "identity.keys.manage";
 }

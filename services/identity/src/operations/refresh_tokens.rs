@@ -88,9 +88,9 @@ async fn end_for_reuse(write: &mut UnitOfWork<'_>, token: &PresentedToken) -> Re
 }
 
 async fn unit_of(write: &mut UnitOfWork<'_>, token: &PresentedToken) -> Result<i32, Fault> {
-    store::credentials::by_account(write.conn(), token.account_id)
+    // Not by the credentials: who signs in by an issuer may have none.
+    store::accounts::unit_of(write.conn(), token.account_id)
         .await?
-        .map(|credential| credential.unit_id)
         .ok_or_else(|| Fault::internal("a session without an account"))
 }
 

@@ -80,7 +80,7 @@ async fn admit(
                 store::credentials::set_password_hash(write.conn(), credential.account_id, better, now).await?;
             }
             let expiry = now.checked_add(identity.sessions.challenge).unwrap_or(now);
-            store::sessions::insert_challenge(write.conn(), &hash, credential.account_id, expiry).await
+            store::sessions::insert_challenge(write.conn(), &hash, credential.account_id, expiry, None).await
         })
         .await?;
     Ok(challenge)

@@ -98,7 +98,8 @@ async fn client_credentials(identity: &Identity, request: &TokenRequest) -> Resu
                 ..About::default()
             };
             record(write, RecordKind::SystemSignIn, about, "").await?;
-            let revoked_until = store::revocations::latest_of(write.conn(), &[system.system_id]).await?;
+            let kinds = [CallerKind::System];
+            let revoked_until = store::revocations::latest_of(write.conn(), &[system.system_id], &kinds).await?;
             let token = TokenFor {
                 kind: CallerKind::System,
                 subject: system.system_id,
@@ -146,7 +147,8 @@ async fn jwt_bearer(identity: &Identity, request: &TokenRequest) -> Result<Grant
             };
             let detail = format!("by {}", vouched.issuer);
             record(write, RecordKind::CitizenSignIn, about, detail).await?;
-            let revoked_until = store::revocations::latest_of(write.conn(), &[citizen_id]).await?;
+            let kinds = [CallerKind::Citizen];
+            let revoked_until = store::revocations::latest_of(write.conn(), &[citizen_id], &kinds).await?;
             let token = TokenFor {
                 kind: CallerKind::Citizen,
                 subject: citizen_id,

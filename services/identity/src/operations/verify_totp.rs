@@ -4,11 +4,9 @@ use egov_database::UnitOfWork;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::TokenPair;
 
-use super::issuing::{Session, next_pair};
-use super::recording::{About, record};
+use super::issuing::{Opened, open_session};
 use super::sign_in::{count, record_refusal};
 use crate::domain::account::Credential;
-use crate::domain::record::RecordKind;
 use crate::domain::secret::{self, SecretHash, SecretKind};
 use crate::domain::totp;
 use crate::error::IdentityError;
@@ -50,7 +48,7 @@ async fn answer(
 ) -> Result<Result<TokenPair, IdentityError>, Fault> {
     let now = write.now();
     // A challenge is 256 bits of chance: a wrong one is no guess at anybody's account.
-    let Some(account_id) = store::sessions::lock_challenge(write.conn(), hash, now).await? else {
+    let Some((account_id, issuer_id)) = store::sessions::lock_challenge(write.conn(), hash, now).await? else {
         return Ok(Err(IdentityError::SignInRefused));
     };
     let Some(credential) = store::credentials::by_account(write.conn(), account_id).await? else {
@@ -64,27 +62,12 @@ async fn answer(
     store::sessions::use_challenge(write.conn(), hash, now).await?;
     store::attempts::clear(write.conn(), &credential.attempt_key).await?;
 
-    let session = Session {
-        session_id: write.new_id(),
+    let who = Opened {
         account_id,
         unit_id: credential.unit_id,
-        expire_time: now.checked_add(identity.sessions.longest).unwrap_or(now),
+        issuer_id,
     };
-    store::sessions::insert(write.conn(), session.session_id, account_id, now, session.expire_time).await?;
-    store::sessions::set_client_hint(write.conn(), session.session_id, client_hint).await?;
-    let about = About {
-        subject: Some(account_id),
-        unit: Some(credential.unit_id),
-        actor: None,
-    };
-    record(
-        write,
-        RecordKind::SignIn,
-        about,
-        format!("session {}", session.session_id),
-    )
-    .await?;
-    next_pair(identity, write, session).await.map(Ok)
+    open_session(identity, write, who, client_hint).await.map(Ok)
 }
 
 /// Whether the code is right and was not used before; it is used up by this.

@@ -171,6 +171,17 @@ pub(crate) async fn id_of(conn: &mut PgConnection, username: &str) -> Result<Opt
         .map_err(sql_fault)
 }
 
+/// The unit of an account whose session goes on.
+pub(crate) async fn unit_of(conn: &mut PgConnection, account_id: Uuid) -> Result<Option<i32>> {
+    sqlx::query_scalar!(
+        "SELECT responsible_unit_id FROM accounts WHERE account_id = $1",
+        account_id
+    )
+    .fetch_optional(conn)
+    .await
+    .map_err(sql_fault)
+}
+
 /// Raises the version of a locked account, and closes it if `disabled` is given.
 pub(crate) async fn touch(
     conn: &mut PgConnection,

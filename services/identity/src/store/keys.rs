@@ -1,7 +1,12 @@
-//! The sealed keys of digests.
+//! The sealed keys of digests; what was done to the keys of the keyring.
+
+use std::collections::BTreeMap;
 
 use egov_database::sql_fault;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Result, exactly_one};
 
@@ -52,4 +57,70 @@ pub(crate) async fn set_sealed(conn: &mut PgConnection, purpose: &str, sealed: &
     .await
     .map_err(sql_fault)
     .and_then(exactly_one)
+}
+
+/// Notes that a key was withdrawn; `false` if it was before. Of two transactions that withdraw one key the second waits here for the
+/// first.
+pub(crate) async fn note_withdrawn(conn: &mut PgConnection, key_id: &str, now: Timestamp) -> Result<bool> {
+    sqlx::query!(
+        "INSERT INTO withdrawn_keys (key_id, withdraw_time) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING",
+        key_id,
+        now.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected() == 1)
+    .map_err(sql_fault)
+}
+
+/// The keys that were withdrawn, and when.
+pub(crate) async fn withdrawn(conn: &mut PgConnection) -> Result<BTreeMap<String, Timestamp>> {
+    sqlx::query!("SELECT key_id, withdraw_time FROM withdrawn_keys ORDER BY key_id")
+        .fetch_all(conn)
+        .await
+        .map(|rows| {
+            rows.into_iter()
+                .map(|row| (row.key_id, row.withdraw_time.to_jiff()))
+                .collect()
+        })
+        .map_err(sql_fault)
+}
+
+/// What was done to a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyChange<'a> {
+    /// Its id.
+    pub change_id: Uuid,
+    /// `rotated` or `withdrawn`.
+    pub act: &'static str,
+    /// Which keys.
+    pub purpose: &'static str,
+    /// The new key, or the one that was withdrawn.
+    pub key_id: &'a str,
+    /// What is used after it.
+    pub used_key_id: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub actor_id: Uuid,
+}
+
+/// Adds to the history of keys.
+pub(crate) async fn insert_change(conn: &mut PgConnection, change: &KeyChange<'_>, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO key_changes (change_id, act, purpose, key_id, used_key_id, reason, actor_id, record_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        change.change_id,
+        change.act,
+        change.purpose,
+        change.key_id,
+        change.used_key_id,
+        change.reason,
+        change.actor_id,
+        now.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
 }

@@ -8,6 +8,7 @@ pub(crate) mod attempts;
 pub(crate) mod citizens;
 pub(crate) mod credentials;
 pub(crate) mod delegations;
+pub(crate) mod federation;
 pub(crate) mod keys;
 pub(crate) mod records;
 pub(crate) mod reorganisations;

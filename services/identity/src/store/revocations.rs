@@ -1,5 +1,6 @@
 //! What is void before its time.
 
+use egov_auth::CallerKind;
 use egov_database::sql_fault;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -104,15 +105,117 @@ pub(crate) async fn after(conn: &mut PgConnection, position: i64, now: Timestamp
         .collect()
 }
 
-/// Until when tokens of any of these subjects were revoked last.
-pub(crate) async fn latest_of(conn: &mut PgConnection, subjects: &[Uuid]) -> Result<Option<Timestamp>> {
+/// Until when tokens of any of these subjects, or of any of these kinds of callers, were revoked last.
+pub(crate) async fn latest_of(
+    conn: &mut PgConnection,
+    subjects: &[Uuid],
+    kinds: &[CallerKind],
+) -> Result<Option<Timestamp>> {
+    let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
     sqlx::query_scalar!(
-        "SELECT max(not_after) FROM revocations WHERE subject_id = ANY($1)",
-        subjects
+        "SELECT greatest(
+             (SELECT max(not_after) FROM revocations WHERE subject_id = ANY($1)),
+             (SELECT max(not_after) FROM kind_revocations WHERE caller_kind = ANY($2))
+         )",
+        subjects,
+        &kinds
     )
     .fetch_one(conn)
     .await
     .map(|latest| latest.map(jiff_sqlx::Timestamp::to_jiff))
+    .map_err(sql_fault)
+}
+
+/// Revokes every token of a kind of callers issued until then. An earlier instant does not undo a later one.
+pub(crate) async fn revoke_kind(
+    conn: &mut PgConnection,
+    kind: CallerKind,
+    not_after: Timestamp,
+    expire_time: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO kind_revocations AS known (caller_kind, not_after, expire_time) VALUES ($1, $2, $3)
+         ON CONFLICT (caller_kind) DO UPDATE
+         SET not_after = greatest(known.not_after, excluded.not_after),
+             expire_time = greatest(known.expire_time, excluded.expire_time)",
+        kind.as_str(),
+        not_after.to_sqlx() as _,
+        expire_time.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
+/// What was revoked of whole kinds and still matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KindEntry {
+    /// Whose tokens.
+    pub kind: CallerKind,
+    /// Tokens issued up to this instant are void.
+    pub not_after: Timestamp,
+    /// The entry may be forgotten after this instant.
+    pub expire_time: Timestamp,
+}
+
+/// The kinds of which something was revoked that still matters.
+pub(crate) async fn kinds(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<KindEntry>> {
+    let rows = sqlx::query!(
+        "SELECT caller_kind, not_after, expire_time FROM kind_revocations WHERE expire_time >= $1 ORDER BY caller_kind",
+        now.to_sqlx() as _
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(KindEntry {
+                kind: CallerKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.as_str() == row.caller_kind)
+                    .ok_or_else(|| corrupt("kind of callers"))?,
+                not_after: row.not_after.to_jiff(),
+                expire_time: row.expire_time.to_jiff(),
+            })
+        })
+        .collect()
+}
+
+/// An act upon whole kinds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MassRevocation<'a> {
+    /// Its id.
+    pub act_id: Uuid,
+    /// Whose tokens.
+    pub scope: &'static str,
+    /// Whether sessions were to end.
+    pub end_sessions: bool,
+    /// How many did.
+    pub sessions_ended: i64,
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub actor_id: Uuid,
+}
+
+/// Adds to the history of acts upon whole kinds, at `now`, up to which tokens are void.
+pub(crate) async fn insert_mass(conn: &mut PgConnection, act: &MassRevocation<'_>, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO mass_revocations
+             (mass_revocation_id, scope, not_after, end_sessions, sessions_ended, reason, actor_id, record_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $3)",
+        act.act_id,
+        act.scope,
+        now.to_sqlx() as _,
+        act.end_sessions,
+        act.sessions_ended,
+        act.reason,
+        act.actor_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
     .map_err(sql_fault)
 }
 

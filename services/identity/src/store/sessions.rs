@@ -10,18 +10,20 @@ use super::{Result, exactly_one};
 use crate::domain::secret::SecretHash;
 use crate::domain::session::{OpenSession, PresentedToken, SessionEnd};
 
-/// Adds a challenge.
+/// Adds a challenge; `issuer_id` if an issuer stood in for the password.
 pub(crate) async fn insert_challenge(
     conn: &mut PgConnection,
     hash: &SecretHash,
     account_id: Uuid,
     expire_time: Timestamp,
+    issuer_id: Option<Uuid>,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO sign_in_challenges (challenge_hash, account_id, expire_time) VALUES ($1, $2, $3)",
+        "INSERT INTO sign_in_challenges (challenge_hash, account_id, expire_time, issuer_id) VALUES ($1, $2, $3, $4)",
         hash.as_slice(),
         account_id,
-        expire_time.to_sqlx() as _
+        expire_time.to_sqlx() as _,
+        issuer_id as Option<Uuid>
     )
     .execute(conn)
     .await
@@ -29,16 +31,21 @@ pub(crate) async fn insert_challenge(
     .map_err(sql_fault)
 }
 
-/// Whose sign-in a challenge names, if it can still be answered; locked until the end of the transaction.
-pub(crate) async fn lock_challenge(conn: &mut PgConnection, hash: &SecretHash, now: Timestamp) -> Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "SELECT account_id FROM sign_in_challenges
-         WHERE challenge_hash = $1 AND used_time IS NULL AND expire_time > $2 FOR UPDATE",
+/// Whose sign-in a challenge names, and by which issuer it began, if it can still be answered; locked until the end of the transaction.
+pub(crate) async fn lock_challenge(
+    conn: &mut PgConnection,
+    hash: &SecretHash,
+    now: Timestamp,
+) -> Result<Option<(Uuid, Option<Uuid>)>> {
+    sqlx::query!(
+        r#"SELECT account_id, issuer_id AS "issuer_id: Uuid" FROM sign_in_challenges
+           WHERE challenge_hash = $1 AND used_time IS NULL AND expire_time > $2 FOR UPDATE"#,
         hash.as_slice(),
         now.to_sqlx() as _
     )
     .fetch_optional(conn)
     .await
+    .map(|row| row.map(|row| (row.account_id, row.issuer_id)))
     .map_err(sql_fault)
 }
 
@@ -55,20 +62,22 @@ pub(crate) async fn use_challenge(conn: &mut PgConnection, hash: &SecretHash, no
     .and_then(exactly_one)
 }
 
-/// Begins a session.
+/// Begins a session; `issuer_id` if it began by an issuer.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     session_id: Uuid,
     account_id: Uuid,
     now: Timestamp,
     expire_time: Timestamp,
+    issuer_id: Option<Uuid>,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO sessions (session_id, account_id, create_time, expire_time) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO sessions (session_id, account_id, create_time, expire_time, issuer_id) VALUES ($1, $2, $3, $4, $5)",
         session_id,
         account_id,
         now.to_sqlx() as _,
-        expire_time.to_sqlx() as _
+        expire_time.to_sqlx() as _,
+        issuer_id as Option<Uuid>
     )
     .execute(conn)
     .await
@@ -175,6 +184,19 @@ pub(crate) async fn end_all(conn: &mut PgConnection, account_id: Uuid, why: Sess
     sqlx::query!(
         "UPDATE sessions SET end_time = $2, end_reason = $3 WHERE account_id = $1 AND end_time IS NULL",
         account_id,
+        now.to_sqlx() as _,
+        why.as_str()
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+    .map_err(sql_fault)
+}
+
+/// Ends every session of everybody; returns how many there were that could still go on.
+pub(crate) async fn end_everybodys(conn: &mut PgConnection, why: SessionEnd, now: Timestamp) -> Result<u64> {
+    sqlx::query!(
+        "UPDATE sessions SET end_time = $1, end_reason = $2 WHERE end_time IS NULL AND expire_time > $1",
         now.to_sqlx() as _,
         why.as_str()
     )

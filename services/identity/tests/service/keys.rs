@@ -22,6 +22,7 @@ async fn rotate(world: &World, token: &str, request_id: &str) -> Result<String, 
             token,
             RotateSigningKeyRequest {
                 request_id: request_id.to_owned(),
+                ..RotateSigningKeyRequest::default()
             },
         ))
         .await

@@ -5,15 +5,19 @@ use std::fmt::Write as _;
 
 use egov_auth::Assurance;
 use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
+use egov_keyring::Purpose;
 use egov_proto::egov::identity::v1::{
-    AccountRow, CancelReorganisationRequest, ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest,
-    CreateAccountsRequest, CreateReorganisationRequest, DelegateRoleRequest, DisableAccountRequest,
-    DisableAccountsRequest, DisableSystemRequest, EndAllSessionsRequest, EndDelegationRequest, EndRoleRequest,
-    EndSessionRequest, GetAccountRequest, GrantRoleRequest, ListAccountsRequest, ListDelegationsRequest,
-    ListMySessionsRequest, ListReorganisationsRequest, ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest,
-    ListSignInsRequest, ListSystemsRequest, PlannedOpening, PlannedUnit, PreviewReorganisationRequest,
-    RegisterSystemRequest, ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry,
-    RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind, UnlockAccountRequest,
+    AccountRow, CancelReorganisationRequest, ChangeRoleEndRequest, ClientAuthentication, ConfirmGrantRequest,
+    CreateAccountRequest, CreateAccountsRequest, CreateReorganisationRequest, DelegateRoleRequest,
+    DisableAccountRequest, DisableAccountsRequest, DisableIssuerRequest, DisableSystemRequest, EndAllSessionsRequest,
+    EndDelegationRequest, EndRoleRequest, EndSessionRequest, GetAccountRequest, GetIssuerRequest, GrantRoleRequest,
+    IdTokenAlgorithm, IssuerSettings, LinkIdentityRequest, ListAccountsRequest, ListDelegationsRequest,
+    ListIdentitiesRequest, ListIssuersRequest, ListKeysRequest, ListMySessionsRequest, ListReorganisationsRequest,
+    ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest, ListSignInsRequest, ListSystemsRequest,
+    PlannedOpening, PlannedUnit, PreviewReorganisationRequest, RegisterIssuerRequest, RegisterSystemRequest,
+    ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry, RevocationScope,
+    RevokeAllTokensRequest, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind,
+    UnlinkIdentityRequest, UnlockAccountRequest, UpdateIssuerRequest, WithdrawSigningKeyRequest,
 };
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -53,6 +57,10 @@ struct Call<'a> {
     delegation: Uuid,
     /// An open session of the account.
     session: Uuid,
+    /// An issuer that may speak for the unit.
+    issuer: Uuid,
+    /// The account's link to it.
+    link: Uuid,
     system: Uuid,
     number: usize,
 }
@@ -99,6 +107,30 @@ impl<'a> Call<'a> {
         .execute(&mut sql)
         .await
         .unwrap();
+        let (issuer, link) = (id(0x1550_0000), id(0x1144_0000));
+        sqlx::query(
+            "INSERT INTO federated_issuers (issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids,
+                                            algorithms, second_factor_acr, second_factor_amr, max_auth_age, version,
+                                            create_time, update_time)
+             VALUES ($1, 'https://sso.test/' || $2, 'SSO', 'egov', 'none', '{https://portal.test/}', ARRAY[$3], '{ES256}', '{}',
+                     '{}', 0, 1, '2026-11-23', '2026-11-23')",
+        )
+        .bind(issuer)
+        .bind(number as i64)
+        .bind(unit)
+        .execute(&mut sql)
+        .await
+        .unwrap();
+        sqlx::query(
+            "INSERT INTO federated_identities (identity_id, account_id, issuer_id, subject_digest, link_time, linked_by)
+             VALUES ($1, $2, $3, sha256($1::text::bytea), '2026-11-23', $2)",
+        )
+        .bind(link)
+        .bind(account)
+        .bind(issuer)
+        .execute(&mut sql)
+        .await
+        .unwrap();
         let key = Signer::new().jwk().to_string();
         let spec = SystemSpec {
             client_id: &format!("target{number}"),
@@ -128,6 +160,8 @@ impl<'a> Call<'a> {
             deputy,
             delegation,
             session,
+            issuer,
+            link,
             system,
             number,
         }
@@ -165,6 +199,18 @@ impl<'a> Call<'a> {
         }
     }
 
+    fn issuer_settings(&self) -> IssuerSettings {
+        IssuerSettings {
+            title: "SSO".to_owned(),
+            client_id: "egov".to_owned(),
+            client_authentication: ClientAuthentication::None.into(),
+            redirect_uris: vec!["https://portal.test/".to_owned()],
+            unit_ids: vec![self.unit],
+            algorithms: vec![IdTokenAlgorithm::Es256.into()],
+            ..IssuerSettings::default()
+        }
+    }
+
     /// Whether the call was allowed; a list is allowed if it shows the row.
     async fn allowed(&self, method: &str) -> Result<bool, Status> {
         let account_id = self.account.to_string();
@@ -174,6 +220,7 @@ impl<'a> Call<'a> {
         let (mut keys, mut sign_in) = (self.world.keys(), self.world.sign_in());
         let (mut access, mut sessions) = (self.world.access(), self.world.sessions());
         let mut batches = self.world.batches();
+        let mut federation = self.world.federation();
         let mut units = self.world.units();
         match method {
             "AccessService/ChangeRoleEnd" => {
@@ -294,6 +341,81 @@ impl<'a> Call<'a> {
                     other => other.map(|_| true),
                 }
             }
+            "FederationService/DisableIssuer" => {
+                let request = DisableIssuerRequest {
+                    request_id,
+                    issuer_id: self.issuer.to_string(),
+                    reason: why,
+                    etag: "1".to_owned(),
+                };
+                federation.disable_issuer(self.by(request)).await.map(|_| true)
+            }
+            "FederationService/GetIssuer" => {
+                let issuer_id = self.issuer.to_string();
+                let request = GetIssuerRequest { issuer_id };
+                federation.get_issuer(self.by(request)).await.map(|_| true)
+            }
+            "FederationService/LinkIdentity" => {
+                let request = LinkIdentityRequest {
+                    request_id,
+                    account_id,
+                    issuer_id: self.issuer.to_string(),
+                    subject: "staff-7".to_owned(),
+                };
+                // The account has its link: who hears that may make one.
+                match federation.link_identity(self.by(request)).await {
+                    Err(status) if reason(&status) == "IDENTITY_TAKEN" => Ok(true),
+                    other => other.map(|_| true),
+                }
+            }
+            "FederationService/ListIdentities" => {
+                let request = ListIdentitiesRequest { account_id };
+                let shown = federation.list_identities(self.by(request)).await?.into_inner();
+                Ok(!shown.identities.is_empty())
+            }
+            "FederationService/ListIssuers" => {
+                let mut page_token = String::new();
+                loop {
+                    let request = ListIssuersRequest {
+                        page_size: 200,
+                        page_token,
+                    };
+                    let shown = federation.list_issuers(self.by(request)).await?.into_inner();
+                    let ours = self.issuer.to_string();
+                    if shown.issuers.iter().any(|issuer| issuer.issuer_id == ours) {
+                        return Ok(true);
+                    }
+                    page_token = shown.next_page_token;
+                    if page_token.is_empty() {
+                        return Ok(false);
+                    }
+                }
+            }
+            "FederationService/RegisterIssuer" => {
+                let request = RegisterIssuerRequest {
+                    request_id,
+                    issuer: format!("https://made.test/{}", self.number),
+                    settings: Some(self.issuer_settings()),
+                };
+                federation.register_issuer(self.by(request)).await.map(|_| true)
+            }
+            "FederationService/UnlinkIdentity" => {
+                let request = UnlinkIdentityRequest {
+                    request_id,
+                    identity_id: self.link.to_string(),
+                    reason: why,
+                };
+                federation.unlink_identity(self.by(request)).await.map(|_| true)
+            }
+            "FederationService/UpdateIssuer" => {
+                let request = UpdateIssuerRequest {
+                    request_id,
+                    issuer_id: self.issuer.to_string(),
+                    settings: Some(self.issuer_settings()),
+                    etag: "1".to_owned(),
+                };
+                federation.update_issuer(self.by(request)).await.map(|_| true)
+            }
             "SessionService/EndAllSessions" => {
                 let request = EndAllSessionsRequest {
                     request_id,
@@ -393,8 +515,36 @@ impl<'a> Call<'a> {
                 keys.revoke_tokens(self.by(request)).await.map(|_| true)
             }
             "KeyService/RotateSigningKey" => {
-                let request = RotateSigningKeyRequest { request_id };
+                let request = RotateSigningKeyRequest {
+                    request_id,
+                    ..RotateSigningKeyRequest::default()
+                };
                 keys.rotate_signing_key(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/ListKeys" => {
+                let request = ListKeysRequest::default();
+                let shown = keys.list_keys(self.by(request)).await?.into_inner();
+                Ok(!shown.keys.is_empty())
+            }
+            "KeyService/WithdrawSigningKey" => {
+                let request = WithdrawSigningKeyRequest {
+                    request_id,
+                    key_id: self.world.keyring.signing(Purpose::TokenSigning).id().to_owned(),
+                    reason: why,
+                };
+                keys.withdraw_signing_key(self.by(request)).await.map(|_| true)
+            }
+            "KeyService/RevokeAllTokens" => {
+                let request = RevokeAllTokensRequest {
+                    request_id,
+                    scope: RevocationScope::Everybody.into(),
+                    end_sessions: false,
+                    reason: why,
+                };
+                let outcome = keys.revoke_all_tokens(self.by(request)).await.map(|_| true);
+                // Of everybody: also the tokens of the next cells, if they were issued in this second.
+                self.world.later(1).await;
+                outcome
             }
             "SignInService/SignOut" => sign_in.sign_out(self.by(SignOutRequest {})).await.map(|_| true),
             "UnitService/PreviewReorganisation" => {
@@ -502,6 +652,8 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
                                     "GRANT_NOT_FOUND",
                                     "DELEGATION_NOT_FOUND",
                                     "SESSION_NOT_FOUND",
+                                    "ISSUER_NOT_FOUND",
+                                    "IDENTITY_NOT_FOUND",
                                 ]
                             };
                             let reason = reason(&status);

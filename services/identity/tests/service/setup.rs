@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::support::{PROVINCE, Signer, WARD, World};
 
 #[test]
-fn the_contract_of_the_binary_holds_its_eight_services_and_no_other() {
+fn the_contract_of_the_binary_holds_its_nine_services_and_no_other() {
     let contract = egov_identity::contract().unwrap();
     let services: Vec<_> = contract
         .pool()
@@ -14,7 +14,7 @@ fn the_contract_of_the_binary_holds_its_eight_services_and_no_other() {
         .map(|service| service.full_name().to_owned())
         .filter(|name| name.starts_with("egov."))
         .collect();
-    assert_eq!(services.len(), 8, "{services:?}");
+    assert_eq!(services.len(), 9, "{services:?}");
     assert!(services.iter().all(|name| name.starts_with("egov.identity.v1.")));
 }
 

@@ -15,6 +15,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::identity::v1::access_service_client::AccessServiceClient;
 use egov_proto::egov::identity::v1::account_batch_service_client::AccountBatchServiceClient;
 use egov_proto::egov::identity::v1::account_service_client::AccountServiceClient;
+use egov_proto::egov::identity::v1::federation_service_client::FederationServiceClient;
 use egov_proto::egov::identity::v1::key_service_client::KeyServiceClient;
 use egov_proto::egov::identity::v1::session_service_client::SessionServiceClient;
 use egov_proto::egov::identity::v1::sign_in_service_client::SignInServiceClient;
@@ -166,6 +167,12 @@ impl World {
         Self::start_on(test_database, clock, keyring).await
     }
 
+    /// The same with a keyring of one's own.
+    pub async fn start_with(keyring: Arc<Keyring>) -> Self {
+        let test_database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        Self::start_on(test_database, egov_testkit::clock(), keyring).await
+    }
+
     /// Stops the process, so to say, and starts another on the same database and keyring.
     pub async fn restart(self) -> Self {
         self.restart_with(|_| {}).await
@@ -197,6 +204,8 @@ impl World {
             passes: 1,
             ..PasswordConfig::default()
         };
+        // The issuers of agencies are on this machine.
+        settings.federation.allow_loopback = true;
         settings.citizens.issuers = vec![AssertionIssuerConfig {
             issuer: EID.to_owned(),
             keys: KeySourceConfig::Jwks(serde_json::from_value(eid.jwks()).unwrap()),
@@ -245,6 +254,10 @@ impl World {
 
     pub fn batches(&self) -> AccountBatchServiceClient<Channel> {
         AccountBatchServiceClient::new(self.channel.clone())
+    }
+
+    pub fn federation(&self) -> FederationServiceClient<Channel> {
+        FederationServiceClient::new(self.channel.clone())
     }
 
     pub fn keys(&self) -> KeyServiceClient<Channel> {
