@@ -131,7 +131,7 @@ impl<'c> UnitOfWork<'c> {
     /// The next number of a register (số vào sổ): without gaps, because a write that fails gives it back.
     ///
     /// From here to the commit, every other write that needs a number of the same agency, register and period waits.
-    /// Call it last.
+    /// Call it when everything else is decided.
     pub async fn next_number(&mut self, agency: &str, register: &str, period: &str) -> Result<i64, Fault> {
         sqlx::query_scalar("SELECT egov.next_number($1, $2, $3)")
             .bind(agency)

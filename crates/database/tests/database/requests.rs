@@ -195,7 +195,7 @@ async fn a_caller_that_goes_away_at_any_moment_finds_one_effect_when_it_asks_aga
         .unwrap();
     let (mut answered_after_commit, mut most_polls) = (0, 0);
     // On a busy machine an answer may be there before it is asked for; then a round has few places to stop at.
-    for round in 0..20 {
+    for round in 0..200 {
         let mut polls = 1;
         loop {
             let (id, request) = (stage.id(), note(1, &format!("gone after {polls} in round {round}")));

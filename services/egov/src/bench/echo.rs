@@ -12,21 +12,11 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tonic::{Request, Response, Status};
 
-use self::contract::echo_service_client::EchoServiceClient;
-use self::contract::echo_service_server::{EchoService, EchoServiceServer};
-use self::contract::{EchoRequest, EchoResponse};
+use super::contract::echo_service_client::EchoServiceClient;
+use super::contract::echo_service_server::{EchoService, EchoServiceServer};
+use super::contract::{self, EchoRequest, EchoResponse};
 use super::{PAYLOAD_BYTES, load, stage};
 use crate::{client, say};
-
-/// What the build made of `tests/bench/echo.proto`.
-#[expect(
-    unreachable_pub,
-    clippy::pedantic,
-    reason = "generated; the contract has the comments"
-)]
-pub(super) mod contract {
-    tonic::include_proto!("egov.bench.v1");
-}
 
 /// The contract as Envoy reads it.
 pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echo.bin"));

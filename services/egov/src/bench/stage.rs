@@ -183,7 +183,7 @@ impl Stage {
         let claims = TokenClaims {
             iss: running.url.clone(),
             // One official a commune.
-            sub: Uuid::from_u128(0x00be_0000_0000_0000_0000_0000_0000_0000 | agency.unit_id.unsigned_abs() as u128),
+            sub: Uuid::from_u128(0x00be_0000_0000_0000_0000_0000_0000_0000 | u128::from(agency.unit_id.unsigned_abs())),
             aud: settings.tokens.audience.as_str().into(),
             exp: now + 300,
             nbf: None,

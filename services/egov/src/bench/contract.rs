@@ -1,0 +1,12 @@
+//! What the build made of `tests/bench/echo.proto`; the contract has the comments.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::str_to_string,
+    reason = "generated"
+)]
+
+tonic::include_proto!("egov.bench.v1");
