@@ -16,6 +16,10 @@ use crate::lease::Lease;
 /// The lease under which offsets are assigned; `egov.relay` checks its fence.
 const LEASE: &str = "relay";
 
+/// The pause after a round that moved something: under load the next one then moves many. Without it a relay beside a thousand
+/// writes a second would commit some hundred times a second, for one or two events each.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// Moves events from the outbox into the log and gives them offsets.
 ///
 /// One relay works at a time, however many processes run one. It takes rows because they are there, never because they
@@ -106,8 +110,15 @@ impl Relay {
                 lease.renew().await?;
             }
             published.mark_unchanged();
-            if self.relay(&lease).await? >= i64::from(self.batch) {
+            let moved = self.relay(&lease).await?;
+            if moved >= i64::from(self.batch) {
                 continue;
+            }
+            if moved > 0 {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(BREATH) => {}
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}

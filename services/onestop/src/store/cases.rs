@@ -492,6 +492,10 @@ pub(crate) async fn list(
 }
 
 /// The query of a list. `head` is apart so that a test can put EXPLAIN before it.
+///
+/// Whoever sees rows for several reasons (the cases of the unit, and those assigned to them elsewhere) gets the page from a page
+/// for each reason: joined by OR, none of the indexes gives the order, and PostgreSQL walks everybody's cases by time until it has
+/// met enough that the caller sees.
 fn list_query(
     head: &str,
     visible: &Visible,
@@ -500,7 +504,30 @@ fn list_query(
     limit: i64,
 ) -> QueryBuilder<sqlx::Postgres> {
     let mut query = QueryBuilder::new(head);
-    push_visible(&mut query, visible);
+    let reasons = visible.reasons();
+    if let [reason] = reasons.as_slice() {
+        push_visible(&mut query, reason);
+        push_filter(&mut query, filter);
+        push_page(&mut query, after, limit);
+        return query;
+    }
+    query.push("case_id IN (SELECT case_id FROM (");
+    for (number, reason) in reasons.iter().enumerate() {
+        query.push(if number == 0 { "(" } else { " UNION (" });
+        query.push("SELECT case_id, submit_time FROM cases WHERE ");
+        push_visible(&mut query, reason);
+        push_filter(&mut query, filter);
+        push_page(&mut query, after, limit);
+        query.push(")");
+    }
+    query.push(") AS pages");
+    push_order(&mut query, limit);
+    query.push(")");
+    push_order(&mut query, limit);
+    query
+}
+
+fn push_filter(query: &mut QueryBuilder<sqlx::Postgres>, filter: &CaseFilter) {
     if let Some(unit_id) = filter.unit_id {
         query.push(" AND responsible_unit_id = ").push_bind(unit_id);
     }
@@ -516,8 +543,6 @@ fn list_query(
     if let Some(due_until) = filter.due_until {
         query.push(" AND due_date <= ").push_bind(due_until.to_sqlx());
     }
-    push_page(&mut query, after, limit);
-    query
 }
 
 /// The case with this code, if it is visible.
@@ -626,6 +651,10 @@ fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<After>, lim
             .push_bind(after.case_id)
             .push(")");
     }
+    push_order(query, limit);
+}
+
+fn push_order(query: &mut QueryBuilder<sqlx::Postgres>, limit: i64) {
     // Spelt out: where PostgreSQL does not know how few rows are wanted, it makes a new plan for every page.
     query.push(format_args!(" ORDER BY submit_time DESC, case_id DESC LIMIT {limit}"));
 }

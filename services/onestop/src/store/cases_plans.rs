@@ -154,6 +154,26 @@ async fn every_list_and_search_walks_an_index() {
         assert!(few || !plan.contains("Sort"), "{name}:\n{plan}");
     }
 
+    // An officer sees the cases of the commune and its departments and those assigned to them: a page of each, not everybody's cases by time.
+    let officer = Visible {
+        units: vec![7, 8, 9],
+        assignee: Some(Uuid::from_u128(3)),
+        ..unit(7)
+    };
+    let found = plan(
+        &database,
+        &officer,
+        list_query(&explained(), &officer, &nothing, Some(later), 51),
+    )
+    .await;
+    for index in ["cases_by_unit_and_time", "cases_by_assignee"] {
+        assert!(found.contains(index), "{found}");
+    }
+    assert!(
+        !found.contains("cases_by_time") && !found.contains("Seq Scan on cases"),
+        "{found}"
+    );
+
     let words = vec!["t042".to_owned(), "nguyen".to_owned()];
     let found = plan(
         &database,

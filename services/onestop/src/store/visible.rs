@@ -3,6 +3,9 @@
 use egov_auth::RowScope;
 use uuid::Uuid;
 
+/// So many units are read one by one: a commune has a handful below it. Among more, what is wanted is met soon on the walk by time.
+const FEW_UNITS: usize = 16;
+
 /// The rows that a caller may see, as parameters of a query:
 /// `($all OR responsible_unit_id = ANY($units) OR owner_id = $owner OR assignee_id = $assignee)`.
 #[derive(Debug, Clone)]
@@ -22,6 +25,37 @@ impl Visible {
             owner: None,
             assignee: None,
         }
+    }
+
+    /// The same, a reason each: everything, a unit (or the units, if they are many), the own cases, the assigned ones. One that
+    /// shows nothing if there is none. Each has an index that gives its rows in the order of a list.
+    pub(crate) fn reasons(&self) -> Vec<Self> {
+        let nothing = || Self {
+            all: false,
+            ..Self::everything()
+        };
+        if self.all {
+            return vec![Self::everything()];
+        }
+        let of = |units: &[i32]| Self {
+            units: units.to_vec(),
+            ..nothing()
+        };
+        let units: Vec<Self> = match self.units.len() {
+            0 => Vec::new(),
+            1..=FEW_UNITS => self.units.chunks(1).map(of).collect(),
+            _ => vec![of(&self.units)],
+        };
+        let owner = self.owner.map(|owner| Self {
+            owner: Some(owner),
+            ..nothing()
+        });
+        let assignee = self.assignee.map(|assignee| Self {
+            assignee: Some(assignee),
+            ..nothing()
+        });
+        let reasons: Vec<Self> = units.into_iter().chain(owner).chain(assignee).collect();
+        if reasons.is_empty() { vec![nothing()] } else { reasons }
     }
 }
 
