@@ -86,7 +86,7 @@ async function signInAtIssuer({ authorizationUrl, binding }, secondFactor) {
   const { back } = await browser.go(action(consent), { prompt: 'consent' });
   const parameters = Object.fromEntries(back.searchParams);
   assert.equal(parameters.iss, issuer);
-  return { code: parameters.code, state: parameters.state, iss: parameters.iss, binding };
+  return { code: parameters.code, state: parameters.state, iss: parameters.iss, binding, redirectUri: back.origin + back.pathname };
 }
 
 /** The code that an authenticator shows now (RFC 6238). */
@@ -148,6 +148,7 @@ const state = new URL(other.authorizationUrl).searchParams.get('state');
 await refused('/v1/signIn:completeFederated', { ...answer, state, binding: other.binding }, 'CODE_REFUSED');
 const mine = await signInAtIssuer(await begin(), true);
 await refused('/v1/signIn:completeFederated', { ...mine, binding: other.binding }, 'FEDERATED_STATE_REFUSED');
+await refused('/v1/signIn:completeFederated', { ...mine, redirectUri: 'https://elsewhere.test/' }, 'FEDERATED_STATE_REFUSED');
 await refused('/v1/signIn:completeFederated', { ...mine, iss: 'https://evil.test' }, 'ID_TOKEN_REFUSED');
 
 // The pages of oidc-provider alone know a password only: our one-time code follows.

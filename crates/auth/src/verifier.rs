@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use egov_clock::{Clock as _, SharedClock};
+use futures::future::join_all;
 use jiff::SignedDuration;
 use moka::sync::Cache;
 
@@ -136,17 +137,14 @@ impl Verifier {
         Ok(principal)
     }
 
-    /// Fetches the keys of every issuer now: at start, so that the first caller does not wait, and when an issuer says
+    /// Fetches the keys of every issuer now, of all at once: at start, so that the first caller does not wait, and when an issuer says
     /// that its keys changed.
     ///
     /// Errors: the first failure, after every issuer was asked. Tokens of the others are verified all the same.
     pub async fn refresh(&self) -> Result<(), KeySourceError> {
-        let mut outcome = Ok(());
-        for issuer in &self.issuers {
-            let asked = issuer.refresh(self.clock.now()).await;
-            outcome = outcome.and(asked);
-        }
-        outcome
+        let now = self.clock.now();
+        let asked = self.issuers.iter().map(|issuer| issuer.refresh(now));
+        join_all(asked).await.into_iter().fold(Ok(()), Result::and)
     }
 
     /// Makes sure that the keys with this digest ([`key_set_digest`](crate::key_set_digest)) are known. Whoever follows an

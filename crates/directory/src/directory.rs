@@ -21,6 +21,9 @@ use crate::snapshot::{SnapshotError, believe};
 use crate::store::Store;
 use crate::{AgencyCode, Feed, Trust, Unit, Units};
 
+/// So long a round waits for keys. Revocations are asked in the same round; they must not wait for a slow address of keys.
+const LONGEST_FOR_KEYS: Duration = Duration::from_secs(2);
+
 /// How a directory follows identity.
 #[derive(Clone, Debug)]
 pub struct DirectoryConfig {
@@ -206,8 +209,13 @@ impl Directory {
     pub async fn refresh(&self, feed: &dyn Feed) -> Result<(), DirectoryError> {
         let _turn = self.round.lock().await;
         let revocations = self.learn_revocations(feed).await;
-        // At once: neither shall make the other late.
-        let (tree, ()) = tokio::join!(self.learn_tree(feed), self.learn_keys());
+        // At once: neither shall make the other late, and slow keys not the next round, which tells of revocations.
+        let keys = async {
+            if tokio::time::timeout(LONGEST_FOR_KEYS, self.learn_keys()).await.is_err() {
+                self.keys_are_missing("they do not come in time", None);
+            }
+        };
+        let (tree, ()) = tokio::join!(self.learn_tree(feed), keys);
         revocations.and(tree)
     }
 
@@ -225,10 +233,23 @@ impl Directory {
                 missing = Some(error);
             }
         }
-        let missing_before = self.keys_missing.swap(missing.is_some(), Ordering::Relaxed);
-        if let Some(error) = missing.filter(|_| !missing_before) {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, cause, "the keys of tokens changed and cannot be fetched; asking again");
+        match missing {
+            Some(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                self.keys_are_missing(&error.to_string(), cause);
+            }
+            None => self.keys_missing.store(false, Ordering::Relaxed),
+        }
+    }
+
+    /// Tells it once, until they are known again.
+    fn keys_are_missing(&self, error: &str, cause: Option<String>) {
+        if !self.keys_missing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                error,
+                cause,
+                "the keys of tokens changed and cannot be fetched; asking again"
+            );
         }
     }
 

@@ -354,6 +354,43 @@ async fn a_new_key_is_known_with_the_feed_also_during_a_flood_of_invented_key_id
     }
 }
 
+/// An address that accepts and says nothing.
+struct Silent;
+
+#[async_trait]
+impl KeySource for Silent {
+    async fn fetch(&self) -> Result<jsonwebtoken::jwk::JwkSet, KeySourceError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn keys_that_do_not_come_make_neither_the_round_late_nor_the_keys_of_others() {
+    let identity = Identity::new();
+    let directory = identity.directory(None, identity.pinned());
+    let published = Published {
+        keyring: identity.keyring.clone(),
+        fetched: Arc::default(),
+    };
+    let issuers = vec![
+        Issuer::new("silent", "egov", Arc::new(Silent)),
+        Issuer::new("i", "egov", Arc::new(published.clone())),
+    ];
+    let verifier = Arc::new(Verifier::new(
+        issuers,
+        identity.clock.shared(),
+        VerifierConfig::default(),
+    ));
+    directory.announce_keys_to(Arc::clone(&verifier));
+    identity.with(|state| state.digest = published.digest());
+    let began = std::time::Instant::now();
+    directory.refresh(&identity).await.unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(directory.version(), 1);
+    assert!(verifier.verify(&token(&identity, None)).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_signed_tree_is_taken_into_use_everywhere_at_once() {
     let identity = Identity::new();

@@ -19,8 +19,8 @@ use super::secret::SecretHash;
 /// What was begun counts for this long.
 pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
-/// So many refused answers void a sign-in: a state is no licence to try codes.
-pub(crate) const MOST_REFUSALS: i32 = 5;
+/// So often an answer to a sign-in is tried: a state is no licence to try codes.
+pub(crate) const MOST_ATTEMPTS: i32 = 5;
 
 /// A sign-in under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +35,24 @@ pub(crate) struct Flow {
     pub begin_time: Timestamp,
     /// When it is void.
     pub expire_time: Timestamp,
-    /// How often an answer to it was refused.
-    pub refusals: i32,
+    /// How often an answer to it was tried, the present attempt among them.
+    pub attempts: i32,
     /// When it was completed.
     pub used_time: Option<Timestamp>,
 }
 
 impl Flow {
-    /// Whether it can be completed now by whoever holds the binding with this hash.
+    /// Whether an answer that arrived at this address may be tried now by whoever holds the binding with this hash. An answer that
+    /// arrived elsewhere may be another issuer's (mix-up, RFC 9700, 4.4.2).
+    pub(crate) fn can_be_attempted(&self, binding_hash: &SecretHash, arrived_at: &str, now: Timestamp) -> bool {
+        self.attempts < MOST_ATTEMPTS && self.redirect_uri == arrived_at && self.can_be_completed(binding_hash, now)
+    }
+
+    /// Whether the attempt that was counted may complete it now.
     pub(crate) fn can_be_completed(&self, binding_hash: &SecretHash, now: Timestamp) -> bool {
         self.used_time.is_none()
             && now < self.expire_time
-            && self.refusals < MOST_REFUSALS
+            && self.attempts <= MOST_ATTEMPTS
             && aws_lc_rs::constant_time::verify_slices_are_equal(&self.binding_hash, binding_hash).is_ok()
     }
 }
@@ -383,24 +389,27 @@ mod tests {
     proptest! {
         #[test]
         fn a_flow_is_completed_once_in_time_by_its_own_browser(
-            age in -5_i64..1200, refusals in 0_i32..10, used in any::<bool>(), own in any::<bool>(),
+            age in -5_i64..1200, attempts in 0_i32..10, used in any::<bool>(), own in any::<bool>(),
         ) {
             let begin_time: Timestamp = "2026-11-23T01:00:00Z".parse().unwrap();
             let flow = Flow {
                 issuer_id: Uuid::nil(),
-                redirect_uri: String::new(),
+                redirect_uri: "https://a.example".to_owned(),
                 binding_hash: [7; 32],
                 begin_time,
                 expire_time: begin_time + LIFETIME,
-                refusals,
+                attempts,
                 used_time: used.then_some(begin_time),
             };
             let binding = if own { [7; 32] } else { [8; 32] };
             let now = begin_time + SignedDuration::from_secs(age);
             prop_assert_eq!(
                 flow.can_be_completed(&binding, now),
-                own && !used && age < 600 && refusals < 5
+                own && !used && age < 600 && attempts <= 5
             );
+            let attempted = |at| flow.can_be_attempted(&binding, at, now);
+            prop_assert_eq!(attempted("https://a.example"), own && !used && age < 600 && attempts < 5);
+            prop_assert!(!attempted("https://b.example"));
         }
 
         #[test]

@@ -71,6 +71,17 @@ impl IssuerSettings {
         (self.max_auth_age > 0).then(|| SignedDuration::from_secs(i64::from(self.max_auth_age)))
     }
 
+    /// Whether the issuer may do less under other settings, or knows the platform as another client: what began by it may then rest on
+    /// what is no longer believed. More units, words or algorithms take nothing away.
+    pub(crate) fn narrowed_by(&self, new: &Self, tree: &UnitTree) -> bool {
+        let lacks = |old: &[String], new: &[String]| old.iter().any(|one| !new.contains(one));
+        self.unit_ids.iter().any(|&unit| !new.may_speak_for(unit, tree))
+            || self.algorithms.iter().any(|one| !new.algorithms.contains(one))
+            || lacks(&self.second_factor_acr, &new.second_factor_acr)
+            || lacks(&self.second_factor_amr, &new.second_factor_amr)
+            || self.client_id != new.client_id
+    }
+
     /// Whether the issuer may speak for the staff of a unit, as the tree is now.
     pub(crate) fn may_speak_for(&self, unit: i32, tree: &UnitTree) -> bool {
         self.unit_ids
@@ -172,12 +183,30 @@ pub(crate) fn flaws(
     flaws
 }
 
+/// The redirect URIs of a registration that are among those of other issuers.
+pub(crate) fn shared(settings: &IssuerSettings, of_others: &[String]) -> Vec<Flaw> {
+    let taken = settings
+        .redirect_uris
+        .iter()
+        .enumerate()
+        .filter(|(_, uri)| of_others.contains(uri));
+    taken
+        .map(|(at, _)| Flaw {
+            field: format!("settings.redirect_uris[{at}]"),
+            rule: "redirect_uri.shared",
+            vi: "đã được đăng ký cho bên cấp danh tính khác; mỗi bên phải có địa chỉ quay lại riêng",
+            en: "is another issuer's; every issuer needs a redirect URI of its own",
+        })
+        .collect()
+}
+
 /// Whether a text can be an issuer's name: an address without query (OpenID Connect Discovery 1.0, section 2).
 fn is_issuer_url(text: &str, loopback_allowed: bool) -> bool {
     is_endpoint(text, loopback_allowed) && !text.contains('?')
 }
 
-/// Whether an address may be used: https with a host, without fragment and user name; http to this machine where that is allowed.
+/// Whether an address may be used: https with a host, without fragment and user name; this machine, over http too, only where that is
+/// allowed.
 pub(crate) fn is_endpoint(text: &str, loopback_allowed: bool) -> bool {
     if text.contains(['#', '@', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return false;
@@ -187,7 +216,7 @@ pub(crate) fn is_endpoint(text: &str, loopback_allowed: bool) -> bool {
         return false;
     };
     match uri.scheme_str() {
-        Some("https") => true,
+        Some("https") => loopback_allowed || !is_loopback(host),
         Some("http") => loopback_allowed && is_loopback(host),
         _ => false,
     }
@@ -195,7 +224,8 @@ pub(crate) fn is_endpoint(text: &str, loopback_allowed: bool) -> bool {
 
 fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
@@ -269,8 +299,66 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_another_issuer_is_named() {
+        let settings = IssuerSettings {
+            redirect_uris: vec!["https://a.example/".to_owned(), "https://b.example/".to_owned()],
+            ..settings()
+        };
+        assert_eq!(shared(&settings, &[]), []);
+        let found = shared(&settings, &["https://b.example/".to_owned()]);
+        let named: Vec<_> = found.iter().map(|flaw| (flaw.field.as_str(), flaw.rule)).collect();
+        assert_eq!(named, [("settings.redirect_uris[1]", "redirect_uri.shared")]);
+    }
+
+    #[test]
+    fn less_than_before_is_narrower_and_more_is_not() {
+        // Unit 2 and its neighbour 3 lie below 1.
+        let units = [(1, None), (2, Some(1)), (3, Some(1))];
+        let tree = UnitTree::new(1, units.map(|(id, parent)| Unit { id, parent })).unwrap();
+        let old = IssuerSettings {
+            second_factor_acr: vec!["urn:two".to_owned()],
+            second_factor_amr: vec!["otp".to_owned(), "hwk".to_owned()],
+            ..settings()
+        };
+        let narrowed = |change: fn(&mut IssuerSettings)| {
+            let mut new = old.clone();
+            change(&mut new);
+            old.narrowed_by(&new, &tree)
+        };
+        let wider: [fn(&mut IssuerSettings); 5] = [
+            |_| {},
+            |new| new.title = "Tên khác".to_owned(),
+            |new| new.unit_ids = vec![1],
+            |new| new.algorithms.push(SigningAlgorithm::Rs256),
+            |new| new.second_factor_amr.push("sc".to_owned()),
+        ];
+        for change in wider {
+            assert!(!narrowed(change));
+        }
+        let narrower: [fn(&mut IssuerSettings); 5] = [
+            |new| new.unit_ids = vec![3],
+            |new| new.algorithms = vec![SigningAlgorithm::Rs256],
+            |new| new.second_factor_acr.clear(),
+            |new| drop(new.second_factor_amr.pop()),
+            |new| new.client_id = "another".to_owned(),
+        ];
+        for change in narrower {
+            assert!(narrowed(change));
+        }
+    }
+
+    #[test]
     fn http_is_for_this_machine_and_only_where_that_is_allowed() {
         for text in ["http://127.0.0.1:8000", "http://localhost/sso", "http://[::1]:8000/sso"] {
+            assert!(is_endpoint(text, true), "{text}");
+            assert!(!is_endpoint(text, false), "{text}");
+        }
+        for text in [
+            "https://127.0.0.1/token",
+            "https://localhost:8443",
+            "https://LOCALHOST.",
+            "https://[::1]/jwks",
+        ] {
             assert!(is_endpoint(text, true), "{text}");
             assert!(!is_endpoint(text, false), "{text}");
         }

@@ -38,6 +38,12 @@ impl RoleGrant {
         self.effective_from <= on && self.effective_to.is_none_or(|end| on < end)
     }
 
+    /// True if the role counts on no day from this one on; one that begins later has not ended.
+    pub(crate) fn has_ended(&self, today: Date) -> bool {
+        self.effective_to
+            .is_some_and(|end| end <= today || end <= self.effective_from)
+    }
+
     /// Whether a grant that counts today or later may end on a day (exclusive), or never: not before tomorrow, since what ends
     /// today is ended and not changed, and after its own beginning.
     pub(crate) fn may_end_on(&self, end: Option<Date>, today: Date) -> Result<(), DateProblem> {
@@ -134,6 +140,16 @@ mod tests {
         assert!(role.in_force(date(2026, 11, 1)));
         assert!(role.in_force(date(2026, 11, 30)));
         assert!(!role.in_force(date(2026, 12, 1)));
+    }
+
+    #[test]
+    fn a_role_that_begins_later_has_not_ended_and_one_that_never_counts_has() {
+        let today = date(2026, 11, 23);
+        let (tomorrow, later) = (date(2026, 11, 24), date(2026, 12, 1));
+        assert!(!grant(tomorrow, None).has_ended(today));
+        assert!(!grant(today, Some(tomorrow)).has_ended(today));
+        assert!(grant(date(2026, 11, 1), Some(today)).has_ended(today));
+        assert!(grant(later, Some(later)).has_ended(today));
     }
 
     #[test]

@@ -13,13 +13,12 @@ use uuid::Uuid;
 use super::permission::{MANAGE_ISSUERS, READ_ISSUERS};
 use super::recording::{About, announce, record, with_reason};
 use crate::digests::Digest;
-use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings, Secret, flaws};
+use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings, Secret, flaws, shared};
 use crate::domain::record::RecordKind;
 use crate::domain::session::SessionEnd;
 use crate::error::{IdentityError, registration_refused};
 use crate::identity::{Identity, parse_id, resource_id};
 use crate::store::federation::SealedSecret;
-use crate::store::revocations::Target;
 use crate::{store, wire};
 
 const REGISTER: &str = "/egov.identity.v1.FederationService/RegisterIssuer";
@@ -73,6 +72,7 @@ pub(crate) async fn register_issuer(
     identity
         .database
         .write(write, async |write| {
+            check_redirect_uris(write, &request.issuer, &settings).await?;
             check_units(write, &settings).await?;
             let issuer = FederatedIssuer {
                 issuer_id: write.new_id(),
@@ -93,7 +93,7 @@ pub(crate) async fn register_issuer(
         .map(egov_database::Written::into_answer)
 }
 
-/// Replaces what was said of an issuer.
+/// Replaces what was said of an issuer. If it may do less than before, what began by it ends.
 pub(crate) async fn update_issuer(
     identity: &Identity,
     caller: &Caller,
@@ -112,7 +112,7 @@ pub(crate) async fn update_issuer(
         etag: request.etag.clone(),
     };
     let write = WriteRequest::by(caller, MANAGE_ISSUERS, UPDATE, request_id, &comparable);
-    identity
+    let written = identity
         .database
         .write(write, async |write| {
             let mut issuer = locked(write, issuer_id, &request.etag).await?;
@@ -125,6 +125,7 @@ pub(crate) async fn update_issuer(
                 stored: stored.is_some(),
             };
             accept(identity, None, &settings, given)?;
+            check_redirect_uris(write, &issuer.issuer, &settings).await?;
             check_units(write, &settings).await?;
             let sealed = if settings.authentication != ClientAuthentication::ClientSecret {
                 None
@@ -133,15 +134,21 @@ pub(crate) async fn update_issuer(
             } else {
                 stored
             };
+            let tree = identity.directory.tree().load_full();
+            let narrowed = issuer.settings.narrowed_by(&settings, &tree);
             issuer.settings = settings.clone();
             issuer.version += 1;
             let now = write.now();
             store::federation::update_issuer(write.conn(), &issuer, sealed.as_ref(), now).await?;
             let answer = written(write, caller, &issuer, Change::Changed, "").await?;
+            if narrowed {
+                end_begun_by(write, issuer_id, None).await?;
+            }
             Ok(UpdateIssuerResponse { issuer: Some(answer) })
         })
-        .await
-        .map(egov_database::Written::into_answer)
+        .await?;
+    identity.spread().await;
+    Ok(written.into_answer())
 }
 
 /// Ends sign-in by an issuer, and what began by it. Disabling twice is disabling once.
@@ -181,11 +188,7 @@ pub(crate) async fn end_begun_by(
     let now = write.now();
     let why = SessionEnd::IssuerGone;
     let ended = store::federation::end_begun_by(write.conn(), issuer_id, account_id, why, now).await?;
-    for session_id in ended {
-        let expiry = Identity::revocation_expiry(now);
-        store::revocations::append(write.conn(), &Target::Session(session_id), now, expiry).await?;
-    }
-    Ok(())
+    store::revocations::append_sessions(write.conn(), &ended, now, Identity::revocation_expiry(now)).await
 }
 
 /// An issuer that may speak for a unit in the caller's scope.
@@ -254,6 +257,18 @@ fn seen_units(identity: &Identity, caller: &Caller) -> Option<Vec<i32>> {
 /// Refuses a registration that breaks rules; every one is named.
 fn accept(identity: &Identity, issuer: Option<&str>, settings: &IssuerSettings, secret: Secret) -> Result<(), Fault> {
     let found = flaws(issuer, settings, secret, identity.settings.federation.allow_loopback);
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(registration_refused(found))
+    }
+}
+
+/// Refuses an address that another issuer has: an answer that arrives there could be of either.
+async fn check_redirect_uris(write: &mut UnitOfWork<'_>, issuer: &str, settings: &IssuerSettings) -> Result<(), Fault> {
+    store::federation::hold_redirect_uris(write.conn()).await?;
+    let taken = store::federation::redirect_uris_of_others(write.conn(), issuer, &settings.redirect_uris).await?;
+    let found = shared(settings, &taken);
     if found.is_empty() {
         Ok(())
     } else {

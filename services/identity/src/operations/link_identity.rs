@@ -3,18 +3,21 @@
 //! A link is made by somebody who administers the account wholly, on purpose, and never because an e-mail address or a name is
 //! the same: an issuer decides by itself which addresses it writes into its tokens.
 
-use egov_auth::Caller;
+use egov_auth::{Caller, Resource};
 use egov_database::WriteRequest;
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::identity::v1::{
     LinkIdentityRequest, LinkIdentityResponse, UnlinkIdentityRequest, UnlinkIdentityResponse,
 };
+use jiff::civil::Date;
 use serde_json::json;
 
 use super::disable_account::administers;
 use super::issuers::end_begun_by;
-use super::permission::READ_ACCOUNTS;
+use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
 use super::recording::{About, announce, record, with_reason};
+use crate::domain::account::Account;
+use crate::domain::delegation::Delegation;
 use crate::domain::id_token::is_subject;
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
@@ -24,6 +27,20 @@ use crate::{store, wire};
 
 const LINK: &str = "/egov.identity.v1.FederationService/LinkIdentity";
 const UNLINK: &str = "/egov.identity.v1.FederationService/UnlinkIdentity";
+
+/// The caller administers what the account can do by a link: beside its unit every unit where it holds a role or will, and every unit
+/// of a role with which it acts, or will, by delegation. Otherwise a link would be a way to a role of somebody else's unit.
+fn may_link(caller: &Caller, account: &Account, open: &[Delegation], today: Date) -> Result<(), Fault> {
+    let granted = account.roles.iter().filter(|grant| !grant.has_ended(today));
+    let delegated = open
+        .iter()
+        .filter(|delegation| delegation.delegatee_id == account.account_id);
+    granted
+        .map(|grant| grant.unit_id)
+        .chain(delegated.map(|delegation| delegation.unit_id))
+        .chain([account.unit_id])
+        .try_for_each(|unit| caller.require(MANAGE_ACCOUNTS, &Resource::of_unit(unit)))
+}
 
 /// Links an account. The issuer is held before the account, in the order of a sign-in, so that the two never wait for one another.
 pub(crate) async fn link_identity(
@@ -58,8 +75,12 @@ pub(crate) async fn link_identity(
             let account = store::accounts::lock(write.conn(), &scope, account_id)
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
-            administers(caller, &account, write.today())?;
             refuse_self(caller, account_id)?;
+            let today = write.today();
+            // Whoever sees the account sees every delegation and grant of it, wherever the other side and the unit are: so the
+            // policies of row-level security have it, and a test.
+            let open = store::delegations::open_of(write.conn(), account_id, today).await?;
+            may_link(caller, &account, &open, today)?;
             if account.disabled_time.is_some() {
                 return Err(Fault::from(IdentityError::AccountClosed));
             }

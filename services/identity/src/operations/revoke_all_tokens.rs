@@ -1,10 +1,12 @@
 //! RevokeAllTokens: every token of a kind of callers, or of everybody, is void.
 
 use egov_auth::{Caller, Resource};
+use egov_clock::Clock as _;
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{RevokeAllTokensRequest, RevokeAllTokensResponse};
 use egov_proto::timestamp;
+use jiff::Timestamp;
 
 use super::permission::MANAGE_KEYS;
 use super::recording::{About, announce, record, with_reason};
@@ -43,9 +45,11 @@ pub(crate) async fn revoke_all_tokens(
                 0
             };
             let sessions_ended = i64::try_from(sessions_ended).unwrap_or(i64::MAX);
-            let expiry = Identity::revocation_expiry(now);
+            // Ending the sessions may have waited for others: what was issued meanwhile is void too.
+            let not_after = to_the_microsecond(now.max(identity.clock.now()));
+            let expiry = Identity::revocation_expiry(not_after);
             for kind in breadth.kinds() {
-                store::revocations::revoke_kind(write.conn(), *kind, now, expiry).await?;
+                store::revocations::revoke_kind(write.conn(), *kind, not_after, expiry).await?;
             }
             let act = MassRevocation {
                 act_id: write.new_id(),
@@ -55,7 +59,7 @@ pub(crate) async fn revoke_all_tokens(
                 reason: &request.reason,
                 actor_id: caller.principal.subject,
             };
-            store::revocations::insert_mass(write.conn(), &act, now).await?;
+            store::revocations::insert_mass(write.conn(), &act, not_after).await?;
             let about = About {
                 subject: Some(caller.principal.subject),
                 unit: caller.principal.unit,
@@ -70,7 +74,7 @@ pub(crate) async fn revoke_all_tokens(
             )
             .await?;
             let answer = RevokeAllTokensResponse {
-                not_after: Some(timestamp(now)),
+                not_after: Some(timestamp(not_after)),
                 sessions_ended,
             };
             announce(
@@ -87,4 +91,9 @@ pub(crate) async fn revoke_all_tokens(
         .await?;
     identity.spread().await;
     Ok(written.into_answer())
+}
+
+/// As the database keeps an instant.
+fn to_the_microsecond(instant: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)
 }

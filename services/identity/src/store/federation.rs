@@ -202,13 +202,14 @@ pub(crate) async fn hold_issuer(conn: &mut PgConnection, issuer_id: Uuid) -> Res
     .transpose()
 }
 
-/// Locks an issuer, to change it, until the end of the transaction.
+/// Locks an issuer, to change it, until the end of the transaction. Not its key: whoever opens a session of the issuer refers to it and
+/// does not wait, while holding a challenge for which the change waits.
 pub(crate) async fn lock_issuer(conn: &mut PgConnection, issuer_id: Uuid) -> Result<Option<FederatedIssuer>> {
     sqlx::query_as!(
         IssuerRow,
         r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
                   second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers WHERE issuer_id = $1 FOR UPDATE"#,
+           FROM federated_issuers WHERE issuer_id = $1 FOR NO KEY UPDATE"#,
         issuer_id
     )
     .fetch_optional(conn)
@@ -232,6 +233,33 @@ pub(crate) async fn issuer_by_url(conn: &mut PgConnection, url: &str) -> Result<
     .map_err(sql_fault)?
     .map(FederatedIssuer::try_from)
     .transpose()
+}
+
+/// From here to the commit nobody else says where an issuer sends the browser.
+pub(crate) async fn hold_redirect_uris(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('egov.identity.redirect_uris', 0))")
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(sql_fault)
+}
+
+/// Which of these redirect URIs an enabled issuer of another URL has.
+pub(crate) async fn redirect_uris_of_others(
+    conn: &mut PgConnection,
+    issuer: &str,
+    redirect_uris: &[String],
+) -> Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT uri AS "uri!" FROM unnest($2::text[]) AS uri
+           WHERE EXISTS (SELECT 1 FROM federated_issuers
+                         WHERE issuer <> $1 AND disabled_time IS NULL AND uri = ANY(redirect_uris))"#,
+        issuer,
+        redirect_uris
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)
 }
 
 /// The issuers after an id, by id: all, or those with one of these units among theirs.
@@ -502,7 +530,7 @@ pub(crate) async fn lock_flow(conn: &mut PgConnection, state_hash: &SecretHash) 
             binding_hash: digest(row.binding_hash)?,
             begin_time: row.begin_time.to_jiff(),
             expire_time: row.expire_time.to_jiff(),
-            refusals: row.refusals,
+            attempts: row.refusals,
             used_time: row.used_time.map(jiff_sqlx::Timestamp::to_jiff),
         })
     })
@@ -522,8 +550,8 @@ pub(crate) async fn use_flow(conn: &mut PgConnection, state_hash: &SecretHash, n
     .and_then(exactly_one)
 }
 
-/// Counts a refused answer to a locked sign-in.
-pub(crate) async fn count_refusal(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<()> {
+/// Counts an attempt to complete a locked sign-in.
+pub(crate) async fn count_attempt(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<()> {
     sqlx::query!(
         "UPDATE federated_sign_ins SET refusals = refusals + 1 WHERE state_hash = $1",
         state_hash.as_slice()
@@ -532,6 +560,18 @@ pub(crate) async fn count_refusal(conn: &mut PgConnection, state_hash: &SecretHa
     .await
     .map_err(sql_fault)
     .and_then(exactly_one)
+}
+
+/// Takes a counted attempt back; a sign-in that was forgotten meanwhile stays forgotten.
+pub(crate) async fn take_attempt_back(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<()> {
+    sqlx::query!(
+        "UPDATE federated_sign_ins SET refusals = refusals - 1 WHERE state_hash = $1",
+        state_hash.as_slice()
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
 }
 
 /// Removes sign-ins that are void since an instant.

@@ -67,6 +67,35 @@ pub(crate) async fn append(
     .map_err(sql_fault)
 }
 
+/// Adds entries for sessions at the end, in one statement: from here to the commit, every other revocation waits.
+pub(crate) async fn append_sessions(
+    conn: &mut PgConnection,
+    sessions: &[Uuid],
+    not_after: Timestamp,
+    expire_time: Timestamp,
+) -> Result<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "WITH head AS (
+             UPDATE revocation_head
+             SET position = greatest(position, (egov.current_epoch() - 1)::bigint << 40) + cardinality($1::uuid[])
+             RETURNING position
+         )
+         INSERT INTO revocations (position, session_id, not_after, expire_time)
+         SELECT h.position - cardinality($1::uuid[]) + s.n, s.id, $2, $3
+         FROM head h, unnest($1::uuid[]) WITH ORDINALITY AS s (id, n)",
+        sessions,
+        not_after.to_sqlx() as _,
+        expire_time.to_sqlx() as _
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(sql_fault)
+}
+
 /// The last position that was given out.
 pub(crate) async fn head(conn: &mut PgConnection) -> Result<i64> {
     sqlx::query_scalar!("SELECT position FROM revocation_head")

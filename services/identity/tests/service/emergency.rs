@@ -643,6 +643,39 @@ async fn everybody_signs_in_anew_when_sessions_end_too() {
 }
 
 #[tokio::test]
+async fn what_was_issued_while_a_revocation_waited_for_sessions_is_void_too() {
+    let world = World::start().await;
+    world.person("an.nguyen", WARD, &[]).await;
+    world.session("an.nguyen").await;
+    world.person("binh.tran", WARD, &[]).await;
+    let mut sql = world.sql().await;
+    let mut holding = sqlx::Connection::begin(&mut sql).await.unwrap();
+    sqlx::query("SELECT FROM sessions FOR UPDATE")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let (admin, id) = (world.province_admin(), fresh());
+    let revoking = revoke_all(&world, &admin, &id, RevocationScope::Staff, true);
+    let meanwhile = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                     AND wait_event_type = 'Lock' AND query LIKE '%UPDATE sessions%'";
+        while count(&world, waits).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        world.advance(20);
+        let issued = world.session("binh.tran").await;
+        world.advance(1);
+        holding.commit().await.unwrap();
+        issued
+    };
+    let (answer, issued) = tokio::join!(revoking, meanwhile);
+    let not_after = answer.unwrap().not_after.unwrap();
+    assert_eq!(not_after.seconds, world.clock.now().as_second());
+    let said = refusal(&world, &issued.access_token).await;
+    assert_eq!(said.as_deref(), Some("TOKEN_REVOKED"));
+}
+
+#[tokio::test]
 async fn keys_are_listed_with_where_each_stands() {
     let world = World::start().await;
     let admin = world.province_admin();

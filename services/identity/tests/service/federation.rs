@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::sso::{Linked, REDIRECT, Signing, Sso, settings};
+use crate::sso::{Linked, OTHER_REDIRECT, REDIRECT, Signing, Sso, settings, settings_at};
 use crate::support::{COMMUNE, WARD, by, fresh, reason, refused};
 
 /// The check of the ID token that failed.
@@ -192,16 +192,16 @@ async fn an_answer_of_another_issuer_is_refused_before_its_code_is_sent_anywhere
     assert!(world.complete(answer).await.is_ok());
 
     // An issuer that says that it names itself must do so (RFC 9207).
-    let other = Sso::start(world).await;
+    let other = Sso::other(world).await;
     other.behave(|sso| sso.metadata = json!({ "authorization_response_iss_parameter_supported": true }));
-    let issuer = world.register(&other.url, settings()).await.unwrap();
+    let issuer = world.register(&other.url, settings_at(other.redirect)).await.unwrap();
     world
         .link(linked.account_id, &issuer.issuer_id, "staff-7")
         .await
         .unwrap();
     assert_eq!(check(world.by_issuer(&other, "staff-7").await), "iss");
     assert!(other.asked().is_empty());
-    let begun = world.begin(&other.url).await.unwrap();
+    let begun = world.begin_at(&other.url, other.redirect).await.unwrap();
     let mut answer = begun.answer(&other.sign_in(&begun, "staff-7"));
     answer.iss.clone_from(&other.url);
     assert!(world.complete(answer).await.is_ok());
@@ -459,8 +459,9 @@ async fn a_subject_without_link_a_closed_account_and_a_unit_outside_are_refused(
     });
     assert_eq!(refused(world.by_issuer(sso, "staff-9").await), "IDENTITY_NOT_LINKED");
     // The same name at another issuer means nobody.
-    let other = Sso::start(world).await;
-    world.register(&other.url, settings()).await.unwrap();
+    let other = Sso::other(world).await;
+    let of_other = settings_at(other.redirect);
+    world.register(&other.url, of_other).await.unwrap();
     assert_eq!(refused(world.by_issuer(&other, "staff-7").await), "IDENTITY_NOT_LINKED");
 
     // The issuer is taken the ward away.
@@ -491,6 +492,183 @@ async fn a_subject_without_link_a_closed_account_and_a_unit_outside_are_refused(
         refused(world.link(linked.account_id, &linked.issuer.issuer_id, "staff-9").await),
         "ACCOUNT_CLOSED"
     );
+    // What concerned the account is recorded with it and its unit; the rest of nobody known.
+    let recorded: Vec<(Option<uuid::Uuid>, Option<i32>, String)> = sqlx::query_as(
+        "SELECT owner_id, responsible_unit_id, detail FROM access_records WHERE kind = 'sign_in_refused'",
+    )
+    .fetch_all(&mut world.sql().await)
+    .await
+    .unwrap();
+    let mut whom: Vec<_> = recorded.iter().map(|(subject, unit, _)| (*subject, *unit)).collect();
+    whom.sort();
+    let known = (Some(linked.account_id), Some(WARD));
+    assert_eq!(whom, [(None, None), (None, None), known, known], "{recorded:?}");
+}
+
+#[tokio::test]
+async fn an_answer_of_an_issuer_that_does_not_name_itself_is_known_by_where_it_arrives() {
+    let linked = Linked::start().await;
+    let (world, honest) = (&linked.world, &linked.sso);
+    let evil = Sso::other(world).await;
+    world.register(&evil.url, settings_at(evil.redirect)).await.unwrap();
+    // The sign-in began at the evil issuer, which sent the browser on to the honest one, with its own state.
+    let begun = world.begin_at(&evil.url, evil.redirect).await.unwrap();
+    let code = honest.sign_in(&begun, "staff-7");
+    let mut answer = begun.answer(&code);
+    answer.redirect_uri = honest.redirect.to_owned();
+    assert_eq!(refused(world.complete(answer).await), "FEDERATED_STATE_REFUSED");
+    assert!(
+        evil.asked().is_empty() && honest.asked().is_empty(),
+        "no code was sent anywhere"
+    );
+    let mut nowhere = begun.answer(&code);
+    nowhere.redirect_uri = String::new();
+    assert_eq!(refused(world.complete(nowhere).await), "INVALID_FIELD");
+}
+
+#[tokio::test]
+async fn however_many_answers_come_at_once_the_issuer_is_asked_five_times() {
+    let linked = Linked::start().await;
+    let (world, sso) = (&linked.world, &linked.sso);
+    let begun = world.begin(&sso.url).await.unwrap();
+    let mut attempts = tokio::task::JoinSet::new();
+    for guess in 0..20 {
+        let answer = begun.answer(&format!("guess-{guess}"));
+        let mut client = world.federation();
+        attempts.spawn(async move { reason(&client.complete_federated_sign_in(answer).await.unwrap_err()) });
+    }
+    let mut reasons = attempts.join_all().await;
+    reasons.sort();
+    assert_eq!(reasons[..5], ["CODE_REFUSED"; 5]);
+    assert_eq!(reasons[5..], ["FEDERATED_STATE_REFUSED"; 15]);
+    assert_eq!(sso.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn an_answer_about_which_the_issuer_could_not_be_asked_is_no_attempt() {
+    let linked = Linked::start().await;
+    let (world, sso) = (&linked.world, &linked.sso);
+    world.begin(&sso.url).await.unwrap();
+    // Metadata are kept ten minutes, from before this sign-in began.
+    world.advance(300);
+    let begun = world.begin(&sso.url).await.unwrap();
+    world.advance(301);
+    let code = sso.sign_in(&begun, "staff-7");
+    sso.behave(|sso| sso.metadata = json!({ "issuer": "https://evil.test" }));
+    for _ in 0..7 {
+        assert_eq!(problem(world.complete(begun.answer(&code)).await), "other_issuer");
+    }
+    sso.behave(|sso| sso.metadata = json!({}));
+    world.advance(5);
+    assert!(world.complete(begun.answer(&code)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_issuer_that_may_do_less_ends_what_began_by_it_and_another_title_does_not() {
+    let linked = Linked::start().await;
+    let (world, sso) = (&linked.world, &linked.sso);
+    let tokens = world.by_issuer(sso, "staff-7").await.unwrap().tokens.unwrap();
+    sso.behave(|sso| sso.claims = json!({ "amr": ["pwd"] }));
+    let challenge = world.by_issuer(sso, "staff-7").await.unwrap().challenge;
+    let by_password = world.session("an.nguyen").await;
+    world.later(1).await;
+    let update = async |settings: IssuerSettings, etag: &str| {
+        let request = UpdateIssuerRequest {
+            request_id: fresh(),
+            issuer_id: linked.issuer.issuer_id.clone(),
+            settings: Some(settings),
+            etag: etag.to_owned(),
+        };
+        let mut client = world.federation();
+        client
+            .update_issuer(by(&world.province_admin(), request))
+            .await
+            .unwrap()
+    };
+    let own = async |token: &str| {
+        let request = GetAccountRequest {
+            account_id: linked.account_id.to_string(),
+        };
+        world.accounts().get_account(by(token, request)).await
+    };
+    let title = "Tên mới".to_owned();
+    update(IssuerSettings { title, ..settings() }, "1").await;
+    assert!(own(&tokens.access_token).await.is_ok());
+
+    let second_factor_amr = vec!["hwk".to_owned()];
+    let narrower = IssuerSettings {
+        second_factor_amr,
+        ..settings()
+    };
+    update(narrower, "2").await;
+    assert_eq!(refused(own(&tokens.access_token).await), "TOKEN_REVOKED");
+    let request = RefreshTokensRequest {
+        refresh_token: tokens.refresh_token,
+    };
+    assert_eq!(
+        refused(world.sign_in().refresh_tokens(request).await),
+        "REFRESH_TOKEN_INVALID"
+    );
+    world.advance(30);
+    assert_eq!(
+        refused(world.answer(&challenge, &world.code()).await),
+        "SIGN_IN_REFUSED"
+    );
+    assert!(own(&by_password.access_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_issuer_is_disabled_while_a_challenge_of_it_is_being_answered_and_neither_waits_for_the_other() {
+    let linked = Linked::start().await;
+    let (world, sso) = (&linked.world, &linked.sso);
+    for _ in 0..3 {
+        assert!(world.by_issuer(sso, "staff-7").await.unwrap().tokens.is_some());
+    }
+    sso.behave(|sso| sso.claims = json!({ "amr": ["pwd"] }));
+    world.by_issuer(sso, "staff-7").await.unwrap();
+    let before = linked.count("SELECT position FROM revocation_head").await;
+    // As VerifyTotp: it holds the challenge, and then refers to the issuer.
+    let mut sql = world.sql().await;
+    let mut answering = sqlx::Connection::begin(&mut sql).await.unwrap();
+    sqlx::query("SELECT FROM sign_in_challenges WHERE issuer_id IS NOT NULL FOR UPDATE")
+        .execute(&mut *answering)
+        .await
+        .unwrap();
+    let disabling = async {
+        let request = DisableIssuerRequest {
+            request_id: fresh(),
+            issuer_id: linked.issuer.issuer_id.clone(),
+            reason: "lộ khoá".to_owned(),
+            etag: linked.issuer.etag.clone(),
+        };
+        let mut client = world.federation();
+        client.disable_issuer(by(&world.province_admin(), request)).await
+    };
+    let referring = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                     AND wait_event_type = 'Lock' AND query LIKE '%UPDATE sign_in_challenges%'";
+        while linked.count(waits).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sqlx::query("SELECT FROM federated_issuers FOR KEY SHARE NOWAIT")
+            .execute(&mut *answering)
+            .await
+            .unwrap();
+        answering.commit().await.unwrap();
+    };
+    let (disabled, ()) = tokio::join!(disabling, referring);
+    disabled.unwrap();
+    // Three sessions, three entries one after the other, and the head stands at the last.
+    let mut sql = world.sql().await;
+    let positions: Vec<i64> = sqlx::query_scalar(
+        "SELECT position FROM revocations r JOIN sessions s USING (session_id)
+         WHERE s.issuer_id IS NOT NULL AND s.end_time IS NOT NULL ORDER BY position",
+    )
+    .fetch_all(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!(positions, [before + 1, before + 2, before + 3]);
+    assert_eq!(linked.count("SELECT position FROM revocation_head").await, before + 3);
 }
 
 #[tokio::test]
@@ -535,8 +713,9 @@ async fn an_issuer_that_is_away_is_said_to_be_and_the_same_code_completes_when_i
     assert!(world.complete(begun.answer(&code)).await.is_ok());
     // Nobody listens there at all.
     let nobody = "http://127.0.0.1:9";
-    world.register(nobody, settings()).await.unwrap();
-    assert_eq!(refused(world.begin(nobody).await), "ISSUER_UNAVAILABLE");
+    world.register(nobody, settings_at(OTHER_REDIRECT)).await.unwrap();
+    let outcome = world.begin_at(nobody, OTHER_REDIRECT).await;
+    assert_eq!(refused(outcome), "ISSUER_UNAVAILABLE");
 }
 
 #[tokio::test]

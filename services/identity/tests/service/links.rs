@@ -2,12 +2,15 @@
 
 use egov_fault::fault_of;
 use egov_proto::egov::identity::v1::{
-    ClientAuthentication, DisableIssuerRequest, GetIssuerRequest, IssuerSettings, LinkIdentityRequest,
-    ListIdentitiesRequest, ListIssuersRequest, RegisterIssuerRequest, UnlinkIdentityRequest, UpdateIssuerRequest,
+    ClientAuthentication, DelegateRoleRequest, DisableIssuerRequest, EndDelegationRequest, GetIssuerRequest,
+    GrantRoleRequest, IssuerSettings, LinkIdentityRequest, ListIdentitiesRequest, ListIssuersRequest,
+    RegisterIssuerRequest, UnlinkIdentityRequest, UpdateIssuerRequest,
 };
+use egov_proto::google::r#type::Date;
+use jiff::civil::date;
 use uuid::Uuid;
 
-use crate::sso::{Linked, REDIRECT, Sso, settings};
+use crate::sso::{Linked, OTHER_REDIRECT, REDIRECT, Sso, settings, settings_at};
 use crate::support::{COMMUNE, PROVINCE, WARD, World, by, fresh, reason, refused};
 
 #[tokio::test]
@@ -137,13 +140,77 @@ async fn a_registration_is_refused_with_every_rule_that_it_breaks() {
 }
 
 #[tokio::test]
+async fn a_redirect_uri_belongs_to_one_issuer_also_of_two_registered_at_once() {
+    let world = World::start().await;
+    let violations = |status: &tonic::Status| {
+        assert_eq!(reason(status), "INVALID_FIELD", "{status:?}");
+        let named = fault_of(status);
+        let named = named
+            .violations()
+            .iter()
+            .map(|one| (one.field.clone(), one.rule.clone()));
+        named.collect::<Vec<_>>()
+    };
+    let shared = |at: usize| {
+        vec![(
+            format!("settings.redirect_uris[{at}]"),
+            "redirect_uri.shared".to_owned(),
+        )]
+    };
+    let first = world.register("https://a.test", settings()).await.unwrap();
+    let both = IssuerSettings {
+        redirect_uris: vec![OTHER_REDIRECT.to_owned(), REDIRECT.to_owned()],
+        ..settings()
+    };
+    let status = world.register("https://b.test", both.clone()).await.unwrap_err();
+    assert_eq!(violations(&status), shared(1));
+    let second = world
+        .register("https://b.test", settings_at(OTHER_REDIRECT))
+        .await
+        .unwrap();
+    let update = async |settings: IssuerSettings| {
+        let request = UpdateIssuerRequest {
+            request_id: fresh(),
+            issuer_id: second.issuer_id.clone(),
+            settings: Some(settings),
+            etag: "1".to_owned(),
+        };
+        world
+            .federation()
+            .update_issuer(by(&world.province_admin(), request))
+            .await
+    };
+    let status = update(both.clone()).await.unwrap_err();
+    assert_eq!(violations(&status), shared(1));
+    // One that is disabled gets no answers any more.
+    let disable = DisableIssuerRequest {
+        request_id: fresh(),
+        issuer_id: first.issuer_id,
+        reason: "hết hợp đồng".to_owned(),
+        etag: first.etag,
+    };
+    let admin = world.province_admin();
+    world.federation().disable_issuer(by(&admin, disable)).await.unwrap();
+    assert!(update(both).await.is_ok());
+
+    for round in 0..5 {
+        let (one, other) = (format!("https://c{round}.test"), format!("https://d{round}.test"));
+        let wanted = settings_at(&format!("https://portal.test/{round}"));
+        let (one, other) = tokio::join!(world.register(&one, wanted.clone()), world.register(&other, wanted));
+        let refusals: Vec<_> = [one, other].into_iter().filter_map(Result::err).collect();
+        assert_eq!(refusals.len(), 1, "round {round}");
+        assert_eq!(violations(&refusals[0]), shared(0));
+    }
+}
+
+#[tokio::test]
 async fn a_unit_sees_the_issuers_that_may_speak_for_it_and_not_its_neighbours() {
     let world = World::start().await;
     let of = async |name: &str, unit| {
         world.advance(1);
         let settings = IssuerSettings {
             unit_ids: vec![unit],
-            ..settings()
+            ..settings_at(&format!("https://portal.test/{name}"))
         };
         let issuer = world.register(&format!("https://{name}.test"), settings).await;
         issuer.unwrap().issuer_id
@@ -284,12 +351,74 @@ async fn an_account_is_linked_by_whoever_administers_it_wholly_and_never_by_its_
 }
 
 #[tokio::test]
+async fn a_link_is_no_way_to_a_role_by_delegation_nor_to_one_that_begins_tomorrow() {
+    let Linked { world, issuer, .. } = Linked::start().await;
+    let link = async |token: String, account: Uuid, subject: &str| {
+        let request = LinkIdentityRequest {
+            request_id: fresh(),
+            account_id: account.to_string(),
+            issuer_id: issuer.issuer_id.clone(),
+            subject: subject.to_owned(),
+        };
+        world.federation().link_identity(by(&token, request)).await
+    };
+    // A role of the province, with which a member of the ward acts by delegation; the delegator is none whom the ward sees.
+    let leader = world.person("lanh.dao", PROVINCE, &[("officer", PROVINCE)]).await;
+    let deputy = world.person("cap.pho", WARD, &[]).await.account_id;
+    let mut sql = world.sql().await;
+    let grant: Uuid = sqlx::query_scalar("SELECT grant_id FROM role_grants WHERE account_id = $1")
+        .bind(leader.account_id)
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    let request = DelegateRoleRequest {
+        request_id: fresh(),
+        grant_id: grant.to_string(),
+        delegatee_username: "cap.pho".to_owned(),
+        effective_from: None,
+        effective_to: Some(Date::from(date(2026, 12, 1))),
+        reason: "đi công tác".to_owned(),
+        document_number: "12/GUQ-UBND".to_owned(),
+    };
+    let own = world.session("lanh.dao").await.access_token;
+    let made = world.access().delegate_role(by(&own, request)).await.unwrap();
+    let made = made.into_inner().delegation.unwrap();
+    let outcome = link(world.unit_admin(WARD), deputy, "staff-8").await;
+    assert_eq!(refused(outcome), "PERMISSION_MISSING");
+    let end = EndDelegationRequest {
+        request_id: fresh(),
+        delegation_id: made.delegation_id,
+        reason: "đã về".to_owned(),
+    };
+    world.access().end_delegation(by(&own, end)).await.unwrap();
+    assert!(link(world.unit_admin(WARD), deputy, "staff-8").await.is_ok());
+
+    // A role elsewhere that begins tomorrow: it is the 23rd of November.
+    let later = world.person("cao.le", WARD, &[]).await.account_id;
+    let tomorrow = GrantRoleRequest {
+        request_id: fresh(),
+        account_id: later.to_string(),
+        role: "officer".to_owned(),
+        unit_id: COMMUNE,
+        effective_from: Some(Date::from(date(2026, 11, 24))),
+        effective_to: Some(Date::from(date(2026, 11, 26))),
+        reason: String::new(),
+    };
+    let admin = world.province_admin();
+    world.accounts().grant_role(by(&admin, tomorrow)).await.unwrap();
+    let outcome = link(world.unit_admin(WARD), later, "staff-9").await;
+    assert_eq!(refused(outcome), "PERMISSION_MISSING");
+    world.days_later(3).await;
+    assert!(link(world.unit_admin(WARD), later, "staff-9").await.is_ok());
+}
+
+#[tokio::test]
 async fn without_the_querys_own_filter_the_database_still_hides_the_neighbours_links() {
     let Linked { world, issuer, .. } = Linked::start().await;
-    let sso = Sso::start(&world).await;
+    let sso = Sso::other(&world).await;
     let of_commune = IssuerSettings {
         unit_ids: vec![COMMUNE],
-        ..settings()
+        ..settings_at(sso.redirect)
     };
     let other = world.register(&sso.url, of_commune).await.unwrap();
     assert_ne!(other.issuer_id, issuer.issuer_id);

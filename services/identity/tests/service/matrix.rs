@@ -112,7 +112,7 @@ impl<'a> Call<'a> {
             "INSERT INTO federated_issuers (issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids,
                                             algorithms, second_factor_acr, second_factor_amr, max_auth_age, version,
                                             create_time, update_time)
-             VALUES ($1, 'https://sso.test/' || $2, 'SSO', 'egov', 'none', '{https://portal.test/}', ARRAY[$3], '{ES256}', '{}',
+             VALUES ($1, 'https://sso.test/' || $2, 'SSO', 'egov', 'none', ARRAY['https://portal.test/' || $2], ARRAY[$3], '{ES256}', '{}',
                      '{}', 0, 1, '2026-11-23', '2026-11-23')",
         )
         .bind(issuer)
@@ -199,12 +199,12 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn issuer_settings(&self) -> IssuerSettings {
+    fn issuer_settings(&self, path: &str) -> IssuerSettings {
         IssuerSettings {
             title: "SSO".to_owned(),
             client_id: "egov".to_owned(),
             client_authentication: ClientAuthentication::None.into(),
-            redirect_uris: vec!["https://portal.test/".to_owned()],
+            redirect_uris: vec![format!("https://portal.test/{path}{}", self.number)],
             unit_ids: vec![self.unit],
             algorithms: vec![IdTokenAlgorithm::Es256.into()],
             ..IssuerSettings::default()
@@ -395,7 +395,7 @@ impl<'a> Call<'a> {
                 let request = RegisterIssuerRequest {
                     request_id,
                     issuer: format!("https://made.test/{}", self.number),
-                    settings: Some(self.issuer_settings()),
+                    settings: Some(self.issuer_settings("new/")),
                 };
                 federation.register_issuer(self.by(request)).await.map(|_| true)
             }
@@ -411,7 +411,7 @@ impl<'a> Call<'a> {
                 let request = UpdateIssuerRequest {
                     request_id,
                     issuer_id: self.issuer.to_string(),
-                    settings: Some(self.issuer_settings()),
+                    settings: Some(self.issuer_settings("")),
                     etag: "1".to_owned(),
                 };
                 federation.update_issuer(self.by(request)).await.map(|_| true)

@@ -27,6 +27,7 @@ use crate::support::{Signer, WARD, World, by, fresh};
 
 pub const CLIENT: &str = "egov-platform";
 pub const REDIRECT: &str = "https://portal.test/callback";
+pub const OTHER_REDIRECT: &str = "https://portal.test/callback-of-another";
 
 /// How the issuer signs.
 #[derive(Clone, Copy, PartialEq)]
@@ -79,6 +80,7 @@ struct Code {
     subject: String,
     nonce: String,
     challenge: String,
+    redirect: String,
     used: bool,
 }
 
@@ -96,6 +98,8 @@ struct Inner {
 /// A running issuer.
 pub struct Sso {
     pub url: String,
+    /// Where it sends the browser.
+    pub redirect: &'static str,
     inner: Arc<Mutex<Inner>>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -110,6 +114,15 @@ type Shared = Arc<Mutex<Inner>>;
 
 impl Sso {
     pub async fn start(world: &World) -> Self {
+        Self::at(world, REDIRECT).await
+    }
+
+    /// A second one, with a redirect URI of its own.
+    pub async fn other(world: &World) -> Self {
+        Self::at(world, OTHER_REDIRECT).await
+    }
+
+    async fn at(world: &World, redirect: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Mutex::new(Inner {
@@ -127,7 +140,12 @@ impl Sso {
             .route("/token", post(token))
             .with_state(Arc::clone(&inner));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, inner, serving }
+        Self {
+            url,
+            redirect,
+            inner,
+            serving,
+        }
     }
 
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
@@ -152,6 +170,7 @@ impl Sso {
             subject: subject.to_owned(),
             nonce: begun.parameter("nonce"),
             challenge: begun.parameter("code_challenge"),
+            redirect: begun.parameter("redirect_uri"),
             used: false,
         };
         inner.codes.insert(code.clone(), made);
@@ -223,7 +242,7 @@ async fn token(
         return refused("invalid_grant");
     };
     let verifier = digest::digest(&digest::SHA256, form["code_verifier"].as_bytes());
-    let proved = URL_SAFE_NO_PAD.encode(verifier) == code.challenge && form["redirect_uri"] == REDIRECT;
+    let proved = URL_SAFE_NO_PAD.encode(verifier) == code.challenge && form["redirect_uri"] == code.redirect;
     if !careless && (code.used || !proved) {
         return refused("invalid_grant");
     }
@@ -284,6 +303,7 @@ impl Begun {
             state: self.parameter("state"),
             binding: self.binding.clone(),
             iss: String::new(),
+            redirect_uri: self.parameter("redirect_uri"),
         }
     }
 }
@@ -301,6 +321,14 @@ pub fn settings() -> IssuerSettings {
         second_factor_acr: vec!["urn:two".to_owned()],
         second_factor_amr: vec!["otp".to_owned()],
         max_auth_age_seconds: 600,
+    }
+}
+
+/// The same of an issuer that sends the browser elsewhere.
+pub fn settings_at(redirect: &str) -> IssuerSettings {
+    IssuerSettings {
+        redirect_uris: vec![redirect.to_owned()],
+        ..settings()
     }
 }
 
@@ -332,9 +360,13 @@ impl World {
     }
 
     pub async fn begin(&self, issuer: &str) -> Result<Begun, Status> {
+        self.begin_at(issuer, REDIRECT).await
+    }
+
+    pub async fn begin_at(&self, issuer: &str, redirect_uri: &str) -> Result<Begun, Status> {
         let request = BeginFederatedSignInRequest {
             issuer: issuer.to_owned(),
-            redirect_uri: REDIRECT.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
         };
         let answer = self.federation().begin_federated_sign_in(request).await?;
         let BeginFederatedSignInResponse {
@@ -358,7 +390,7 @@ impl World {
 
     /// The whole way of somebody whom the issuer calls so.
     pub async fn by_issuer(&self, sso: &Sso, subject: &str) -> Result<CompleteFederatedSignInResponse, Status> {
-        let begun = self.begin(&sso.url).await?;
+        let begun = self.begin_at(&sso.url, sso.redirect).await?;
         let code = sso.sign_in(&begun, subject);
         self.complete(begun.answer(&code)).await
     }
