@@ -47,8 +47,9 @@ pub(super) async fn rehearse(hall: &Hall, protocol: &mut Protocol) -> anyhow::Re
     let watching = hall.watch(system, stop.clone());
     let acting = async {
         let request = rotation(KeyPurpose::TokenSigning);
-        let new = done(hall.keys(admin).rotate_signing_key(request.clone()).await)?.key_id;
+        // The service counts from a moment between the request and its answer.
         let rotated = Instant::now();
+        let new = done(hall.keys(admin).rotate_signing_key(request.clone()).await)?.key_id;
         let published = hall.published().await?;
         protocol.step(
             "the administrator rotates the key of tokens",
