@@ -74,6 +74,16 @@ mod tests {
     }
 
     #[test]
+    fn a_write_keeps_its_plans_and_a_read_is_left_to_the_server() {
+        let writing = begin_statement(Mode::Write, &RowScope::none());
+        assert!(
+            writing.contains("set_config('plan_cache_mode', 'force_generic_plan', true)"),
+            "{writing}"
+        );
+        assert!(!begin_statement(Mode::Read, &RowScope::none()).contains("plan_cache_mode"));
+    }
+
+    #[test]
     fn no_scope_is_an_empty_scope() {
         let sql = scope_statement(&RowScope::none());
         assert!(sql.contains("'{}'") && sql.contains("'off'"));

@@ -1,8 +1,6 @@
 //! `cargo egov demo`: the main job through the public API, as each of its callers, and whether it went as it must.
 
 use std::fmt::Write as _;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -21,7 +19,6 @@ use egov_proto::egov::onestop::v1::{
     TrackCaseRequest,
 };
 use egov_proto::google::r#type::Date;
-use egov_runtime::server::Shutdown;
 use jiff::Timestamp;
 use serde::Serialize;
 use tonic::service::interceptor::InterceptedService;
@@ -30,12 +27,10 @@ use tonic::{Code, Response, Status};
 
 use crate::accounts::Citizen;
 use crate::client::{self, Callers, Carrier};
-use crate::packs::Deploy;
 use crate::place::Place;
 use crate::problem::Problem;
-use crate::stack::{Stack, Start};
-use crate::up::server_on;
-use crate::{Profile, say};
+use crate::say;
+use crate::temporary::on_temporary_stack;
 
 /// Đăng ký khai sinh.
 const PROCEDURE: &str = "1.001193";
@@ -96,45 +91,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts a stack in a temporary folder, plays, stops it and removes everything.
+/// Plays on a stack of its own.
 async fn with_own_stack(arguments: &Arguments) -> anyhow::Result<Outcome> {
     say::note("no stack runs here; starting a temporary one …");
-    // PostgreSQL's user must get through the folder when this process is root.
-    let folder = tempfile::Builder::new()
-        .prefix("egov-demo-")
-        .permissions(Permissions::from_mode(0o711))
-        .tempdir()
-        .context("no temporary folder can be made")?;
-    let place = Place::make(&folder.path().join("data"))?;
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
-    let stack = Box::pin(Stack::start(Start {
-        place: place.clone(),
-        deploy: Deploy::find(arguments.deploy.as_deref())?,
-        profile: Profile::Demo,
-        database_url: None,
-        server: server_on(([127, 0, 0, 1], 0).into()),
-        quiet: true,
-        shutdown: shutdown.clone(),
-        publish_before_use: None,
-    }))
-    .await?;
-    let url = stack.url();
-    let elsewhere = stack
-        .cluster()
-        .filter(|cluster| !cluster.starts_with(folder.path()))
-        .map(PathBuf::from);
-    let outcome = tokio::select! {
-        outcome = Box::pin(play(place, url, arguments.json)) => outcome,
-        () = shutdown.draining() => Err(anyhow::anyhow!("interrupted")),
-    };
-    stack.drain();
-    stack.ended().await?;
-    if let Some(cluster) = elsewhere {
-        std::fs::remove_dir_all(&cluster).with_context(|| format!("cannot remove {}", cluster.display()))?;
-    }
-    folder.close().context("the temporary folder cannot be removed")?;
-    outcome
+    let silent = arguments.json;
+    on_temporary_stack("demo", arguments.deploy.as_deref(), None, async |place, url| {
+        play(place, url, silent).await
+    })
+    .await
 }
 
 type Called = InterceptedService<Channel, Carrier>;

@@ -6,8 +6,6 @@
 mod emergency;
 mod rotation;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,7 +24,6 @@ use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{GetProcedureRequest, ListCasesRequest};
 use egov_runtime::config::Period;
-use egov_runtime::server::Shutdown;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -35,13 +32,11 @@ use tonic::transport::Channel;
 
 use crate::client::{self, Callers, Carrier};
 use crate::keys::moment;
-use crate::packs::Deploy;
 use crate::place::Place;
 use crate::problem::Problem;
 use crate::reach::{Line, refused};
-use crate::stack::{Stack, Start};
-use crate::up::server_on;
-use crate::{Profile, say};
+use crate::say;
+use crate::temporary::on_temporary_stack;
 
 /// An act must be in force everywhere by then: the feed is asked once a second, and a loaded machine gets slack.
 const BOUND: Duration = Duration::from_secs(5);
@@ -106,57 +101,23 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Starts a stack in a temporary folder, rehearses, stops it and removes everything.
+/// Rehearses on a stack of its own.
 async fn on_own_stack(arguments: &Arguments, protocol: &mut Protocol, command: &Command) -> anyhow::Result<()> {
-    // PostgreSQL's user must get through the folder when this process is root.
-    let folder = tempfile::Builder::new()
-        .prefix("egov-drill-")
-        .permissions(Permissions::from_mode(0o711))
-        .tempdir()
-        .context("no temporary folder can be made")?;
-    let place = Place::make(&folder.path().join("data"))?;
-    let shutdown = Shutdown::new();
-    shutdown.on_signals()?;
     let began = Instant::now();
-    let stack = Box::pin(Stack::start(Start {
-        place: place.clone(),
-        deploy: Deploy::find(arguments.deploy.as_deref())?,
-        profile: Profile::Demo,
-        database_url: None,
-        server: server_on(([127, 0, 0, 1], 0).into()),
-        quiet: true,
-        shutdown: shutdown.clone(),
-        publish_before_use: Some(Period::seconds(PUBLISHED_BEFORE_USE)),
-    }))
-    .await?;
-    let url = stack.url();
-    let elsewhere = stack
-        .cluster()
-        .filter(|cluster| !cluster.starts_with(folder.path()))
-        .map(PathBuf::from);
-    protocol.step(
-        "a temporary stack starts",
-        "identity and one-stop answer",
-        Seen::yes(format!("{url}, after {} ms", began.elapsed().as_millis())),
-    );
-    let rehearsed = async {
+    let soon = Some(Period::seconds(PUBLISHED_BEFORE_USE));
+    on_temporary_stack("drill", arguments.deploy.as_deref(), soon, async |place, url| {
+        protocol.step(
+            "a temporary stack starts",
+            "identity and one-stop answer",
+            Seen::yes(format!("{url}, after {} ms", began.elapsed().as_millis())),
+        );
         let hall = Hall::open(place, url).await?;
         match command {
             Command::Rotation(_) => Box::pin(rotation::rehearse(&hall, protocol)).await,
             Command::Emergency(_) => Box::pin(emergency::rehearse(&hall, protocol)).await,
         }
-    };
-    let outcome = tokio::select! {
-        outcome = rehearsed => outcome,
-        () = shutdown.draining() => Err(anyhow::anyhow!("interrupted")),
-    };
-    stack.drain();
-    stack.ended().await?;
-    if let Some(cluster) = elsewhere {
-        std::fs::remove_dir_all(&cluster).with_context(|| format!("cannot remove {}", cluster.display()))?;
-    }
-    folder.close().context("the temporary folder cannot be removed")?;
-    outcome
+    })
+    .await
 }
 
 /// What was seen at a step.

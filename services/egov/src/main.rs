@@ -24,6 +24,7 @@ mod say;
 mod services;
 mod stack;
 mod staff;
+mod temporary;
 mod test;
 mod token;
 mod up;

@@ -77,12 +77,12 @@ CREATE TABLE federated_sign_ins (
     redirect_uri text        NOT NULL,
     begin_time   timestamptz NOT NULL,
     expire_time  timestamptz NOT NULL,
-    refusals     int         NOT NULL DEFAULT 0,
+    attempts     int         NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     used_time    timestamptz
 );
 CREATE INDEX federated_sign_ins_open ON federated_sign_ins (issuer_id, expire_time) WHERE used_time IS NULL;
 CREATE INDEX federated_sign_ins_by_expiry ON federated_sign_ins (expire_time);
-SELECT egov.allow_update('federated_sign_ins', 'refusals', 'used_time');
+SELECT egov.allow_update('federated_sign_ins', 'attempts', 'used_time');
 SELECT egov.allow_delete('federated_sign_ins');
 
 -- By which issuer a sign-in began, so that it ends with the issuer or with the link.

@@ -15,8 +15,9 @@ use tonic::{Request, Response, Status};
 use super::contract::echo_service_client::EchoServiceClient;
 use super::contract::echo_service_server::{EchoService, EchoServiceServer};
 use super::contract::{self, EchoRequest, EchoResponse};
-use super::{PAYLOAD_BYTES, load, stage};
-use crate::{client, say};
+use super::load::{self, Connections};
+use super::{PAYLOAD_BYTES, stage};
+use crate::say;
 
 /// The contract as Envoy reads it.
 pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echo.bin"));
@@ -127,18 +128,15 @@ impl Beside {
 
     /// Calls a second over gRPC; an answer that is not the message is an error.
     pub(super) async fn grpc(&self, duration: Duration) -> anyhow::Result<f64> {
-        let mut channels = Vec::new();
-        for _ in 0..4 {
-            channels.push(client::connect(&self.url).await?);
-        }
+        let connections = Connections::open(&self.url).await?;
         let message = Arc::new(message());
         let run = load::run(duration, |caller| {
-            let channel = channels.iter().cycle().nth(caller).cloned();
+            let channel = connections.of(caller);
             let message = Arc::clone(&message);
             move |_| {
                 let (channel, message) = (channel.clone(), Arc::clone(&message));
                 async move {
-                    let mut echo = EchoServiceClient::new(channel.ok_or("there is no connection")?);
+                    let mut echo = EchoServiceClient::new(channel?);
                     let answer = echo
                         .echo(EchoRequest::clone(&message))
                         .await

@@ -25,7 +25,8 @@ async fn seed(officials: &Arc<Officials>, url: &str) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     for agency in 0..officials.len() {
         let (official, token) = officials.at(agency, 0).context("there are no communes")?;
-        let answer = file(&mut officials.client(agency), &official.unit_code, token).await;
+        let mut client = officials.client(agency).map_err(anyhow::Error::msg)?;
+        let answer = file(&mut client, &official.unit_code, token).await;
         let case = answer.and_then(case_of).map_err(anyhow::Error::msg)?;
         let ids: Vec<Uuid> = (0..CASES).map(|place| id_of(agency, place)).collect();
         for copy in [
@@ -51,8 +52,9 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
     load::run(how.duration(), |caller| {
         let (client, officials) = (officials.client(caller), Arc::clone(officials));
         move |turn| {
-            let (mut client, officials) = (client.clone(), Arc::clone(&officials));
+            let (client, officials) = (client.clone(), Arc::clone(&officials));
             async move {
+                let mut client = client?;
                 let (_, token) = officials.at(caller, turn).ok_or("there are no communes")?;
                 let agency = caller.wrapping_add(CALLERS.wrapping_mul(turn as usize)) % officials.len();
                 let case_id = id_of(agency, turn as usize % CASES).to_string();

@@ -22,8 +22,9 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
     load::run(how.duration(), |caller| {
         let (client, officials) = (officials.client(caller), Arc::clone(officials));
         move |turn| {
-            let (mut client, officials) = (client.clone(), Arc::clone(&officials));
+            let (client, officials) = (client.clone(), Arc::clone(&officials));
             async move {
+                let mut client = client?;
                 let (_, token) = officials.at(caller, turn).ok_or("there are no communes")?;
                 let request = ListCasesRequest {
                     page_size: PAGE,

@@ -3,7 +3,37 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use tonic::transport::Channel;
+
 use super::{CALLERS, Run};
+use crate::client;
+
+/// The connections over which all callers call, of ours and of the echo alike.
+const CONNECTIONS: usize = 4;
+
+/// Connections to one server.
+#[derive(Clone)]
+pub(super) struct Connections(Vec<Channel>);
+
+impl Connections {
+    /// Opens them.
+    pub(super) async fn open(url: &str) -> anyhow::Result<Self> {
+        let mut channels = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            channels.push(client::connect(url).await?);
+        }
+        Ok(Self(channels))
+    }
+
+    /// The one of a caller.
+    pub(super) fn of(&self, caller: usize) -> Result<Channel, String> {
+        let place = caller % self.0.len().max(1);
+        self.0
+            .get(place)
+            .cloned()
+            .ok_or_else(|| "there is no connection".to_owned())
+    }
+}
 
 /// What is thrown away at the beginning of a run: connections warm up, caches fill.
 const WARM_UP: Duration = Duration::from_secs(1);

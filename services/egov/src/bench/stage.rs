@@ -1,8 +1,6 @@
 //! Where a scenario plays: a stack in a process of its own, on a data folder of its own, fully durable.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -23,6 +21,7 @@ use uuid::Uuid;
 use crate::import;
 use crate::packs::Deploy;
 use crate::place::Place;
+use crate::temporary::TemporaryFolder;
 use crate::{Installation, Profile};
 
 /// How long a child may take to start.
@@ -42,9 +41,7 @@ pub(super) struct Agency {
 pub(super) struct Stage {
     place: Place,
     /// Removed at the end, unless the folder is somebody's own.
-    folder: Option<tempfile::TempDir>,
-    /// Where the cluster lies, if its user could not reach the folder.
-    elsewhere: Option<PathBuf>,
+    folder: Option<TemporaryFolder>,
     pub(super) agencies: Vec<Agency>,
 }
 
@@ -74,16 +71,11 @@ impl Stage {
     /// An empty one-stop centre, in a temporary folder or in one that is there. With `twin`, the database of one-stop has a
     /// copy of that name, which no service touches.
     pub(super) async fn prepare(existing: Option<&Path>, twin: Option<&str>) -> anyhow::Result<Self> {
-        let (folder, data) = match existing {
+        let (mut folder, data) = match existing {
             Some(data) => (None, data.to_owned()),
             None => {
-                // PostgreSQL's user must get through the folder when this process is root.
-                let folder = tempfile::Builder::new()
-                    .prefix("egov-bench-")
-                    .permissions(Permissions::from_mode(0o711))
-                    .tempdir()
-                    .context("no temporary folder can be made")?;
-                let data = folder.path().join("data");
+                let folder = TemporaryFolder::make("bench")?;
+                let data = folder.data().to_owned();
                 (Some(folder), data)
             }
         };
@@ -114,11 +106,9 @@ impl Stage {
             bail!("{} communes have an agency code, not {AGENCIES}", agencies.len());
         }
         let superuser = opened.postgres.superuser_url();
-        let elsewhere = opened
-            .postgres
-            .folder()
-            .filter(|cluster| !cluster.starts_with(&data))
-            .map(PathBuf::from);
+        if let Some(folder) = &mut folder {
+            folder.cluster_is_at(opened.postgres.folder());
+        }
         opened.databases.close().await;
         if let Some(twin) = twin {
             let mut connection = PgConnection::connect(&superuser).await?;
@@ -133,7 +123,6 @@ impl Stage {
         Ok(Self {
             place,
             folder,
-            elsewhere,
             agencies,
         })
     }
@@ -206,14 +195,7 @@ impl Stage {
 
     /// Removes what was made for it.
     pub(super) fn remove(self) -> anyhow::Result<()> {
-        if let Some(folder) = self.folder {
-            folder.close().context("the temporary folder cannot be removed")?;
-            if let Some(elsewhere) = self.elsewhere {
-                std::fs::remove_dir_all(&elsewhere)
-                    .with_context(|| format!("cannot remove {}", elsewhere.display()))?;
-            }
-        }
-        Ok(())
+        self.folder.map_or(Ok(()), TemporaryFolder::remove)
     }
 }
 

@@ -13,10 +13,10 @@ use prost::Message as _;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
+use super::load::{self, Connections};
 use super::pgbench::Anchor;
 use super::stage::{Agency, Running, Stage};
-use super::{Aim, CALLERS, How, Outcome, PAYLOAD_BYTES, Run, load, outcome};
-use crate::client;
+use super::{Aim, CALLERS, How, Outcome, PAYLOAD_BYTES, Run, outcome};
 
 /// A birth registration (đăng ký khai sinh), which every commune does.
 const PROCEDURE: &str = "1.001193";
@@ -24,22 +24,16 @@ const PROCEDURE: &str = "1.001193";
 /// The database of the anchor: a copy of one-stop's, which no service touches.
 const TWIN: &str = "anchor";
 
-/// Connections of all callers together.
-const CONNECTIONS: usize = 4;
-
 /// Who calls at each commune, and how.
 pub(super) struct Officials {
-    channels: Vec<Channel>,
+    connections: Connections,
     officials: Vec<(Agency, MetadataValue<Ascii>)>,
 }
 
 impl Officials {
     /// An official with this role at each of the communes.
     pub(super) async fn of(stage: &Stage, running: &Running, role: &str) -> anyhow::Result<Arc<Self>> {
-        let mut channels = Vec::new();
-        for _ in 0..CONNECTIONS {
-            channels.push(client::connect(&running.url).await?);
-        }
+        let connections = Connections::open(&running.url).await?;
         let officials = stage
             .agencies
             .iter()
@@ -48,17 +42,12 @@ impl Officials {
                 Ok((agency.clone(), format!("Bearer {token}").parse()?))
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Arc::new(Self { channels, officials }))
+        Ok(Arc::new(Self { connections, officials }))
     }
 
     /// The client of a caller.
-    pub(super) fn client(&self, caller: usize) -> CaseServiceClient<Channel> {
-        let channel = self.channels.iter().cycle().nth(caller).cloned();
-        // There is always at least one.
-        channel.map_or_else(
-            || CaseServiceClient::new(Channel::from_static("http://127.0.0.1:1").connect_lazy()),
-            CaseServiceClient::new,
-        )
+    pub(super) fn client(&self, caller: usize) -> Result<CaseServiceClient<Channel>, String> {
+        self.connections.of(caller).map(CaseServiceClient::new)
     }
 
     /// How many communes there are.
@@ -141,8 +130,9 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
     load::run(how.duration(), |caller| {
         let (client, officials) = (officials.client(caller), Arc::clone(officials));
         move |turn| {
-            let (mut client, officials) = (client.clone(), Arc::clone(&officials));
+            let (client, officials) = (client.clone(), Arc::clone(&officials));
             async move {
+                let mut client = client?;
                 let (agency, token) = officials.at(caller, turn).ok_or("there are no communes")?;
                 case_of(file(&mut client, &agency.unit_code, token).await?).map(drop)
             }

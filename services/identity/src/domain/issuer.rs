@@ -79,6 +79,11 @@ impl IssuerSettings {
             || self.algorithms.iter().any(|one| !new.algorithms.contains(one))
             || lacks(&self.second_factor_acr, &new.second_factor_acr)
             || lacks(&self.second_factor_amr, &new.second_factor_amr)
+            || match (self.longest_auth_age(), new.longest_auth_age()) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(old), Some(new)) => new < old,
+            }
             || self.client_id != new.client_id
     }
 
@@ -335,7 +340,8 @@ mod tests {
         for change in wider {
             assert!(!narrowed(change));
         }
-        let narrower: [fn(&mut IssuerSettings); 5] = [
+        let narrower: [fn(&mut IssuerSettings); 6] = [
+            |new| new.max_auth_age = 60,
             |new| new.unit_ids = vec![3],
             |new| new.algorithms = vec![SigningAlgorithm::Rs256],
             |new| new.second_factor_acr.clear(),
@@ -344,6 +350,18 @@ mod tests {
         ];
         for change in narrower {
             assert!(narrowed(change));
+        }
+        // Of two ages at the issuer the lower one is narrower; none is the widest.
+        for (before, after, narrower) in [(60, 30, true), (60, 60, false), (60, 90, false), (60, 0, false)] {
+            let of = |max_auth_age| IssuerSettings {
+                max_auth_age,
+                ..old.clone()
+            };
+            assert_eq!(
+                of(before).narrowed_by(&of(after), &tree),
+                narrower,
+                "{before} → {after}"
+            );
         }
     }
 

@@ -278,13 +278,13 @@ async fn check_redirect_uris(write: &mut UnitOfWork<'_>, issuer: &str, settings:
 
 async fn check_units(write: &mut UnitOfWork<'_>, settings: &IssuerSettings) -> Result<(), Fault> {
     let today = write.today();
-    for &unit_id in &settings.unit_ids {
-        store::units::by_id(write.conn(), unit_id)
-            .await?
-            .filter(|unit| unit.in_force(today))
-            .ok_or(IdentityError::UnitNotFound)?;
+    let units = store::units::by_ids(write.conn(), &settings.unit_ids).await?;
+    let in_force = |id: &i32| units.iter().any(|unit| unit.unit_id == *id && unit.in_force(today));
+    if settings.unit_ids.iter().all(in_force) {
+        Ok(())
+    } else {
+        Err(IdentityError::UnitNotFound.into())
     }
-    Ok(())
 }
 
 fn seal(identity: &Identity, issuer_id: Uuid, secret: &str) -> SealedSecret {

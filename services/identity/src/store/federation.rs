@@ -170,74 +170,63 @@ pub(crate) async fn insert_issuer_history(
     .map_err(sql_fault)
 }
 
+/// The issuers, as a row is read, that a condition chooses.
+macro_rules! select_issuer {
+    ($which:literal, $($value:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            IssuerRow,
+            r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
+                      second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
+               FROM federated_issuers "# + $which,
+            $($value),+
+        )
+    };
+}
+
 /// The issuer of an id.
 pub(crate) async fn issuer(conn: &mut PgConnection, issuer_id: Uuid) -> Result<Option<FederatedIssuer>> {
-    sqlx::query_as!(
-        IssuerRow,
-        r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
-                  second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers WHERE issuer_id = $1"#,
-        issuer_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(FederatedIssuer::try_from)
-    .transpose()
+    select_issuer!(r#"WHERE issuer_id = $1"#, issuer_id)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(FederatedIssuer::try_from)
+        .transpose()
 }
 
 /// The issuer of an id, locked against changes until the end of the transaction; sign-ins by it do not wait for one another.
 pub(crate) async fn hold_issuer(conn: &mut PgConnection, issuer_id: Uuid) -> Result<Option<FederatedIssuer>> {
-    sqlx::query_as!(
-        IssuerRow,
-        r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
-                  second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers WHERE issuer_id = $1 FOR SHARE"#,
-        issuer_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(FederatedIssuer::try_from)
-    .transpose()
+    select_issuer!(r#"WHERE issuer_id = $1 FOR SHARE"#, issuer_id)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(FederatedIssuer::try_from)
+        .transpose()
 }
 
 /// Locks an issuer, to change it, until the end of the transaction. Not its key: whoever opens a session of the issuer refers to it and
 /// does not wait, while holding a challenge for which the change waits.
 pub(crate) async fn lock_issuer(conn: &mut PgConnection, issuer_id: Uuid) -> Result<Option<FederatedIssuer>> {
-    sqlx::query_as!(
-        IssuerRow,
-        r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
-                  second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers WHERE issuer_id = $1 FOR NO KEY UPDATE"#,
-        issuer_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(FederatedIssuer::try_from)
-    .transpose()
+    select_issuer!(r#"WHERE issuer_id = $1 FOR NO KEY UPDATE"#, issuer_id)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(FederatedIssuer::try_from)
+        .transpose()
 }
 
 /// The issuer of a URL.
 pub(crate) async fn issuer_by_url(conn: &mut PgConnection, url: &str) -> Result<Option<FederatedIssuer>> {
-    sqlx::query_as!(
-        IssuerRow,
-        r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
-                  second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers WHERE issuer = $1"#,
-        url
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(FederatedIssuer::try_from)
-    .transpose()
+    select_issuer!(r#"WHERE issuer = $1"#, url)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(FederatedIssuer::try_from)
+        .transpose()
 }
 
 /// From here to the commit nobody else says where an issuer sends the browser.
 pub(crate) async fn hold_redirect_uris(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('egov.identity.redirect_uris', 0))")
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('egov.identity.redirect_uris', 0))")
         .execute(conn)
         .await
         .map(drop)
@@ -269,12 +258,8 @@ pub(crate) async fn list_issuers(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<FederatedIssuer>> {
-    sqlx::query_as!(
-        IssuerRow,
-        r#"SELECT issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids, algorithms,
-                  second_factor_acr, second_factor_amr, max_auth_age, disabled_time IS NOT NULL AS "disabled!", version
-           FROM federated_issuers
-           WHERE ($1::int[] IS NULL OR unit_ids && $1) AND ($2::uuid IS NULL OR issuer_id > $2)
+    select_issuer!(
+        r#"WHERE ($1::int[] IS NULL OR unit_ids && $1) AND ($2::uuid IS NULL OR issuer_id > $2)
            ORDER BY issuer_id LIMIT $3"#,
         units as Option<&[i32]>,
         after as Option<Uuid>,
@@ -516,7 +501,7 @@ pub(crate) async fn begin(conn: &mut PgConnection, state_hash: &SecretHash, flow
 /// The sign-in of a state; locked until the end of the transaction.
 pub(crate) async fn lock_flow(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<Option<Flow>> {
     let row = sqlx::query!(
-        "SELECT issuer_id, redirect_uri, binding_hash, begin_time, expire_time, refusals, used_time
+        "SELECT issuer_id, redirect_uri, binding_hash, begin_time, expire_time, attempts, used_time
          FROM federated_sign_ins WHERE state_hash = $1 FOR UPDATE",
         state_hash.as_slice()
     )
@@ -530,7 +515,7 @@ pub(crate) async fn lock_flow(conn: &mut PgConnection, state_hash: &SecretHash) 
             binding_hash: digest(row.binding_hash)?,
             begin_time: row.begin_time.to_jiff(),
             expire_time: row.expire_time.to_jiff(),
-            attempts: row.refusals,
+            attempts: row.attempts,
             used_time: row.used_time.map(jiff_sqlx::Timestamp::to_jiff),
         })
     })
@@ -553,7 +538,7 @@ pub(crate) async fn use_flow(conn: &mut PgConnection, state_hash: &SecretHash, n
 /// Counts an attempt to complete a locked sign-in.
 pub(crate) async fn count_attempt(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<()> {
     sqlx::query!(
-        "UPDATE federated_sign_ins SET refusals = refusals + 1 WHERE state_hash = $1",
+        "UPDATE federated_sign_ins SET attempts = attempts + 1 WHERE state_hash = $1",
         state_hash.as_slice()
     )
     .execute(conn)
@@ -565,7 +550,7 @@ pub(crate) async fn count_attempt(conn: &mut PgConnection, state_hash: &SecretHa
 /// Takes a counted attempt back; a sign-in that was forgotten meanwhile stays forgotten.
 pub(crate) async fn take_attempt_back(conn: &mut PgConnection, state_hash: &SecretHash) -> Result<()> {
     sqlx::query!(
-        "UPDATE federated_sign_ins SET refusals = refusals - 1 WHERE state_hash = $1",
+        "UPDATE federated_sign_ins SET attempts = attempts - 1 WHERE state_hash = $1",
         state_hash.as_slice()
     )
     .execute(conn)

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::cases::{Belonging, CaseRow};
+use super::cases::{Belonging, CaseRow, select_case};
 use crate::domain::case::{Case, CaseFee, CaseResult, CaseReturn, Deadline, Rating, SupplementItem};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::pack::Channel;
@@ -41,24 +41,8 @@ pub(crate) async fn page(
     one_in: i64,
     limit: i64,
 ) -> Result<Vec<CaseRecord>, StoreError> {
-    let rows = sqlx::query_as!(
-        CaseRow,
+    let rows = select_case!(
         r#"
-        SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
-               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
-               owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
-               submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
-               fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
-               supplement_rounds, lookup_secret, version,
-               (SELECT name FROM procedures
-                WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
-               ) AS "procedure_name!",
-               json_build_object(
-                   'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
-                                  WHERE c.case_id = cases.case_id),
-                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
-               ) AS "belonging!: Json<Belonging>"
-        FROM cases
         WHERE case_id > $1 AND ($2::bigint <= 1 OR abs(hashtextextended(case_id::text, 0) % $2) = 0)
         ORDER BY case_id
         LIMIT $3

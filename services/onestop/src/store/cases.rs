@@ -126,15 +126,12 @@ impl TryFrom<CaseRow> for Case {
     }
 }
 
-/// Reads one case with all that belongs to it.
-pub(crate) async fn get(
-    connection: &mut PgConnection,
-    case_id: Uuid,
-    visible: &Visible,
-) -> Result<Option<Case>, StoreError> {
-    let row = sqlx::query_as!(
-        CaseRow,
-        r#"
+/// The cases, as a row is read with what belongs to it, that a condition chooses.
+macro_rules! select_case {
+    ($which:literal, $($value:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            CaseRow,
+            r#"
         SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
                channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
                owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
@@ -150,6 +147,21 @@ pub(crate) async fn get(
                    'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
                ) AS "belonging!: Json<Belonging>"
         FROM cases
+        "# + $which,
+            $($value),+
+        )
+    };
+}
+pub(super) use select_case;
+
+/// Reads one case with all that belongs to it.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    visible: &Visible,
+) -> Result<Option<Case>, StoreError> {
+    let row = select_case!(
+        r#"
         WHERE case_id = $1
           AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
         "#,
@@ -170,24 +182,8 @@ pub(crate) async fn get_for_update(
     case_id: Uuid,
     visible: &Visible,
 ) -> Result<Option<Case>, StoreError> {
-    let row = sqlx::query_as!(
-        CaseRow,
+    let row = select_case!(
         r#"
-        SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
-               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
-               owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
-               submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
-               fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
-               supplement_rounds, lookup_secret, version,
-               (SELECT name FROM procedures
-                WHERE procedures.procedure_code = cases.procedure_code AND procedures.version = cases.procedure_version
-               ) AS "procedure_name!",
-               json_build_object(
-                   'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
-                                  WHERE c.case_id = cases.case_id),
-                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
-               ) AS "belonging!: Json<Belonging>"
-        FROM cases
         WHERE case_id = $1
           AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
         FOR UPDATE

@@ -192,3 +192,42 @@ async fn every_list_and_search_walks_an_index() {
     .await;
     assert!(!found.contains("Seq Scan"), "{found}");
 }
+
+#[tokio::test]
+async fn a_list_for_several_reasons_has_every_row_once_in_the_order_of_one_list() {
+    let database = filled().await;
+    let mut superuser = database.connect_as_superuser().await.unwrap();
+    // Of the officer's own units and of others.
+    superuser
+        .execute(
+            "UPDATE cases SET assignee_id = '00000000-0000-0000-0000-000000000003' WHERE right(case_code, 2) = '42'",
+        )
+        .await
+        .unwrap();
+    let officer = Visible {
+        units: vec![7, 8, 9],
+        assignee: Some(Uuid::from_u128(3)),
+        ..unit(7)
+    };
+    let expected: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT case_id FROM cases WHERE responsible_unit_id IN (7, 8, 9) OR assignee_id = '00000000-0000-0000-0000-000000000003'
+         ORDER BY submit_time DESC, case_id DESC LIMIT 200",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let (mut listed, mut after) = (Vec::new(), None);
+    while listed.len() < expected.len() {
+        let page = list(&mut superuser, &officer, &CaseFilter::default(), after, 50)
+            .await
+            .unwrap();
+        assert_eq!(page.len(), 50);
+        after = page.last().map(Summary::position);
+        listed.extend(page.iter().map(|row| row.case_id));
+    }
+    assert_eq!(listed, expected);
+    assert!(expected.iter().any(|id| {
+        let number: u64 = id.to_string().rsplit('-').next().unwrap().parse().unwrap();
+        !(6..=8).contains(&(number % 30))
+    }));
+}
