@@ -96,7 +96,7 @@ async fn with_own_stack(arguments: &Arguments) -> anyhow::Result<Outcome> {
     say::note("no stack runs here; starting a temporary one …");
     let silent = arguments.json;
     on_temporary_stack("demo", arguments.deploy.as_deref(), None, async |place, url| {
-        play(place, url, silent).await
+        Box::pin(play(place, url, silent)).await
     })
     .await
 }
