@@ -9,14 +9,15 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tonic::{Request, Response, Status};
 
+use super::PAYLOAD_BYTES;
 use super::contract::echo_service_client::EchoServiceClient;
 use super::contract::echo_service_server::{EchoService, EchoServiceServer};
 use super::contract::{self, EchoRequest, EchoResponse};
 use super::load::{self, Connections};
-use super::{PAYLOAD_BYTES, stage};
+use super::stage::Process;
 use crate::say;
 
 /// The contract as Envoy reads it.
@@ -110,7 +111,7 @@ pub(super) fn message() -> contract::EchoRequest {
 /// An echo in a process of its own.
 pub(super) struct Beside {
     pub(super) url: String,
-    child: Child,
+    process: Process,
 }
 
 impl Beside {
@@ -121,9 +122,12 @@ impl Beside {
         if rest {
             command.arg("--rest");
         }
-        let (child, line) = stage::started(command).await?;
+        let (process, line) = Process::start(command).await?;
         let ready: Ready = serde_json::from_str(&line).context("the echo did not say where it listens")?;
-        Ok(Self { url: ready.url, child })
+        Ok(Self {
+            url: ready.url,
+            process,
+        })
     }
 
     /// Calls a second over gRPC; an answer that is not the message is an error.
@@ -156,7 +160,7 @@ impl Beside {
 
     /// Stops it.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        stage::stop(self.child).await
+        self.process.stop().await
     }
 }
 

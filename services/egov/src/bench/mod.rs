@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use egov_runtime::server::Shutdown;
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -239,24 +240,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if scenarios.is_empty() {
         scenarios = Scenario::value_variants().to_vec();
     }
-    let mut all = Vec::new();
-    for scenario in scenarios {
-        let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
-        say::note(format!("{} …", name.unwrap_or_default()));
-        let outcomes = match scenario {
-            Scenario::Submit => vec![Box::pin(submit::measure(&how)).await?],
-            Scenario::Get => vec![Box::pin(get::measure(&how)).await?],
-            Scenario::List => vec![Box::pin(list::measure(&how)).await?],
-            Scenario::Auth => auth::measure(&how).await?,
-            Scenario::Transcode => vec![Box::pin(transcode::measure(&how)).await?],
-        };
-        if how.json {
-            for outcome in &outcomes {
-                say::json(outcome);
-            }
-        }
-        all.extend(outcomes);
-    }
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    // What is dropped here stops its processes and removes its folders.
+    let all = tokio::select! {
+        all = Box::pin(measured(scenarios, &how)) => all?,
+        () = shutdown.draining() => bail!("interrupted"),
+    };
     if !how.json {
         show(&how, &all);
     }
@@ -265,6 +255,29 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         bail!("{failed} calls did not succeed: these figures count for nothing");
     }
     Ok(())
+}
+
+/// One scenario after the other; as JSON each is told when it is there.
+async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Outcome>> {
+    let mut all = Vec::new();
+    for scenario in scenarios {
+        let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
+        say::note(format!("{} …", name.unwrap_or_default()));
+        let outcomes = match scenario {
+            Scenario::Submit => vec![Box::pin(submit::measure(how)).await?],
+            Scenario::Get => vec![Box::pin(get::measure(how)).await?],
+            Scenario::List => vec![Box::pin(list::measure(how)).await?],
+            Scenario::Auth => auth::measure(how).await?,
+            Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
+        };
+        if how.json {
+            for outcome in &outcomes {
+                say::json(outcome);
+            }
+        }
+        all.extend(outcomes);
+    }
+    Ok(all)
 }
 
 fn show(how: &How, all: &[Outcome]) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use egov_auth::{ACCESS_TOKEN_TYPE, Assurance, CallerKind, RoleClaim, TokenClaims};
@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
@@ -26,6 +26,9 @@ use crate::{Installation, Profile};
 
 /// How long a child may take to start.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long it is waited for when the benchmark is interrupted; then it is killed.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(30);
 
 /// How many agencies the load is spread over: every commune of the province.
 pub(super) const AGENCIES: usize = 130;
@@ -49,7 +52,7 @@ pub(super) struct Stage {
 pub(super) struct Running {
     pub(super) url: String,
     pub(super) superuser: String,
-    child: Child,
+    process: Process,
 }
 
 #[derive(Deserialize)]
@@ -152,13 +155,13 @@ impl Stage {
         command
             .args(["up", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(self.data());
-        let (child, line) = started(command).await?;
+        let (process, line) = Process::start(command).await?;
         let ready: Ready = serde_json::from_str(&line).context("`up` did not say where it listens")?;
         let running = self.place.running().context("the stack left no word of itself")?;
         Ok(Running {
             url: ready.url,
             superuser: running.database.context("the stack has no cluster of its own")?,
-            child,
+            process,
         })
     }
 
@@ -211,40 +214,73 @@ impl Running {
 
     /// Stops it.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        stop(self.child).await
+        self.process.stop().await
     }
 }
 
-/// Starts a child that says one line of JSON when it is ready; what it says later is read and thrown away.
-pub(super) async fn started(mut command: Command) -> anyhow::Result<(Child, String)> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("a process beside the benchmark cannot be started")?;
-    let mut said = BufReader::new(child.stdout.take().context("the child has no output")?);
-    let mut line = String::new();
-    tokio::time::timeout(PATIENCE, said.read_line(&mut line))
-        .await
-        .context("what was started beside the benchmark is not ready")??;
-    if line.is_empty() {
-        bail!("what was started beside the benchmark ended at once; what it said stands above");
+/// A process beside the benchmark. Whichever way the benchmark ends, it is asked to stop and waited for.
+pub(super) struct Process(Child);
+
+impl Process {
+    /// Takes a child over.
+    pub(super) fn of(child: Child) -> Self {
+        Self(child)
     }
-    tokio::spawn(async move {
-        let mut rest = Vec::new();
-        let _ = said.read_to_end(&mut rest).await;
-    });
-    Ok((child, line))
+
+    /// Starts a child that says one line of JSON when it is ready; what it says later is read and thrown away.
+    pub(super) async fn start(mut command: Command) -> anyhow::Result<(Self, String)> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("a process beside the benchmark cannot be started")?;
+        let mut started = Self(child);
+        let mut said = BufReader::new(started.0.stdout.take().context("the child has no output")?);
+        let mut line = String::new();
+        tokio::time::timeout(PATIENCE, said.read_line(&mut line))
+            .await
+            .context("what was started beside the benchmark is not ready")??;
+        if line.is_empty() {
+            bail!("what was started beside the benchmark ended at once; what it said stands above");
+        }
+        tokio::spawn(async move { tokio::io::copy(&mut said, &mut tokio::io::sink()).await });
+        Ok((started, line))
+    }
+
+    /// Asks it to stop and waits for it.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        self.ask().context("a child cannot be stopped")?;
+        tokio::time::timeout(PATIENCE, self.0.wait())
+            .await
+            .context("a child does not stop")??;
+        Ok(())
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) async fn ended(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        self.0.wait().await
+    }
+
+    fn ask(&self) -> nix::Result<()> {
+        // None once it has ended and was waited for.
+        match self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
+            Some(pid) => kill(Pid::from_raw(pid), Signal::SIGTERM),
+            None => Ok(()),
+        }
+    }
 }
 
-/// Asks a child to stop and waits for it.
-pub(super) async fn stop(mut child: Child) -> anyhow::Result<()> {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        kill(Pid::from_raw(pid), Signal::SIGTERM).context("a child cannot be stopped")?;
+impl Drop for Process {
+    /// Blocks: the program is about to end, and the folder on which the process works is removed next.
+    #[expect(clippy::disallowed_methods, reason = "there is nothing left to await it")]
+    fn drop(&mut self) {
+        if self.ask().is_err() {
+            return;
+        }
+        let begin = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE_AT_THE_END {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
-    tokio::time::timeout(PATIENCE, child.wait())
-        .await
-        .context("a child does not stop")??;
-    Ok(())
 }

@@ -11,11 +11,12 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use super::pgbench::anchor_file;
-use super::{Aim, CALLERS, How, Outcome, Run, echo, load, outcome, stage};
+use super::stage::Process;
+use super::{Aim, CALLERS, How, Outcome, Run, echo, load, outcome};
 use crate::problem::Problem;
 use crate::say;
 use crate::test::workspace;
@@ -85,7 +86,7 @@ async fn free_port() -> anyhow::Result<u16> {
 /// Envoy in front of an echo.
 struct Envoy {
     address: String,
-    child: Child,
+    process: Process,
     _folder: tempfile::TempDir,
 }
 
@@ -103,7 +104,7 @@ impl Envoy {
         let path = folder.path().join("envoy.yaml");
         std::fs::write(&path, config)?;
         let log = std::fs::File::create(folder.path().join("envoy.log"))?;
-        let mut child = Command::new(program)
+        let child = Command::new(program)
             .arg("--config-path")
             .arg(&path)
             .args(["--log-level", "warning", "--disable-hot-restart"])
@@ -113,6 +114,7 @@ impl Envoy {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut process = Process::of(child);
         let address = format!("127.0.0.1:{port}");
         let listening = async {
             while TcpStream::connect(&address).await.is_err() {
@@ -120,7 +122,7 @@ impl Envoy {
             }
         };
         tokio::select! {
-            ended = child.wait() => {
+            ended = process.ended() => {
                 let said = std::fs::read_to_string(folder.path().join("envoy.log")).unwrap_or_default();
                 bail!("Envoy ended ({}):\n{said}", ended?);
             }
@@ -128,7 +130,7 @@ impl Envoy {
         }
         Ok(Self {
             address,
-            child,
+            process,
             _folder: folder,
         })
     }
@@ -224,7 +226,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Outcome> {
         }
         anchors.push(anchor.per_second);
     }
-    stage::stop(envoy.child).await?;
+    envoy.process.stop().await?;
     behind.stop().await?;
     ours.stop().await?;
     Ok(outcome("transcode", &runs, &anchors, Some(Aim::Ratio(1.2))))

@@ -1,10 +1,13 @@
 //! The benchmark itself: that its scenarios go through, whatever the build. What they measure is nothing here.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::{egov, text};
+use crate::support::{egov, folder, text};
 
 #[test]
 fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
@@ -32,4 +35,39 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_benchmark_that_is_interrupted_leaves_nothing_behind() {
+    let folder = folder();
+    let mut bench = egov()
+        .args(["bench", "submit", "--any-build", "--seconds", "600"])
+        .env("TMPDIR", folder.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Until its stack is there: it writes down where it listens.
+    let begin = Instant::now();
+    let stack = loop {
+        let made = std::fs::read_dir(folder.path()).unwrap().filter_map(Result::ok);
+        if let Some(stack) = made
+            .map(|entry| entry.path().join("data/stack.json"))
+            .find(|path| path.is_file())
+        {
+            break stack;
+        }
+        assert!(begin.elapsed() < Duration::from_mins(2), "no stack was started");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let running: Value = serde_json::from_slice(&std::fs::read(stack).unwrap()).unwrap();
+    let stack = Pid::from_raw(i32::try_from(running["pid"].as_i64().unwrap()).unwrap());
+    kill(Pid::from_raw(i32::try_from(bench.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(!bench.wait().unwrap().success());
+    assert!(kill(stack, None).is_err(), "the stack is still there");
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .filter_map(Result::ok)
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
