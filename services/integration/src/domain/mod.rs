@@ -1,0 +1,3 @@
+//! The rules: plain types and functions, no I/O, no protobuf, no SQL.
+
+pub(crate) mod entry;

@@ -1,0 +1,85 @@
+//! The service integration.
+//!
+//! * `domain`: the rules, pure.
+//! * `store`: the SQL, one file an aggregate.
+//! * `operations`: one use case a file.
+//! * `api`: gRPC handlers of a few lines.
+//!
+//! README.md says how to add an operation.
+
+mod api;
+pub mod config;
+mod domain;
+mod error;
+mod operations;
+mod store;
+
+use std::sync::Arc;
+
+use egov_auth::AuthLayer;
+use egov_database::{Database, Relay};
+use egov_proto::egov::integration::v1::integration_service_server::IntegrationServiceServer;
+use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::server::{Assembly, Job};
+
+use crate::api::Api;
+use crate::operations::Integration;
+
+/// The migrations of this service's database.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The name of the service: of its database, its roles, its section in the configuration.
+pub const SERVICE: &str = "integration";
+
+/// What the service is given; it makes nothing of this itself, so that one process or many is a matter of wiring.
+pub struct Parts {
+    /// The service's database, as the app role.
+    pub database: Database,
+    /// The compiled contract.
+    pub contract: Arc<Contract>,
+    /// Who guards the RPCs.
+    pub auth: AuthLayer,
+}
+
+/// The formats of the field that the contracts name.
+pub fn formats() -> Formats {
+    fn check<T: std::str::FromStr<Err = egov_codes::CodeError>>(text: &str) -> Result<(), (String, String)> {
+        text.parse::<T>()
+            .map(drop)
+            .map_err(|error| (error.vi().to_owned(), error.en().to_owned()))
+    }
+    Formats::new()
+        .with("PROCEDURE_CODE", check::<egov_codes::ProcedureCode>)
+        .with("PERSONAL_NUMBER", check::<egov_codes::PersonalNumber>)
+        .with("PHONE", check::<egov_codes::PhoneNumber>)
+        .with("CASE_CODE", check::<egov_codes::CaseCode>)
+        .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
+}
+
+/// Puts the service together: its RPCs and its background jobs.
+pub fn assemble(parts: Parts) -> Assembly {
+    let api = Api {
+        contract: parts.contract,
+        service: Arc::new(Integration {
+            database: parts.database.clone(),
+        }),
+    };
+    let (relaying, keeping) = (parts.database.clone(), parts.database);
+    Assembly::new(SERVICE)
+        .service(IntegrationServiceServer::new(api))
+        .auth(parts.auth)
+        .job(Job::new("integration.relay", move |stop| {
+            let relay = Relay::new(relaying.clone());
+            async move {
+                relay.run(stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.request-days", move |stop| {
+            let database = keeping.clone();
+            async move {
+                database.keep_request_days_until(stop).await;
+                Ok(())
+            }
+        }))
+}
