@@ -23,7 +23,7 @@ pub(crate) struct Service {
 }
 
 /// Every service with a database.
-pub(crate) const ALL: [Service; 2] = [
+pub(crate) const ALL: [Service; 3] = [
     Service {
         name: "identity",
         migrator: &egov_identity::MIGRATOR,
@@ -33,6 +33,11 @@ pub(crate) const ALL: [Service; 2] = [
         name: "onestop",
         migrator: &egov_onestop::MIGRATOR,
         weight: 3,
+    },
+    Service {
+        name: "integration",
+        migrator: &egov_integration::MIGRATOR,
+        weight: 2,
     },
 ];
 

@@ -16,7 +16,7 @@ use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_accou
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Drained, Server, Shutdown};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -231,7 +231,7 @@ async fn serve(
     let databases = Databases::open(place, postgres, &keyring, &clock, &ids).await?;
     let report = import::packs(&databases, deploy, profile, quiet).await?;
     let credentials = Credentials::complete(place, profile, ids.as_ref())?;
-    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats())?);
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
 
     // Identity follows its own database; before the port opens nobody is judged by an empty tree.
     let mut settings = settings(&url, &credentials, profile);
@@ -260,44 +260,27 @@ async fn serve(
     let identity = Identity::open(&settings, deps).await?;
     ensure_accounts(place, credentials, profile, &identity, &own_directory, &clock).await?;
 
-    // One-stop follows identity over gRPC, as it does in a process of its own.
-    let directory = Arc::new(Directory::open(
-        DirectoryConfig {
-            folder: Some(place.path("directory")),
-            ..DirectoryConfig::default()
-        },
-        clock.clone(),
-    )?);
-    let own_policy: Vec<(&str, &str)> = all
-        .iter()
-        .copied()
-        .filter(|(name, _)| *name == "onestop.toml")
-        .collect();
-    // Its own verifier: what it knows of the keys, it knows by the feed, as it would elsewhere.
-    let one_stops_verifier = Arc::new(Verifier::new(
-        vec![egov_identity::issuer(&settings, &keyring)],
-        clock.clone(),
-        VerifierConfig::default(),
-    ));
-    directory.announce_keys_to(Arc::clone(&one_stops_verifier));
-    let auth = AuthLayer::new(
-        one_stops_verifier,
-        Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
-        directory.revocations(),
-        contract.method_rules(),
-        &[],
-    );
+    let neighbours = Neighbours {
+        place,
+        settings: &settings,
+        keyring: &keyring,
+        clock: &clock,
+        contract: &contract,
+        policies: &all,
+    };
+    let one_stops = neighbours.follower("onestop", "directory")?;
+    let integrations = neighbours.follower("integration", "directory-integration")?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
-        directory: Arc::clone(&directory),
+        directory: Arc::clone(&one_stops.directory),
         files: egov_files::open(&FileConfig::Folder {
             path: place.path("files"),
         })?,
         clock: clock.clone(),
         ids: ids.clone(),
         contract: Arc::clone(&contract),
-        auth,
+        auth: one_stops.auth,
         profile: profile.into(),
     })
     .await
@@ -311,27 +294,36 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
+    let integration = egov_integration::assemble(egov_integration::Parts {
+        database: databases.integration.clone(),
+        contract: Arc::clone(&contract),
+        auth: integrations.auth,
+    });
+
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
         .assembly(identity.assembly(verifier, contract))
         .assembly(one_stop)
+        .assembly(integration)
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     let following = CancellationToken::new();
     let feed = GrpcFeed::lazy(&url)?;
+    let followers = [one_stops.directory, integrations.directory];
     // The first round at once, and aloud if it fails; then again and again.
     let first = async {
-        loop {
-            match directory.refresh(&feed).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(%error, "identity is not heard yet"),
+        for directory in &followers {
+            while let Err(error) = directory.refresh(&feed).await {
+                tracing::debug!(%error, "identity is not heard yet");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, first)
         .await
         .context("identity does not answer the other services")?;
-    tokio::spawn(Arc::clone(&directory).follow(feed, following.clone()));
+    for directory in followers {
+        tokio::spawn(directory.follow(feed.clone(), following.clone()));
+    }
     // What runs in the same process follows the same revocations; identity tells its own directory by itself, and this
     // catches what an administrator of another process did.
     tokio::spawn(own_directory.follow(own_feed, following.clone()));
@@ -341,6 +333,56 @@ async fn serve(
         serving,
         following,
     })
+}
+
+/// What the services beside identity are made from. Each follows identity over gRPC, with a directory and a verifier of its
+/// own, as it does in a process of its own: what it knows of the keys, it knows by the feed.
+struct Neighbours<'a> {
+    place: &'a Place,
+    settings: &'a Settings,
+    keyring: &'a Arc<Keyring>,
+    clock: &'a SharedClock,
+    contract: &'a Contract,
+    policies: &'a [(&'a str, &'a str)],
+}
+
+/// How a service follows identity, and who guards its RPCs.
+struct Follower {
+    directory: Arc<Directory>,
+    auth: AuthLayer,
+}
+
+impl Neighbours<'_> {
+    /// The service of this name, with the policy of this name; it keeps the tree in this folder of the data folder.
+    fn follower(&self, service: &str, folder: &str) -> anyhow::Result<Follower> {
+        let directory = Arc::new(Directory::open(
+            DirectoryConfig {
+                folder: Some(self.place.path(folder)),
+                ..DirectoryConfig::default()
+            },
+            self.clock.clone(),
+        )?);
+        let own_policy: Vec<(&str, &str)> = self
+            .policies
+            .iter()
+            .copied()
+            .filter(|(name, _)| name.strip_suffix(".toml") == Some(service))
+            .collect();
+        let verifier = Arc::new(Verifier::new(
+            vec![egov_identity::issuer(self.settings, self.keyring)],
+            self.clock.clone(),
+            VerifierConfig::default(),
+        ));
+        directory.announce_keys_to(Arc::clone(&verifier));
+        let auth = AuthLayer::new(
+            verifier,
+            Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
+            directory.revocations(),
+            self.contract.method_rules(),
+            &[],
+        );
+        Ok(Follower { directory, auth })
+    }
 }
 
 fn refusals(report: &Report) -> String {

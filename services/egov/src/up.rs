@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use egov_clock::SystemClock;
 use egov_runtime::config::{LogFormat, ServerConfig, TelemetryConfig};
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::Shutdown;
 use egov_runtime::telemetry;
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let deploy = Deploy::find(installation.deploy.as_deref())?;
     let place = Place::make(&installation.data)?;
-    let contract = Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats())?;
+    let contract = Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?;
     let telemetry = telemetry::start(
         "egov",
         &config.telemetry,

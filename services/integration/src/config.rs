@@ -12,11 +12,11 @@ use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
 use serde::{Deserialize, Serialize};
 
-use crate::{Parts, SERVICE, assemble, formats};
+use crate::{Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub struct IdentitySection {
 /// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
 pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config: Config = config::load("integration", file)?;
-    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &formats())?);
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
     let telemetry = egov_runtime::telemetry::start(
         SERVICE,

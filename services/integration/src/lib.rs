@@ -19,7 +19,7 @@ use std::sync::Arc;
 use egov_auth::AuthLayer;
 use egov_database::{Database, Relay};
 use egov_proto::egov::integration::v1::integration_service_server::IntegrationServiceServer;
-use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::contract::Contract;
 use egov_runtime::server::{Assembly, Job};
 
 use crate::api::Api;
@@ -39,21 +39,6 @@ pub struct Parts {
     pub contract: Arc<Contract>,
     /// Who guards the RPCs.
     pub auth: AuthLayer,
-}
-
-/// The formats of the field that the contracts name.
-pub fn formats() -> Formats {
-    fn check<T: std::str::FromStr<Err = egov_codes::CodeError>>(text: &str) -> Result<(), (String, String)> {
-        text.parse::<T>()
-            .map(drop)
-            .map_err(|error| (error.vi().to_owned(), error.en().to_owned()))
-    }
-    Formats::new()
-        .with("PROCEDURE_CODE", check::<egov_codes::ProcedureCode>)
-        .with("PERSONAL_NUMBER", check::<egov_codes::PersonalNumber>)
-        .with("PHONE", check::<egov_codes::PhoneNumber>)
-        .with("CASE_CODE", check::<egov_codes::CaseCode>)
-        .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
 }
 
 /// Puts the service together: its RPCs and its background jobs.

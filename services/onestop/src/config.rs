@@ -14,12 +14,12 @@ use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
 use egov_files::{BucketConfig, FileConfig};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
-use crate::{Parts, assemble, formats};
+use crate::{Parts, assemble};
 
 /// Time between two looks at the keyring.
 const KEYRING_RELOAD: Duration = Duration::from_mins(1);
@@ -250,7 +250,7 @@ fn read_policies(folder: &Path) -> anyhow::Result<Policies> {
 /// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
 pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config: Config = config::load("onestop", file)?;
-    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &formats())?);
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
     let telemetry = egov_runtime::telemetry::start(
         "onestop",

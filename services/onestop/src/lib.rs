@@ -30,7 +30,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
-use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;
 
@@ -63,21 +63,6 @@ pub struct Parts {
     pub auth: AuthLayer,
     /// What may be relied on.
     pub profile: Profile,
-}
-
-/// The formats of the field that the contracts name.
-pub fn formats() -> Formats {
-    fn check<T: std::str::FromStr<Err = egov_codes::CodeError>>(text: &str) -> Result<(), (String, String)> {
-        text.parse::<T>()
-            .map(drop)
-            .map_err(|error| (error.vi().to_owned(), error.en().to_owned()))
-    }
-    Formats::new()
-        .with("PROCEDURE_CODE", check::<egov_codes::ProcedureCode>)
-        .with("PERSONAL_NUMBER", check::<egov_codes::PersonalNumber>)
-        .with("PHONE", check::<egov_codes::PhoneNumber>)
-        .with("CASE_CODE", check::<egov_codes::CaseCode>)
-        .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
 }
 
 pub use jobs::units::Round;

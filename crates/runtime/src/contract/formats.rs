@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Says what is wrong with a text, in Vietnamese and in English.
@@ -9,7 +10,7 @@ pub type FormatCheck = Arc<dyn Fn(&str) -> Result<(), (String, String)> + Send +
 
 /// The checks behind the names that contracts use in `egov.options.v1.format`.
 ///
-/// This crate knows no law, so a service brings the checks:
+/// [`Formats::of_law`] has those of the platform; another contract brings its own:
 /// ```
 /// use egov_runtime::contract::Formats;
 ///
@@ -43,6 +44,22 @@ impl Formats {
     ) -> Self {
         self.0.insert(name.to_owned(), Arc::new(check));
         self
+    }
+
+    /// The checks for all formats that the platform's contracts name (`egov.options.v1.Format`): the legal identifiers of
+    /// [`egov_codes`].
+    pub fn of_law() -> Self {
+        fn check<T: FromStr<Err = egov_codes::CodeError>>(text: &str) -> Result<(), (String, String)> {
+            text.parse::<T>()
+                .map(drop)
+                .map_err(|error| (error.vi().to_owned(), error.en().to_owned()))
+        }
+        Self::new()
+            .with("PROCEDURE_CODE", check::<egov_codes::ProcedureCode>)
+            .with("PERSONAL_NUMBER", check::<egov_codes::PersonalNumber>)
+            .with("PHONE", check::<egov_codes::PhoneNumber>)
+            .with("CASE_CODE", check::<egov_codes::CaseCode>)
+            .with("AGENCY_CODE", check::<egov_codes::AgencyCode>)
     }
 
     /// Whether there is a check for `name`.

@@ -37,7 +37,7 @@ fn a_backup_of_a_running_stack_comes_back_with_cases_accounts_and_files() {
 
     let report = json(&on(&restored, &["restore", source, "--json"]));
     assert_eq!(report["keys"], true);
-    for service in ["identity", "onestop"] {
+    for service in ["identity", "onestop", "integration"] {
         assert_eq!(report["epochs"][service], 2, "a new epoch: {report}");
     }
 

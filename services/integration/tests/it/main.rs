@@ -15,12 +15,12 @@ use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_integration::{MIGRATOR, Parts, SERVICE, assemble, formats};
+use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::integration_service_client::IntegrationServiceClient;
 use egov_proto::egov::integration::v1::{CreateEntryRequest, Entry, GetEntryRequest};
 use egov_runtime::config::ServerConfig;
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
 use tonic::transport::{Channel, Endpoint};
@@ -53,7 +53,7 @@ impl Running {
         let pool = Database::connect(&config, keyring, clock.shared(), SystemIds::shared())
             .await
             .unwrap();
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &formats()).unwrap());
+        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
         let tokens = Tokens::by(clock.shared());
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
         let policy = std::fs::read_to_string(policy).unwrap();

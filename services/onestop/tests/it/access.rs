@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use egov_auth::{Access, Assurance, Policies, Resource, UnitTree};
 use egov_proto::egov::onestop::v1::ListCasesRequest;
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_testkit::Tokens;
 use tonic::Code;
 use uuid::Uuid;
@@ -170,7 +170,7 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         Policies::from_toml(&[("onestop.toml", &policy)]).unwrap(),
         Arc::new(ArcSwap::from_pointee(tree)),
     );
-    let contract = Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats()).unwrap();
+    let contract = Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap();
 
     let tokens = Tokens::new();
     let verifier = egov_auth::Verifier::new(

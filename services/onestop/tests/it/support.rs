@@ -23,7 +23,7 @@ use egov_proto::egov::onestop::v1::{
     StartUploadRequest, SubmitCaseRequest, SubmitCaseResponse,
 };
 use egov_runtime::config::ServerConfig;
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
 use egov_testkit::{ManualClock, TestDatabase, Tokens};
 use prost::Message as _;
@@ -259,7 +259,7 @@ impl Stack {
         directory.refresh(&feed).await.unwrap();
 
         let tokens = Tokens::by(clock.shared());
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &egov_onestop::formats()).unwrap());
+        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
         let policy = std::fs::read_to_string(deploy().join("policies/onestop.toml")).unwrap();
         let auth = AuthLayer::new(
             Arc::new(Verifier::new(
