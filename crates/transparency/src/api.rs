@@ -95,7 +95,11 @@ impl LedgerService for LedgerApi {
         request: Request<proto::ListLogsRequest>,
     ) -> Result<Response<proto::ListLogsResponse>, Status> {
         let message = accept(&self.contract, request)?.message;
-        let binding = PageBinding::new("public", "/egov.ledger.v1.LedgerService/ListLogs", &proto::ListLogsRequest::default());
+        let binding = PageBinding::new(
+            "public",
+            "/egov.ledger.v1.LedgerService/ListLogs",
+            &proto::ListLogsRequest::default(),
+        );
         let page = self
             .pages
             .page::<String>(message.page_size, &message.page_token, binding)?;
@@ -222,14 +226,24 @@ impl LedgerService for LedgerApi {
                     .map_err(|_| invalid("resource_id", "không phải là mã định danh UUID", "is not a UUID"))?;
                 Some((kind, id))
             }
-            _ => return Err(invalid("kind", "phải có cùng resource_id", "is needed beside resource_id")),
+            _ => {
+                return Err(invalid(
+                    "kind",
+                    "phải có cùng resource_id",
+                    "is needed beside resource_id",
+                ));
+            }
         };
         let mut filter = message.clone();
         filter.page_size = 0;
         filter.page_token.clear();
         let binding = PageBinding::of(caller, "/egov.ledger.v1.LedgerService/ListEntries", &filter);
-        let page = self.pages.page::<u64>(message.page_size, &message.page_token, binding)?;
-        let from = page.after().map_or(natural(message.start), |after| after.saturating_add(1));
+        let page = self
+            .pages
+            .page::<u64>(message.page_size, &message.page_token, binding)?;
+        let from = page
+            .after()
+            .map_or(natural(message.start), |after| after.saturating_add(1));
         let rows = log
             .entries(message.epoch, from, of, page.fetch())
             .await
@@ -270,10 +284,7 @@ impl WitnessApi {
 
 #[tonic::async_trait]
 impl WitnessService for WitnessApi {
-    async fn cosign(
-        &self,
-        request: Request<proto::CosignRequest>,
-    ) -> Result<Response<proto::CosignResponse>, Status> {
+    async fn cosign(&self, request: Request<proto::CosignRequest>) -> Result<Response<proto::CosignResponse>, Status> {
         let message = accept(&self.contract, request)?.message;
         let witness = self.witness.as_ref().ok_or_else(|| status(Error::NotWitnessed))?;
         let proof = message
@@ -281,7 +292,13 @@ impl WitnessService for WitnessApi {
             .iter()
             .map(|hash| Hash::from_slice(hash))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| invalid("proof", "không phải là mã băm 32 byte", "is not a list of hashes of 32 bytes"))?;
+            .map_err(|_| {
+                invalid(
+                    "proof",
+                    "không phải là mã băm 32 byte",
+                    "is not a list of hashes of 32 bytes",
+                )
+            })?;
         let cosignature = witness
             .cosign(&message.checkpoint, natural(message.old_size), &proof)
             .await

@@ -31,7 +31,9 @@ pub enum Stopped {
         size: u64,
     },
     /// A leaf disappeared before it had its place.
-    #[error("a leaf of the log {origin} is gone that waited for its place: find out who deleted it, then begin a new epoch")]
+    #[error(
+        "a leaf of the log {origin} is gone that waited for its place: find out who deleted it, then begin a new epoch"
+    )]
     LeafGone {
         /// The log.
         origin: String,

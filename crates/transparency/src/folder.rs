@@ -43,7 +43,12 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
 
 /// Writes the log of an epoch as of its newest checkpoint: `checkpoint` with its cosignatures, `tile/…`, `tile/entries/…`; the keys that
 /// verify it go beside, in `keys`, for convenience. Answers with the size.
-pub async fn export(log: &Log, epoch: i32, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<u64, FolderError> {
+pub async fn export(
+    log: &Log,
+    epoch: i32,
+    folder: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<u64, FolderError> {
     let (checkpoint, _) = log.checkpoint(epoch, 0).await?;
     let size = checkpoint.checkpoint().size;
     let mut hashes: Vec<Hash> = Vec::new();
@@ -80,7 +85,11 @@ pub async fn export(log: &Log, epoch: i32, folder: &Path, mut progress: impl FnM
 }
 
 /// Checks a folder of tiles: every entry, every tile, the root, the signatures.
-pub fn verify_folder(folder: &Path, trust: &Trust, mut progress: impl FnMut(u64, u64)) -> Result<LogReport, FolderError> {
+pub fn verify_folder(
+    folder: &Path,
+    trust: &Trust,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<LogReport, FolderError> {
     let read = |path: &Path| fs::read(path).map_err(at(path));
     let note = read(&folder.join("checkpoint"))?;
     let signed: SignedCheckpoint = String::from_utf8_lossy(&note).parse().map_err(Error::NotSigned)?;
@@ -93,7 +102,12 @@ pub fn verify_folder(folder: &Path, trust: &Trust, mut progress: impl FnMut(u64,
     if let Err(error) = signed.verify_any(&trust.keys) {
         report.find(Rule::Signature, format!("the checkpoint: {error}"));
     }
-    for signature in signed.note().signatures.iter().filter(|signature| signature.name != said.origin) {
+    for signature in signed
+        .note()
+        .signatures
+        .iter()
+        .filter(|signature| signature.name != said.origin)
+    {
         let key = trust
             .keys
             .iter()
@@ -111,7 +125,10 @@ pub fn verify_folder(folder: &Path, trust: &Trust, mut progress: impl FnMut(u64,
         let bytes = read(&folder.join(entries_path(bundle, width)))?;
         let entries = decode_entries(&bytes).unwrap_or_default();
         if entries.len() as u64 != width {
-            report.find(Rule::Indexes, format!("bundle {bundle} has {} entries instead of {width}", entries.len()));
+            report.find(
+                Rule::Indexes,
+                format!("bundle {bundle} has {} entries instead of {width}", entries.len()),
+            );
         }
         for entry in entries {
             if let Err(error) = Entry::decode(entry) {
@@ -125,7 +142,13 @@ pub fn verify_folder(folder: &Path, trust: &Trust, mut progress: impl FnMut(u64,
         progress(report.entries, said.size);
     }
     if frontier.size() != said.size || frontier.root() != said.root {
-        report.find(Rule::Root, format!("the entries do not have the root of the checkpoint of size {}", said.size));
+        report.find(
+            Rule::Root,
+            format!(
+                "the entries do not have the root of the checkpoint of size {}",
+                said.size
+            ),
+        );
     }
     let mut expected = TileSet::of_leaves(hashes);
     for (tile, width) in tiles_of(said.size) {
@@ -135,7 +158,10 @@ pub fn verify_folder(folder: &Path, trust: &Trust, mut progress: impl FnMut(u64,
             _ => false,
         };
         if !same {
-            report.find(Rule::Nodes, format!("tile {} of level {} is not that of the entries", tile.index, tile.level));
+            report.find(
+                Rule::Nodes,
+                format!("tile {} of level {} is not that of the entries", tile.index, tile.level),
+            );
         }
     }
     Ok(report)

@@ -48,7 +48,9 @@ pub struct Log {
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Log").field("id", &self.config.id).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("id", &self.config.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,7 +153,9 @@ impl Log {
     }
 
     pub(crate) async fn remembered(&self) -> Result<Option<Memory>, Fault> {
-        let Some(file) = self.memory_file() else { return Ok(None) };
+        let Some(file) = self.memory_file() else {
+            return Ok(None);
+        };
         let _turn = self.memory.lock().await;
         tokio::task::spawn_blocking(move || Memory::read(&file))
             .await
@@ -198,11 +202,7 @@ impl Log {
     }
 
     /// A checkpoint with its cosignatures and time stamps: the newest, or that of a size. Epoch 0 is the present one.
-    pub async fn checkpoint(
-        &self,
-        epoch: i32,
-        size: u64,
-    ) -> Result<(SignedCheckpoint, Vec<StoredStamp>), Error> {
+    pub async fn checkpoint(&self, epoch: i32, size: u64) -> Result<(SignedCheckpoint, Vec<StoredStamp>), Error> {
         self.database
             .read(&RowScope::none(), async |conn| {
                 let epoch = known_epoch(conn, epoch).await?;
@@ -337,12 +337,7 @@ pub(crate) async fn tiles(
     Ok(set)
 }
 
-pub(crate) async fn inclusion(
-    conn: &mut PgConnection,
-    epoch: i32,
-    index: u64,
-    size: u64,
-) -> Result<Vec<Hash>, Error> {
+pub(crate) async fn inclusion(conn: &mut PgConnection, epoch: i32, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
     let mut tiles = tiles(conn, epoch, size, tiles_for_inclusion(index, size)?).await?;
     Ok(inclusion_proof(&mut tiles, index, size)?)
 }

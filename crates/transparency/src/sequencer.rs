@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egov_auth::RowScope;
-use egov_database::{Lease, Leaf, UnitOfWork};
+use egov_database::{Leaf, Lease, UnitOfWork};
 use egov_fault::Fault;
 use egov_ledger::{Checkpoint, Frontier, Hash, frontier_of, tiles_for_root};
 use tokio::time::Instant;
@@ -88,7 +88,9 @@ impl Sequencer {
             .read(&RowScope::none(), async |conn| {
                 let epoch = store::current_epoch(conn).await?;
                 let last = store::last_checkpoint(conn, epoch).await?;
-                let (size, note) = last.as_ref().map_or((0, None), |last| (last.size, Some(last.note.clone())));
+                let (size, note) = last
+                    .as_ref()
+                    .map_or((0, None), |last| (last.size, Some(last.note.clone())));
                 let origin = log.origin(epoch);
                 if let Some(memory) = &remembered {
                     let signed = memory.checkpoint()?.checkpoint().clone();

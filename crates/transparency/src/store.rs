@@ -111,14 +111,12 @@ pub(crate) async fn backlog(conn: &mut PgConnection) -> Result<(i64, Option<Time
 }
 
 pub(crate) async fn last_checkpoint(conn: &mut PgConnection, epoch: i32) -> Result<Option<StoredCheckpoint>, Fault> {
-    sqlx::query(
-        "SELECT tree_size, root, note FROM egov.checkpoints WHERE epoch = $1 ORDER BY tree_size DESC LIMIT 1",
-    )
-    .bind(epoch)
-    .fetch_optional(conn)
-    .await
-    .and_then(|row| row.as_ref().map(checkpoint).transpose())
-    .map_err(sql_fault)
+    sqlx::query("SELECT tree_size, root, note FROM egov.checkpoints WHERE epoch = $1 ORDER BY tree_size DESC LIMIT 1")
+        .bind(epoch)
+        .fetch_optional(conn)
+        .await
+        .and_then(|row| row.as_ref().map(checkpoint).transpose())
+        .map_err(sql_fault)
 }
 
 pub(crate) async fn checkpoint_at(
@@ -367,12 +365,7 @@ pub(crate) async fn anchor(conn: &mut PgConnection, epoch: i32) -> Result<Option
         .map_err(sql_fault)
 }
 
-pub(crate) async fn add_anchor(
-    conn: &mut PgConnection,
-    epoch: i32,
-    note: &str,
-    now: Timestamp,
-) -> Result<(), Fault> {
+pub(crate) async fn add_anchor(conn: &mut PgConnection, epoch: i32, note: &str, now: Timestamp) -> Result<(), Fault> {
     sqlx::query("INSERT INTO egov.ledger_anchors (epoch, note, create_time) VALUES ($1, $2, $3)")
         .bind(epoch)
         .bind(note)
@@ -400,10 +393,7 @@ pub(crate) async fn leaf(
 }
 
 /// The newest checkpoint of an epoch before `epoch`, with that epoch.
-pub(crate) async fn last_before(
-    conn: &mut PgConnection,
-    epoch: i32,
-) -> Result<Option<(i32, StoredCheckpoint)>, Fault> {
+pub(crate) async fn last_before(conn: &mut PgConnection, epoch: i32) -> Result<Option<(i32, StoredCheckpoint)>, Fault> {
     sqlx::query(
         "SELECT epoch, tree_size, root, note FROM egov.checkpoints WHERE epoch < $1
          ORDER BY epoch DESC, tree_size DESC LIMIT 1",

@@ -136,13 +136,18 @@ pub async fn verify_log(
                 judge_checkpoint(conn, epoch, origin, trust, &stored, &roots, &mut report).await?;
             }
             for stamp in store::stamps(conn, epoch, None).await? {
-                let Some(stored) = store::checkpoint_at(conn, epoch, stamp.size).await? else { continue };
+                let Some(stored) = store::checkpoint_at(conn, epoch, stamp.size).await? else {
+                    continue;
+                };
                 let text = stored.note.split("\n\n").next().unwrap_or_default();
                 match stamped(&stamp, &format!("{text}\n")) {
                     None => report.time_stamps_unknown += 1,
                     Some(Ok(())) => report.time_stamps += 1,
                     Some(Err(problem)) => {
-                        report.find(Rule::TimeStamp, format!("of {} over size {}: {problem}", stamp.authority, stamp.size));
+                        report.find(
+                            Rule::TimeStamp,
+                            format!("of {} over size {}: {problem}", stamp.authority, stamp.size),
+                        );
                     }
                 }
             }
@@ -174,7 +179,9 @@ impl Checkpoints {
 
     async fn next(&mut self, conn: &mut PgConnection) -> Result<Option<StoredCheckpoint>, Fault> {
         if self.ready.is_empty() {
-            self.ready = store::checkpoints_after(conn, self.epoch, self.after, CHECKPOINTS).await?.into();
+            self.ready = store::checkpoints_after(conn, self.epoch, self.after, CHECKPOINTS)
+                .await?
+                .into();
         }
         let next = self.ready.pop_front();
         if let Some(next) = &next {
@@ -224,7 +231,10 @@ async fn tree(
                     Ok(hash) if hash == stored => {}
                     _ => report.find(
                         Rule::Leaf,
-                        format!("entry {index} ({} {} version {}) was changed", entry.kind, entry.resource, entry.version),
+                        format!(
+                            "entry {index} ({} {} version {}) was changed",
+                            entry.kind, entry.resource, entry.version
+                        ),
                     ),
                 },
             }
@@ -246,7 +256,10 @@ async fn tree(
     if report.entries != size {
         report.find(
             Rule::Indexes,
-            format!("there are {} entries, and the last checkpoint is over {size}", report.entries),
+            format!(
+                "there are {} entries, and the last checkpoint is over {size}",
+                report.entries
+            ),
         );
     }
     let stored = sqlx::query("SELECT level, node_index, hash FROM egov.ledger_nodes WHERE epoch = $1")
@@ -256,11 +269,17 @@ async fn tree(
         .map_err(sql_fault)?;
     for row in stored {
         let read = || -> Result<_, sqlx::Error> {
-            Ok(((row.try_get::<i16, _>(0)?, row.try_get::<i64, _>(1)?), row.try_get::<Vec<u8>, _>(2)?))
+            Ok((
+                (row.try_get::<i16, _>(0)?, row.try_get::<i64, _>(1)?),
+                row.try_get::<Vec<u8>, _>(2)?,
+            ))
         };
         let (place, hash) = read().map_err(sql_fault)?;
         if nodes.remove(&place).is_none_or(|expected| expected.as_bytes() != hash) {
-            report.find(Rule::Nodes, format!("node {} of level {} is not the root of its subtree", place.1, place.0));
+            report.find(
+                Rule::Nodes,
+                format!("node {} of level {} is not the root of its subtree", place.1, place.0),
+            );
         }
     }
     for (level, index) in nodes.into_keys() {
@@ -271,7 +290,9 @@ async fn tree(
 
 fn entry(row: &sqlx::postgres::PgRow) -> Result<Option<Entry>, Error> {
     let read = || -> Result<Option<Entry>, sqlx::Error> {
-        let Some(kind) = row.try_get::<Option<String>, _>(2)? else { return Ok(None) };
+        let Some(kind) = row.try_get::<Option<String>, _>(2)? else {
+            return Ok(None);
+        };
         let decode = |error: std::num::TryFromIntError| sqlx::Error::Decode(error.into());
         let commitment: &[u8] = row.try_get(5)?;
         Ok(Some(Entry {
@@ -309,13 +330,19 @@ async fn judge_checkpoint(
     };
     let said = signed.checkpoint();
     if said.origin != origin || said.size != size || said.root != stored.root {
-        report.find(Rule::Signature, format!("the note of size {size} says something else than its row"));
+        report.find(
+            Rule::Signature,
+            format!("the note of size {size} says something else than its row"),
+        );
     }
     if let Err(error) = signed.verify_any(&trust.keys) {
         report.find(Rule::Signature, format!("the checkpoint of size {size}: {error}"));
     }
     if roots.get(&size) != Some(&said.root) {
-        report.find(Rule::Root, format!("the entries do not have the root of the checkpoint of size {size}"));
+        report.find(
+            Rule::Root,
+            format!("the entries do not have the root of the checkpoint of size {size}"),
+        );
     }
     for signature in signed.note().signatures.iter().skip(1) {
         let key = trust
@@ -358,15 +385,24 @@ async fn anchor(conn: &mut PgConnection, epoch: i32, trust: &Trust, report: &mut
         .first()
         .is_some_and(|first| first.entry.kind == ANCHOR_KIND && first.entry.version == u64::from(epoch.unsigned_abs()));
     if !begins {
-        report.find(Rule::Anchor, "the first entry is not the checkpoint of the epoch before");
+        report.find(
+            Rule::Anchor,
+            "the first entry is not the checkpoint of the epoch before",
+        );
     }
     match note.parse::<SignedCheckpoint>() {
         Ok(before) => {
             if let Err(error) = before.verify_any(&trust.keys) {
-                report.find(Rule::Anchor, format!("the checkpoint on which this epoch begins: {error}"));
+                report.find(
+                    Rule::Anchor,
+                    format!("the checkpoint on which this epoch begins: {error}"),
+                );
             }
         }
-        Err(error) => report.find(Rule::Anchor, format!("the checkpoint on which this epoch begins: {error}")),
+        Err(error) => report.find(
+            Rule::Anchor,
+            format!("the checkpoint on which this epoch begins: {error}"),
+        ),
     }
     Ok(())
 }
@@ -444,7 +480,10 @@ pub async fn verify_kind(
             (None, _) if erased => of.erased += 1,
             (None, _) => report.find(
                 Rule::Commitment,
-                format!("{kind} {} version {}: the salt is gone, and no erasure is recorded", place.0, place.1),
+                format!(
+                    "{kind} {} version {}: the salt is gone, and no erasure is recorded",
+                    place.0, place.1
+                ),
             ),
             (Some(_), None) => of.not_recomputable += 1,
             (Some(salt), Some(canonical)) => {
@@ -459,7 +498,10 @@ pub async fn verify_kind(
         }
     }
     for (resource, version) in known.into_keys() {
-        report.find(Rule::Commitment, format!("{kind} {resource} version {version} has no leaf"));
+        report.find(
+            Rule::Commitment,
+            format!("{kind} {resource} version {version} has no leaf"),
+        );
     }
     if of.not_recomputable > 0 {
         reason.clone_into(&mut of.reason);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::error::Error;
-use crate::log::{Log, KeyringSigner, consistency, cosigned};
+use crate::log::{KeyringSigner, Log, consistency, cosigned};
 use crate::store::{self, StoredCheckpoint};
 
 /// A witness: remembers what logs have shown, and signs what goes on from it.
@@ -29,7 +29,9 @@ pub struct Witness {
 
 impl std::fmt::Debug for Witness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Witness").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Witness")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +110,12 @@ impl Witness {
                     // What was seen at this very size decides, also behind the last one.
                     (Some(last), Some(seen)) if seen.root != shown.root => Judgement::Forked(last.size),
                     (Some(last), Some(_)) if shown.size < last.size => Judgement::OtherSize(last.size),
-                    (last, _) => judge(last.as_ref().map(|last| (last.size, last.root)), old_size, &shown, proof),
+                    (last, _) => judge(
+                        last.as_ref().map(|last| (last.size, last.root)),
+                        old_size,
+                        &shown,
+                        proof,
+                    ),
                 };
                 match (judged, &last) {
                     (Judgement::GoesOn, _) => store::add_witnessed(conn, &shown.origin, &stored, now).await?,
@@ -228,7 +235,12 @@ impl WitnessPeer {
                     let fault = Fault::from(error);
                     let (witness, reason) = (self.key.name(), fault.reason());
                     if matches!(reason, "LOG_ROLLED_BACK" | "LOG_FORKED") {
-                        tracing::error!(log = log.id(), witness, reason, "a witness says that this log contradicts itself");
+                        tracing::error!(
+                            log = log.id(),
+                            witness,
+                            reason,
+                            "a witness says that this log contradicts itself"
+                        );
                     } else {
                         tracing::warn!(log = log.id(), witness, reason, error = ?fault, "a witness did not cosign");
                     }
@@ -271,7 +283,10 @@ mod tests {
         assert_eq!(judge(None, 3, &at(&leaves, 5), &[]), Judgement::OtherSize(0));
         assert_eq!(judge(seen(5), 5, &at(&leaves, 13), &proof(5, 13)), Judgement::GoesOn);
         assert_eq!(judge(seen(5), 5, &at(&leaves, 5), &[]), Judgement::GoesOn);
-        assert_eq!(judge(seen(5), 3, &at(&leaves, 13), &proof(3, 13)), Judgement::OtherSize(5));
+        assert_eq!(
+            judge(seen(5), 3, &at(&leaves, 13), &proof(3, 13)),
+            Judgement::OtherSize(5)
+        );
         assert_eq!(judge(seen(13), 13, &at(&leaves, 5), &[]), Judgement::RolledBack(13));
         assert_eq!(judge(seen(5), 5, &at(&others, 13), &proof(5, 13)), Judgement::Forked(5));
         assert_eq!(judge(seen(5), 0, &at(&others, 5), &[]), Judgement::Forked(5));
