@@ -11,6 +11,8 @@ mod api;
 pub mod config;
 pub mod domain;
 mod error;
+mod jobs;
+mod journal;
 mod operations;
 pub mod permits;
 mod store;
