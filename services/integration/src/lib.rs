@@ -1,9 +1,10 @@
-//! The service integration.
+//! The integration middleware (phần mềm trung gian kết nối các hệ thống): its directory and agreements.
 //!
 //! * `domain`: the rules, pure.
 //! * `store`: the SQL, one file an aggregate.
-//! * `operations`: one use case a file.
+//! * `operations`: use cases: authorise, load, decide, write.
 //! * `api`: gRPC handlers of a few lines.
+//! * `permits`, `permit_feed`: what mediating instances judge calls by, and how they learn of it.
 //!
 //! README.md says how to add an operation.
 
@@ -11,20 +12,33 @@ mod api;
 pub mod config;
 pub mod domain;
 mod error;
+mod jobs;
 mod operations;
+pub mod permit_feed;
 pub mod permits;
 mod store;
+mod usage;
+mod wire;
 
 use std::sync::Arc;
 
 use egov_auth::AuthLayer;
-use egov_database::{Database, Relay};
-use egov_proto::egov::integration::v1::integration_service_server::IntegrationServiceServer;
+use egov_database::Database;
+use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
+use egov_proto::egov::integration::v1::interface_service_server::InterfaceServiceServer;
+use egov_proto::egov::integration::v1::organisation_service_server::OrganisationServiceServer;
+use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
+use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
 use egov_runtime::contract::Contract;
-use egov_runtime::server::{Assembly, Job};
+use egov_runtime::server::Assembly;
 
 use crate::api::Api;
 use crate::operations::Integration;
+use crate::permits::PermitBook;
+
+pub use error::DOMAIN;
+pub use jobs::{expire_once, probe_once};
+pub use usage::{FieldUse, add_field_use};
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -44,28 +58,21 @@ pub struct Parts {
 
 /// Puts the service together: its RPCs and its background jobs.
 pub fn assemble(parts: Parts) -> Assembly {
+    let database = parts.database;
+    let permits = Arc::new(PermitBook::new(database.clock().clone()));
+    let service = Arc::new(Integration {
+        database: database.clone(),
+    });
     let api = Api {
         contract: parts.contract,
-        service: Arc::new(Integration {
-            database: parts.database.clone(),
-        }),
+        service: Arc::clone(&service),
     };
-    let (relaying, keeping) = (parts.database.clone(), parts.database);
-    Assembly::new(SERVICE)
-        .service(IntegrationServiceServer::new(api))
-        .auth(parts.auth)
-        .job(Job::new("integration.relay", move |stop| {
-            let relay = Relay::new(relaying.clone());
-            async move {
-                relay.run(stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.request-days", move |stop| {
-            let database = keeping.clone();
-            async move {
-                database.keep_request_days_until(stop).await;
-                Ok(())
-            }
-        }))
+    let assembly = Assembly::new(SERVICE)
+        .service(OrganisationServiceServer::new(api.clone()))
+        .service(SystemServiceServer::new(api.clone()))
+        .service(InterfaceServiceServer::new(api.clone()))
+        .service(AgreementServiceServer::new(api.clone()))
+        .service(PermitServiceServer::new(api))
+        .auth(parts.auth);
+    jobs::add(assembly, &service, database, permits)
 }
