@@ -2,11 +2,13 @@
 //!
 //! * [`Log`]: one service's log, and what is read of it; [`Sequencer`]: gives leaves their places and signs checkpoints.
 //! * [`LedgerApi`], [`WitnessApi`]: the contract `egov.ledger.v1`.
+//! * [`LedgerConfig`], [`Ledger`]: how a service configures and carries its own.
 //! * [`Witness`]: cosigns others' logs; [`WitnessPeer`]: shows ours to others.
 //!
 //! The arithmetic is in `egov_ledger`; the tables are in every service's database (`egov_database::SHARED_MIGRATION_2`).
 
 mod api;
+mod config;
 mod error;
 mod folder;
 mod log;
@@ -17,6 +19,7 @@ mod verify;
 mod witness;
 
 pub use api::{LedgerApi, WitnessApi};
+pub use config::{ConfigError, Ledger, LedgerConfig, PeerConfig};
 pub use error::{Error, Stopped};
 pub use folder::{FolderError, export, verify_folder};
 pub use log::{Inclusion, Log, LogConfig, Standing, leaf_hash};

@@ -18,6 +18,7 @@ use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Drained, Server, Shutdown};
+use egov_transparency::{Ledger, LedgerConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -300,10 +301,18 @@ async fn serve(
         auth: integrations.auth,
     });
 
+    // Each service sequences its own log; the contract of the ledger is served once, over all of them.
+    let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
+    let integration = Ledger::serve(
+        integration,
+        &contract,
+        &[identitys.clone(), one_stops_log.clone(), integrations_log.clone()],
+    );
+
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
-        .assembly(identity.assembly(verifier, contract))
-        .assembly(one_stop)
-        .assembly(integration)
+        .assembly(identitys.work(identity.assembly(verifier, contract)))
+        .assembly(one_stops_log.work(one_stop))
+        .assembly(integrations_log.work(integration))
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     let following = CancellationToken::new();
@@ -333,6 +342,27 @@ async fn serve(
         serving,
         following,
     })
+}
+
+/// What the origins of the logs of one process begin with.
+pub(crate) const LEDGER_ORIGIN: &str = "egov.local";
+
+/// The ledgers of identity, one-stop and integration. What they signed is remembered in the data folder, outside the database.
+pub(crate) fn ledgers(
+    place: &Place,
+    databases: &Databases,
+    keyring: &Arc<Keyring>,
+) -> Result<[Ledger; 3], egov_transparency::ConfigError> {
+    let config = LedgerConfig {
+        origin: LEDGER_ORIGIN.to_owned(),
+        memory: Some(place.path("ledger")),
+        ..LedgerConfig::default()
+    };
+    Ok([
+        config.open("identity", &databases.identity, keyring)?,
+        config.open("onestop", &databases.onestop, keyring)?,
+        config.open("integration", &databases.integration, keyring)?,
+    ])
 }
 
 /// What the services beside identity are made from. Each follows identity over gRPC, with a directory and a verifier of its

@@ -14,6 +14,7 @@ use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
+use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{Parts, SERVICE, assemble};
@@ -34,6 +35,8 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The file of this service's policy.
     pub policy: PathBuf,
+    /// The ledger: its log, its witnesses, whose witness it is.
+    pub ledger: LedgerConfig,
 }
 
 /// The service's own database.
@@ -86,7 +89,8 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
-    let database = Database::connect(&database, keyring, clock.clone(), ids.clone()).await?;
+    let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
+    let ledger = config.ledger.open(SERVICE, &database, &keyring)?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
             folder: config.identity.cache.clone(),
@@ -122,6 +126,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             Ok(())
         }
     }));
+    let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
