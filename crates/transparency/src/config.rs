@@ -1,6 +1,6 @@
 //! How a service's ledger is configured and put behind its port.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use crate::api::{LedgerApi, WitnessApi};
 use crate::log::{Log, LogConfig};
 use crate::sequencer::Sequencer;
+use crate::stamping::{AuthorityConfig, StampAuthority, StampProblem, StampRoots};
 use crate::witness::{Witness, WitnessPeer};
 
 /// How often checkpoints are shown to a witness.
@@ -37,6 +38,8 @@ pub struct LedgerConfig {
     pub witness_name: Option<String>,
     /// The keys of the logs that it cosigns, as `name+hash+key`: one a log and epoch.
     pub witness_of: Vec<VerifyingKey>,
+    /// Who stamps checkpoints with the time.
+    pub time_stamps: Vec<AuthorityConfig>,
 }
 
 impl Default for LedgerConfig {
@@ -47,6 +50,7 @@ impl Default for LedgerConfig {
             witnesses: Vec::new(),
             witness_name: None,
             witness_of: Vec::new(),
+            time_stamps: Vec::new(),
         }
     }
 }
@@ -78,6 +82,17 @@ pub enum ConfigError {
         /// Why.
         source: tonic::transport::Error,
     },
+    /// The roots of an authority of time stamps cannot be read.
+    #[error("ledger.time_stamps: {name}: {problem}")]
+    Roots {
+        /// Which authority.
+        name: String,
+        /// Why.
+        problem: StampProblem,
+    },
+    /// There is no client for HTTP.
+    #[error("ledger.time_stamps: {0}")]
+    Http(#[source] reqwest::Error),
     /// Nothing says whom to trust for an address.
     #[error("ledger.witnesses: {address} needs certificates: name the authority of its certificate")]
     Certificates {
@@ -99,6 +114,7 @@ pub enum ConfigError {
 pub struct Ledger {
     log: Arc<Log>,
     peers: Vec<WitnessPeer>,
+    authorities: Vec<StampAuthority>,
     witness: Option<Arc<Witness>>,
 }
 
@@ -117,8 +133,34 @@ impl LedgerConfig {
             let logs = self.witness_of.clone();
             Arc::new(Witness::new(database.clone(), Arc::clone(keyring), name, logs))
         });
-        Ok(Ledger { log, peers, witness })
+        let authorities = self.time_stamps.iter().map(authority).collect::<Result<_, _>>()?;
+        Ok(Ledger {
+            log,
+            peers,
+            authorities,
+            witness,
+        })
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(file).map_err(|source| ConfigError::File {
+        path: file.display().to_string(),
+        source,
+    })
+}
+
+fn authority(config: &AuthorityConfig) -> Result<StampAuthority, ConfigError> {
+    let roots = StampRoots::from_pem(&read(&config.roots)?).map_err(|problem| ConfigError::Roots {
+        name: config.name.clone(),
+        problem,
+    })?;
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(ConfigError::Http)?;
+    Ok(StampAuthority::new(config, roots, http))
 }
 
 impl PeerConfig {
@@ -132,11 +174,7 @@ impl PeerConfig {
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(10));
         if let Some(file) = &self.certificates {
-            let pem = std::fs::read(file).map_err(|source| ConfigError::File {
-                path: file.display().to_string(),
-                source,
-            })?;
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?));
             endpoint = endpoint.tls_config(tls).map_err(refused)?;
         } else if self.address.starts_with("https://") {
             return Err(ConfigError::Certificates {
@@ -156,7 +194,7 @@ impl Ledger {
         &self.log
     }
 
-    /// Adds the jobs: sequencing, and showing checkpoints to each witness.
+    /// Adds the jobs: sequencing, showing checkpoints to each witness, and having them stamped.
     pub fn work(&self, assembly: Assembly) -> Assembly {
         let log = Arc::clone(&self.log);
         let assembly = assembly.job(Job::new("ledger.sequencer", move |stop| {
@@ -166,6 +204,16 @@ impl Ledger {
                 Ok(())
             }
         }));
+        let assembly = self.authorities.iter().fold(assembly, |assembly, authority| {
+            let (authority, log) = (authority.clone(), Arc::clone(&self.log));
+            assembly.job(Job::new("ledger.time-stamps", move |stop| {
+                let (authority, log) = (authority.clone(), Arc::clone(&log));
+                async move {
+                    authority.stamp_until(log, stop).await;
+                    Ok(())
+                }
+            }))
+        });
         self.peers.iter().fold(assembly, |assembly, peer| {
             let (peer, log) = (peer.clone(), Arc::clone(&self.log));
             assembly.job(Job::new("ledger.witness", move |stop| {
