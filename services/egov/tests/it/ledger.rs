@@ -27,14 +27,25 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
     let begin = Instant::now();
     let logs = loop {
         let logs = get(&format!("{}/v1/ledger/logs", up.url()))["logs"].clone();
-        let of = |name: &str| logs.as_array().unwrap().iter().find(|log| log["log"] == name).map_or(0, size);
+        let of = |name: &str| {
+            logs.as_array()
+                .unwrap()
+                .iter()
+                .find(|log| log["log"] == name)
+                .map_or(0, size)
+        };
         // The acts of the main job, and the records of its reads; the tree of units.
         if of("onestop") > 7 && of("identity") > 0 {
             break logs;
         }
         assert!(begin.elapsed() < Duration::from_mins(1), "nothing is sequenced: {logs}");
     };
-    let names: Vec<_> = logs.as_array().unwrap().iter().map(|log| log["log"].as_str().unwrap()).collect();
+    let names: Vec<_> = logs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|log| log["log"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["identity", "integration", "onestop"]);
     let key = logs[2]["keys"][0].as_str().unwrap();
 
@@ -47,9 +58,16 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
         std::fs::write(&file, receipt[form].as_str().unwrap()).unwrap();
         let file = file.to_str().unwrap();
         let output = egov().args(["verify", "receipt", file, "--key", key]).output().unwrap();
-        assert!(output.status.success() && text(&output).contains("the log signed"), "{}", text(&output));
+        assert!(
+            output.status.success() && text(&output).contains("the log signed"),
+            "{}",
+            text(&output)
+        );
         let other = logs[0]["keys"][0].as_str().unwrap();
-        let output = egov().args(["verify", "receipt", file, "--key", other]).output().unwrap();
+        let output = egov()
+            .args(["verify", "receipt", file, "--key", other])
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output).contains("proves nothing"), "{}", text(&output));
     }
@@ -64,11 +82,34 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
         assert!(rows[service][kind]["recomputed"].as_u64().unwrap() > 0, "{rows}");
     }
     // What cannot be recomputed is said by name, with why.
-    assert!(rows["onestop"]["case"]["reason"].as_str().unwrap().contains("older versions"), "{rows}");
-    let range = on(&data, &["verify", "range", "--service", "onestop", "--from", "1", "--to", "4", "--json"]);
+    assert!(
+        rows["onestop"]["case"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("older versions"),
+        "{rows}"
+    );
+    let range = on(
+        &data,
+        &[
+            "verify",
+            "range",
+            "--service",
+            "onestop",
+            "--from",
+            "1",
+            "--to",
+            "4",
+            "--json",
+        ],
+    );
     assert_eq!(json(&range)["logs"][0]["entries"], 4);
     let beyond = on(&data, &["verify", "range", "--service", "onestop", "--to", "999999"]);
-    assert!(!beyond.status.success() && text(&beyond).contains("there is no entry"), "{}", text(&beyond));
+    assert!(
+        !beyond.status.success() && text(&beyond).contains("there is no entry"),
+        "{}",
+        text(&beyond)
+    );
 
     let exported = folder.path().join("exported");
     let to = exported.to_str().unwrap();
@@ -76,7 +117,11 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
     assert!(output.status.success(), "{}", text(&output));
     let verify = ["verify", "log", "--folder", to, "--key", key];
     let output = egov().args(verify).output().unwrap();
-    assert!(output.status.success() && text(&output).contains("everything holds"), "{}", text(&output));
+    assert!(
+        output.status.success() && text(&output).contains("everything holds"),
+        "{}",
+        text(&output)
+    );
 }
 
 /// The first hash of a tile in base64, as hexadecimal.
