@@ -295,14 +295,17 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
+    // Each service sequences its own log; the contract of the ledger is served once, over all of them.
+    let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
-    });
-
-    // Each service sequences its own log; the contract of the ledger is served once, over all of them.
-    let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
+        keyring: Arc::clone(&keyring),
+        log: Arc::clone(integrations_log.log()),
+        door: None,
+    })
+    .assembly;
     let integration = Ledger::serve(
         integration,
         &contract,
