@@ -237,7 +237,7 @@ fn is_of(certificate: &Certificate, sid: &SignerIdentifier) -> bool {
 }
 
 /// The request over a text.
-fn request(text: &[u8], nonce: &[u8; 8]) -> Result<Vec<u8>, StampProblem> {
+fn request(text: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, StampProblem> {
     let imprint = digest::digest(&SHA256, text);
     let request = TimeStampReq {
         version: TspVersion::V1,
@@ -249,7 +249,7 @@ fn request(text: &[u8], nonce: &[u8; 8]) -> Result<Vec<u8>, StampProblem> {
             hashed_message: OctetString::new(imprint.as_ref()).map_err(malformed("no imprint"))?,
         },
         req_policy: None,
-        nonce: Some(Int::new(nonce).map_err(malformed("no nonce"))?),
+        nonce: Some(Int::new(&nonce).map_err(malformed("no nonce"))?),
         cert_req: true,
         extensions: None,
     };
@@ -257,7 +257,7 @@ fn request(text: &[u8], nonce: &[u8; 8]) -> Result<Vec<u8>, StampProblem> {
 }
 
 /// The token of an answer to the request with this nonce.
-fn token_of(answer: &[u8], nonce: &[u8; 8]) -> Result<Vec<u8>, StampProblem> {
+fn token_of(answer: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, StampProblem> {
     let answer = TimeStampResp::from_der(answer).map_err(malformed("no answer"))?;
     let status = answer.status.status as u32;
     let token = match answer.time_stamp_token {
@@ -333,7 +333,7 @@ impl StampAuthority {
                 format!("the authority {} gave no time stamp: {problem}", self.name),
             )
         };
-        let asked = request(text, &nonce).map_err(|problem| failed(&problem))?;
+        let asked = request(text, nonce).map_err(|problem| failed(&problem))?;
         let answer = self
             .http
             .post(&self.url)
@@ -352,7 +352,7 @@ impl StampAuthority {
                 return Err(failed(&StampProblem::Malformed("its answer is too long")).into());
             }
         }
-        let token = token_of(&body, &nonce).map_err(|problem| failed(&problem))?;
+        let token = token_of(&body, nonce).map_err(|problem| failed(&problem))?;
         let time = self.roots.verify(&token, text).map_err(|problem| failed(&problem))?;
         let stamp = StoredStamp {
             size: last.size,

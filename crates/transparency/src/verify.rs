@@ -257,7 +257,7 @@ async fn tree(
             if sizes.next_if_eq(&frontier.size()).is_some() {
                 roots.insert(frontier.size(), frontier.root());
             }
-            if report.entries % 8192 == 0 {
+            if report.entries.is_multiple_of(8192) {
                 progress(report.entries, size);
             }
         }
