@@ -80,6 +80,10 @@ pub(crate) enum Error {
     DelegationRefused,
     #[error("the agreement has no such delegation, or it has ended")]
     DelegationNotFound,
+    #[error("there is no such exchange")]
+    ExchangeNotFound,
+    #[error("the exchange is not over yet, so there is no receipt")]
+    ExchangeUnderWay,
     /// It changed since it was read.
     #[error("it changed since it was read; read it again and repeat")]
     StaleEtag,
@@ -208,6 +212,12 @@ impl Error {
                 NotFound,
                 R::DelegationNotFound,
                 "thỏa thuận không có ủy quyền này, hoặc đã kết thúc",
+            ),
+            Self::ExchangeNotFound => (NotFound, R::ExchangeNotFound, "không tìm thấy lần trao đổi này"),
+            Self::ExchangeUnderWay => (
+                FailedPrecondition,
+                R::ExchangeUnderWay,
+                "lần trao đổi chưa kết thúc nên chưa có biên nhận",
             ),
             Self::StaleEtag => (
                 Aborted,

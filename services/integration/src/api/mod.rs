@@ -6,6 +6,8 @@ mod organisations;
 mod permits;
 mod systems;
 
+pub(crate) mod exchanges;
+
 use std::sync::Arc;
 
 use egov_fault::Fault;

@@ -4,6 +4,7 @@ pub(crate) mod agreement;
 pub(crate) mod canonical;
 pub mod descriptors;
 pub(crate) mod endpoint;
+pub mod exchange;
 pub(crate) mod issuing;
 pub(crate) mod narrowing;
 pub(crate) mod openapi;

@@ -2,12 +2,14 @@
 
 mod expire;
 mod probe;
+pub(crate) mod sweep_exchanges;
 
 use std::sync::Arc;
 
 use egov_database::{Database, Relay};
 use egov_runtime::server::{Assembly, Job};
 
+use crate::door::Built;
 use crate::operations::Integration;
 use crate::permit_feed;
 use crate::permits::PermitBook;
@@ -60,5 +62,24 @@ pub(crate) fn add(
                 probe::run(&database, stop).await;
                 Ok(())
             }
+        }))
+}
+
+/// Adds the jobs of the door.
+pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) -> Assembly {
+    let (agreements, following) = (Arc::clone(&built.agreements), database.clone());
+    let instance = built.journal.instance_id();
+    let door = built.door.clone();
+    assembly
+        .job(Job::new("integration.door", move |stop| {
+            let (agreements, database) = (Arc::clone(&agreements), following.clone());
+            async move {
+                agreements.follow(&database, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.exchanges", move |stop| {
+            let (database, door) = (database.clone(), door.clone());
+            async move { sweep_exchanges::run(&database, instance, &door, stop).await }
         }))
 }

@@ -12,6 +12,7 @@ pub(crate) mod expire_agreements;
 pub(crate) mod list_permit_changes;
 mod publish_interface;
 mod read_agreements;
+pub(crate) mod read_exchanges;
 mod read_organisations;
 mod read_services;
 mod read_systems;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agreements;
 pub(crate) mod endpoints;
+pub(crate) mod exchanges;
 pub(crate) mod field_use;
 pub(crate) mod history;
 pub(crate) mod organisations;

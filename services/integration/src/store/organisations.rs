@@ -213,3 +213,14 @@ pub(crate) async fn code_taken(conn: &mut PgConnection, code: &str, from: Date, 
     .await?;
     Ok(taken)
 }
+
+/// The unit that keeps each organisation.
+pub(crate) async fn units(conn: &mut PgConnection) -> Result<Vec<(Uuid, i32)>> {
+    let rows = sqlx::query!("SELECT organisation_id, responsible_unit_id FROM organisations")
+        .fetch_all(conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.organisation_id, row.responsible_unit_id))
+        .collect())
+}
