@@ -36,7 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What binds a sealed body to its exchange.
 pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
-    [b"egov exchange body ", exchange_id.as_bytes().as_slice(), direction.as_bytes()].concat()
+    [
+        b"egov exchange body ",
+        exchange_id.as_bytes().as_slice(),
+        direction.as_bytes(),
+    ]
+    .concat()
 }
 
 /// The journal of one instance of the door.

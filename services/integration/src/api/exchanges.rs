@@ -9,9 +9,10 @@ use egov_runtime::contract::Contract;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{id, status};
+use super::status;
 use crate::domain::exchange::{Passed, UNKNOWN};
 use crate::operations::read_exchanges::{Exchanges, Recorded};
+use crate::wire::id;
 
 /// The service of the contract over the use cases.
 #[derive(Clone)]

@@ -222,8 +222,11 @@ mod tests {
         others[2].forwarded_hash = Some([0; 32]);
         others[3].received_hash = Some([0; 32]);
         others[4].outcome = "answered".to_owned();
-        let all: std::collections::BTreeSet<Vec<u8>> =
-            others.iter().chain([&base]).map(|one| canonical(&exchange(), one)).collect();
+        let all: std::collections::BTreeSet<Vec<u8>> = others
+            .iter()
+            .chain([&base])
+            .map(|one| canonical(&exchange(), one))
+            .collect();
         assert_eq!(all.len(), 6);
     }
 }

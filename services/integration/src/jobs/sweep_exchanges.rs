@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use egov_auth::RowScope;
 use egov_database::{Database, Lease};
+use egov_door::Door;
 use egov_runtime::server::JobResult;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -66,14 +67,18 @@ pub(crate) async fn sweep_once(database: &Database, lease: &Lease) -> Result<(us
 }
 
 /// Until `stop`.
-pub(crate) async fn run(database: &Database, instance: Uuid, stop: CancellationToken) -> JobResult {
+pub(crate) async fn run(database: &Database, instance: Uuid, door: &Door, stop: CancellationToken) -> JobResult {
     loop {
+        door.sweep();
         live(database, instance).await.map_err(egov_fault::Fault::from)?;
         if let Some(lease) = database.acquire_lease(LEASE, LEASE_TIME).await? {
             loop {
                 let (ended, bodies) = sweep_once(database, &lease).await.map_err(egov_fault::Fault::from)?;
                 if ended > 0 {
-                    tracing::warn!(exchanges = ended, "exchanges whose end nobody saw are recorded as unknown");
+                    tracing::warn!(
+                        exchanges = ended,
+                        "exchanges whose end nobody saw are recorded as unknown"
+                    );
                 }
                 let full = ended >= usize::try_from(MOST).unwrap_or(usize::MAX) || bodies >= MOST.unsigned_abs();
                 if !full || stop.is_cancelled() {

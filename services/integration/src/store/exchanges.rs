@@ -256,12 +256,9 @@ pub(crate) async fn left_open(
 
 /// Forgets instances that are gone and have left nothing open.
 pub(crate) async fn forget_instances(connection: &mut PgConnection, before: Timestamp) -> Result<u64, StoreError> {
-    let deleted = sqlx::query!(
-        "DELETE FROM door_instances WHERE seen_time < $1",
-        before.to_sqlx() as _
-    )
-    .execute(connection)
-    .await?;
+    let deleted = sqlx::query!("DELETE FROM door_instances WHERE seen_time < $1", before.to_sqlx() as _)
+        .execute(connection)
+        .await?;
     Ok(deleted.rows_affected())
 }
 
@@ -290,7 +287,10 @@ pub(crate) async fn get(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let exchange = exchange_of!(row);
-    let outcome = outcomes(connection, &[exchange_id]).await?.pop().map(|(_, outcome)| outcome);
+    let outcome = outcomes(connection, &[exchange_id])
+        .await?
+        .pop()
+        .map(|(_, outcome)| outcome);
     Ok(Some((exchange, outcome)))
 }
 
@@ -386,7 +386,11 @@ pub(crate) struct LeafParts {
 }
 
 /// The leaf of an exchange that was read under a scope.
-pub(crate) async fn leaf(connection: &mut PgConnection, kind: &str, exchange_id: Uuid) -> Result<Option<LeafParts>, StoreError> {
+pub(crate) async fn leaf(
+    connection: &mut PgConnection,
+    kind: &str,
+    exchange_id: Uuid,
+) -> Result<Option<LeafParts>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT l.commitment, l.create_time, l.epoch, s.salt AS "salt?"
            FROM egov.leaves l LEFT JOIN egov.leaf_salts s ON s.leaf_id = l.leaf_id
