@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod json;
+mod json_text;
 mod predicate;
 mod walk;
 mod wire;
@@ -9,7 +10,7 @@ use std::fmt;
 
 use prost_reflect::MessageDescriptor;
 
-pub use json::JsonMask;
+pub use json::{JsonMask, JsonPredicates};
 pub use predicate::Rule;
 
 use predicate::Predicates;

@@ -8,10 +8,53 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use crate::Refused;
 use crate::wire::{DEEPEST, Input, Tag, WireType, put_varint, varint_len};
 
+const ANY: &str = "google.protobuf.Any";
+
+/// Field numbers below this are found by index.
+const INDEXED: u32 = 512;
+
 /// A message type with what of it may pass.
 #[derive(Debug, Default)]
 struct Node {
-    fields: HashMap<u32, Field>,
+    /// By number.
+    fields: Vec<(u32, Field)>,
+    /// For low numbers the place in `fields`, plus one.
+    places: Vec<u16>,
+    /// Fields that may not pass but share a oneof with one that may, with the number of the oneof.
+    rivals: Vec<(u32, usize)>,
+}
+
+impl Node {
+    fn new(mut fields: Vec<(u32, Field)>, rivals: Vec<(u32, usize)>) -> Self {
+        fields.sort_by_key(|(number, _)| *number);
+        let low = fields.iter().filter(|(number, _)| *number < INDEXED).count();
+        let highest = fields
+            .get(..low)
+            .and_then(|low| low.last())
+            .map_or(0, |(number, _)| *number);
+        let mut places = vec![0; highest as usize + 1];
+        for (place, (number, _)) in fields.iter().take(low).enumerate() {
+            if let Some(slot) = places.get_mut(*number as usize) {
+                *slot = place as u16 + 1;
+            }
+        }
+        Self { fields, places, rivals }
+    }
+
+    fn field(&self, number: u32) -> Option<&Field> {
+        let place = match self.places.get(number as usize) {
+            Some(place) => usize::from(*place).checked_sub(1)?,
+            None => self.fields.binary_search_by_key(&number, |(number, _)| *number).ok()?,
+        };
+        self.fields.get(place).map(|(_, field)| field)
+    }
+
+    fn rival(&self, number: u32) -> Option<usize> {
+        self.rivals
+            .iter()
+            .find(|(rival, _)| *rival == number)
+            .map(|(_, oneof)| *oneof)
+    }
 }
 
 /// A field that may pass.
@@ -22,6 +65,8 @@ struct Field {
     repeated: bool,
     /// The granted path that ends here.
     granted: Option<usize>,
+    /// The number of its oneof in the message.
+    oneof: Option<usize>,
 }
 
 /// What the value of a field is.
@@ -34,6 +79,8 @@ enum Value {
     Text,
     Message(usize),
     Group(usize),
+    /// An entry of a map whose values are Any: it passes with its value, or not at all.
+    AnyEntry(usize),
     /// `google.protobuf.Any`: what is inside passes if its type is known.
     Any,
 }
@@ -42,11 +89,19 @@ enum Value {
 #[derive(Debug)]
 pub(crate) struct Walker {
     nodes: Vec<Node>,
-    root: usize,
+    root: Root,
     /// Nodes that let a whole message of a type pass.
     whole: HashMap<String, usize>,
     paths: Vec<String>,
     uses: Vec<AtomicU64>,
+}
+
+/// What a whole message is.
+#[derive(Clone, Copy, Debug)]
+enum Root {
+    Message(usize),
+    /// A method may take or answer a bare Any.
+    Any,
 }
 
 /// A mask as a tree: the fields of a message by name, and what of each.
@@ -62,7 +117,7 @@ impl Walker {
     pub(crate) fn compile(message: &MessageDescriptor, mask: &[String], problems: &mut Vec<String>) -> Self {
         let mut walker = Self {
             nodes: Vec::new(),
-            root: 0,
+            root: Root::Message(0),
             whole: HashMap::new(),
             paths: mask.to_vec(),
             uses: mask.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -73,7 +128,10 @@ impl Walker {
             walker.whole(one);
         }
         if mask.is_empty() {
-            walker.root = walker.whole(message);
+            walker.root = match message.full_name() {
+                ANY => Root::Any,
+                _ => Root::Message(walker.whole(message)),
+            };
             return walker;
         }
         let mut granted = Granted::default();
@@ -88,7 +146,7 @@ impl Walker {
             }
             at.whole = Some(number);
         }
-        walker.root = walker.part(message, &granted);
+        walker.root = Root::Message(walker.part(message, &granted));
         walker
     }
 
@@ -109,21 +167,27 @@ impl Walker {
             })
             .collect();
         if let Some(node) = self.nodes.get_mut(place) {
-            node.fields = fields;
+            *node = Node::new(fields, Vec::new());
         }
         place
     }
 
     /// The node of a message of which a part is granted.
     fn part(&mut self, message: &MessageDescriptor, granted: &Granted) -> usize {
-        let mut fields = HashMap::new();
-        for (name, inner) in &granted.fields {
-            if let Some(field) = message.get_field_by_name(name) {
-                let value = self.value(&field, inner.whole.is_none().then_some(inner));
-                fields.insert(field.number(), entry(&field, value, first_grant(inner)));
+        let mut fields = Vec::new();
+        let mut rivals = Vec::new();
+        for field in message.fields() {
+            match (granted.fields.get(field.name()), oneof(&field)) {
+                (Some(inner), _) => {
+                    let value = self.value(&field, inner.whole.is_none().then_some(inner));
+                    fields.push((field.number(), entry(&field, value, first_grant(inner))));
+                }
+                (None, Some(oneof)) => rivals.push((field.number(), oneof)),
+                (None, None) => {}
             }
         }
-        self.nodes.push(Node { fields });
+        rivals.retain(|(_, oneof)| fields.iter().any(|(_, field)| field.oneof == Some(*oneof)));
+        self.nodes.push(Node::new(fields, rivals));
         self.nodes.len() - 1
     }
 
@@ -142,7 +206,7 @@ impl Walker {
             | Kind::Enum(_) => Value::Varint,
             Kind::String => Value::Text,
             Kind::Bytes => Value::Bytes,
-            Kind::Message(message) if message.full_name() == "google.protobuf.Any" => Value::Any,
+            Kind::Message(message) if message.full_name() == ANY => Value::Any,
             Kind::Message(message) => {
                 let node = match part {
                     None => self.whole(&message),
@@ -152,6 +216,8 @@ impl Walker {
                 };
                 if field.is_group() {
                     Value::Group(node)
+                } else if field.is_map() && is_any(&message.map_entry_value_field()) {
+                    Value::AnyEntry(node)
                 } else {
                     Value::Message(node)
                 }
@@ -163,22 +229,31 @@ impl Walker {
         let (key, value) = (message.map_entry_key_field(), message.map_entry_value_field());
         let key_value = self.value(&key, None);
         let value_value = self.value(&value, Some(part));
-        let fields = HashMap::from([
+        let fields = vec![
             (key.number(), entry(&key, key_value, None)),
             (value.number(), entry(&value, value_value, None)),
-        ]);
-        self.nodes.push(Node { fields });
+        ];
+        self.nodes.push(Node::new(fields, Vec::new()));
         self.nodes.len() - 1
     }
 
     /// Copies what may pass.
     pub(crate) fn pass(&self, message: &[u8]) -> Result<Vec<u8>, Refused> {
         let mut out = Vec::with_capacity(message.len());
-        self.message(self.root, &mut Input(message), &mut out, 0, None)?;
+        match self.root {
+            Root::Message(root) => {
+                self.message(root, &mut Input(message), &mut out, 0, None)?;
+            }
+            Root::Any => {
+                if !self.any(message, &mut out, 0)? {
+                    out.clear();
+                }
+            }
+        }
         Ok(out)
     }
 
-    /// Walks a message, or a group until its end.
+    /// Walks a message, or a group until its end. Whether all fields passed that were let through.
     fn message(
         &self,
         node: usize,
@@ -186,29 +261,46 @@ impl Walker {
         out: &mut Vec<u8>,
         depth: usize,
         group: Option<u32>,
-    ) -> Result<(), Refused> {
+    ) -> Result<bool, Refused> {
         if depth > DEEPEST {
             return Err(Refused::Unreadable);
         }
         let Some(node) = self.nodes.get(node) else {
             return Err(Refused::Unreadable);
         };
+        let mut all = true;
+        // The oneofs that were seen, and whether by a field that may pass.
+        let mut oneofs: Vec<(usize, bool)> = Vec::new();
         while !input.is_empty() {
             let before = *input;
             let tag = input.tag()?;
             if tag.wire == WireType::GroupEnd {
                 return if group == Some(tag.number) {
-                    Ok(())
+                    Ok(all)
                 } else {
                     Err(Refused::Unreadable)
                 };
             }
-            match node.fields.get(&tag.number) {
+            let field = node.field(tag.number);
+            if !node.rivals.is_empty() {
+                let passes = field.is_some();
+                if let Some(oneof) = field.map_or_else(|| node.rival(tag.number), |field| field.oneof) {
+                    // The later member takes the earlier away. Without it, the consumer would read the earlier one, which
+                    // the message does not say.
+                    if oneofs.contains(&(oneof, !passes)) {
+                        return Err(Refused::Unreadable);
+                    }
+                    if !oneofs.contains(&(oneof, passes)) {
+                        oneofs.push((oneof, passes));
+                    }
+                }
+            }
+            match field {
                 None => input.skip(tag, depth)?,
                 Some(field) => {
-                    if self.field(field, tag, before, input, out, depth)?
-                        && let Some(uses) = field.granted.and_then(|path| self.uses.get(path))
-                    {
+                    if !self.field(field, tag, before, input, out, depth)? {
+                        all = false;
+                    } else if let Some(uses) = field.granted.and_then(|path| self.uses.get(path)) {
                         uses.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -217,7 +309,7 @@ impl Walker {
         if group.is_some() {
             Err(Refused::Unreadable)
         } else {
-            Ok(())
+            Ok(all)
         }
     }
 
@@ -265,6 +357,18 @@ impl Walker {
                 })?;
                 return Ok(true);
             }
+            (Value::AnyEntry(node), WireType::Length) => {
+                let tag_bytes = copied(before, *input);
+                let inner = input.delimited()?;
+                out.extend_from_slice(tag_bytes);
+                let passed = delimited(out, inner.len(), |out| {
+                    self.message(*node, &mut Input(inner), out, depth + 1, None)
+                })?;
+                if !passed {
+                    out.truncate(start);
+                }
+                return Ok(passed);
+            }
             (Value::Group(node), WireType::GroupStart) => {
                 out.extend_from_slice(copied(before, *input));
                 self.message(*node, input, out, depth + 1, Some(tag.number))?;
@@ -275,7 +379,7 @@ impl Walker {
                 let tag_bytes = copied(before, *input);
                 let inner = input.delimited()?;
                 out.extend_from_slice(tag_bytes);
-                let passed = self.any(inner, out, depth + 1)?;
+                let passed = delimited(out, inner.len(), |out| self.any(inner, out, depth + 1))?;
                 if !passed {
                     out.truncate(start);
                 }
@@ -291,7 +395,8 @@ impl Walker {
         Ok(true)
     }
 
-    /// Writes an Any with what may pass of its content; `false` if its type is not known or it is none.
+    /// Writes the fields of an Any with what may pass of its content; `false` if its type is not known, or that of an Any in it,
+    /// or it is none. What was written then is to be taken back.
     fn any(&self, any: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<bool, Refused> {
         if depth > DEEPEST {
             return Err(Refused::Unreadable);
@@ -312,37 +417,21 @@ impl Walker {
         let Some(node) = self.whole.get(name).filter(|_| url.contains('/')) else {
             return Ok(false);
         };
-        let nested_any = name == "google.protobuf.Any";
-        delimited(out, any.len() + 10, |out| {
-            put_tag(out, 1, 2);
-            let at = out.len();
-            out.resize(at + varint_len(url.len() as u64), 0);
-            if let Some(place) = out.get_mut(at..) {
-                put_varint(place, url.len() as u64);
-            }
+        put_tag(out, 1, 2);
+        delimited(out, url.len(), |out| {
             out.extend_from_slice(url.as_bytes());
-            if value.is_empty() {
-                return Ok(());
-            }
-            put_tag(out, 2, 2);
-            delimited(out, value.len() + 10, |out| {
-                if nested_any {
-                    // An Any in an Any: its content is held to the same rule, or nothing of it passes.
-                    let start = out.len();
-                    let mut inner = Vec::with_capacity(value.len());
-                    if self.any(value, &mut inner, depth + 1)? {
-                        // `any` writes its length first.
-                        let mut content = Input(&inner);
-                        let content = content.delimited()?;
-                        out.truncate(start);
-                        out.extend_from_slice(content);
-                    }
-                    return Ok(());
-                }
-                self.message(*node, &mut Input(value), out, depth + 1, None)
-            })
+            Ok(())
         })?;
-        Ok(true)
+        // The value also where it is empty: a reader that merges two Anys must not read the value of one by the type of the
+        // other.
+        put_tag(out, 2, 2);
+        delimited(out, value.len(), |out| {
+            if name == ANY {
+                return self.any(value, out, depth + 1);
+            }
+            self.message(*node, &mut Input(value), out, depth + 1, None)?;
+            Ok(true)
+        })
     }
 
     /// The paths of the mask.
@@ -361,26 +450,37 @@ impl Walker {
     }
 }
 
-/// Writes what `write` makes of at most `most` bytes, with its length before it.
-fn delimited(
+/// Writes what `write` makes, with its length before it; `about` is how long it will be, at a guess.
+fn delimited<T>(
     out: &mut Vec<u8>,
-    most: usize,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
-) -> Result<(), Refused> {
+    about: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<T, Refused>,
+) -> Result<T, Refused> {
     let start = out.len();
-    let room = varint_len(most as u64);
+    let room = varint_len(about as u64);
     out.resize(start + room, 0);
-    write(out)?;
+    let written = write(out)?;
     let length = out.len() - start - room;
     let needed = varint_len(length as u64);
-    if needed < room {
-        out.copy_within(start + room.., start + needed);
+    if needed != room {
+        out.resize(out.len().max(start + needed + length), 0);
+        out.copy_within(start + room..start + room + length, start + needed);
         out.truncate(start + needed + length);
     }
     if let Some(place) = out.get_mut(start..) {
         put_varint(place, length as u64);
     }
-    Ok(())
+    Ok(written)
+}
+
+/// The number of a field's oneof in its message.
+fn oneof(field: &FieldDescriptor) -> Option<usize> {
+    let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic())?;
+    oneof.parent_message().oneofs().position(|other| other == oneof)
+}
+
+fn is_any(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(message) if message.full_name() == ANY)
 }
 
 fn entry(field: &FieldDescriptor, value: Value, granted: Option<usize>) -> Field {
@@ -388,6 +488,7 @@ fn entry(field: &FieldDescriptor, value: Value, granted: Option<usize>) -> Field
         value,
         repeated: field.is_list(),
         granted,
+        oneof: oneof(field),
     }
 }
 
@@ -427,15 +528,18 @@ fn check(message: &MessageDescriptor, path: &str) -> Result<(), String> {
                 "{path}: {name} lies in what has no fields that a mask can name"
             ));
         };
-        let Some(field) = here.get_field_by_name(name) else {
-            return Err(format!("{path}: {} has no field {name:?}", here.full_name()));
+        let Some(field) = here.get_field_by_name(name).filter(|_| here.full_name() != ANY) else {
+            return Err(format!(
+                "{path}: {} has no field {name:?} that a mask can name",
+                here.full_name()
+            ));
         };
         at = match field.kind() {
             Kind::Message(inner) if field.is_map() => match inner.map_entry_value_field().kind() {
-                Kind::Message(value) if value.full_name() != "google.protobuf.Any" => Some(value),
+                Kind::Message(value) if value.full_name() != ANY => Some(value),
                 _ => None,
             },
-            Kind::Message(inner) if inner.full_name() != "google.protobuf.Any" => Some(inner),
+            Kind::Message(inner) if inner.full_name() != ANY => Some(inner),
             _ => None,
         };
     }
