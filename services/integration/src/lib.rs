@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use egov_auth::AuthLayer;
 use egov_database::Database;
+use egov_fault::Fault;
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
 use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
@@ -69,6 +70,15 @@ pub struct Parts {
     pub log: Arc<Log>,
     /// What the door is given; without it this process mediates nothing.
     pub door: Option<DoorGiven>,
+}
+
+/// One round of the job that ends exchanges which nobody ends any more, under its lease; how many. None are ended while another
+/// process holds the lease. For the operator; the running service does it by itself.
+///
+/// # Errors
+/// The store's; nothing was changed then.
+pub async fn sweep_exchanges_once(database: &Database) -> Result<usize, Fault> {
+    jobs::sweep_exchanges::by_hand(database).await
 }
 
 /// The service, and what answers on the door's own port.

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use egov_auth::RowScope;
 use egov_database::{Database, Lease};
 use egov_door::Door;
+use egov_fault::Fault;
 use egov_runtime::server::JobResult;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -66,14 +67,26 @@ pub(crate) async fn sweep_once(database: &Database, lease: &Lease) -> Result<(us
         .await
 }
 
+/// One round under the lease, if it can be had.
+pub(crate) async fn by_hand(database: &Database) -> Result<usize, Fault> {
+    match database.acquire_lease(LEASE, LEASE_TIME).await? {
+        None => Ok(0),
+        Some(lease) => {
+            let (ended, _) = sweep_once(database, &lease).await.map_err(Fault::from)?;
+            lease.release().await?;
+            Ok(ended)
+        }
+    }
+}
+
 /// Until `stop`.
 pub(crate) async fn run(database: &Database, instance: Uuid, door: &Door, stop: CancellationToken) -> JobResult {
     loop {
         door.sweep();
-        live(database, instance).await.map_err(egov_fault::Fault::from)?;
+        live(database, instance).await.map_err(Fault::from)?;
         if let Some(lease) = database.acquire_lease(LEASE, LEASE_TIME).await? {
             loop {
-                let (ended, bodies) = sweep_once(database, &lease).await.map_err(egov_fault::Fault::from)?;
+                let (ended, bodies) = sweep_once(database, &lease).await.map_err(Fault::from)?;
                 if ended > 0 {
                     tracing::warn!(
                         exchanges = ended,

@@ -28,7 +28,7 @@ pub(crate) struct Body {
 }
 
 fn instants(times: impl Iterator<Item = Timestamp>) -> Vec<jiff_sqlx::Timestamp> {
-    times.map(|time| time.to_sqlx()).collect()
+    times.map(jiff_sqlx::ToSqlx::to_sqlx).collect()
 }
 
 /// Adds exchanges that are about to be forwarded: one statement.

@@ -13,6 +13,7 @@
 mod access;
 mod agreements;
 mod directory;
+mod door;
 mod interfaces;
 mod permits;
 mod rest;

@@ -54,7 +54,6 @@ pub struct Stack {
     pub address: String,
     /// The address of the door.
     pub door: String,
-    pub keyring: Arc<Keyring>,
     pub log: Arc<Log>,
     channel: Channel,
     shutdown: Shutdown,
@@ -174,7 +173,6 @@ impl Stack {
             tokens,
             address,
             door,
-            keyring,
             log,
             channel,
             shutdown,
@@ -331,13 +329,18 @@ pub async fn party(stack: &Stack, unit: i32) -> Party {
     }
 }
 
-/// A service of a party, its interface published.
+/// A service of a party that provides our own contract.
 pub async fn service(stack: &Stack, of: &Party) -> Service {
+    service_of(stack, of, "agreements", egov_proto::FILE_DESCRIPTOR_SET.to_vec()).await
+}
+
+/// A service of a party, its interface published.
+pub async fn service_of(stack: &Stack, of: &Party, code: &str, document: Vec<u8>) -> Service {
     let mut caller = stack.staff(PARTNER, of.unit);
     let request = RegisterServiceRequest {
         request_id: request_id(),
         system_id: of.system.system_id.clone(),
-        code: "agreements".to_owned(),
+        code: code.to_owned(),
         title: "Thỏa thuận".to_owned(),
         kind: InterfaceKind::Grpc.into(),
     };
@@ -353,7 +356,7 @@ pub async fn service(stack: &Stack, of: &Party) -> Service {
         request_id: request_id(),
         service_id: service.service_id,
         etag: service.etag,
-        document: egov_proto::FILE_DESCRIPTOR_SET.to_vec(),
+        document,
         accept_breaking: false,
         breaking_reason: String::new(),
     };

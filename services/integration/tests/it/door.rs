@@ -1,0 +1,536 @@
+//! Calls through the door: from a system over an agreement in force to a provider, with the record and its proof.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use egov_auth::CallerKind;
+use egov_ledger::{Promise, Receipt};
+use egov_proto::egov::integration::v1::*;
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost_types::FileDescriptorSet;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+use crate::support::*;
+
+const CONTRACT: &str = r#"
+syntax = "proto3";
+package demo.v1;
+message Person { string name = 1; string secret = 2; Person parent = 3; repeated Person children = 4; map<string, Person> places = 5; }
+service People {
+  rpc Get(Person) returns (Person) { option idempotency_level = NO_SIDE_EFFECTS; }
+  rpc Change(Person) returns (Person);
+  rpc Chat(stream Person) returns (stream Person);
+}
+"#;
+
+const GET: &str = "demo.v1.People/Get";
+const CHANGE: &str = "demo.v1.People/Change";
+const CHAT: &str = "demo.v1.People/Chat";
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Person {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    secret: String,
+    #[prost(message, optional, boxed, tag = "3")]
+    parent: Option<Box<Person>>,
+    #[prost(message, repeated, tag = "4")]
+    children: Vec<Person>,
+    #[prost(map = "string, message", tag = "5")]
+    places: std::collections::HashMap<String, Person>,
+}
+
+fn person(name: &str) -> Person {
+    Person {
+        name: name.to_owned(),
+        secret: "SECRET".to_owned(),
+        ..Person::default()
+    }
+}
+
+fn document() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("people.proto"), CONTRACT).unwrap();
+    let set: FileDescriptorSet = protox::compile(["people.proto"], [folder.path()]).unwrap();
+    prost::Message::encode_to_vec(&set)
+}
+
+/// A provider that echoes.
+struct Provider {
+    address: String,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Provider {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("grpc://{}", listener.local_addr().unwrap());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&calls);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let counting = Arc::clone(&counting);
+                tokio::spawn(async move {
+                    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+                        counting.fetch_add(1, Ordering::SeqCst);
+                        std::future::ready(Ok::<_, Infallible>(echo(request)))
+                    });
+                    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+        Self { address, calls }
+    }
+}
+
+fn echo(
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<http_body_util::combinators::BoxBody<Bytes, hyper::Error>> {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let body = request
+        .into_body()
+        .with_trailers(std::future::ready(Some(Ok(trailers))))
+        .boxed();
+    let mut response = hyper::Response::new(body);
+    response
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    response
+}
+
+struct World {
+    stack: Stack,
+    provider: Provider,
+    agreed: Agreed,
+}
+
+impl World {
+    async fn start(terms: impl FnOnce(&mut AgreementTerms)) -> Self {
+        let stack = Stack::start().await;
+        let provider = Provider::start().await;
+        let (consumer, providing) = (party(&stack, CONSUMER).await, party(&stack, PROVIDER).await);
+        let service = service_of(&stack, &providing, "people", document()).await;
+        let added = AddEndpointRequest {
+            request_id: request_id(),
+            service_id: service.service_id.clone(),
+            url: provider.address.clone(),
+            weight: 1,
+            health_path: String::new(),
+        };
+        stack
+            .staff(PARTNER, PROVIDER)
+            .interfaces
+            .add_endpoint(added)
+            .await
+            .unwrap();
+        let mut wanted = crate::support::terms(&stack);
+        wanted.allowed_purposes = Vec::new();
+        wanted.methods = [GET, CHANGE, CHAT]
+            .map(|method| MethodTerms {
+                method: method.to_owned(),
+                ..MethodTerms::default()
+            })
+            .to_vec();
+        terms(&mut wanted);
+        let agreement = draft(&stack, &consumer, &service, wanted).await;
+        let agreement = offer(&stack, CONSUMER, &agreement).await.unwrap();
+        let agreement = sign(&stack, &consumer, Side::Consumer, &agreement).await.unwrap();
+        let agreement = sign(&stack, &providing, Side::Provider, &agreement).await.unwrap();
+        let agreed = Agreed {
+            consumer,
+            provider: providing,
+            service,
+            agreement,
+        };
+        let world = Self {
+            stack,
+            provider,
+            agreed,
+        };
+        // Within a second the instance knows; a call before that is refused, not let through.
+        for _ in 0..200 {
+            match world.call(GET, person("ready")).await {
+                Err(status)
+                    if ["AGREEMENT_MISSING", "PERMITS_STALE", "PROVIDER_UNAVAILABLE"]
+                        .contains(&reason(&status).as_str()) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                _ => break,
+            }
+        }
+        world
+    }
+
+    fn token(&self, client_id: &str) -> String {
+        let mut claims = self.stack.tokens.claims(CallerKind::System, Uuid::from_u128(0xc1));
+        claims.client_id = Some(client_id.to_owned());
+        self.stack.tokens.sign(&claims)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let token = self.token(&self.agreed.consumer.system.client_id);
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+    }
+
+    async fn grpc(&self) -> Grpc<Channel> {
+        let channel = Endpoint::from_shared(self.stack.door.clone())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let mut grpc = Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        grpc
+    }
+
+    async fn call(&self, method: &str, message: Person) -> Result<tonic::Response<Person>, Status> {
+        let path: PathAndQuery = format!("/{method}").parse().unwrap();
+        let request = self.request(message);
+        self.grpc()
+            .await
+            .unary(request, path, ProstCodec::<Person, Person>::default())
+            .await
+    }
+
+    async fn listed(&self, unit: i32) -> Vec<Exchange> {
+        let request = ListExchangesRequest {
+            agreement_id: self.agreed.agreement.agreement_id.clone(),
+            ..ListExchangesRequest::default()
+        };
+        let answer = self.stack.staff(PARTNER, unit).exchanges.list_exchanges(request).await;
+        answer.unwrap().into_inner().exchanges
+    }
+
+    async fn revoke(&self) {
+        let request = GetAgreementRequest {
+            agreement_id: self.agreed.agreement.agreement_id.clone(),
+        };
+        let mut caller = self.stack.staff(PARTNER, PROVIDER);
+        let agreement = caller.agreements.get_agreement(request).await.unwrap().into_inner();
+        let revoked = RevokeAgreementRequest {
+            request_id: request_id(),
+            agreement_id: self.agreed.agreement.agreement_id.clone(),
+            etag: agreement.agreement.unwrap().etag,
+            reason: "thử nghiệm".to_owned(),
+        };
+        caller.agreements.revoke_agreement(revoked).await.unwrap();
+    }
+}
+
+fn sha256(message: &Person) -> Vec<u8> {
+    let bytes = prost::Message::encode_to_vec(message);
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&bytes);
+    digest(&SHA256, &frame).as_ref().to_vec()
+}
+
+#[tokio::test]
+async fn a_call_goes_through_the_agreement_and_both_sides_can_prove_it() {
+    let world = World::start(|_| {}).await;
+    let answer = world.call(CHANGE, person("Nguyễn Văn A")).await.unwrap();
+    let exchange_id = answer
+        .metadata()
+        .get("x-egov-exchange")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let promise: Promise = answer
+        .metadata()
+        .get("x-egov-promise")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(answer.into_inner(), person("Nguyễn Văn A"));
+    let keys = world.stack.log.keys(1).unwrap();
+    promise.verify(keys.last().unwrap()).unwrap();
+
+    for unit in [CONSUMER, PROVIDER] {
+        let request = GetExchangeReceiptRequest {
+            exchange_id: exchange_id.clone(),
+        };
+        let proof = world
+            .stack
+            .staff(PARTNER, unit)
+            .exchanges
+            .get_exchange_receipt(request)
+            .await;
+        let proof = proof.unwrap().into_inner();
+        let exchange = proof.exchange.unwrap();
+        assert_eq!(exchange.outcome(), ExchangeOutcome::Answered);
+        // Each side finds the hash of what it sent or got.
+        let hash = sha256(&person("Nguyễn Văn A"));
+        assert_eq!(
+            (&exchange.request.unwrap().sha256, &exchange.response.unwrap().sha256),
+            (&hash, &hash)
+        );
+        // The receipt proves the very leaf that was promised, and the leaf commits to what was recorded.
+        let receipt = Receipt::from_bytes(&proof.receipt).unwrap();
+        receipt.verify(&keys).unwrap();
+        assert_eq!(receipt.entry.leaf_hash().unwrap(), promise.leaf());
+        assert_eq!(
+            receipt.entry.commitment,
+            egov_database::leaf_commitment(&proof.salt, &proof.canonical)
+        );
+    }
+    // The neighbour knows of nothing.
+    let request = GetExchangeRequest { exchange_id };
+    let hidden = world
+        .stack
+        .staff(PARTNER, STRANGER)
+        .exchanges
+        .get_exchange(request)
+        .await;
+    assert_eq!(
+        refusal(&hidden.unwrap_err()),
+        (Code::NotFound, "EXCHANGE_NOT_FOUND".to_owned())
+    );
+    assert!(world.listed(STRANGER).await.is_empty());
+    assert!(world.listed(CONSUMER).await.len() >= 2);
+}
+
+#[tokio::test]
+async fn nobody_passes_without_the_agreement() {
+    let world = World::start(|terms| terms.methods.retain(|method| method.method != CHANGE)).await;
+    let before = world.provider.calls.load(Ordering::SeqCst);
+    let missing = world.call(CHANGE, person("a")).await.unwrap_err();
+    assert_eq!(
+        refusal(&missing),
+        (Code::PermissionDenied, "AGREEMENT_MISSING".to_owned())
+    );
+
+    let path = PathAndQuery::from_static("/demo.v1.People/Get");
+    let mut stranger = Request::new(person("a"));
+    let token = world.token("client-4");
+    stranger
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let codec = ProstCodec::<Person, Person>::default();
+    let refused = world.grpc().await.unary(stranger, path, codec).await.unwrap_err();
+    assert_eq!(reason(&refused), "AGREEMENT_MISSING");
+    assert_eq!(world.provider.calls.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test]
+async fn a_field_outside_the_mask_never_leaves() {
+    let world = World::start(|terms| {
+        for method in &mut terms.methods {
+            method.mask = ["name", "children.name", "places.name", "parent.parent.name"]
+                .map(str::to_owned)
+                .to_vec();
+        }
+    })
+    .await;
+    let mut whole = person("a");
+    whole.children = vec![person("b"), person("c")];
+    whole.places = [("nhà".to_owned(), person("d"))].into();
+    whole.parent = Some(Box::new(Person {
+        parent: Some(Box::new(person("e"))),
+        ..person("f")
+    }));
+    let only = |name: &str| Person {
+        name: name.to_owned(),
+        ..Person::default()
+    };
+    let mut wanted = only("a");
+    wanted.children = vec![only("b"), only("c")];
+    wanted.places = [("nhà".to_owned(), only("d"))].into();
+    wanted.parent = Some(Box::new(Person {
+        parent: Some(Box::new(only("e"))),
+        ..Person::default()
+    }));
+    let answer = world.call(CHANGE, whole.clone()).await.unwrap();
+    assert_eq!(answer.into_inner(), wanted);
+
+    // In a stream as well.
+    let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();
+    let sent = world.request(tokio_stream::iter([whole.clone(), whole]));
+    let codec = ProstCodec::<Person, Person>::default();
+    let mut answers = world
+        .grpc()
+        .await
+        .streaming(sent, path, codec)
+        .await
+        .unwrap()
+        .into_inner();
+    for _ in 0..2 {
+        assert_eq!(answers.message().await.unwrap().unwrap(), wanted);
+    }
+    assert!(answers.message().await.unwrap().is_none());
+    assert!(
+        answers
+            .trailers()
+            .await
+            .unwrap()
+            .unwrap()
+            .contains_key("x-egov-promise")
+    );
+
+    let exchange = world.listed(PROVIDER).await.remove(0);
+    assert_eq!(exchange.response.unwrap().messages, 2);
+    assert_eq!(exchange.received_sha256.len(), 32);
+}
+
+#[tokio::test]
+async fn a_request_that_the_agreement_does_not_allow_does_not_reach_the_provider() {
+    let world = World::start(|terms| {
+        for method in &mut terms.methods {
+            method.predicates = vec![Predicate {
+                field: "name".to_owned(),
+                rule: Some(predicate::Rule::Prefix("H41".to_owned())),
+            }];
+        }
+    })
+    .await;
+    let before = world.provider.calls.load(Ordering::SeqCst);
+    let refused = world.call(CHANGE, person("H42")).await.unwrap_err();
+    assert_eq!(
+        refusal(&refused),
+        (Code::PermissionDenied, "REQUEST_NOT_AGREED".to_owned())
+    );
+    assert_eq!(world.provider.calls.load(Ordering::SeqCst), before);
+    assert_eq!(
+        world.call(CHANGE, person("H41.2")).await.unwrap().into_inner().name,
+        "H41.2"
+    );
+}
+
+#[tokio::test]
+async fn a_revocation_is_in_force_within_a_second_also_in_a_stream() {
+    let world = World::start(|_| {}).await;
+    let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    let sent = world.request(tokio_stream::wrappers::ReceiverStream::new(receive));
+    send.send(person("a")).await.unwrap();
+    let codec = ProstCodec::<Person, Person>::default();
+    let mut answers = world
+        .grpc()
+        .await
+        .streaming(sent, path, codec)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap(), person("a"));
+
+    world.revoke().await;
+    let ended = tokio::time::timeout(Duration::from_secs(1), answers.message()).await;
+    assert_eq!(reason(&ended.unwrap().unwrap_err()), "AGREEMENT_ENDED");
+    let refused = world.call(GET, person("a")).await.unwrap_err();
+    assert_eq!(reason(&refused), "AGREEMENT_MISSING");
+    let exchange = world.listed(CONSUMER).await.remove(0);
+    assert_eq!(exchange.outcome(), ExchangeOutcome::AgreementEnded);
+}
+
+#[tokio::test]
+async fn when_the_record_cannot_be_written_calls_are_refused_and_nothing_is_lost() {
+    let world = World::start(|_| {}).await;
+    let before = world.provider.calls.load(Ordering::SeqCst);
+    let recorded = world.listed(CONSUMER).await.len();
+    world.stack.pool.close().await;
+    let refused = world.call(CHANGE, person("a")).await.unwrap_err();
+    assert_eq!(
+        refusal(&refused),
+        (Code::Unavailable, "EXCHANGE_NOT_RECORDED".to_owned())
+    );
+    assert_eq!(world.provider.calls.load(Ordering::SeqCst), before);
+    assert_eq!(recorded, before);
+}
+
+#[tokio::test]
+async fn bodies_are_kept_sealed_where_the_agreement_says_so_and_deleted_in_time() {
+    let world = World::start(|terms| {
+        terms.record_responses = true;
+        terms.retention_days = 1;
+    })
+    .await;
+    world.call(CHANGE, person("một")).await.unwrap();
+    let sealed: Vec<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM exchange_bodies")
+        .fetch_all(&mut superuser(&world.stack).await)
+        .await
+        .unwrap();
+    assert!(!sealed.is_empty());
+    assert!(
+        sealed
+            .iter()
+            .all(|body| !body.windows(6).any(|window| window == b"SECRET"))
+    );
+
+    world.stack.clock.advance(jiff::SignedDuration::from_hours(25));
+    egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM exchange_bodies")
+        .fetch_one(&mut superuser(&world.stack).await)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn what_an_instance_that_is_gone_left_open_is_recorded_as_unknown() {
+    let world = World::start(|_| {}).await;
+    world.call(CHANGE, person("a")).await.unwrap();
+    let mut superuser = superuser(&world.stack).await;
+    // As a process that was killed between the two records leaves it.
+    let orphan = Uuid::from_u128(0xdead);
+    sqlx::query(
+        "INSERT INTO exchanges SELECT $1, $2, consumer_unit_id, provider_unit_id, consumer_organisation_id, provider_organisation_id,
+           agreement_id, agreement_version, delegation_id, service_id, client_id, caller, on_behalf_of, method, purpose, trace, begin_time
+         FROM exchanges LIMIT 1",
+    )
+    .bind(orphan)
+    .bind(Uuid::from_u128(0xbeef))
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(
+        egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap(),
+        0
+    );
+    world.stack.clock.advance(jiff::SignedDuration::from_secs(31));
+    assert_eq!(
+        egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap(),
+        1
+    );
+    let request = GetExchangeRequest {
+        exchange_id: orphan.to_string(),
+    };
+    // The token of the clock's later time.
+    let found = world
+        .stack
+        .staff(PARTNER, CONSUMER)
+        .exchanges
+        .get_exchange(request)
+        .await;
+    let exchange = found.unwrap().into_inner().exchange.unwrap();
+    assert_eq!(exchange.outcome(), ExchangeOutcome::Unknown);
+    assert_eq!(
+        egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap(),
+        0
+    );
+}
+
+async fn superuser(stack: &Stack) -> sqlx::PgConnection {
+    stack.database.connect_as_superuser().await.unwrap()
+}
