@@ -142,3 +142,50 @@ pub async fn turn(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use egov_clock::{Clock as _, ManualClock};
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    /// Answers what it was given, one after the other; then it is away.
+    struct Scripted(Mutex<Vec<Batch>>);
+
+    #[async_trait::async_trait]
+    impl PermitFeed for Scripted {
+        async fn after(&self, _: Place) -> Result<Batch, Fault> {
+            let next = self.0.lock().unwrap().pop();
+            next.ok_or_else(|| Fault::new(Code::Unavailable, "AWAY", "", ""))
+        }
+    }
+
+    fn batch(position: i64, from_beginning: bool, more: bool) -> Batch {
+        Batch {
+            changes: Vec::new(),
+            next: Place { epoch: 1, position },
+            from_beginning,
+            more,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_book_is_confirmed_by_the_last_part_of_an_answer_only() {
+        let clock = ManualClock::at(Timestamp::from_second(1_000).unwrap());
+        let shared = clock.shared();
+        let book = PermitBook::new(clock.shared());
+        let broken = Scripted(Mutex::new(vec![batch(500, true, true)]));
+        assert!(turn(&broken, &book, &shared, Place::default()).await.is_err());
+        assert!(!book.is_fresh(), "half an answer confirms nothing");
+        let whole = Scripted(Mutex::new(vec![batch(600, false, false), batch(500, true, true)]));
+        let place = turn(&whole, &book, &shared, Place::default()).await.unwrap();
+        assert_eq!((place.position, book.is_fresh()), (600, true));
+        clock.advance(SignedDuration::from_millis(1_001));
+        let away = Scripted(Mutex::default());
+        assert!(turn(&away, &book, &shared, place).await.is_err());
+        assert!(!book.is_fresh() && clock.now() > Timestamp::from_second(1_001).unwrap());
+    }
+}

@@ -193,7 +193,7 @@ pub(crate) struct Agreement {
     pub(crate) provider_unit_id: i32,
     pub(crate) status: Status,
     pub(crate) end_reason: String,
-    /// All its versions, by number; never empty.
+    /// All its versions, by number; empty only while it is being drafted.
     pub(crate) versions: Vec<Version>,
     pub(crate) delegations: Vec<Delegation>,
     /// Changes with every change: the etag.
@@ -271,9 +271,10 @@ impl Agreement {
     /// Where it stands.
     pub(crate) fn state(&self, now: Timestamp) -> State {
         match self.status {
-            Status::Suspended(_) => return State::Suspended,
             Status::Revoked => return State::Revoked,
             Status::Expired => return State::Expired,
+            _ if self.is_over(now) => return State::Expired,
+            Status::Suspended(_) => return State::Suspended,
             Status::Open => {}
         }
         let frames = || self.versions.iter().filter_map(|version| version.effective);
@@ -294,12 +295,21 @@ impl Agreement {
         }
     }
 
-    /// Whether it has ended for good.
+    /// Refuses if it has ended for good. It has on its last day, whether or not the job has said so by then.
     fn open(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
-            Status::Revoked | Status::Expired => Err(Refusal::State(self.state(now))),
-            Status::Open | Status::Suspended(_) => Ok(()),
+            Status::Open | Status::Suspended(_) if !self.is_over(now) => Ok(()),
+            _ => Err(Refusal::State(self.state(now))),
         }
+    }
+
+    /// Whether its last day is over and no version waits for signatures.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.versions.last().is_some_and(|last| last.effective.is_some())
+            && self
+                .versions
+                .iter()
+                .all(|version| version.effective.is_none_or(|frame| frame.to <= now))
     }
 
     /// Adds the next version. What is in force stays so; what waited for signatures is given up.
@@ -409,12 +419,7 @@ impl Agreement {
 
     /// Whether its last day is over and nothing follows: the job that says so in the history asks.
     pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
-        let over = matches!(self.status, Status::Open | Status::Suspended(_))
-            && self.unsigned().is_none()
-            && self
-                .versions
-                .iter()
-                .all(|version| version.effective.is_none_or(|frame| frame.to <= now));
+        let over = matches!(self.status, Status::Open | Status::Suspended(_)) && self.is_over(now);
         if over {
             self.status = Status::Expired;
         }
@@ -553,6 +558,12 @@ mod tests {
         assert_eq!(agreement.state(at(100)), State::InForce);
         assert_eq!(agreement.state(at(199)), State::InForce);
         assert_eq!(agreement.state(at(200)), State::Expired);
+        let late = agreement.amend(dated(300, 400), String::new(), at(200));
+        assert_eq!(
+            late,
+            Err(Refusal::State(State::Expired)),
+            "also before the job has said so"
+        );
         assert!(!agreement.clone().expire(at(199)));
         assert!(agreement.expire(at(200)));
     }

@@ -1,7 +1,7 @@
 //! PublishInterface, CompareInterface.
 
 use aws_lc_rs::digest;
-use egov_auth::Caller;
+use egov_auth::{Caller, RowScope};
 use egov_database::WriteRequest;
 use egov_proto::egov::integration::v1::{
     CompareInterfaceRequest, CompareInterfaceResponse, PublishInterfaceRequest, PublishInterfaceResponse,
@@ -18,12 +18,12 @@ use crate::domain::shape::{Shape, compare};
 use crate::error::Error;
 use crate::{store, wire};
 
-/// What a document would break of a service's last version, and whom among those that the transaction sees.
+/// What a document would break of a service's last version, and whom among those in the scope.
 async fn judge(
     conn: &mut PgConnection,
     service: &Service,
     document: &[u8],
-    now: Timestamp,
+    (scope, now): (&RowScope, Timestamp),
 ) -> Result<(Shape, Vec<Hit>), Error> {
     let shape = service.kind.shape(document).map_err(Error::InterfaceRefused)?;
     let last = store::services::interface(&mut *conn, service.service_id, service.interface_version).await?;
@@ -39,7 +39,7 @@ async fn judge(
     let consumers = if breaking.is_empty() {
         Vec::new()
     } else {
-        store::agreements::consumers(conn, service.service_id, now).await?
+        store::agreements::consumers(conn, service.service_id, scope, now).await?
     };
     Ok((shape, hits(breaking, &consumers)))
 }
@@ -74,6 +74,7 @@ impl Integration {
             )
             .into());
         }
+        let scope = caller.scope(MANAGE_DIRECTORY);
         let request = WriteRequest::by(caller, MANAGE_DIRECTORY, method, request_id, body);
         let written = self
             .database
@@ -89,7 +90,7 @@ impl Integration {
                     return Err(Error::InterfaceUnchanged);
                 }
                 let now = unit.now();
-                let (shape, breaking) = judge(unit.conn(), &service, &body.document, now).await?;
+                let (shape, breaking) = judge(unit.conn(), &service, &body.document, (&scope, now)).await?;
                 if !breaking.is_empty() && !body.accept_breaking {
                     return Err(Error::InterfaceBreaks(breaking));
                 }
@@ -129,14 +130,14 @@ impl Integration {
     ) -> Result<CompareInterfaceResponse, Error> {
         let service_id = wire::id(&body.service_id, "service_id")?;
         check_size(&body.document)?;
-        let now = self.database.clock().now();
+        let (scope, now) = (caller.scope(READ_AGREEMENTS), self.database.clock().now());
         let (shape, breaking) = self
             .database
-            .read(&caller.scope(READ_AGREEMENTS), async |conn| {
+            .read(&scope, async |conn| {
                 let service = store::services::get(&mut *conn, service_id)
                     .await?
                     .ok_or(Error::ServiceNotFound)?;
-                judge(conn, &service, &body.document, now).await
+                judge(conn, &service, &body.document, (&scope, now)).await
             })
             .await?;
         Ok(CompareInterfaceResponse {

@@ -431,15 +431,25 @@ pub(crate) async fn of_service(conn: &mut PgConnection, service_id: Uuid) -> Res
     Ok(ids)
 }
 
-/// Who uses a service by an agreement in force, or agreed for later, with the methods that it names.
-pub(crate) async fn consumers(conn: &mut PgConnection, service_id: Uuid, now: Timestamp) -> Result<Vec<Consumer>> {
+/// Who uses a service by an agreement in force, agreed for later or suspended for a while, as far as the scope shows, with
+/// the methods that it names.
+pub(crate) async fn consumers(
+    conn: &mut PgConnection,
+    service_id: Uuid,
+    scope: &RowScope,
+    now: Timestamp,
+) -> Result<Vec<Consumer>> {
     let rows = sqlx::query!(
         r#"SELECT a.agreement_id, a.consumer_system_id, v.terms
            FROM agreements a JOIN agreement_versions v ON v.agreement_id = a.agreement_id
-           WHERE a.service_id = $1 AND a.status = 'open' AND v.effective_to > $2 AND v.effective_from < v.effective_to
+           WHERE a.service_id = $1 AND a.status IN ('open', 'suspended')
+             AND v.effective_to > $2 AND v.effective_from < v.effective_to
+             AND ($3 OR a.consumer_unit_id = ANY($4) OR a.provider_unit_id = ANY($4))
            ORDER BY a.agreement_id"#,
         service_id,
         now.to_sqlx() as _,
+        scope.all,
+        &scope.units,
     )
     .fetch_all(conn)
     .await?;

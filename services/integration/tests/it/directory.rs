@@ -93,7 +93,7 @@ async fn an_organisation_keeps_the_history_of_its_codes_of_both_generations() {
         ..ListOrganisationsRequest::default()
     };
     let found = neighbour.organisations.list_organisations(find("H41.2")).await.unwrap();
-    assert_eq!(found.into_inner().organisations, [changed.clone()]);
+    assert_eq!(found.into_inner().organisations, std::slice::from_ref(&changed));
     let found = neighbour
         .organisations
         .list_organisations(find("H41.77"))

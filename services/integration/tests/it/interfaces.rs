@@ -71,10 +71,13 @@ async fn a_breaking_document_is_refused_with_each_change_and_the_consumers_that_
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(seen.breaking[0].agreement_ids, [held.agreement.agreement_id.clone()]);
+    assert_eq!(
+        seen.breaking[0].agreement_ids,
+        std::slice::from_ref(&held.agreement.agreement_id)
+    );
     assert_eq!(
         seen.breaking[0].consumer_system_ids,
-        [held.consumer.system.system_id.clone()]
+        std::slice::from_ref(&held.consumer.system.system_id)
     );
     // A stranger sees what changes, and not who uses it.
     let stranger = stack
