@@ -804,3 +804,64 @@ async fn one_system_cannot_take_all_places() {
     }
     assert!(freed);
 }
+
+/// What this process holds of memory now, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_long_stream_passes_each_way_with_bounded_memory() {
+    pass_with_bounded_memory(128 << 20).await;
+}
+
+#[tokio::test]
+#[ignore = "most of a minute in a debug build; the shorter one runs always"]
+async fn a_gibibyte_passes_each_way_with_bounded_memory() {
+    pass_with_bounded_memory(1 << 30).await;
+}
+
+async fn pass_with_bounded_memory(total: u64) {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    // Once before, so that connections and buffers of usual size are there.
+    let (to, response) = world.stream("demo.Echo/Bidi").await;
+    to.send(Ok(Frame::data(frame(&vec![7; 65_536])))).await.unwrap();
+    drop(to);
+    Whole::of(response).await;
+    world.ended();
+    let before = resident();
+
+    let (to, response) = world.stream("demo.Echo/Bidi").await;
+    let piece = frame(&vec![7; 256 * 1024]);
+    let pieces = total / (256 * 1024);
+    let sending = tokio::spawn(async move {
+        for _ in 0..pieces {
+            to.send(Ok(Frame::data(piece.clone()))).await.unwrap();
+        }
+    });
+    let mut body = response.into_body();
+    let (mut read, mut most, mut status) = (0_u64, before, None);
+    while let Some(frame) = body.frame().await {
+        match frame.unwrap().into_data() {
+            Ok(data) => {
+                read += data.len() as u64;
+                if read % (16 << 20) < data.len() as u64 {
+                    most = most.max(resident());
+                }
+            }
+            Err(trailers) => status = trailers.into_trailers().unwrap().remove("grpc-status"),
+        }
+    }
+    sending.await.unwrap();
+    assert_eq!((read, status.unwrap().as_bytes()), (total + pieces * 5, &b"0"[..]));
+    let ended = world.ended();
+    assert_eq!((ended.request.messages, ended.response.messages), (pieces, pieces));
+    let grown = (most - before) / 1024;
+    assert!(grown <= 64, "memory grew by {grown} MiB");
+}

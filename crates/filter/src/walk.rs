@@ -122,17 +122,28 @@ impl Walker {
             paths: mask.to_vec(),
             uses: mask.iter().map(|_| AtomicU64::new(0)).collect(),
         };
-        // Types that may come in an Any: all of the pool, so that nothing is compiled while messages pass.
-        let every: Vec<MessageDescriptor> = message.parent_pool().all_messages().collect();
-        for one in &every {
-            walker.whole(one);
+        walker.root = walker.compile_root(message, mask, problems);
+        // Types that may come in an Any: all of the pool, so that nothing is compiled while messages pass. Interfaces are
+        // large and agreements many: not where no Any can come.
+        if walker.holds_any() {
+            for one in message.parent_pool().all_messages() {
+                walker.whole(&one);
+            }
         }
+        walker
+    }
+
+    fn holds_any(&self) -> bool {
+        let fields = self.nodes.iter().flat_map(|node| &node.fields);
+        matches!(self.root, Root::Any) || fields.into_iter().any(|(_, field)| matches!(field.value, Value::Any))
+    }
+
+    fn compile_root(&mut self, message: &MessageDescriptor, mask: &[String], problems: &mut Vec<String>) -> Root {
         if mask.is_empty() {
-            walker.root = match message.full_name() {
+            return match message.full_name() {
                 ANY => Root::Any,
-                _ => Root::Message(walker.whole(message)),
+                _ => Root::Message(self.whole(message)),
             };
-            return walker;
         }
         let mut granted = Granted::default();
         for (number, path) in mask.iter().enumerate() {
@@ -146,8 +157,7 @@ impl Walker {
             }
             at.whole = Some(number);
         }
-        walker.root = Root::Message(walker.part(message, &granted));
-        walker
+        Root::Message(self.part(message, &granted))
     }
 
     /// The node of a whole message of a type.
