@@ -37,7 +37,7 @@ pub use fault::{sql_fault, violates};
 pub use lease::Lease;
 pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
 pub use pages::{Page, PageBinding, PageTokens};
-pub use reads::ReadRecordSink;
+pub use reads::{ReadRecordSink, Reading, ReadingFilter, ReadingKey, SubjectFilter, list_readings};
 pub use relay::{LoggedEvent, Position, Relay};
 pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment};
 pub use write::{WriteRequest, Written};
@@ -45,3 +45,7 @@ pub use write::{WriteRequest, Written};
 /// The schema `egov`. Every service's first migration, `migrations/0001_shared.sql`, is a copy of this text, and a test
 /// of the service compares the two.
 pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
+
+/// What the persons concerned see of readings: the shared file that services copy as a further migration
+/// (`migrations/…_readings.sql`).
+pub const SHARED_MIGRATION_4: &str = include_str!("../shared_4.sql");

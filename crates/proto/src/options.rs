@@ -15,6 +15,7 @@ use prost_reflect::{
 pub struct Options {
     access: Option<ExtensionDescriptor>,
     idempotency: Option<ExtensionDescriptor>,
+    act: Option<ExtensionDescriptor>,
     personal_data: Option<ExtensionDescriptor>,
     format: Option<ExtensionDescriptor>,
     field: Option<ExtensionDescriptor>,
@@ -46,12 +47,22 @@ pub struct Idempotency {
     pub exempt_reason: String,
 }
 
+/// `egov.options.v1.Act`: what an RPC does, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// In Vietnamese.
+    pub vi: String,
+    /// In English.
+    pub en: String,
+}
+
 impl Options {
     /// Finds the extensions of a pool.
     pub fn of(pool: &DescriptorPool) -> Self {
         Self {
             access: pool.get_extension_by_name("egov.options.v1.access"),
             idempotency: pool.get_extension_by_name("egov.options.v1.idempotency"),
+            act: pool.get_extension_by_name("egov.options.v1.act"),
             personal_data: pool.get_extension_by_name("egov.options.v1.personal_data"),
             format: pool.get_extension_by_name("egov.options.v1.format"),
             field: pool.get_extension_by_name("buf.validate.field"),
@@ -103,6 +114,15 @@ impl Options {
             return None;
         }
         value_name(&extension.kind(), &options.get_extension(extension))
+    }
+
+    /// What a method does, in words.
+    pub fn act(&self, method: &MethodDescriptor) -> Option<Act> {
+        let act = message(self.act.as_ref(), &method.options())?;
+        Some(Act {
+            vi: text(&act, "vi"),
+            en: text(&act, "en"),
+        })
     }
 
     /// `buf.validate.FieldRules` of a field.

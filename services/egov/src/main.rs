@@ -18,6 +18,7 @@ mod postgres;
 mod prepare;
 mod problem;
 mod reach;
+mod readings;
 mod remote;
 mod review;
 mod say;
@@ -63,6 +64,8 @@ enum Command {
         #[command(subcommand)]
         command: review::Command,
     },
+    /// Who read whose personal data, why, and on which legal basis.
+    Readings(Box<readings::Arguments>),
     /// The keys: list, rotate, withdraw; revoke the tokens of everybody.
     Keys {
         #[command(subcommand)]
@@ -157,6 +160,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Readings(arguments) => Box::pin(readings::run(*arguments)).await,
         Command::Keys { command } => Box::pin(keys::run(command)).await,
         Command::Drill { command } => Box::pin(drill::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,

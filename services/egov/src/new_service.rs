@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::SHARED_MIGRATION;
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_4};
 
 use crate::problem::Problem;
 use crate::test::workspace;
@@ -161,10 +161,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Writes the files, unless there is something by that name already. Gives their paths.
 fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
-    let shared = ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION);
+    let shared = [
+        ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
+        ("services/{{kebab}}/migrations/0003_readings.sql", SHARED_MIGRATION_4),
+    ];
     let files: Vec<(String, &str)> = FILES
         .iter()
-        .chain([&shared])
+        .chain(&shared)
         .map(|(path, template)| (names.fill(path), *template))
         .collect();
     for taken in [
@@ -182,7 +185,7 @@ fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         // The shared schema is copied word for word.
-        let text = if *template == SHARED_MIGRATION {
+        let text = if shared.iter().any(|(_, copied)| copied == template) {
             (*template).to_owned()
         } else {
             names.fill(template)

@@ -17,7 +17,7 @@ use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Drained, Server, Shutdown};
+use egov_runtime::server::{Assembly, Drained, Server, Shutdown};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -270,6 +270,18 @@ async fn serve(
     };
     let one_stops = neighbours.follower("onestop", "directory")?;
     let integrations = neighbours.follower("integration", "directory-integration")?;
+    let records = neighbours.follower("records", "directory-records")?;
+    let readings = egov_readings::service(egov_readings::Parts {
+        databases: vec![
+            ("identity", databases.identity.clone()),
+            ("onestop", databases.onestop.clone()),
+            ("integration", databases.integration.clone()),
+        ],
+        directory: Arc::clone(&records.directory),
+        access: records.access,
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+    })?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
@@ -304,11 +316,12 @@ async fn serve(
         .assembly(identity.assembly(verifier, contract))
         .assembly(one_stop)
         .assembly(integration)
+        .assembly(Assembly::new("records").service(readings).auth(records.auth))
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     let following = CancellationToken::new();
     let feed = GrpcFeed::lazy(&url)?;
-    let followers = [one_stops.directory, integrations.directory];
+    let followers = [one_stops.directory, integrations.directory, records.directory];
     // The first round at once, and aloud if it fails; then again and again.
     let first = async {
         for directory in &followers {
@@ -349,11 +362,13 @@ struct Neighbours<'a> {
 /// How a service follows identity, and who guards its RPCs.
 struct Follower {
     directory: Arc<Directory>,
+    access: Arc<Access>,
     auth: AuthLayer,
 }
 
 impl Neighbours<'_> {
-    /// The service of this name, with the policy of this name; it keeps the tree in this folder of the data folder.
+    /// The service of this name, with the policy of this name and the purposes of all; it keeps the tree in this folder of the data
+    /// folder. What shows the readings of every service knows the roles of every service.
     fn follower(&self, service: &str, folder: &str) -> anyhow::Result<Follower> {
         let directory = Arc::new(Directory::open(
             DirectoryConfig {
@@ -366,7 +381,10 @@ impl Neighbours<'_> {
             .policies
             .iter()
             .copied()
-            .filter(|(name, _)| name.strip_suffix(".toml") == Some(service))
+            .filter(|(name, _)| match name.strip_suffix(".toml") {
+                Some(name) => name == service || name == "purposes" || service == "records",
+                None => false,
+            })
             .collect();
         let verifier = Arc::new(Verifier::new(
             vec![egov_identity::issuer(self.settings, self.keyring)],
@@ -374,14 +392,19 @@ impl Neighbours<'_> {
             VerifierConfig::default(),
         ));
         directory.announce_keys_to(Arc::clone(&verifier));
+        let access = Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree()));
         let auth = AuthLayer::new(
             verifier,
-            Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
+            Arc::clone(&access),
             directory.revocations(),
             self.contract.method_rules(),
             &[],
         );
-        Ok(Follower { directory, auth })
+        Ok(Follower {
+            directory,
+            access,
+            auth,
+        })
     }
 }
 

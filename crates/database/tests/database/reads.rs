@@ -1,6 +1,6 @@
 //! The record of who read whose data.
 
-use egov_auth::{CallerKind, ReadRecord, ReadSink as _};
+use egov_auth::{CallerKind, Capacity, ReadRecord, ReadSink as _, RoleAt};
 use egov_clock::Clock as _;
 use egov_database::ReadRecordSink;
 use sqlx::Row as _;
@@ -16,6 +16,15 @@ fn record(stage: &Stage, subjects: Vec<Uuid>, resources: &[&str]) -> ReadRecord 
         method: "/test.v1.Notes/GetNote".to_owned(),
         subjects,
         resources: resources.iter().map(|name| (*name).to_owned()).collect(),
+        owners: vec![None; resources.len()],
+        unit: Some(4),
+        capacities: vec![Capacity {
+            held: RoleAt {
+                role: "clerk".to_owned(),
+                unit: 7,
+            },
+            delegator: None,
+        }],
         at: stage.clock.now(),
     }
 }

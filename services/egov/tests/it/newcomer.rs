@@ -54,6 +54,41 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
         text(&taken)
     );
 
+    // Who looked at my data, why, on which legal basis: over the databases of all services.
+    let mine = json(&on(&data, &["readings", "--as", "citizen", "--others", "--json"]));
+    let mine = mine["readings"].as_array().unwrap();
+    assert!(!mine.is_empty(), "the officials of the demonstration looked");
+    for reading in mine {
+        assert_eq!(reading["reader_kind"], "staff", "{reading}");
+        assert_eq!(reading["purpose"], "case_handling", "{reading}");
+        assert!(
+            reading["legal_basis"].as_str().unwrap().contains("118/2025"),
+            "{reading}"
+        );
+        assert!(
+            reading["resources"][0].as_str().unwrap().starts_with("cases/H41."),
+            "{reading}"
+        );
+        assert!(reading.get("reader_id").is_none(), "{reading}");
+    }
+    let shown = text(&on(&data, &["readings", "--as", "citizen"]));
+    assert!(
+        shown.contains("Phường Trường Vinh") && shown.contains("Giải quyết hồ sơ"),
+        "{shown}"
+    );
+    let audited = json(&on(&data, &["readings", "--as", "auditor", "--audit", "--json"]));
+    assert!(audited["readings"][0]["reader_id"].is_string(), "{audited}");
+    let seen = json(&on(&data, &["readings", "--as", "citizen", "--others", "--json"]));
+    assert_eq!(seen["readings"][0]["purpose"], "data_protection_audit", "{seen}");
+    let refused = text(&on(&data, &["readings", "--as", "clerk", "--audit"]));
+    assert!(refused.contains("PERMISSION_MISSING"), "{refused}");
+    let made_up = ["call", "ListCases", "--as", "clerk", "--purpose", "curiosity"];
+    let refused = text(&on(&data, &made_up));
+    assert!(
+        refused.contains("PURPOSE_UNKNOWN") && refused.contains("case_handling"),
+        "{refused}"
+    );
+
     // Any RPC.
     let list = text(&on(&data, &["call", "--list"]));
     for method in [

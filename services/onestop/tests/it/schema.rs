@@ -8,3 +8,11 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
         "copy crates/database/shared.sql; once released, a change comes as a further shared file"
     );
 }
+
+#[test]
+fn what_the_persons_concerned_see_of_readings_is_the_shared_file_word_for_word() {
+    assert!(
+        include_str!("../../migrations/0007_readings.sql") == egov_database::SHARED_MIGRATION_4,
+        "copy crates/database/shared_4.sql"
+    );
+}
