@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::support::{PROVINCE, Signer, WARD, World};
 
 #[test]
-fn the_contract_of_the_binary_holds_its_nine_services_and_no_other() {
+fn the_contract_of_the_binary_holds_its_nine_services_and_the_one_of_readings() {
     let contract = egov_identity::contract().unwrap();
     let services: Vec<_> = contract
         .pool()
@@ -14,8 +14,9 @@ fn the_contract_of_the_binary_holds_its_nine_services_and_no_other() {
         .map(|service| service.full_name().to_owned())
         .filter(|name| name.starts_with("egov."))
         .collect();
-    assert_eq!(services.len(), 9, "{services:?}");
-    assert!(services.iter().all(|name| name.starts_with("egov.identity.v1.")));
+    let (own, shared): (Vec<_>, Vec<_>) = services.iter().partition(|name| name.starts_with("egov.identity.v1."));
+    assert_eq!(own.len(), 9, "{services:?}");
+    assert_eq!(shared, ["egov.records.v1.ReadingService"], "what every service serves");
 }
 
 #[test]
@@ -28,8 +29,11 @@ fn every_permission_of_the_contract_is_granted_to_somebody_and_no_other_is() {
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let text = include_str!("../../../../deploy/policies/identity.toml");
-    let policies = egov_auth::Policies::from_toml(&[("identity.toml", text)]).unwrap();
+    let texts = [
+        ("identity.toml", include_str!("../../../../deploy/policies/identity.toml")),
+        ("records.toml", include_str!("../../../../deploy/policies/records.toml")),
+    ];
+    let policies = egov_auth::Policies::from_toml(&texts).unwrap();
     let granted: Vec<_> = policies.permissions().into_iter().collect();
     assert_eq!(granted, wanted);
 }
