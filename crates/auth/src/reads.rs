@@ -31,6 +31,8 @@ pub struct ReadRecord {
     /// Whose each resource is, in the order of `resources`; none where that is not known. What is not a person's own is not
     /// shown to that person: a list is read about many.
     pub owners: Vec<Option<Uuid>>,
+    /// The name of the system that read; none for persons.
+    pub client: Option<String>,
     /// The unit of the reader's account.
     pub unit: Option<i32>,
     /// The roles by which the reader could read, own ones before delegated ones.
@@ -74,6 +76,7 @@ impl ReadRecord {
             subjects,
             resources,
             owners: Vec::new(),
+            client: caller.principal.client_id.clone(),
             unit: caller.principal.unit,
             capacities: caller.capacities(),
             at,
@@ -209,6 +212,7 @@ mod tests {
             subjects: vec![Uuid::from_u128(n)],
             resources: vec![format!("cases/{n}")],
             owners: vec![Some(Uuid::from_u128(n))],
+            client: None,
             unit: Some(12),
             capacities: Vec::new(),
             at: Timestamp::UNIX_EPOCH,

@@ -35,6 +35,7 @@ struct Row<'a> {
     subjects: &'a [Uuid],
     resources: &'a [String],
     owners: &'a [Option<Uuid>],
+    reader_client: Option<&'a str>,
     reader_unit: Option<i32>,
     capacities: Vec<HeldAs>,
     reader_units: Vec<i32>,
@@ -98,6 +99,7 @@ impl ReadSink for ReadRecordSink {
                 subjects: &record.subjects,
                 resources: &record.resources,
                 owners: &record.owners,
+                reader_client: record.client.as_deref(),
                 reader_unit: record.unit,
                 capacities: record.capacities.iter().map(HeldAs::from).collect(),
                 reader_units: reader_units(record),
@@ -106,13 +108,13 @@ impl ReadSink for ReadRecordSink {
             .collect();
         let written = sqlx::query(
             "INSERT INTO egov.read_records (reader, kind, purpose, method, subjects, resources, owners,
-                                            reader_unit, capacities, reader_units, read_time)
+                                            reader_client, reader_unit, capacities, reader_units, read_time)
              SELECT reader, kind, purpose, method, subjects, resources, owners,
-                    reader_unit, capacities, reader_units, read_time
+                    reader_client, reader_unit, capacities, reader_units, read_time
              FROM jsonb_to_recordset($1) AS r (
                  reader text, kind text, purpose text, method text,
                  subjects uuid[], resources text[], owners uuid[],
-                 reader_unit integer, capacities jsonb, reader_units integer[], read_time timestamptz)",
+                 reader_client text, reader_unit integer, capacities jsonb, reader_units integer[], read_time timestamptz)",
         )
         .bind(serde_json::to_value(rows)?)
         .execute(self.database.pool())
@@ -176,6 +178,8 @@ pub struct Reading {
     pub subjects: Vec<Uuid>,
     /// The resources, each with the person whom it is about, if that is known.
     pub resources: Vec<(Option<Uuid>, String)>,
+    /// The name of the system that read.
+    pub client: Option<String>,
     /// The unit of the reader's account.
     pub unit: Option<i32>,
     /// The roles by which the reader could read.
@@ -243,7 +247,7 @@ macro_rules! readings {
     ($found:literal) => {
         concat!(
             $found,
-            " SELECT record_id, reader, kind, purpose, method, subjects, resources, owners, reader_unit, capacities, read_time
+            " SELECT record_id, reader, kind, purpose, method, subjects, resources, owners, reader_client, reader_unit, capacities, read_time
               FROM found
               WHERE read_time >= $2
                 AND (read_time < $3 OR (read_time = $3 AND record_id < $4))
@@ -296,6 +300,7 @@ fn reading(row: &sqlx::postgres::PgRow) -> Result<Reading, Fault> {
         method: row.try_get("method").map_err(crate::sql_fault)?,
         subjects,
         resources,
+        client: row.try_get("reader_client").map_err(crate::sql_fault)?,
         unit: row.try_get("reader_unit").map_err(crate::sql_fault)?,
         capacities: held.into_iter().map(Capacity::from).collect(),
     })

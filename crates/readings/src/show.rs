@@ -126,6 +126,7 @@ impl Readings {
             service: (*service).to_owned(),
             reader_kind: reader_kind(reading, concerned).into(),
             reader_unit: reading.unit.filter(|unit| *unit > 0).map(|unit| self.unit(unit)),
+            reader_system: reading.client.clone().unwrap_or_default(),
             capacities: self.capacities(reading),
             purpose: reading.purpose.as_deref().map(|code| self.purpose_on(code, day)),
             act: Some(self.acts.words(&reading.method)),
@@ -218,6 +219,7 @@ mod tests {
                 method: String::new(),
                 subjects: vec![person],
                 resources: Vec::new(),
+                client: None,
                 unit: None,
                 capacities: Vec::new(),
             };

@@ -225,6 +225,7 @@ impl Stage {
             subjects,
             resources: cases.iter().map(|(_, code)| (*code).to_owned()).collect(),
             owners: cases.iter().map(|(person, _)| Some(*person)).collect(),
+            client: None,
             unit: Some(unit),
             capacities: vec![Capacity {
                 held: RoleAt {
@@ -514,7 +515,10 @@ async fn the_own_readings_are_left_out_on_request_and_days_narrow_the_list() {
     stage.sinks[0]
         .write(&[
             own(format!("citizen:{me}"), CallerKind::Citizen),
-            own(format!("system:{system}/citizen:{me}"), CallerKind::System),
+            ReadRecord {
+                client: Some("national-portal".to_owned()),
+                ..own(format!("system:{system}/citizen:{me}"), CallerKind::System)
+            },
             stage.read(WARD, &[(me, "cases/B")]),
         ])
         .await
@@ -528,6 +532,13 @@ async fn the_own_readings_are_left_out_on_request_and_days_narrow_the_list() {
         kinds(ListReadingsRequest::default()).await,
         [ReaderKind::Staff, ReaderKind::SystemForSelf, ReaderKind::Self_]
     );
+    let answer = stage.list(&token, ListReadingsRequest::default()).await.unwrap();
+    let systems: Vec<&str> = answer
+        .readings
+        .iter()
+        .map(|reading| reading.reader_system.as_str())
+        .collect();
+    assert_eq!(systems, ["", "national-portal", ""]);
     let others = ListReadingsRequest {
         by_others_only: true,
         ..ListReadingsRequest::default()

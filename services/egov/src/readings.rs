@@ -174,13 +174,17 @@ fn when(reading: &Reading) -> String {
 
 fn reader(reading: &Reading) -> String {
     let unit = reading.reader_unit.as_ref().map(called).unwrap_or_default();
+    let system = match reading.reader_system.as_str() {
+        "" => "hệ thống".to_owned(),
+        name => format!("hệ thống {name}"),
+    };
     match reading.reader_kind() {
         ReaderKind::Self_ => "chính người này".to_owned(),
         ReaderKind::Staff => unit,
         ReaderKind::Citizen => "công dân khác".to_owned(),
-        ReaderKind::System => "hệ thống".to_owned(),
-        ReaderKind::SystemForSelf => "hệ thống, thay mặt người này".to_owned(),
-        ReaderKind::SystemForCitizen => "hệ thống, thay mặt công dân khác".to_owned(),
+        ReaderKind::System => system,
+        ReaderKind::SystemForSelf => format!("{system}, thay mặt người này"),
+        ReaderKind::SystemForCitizen => format!("{system}, thay mặt công dân khác"),
         ReaderKind::Unspecified => "?".to_owned(),
     }
 }
@@ -218,6 +222,7 @@ fn as_json(line: &Line) -> serde_json::Value {
         "time": reading.read_time.as_ref().and_then(egov_proto::instant),
         "service": reading.service,
         "reader_kind": reading.reader_kind().as_str_name().trim_start_matches("READER_KIND_").to_lowercase(),
+        "reader_system": reading.reader_system,
         "reader_unit": reading.reader_unit.as_ref().map(unit),
         "capacities": reading.capacities.iter().map(|capacity| serde_json::json!({
             "role": capacity.role,

@@ -13,6 +13,8 @@ ALTER TABLE egov.read_records
     ADD COLUMN owners uuid[] NOT NULL DEFAULT '{}',
     -- The unit of the reader's account.
     ADD COLUMN reader_unit integer,
+    -- The name of the system that read (client id); NULL for persons.
+    ADD COLUMN reader_client text,
     -- The roles by which the reader could read, own ones before delegated ones: [{"r": role, "u": unit, "b": delegator}].
     ADD COLUMN capacities jsonb NOT NULL DEFAULT '[]',
     -- Every unit in whose name was read: the account's, and those where the roles are held. For the unit's auditor.

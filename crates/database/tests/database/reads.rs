@@ -17,6 +17,7 @@ fn record(stage: &Stage, subjects: Vec<Uuid>, resources: &[&str]) -> ReadRecord 
         subjects,
         resources: resources.iter().map(|name| (*name).to_owned()).collect(),
         owners: vec![None; resources.len()],
+        client: None,
         unit: Some(4),
         capacities: vec![Capacity {
             held: RoleAt {

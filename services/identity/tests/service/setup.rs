@@ -30,7 +30,10 @@ fn every_permission_of_the_contract_is_granted_to_somebody_and_no_other_is() {
     wanted.sort_unstable();
     wanted.dedup();
     let texts = [
-        ("identity.toml", include_str!("../../../../deploy/policies/identity.toml")),
+        (
+            "identity.toml",
+            include_str!("../../../../deploy/policies/identity.toml"),
+        ),
         ("records.toml", include_str!("../../../../deploy/policies/records.toml")),
     ];
     let policies = egov_auth::Policies::from_toml(&texts).unwrap();
