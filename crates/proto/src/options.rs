@@ -16,6 +16,7 @@ pub struct Options {
     access: Option<ExtensionDescriptor>,
     idempotency: Option<ExtensionDescriptor>,
     act: Option<ExtensionDescriptor>,
+    deprecation: Option<ExtensionDescriptor>,
     personal_data: Option<ExtensionDescriptor>,
     format: Option<ExtensionDescriptor>,
     field: Option<ExtensionDescriptor>,
@@ -56,6 +57,26 @@ pub struct Act {
     pub en: String,
 }
 
+/// `egov.options.v1.Deprecation`: until when a deprecated RPC is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// Since which day callers should go over, as written.
+    pub since: String,
+    /// The first day on which it may be gone, as written.
+    pub sunset: String,
+    /// What to call instead.
+    pub instead: String,
+}
+
+/// Whether the contract marks a method `deprecated = true`.
+pub fn is_deprecated(method: &MethodDescriptor) -> bool {
+    let options = method.options();
+    options
+        .get_field_by_name("deprecated")
+        .and_then(|value| value.as_bool())
+        .unwrap_or_default()
+}
+
 impl Options {
     /// Finds the extensions of a pool.
     pub fn of(pool: &DescriptorPool) -> Self {
@@ -63,6 +84,7 @@ impl Options {
             access: pool.get_extension_by_name("egov.options.v1.access"),
             idempotency: pool.get_extension_by_name("egov.options.v1.idempotency"),
             act: pool.get_extension_by_name("egov.options.v1.act"),
+            deprecation: pool.get_extension_by_name("egov.options.v1.deprecation"),
             personal_data: pool.get_extension_by_name("egov.options.v1.personal_data"),
             format: pool.get_extension_by_name("egov.options.v1.format"),
             field: pool.get_extension_by_name("buf.validate.field"),
@@ -122,6 +144,16 @@ impl Options {
         Some(Act {
             vi: text(&act, "vi"),
             en: text(&act, "en"),
+        })
+    }
+
+    /// Until when a method is served.
+    pub fn deprecation(&self, method: &MethodDescriptor) -> Option<Deprecation> {
+        let deprecation = message(self.deprecation.as_ref(), &method.options())?;
+        Some(Deprecation {
+            since: text(&deprecation, "since"),
+            sunset: text(&deprecation, "sunset"),
+            instead: text(&deprecation, "instead"),
         })
     }
 
