@@ -130,6 +130,8 @@ fn snake(camel: &str) -> String {
 /// A string literal as it is meant: without the breaks of long lines.
 fn meant(literal: &str) -> String {
     let joined = Regex::new(r"\\\n\s*").unwrap().replace_all(literal, "").into_owned();
+    // What is filled in depends on the call.
+    let joined = Regex::new(r"\{[^}]*\}").unwrap().replace_all(&joined, "…").into_owned();
     joined.replace("\\\"", "\"").trim_end_matches([':', ' ']).to_owned()
 }
 
