@@ -1,4 +1,4 @@
-//! Where the records of reads of personal data go, and how they are found again.
+//! Where the records of reads of personal data go, how the ledger commits to them, and how they are found again.
 
 use async_trait::async_trait;
 use egov_auth::{Capacity, DelegatedClaim, ReadRecord, ReadSink, RoleAt, RoleClaim, RowScope};
@@ -10,8 +10,14 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::unit::{leaf_commitment, stored_instant};
+use crate::write::bound_to;
 
-/// Writes the batches of [`egov_auth::ReadRecorder`] to `egov.read_records`: one statement and one commit a batch.
+/// The kind of the leaves of recorded reads.
+pub const READ_KIND: &str = "read";
+
+/// Writes the batches of [`egov_auth::ReadRecorder`] to `egov.read_records`, with a ledger leaf for each record: one statement and
+/// one commit a batch.
 #[derive(Clone, Debug)]
 pub struct ReadRecordSink {
     database: Database,
@@ -24,10 +30,88 @@ impl ReadRecordSink {
     }
 }
 
+/// What a record of a read says, as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadFacts<'a> {
+    /// The stable key of the reader.
+    pub reader: &'a str,
+    /// What sort of caller read.
+    pub kind: &'a str,
+    /// For what purpose.
+    pub purpose: Option<&'a str>,
+    /// By which method.
+    pub method: &'a str,
+    /// The persons whose data was read.
+    pub subjects: &'a [Uuid],
+    /// The resources that were read.
+    pub resources: &'a [String],
+    /// Whose each resource is, in their order.
+    pub owners: &'a [Option<Uuid>],
+    /// The name of the system that read.
+    pub client: Option<&'a str>,
+    /// The unit of the reader's account.
+    pub unit: Option<i32>,
+    /// The roles by which the reader could read.
+    pub capacities: &'a [Capacity],
+    /// When, in whole microseconds.
+    pub read_time: Timestamp,
+}
+
+impl ReadFacts<'_> {
+    /// The bytes to which the leaf of the record commits: each fact with its length before it, in this order, lists with their
+    /// length first.
+    pub fn canonical(&self) -> Vec<u8> {
+        let purpose: &[&[u8]] = match &self.purpose {
+            Some(purpose) => &[purpose.as_bytes()],
+            None => &[],
+        };
+        let subjects: Vec<&[u8]> = self.subjects.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let resources: Vec<&[u8]> = self.resources.iter().map(|name| name.as_bytes()).collect();
+        let owners: Vec<&[u8]> = self
+            .owners
+            .iter()
+            .map(|owner| owner.as_ref().map_or(&[][..], |id| id.as_bytes().as_slice()))
+            .collect();
+        let client: &[&[u8]] = match &self.client {
+            Some(client) => &[client.as_bytes()],
+            None => &[],
+        };
+        let unit = self.unit.map(i32::to_be_bytes);
+        let capacities: Vec<Vec<u8>> = self
+            .capacities
+            .iter()
+            .map(|capacity| {
+                let delegator = capacity
+                    .delegator
+                    .as_ref()
+                    .map_or(&[][..], |id| id.as_bytes().as_slice());
+                let held = &capacity.held;
+                bound_to(&[held.role.as_bytes(), &held.unit.to_be_bytes(), delegator])
+            })
+            .collect();
+        let capacities: Vec<&[u8]> = capacities.iter().map(Vec::as_slice).collect();
+        bound_to(&[
+            b"egov read 2",
+            self.reader.as_bytes(),
+            self.kind.as_bytes(),
+            &bound_to(purpose),
+            self.method.as_bytes(),
+            &bound_to(&subjects),
+            &bound_to(&resources),
+            &bound_to(&owners),
+            &bound_to(client),
+            unit.as_ref().map_or(&[][..], |unit| unit.as_slice()),
+            &bound_to(&capacities),
+            &self.read_time.as_microsecond().to_be_bytes(),
+        ])
+    }
+}
+
 /// A record as the statement reads it. JSON, because the lists of a batch differ in length, which arrays of arrays
 /// cannot express.
 #[derive(Serialize)]
 struct Row<'a> {
+    read_id: Uuid,
     reader: &'a str,
     kind: &'static str,
     purpose: Option<&'a str>,
@@ -40,6 +124,49 @@ struct Row<'a> {
     capacities: Vec<HeldAs>,
     reader_units: Vec<i32>,
     read_time: Timestamp,
+    leaf_id: Uuid,
+    commitment: String,
+    salt: String,
+}
+
+impl<'a> Row<'a> {
+    fn of(record: &'a ReadRecord, database: &Database) -> Self {
+        let ids = database.ids();
+        let read_time = stored_instant(record.at);
+        let mut salt = [0; 32];
+        ids.random_bytes(&mut salt);
+        let facts = ReadFacts {
+            reader: &record.reader,
+            kind: record.kind.as_str(),
+            purpose: record.purpose.as_deref(),
+            method: &record.method,
+            subjects: &record.subjects,
+            resources: &record.resources,
+            owners: &record.owners,
+            client: record.client.as_deref(),
+            unit: record.unit,
+            capacities: &record.capacities,
+            read_time,
+        };
+        Self {
+            read_id: ids.uuid(),
+            reader: &record.reader,
+            kind: record.kind.as_str(),
+            purpose: record.purpose.as_deref(),
+            method: &record.method,
+            subjects: &record.subjects,
+            resources: &record.resources,
+            owners: &record.owners,
+            reader_client: record.client.as_deref(),
+            reader_unit: record.unit,
+            capacities: record.capacities.iter().map(HeldAs::from).collect(),
+            reader_units: reader_units(record),
+            read_time,
+            leaf_id: ids.uuid(),
+            commitment: hex::encode(leaf_commitment(&salt, &facts.canonical())),
+            salt: hex::encode(salt),
+        }
+    }
 }
 
 /// A capacity as it is stored: in the short names of the token's claims.
@@ -89,34 +216,26 @@ fn reader_units(record: &ReadRecord) -> Vec<i32> {
 #[async_trait]
 impl ReadSink for ReadRecordSink {
     async fn write(&self, batch: &[ReadRecord]) -> Result<(), Source> {
-        let rows: Vec<Row<'_>> = batch
-            .iter()
-            .map(|record| Row {
-                reader: &record.reader,
-                kind: record.kind.as_str(),
-                purpose: record.purpose.as_deref(),
-                method: &record.method,
-                subjects: &record.subjects,
-                resources: &record.resources,
-                owners: &record.owners,
-                reader_client: record.client.as_deref(),
-                reader_unit: record.unit,
-                capacities: record.capacities.iter().map(HeldAs::from).collect(),
-                reader_units: reader_units(record),
-                read_time: record.at,
-            })
-            .collect();
+        let rows: Vec<Row<'_>> = batch.iter().map(|record| Row::of(record, &self.database)).collect();
         let written = sqlx::query(
-            "INSERT INTO egov.read_records (reader, kind, purpose, method, subjects, resources, owners,
+            "WITH batch AS (
+                SELECT * FROM jsonb_to_recordset($1) AS r (
+                    read_id uuid, reader text, kind text, purpose text, method text, subjects uuid[], resources text[],
+                    owners uuid[], reader_client text, reader_unit integer, capacities jsonb, reader_units integer[],
+                    read_time timestamptz, leaf_id uuid, commitment text, salt text)
+             ), leaves AS (
+                INSERT INTO egov.leaves (leaf_id, kind, resource_id, version, commitment, create_time)
+                SELECT leaf_id, $2, read_id, 1, decode(commitment, 'hex'), read_time FROM batch
+             ), salts AS (
+                INSERT INTO egov.leaf_salts (leaf_id, salt) SELECT leaf_id, decode(salt, 'hex') FROM batch
+             )
+             INSERT INTO egov.read_records (read_id, reader, kind, purpose, method, subjects, resources, owners,
                                             reader_client, reader_unit, capacities, reader_units, read_time)
-             SELECT reader, kind, purpose, method, subjects, resources, owners,
-                    reader_client, reader_unit, capacities, reader_units, read_time
-             FROM jsonb_to_recordset($1) AS r (
-                 reader text, kind text, purpose text, method text,
-                 subjects uuid[], resources text[], owners uuid[],
-                 reader_client text, reader_unit integer, capacities jsonb, reader_units integer[], read_time timestamptz)",
+             SELECT read_id, reader, kind, purpose, method, subjects, resources, owners,
+                    reader_client, reader_unit, capacities, reader_units, read_time FROM batch",
         )
         .bind(serde_json::to_value(rows)?)
+        .bind(READ_KIND)
         .execute(self.database.pool())
         .await
         .map_err(crate::sql_fault)?
@@ -287,7 +406,6 @@ fn reading(row: &sqlx::postgres::PgRow) -> Result<Reading, Fault> {
         .map(|(place, name)| (owners.get(place).copied().unwrap_or(only), name))
         .collect();
     let held: serde_json::Value = row.try_get("capacities").map_err(crate::sql_fault)?;
-    let held: Vec<HeldAs> = serde_json::from_value(held).map_err(Fault::internal)?;
     let at: jiff_sqlx::Timestamp = row.try_get("read_time").map_err(crate::sql_fault)?;
     Ok(Reading {
         key: ReadingKey {
@@ -302,6 +420,12 @@ fn reading(row: &sqlx::postgres::PgRow) -> Result<Reading, Fault> {
         resources,
         client: row.try_get("reader_client").map_err(crate::sql_fault)?,
         unit: row.try_get("reader_unit").map_err(crate::sql_fault)?,
-        capacities: held.into_iter().map(Capacity::from).collect(),
+        capacities: stored_capacities(held)?,
     })
+}
+
+/// The capacities of a record, as they are stored.
+pub fn stored_capacities(stored: serde_json::Value) -> Result<Vec<Capacity>, Fault> {
+    let held: Vec<HeldAs> = serde_json::from_value(stored).map_err(Fault::internal)?;
+    Ok(held.into_iter().map(Capacity::from).collect())
 }

@@ -16,7 +16,9 @@ use egov_auth::{
     VerifierConfig,
 };
 use egov_clock::{Clock as _, ManualClock, SystemIds};
-use egov_database::{Database, DatabaseConfig, ReadRecordSink, SHARED_MIGRATION, SHARED_MIGRATION_4};
+use egov_database::{
+    Database, DatabaseConfig, ReadRecordSink, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4,
+};
 use egov_directory::{Directory, DirectoryConfig, Feed};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
@@ -45,6 +47,7 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     };
     Migrator::with_migrations(vec![
         migration(1, "shared", SHARED_MIGRATION),
+        migration(2, "ledger", SHARED_MIGRATION_2),
         migration(4, "readings", SHARED_MIGRATION_4),
     ])
 });

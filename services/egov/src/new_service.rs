@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_4};
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4};
 
 use crate::problem::Problem;
 use crate::test::workspace;
@@ -38,7 +38,7 @@ const FILES: [Template; 20] = [
     ("services/{{kebab}}/sqlx.toml", include_str!("templates/sqlx.toml.tmpl")),
     ("services/{{kebab}}/README.md", include_str!("templates/README.md.tmpl")),
     (
-        "services/{{kebab}}/migrations/0002_{{snake}}.sql",
+        "services/{{kebab}}/migrations/0003_{{snake}}.sql",
         include_str!("templates/migration.sql.tmpl"),
     ),
     ("services/{{kebab}}/src/main.rs", include_str!("templates/main.rs.tmpl")),
@@ -163,7 +163,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
     let shared = [
         ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
-        ("services/{{kebab}}/migrations/0003_readings.sql", SHARED_MIGRATION_4),
+        ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
+        ("services/{{kebab}}/migrations/0004_readings.sql", SHARED_MIGRATION_4),
     ];
     let files: Vec<(String, &str)> = FILES
         .iter()
@@ -242,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::of("civil-registry").unwrap();
         let written = write(folder.path(), &names).unwrap();
-        assert_eq!(written.len(), FILES.len() + 1);
+        assert_eq!(written.len(), FILES.len() + 2);
         for file in &written {
             let text = fs::read_to_string(folder.path().join(file)).unwrap();
             assert!(!text.contains("{{"), "a placeholder is left in {file}");

@@ -16,3 +16,12 @@ fn what_the_persons_concerned_see_of_readings_is_the_shared_file_word_for_word()
         "copy crates/database/shared_4.sql"
     );
 }
+
+#[test]
+fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
+    let own = include_str!("../../migrations/0005_ledger.sql");
+    assert!(
+        own == egov_database::SHARED_MIGRATION_2,
+        "copy crates/database/shared_2.sql to migrations/0005_ledger.sql"
+    );
+}
