@@ -25,6 +25,7 @@ mod say;
 mod services;
 mod stack;
 mod staff;
+mod status;
 mod temporary;
 mod test;
 mod token;
@@ -64,6 +65,8 @@ enum Command {
         #[command(subcommand)]
         command: review::Command,
     },
+    /// How a running installation stands: health, backlogs, ledger, leases, keys.
+    Status(status::Arguments),
     /// Who read whose personal data, why, and on which legal basis.
     Readings(Box<readings::Arguments>),
     /// The keys: list, rotate, withdraw; revoke the tokens of everybody.
@@ -160,6 +163,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Status(arguments) => Box::pin(status::run(arguments)).await,
         Command::Readings(arguments) => Box::pin(readings::run(*arguments)).await,
         Command::Keys { command } => Box::pin(keys::run(command)).await,
         Command::Drill { command } => Box::pin(drill::run(command)).await,

@@ -1,6 +1,6 @@
 //! Roles, databases, migrations.
 
-use egov_database::{Passwords, Provision, SHARED_MIGRATION, SHARED_MIGRATION_2, migrate, provision};
+use egov_database::{Passwords, Provision, SHARED_MIGRATION, migrate, provision};
 use egov_fault::Code;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{Migration, MigrationType, Migrator};

@@ -89,6 +89,29 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
         "{refused}"
     );
 
+    // How it stands: on one screen, and for scripts.
+    let status = json(&on(&data, &["status", "--json"]));
+    assert_eq!(status["problems"], serde_json::json!([]), "{status}");
+    assert_eq!(status["health"]["whole"], "SERVING");
+    assert_eq!(status["health"]["services"]["egov.onestop.v1.CaseService"], "SERVING");
+    let databases = status["databases"].as_array().unwrap();
+    let names: Vec<&str> = databases.iter().map(|one| one["service"].as_str().unwrap()).collect();
+    assert_eq!(names, ["identity", "onestop", "integration"]);
+    for database in databases {
+        assert_eq!(database["unreachable"], serde_json::Value::Null, "{database}");
+        assert!(database["shared_schema"].as_i64().unwrap() >= 4, "{database}");
+        assert!(
+            database["outbox"]["waiting"].is_i64() && database["ledger"]["tree_size"].is_i64(),
+            "{database}"
+        );
+        assert!(!database["leases"].as_array().unwrap().is_empty(), "{database}");
+    }
+    assert!(databases[1]["events"].as_i64().unwrap() > 0, "{}", databases[1]);
+    let purposes = status["keys"].as_array().unwrap();
+    assert!(purposes.iter().any(|key| key["purpose"] == "token-signing"), "{status}");
+    let shown = text(&on(&data, &["status"]));
+    assert!(shown.contains("SERVING") && shown.contains("relay"), "{shown}");
+
     // Any RPC.
     let list = text(&on(&data, &["call", "--list"]));
     for method in [
