@@ -10,12 +10,15 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_door::DoorLimits;
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Job, Server, Shutdown};
+use egov_runtime::server::{Job, Port, Server, Shutdown};
+use egov_transparency::{Log, LogConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::door::{DoorGiven, DoorSection};
 use crate::{Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
@@ -34,6 +37,29 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The policies: a file, or the folder that holds those of the platform (who sees the readings, and for what is read).
     pub policy: PathBuf,
+    /// The ledger of this service.
+    pub ledger: LedgerSection,
+    /// The door; a process without it administers only.
+    pub door: Option<DoorSection>,
+}
+
+/// The ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LedgerSection {
+    /// What the log's origin begins with: a name that belongs to this installation.
+    pub prefix: String,
+    /// The folder in which the log remembers what it signed, outside the database.
+    pub memory: Option<PathBuf>,
+}
+
+impl Default for LedgerSection {
+    fn default() -> Self {
+        Self {
+            prefix: "egov.local".to_owned(),
+            memory: None,
+        }
+    }
 }
 
 /// The service's own database.
@@ -86,7 +112,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
-    let database = Database::connect(&database, keyring, clock.clone(), ids.clone()).await?;
+    let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
             folder: config.identity.cache.clone(),
@@ -102,7 +128,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     directory.announce_keys_to(Arc::clone(&verifier));
     let access = Arc::new(Access::new(Policies::read(&config.policy)?, directory.tree()));
     let auth = AuthLayer::new(
-        verifier,
+        Arc::clone(&verifier),
         Arc::clone(&access),
         directory.revocations(),
         contract.method_rules(),
@@ -112,6 +138,26 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         database: database.clone(),
         contract: Arc::clone(&contract),
         auth,
+        keyring: Arc::clone(&keyring),
+        log: Arc::new(Log::new(
+            database.clone(),
+            keyring,
+            LogConfig {
+                id: SERVICE.to_owned(),
+                prefix: config.ledger.prefix.clone(),
+                memory: config.ledger.memory.clone(),
+            },
+        )),
+        door: match &config.door {
+            None => None,
+            Some(door) => Some(DoorGiven {
+                verifier,
+                revocations: directory.revocations(),
+                certificate_required: door.certificate_required,
+                trust: door.trust()?,
+                limits: DoorLimits::default(),
+            }),
+        },
     };
     let readings = egov_readings::service(egov_readings::Parts {
         databases: vec![(SERVICE, database.clone())],
@@ -120,7 +166,9 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         clock: clock.clone(),
         contract: Arc::clone(&contract),
     })?;
-    let assembly = assemble(parts)
+    let assembled = assemble(parts);
+    let assembly = assembled
+        .assembly
         .service(readings)
         .job(Job::new("integration.directory", move |stop| {
             let (directory, feed) = (Arc::clone(&directory), feed.clone());
@@ -137,7 +185,24 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         .build()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
+    let door = match (config.door, assembled.door) {
+        (Some(section), Some(router)) => {
+            let listener = tokio::net::TcpListener::bind(section.server.listen)
+                .await
+                .with_context(|| format!("cannot listen on {}", section.server.listen))?;
+            let port = Port::new(
+                &section.server,
+                SystemClock::shared(),
+                &opentelemetry::global::meter("egov"),
+            )?;
+            Some(tokio::spawn(port.serve(listener, router, shutdown.clone())))
+        }
+        _ => None,
+    };
     server.serve(listener, shutdown).await;
+    if let Some(door) = door {
+        door.await.context("the door ended in a panic")?;
+    }
     database.close().await;
     telemetry.stop();
     Ok(())
