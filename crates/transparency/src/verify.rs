@@ -88,7 +88,17 @@ impl LogReport {
         self.found.is_empty()
     }
 
-    pub(crate) fn find(&mut self, rule: Rule, detail: impl Into<String>) {
+    /// Takes in what another check of the same log found.
+    pub fn take_in(&mut self, other: Self) {
+        for (rule, count) in other.found {
+            *self.found.entry(rule).or_default() += count;
+        }
+        let room = LISTED.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.into_iter().take(room));
+    }
+
+    /// Adds a finding.
+    pub fn find(&mut self, rule: Rule, detail: impl Into<String>) {
         *self.found.entry(rule).or_default() += 1;
         if self.findings.len() < LISTED {
             self.findings.push(Finding {

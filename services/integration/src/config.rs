@@ -15,7 +15,7 @@ use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Port, Server, Shutdown};
-use egov_transparency::{Log, LogConfig};
+use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::door::{DoorGiven, DoorSection};
@@ -37,29 +37,10 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The policies: a file, or the folder that holds those of the platform (who sees the readings, and for what is read).
     pub policy: PathBuf,
-    /// The ledger of this service.
-    pub ledger: LedgerSection,
+    /// The ledger: its log, its witnesses, whose witness it is.
+    pub ledger: LedgerConfig,
     /// The door; a process without it administers only.
     pub door: Option<DoorSection>,
-}
-
-/// The ledger.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LedgerSection {
-    /// What the log's origin begins with: a name that belongs to this installation.
-    pub prefix: String,
-    /// The folder in which the log remembers what it signed, outside the database.
-    pub memory: Option<PathBuf>,
-}
-
-impl Default for LedgerSection {
-    fn default() -> Self {
-        Self {
-            prefix: "egov.local".to_owned(),
-            memory: None,
-        }
-    }
 }
 
 /// The service's own database.
@@ -113,6 +94,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
     let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
+    let ledger = config.ledger.open(SERVICE, &database, &keyring)?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
             folder: config.identity.cache.clone(),
@@ -139,15 +121,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
         auth,
         keyring: Arc::clone(&keyring),
-        log: Arc::new(Log::new(
-            database.clone(),
-            keyring,
-            LogConfig {
-                id: SERVICE.to_owned(),
-                prefix: config.ledger.prefix.clone(),
-                memory: config.ledger.memory.clone(),
-            },
-        )),
+        log: Arc::clone(ledger.log()),
         door: match &config.door {
             None => None,
             Some(door) => Some(DoorGiven {
@@ -177,6 +151,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 Ok(())
             }
         }));
+    let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::support::{PROVINCE, Signer, WARD, World};
 
 #[test]
-fn the_contract_of_the_binary_holds_its_nine_services_and_the_one_of_readings() {
+fn the_contract_of_the_binary_holds_its_nine_services_those_of_the_ledger_and_the_one_of_readings() {
     let contract = egov_identity::contract().unwrap();
     let services: Vec<_> = contract
         .pool()
@@ -14,9 +14,17 @@ fn the_contract_of_the_binary_holds_its_nine_services_and_the_one_of_readings() 
         .map(|service| service.full_name().to_owned())
         .filter(|name| name.starts_with("egov."))
         .collect();
-    let (own, shared): (Vec<_>, Vec<_>) = services.iter().partition(|name| name.starts_with("egov.identity.v1."));
-    assert_eq!(own.len(), 9, "{services:?}");
-    assert_eq!(shared, ["egov.records.v1.ReadingService"], "what every service serves");
+    let of = |package: &str| services.iter().filter(|name| name.starts_with(package)).count();
+    assert_eq!(
+        (
+            of("egov.identity.v1."),
+            of("egov.ledger.v1."),
+            of("egov.records.v1."),
+            services.len()
+        ),
+        (9, 2, 1, 12),
+        "{services:?}"
+    );
 }
 
 #[test]

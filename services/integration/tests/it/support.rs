@@ -10,9 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
+use egov_door::DoorLimits;
+use egov_integration::door::DoorGiven;
 use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
+use egov_proto::egov::integration::v1::exchange_service_client::ExchangeServiceClient;
 use egov_proto::egov::integration::v1::interface_service_client::InterfaceServiceClient;
 use egov_proto::egov::integration::v1::organisation_service_client::OrganisationServiceClient;
 use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClient;
@@ -21,8 +24,9 @@ use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Server, Shutdown};
+use egov_runtime::server::{Port, Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
+use egov_transparency::{LedgerConfig, Log};
 use jiff::{SignedDuration, Timestamp};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -48,6 +52,10 @@ pub struct Stack {
     pub clock: ManualClock,
     pub tokens: Tokens,
     pub address: String,
+    /// The address of the door.
+    pub door: String,
+    pub keyring: Arc<Keyring>,
+    pub log: Arc<Log>,
     channel: Channel,
     shutdown: Shutdown,
 }
@@ -80,6 +88,7 @@ pub struct Caller {
     pub interfaces: InterfaceServiceClient<Wrapped>,
     pub agreements: AgreementServiceClient<Wrapped>,
     pub permits: PermitServiceClient<Wrapped>,
+    pub exchanges: ExchangeServiceClient<Wrapped>,
 }
 
 impl Stack {
@@ -88,9 +97,11 @@ impl Stack {
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let keyring = Arc::new(Keyring::ephemeral());
-        let pool = Database::connect(&config, keyring, clock.shared(), SystemIds::shared())
+        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
+        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
+        let log = Arc::clone(ledger.log());
         let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
         let tokens = Tokens::by(clock.shared());
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
@@ -104,12 +115,13 @@ impl Stack {
             parent: None,
         };
         let tree = UnitTree::new(1, units.into_iter().chain([province])).unwrap();
+        let verifier = Arc::new(Verifier::new(
+            vec![Issuer::from_config(tokens.issuer()).unwrap()],
+            clock.shared(),
+            VerifierConfig::default(),
+        ));
         let auth = AuthLayer::new(
-            Arc::new(Verifier::new(
-                vec![Issuer::from_config(tokens.issuer()).unwrap()],
-                clock.shared(),
-                VerifierConfig::default(),
-            )),
+            Arc::clone(&verifier),
             Arc::new(Access::new(
                 Policies::from_toml(&[("integration.toml", &policy)]).unwrap(),
                 Arc::new(ArcSwap::from_pointee(tree)),
@@ -122,15 +134,38 @@ impl Stack {
             database: pool.clone(),
             contract: Arc::clone(&contract),
             auth,
+            keyring: Arc::clone(&keyring),
+            log: Arc::clone(ledger.log()),
+            door: Some(DoorGiven {
+                verifier,
+                revocations: Arc::new(Revocations::local(clock.shared())),
+                certificate_required: false,
+                trust: None,
+                limits: DoorLimits {
+                    standing_every: std::time::Duration::from_millis(20),
+                    ..DoorLimits::default()
+                },
+            }),
         };
+        let assembled = assemble(parts);
+        let assembly = ledger.complete(assembled.assembly, &contract);
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assemble(parts))
+            .assembly(assembly)
             .build()
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
         tokio::spawn(server.serve(listener, shutdown.clone()));
+        let door_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = format!("http://{}", door_listener.local_addr().unwrap());
+        let port = Port::new(
+            &ServerConfig::default(),
+            clock.shared(),
+            &opentelemetry::global::meter("test"),
+        )
+        .unwrap();
+        tokio::spawn(port.serve(door_listener, assembled.door.unwrap(), shutdown.clone()));
         let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
         Self {
             database,
@@ -138,6 +173,9 @@ impl Stack {
             clock,
             tokens,
             address,
+            door,
+            keyring,
+            log,
             channel,
             shutdown,
         }
@@ -167,6 +205,7 @@ impl Stack {
             interfaces: InterfaceServiceClient::new(wrap()),
             agreements: AgreementServiceClient::new(wrap()),
             permits: PermitServiceClient::new(wrap()),
+            exchanges: ExchangeServiceClient::new(wrap()),
         }
     }
 
