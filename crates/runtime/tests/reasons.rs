@@ -47,6 +47,7 @@ const TABLES: &[&str] = &[
     "crates/database/src/fault.rs",
     "crates/door/src/refusal.rs",
     "services/identity/src/error.rs",
+    "services/integration/src/error.rs",
     "services/onestop/src/error.rs",
     "services/onestop/src/operations/files.rs",
 ];
@@ -136,9 +137,9 @@ fn meant(literal: &str) -> String {
 }
 
 fn given() -> AllGiven {
-    // Code::X, "REASON", then a text or format!( of one; the reason may be a value of the contract's enum or a constant.
+    // Code::X (or X alone, where a table has the codes in scope), "REASON", then a text or format!( of one; the reason may be a value of the contract's enum or a constant.
     let beside = Regex::new(
-        r#"Code::([A-Z]\w+),\s*(?:"([A-Z][A-Z0-9_]+)"|(?:R|ErrorReason)::(\w+)|(?:egov_fault::)?(INVALID_FIELD|INTERNAL))\s*,\s*(?:(?:format!\(\s*)?"((?:[^"\\]|\\[\s\S])*)")?"#,
+        r#"\b(?:Code::)?(InvalidArgument|FailedPrecondition|NotFound|AlreadyExists|PermissionDenied|Unauthenticated|ResourceExhausted|Aborted|Unavailable|DeadlineExceeded|OutOfRange|Cancelled|Unimplemented|DataLoss|Internal),\s*(?:"([A-Z][A-Z0-9_]+)"|(?:R|ErrorReason)::(\w+)|(?:egov_fault::)?(INVALID_FIELD|INTERNAL))\s*,\s*(?:(?:format!\(\s*)?"((?:[^"\\]|\\[\s\S])*)")?"#,
     )
     .unwrap();
     let alone =
@@ -171,6 +172,10 @@ fn given() -> AllGiven {
                     (.., Some(constant)) => constant.as_str().to_owned(),
                     _ => continue,
                 };
+                // The zero of an enum stands in a table where the reason is another's; it is never sent.
+                if reason == "UNSPECIFIED" {
+                    continue;
+                }
                 let vi = captures.get(5).map(|text| text.as_str());
                 found(&reason, &[code_named(&captures[1])], vi);
             }
@@ -412,6 +417,7 @@ fn the_tables_are_read_as_they_are_meant() {
     assert_eq!(codes("ACCOUNT_LOCKED"), ["RESOURCE_EXHAUSTED"], "a tuple");
     assert_eq!(codes("TOKEN_EXPIRED"), ["UNAUTHENTICATED"], "a table without codes");
     assert_eq!(codes("CONCURRENT_WRITE"), ["ABORTED"], "a row by SQLSTATE");
+    assert_eq!(codes("AGREEMENT_NOT_FOUND"), ["NOT_FOUND"], "codes in scope");
     assert_eq!(codes("METHOD_UNKNOWN"), ["NOT_FOUND", "UNIMPLEMENTED"]);
     assert_eq!(codes("INVALID_FIELD"), ["INVALID_ARGUMENT"]);
     assert!(given["TOKEN_EXPIRED"].vi.contains("mã truy cập đã hết hạn"));
