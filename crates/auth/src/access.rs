@@ -165,6 +165,29 @@ pub(crate) fn purpose_missing() -> Fault {
     )
 }
 
+/// A role by which a caller acts, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Capacity {
+    /// The role and the unit where it is held.
+    pub held: RoleAt,
+    /// The account that delegated the role (bên uỷ quyền), if it is not the caller's own.
+    pub delegator: Option<Uuid>,
+}
+
+/// The refusal of a purpose that no policy declares, or that is not in force on the day.
+pub(crate) fn purpose_unknown(known: &[&str]) -> Fault {
+    Fault::new(
+        Code::InvalidArgument,
+        "PURPOSE_UNKNOWN",
+        format!(
+            "mục đích đã nêu không có trong danh mục mục đích đang có hiệu lực: {}",
+            known.join(", ")
+        ),
+        format!("the purpose is none of those in force: {}", known.join(", ")),
+    )
+    .with("known_purposes", known.join(","))
+}
+
 /// Judges calls by policies and by the present tree of units.
 pub struct Access {
     policies: Policies,
@@ -331,6 +354,26 @@ impl Access {
     pub fn holds(&self, principal: &Principal, permission: &str) -> bool {
         let tree = self.units.load();
         self.walk(principal, permission, None, &tree).next().is_some()
+    }
+
+    /// The roles in the caller's token that give the permission, own ones before delegated ones, each once.
+    pub fn capacities(&self, principal: &Principal, permission: &str, purpose: Option<&str>) -> Vec<Capacity> {
+        let tree = self.units.load();
+        let mut capacities: Vec<Capacity> = Vec::new();
+        for step in self.walk(principal, permission, purpose, &tree) {
+            let (Some(held), None) = (step.held, &step.failed) else {
+                continue;
+            };
+            let capacity = Capacity {
+                held: held.clone(),
+                delegator: step.delegator,
+            };
+            if !capacities.contains(&capacity) {
+                capacities.push(capacity);
+            }
+        }
+        capacities.sort_by_key(|capacity| capacity.delegator.is_some());
+        capacities
     }
 
     /// The one walk: every grant of the permission, for every role of the caller that it names.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egov_fault::Fault;
 use uuid::Uuid;
 
-use crate::{Access, Decision, Principal, Resource, RowScope};
+use crate::{Access, Capacity, Decision, Principal, Resource, RowScope};
 
 /// Who calls, for what purpose, and the way to ask what it may do.
 ///
@@ -19,6 +19,7 @@ pub struct Caller {
     pub purpose: Option<String>,
     access: Arc<Access>,
     method: Arc<str>,
+    permission: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -29,7 +30,15 @@ impl Caller {
             purpose,
             access,
             method: Arc::from(""),
+            permission: None,
         }
+    }
+
+    /// The same caller, admitted by this permission.
+    #[must_use]
+    pub(crate) fn admitted_by(mut self, permission: Option<Arc<str>>) -> Self {
+        self.permission = permission;
+        self
     }
 
     /// The same caller, calling `method`.
@@ -42,6 +51,18 @@ impl Caller {
     /// The path of the method that is called, as its rule writes it; empty outside a request.
     pub fn method(&self) -> &str {
         &self.method
+    }
+
+    /// In which capacities the caller may call the present method at all: the roles in its token that give the method's
+    /// permission, own ones before delegated ones. Empty outside a request, and where what allows it follows from the kind of
+    /// caller alone.
+    pub fn capacities(&self) -> Vec<Capacity> {
+        match &self.permission {
+            Some(permission) => self
+                .access
+                .capacities(&self.principal, permission, self.purpose.as_deref()),
+            None => Vec::new(),
+        }
     }
 
     /// A stable key of the caller; see [`Principal::caller_key`].

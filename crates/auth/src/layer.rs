@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode;
 use tower::{Layer, Service};
 
-use crate::access::purpose_missing;
+use crate::access::{purpose_missing, purpose_unknown};
 use crate::rules::Rules;
 use crate::{Access, Caller, MethodRule, Principal, Revocations, TokenRefusal, Verifier};
 
@@ -32,7 +32,8 @@ const REVOCATIONS_FRESH: Duration = Duration::from_secs(10);
 /// Makes the caller of each request known, or refuses it before the service sees it.
 ///
 /// In this order: a rule for the method exists; a token is there (unless the method is public) and is genuine, in
-/// force, and not revoked; the purpose is given where it is required; some role of the caller has the method's
+/// force, and not revoked; the purpose is given where it is required, and is one that the policies declare, if they declare
+/// any; some role of the caller has the method's
 /// permission; the list of revocations is fresh where the method is sensitive. Then the [`Caller`] stands in the
 /// request's extensions. Which rows the caller may touch is for the operation to ask.
 ///
@@ -168,7 +169,12 @@ impl Gate {
             if rule.purpose_required && purpose.is_none() {
                 return Err(purpose_missing());
             }
-            let caller = Caller::new(principal, purpose, Arc::clone(&self.access)).calling(Arc::clone(&rule.path));
+            if let Some(purpose) = &purpose {
+                self.check_purpose(purpose)?;
+            }
+            let caller = Caller::new(principal, purpose, Arc::clone(&self.access))
+                .calling(Arc::clone(&rule.path))
+                .admitted_by(rule.permission.clone());
             if let Some(permission) = rule.permission.as_deref().filter(|_| !rule.public) {
                 caller.admit(permission)?;
             }
@@ -193,6 +199,19 @@ impl Gate {
                 );
                 Err(fault)
             }
+        }
+    }
+
+    /// What is read is read for a purpose that law knows: where the policies declare purposes, no other word passes.
+    fn check_purpose(&self, purpose: &str) -> Result<(), Fault> {
+        let purposes = self.access.policies().purposes();
+        if purposes.is_empty() {
+            return Ok(());
+        }
+        let today = self.verifier.today();
+        match purposes.on(purpose, today) {
+            Some(_) => Ok(()),
+            None => Err(purpose_unknown(&purposes.codes(today))),
         }
     }
 

@@ -14,14 +14,25 @@
 //! permissions = ["onestop.cases.read", "onestop.cases.accept"]
 //! over = "subtree"
 //! when = ["purpose_given"]
+//!
+//! [[purpose]]
+//! code = "case_handling"
+//! title = "Giải quyết hồ sơ thủ tục hành chính"
+//! title_en = "Handling of a case"
+//! legal_basis = "Nghị định 118/2025/NĐ-CP"
+//! status = "confirmed"
+//! effective_from = 2025-07-01
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::path::Path;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::Assurance;
+use crate::purpose::{Purpose, PurposeText, Purposes};
 
 /// The roles that follow from the kind of caller alone. They are held at no unit and never taken from a token.
 pub mod built_in {
@@ -141,6 +152,7 @@ pub struct Policies {
     roles: BTreeMap<String, Role>,
     grants: Vec<Grant>,
     by_permission: HashMap<String, Vec<usize>>,
+    purposes: Purposes,
 }
 
 /// What is wrong with a policy, and where.
@@ -160,6 +172,8 @@ struct PolicyText {
     role: Vec<RoleText>,
     #[serde(default)]
     grant: Vec<GrantText>,
+    #[serde(default)]
+    purpose: Vec<PurposeText>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +198,36 @@ struct GrantText {
 }
 
 impl Policies {
+    /// Reads a file, or every `*.toml` of a folder in the order of their names.
+    pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        let unreadable = |path: &Path, error: std::io::Error| PolicyError {
+            place: path.display().to_string(),
+            problem: format!("cannot be read: {error}"),
+        };
+        let mut files = vec![path.to_owned()];
+        if path.is_dir() {
+            files.clear();
+            for entry in std::fs::read_dir(path).map_err(|error| unreadable(path, error))? {
+                let file = entry.map_err(|error| unreadable(path, error))?.path();
+                if file.extension().is_some_and(|extension| extension == "toml") {
+                    files.push(file);
+                }
+            }
+            files.sort();
+        }
+        let mut texts = Vec::with_capacity(files.len());
+        for file in files {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, error))?;
+            texts.push((name.unwrap_or_default(), text));
+        }
+        let texts: Vec<(&str, &str)> = texts
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        Self::from_toml(&texts)
+    }
+
     /// Reads policies from named texts. Roles declared in one text can be granted something in another.
     pub fn from_toml(texts: &[(&str, &str)]) -> Result<Self, PolicyError> {
         let mut policies = Self::default();
@@ -195,6 +239,9 @@ impl Policies {
             })?;
             for role in text.role {
                 policies.declare(name, role)?;
+            }
+            for purpose in text.purpose {
+                policies.purposes.declare(name, purpose)?;
             }
             parsed.push((*name, text.grant));
         }
@@ -336,6 +383,16 @@ impl Policies {
         self.roles.get(name)
     }
 
+    /// The declared purposes of reading. If there are none, any text counts as a purpose.
+    pub fn purposes(&self) -> &Purposes {
+        &self.purposes
+    }
+
+    /// The purpose of this code as it was in force on a day (mục đích xử lý dữ liệu).
+    pub fn purpose(&self, code: &str, on: Date) -> Option<&Purpose> {
+        self.purposes.on(code, on)
+    }
+
     /// Every grant, in the order of the texts.
     pub fn grants(&self) -> &[Grant] {
         &self.grants
@@ -369,12 +426,12 @@ impl Policies {
     }
 }
 
-fn refuse<T>(place: String, problem: String) -> Result<T, PolicyError> {
+pub(crate) fn refuse<T>(place: String, problem: String) -> Result<T, PolicyError> {
     Err(PolicyError { place, problem })
 }
 
 /// `[a-z][a-z0-9_]*`
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text
             .chars()

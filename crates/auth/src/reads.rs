@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{Caller, CallerKind};
+use crate::{Caller, CallerKind, Capacity};
 
 /// One reading of personal data. A list is one record with all its subjects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,46 @@ pub struct ReadRecord {
     pub subjects: Vec<Uuid>,
     /// Names of the resources that were read, for example `cases/0199…`.
     pub resources: Vec<String>,
+    /// Whose each resource is, in the order of `resources`; none where that is not known. What is not a person's own is not
+    /// shown to that person: a list is read about many.
+    pub owners: Vec<Option<Uuid>>,
+    /// The name of the system that read; none for persons.
+    pub client: Option<String>,
+    /// The unit of the reader's account.
+    pub unit: Option<i32>,
+    /// The roles by which the reader could read, own ones before delegated ones.
+    pub capacities: Vec<Capacity>,
     /// When.
     pub at: Timestamp,
 }
 
 impl ReadRecord {
-    /// The reading of `resources` about `subjects` by `caller`.
+    /// The reading of `resources` about `subjects` by `caller`. If there is one subject, every resource is about that person;
+    /// for several persons and resources see [`ReadRecord::of_each`].
     pub fn of(caller: &Caller, subjects: Vec<Uuid>, resources: Vec<String>, at: Timestamp) -> Self {
+        let owner = match subjects.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        Self {
+            owners: vec![owner; resources.len()],
+            ..Self::about(caller, subjects, resources, at)
+        }
+    }
+
+    /// The reading of a list by `caller`: each resource with the person whom it is about, if one is known.
+    pub fn of_each(caller: &Caller, read: impl IntoIterator<Item = (Option<Uuid>, String)>, at: Timestamp) -> Self {
+        let (owners, resources): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        let mut subjects: Vec<Uuid> = owners.iter().copied().flatten().collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        Self {
+            owners,
+            ..Self::about(caller, subjects, resources, at)
+        }
+    }
+
+    fn about(caller: &Caller, subjects: Vec<Uuid>, resources: Vec<String>, at: Timestamp) -> Self {
         Self {
             reader: caller.key(),
             kind: caller.principal.kind,
@@ -42,6 +75,10 @@ impl ReadRecord {
             method: caller.method().to_owned(),
             subjects,
             resources,
+            owners: Vec::new(),
+            client: caller.principal.client_id.clone(),
+            unit: caller.principal.unit,
+            capacities: caller.capacities(),
             at,
         }
     }
@@ -174,6 +211,10 @@ mod tests {
             method: "/x/Y".to_owned(),
             subjects: vec![Uuid::from_u128(n)],
             resources: vec![format!("cases/{n}")],
+            owners: vec![Some(Uuid::from_u128(n))],
+            client: None,
+            unit: Some(12),
+            capacities: Vec::new(),
             at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -59,7 +59,7 @@ impl MethodRule {
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) path: Arc<str>,
-    pub(crate) permission: Option<String>,
+    pub(crate) permission: Option<Arc<str>>,
     pub(crate) public: bool,
     pub(crate) sensitive: bool,
     pub(crate) purpose_required: bool,
@@ -118,7 +118,7 @@ impl Rules {
             let path: Arc<str> = Arc::from(rule.path);
             let ready = Rule {
                 path: Arc::clone(&path),
-                permission: rule.permission,
+                permission: rule.permission.map(Arc::from),
                 public: rule.public,
                 sensitive: rule.sensitive,
                 purpose_required: rule.purpose_required,
@@ -170,7 +170,9 @@ mod tests {
     }
 
     fn permission(verb: &Method, path: &str) -> Option<String> {
-        rules().of(verb, path).and_then(|rule| rule.permission.clone())
+        rules()
+            .of(verb, path)
+            .and_then(|rule| rule.permission.as_deref().map(str::to_owned))
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Verifier {
         }
     }
 
+    /// The present day in Việt Nam, by the clock by which tokens are judged.
+    pub(crate) fn today(&self) -> jiff::civil::Date {
+        self.clock.today()
+    }
+
     /// The caller whom `token` makes known. `token` is the bare token, without `Bearer`.
     pub async fn verify(&self, token: &str) -> Result<Arc<Principal>, TokenRefusal> {
         if token.is_empty() {

@@ -37,7 +37,10 @@ pub use fault::{sql_fault, violates};
 pub use lease::Lease;
 pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
 pub use pages::{Page, PageBinding, PageTokens};
-pub use reads::{READ_KIND, ReadFacts, ReadRecordSink};
+pub use reads::{
+    READ_KIND, ReadFacts, ReadRecordSink, Reading, ReadingFilter, ReadingKey, SubjectFilter, list_readings,
+    stored_capacities,
+};
 pub use relay::{LoggedEvent, Position, Relay};
 pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment};
 pub use write::{WriteRequest, Written};
@@ -48,3 +51,7 @@ pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
 
 /// The second part of the schema `egov`: the ledger. A further migration of every service is a copy of it.
 pub const SHARED_MIGRATION_2: &str = include_str!("../shared_2.sql");
+
+/// What the persons concerned see of readings: the shared file that services copy as a further migration
+/// (`migrations/…_readings.sql`).
+pub const SHARED_MIGRATION_4: &str = include_str!("../shared_4.sql");

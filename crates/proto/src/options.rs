@@ -15,6 +15,8 @@ use prost_reflect::{
 pub struct Options {
     access: Option<ExtensionDescriptor>,
     idempotency: Option<ExtensionDescriptor>,
+    act: Option<ExtensionDescriptor>,
+    deprecation: Option<ExtensionDescriptor>,
     personal_data: Option<ExtensionDescriptor>,
     format: Option<ExtensionDescriptor>,
     field: Option<ExtensionDescriptor>,
@@ -46,12 +48,43 @@ pub struct Idempotency {
     pub exempt_reason: String,
 }
 
+/// `egov.options.v1.Act`: what an RPC does, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// In Vietnamese.
+    pub vi: String,
+    /// In English.
+    pub en: String,
+}
+
+/// `egov.options.v1.Deprecation`: until when a deprecated RPC is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// Since which day callers should go over, as written.
+    pub since: String,
+    /// The first day on which it may be gone, as written.
+    pub sunset: String,
+    /// What to call instead.
+    pub instead: String,
+}
+
+/// Whether the contract marks a method `deprecated = true`.
+pub fn is_deprecated(method: &MethodDescriptor) -> bool {
+    let options = method.options();
+    options
+        .get_field_by_name("deprecated")
+        .and_then(|value| value.as_bool())
+        .unwrap_or_default()
+}
+
 impl Options {
     /// Finds the extensions of a pool.
     pub fn of(pool: &DescriptorPool) -> Self {
         Self {
             access: pool.get_extension_by_name("egov.options.v1.access"),
             idempotency: pool.get_extension_by_name("egov.options.v1.idempotency"),
+            act: pool.get_extension_by_name("egov.options.v1.act"),
+            deprecation: pool.get_extension_by_name("egov.options.v1.deprecation"),
             personal_data: pool.get_extension_by_name("egov.options.v1.personal_data"),
             format: pool.get_extension_by_name("egov.options.v1.format"),
             field: pool.get_extension_by_name("buf.validate.field"),
@@ -103,6 +136,25 @@ impl Options {
             return None;
         }
         value_name(&extension.kind(), &options.get_extension(extension))
+    }
+
+    /// What a method does, in words.
+    pub fn act(&self, method: &MethodDescriptor) -> Option<Act> {
+        let act = message(self.act.as_ref(), &method.options())?;
+        Some(Act {
+            vi: text(&act, "vi"),
+            en: text(&act, "en"),
+        })
+    }
+
+    /// Until when a method is served.
+    pub fn deprecation(&self, method: &MethodDescriptor) -> Option<Deprecation> {
+        let deprecation = message(self.deprecation.as_ref(), &method.options())?;
+        Some(Deprecation {
+            since: text(&deprecation, "since"),
+            sunset: text(&deprecation, "sunset"),
+            instead: text(&deprecation, "instead"),
+        })
     }
 
     /// `buf.validate.FieldRules` of a field.

@@ -456,6 +456,32 @@ fn the_audit_names_everything_that_a_contract_owes() {
                 option (egov.options.v1.access) = {public: true};
                 option (egov.options.v1.idempotency) = {kind: KIND_EXEMPT};
             }
+            // Leaves without a word.
+            rpc Abrupt(Write) returns (Write) {
+                option deprecated = true;
+                option (egov.options.v1.access) = {permission: "owing.things.write"};
+                option (egov.options.v1.idempotency) = {kind: KIND_REQUEST_ID};
+            }
+            // Leaves too soon, for nowhere, and is not marked.
+            rpc Hasty(Write) returns (Write) {
+                option (egov.options.v1.access) = {permission: "owing.things.write"};
+                option (egov.options.v1.idempotency) = {kind: KIND_REQUEST_ID};
+                option (egov.options.v1.deprecation) = {since: "2026-11-26", sunset: "2027-11-25"};
+            }
+            // Says no day.
+            rpc Dayless(Write) returns (Write) {
+                option deprecated = true;
+                option (egov.options.v1.access) = {permission: "owing.things.write"};
+                option (egov.options.v1.idempotency) = {kind: KIND_REQUEST_ID};
+                option (egov.options.v1.deprecation) = {since: "soon", sunset: "2027-11-26", instead: "Good"};
+            }
+            // Says everything.
+            rpc Leaving(Write) returns (Write) {
+                option deprecated = true;
+                option (egov.options.v1.access) = {permission: "owing.things.write"};
+                option (egov.options.v1.idempotency) = {kind: KIND_REQUEST_ID};
+                option (egov.options.v1.deprecation) = {since: "2026-11-26", sunset: "2027-11-26", instead: "Good"};
+            }
             // Both.
             rpc Both(Write) returns (Write) {
                 option (egov.options.v1.access) = {public: true, public_reason: "x", permission: "owing.things.read"};
@@ -502,6 +528,15 @@ fn the_audit_names_everything_that_a_contract_owes() {
         "Request.Kind: there is no leading comment",
         "Request.KIND_UNSPECIFIED: there is no leading comment",
         "Request.Inner: there is no leading comment",
+        "Silent.Abrupt: it is deprecated without the option egov.options.v1.deprecation",
+        "Silent.Hasty: egov.options.v1.deprecation stands without deprecated = true",
+        "Silent.Hasty: its deprecation does not say what to call instead",
+        "Silent.Hasty: its sunset is less than twelve months after its deprecation",
+        "Silent.Dayless: since and sunset of its deprecation are days, written 2026-01-31",
+        "Silent.Abrupt: the option google.api.http is missing",
+        "Silent.Hasty: the option google.api.http is missing",
+        "Silent.Dayless: the option google.api.http is missing",
+        "Silent.Leaving: the option google.api.http is missing",
         "Silent.Bare: the option google.api.http is missing",
         "Silent.Good: the option google.api.http is missing",
         "Silent.NoId: the option google.api.http is missing",

@@ -9,10 +9,12 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use egov_fault::{Code, Fault, Violation};
+use egov_proto::options::{Deprecation, Options, is_deprecated};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jiff::tz::{self, TimeZone};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::Status;
 use tower::{Service, ServiceExt as _};
@@ -85,7 +87,45 @@ struct Route {
     variables: Vec<Variable>,
     /// What neither body nor query may give again.
     taken: Vec<Vec<u32>>,
+    /// What every answer of a deprecated RPC says.
+    leaving: Option<Leaving>,
 }
+
+/// The headers of a deprecated RPC.
+struct Leaving {
+    /// Since when, RFC 9745: `@` and seconds.
+    deprecation: HeaderValue,
+    /// Until when at least, RFC 8594: a date of HTTP.
+    sunset: HeaderValue,
+}
+
+impl Leaving {
+    /// Days begin in Việt Nam, at UTC+7 without summer time.
+    fn of(deprecation: &Deprecation) -> Result<Self, String> {
+        let begins = |day: &str| {
+            let day: jiff::civil::Date = day.parse().map_err(|_| format!("{day:?} is no day"))?;
+            TimeZone::fixed(tz::offset(7))
+                .to_timestamp(day.at(0, 0, 0, 0))
+                .map_err(|error| error.to_string())
+        };
+        let value = |text: String| HeaderValue::from_str(&text).map_err(|error| error.to_string());
+        let (since, sunset) = (begins(&deprecation.since)?, begins(&deprecation.sunset)?);
+        Ok(Self {
+            deprecation: value(format!("@{}", since.as_second()))?,
+            sunset: value(sunset.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())?,
+        })
+    }
+
+    fn say(&self, headers: &mut HeaderMap) {
+        headers.insert(DEPRECATION, self.deprecation.clone());
+        headers.insert(SUNSET, self.sunset.clone());
+    }
+}
+
+/// RFC 9745.
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+/// RFC 8594.
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
 #[derive(Clone, Copy)]
 enum BodyKind {
@@ -138,6 +178,7 @@ impl Rest {
     /// bound, a streaming RPC; and every two that share a path.
     pub fn compile(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Result<Self, RestError> {
         let bindings = Bindings::of(pool);
+        let options = Options::of(pool);
         let mut rest = Self {
             messages: Messages::compile(pool),
             router: Router::default(),
@@ -150,7 +191,7 @@ impl Rest {
                 match bindings.read(&method) {
                     Ok(list) => {
                         for binding in list {
-                            if let Err(problem) = rest.add(&method, &binding) {
+                            if let Err(problem) = rest.add(&method, &binding, &options) {
                                 problems.push(format!("{}: {problem}", method.full_name()));
                             }
                         }
@@ -172,7 +213,7 @@ impl Rest {
         Self { limit: bytes, ..self }
     }
 
-    fn add(&mut self, method: &MethodDescriptor, binding: &Binding) -> Result<(), String> {
+    fn add(&mut self, method: &MethodDescriptor, binding: &Binding, options: &Options) -> Result<(), String> {
         let verb = binding.method.as_ref().map_or("*", Method::as_str);
         let shown = format!("{verb} {}", binding.template);
         if method.is_client_streaming() || method.is_server_streaming() {
@@ -238,6 +279,10 @@ impl Rest {
             .map(Uri::from)
             .map_err(|error| format!("{path} is no path: {error}"))?;
 
+        let leaving = match options.deprecation(method).filter(|_| is_deprecated(method)) {
+            Some(deprecation) => Some(Leaving::of(&deprecation).map_err(|problem| format!("{shown}: {problem}"))?),
+            None => None,
+        };
         if let Err(first) = self
             .router
             .add(binding.method.clone(), &binding.template, self.routes.len())
@@ -259,6 +304,7 @@ impl Rest {
             response_body,
             variables,
             taken,
+            leaving,
         });
         Ok(())
     }
@@ -342,11 +388,15 @@ impl Rest {
             };
             self.answer(route, answer).await
         };
-        match answered.await {
+        let mut response = match answered.await {
             Ok(response) if head => without_body(response),
             Ok(response) => response,
             Err(status) => failure(&status, language),
+        };
+        if let Some(leaving) = &route.leaving {
+            leaving.say(response.headers_mut());
         }
+        response
     }
 
     /// The gRPC request of an HTTP request.

@@ -847,6 +847,29 @@ async fn a_failure_of_the_service_has_the_http_status_of_its_code() {
 }
 
 #[tokio::test]
+async fn a_deprecated_rpc_says_since_when_and_until_when_and_others_say_nothing() {
+    let response = ask("GET", "/v1/old/5", &[], "").await;
+    assert_eq!(response.status(), 200);
+    // 26/11/2026 and 01/12/2027, 00:00 in Việt Nam.
+    assert_eq!(response.headers()["deprecation"], "@1795626000");
+    assert_eq!(response.headers()["sunset"], "Tue, 30 Nov 2027 17:00:00 GMT");
+    let refused = ask("GET", "/v1/old/5?nothing=1", &[], "").await;
+    assert_eq!(refused.status(), 400);
+    assert!(refused.headers().contains_key("sunset"), "a refusal says it as well");
+    let other = ask("GET", "/v1/echo", &[], "").await;
+    assert!(!other.headers().contains_key("deprecation") && !other.headers().contains_key("sunset"));
+
+    let document = crate::document(&POOL, |_| true);
+    let old = &document["paths"]["/v1/old/{code}"]["get"];
+    assert_eq!(
+        (&old["deprecated"], &old["x-egov-sunset"]),
+        (&json!(true), &json!("2027-12-01"))
+    );
+    assert_eq!(old["x-egov-instead"], "egov.transcode.test.v1.EchoService/Echo");
+    assert!(document["paths"]["/v1/echo"]["get"].get("deprecated").is_none());
+}
+
+#[tokio::test]
 async fn a_body_above_the_limit_is_refused_also_if_only_its_message_is() {
     let rest = Arc::new(Rest::compile(&POOL, |_| true).unwrap().limit(1000));
     let send = |body: String| {

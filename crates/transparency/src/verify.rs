@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use egov_auth::RowScope;
-use egov_database::{Database, READ_KIND, ReadFacts, leaf_commitment, sql_fault};
+use egov_database::{Database, READ_KIND, ReadFacts, leaf_commitment, sql_fault, stored_capacities};
 use egov_fault::Fault;
 use egov_ledger::{Entry, Frontier, Hash, KeyKind, SignedCheckpoint, VerifyingKey};
 use futures::TryStreamExt as _;
@@ -524,7 +524,8 @@ pub async fn rebuilt_reads(database: &Database) -> Result<Vec<Rebuilt>, Error> {
     let rows = database
         .read(&RowScope::none(), async |conn| {
             sqlx::query(
-                "SELECT read_id, reader, kind, purpose, method, subjects, resources, read_time
+                "SELECT read_id, reader, kind, purpose, method, subjects, resources, owners, reader_client, reader_unit,
+                        capacities, read_time
                  FROM egov.read_records WHERE read_id IS NOT NULL",
             )
             .fetch_all(conn)
@@ -532,27 +533,36 @@ pub async fn rebuilt_reads(database: &Database) -> Result<Vec<Rebuilt>, Error> {
             .map_err(sql_fault)
         })
         .await?;
-    rows.iter()
-        .map(|row| {
-            let (subjects, resources): (Vec<Uuid>, Vec<String>) = (row.try_get("subjects")?, row.try_get("resources")?);
-            let facts = ReadFacts {
-                reader: row.try_get("reader")?,
-                kind: row.try_get("kind")?,
-                purpose: row.try_get("purpose")?,
-                method: row.try_get("method")?,
-                subjects: &subjects,
-                resources: &resources,
-                read_time: row.try_get::<jiff_sqlx::Timestamp, _>("read_time")?.to_jiff(),
-            };
-            Ok(Rebuilt {
-                kind: READ_KIND.to_owned(),
-                resource: row.try_get("read_id")?,
-                version: 1,
-                canonical: facts.canonical(),
-            })
-        })
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(|error| sql_fault(error).into())
+    rows.iter().map(|row| rebuilt_read(row).map_err(Error::from)).collect()
+}
+
+fn rebuilt_read(row: &sqlx::postgres::PgRow) -> Result<Rebuilt, Fault> {
+    let subjects: Vec<Uuid> = row.try_get("subjects").map_err(sql_fault)?;
+    let resources: Vec<String> = row.try_get("resources").map_err(sql_fault)?;
+    let owners: Vec<Option<Uuid>> = row.try_get("owners").map_err(sql_fault)?;
+    let capacities = stored_capacities(row.try_get("capacities").map_err(sql_fault)?)?;
+    let facts = ReadFacts {
+        reader: row.try_get("reader").map_err(sql_fault)?,
+        kind: row.try_get("kind").map_err(sql_fault)?,
+        purpose: row.try_get("purpose").map_err(sql_fault)?,
+        method: row.try_get("method").map_err(sql_fault)?,
+        subjects: &subjects,
+        resources: &resources,
+        owners: &owners,
+        client: row.try_get("reader_client").map_err(sql_fault)?,
+        unit: row.try_get("reader_unit").map_err(sql_fault)?,
+        capacities: &capacities,
+        read_time: row
+            .try_get::<jiff_sqlx::Timestamp, _>("read_time")
+            .map_err(sql_fault)?
+            .to_jiff(),
+    };
+    Ok(Rebuilt {
+        kind: READ_KIND.to_owned(),
+        resource: row.try_get("read_id").map_err(sql_fault)?,
+        version: 1,
+        canonical: facts.canonical(),
+    })
 }
 
 /// The checkpoints on which epochs began, rebuilt.

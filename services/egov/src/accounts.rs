@@ -52,7 +52,7 @@ pub(crate) const ADMIN: Member = Member {
 };
 
 /// The staff of the demonstration.
-pub(crate) const STAFF: [Member; 6] = [
+pub(crate) const STAFF: [Member; 7] = [
     Member {
         name: "clerk",
         full_name: "Trần Thị Một Cửa",
@@ -98,6 +98,14 @@ pub(crate) const STAFF: [Member; 6] = [
         full_name: "Đặng Văn Kiểm Soát",
         title: "công chức kiểm soát thủ tục hành chính, tỉnh Nghệ An",
         role: "procedure_controller",
+        home: "40",
+        unit: "40",
+    },
+    Member {
+        name: "auditor",
+        full_name: "Bùi Thị Giám Sát",
+        title: "giám sát bảo vệ dữ liệu cá nhân, tỉnh Nghệ An",
+        role: "data_protection_auditor",
         home: "40",
         unit: "40",
     },

@@ -19,12 +19,14 @@ mod postgres;
 mod prepare;
 mod problem;
 mod reach;
+mod readings;
 mod remote;
 mod review;
 mod say;
 mod services;
 mod stack;
 mod staff;
+mod status;
 mod temporary;
 mod test;
 mod token;
@@ -64,6 +66,10 @@ enum Command {
         #[command(subcommand)]
         command: review::Command,
     },
+    /// How a running installation stands: health, backlogs, ledger, leases, keys.
+    Status(status::Arguments),
+    /// Who read whose personal data, why, and on which legal basis.
+    Readings(Box<readings::Arguments>),
     /// The keys: list, rotate, withdraw; revoke the tokens of everybody.
     Keys {
         #[command(subcommand)]
@@ -158,6 +164,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Status(arguments) => Box::pin(status::run(arguments)).await,
+        Command::Readings(arguments) => Box::pin(readings::run(*arguments)).await,
         Command::Keys { command } => Box::pin(keys::run(command)).await,
         Command::Drill { command } => Box::pin(drill::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2};
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4};
 
 use crate::problem::Problem;
 use crate::test::workspace;
@@ -164,6 +164,7 @@ fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
     let shared = [
         ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
         ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
+        ("services/{{kebab}}/migrations/0004_readings.sql", SHARED_MIGRATION_4),
     ];
     let files: Vec<(String, &str)> = FILES
         .iter()
@@ -185,7 +186,7 @@ fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         // The shared schema is copied word for word.
-        let text = if [SHARED_MIGRATION, SHARED_MIGRATION_2].contains(template) {
+        let text = if shared.iter().any(|(_, copied)| copied == template) {
             (*template).to_owned()
         } else {
             names.fill(template)

@@ -19,7 +19,7 @@ use egov_integration::door::DoorGiven;
 use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Drained, Port, Server, Shutdown};
+use egov_runtime::server::{Assembly, Drained, Port, Server, Shutdown};
 use egov_transparency::{Ledger, LedgerConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -303,6 +303,18 @@ async fn serve(
     };
     let one_stops = neighbours.follower("onestop", "directory")?;
     let integrations = neighbours.follower("integration", "directory-integration")?;
+    let records = neighbours.follower("records", "directory-records")?;
+    let readings = egov_readings::service(egov_readings::Parts {
+        databases: vec![
+            ("identity", databases.identity.clone()),
+            ("onestop", databases.onestop.clone()),
+            ("integration", databases.integration.clone()),
+        ],
+        directory: Arc::clone(&records.directory),
+        access: records.access,
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+    })?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
@@ -356,12 +368,13 @@ async fn serve(
         .assembly(identitys.work(identity.assembly(verifier, contract)))
         .assembly(one_stops_log.work(one_stop))
         .assembly(integrations_log.work(integration))
+        .assembly(Assembly::new("records").service(readings).auth(records.auth))
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     let door = tokio::spawn(door_port.serve(door_listener, door, shutdown.clone()));
     let following = CancellationToken::new();
     let feed = GrpcFeed::lazy(&url)?;
-    let followers = [one_stops.directory, integrations.directory];
+    let followers = [one_stops.directory, integrations.directory, records.directory];
     // The first round at once, and aloud if it fails; then again and again.
     let first = async {
         for directory in &followers {
@@ -424,12 +437,14 @@ struct Neighbours<'a> {
 /// How a service follows identity, and who guards its RPCs.
 struct Follower {
     directory: Arc<Directory>,
+    access: Arc<Access>,
     verifier: Arc<Verifier>,
     auth: AuthLayer,
 }
 
 impl Neighbours<'_> {
-    /// The service of this name, with the policy of this name; it keeps the tree in this folder of the data folder.
+    /// The service of this name, with the policy of this name and the purposes of all; it keeps the tree in this folder of the data
+    /// folder. What shows the readings of every service knows the roles of every service.
     fn follower(&self, service: &str, folder: &str) -> anyhow::Result<Follower> {
         let directory = Arc::new(Directory::open(
             DirectoryConfig {
@@ -442,7 +457,10 @@ impl Neighbours<'_> {
             .policies
             .iter()
             .copied()
-            .filter(|(name, _)| name.strip_suffix(".toml") == Some(service))
+            .filter(|(name, _)| match name.strip_suffix(".toml") {
+                Some(name) => name == service || name == "purposes" || service == "records",
+                None => false,
+            })
             .collect();
         let verifier = Arc::new(Verifier::new(
             vec![egov_identity::issuer(self.settings, self.keyring)],
@@ -450,15 +468,17 @@ impl Neighbours<'_> {
             VerifierConfig::default(),
         ));
         directory.announce_keys_to(Arc::clone(&verifier));
+        let access = Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree()));
         let auth = AuthLayer::new(
             Arc::clone(&verifier),
-            Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
+            Arc::clone(&access),
             directory.revocations(),
             self.contract.method_rules(),
             &[],
         );
         Ok(Follower {
             directory,
+            access,
             verifier,
             auth,
         })

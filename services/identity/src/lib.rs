@@ -184,7 +184,7 @@ pub fn issuer(settings: &Settings, keyring: &Keyring) -> Issuer {
     local_issuer(&settings.tokens, keyring.clone())
 }
 
-/// The contract of this service alone, so that its own binary shows and validates what it serves and nothing else.
+/// The contract of this service, and of what every service serves, alone: so that its own binary shows and validates what it serves and nothing else.
 pub fn contract() -> Result<Contract, ContractError> {
     let unreadable = |problem: String| ContractError {
         problems: vec![problem],
@@ -193,7 +193,7 @@ pub fn contract() -> Result<Contract, ContractError> {
     let mut added = HashSet::new();
     let mut waiting: Vec<_> = egov_proto::POOL
         .files()
-        .filter(|file| ["egov.identity.v1", "egov.ledger.v1"].contains(&file.package_name()))
+        .filter(|file| ["egov.identity.v1", "egov.ledger.v1", "egov.records.v1"].contains(&file.package_name()))
         .map(|file| (file, false))
         .collect();
     // Each file after those that it imports.
@@ -299,13 +299,22 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
     tracing::info!(key = keyring.signing(Purpose::TokenSigning).id(), "tokens are signed");
 
     let ledgers_keyring = Arc::clone(&keyring);
+    let readings = egov_readings::service(egov_readings::Parts {
+        databases: vec![(SERVICE, database.clone())],
+        directory: Arc::clone(&directory),
+        access: Arc::clone(&access),
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+    })?;
     let deps = Deps {
         database: database.clone(),
         keyring,
         access,
         directory,
     };
-    let assembly = assemble(&settings, deps, verifier, Arc::clone(&contract)).await?;
+    let assembly = assemble(&settings, deps, verifier, Arc::clone(&contract))
+        .await?
+        .service(readings);
     let ledger = config.ledger.open(SERVICE, &database, &ledgers_keyring)?;
     let assembly = ledger.complete(assembly, &contract);
     let listener = TcpListener::bind(config.server.listen)

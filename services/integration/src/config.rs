@@ -35,7 +35,7 @@ pub struct Config {
     pub identity: IdentitySection,
     /// The folder of the keyring; the service refuses to start without it.
     pub keyring: PathBuf,
-    /// The file of this service's policy.
+    /// The policies: a file, or the folder that holds those of the platform (who sees the readings, and for what is read).
     pub policy: PathBuf,
     /// The ledger: its log, its witnesses, whose witness it is.
     pub ledger: LedgerConfig,
@@ -108,12 +108,10 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let issuers = vec![Issuer::from_config(issuer)?];
     let verifier = Arc::new(Verifier::new(issuers, clock.clone(), VerifierConfig::default()));
     directory.announce_keys_to(Arc::clone(&verifier));
-    let policy = std::fs::read_to_string(&config.policy)
-        .with_context(|| format!("cannot read the policy {}", config.policy.display()))?;
-    let access = Access::new(Policies::from_toml(&[("integration.toml", &policy)])?, directory.tree());
+    let access = Arc::new(Access::new(Policies::read(&config.policy)?, directory.tree()));
     let auth = AuthLayer::new(
         Arc::clone(&verifier),
-        Arc::new(access),
+        Arc::clone(&access),
         directory.revocations(),
         contract.method_rules(),
         &[],
@@ -135,14 +133,24 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             }),
         },
     };
+    let readings = egov_readings::service(egov_readings::Parts {
+        databases: vec![(SERVICE, database.clone())],
+        directory: Arc::clone(&directory),
+        access,
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+    })?;
     let assembled = assemble(parts);
-    let assembly = assembled.assembly.job(Job::new("integration.directory", move |stop| {
-        let (directory, feed) = (Arc::clone(&directory), feed.clone());
-        async move {
-            directory.follow(feed, stop).await;
-            Ok(())
-        }
-    }));
+    let assembly = assembled
+        .assembly
+        .service(readings)
+        .job(Job::new("integration.directory", move |stop| {
+            let (directory, feed) = (Arc::clone(&directory), feed.clone());
+            async move {
+                directory.follow(feed, stop).await;
+                Ok(())
+            }
+        }));
     let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await

@@ -293,16 +293,23 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         VerifierConfig::default(),
     ));
     directory.announce_keys_to(Arc::clone(&verifier));
-    let access = Access::new(read_policies(&config.access.policies)?, directory.tree());
+    let access = Arc::new(Access::new(read_policies(&config.access.policies)?, directory.tree()));
     let auth = AuthLayer::new(
         verifier,
-        Arc::new(access),
+        Arc::clone(&access),
         directory.revocations(),
         contract.method_rules(),
         &["/grpc.health.", "/grpc.reflection."],
     );
     let ledger = config.ledger.open("onestop", &database, &keyring)?;
     let followed = Arc::clone(&directory);
+    let readings = egov_readings::service(egov_readings::Parts {
+        databases: vec![("onestop", database.clone())],
+        directory: Arc::clone(&directory),
+        access,
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+    })?;
     let (reloaded, reload_clock) = (Arc::clone(&keyring), clock.clone());
     let assembly = assemble(Parts {
         database,
@@ -316,6 +323,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         profile: config.profile,
     })
     .await?
+    .service(readings)
     .job(Job::new("onestop.directory", move |stop| {
         let (directory, feed) = (Arc::clone(&followed), feed.clone());
         async move {

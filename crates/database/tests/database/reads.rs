@@ -1,8 +1,8 @@
 //! The record of who read whose data.
 
-use egov_auth::{CallerKind, ReadRecord, ReadSink as _};
+use egov_auth::{CallerKind, Capacity, ReadRecord, ReadSink as _, RoleAt};
 use egov_clock::Clock as _;
-use egov_database::{READ_KIND, ReadFacts, ReadRecordSink, leaf_commitment};
+use egov_database::{READ_KIND, ReadFacts, ReadRecordSink, leaf_commitment, stored_capacities};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -16,6 +16,16 @@ fn record(stage: &Stage, subjects: Vec<Uuid>, resources: &[&str]) -> ReadRecord 
         method: "/test.v1.Notes/GetNote".to_owned(),
         subjects,
         resources: resources.iter().map(|name| (*name).to_owned()).collect(),
+        owners: vec![None; resources.len()],
+        client: None,
+        unit: Some(4),
+        capacities: vec![Capacity {
+            held: RoleAt {
+                role: "clerk".to_owned(),
+                unit: 7,
+            },
+            delegator: None,
+        }],
         at: stage.clock.now(),
     }
 }
@@ -88,6 +98,9 @@ async fn every_record_of_a_read_has_a_leaf_that_commits_to_what_it_says() {
     assert_eq!(rows.len(), 2);
     for row in rows {
         let (subjects, resources): (Vec<Uuid>, Vec<String>) = (row.get("subjects"), row.get("resources"));
+        let owners: Vec<Option<Uuid>> = row.get("owners");
+        let capacities = stored_capacities(row.get("capacities")).unwrap();
+        assert_eq!(capacities[0].held.role, "clerk");
         let facts = ReadFacts {
             reader: row.get("reader"),
             kind: row.get("kind"),
@@ -95,6 +108,10 @@ async fn every_record_of_a_read_has_a_leaf_that_commits_to_what_it_says() {
             method: row.get("method"),
             subjects: &subjects,
             resources: &resources,
+            owners: &owners,
+            client: row.get("reader_client"),
+            unit: row.get("reader_unit"),
+            capacities: &capacities,
             read_time: row.get::<jiff_sqlx::Timestamp, _>("read_time").to_jiff(),
         };
         let salt: Vec<u8> = row.get("salt");
@@ -102,13 +119,22 @@ async fn every_record_of_a_read_has_a_leaf_that_commits_to_what_it_says() {
             row.get::<Vec<u8>, _>("commitment"),
             leaf_commitment(&salt, &facts.canonical())
         );
-        let other = ReadFacts {
-            purpose: Some("tò mò"),
-            ..facts
-        };
-        assert_ne!(
-            row.get::<Vec<u8>, _>("commitment"),
-            leaf_commitment(&salt, &other.canonical())
-        );
+        let innocent = [];
+        for other in [
+            ReadFacts {
+                purpose: Some("tò mò"),
+                ..facts
+            },
+            ReadFacts {
+                capacities: &innocent,
+                ..facts
+            },
+            ReadFacts { unit: None, ..facts },
+        ] {
+            assert_ne!(
+                row.get::<Vec<u8>, _>("commitment"),
+                leaf_commitment(&salt, &other.canonical())
+            );
+        }
     }
 }

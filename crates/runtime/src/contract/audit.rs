@@ -1,15 +1,21 @@
 //! The house's rules for contracts, checked over an encoded descriptor set.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use egov_transcode::{Bindings, BodyRule};
+use jiff::civil::Date;
+use jiff::{Span, ToSpan as _};
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor,
 };
 
 use super::is_foreign;
 use super::plan::Plans;
-use egov_proto::options::Options;
+use egov_proto::options::{Options, is_deprecated};
+
+/// How long a deprecated RPC is served at least.
+static NOTICE: LazyLock<Span> = LazyLock::new(|| 12.months());
 
 pub(super) fn audit(file_descriptor_set: &[u8]) -> Vec<String> {
     let pool = match DescriptorPool::decode(file_descriptor_set) {
@@ -102,6 +108,8 @@ impl Audit<'_> {
             Some(_) => {}
         }
 
+        self.deprecation(method);
+
         match self.options.idempotency(method) {
             None => self.problem(name, "the option egov.options.v1.idempotency is missing"),
             Some(idempotency) => match idempotency.kind.as_str() {
@@ -113,6 +121,32 @@ impl Audit<'_> {
                 "EXEMPT" => {}
                 other => self.problem(name, &format!("idempotency kind {other} is not one of ours")),
             },
+        }
+    }
+
+    /// Whoever calls a deprecated RPC knows since when, until when and what instead, a year ahead.
+    fn deprecation(&mut self, method: &MethodDescriptor) {
+        let name = method.full_name();
+        let marked = is_deprecated(method);
+        let Some(deprecation) = self.options.deprecation(method) else {
+            if marked {
+                self.problem(name, "it is deprecated without the option egov.options.v1.deprecation");
+            }
+            return;
+        };
+        if !marked {
+            self.problem(name, "egov.options.v1.deprecation stands without deprecated = true");
+        }
+        if deprecation.instead.trim().is_empty() {
+            self.problem(name, "its deprecation does not say what to call instead");
+        }
+        let days = (deprecation.since.parse::<Date>(), deprecation.sunset.parse::<Date>());
+        let (Ok(since), Ok(sunset)) = days else {
+            self.problem(name, "since and sunset of its deprecation are days, written 2026-01-31");
+            return;
+        };
+        if since.checked_add(*NOTICE).is_ok_and(|earliest| sunset < earliest) {
+            self.problem(name, "its sunset is less than twelve months after its deprecation");
         }
     }
 

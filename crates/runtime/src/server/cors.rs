@@ -27,12 +27,14 @@ const SENT: [HeaderName; 10] = [
 ];
 
 /// What a page may read.
-const READ: [HeaderName; 8] = [
+const READ: [HeaderName; 10] = [
     ETAG,
     RETRY_AFTER,
     WWW_AUTHENTICATE,
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-egov-reason"),
+    HeaderName::from_static("deprecation"),
+    HeaderName::from_static("sunset"),
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::binding::{Binding, Bindings, BodyRule};
 use crate::template::Segment;
 use comments::Comments;
-use egov_proto::options::Options;
+use egov_proto::options::{Options, is_deprecated};
 use schema::{Direction, Schemas};
 
 /// How deep a query parameter may lead into messages.
@@ -299,6 +299,14 @@ fn operation(
         if access.purpose_required {
             object.insert("x-egov-purpose-required".to_owned(), json!(true));
         }
+    }
+    if is_deprecated(method) {
+        object.insert("deprecated".to_owned(), json!(true));
+    }
+    if let Some(deprecation) = options.deprecation(method) {
+        object.insert("x-egov-deprecated-since".to_owned(), json!(deprecation.since));
+        object.insert("x-egov-sunset".to_owned(), json!(deprecation.sunset));
+        object.insert("x-egov-instead".to_owned(), json!(deprecation.instead));
     }
     if let Some(idempotency) = options.idempotency(method) {
         object.insert("x-egov-idempotency".to_owned(), json!(idempotency.kind));

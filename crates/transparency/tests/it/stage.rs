@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use egov_auth::RowScope;
 use egov_clock::{Ids as _, ManualClock, SystemIds};
-use egov_database::{Database, DatabaseConfig, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2};
+use egov_database::{Database, DatabaseConfig, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
 use egov_ledger::{Hash, VerifyingKey};
@@ -22,6 +22,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "shared", SHARED_MIGRATION),
         migration(2, "ledger", SHARED_MIGRATION_2),
+        migration(4, "readings", SHARED_MIGRATION_4),
     ])
 });
 

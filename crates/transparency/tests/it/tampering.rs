@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use egov_auth::{CallerKind, ReadRecord, ReadSink as _};
+use egov_auth::{CallerKind, Capacity, ReadRecord, ReadSink as _, RoleAt};
 use egov_clock::Clock as _;
 use egov_database::{READ_KIND, ReadRecordSink};
 use egov_ledger::{Hash, LedgerError, VerifyingKey, verify_consistency};
@@ -118,6 +118,16 @@ async fn a_record_of_a_read_that_was_edited_is_found() {
         method: "/test.v1.Notes/GetNote".to_owned(),
         subjects: vec![id()],
         resources: vec!["notes/1".to_owned()],
+        owners: vec![None],
+        client: None,
+        unit: Some(12),
+        capacities: vec![Capacity {
+            held: RoleAt {
+                role: "clerk".to_owned(),
+                unit: 12,
+            },
+            delegator: None,
+        }],
         at: stage.clock.now(),
     };
     sink.write(&[record("inspection"), record("curiosity")]).await.unwrap();

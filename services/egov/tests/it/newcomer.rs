@@ -54,6 +54,64 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
         text(&taken)
     );
 
+    // Who looked at my data, why, on which legal basis: over the databases of all services.
+    let mine = json(&on(&data, &["readings", "--as", "citizen", "--others", "--json"]));
+    let mine = mine["readings"].as_array().unwrap();
+    assert!(!mine.is_empty(), "the officials of the demonstration looked");
+    for reading in mine {
+        assert_eq!(reading["reader_kind"], "staff", "{reading}");
+        assert_eq!(reading["purpose"], "case_handling", "{reading}");
+        assert!(
+            reading["legal_basis"].as_str().unwrap().contains("118/2025"),
+            "{reading}"
+        );
+        assert!(
+            reading["resources"][0].as_str().unwrap().starts_with("cases/H41."),
+            "{reading}"
+        );
+        assert!(reading.get("reader_id").is_none(), "{reading}");
+    }
+    let shown = text(&on(&data, &["readings", "--as", "citizen"]));
+    assert!(
+        shown.contains("Phường Trường Vinh") && shown.contains("Giải quyết hồ sơ"),
+        "{shown}"
+    );
+    let audited = json(&on(&data, &["readings", "--as", "auditor", "--audit", "--json"]));
+    assert!(audited["readings"][0]["reader_id"].is_string(), "{audited}");
+    let seen = json(&on(&data, &["readings", "--as", "citizen", "--others", "--json"]));
+    assert_eq!(seen["readings"][0]["purpose"], "data_protection_audit", "{seen}");
+    let refused = text(&on(&data, &["readings", "--as", "clerk", "--audit"]));
+    assert!(refused.contains("PERMISSION_MISSING"), "{refused}");
+    let made_up = ["call", "ListCases", "--as", "clerk", "--purpose", "curiosity"];
+    let refused = text(&on(&data, &made_up));
+    assert!(
+        refused.contains("PURPOSE_UNKNOWN") && refused.contains("case_handling"),
+        "{refused}"
+    );
+
+    // How it stands: on one screen, and for scripts.
+    let status = json(&on(&data, &["status", "--json"]));
+    assert_eq!(status["problems"], serde_json::json!([]), "{status}");
+    assert_eq!(status["health"]["whole"], "SERVING");
+    assert_eq!(status["health"]["services"]["egov.onestop.v1.CaseService"], "SERVING");
+    let databases = status["databases"].as_array().unwrap();
+    let names: Vec<&str> = databases.iter().map(|one| one["service"].as_str().unwrap()).collect();
+    assert_eq!(names, ["identity", "onestop", "integration"]);
+    for database in databases {
+        assert_eq!(database["unreachable"], serde_json::Value::Null, "{database}");
+        assert!(database["shared_schema"].as_i64().unwrap() >= 4, "{database}");
+        assert!(
+            database["outbox"]["waiting"].is_i64() && database["ledger"]["tree_size"].is_i64(),
+            "{database}"
+        );
+        assert!(!database["leases"].as_array().unwrap().is_empty(), "{database}");
+    }
+    assert!(databases[1]["events"].as_i64().unwrap() > 0, "{}", databases[1]);
+    let purposes = status["keys"].as_array().unwrap();
+    assert!(purposes.iter().any(|key| key["purpose"] == "token-signing"), "{status}");
+    let shown = text(&on(&data, &["status"]));
+    assert!(shown.contains("SERVING") && shown.contains("relay"), "{shown}");
+
     // Any RPC.
     let list = text(&on(&data, &["call", "--list"]));
     for method in [

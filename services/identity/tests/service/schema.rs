@@ -11,6 +11,10 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
         first == egov_database::SHARED_MIGRATION,
         "copy crates/database/shared.sql to migrations/0001_shared.sql"
     );
+    assert!(
+        include_str!("../../migrations/0009_readings.sql") == egov_database::SHARED_MIGRATION_4,
+        "copy crates/database/shared_4.sql"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::support::{PROVINCE, Signer, WARD, World};
 
 #[test]
-fn the_contract_of_the_binary_holds_its_nine_services_those_of_the_ledger_and_no_other() {
+fn the_contract_of_the_binary_holds_its_nine_services_those_of_the_ledger_and_the_one_of_readings() {
     let contract = egov_identity::contract().unwrap();
     let services: Vec<_> = contract
         .pool()
@@ -16,8 +16,13 @@ fn the_contract_of_the_binary_holds_its_nine_services_those_of_the_ledger_and_no
         .collect();
     let of = |package: &str| services.iter().filter(|name| name.starts_with(package)).count();
     assert_eq!(
-        (of("egov.identity.v1."), of("egov.ledger.v1."), services.len()),
-        (9, 2, 11),
+        (
+            of("egov.identity.v1."),
+            of("egov.ledger.v1."),
+            of("egov.records.v1."),
+            services.len()
+        ),
+        (9, 2, 1, 12),
         "{services:?}"
     );
 }
@@ -32,8 +37,14 @@ fn every_permission_of_the_contract_is_granted_to_somebody_and_no_other_is() {
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let text = include_str!("../../../../deploy/policies/identity.toml");
-    let policies = egov_auth::Policies::from_toml(&[("identity.toml", text)]).unwrap();
+    let texts = [
+        (
+            "identity.toml",
+            include_str!("../../../../deploy/policies/identity.toml"),
+        ),
+        ("records.toml", include_str!("../../../../deploy/policies/records.toml")),
+    ];
+    let policies = egov_auth::Policies::from_toml(&texts).unwrap();
     let granted: Vec<_> = policies.permissions().into_iter().collect();
     assert_eq!(granted, wanted);
 }

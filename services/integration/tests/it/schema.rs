@@ -6,6 +6,8 @@ use egov_integration::{MIGRATOR, SERVICE};
 fn the_first_migration_is_the_shared_schema() {
     let own = include_str!("../../migrations/0001_shared.sql");
     assert_eq!(own, egov_database::SHARED_MIGRATION);
+    let readings = include_str!("../../migrations/0010_readings.sql");
+    assert_eq!(readings, egov_database::SHARED_MIGRATION_4);
 }
 
 #[tokio::test]

@@ -226,8 +226,8 @@ impl OneStop {
             })
             .await?
             .ok_or_else(file_not_found)?;
-        let mut resources = vec![file.file_id.to_string()];
-        resources.extend(file.case_id.map(|case_id| case_id.to_string()));
+        let mut resources = vec![format!("files/{}", file.file_id)];
+        resources.extend(file.case_id.map(|case_id| format!("cases/{case_id}")));
         // Whose papers these are: the case's owner, or who uploaded them.
         let subject = match file.case_id {
             Some(_) => file.case_owner_id,

@@ -1,6 +1,7 @@
 //! ListCases.
 
-use egov_auth::Caller;
+use egov_auth::{Caller, ReadRecord};
+use egov_clock::Clock as _;
 use egov_database::Page;
 
 use super::OneStop;
@@ -33,8 +34,10 @@ impl OneStop {
 
     /// One record of reading for a page, with its subjects.
     pub(crate) async fn record_summaries(&self, caller: &Caller, rows: &[Summary]) -> Result<(), Error> {
-        let subjects = rows.iter().filter_map(|row| row.owner_id).collect();
-        let resources = rows.iter().map(|row| row.case_id.to_string()).collect();
-        self.record_read(caller, subjects, resources).await
+        let read = rows
+            .iter()
+            .map(|row| (row.owner_id, format!("cases/{}", row.case_code)));
+        let record = ReadRecord::of_each(caller, read, self.clock.now());
+        Ok(self.reads.record(record).await?)
     }
 }

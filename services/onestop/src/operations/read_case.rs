@@ -24,7 +24,7 @@ impl OneStop {
         self.record_read(
             caller,
             case.owner_id.into_iter().collect(),
-            vec![case.case_id.to_string()],
+            vec![format!("cases/{}", case.case_code)],
         )
         .await?;
         Ok(case)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use egov_auth::{Access, Assurance, Policies, Resource, UnitTree};
 use egov_proto::egov::onestop::v1::ListCasesRequest;
+use egov_proto::egov::records::v1::ListReadingsRequest;
 use egov_runtime::contract::{Contract, Formats};
 use egov_testkit::Tokens;
 use tonic::Code;
@@ -119,6 +120,82 @@ async fn reading_without_a_purpose_is_refused_and_with_one_recorded_before_the_d
     .await
     .unwrap();
     assert_eq!(recorded, 1);
+}
+
+#[tokio::test]
+async fn the_person_sees_within_a_second_by_which_unit_a_case_was_read_and_which_of_a_list_are_theirs() {
+    let stack = Stack::start().await;
+    let case = submit(&stack).await.case.unwrap();
+    let neighbour = Uuid::from_u128(0xC8);
+    let others = stack
+        .portal(neighbour)
+        .cases
+        .submit_case(birth_registration())
+        .await
+        .unwrap();
+    let others = others.into_inner().case.unwrap();
+
+    let list = async |citizen: Uuid| {
+        let request = ListReadingsRequest {
+            by_others_only: true,
+            ..Default::default()
+        };
+        let answer = stack.portal(citizen).readings.list_readings(request).await.unwrap();
+        answer.into_inner().readings
+    };
+    assert_eq!(list(citizen()).await, [], "nobody else has looked yet");
+
+    let mut officer = stack.staff("officer", TRUONG_VINH);
+    officer.cases.list_cases(ListCasesRequest::default()).await.unwrap();
+    let deputy = stack
+        .tokens
+        .by_delegation(Uuid::from_u128(6), Uuid::from_u128(0x1EAD), "unit_leader", TRUONG_VINH);
+    let began = std::time::Instant::now();
+    get(&stack.client(Some(deputy), Some("inspection")), &case.case_id)
+        .await
+        .unwrap();
+    let mine = list(citizen()).await;
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+
+    assert_eq!(mine.len(), 2, "{mine:?}");
+    let by_deputy = mine
+        .iter()
+        .find(|reading| reading.method.ends_with("/GetCase"))
+        .unwrap();
+    assert_eq!(by_deputy.resources, [format!("cases/{}", case.case_code)]);
+    assert_eq!(by_deputy.purpose.as_ref().unwrap().code, "inspection");
+    assert!(by_deputy.capacities[0].delegated, "{by_deputy:?}");
+    assert_eq!(by_deputy.capacities[0].role, "unit_leader");
+    let listed = mine
+        .iter()
+        .find(|reading| reading.method.ends_with("/ListCases"))
+        .unwrap();
+    assert_eq!(
+        listed.resources,
+        [format!("cases/{}", case.case_code)],
+        "of two in the list"
+    );
+    assert_eq!(listed.reader_unit.as_ref().unwrap().name, "Phường Trường Vinh");
+    assert!(!listed.capacities[0].delegated);
+    let theirs = list(neighbour).await;
+    assert_eq!(theirs.len(), 1);
+    assert_eq!(theirs[0].resources, [format!("cases/{}", others.case_code)]);
+
+    let made_up = stack.client(
+        Some(stack.tokens.staff(Uuid::from_u128(5), &[("officer", TRUONG_VINH)])),
+        Some("curiosity"),
+    );
+    let status = get(&made_up, &case.case_id).await.unwrap_err();
+    assert_eq!(reason(&status), "PURPOSE_UNKNOWN");
+    assert_eq!(
+        list(citizen()).await.len(),
+        2,
+        "a purpose that no law knows reads nothing"
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::import;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{ListCasesRequest, SearchProceduresRequest};
+use egov_proto::egov::records::v1::reading_service_client::ReadingServiceClient;
+use egov_proto::egov::records::v1::{ListPurposesRequest, ListReadingsRequest};
 use tokio::process::{Child, Command};
 
 use crate::support::*;
@@ -25,7 +27,9 @@ fn configured(folder: &Path, database: &str) -> (PathBuf, u16) {
         .port();
     let policies = folder.join("policies");
     std::fs::create_dir_all(&policies).unwrap();
-    std::fs::copy(deploy().join("policies/onestop.toml"), policies.join("onestop.toml")).unwrap();
+    for policy in ["onestop.toml", "records.toml", "purposes.toml"] {
+        std::fs::copy(deploy().join("policies").join(policy), policies.join(policy)).unwrap();
+    }
     let text = format!(
         "profile = \"demo\"\n\
          [server]\nlisten = \"127.0.0.1:{port}\"\n\
@@ -94,7 +98,24 @@ async fn it_starts_without_identity_answers_what_is_public_refuses_the_rest_and_
         .unwrap();
     let status = cases.list_cases(ListCasesRequest::default()).await.unwrap_err();
     assert_eq!(reason(&status), "TOKEN_MISSING");
-    drop((procedures, cases));
+    // It answers for its own readings, and says for what personal data may be read.
+    let mut readings = ReadingServiceClient::connect(format!("http://127.0.0.1:{port}"))
+        .await
+        .unwrap();
+    let purposes = readings
+        .list_purposes(ListPurposesRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .purposes;
+    let handling = purposes.iter().find(|purpose| purpose.code == "case_handling").unwrap();
+    assert!(handling.legal_basis.contains("118/2025"), "{handling:?}");
+    let status = readings
+        .list_readings(ListReadingsRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "TOKEN_MISSING");
+    drop((procedures, cases, readings));
 
     let pid = process.id().unwrap();
     let told = std::process::Command::new("kill")

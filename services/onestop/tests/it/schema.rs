@@ -10,6 +10,14 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
 }
 
 #[test]
+fn what_the_persons_concerned_see_of_readings_is_the_shared_file_word_for_word() {
+    assert!(
+        include_str!("../../migrations/0007_readings.sql") == egov_database::SHARED_MIGRATION_4,
+        "copy crates/database/shared_4.sql"
+    );
+}
+
+#[test]
 fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
     let own = include_str!("../../migrations/0005_ledger.sql");
     assert!(

@@ -22,6 +22,7 @@ use egov_proto::egov::onestop::v1::{
     CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
     StartUploadRequest, SubmitCaseRequest, SubmitCaseResponse,
 };
+use egov_proto::egov::records::v1::reading_service_client::ReadingServiceClient;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
@@ -67,12 +68,13 @@ impl Interceptor for Credentials {
 
 type Called = InterceptedService<Channel, Credentials>;
 
-/// The three clients of one caller.
+/// The clients of one caller.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
+    pub(crate) readings: ReadingServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -260,21 +262,29 @@ impl Stack {
 
         let tokens = Tokens::by(clock.shared());
         let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
-        let policy = std::fs::read_to_string(deploy().join("policies/onestop.toml")).unwrap();
+        let policy = |name: &str| std::fs::read_to_string(deploy().join("policies").join(name)).unwrap();
+        let texts = ["onestop.toml", "purposes.toml", "records.toml"].map(|name| (name, policy(name)));
+        let texts = texts.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let access = Arc::new(Access::new(Policies::from_toml(&texts).unwrap(), directory.tree()));
         let auth = AuthLayer::new(
             Arc::new(Verifier::new(
                 vec![Issuer::from_config(tokens.issuer()).unwrap()],
                 clock.shared(),
                 VerifierConfig::default(),
             )),
-            Arc::new(Access::new(
-                Policies::from_toml(&[("onestop.toml", &policy)]).unwrap(),
-                directory.tree(),
-            )),
+            Arc::clone(&access),
             directory.revocations(),
             contract.method_rules(),
             &["/grpc.health.", "/grpc.reflection."],
         );
+        let readings = egov_readings::service(egov_readings::Parts {
+            databases: vec![("onestop", pool.clone())],
+            directory: Arc::clone(&directory),
+            access,
+            clock: clock.shared(),
+            contract: Arc::clone(&contract),
+        })
+        .unwrap();
         let assembly = egov_onestop::assemble(egov_onestop::Parts {
             database: pool.clone(),
             keyring: Arc::clone(&keyring),
@@ -287,7 +297,8 @@ impl Stack {
             profile,
         })
         .await
-        .unwrap();
+        .unwrap()
+        .service(readings);
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
             .assembly(assembly)
             .build()
@@ -343,7 +354,8 @@ impl Stack {
         Client {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
-            procedures: ProcedureServiceClient::with_interceptor(channel, credentials),
+            procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            readings: ReadingServiceClient::with_interceptor(channel, credentials),
         }
     }
 
