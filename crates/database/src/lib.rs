@@ -9,6 +9,7 @@
 //! * [`PageTokens`] for lists, [`Lease`]s for background work, the [`Relay`] for events, [`ReadRecordSink`] for the
 //!   records of who read whose data.
 //! * [`BulkLoad`] loads a past by COPY: generated data, or the records of another system.
+//! * [`UnitOfWork::first_time`] is the inbox of a receiver of events: an effect happens once, however often its event comes.
 //! * [`provision`] creates roles and database and runs a service's migrations, the first of which is
 //!   [`SHARED_MIGRATION`], the schema `egov`.
 //!
@@ -20,6 +21,7 @@ mod bulk;
 mod config;
 mod database;
 mod fault;
+mod inbox;
 mod lease;
 mod migrate;
 mod pages;
@@ -45,3 +47,7 @@ pub use write::{WriteRequest, Written};
 /// The schema `egov`. Every service's first migration, `migrations/0001_shared.sql`, is a copy of this text, and a test
 /// of the service compares the two.
 pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
+
+/// Version 3 of the schema `egov`: the inbox of a receiver of events. Every service copies it as a migration of its own, and a test
+/// of the service compares the two.
+pub const INBOX_MIGRATION: &str = include_str!("../shared_3.sql");

@@ -8,3 +8,12 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
         "copy crates/database/shared.sql; once released, a change comes as a further shared file"
     );
 }
+
+#[test]
+fn the_inbox_is_that_of_all_services_word_for_word() {
+    let inbox = include_str!("../../migrations/0006_inbox.sql");
+    assert!(
+        inbox == egov_database::INBOX_MIGRATION,
+        "copy crates/database/shared_3.sql"
+    );
+}
