@@ -9,9 +9,10 @@
 
 mod api;
 pub mod config;
-mod domain;
+pub mod domain;
 mod error;
 mod operations;
+pub mod permits;
 mod store;
 
 use std::sync::Arc;

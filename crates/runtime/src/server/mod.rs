@@ -41,6 +41,7 @@ use crate::contract::Contract;
 use crate::telemetry::Recorder;
 
 pub use assembly::{Assembly, Job, JobResult};
+pub use connection::client_certificate;
 pub use health::Health;
 pub use limits::remaining;
 pub use shutdown::Shutdown;
