@@ -11,6 +11,7 @@ use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, Verifier
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
 use egov_files::FileConfig;
+use egov_integration::EventParts;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
@@ -298,7 +299,9 @@ async fn serve(
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
-    });
+        keyring: Arc::clone(&keyring),
+        events: EventParts::in_database(&databases.integration),
+    })?;
 
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
         .assembly(identity.assembly(verifier, contract))

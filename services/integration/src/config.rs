@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
-use egov_clock::{SystemClock, SystemIds};
+use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_events::{EventStore, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
 use serde::{Deserialize, Serialize};
 
-use crate::{Parts, SERVICE, assemble};
+use crate::{EventParts, Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +35,66 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The file of this service's policy.
     pub policy: PathBuf,
+    /// Events and webhooks.
+    pub events: EventsSection,
+}
+
+/// Where events are kept, and where webhooks may go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsSection {
+    /// Addresses of NATS (`nats://host:port`, several by commas); empty keeps events in the service's own database.
+    pub nats: Secret,
+    /// How many servers of NATS keep each topic: 1, 3 or 5.
+    pub replicas: usize,
+    /// NATS runs with `sync_interval: always`; with it, or with three replicas, the store is durable.
+    pub sync_always: bool,
+    /// How many mebibytes of events may wait to be stored.
+    pub queue_mib: usize,
+    /// The hosts to which webhooks may be sent: `host` or `host:port`. None at first.
+    pub webhook_hosts: Vec<String>,
+}
+
+impl Default for EventsSection {
+    fn default() -> Self {
+        Self {
+            nats: Secret::default(),
+            replicas: 3,
+            sync_always: false,
+            queue_mib: 64,
+            webhook_hosts: Vec::new(),
+        }
+    }
+}
+
+impl EventsSection {
+    /// Opens the store.
+    pub async fn open(self, database: &Database, ids: SharedIds) -> anyhow::Result<EventParts> {
+        let queue_bytes = self.queue_mib << 20;
+        let address = self.nats.expose();
+        let store: Arc<dyn EventStore> = if address.is_empty() {
+            Arc::new(PostgresStore::new(database.clone(), queue_bytes))
+        } else {
+            let config = JetStreamConfig {
+                address: address.to_owned(),
+                replicas: self.replicas,
+                sync_always: self.sync_always,
+                queue_bytes,
+            };
+            Arc::new(JetStreamStore::connect(config, ids).await?)
+        };
+        let durability = store.durability().await?;
+        if !durability.durable {
+            tracing::warn!(
+                durability.words,
+                "the store of events may lose what it has acknowledged"
+            );
+        }
+        Ok(EventParts {
+            store,
+            webhook_hosts: self.webhook_hosts,
+        })
+    }
 }
 
 /// The service's own database.
@@ -86,7 +147,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
-    let database = Database::connect(&database, keyring, clock.clone(), ids.clone()).await?;
+    let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
             folder: config.identity.cache.clone(),
@@ -114,8 +175,10 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         database: database.clone(),
         contract: Arc::clone(&contract),
         auth,
+        keyring,
+        events: config.events.open(&database, ids.clone()).await?,
     };
-    let assembly = assemble(parts).job(Job::new("integration.directory", move |stop| {
+    let assembly = assemble(parts)?.job(Job::new("integration.directory", move |stop| {
         let (directory, feed) = (Arc::clone(&directory), feed.clone());
         async move {
             directory.follow(feed, stop).await;

@@ -276,9 +276,12 @@ impl Pages {
     }
 
     fn grants_of<'a>(&self, client_id: &str, touched: &'a mut HashMap<String, Grants>) -> &'a mut Grants {
-        touched
-            .entry(client_id.to_owned())
-            .or_insert_with(|| self.clients.get(client_id).map(|held| Grants::clone(held)).unwrap_or_default())
+        touched.entry(client_id.to_owned()).or_insert_with(|| {
+            self.clients
+                .get(client_id)
+                .map(|held| Grants::clone(held))
+                .unwrap_or_default()
+        })
     }
 }
 
@@ -358,7 +361,10 @@ mod tests {
     fn a_book_that_was_not_confirmed_for_a_second_refuses() {
         let (clock, book) = book(100);
         assert_eq!(book.permits(call("a", METHOD)).unwrap_err(), Denial::Stale);
-        book.apply([change(vec![permit(1, 1, vec![caller("a", None, &[], 1_000)])])], at(100));
+        book.apply(
+            [change(vec![permit(1, 1, vec![caller("a", None, &[], 1_000)])])],
+            at(100),
+        );
         clock.advance(SignedDuration::from_secs(1));
         assert!(book.permits(call("a", METHOD)).is_ok());
         clock.advance(SignedDuration::from_millis(1));
@@ -394,7 +400,11 @@ mod tests {
     #[test]
     fn what_was_revoked_is_gone_and_the_rest_stays() {
         let (_clock, book) = book(100);
-        let first = permit(1, 1, vec![caller("a", None, &[], 1_000), caller("d", Some(3), &[METHOD], 1_000)]);
+        let first = permit(
+            1,
+            1,
+            vec![caller("a", None, &[], 1_000), caller("d", Some(3), &[METHOD], 1_000)],
+        );
         let second = permit(2, 1, vec![caller("a", None, &[], 1_000)]);
         book.apply([change(vec![first]), change(vec![second])], at(100));
         let under_way = book.permits(Call {
@@ -425,7 +435,11 @@ mod tests {
     #[test]
     fn a_delegation_ends_before_its_agreement_and_a_purpose_must_be_admitted() {
         let (clock, book) = book(100);
-        let mut terms = permit(1, 1, vec![caller("a", None, &[], 1_000), caller("d", Some(3), &[], 200)]);
+        let mut terms = permit(
+            1,
+            1,
+            vec![caller("a", None, &[], 1_000), caller("d", Some(3), &[], 200)],
+        );
         terms.allowed_purposes = vec!["verify".to_owned()];
         book.apply([change(vec![terms])], at(100));
         assert_eq!(book.permits(call("a", METHOD)).unwrap_err(), Denial::WrongPurpose);

@@ -1,6 +1,8 @@
 //! SQL and nothing but SQL, one file an aggregate: rows in, rows out, inside the caller's transaction.
 
 pub(crate) mod entries;
+pub(crate) mod mailboxes;
+pub(crate) mod topics;
 
 /// Why the store failed. It is a fault of ours, never of the caller.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
+use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::integration_service_client::IntegrationServiceClient;
 use egov_proto::egov::integration::v1::{CreateEntryRequest, Entry, GetEntryRequest};
@@ -50,7 +50,7 @@ impl Running {
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let keyring = Arc::new(Keyring::ephemeral());
-        let pool = Database::connect(&config, keyring, clock.shared(), SystemIds::shared())
+        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
         let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
@@ -71,12 +71,14 @@ impl Running {
             &[],
         );
         let parts = Parts {
-            database: pool,
             contract: Arc::clone(&contract),
             auth,
+            keyring,
+            events: EventParts::in_database(&pool),
+            database: pool,
         };
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assemble(parts))
+            .assembly(assemble(parts).unwrap())
             .build()
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,0 +1,4 @@
+//! Background work that holds a lease.
+
+pub(crate) mod retention;
+pub(crate) mod webhooks;
