@@ -10,8 +10,8 @@
 //!   records of who read whose data.
 //! * [`BulkLoad`] loads a past by COPY: generated data, or the records of another system.
 //! * [`UnitOfWork::first_time`] is the inbox of a receiver of events: an effect happens once, however often its event comes.
-//! * [`provision`] creates roles and database and runs a service's migrations, the first of which is
-//!   [`SHARED_MIGRATION`], the schema `egov`.
+//! * [`provision`] creates roles and database and runs a service's migrations, among which are [`SHARED_MIGRATION`],
+//!   [`SHARED_MIGRATION_2`] and [`SHARED_MIGRATION_3`], the schema `egov`.
 //!
 //! Statements here are checked when they run, not by the macros of sqlx: this schema lives in every service's database
 //! and has none of its own. Services use the macros. README.md shows a whole write operation and how offline metadata
@@ -39,7 +39,7 @@ pub use fault::{sql_fault, violates};
 pub use lease::Lease;
 pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
 pub use pages::{Page, PageBinding, PageTokens};
-pub use reads::ReadRecordSink;
+pub use reads::{READ_KIND, ReadFacts, ReadRecordSink};
 pub use relay::{LoggedEvent, Position, Relay};
 pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment};
 pub use write::{WriteRequest, Written};
@@ -48,6 +48,8 @@ pub use write::{WriteRequest, Written};
 /// of the service compares the two.
 pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
 
-/// Version 3 of the schema `egov`: the inbox of a receiver of events. Every service copies it as a migration of its own, and a test
-/// of the service compares the two.
-pub const INBOX_MIGRATION: &str = include_str!("../shared_3.sql");
+/// The second part of the schema `egov`: the ledger. A further migration of every service is a copy of it.
+pub const SHARED_MIGRATION_2: &str = include_str!("../shared_2.sql");
+
+/// The third part of the schema `egov`: the inbox of a receiver of events. A further migration of every service is a copy of it.
+pub const SHARED_MIGRATION_3: &str = include_str!("../shared_3.sql");

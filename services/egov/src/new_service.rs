@@ -6,16 +6,17 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::{INBOX_MIGRATION, SHARED_MIGRATION};
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_3};
 
 use crate::problem::Problem;
 use crate::test::workspace;
 use crate::{prepare, say};
 
 /// What every service's database has in common, copied word for word.
-const SHARED: [(&str, &str); 2] = [
+const SHARED: [(&str, &str); 3] = [
     ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
-    ("services/{{kebab}}/migrations/0004_inbox.sql", INBOX_MIGRATION),
+    ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
+    ("services/{{kebab}}/migrations/0004_inbox.sql", SHARED_MIGRATION_3),
 ];
 
 /// The longest name: it becomes part of names of database roles.
@@ -44,7 +45,7 @@ const FILES: [Template; 20] = [
     ("services/{{kebab}}/sqlx.toml", include_str!("templates/sqlx.toml.tmpl")),
     ("services/{{kebab}}/README.md", include_str!("templates/README.md.tmpl")),
     (
-        "services/{{kebab}}/migrations/0002_{{snake}}.sql",
+        "services/{{kebab}}/migrations/0003_{{snake}}.sql",
         include_str!("templates/migration.sql.tmpl"),
     ),
     ("services/{{kebab}}/src/main.rs", include_str!("templates/main.rs.tmpl")),

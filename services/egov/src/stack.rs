@@ -11,10 +11,10 @@ use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, Verifier
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
 use egov_files::FileConfig;
-use egov_integration::EventParts;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
+use egov_integration::EventParts;
 use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};

@@ -38,8 +38,9 @@ static MIGRATOR: LazyLock<&'static Migrator> = LazyLock::new(|| {
     };
     let migrations = vec![
         step(1, "shared", egov_database::SHARED_MIGRATION),
-        step(2, "inbox", egov_database::INBOX_MIGRATION),
-        step(3, "events", EVENTS_MIGRATION),
+        step(2, "ledger", egov_database::SHARED_MIGRATION_2),
+        step(3, "inbox", egov_database::SHARED_MIGRATION_3),
+        step(4, "events", EVENTS_MIGRATION),
     ];
     Box::leak(Box::new(Migrator {
         migrations: Cow::Owned(migrations),

@@ -14,10 +14,19 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
 }
 
 #[test]
+fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
+    let own = include_str!("../../migrations/0007_ledger.sql");
+    assert!(
+        own == egov_database::SHARED_MIGRATION_2,
+        "copy crates/database/shared_2.sql to migrations/0007_ledger.sql"
+    );
+}
+
+#[test]
 fn the_inbox_is_that_of_all_services_word_for_word() {
     let inbox = include_str!("../../migrations/0008_inbox.sql");
     assert!(
-        inbox == egov_database::INBOX_MIGRATION,
+        inbox == egov_database::SHARED_MIGRATION_3,
         "copy crates/database/shared_3.sql"
     );
 }

@@ -192,6 +192,8 @@ async fn every_violation_is_named() {
 fn the_first_migration_is_the_shared_schema() {
     let own = include_str!("../../migrations/0001_shared.sql");
     assert_eq!(own, egov_database::SHARED_MIGRATION);
+    let own = include_str!("../../migrations/0003_ledger.sql");
+    assert_eq!(own, egov_database::SHARED_MIGRATION_2);
     let inbox = include_str!("../../migrations/0005_inbox.sql");
-    assert_eq!(inbox, egov_database::INBOX_MIGRATION);
+    assert_eq!(inbox, egov_database::SHARED_MIGRATION_3);
 }
