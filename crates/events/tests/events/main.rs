@@ -8,6 +8,8 @@
     reason = "tests fail loudly"
 )]
 
+mod killed;
+
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
