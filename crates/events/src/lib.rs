@@ -3,19 +3,24 @@
 //! * [`CloudEvent`]: the envelope, as CloudEvents 1.0 describes it, in protobuf and in JSON.
 //! * [`EventStore`]: one trait with two implementations, [`PostgresStore`] in a service's database and [`JetStreamStore`], and
 //!   one suite for both (`contract`, behind the feature of that name).
+//! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
 //! * [`Backoff`]: pauses that grow, with chance.
 
 mod backoff;
 mod budget;
+mod client;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod event;
+mod forward;
 mod jetstream;
 mod postgres;
 mod store;
 
 pub use backoff::Backoff;
+pub use client::{IntegrationConfig, IntegrationPublisher};
 pub use event::{CloudEvent, EventError, MAX_DATA_BYTES};
+pub use forward::{Forwarder, Publisher};
 pub use jetstream::{JetStreamConfig, JetStreamStore, lane};
 pub use postgres::PostgresStore;
 pub use store::{

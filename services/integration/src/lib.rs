@@ -28,7 +28,6 @@ use egov_proto::egov::integration::v1::integration_service_server::IntegrationSe
 use egov_proto::egov::integration::v1::mailbox_service_server::MailboxServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::{Assembly, Job};
-use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::api::events::EventApi;
@@ -103,12 +102,10 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembly> {
         database: database.clone(),
         keyring,
     });
-    let draining = CancellationToken::new();
     let event_api = EventApi {
         contract: Arc::clone(&contract),
         events: Arc::clone(&events),
         clock: database.clock().clone(),
-        draining: draining.clone(),
     };
     let mailbox_api = MailboxApi {
         contract,
@@ -133,14 +130,6 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembly> {
             let database = keeping.clone();
             async move {
                 database.keep_request_days_until(stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.streams", move |stop| {
-            let draining = draining.clone();
-            async move {
-                stop.cancelled().await;
-                draining.cancel();
                 Ok(())
             }
         }))

@@ -44,14 +44,22 @@ async fn after_five_kills_each_of_three_subscribers_has_every_effect_once_and_in
     for step in STEPS {
         let mut child = spawn(&database.app_url, step);
         let output = BufReader::new(child.stdout.take().unwrap());
-        let reached = output.lines().map_while(Result::ok).any(|line| line.contains("reached the step"));
+        let reached = output
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains("reached the step"));
         assert!(reached, "the child ended before {step}");
         child.kill().unwrap();
         child.wait().unwrap();
     }
     let mut child = spawn(&database.app_url, "none");
     let output = BufReader::new(child.stdout.take().unwrap());
-    assert!(output.lines().map_while(Result::ok).any(|line| line.contains("all is done")));
+    assert!(
+        output
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains("all is done"))
+    );
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -98,7 +106,9 @@ async fn publishes_and_applies() {
         std::process::exit(1);
     });
     let step = step.into_string().unwrap();
-    let config = DatabaseConfig::new(url.to_str().unwrap()).test_profile().max_connections(8);
+    let config = DatabaseConfig::new(url.to_str().unwrap())
+        .test_profile()
+        .max_connections(8);
     let database = Database::connect(
         &config,
         Arc::new(Keyring::ephemeral()),
@@ -113,9 +123,8 @@ async fn publishes_and_applies() {
         step,
         reached: AtomicUsize::new(0),
     });
-    let subscribers = CONSUMERS.map(|consumer| {
-        tokio::spawn(subscribe(consumer, database.clone(), store.clone(), Arc::clone(&trap)))
-    });
+    let subscribers =
+        CONSUMERS.map(|consumer| tokio::spawn(subscribe(consumer, database.clone(), store.clone(), Arc::clone(&trap))));
     // Whoever was killed does not know what it has published: all again, by the same ids.
     for first in (0..EVENTS).step_by(500) {
         let batch = (first..first + 500).map(event).collect();

@@ -8,6 +8,7 @@
     reason = "tests fail loudly"
 )]
 
+mod forwarding;
 mod killed;
 
 use std::borrow::Cow;

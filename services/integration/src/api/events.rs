@@ -13,6 +13,7 @@ use egov_proto::egov::integration::v1::event_service_server::EventService;
 use egov_proto::{instant, timestamp};
 use egov_runtime::accept;
 use egov_runtime::contract::Contract;
+use egov_runtime::server::Draining;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -40,8 +41,6 @@ pub(crate) struct EventApi {
     pub(crate) contract: Arc<Contract>,
     pub(crate) events: Arc<Events>,
     pub(crate) clock: SharedClock,
-    /// Ends the open streams when the server drains.
-    pub(crate) draining: CancellationToken,
 }
 
 /// A refusal on its way out: its one translation.
@@ -424,7 +423,9 @@ impl EventService for EventApi {
             .map_err(status)?;
         // One answer waits here, the next in the transport: a slow reader stops the fetching, not the others.
         let (answers, stream) = mpsc::channel(1);
-        let ended = self.draining.child_token();
+        let ended = extensions
+            .remove::<Draining>()
+            .map_or_else(CancellationToken::new, |draining| draining.token().child_token());
         tokio::spawn(settle_incoming(
             self.clone(),
             subscription.clone(),

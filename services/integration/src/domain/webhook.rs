@@ -101,7 +101,6 @@ mod tests {
             "https://169.254.169.254/latest/meta-data",
             "https://127.0.0.1/",
             "http://127.0.0.1:8081/",
-            "https://2130706433:8080/",
             "file:///etc/passwd",
             "gopher://nhan.example.vn/",
             "nhan.example.vn",
