@@ -8,6 +8,7 @@
 mod auth;
 mod contract;
 mod echo;
+mod events;
 mod get;
 mod list;
 mod load;
@@ -78,6 +79,9 @@ struct How {
     /// Envoy, in the place of the one from PyPI.
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
+    /// A NATS server with JetStream for `events`; without it only PostgreSQL is measured.
+    #[arg(long, value_name = "ADDRESS")]
+    nats: Option<String>,
     /// Take this build as it is, whatever it is: to see that everything works, not to measure.
     #[arg(long)]
     any_build: bool,
@@ -105,6 +109,8 @@ enum Scenario {
     Auth,
     /// REST against Envoy's transcoder.
     Transcode,
+    /// Events against a multi-row INSERT, and against a bare publisher of JetStream.
+    Events,
 }
 
 /// What came out of one comparison.
@@ -269,6 +275,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
             Scenario::List => vec![Box::pin(list::measure(how)).await?],
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
+            Scenario::Events => Box::pin(events::measure(how)).await?,
         };
         if how.json {
             for outcome in &outcomes {
