@@ -5,10 +5,8 @@ use std::time::Duration;
 use egov_events::EventError;
 use egov_fault::{Code, Fault, Violation};
 
+use crate::error::DOMAIN;
 use crate::store::StoreError;
-
-/// ErrorInfo.domain of this service's own reasons.
-const DOMAIN: &str = "integration.egov";
 
 /// Why an operation is refused.
 #[derive(Debug, thiserror::Error)]
@@ -221,7 +219,7 @@ impl From<EventsError> for Fault {
                 return Self::invalid(vec![violation(field.to_owned(), vi, en)]);
             }
             EventsError::Fault(fault) => return fault,
-            EventsError::Store(StoreError::Sql(error)) => return egov_database::sql_fault(error),
+            EventsError::Store(error) => return crate::error::Error::Store(error).into(),
         };
         let fault = Self::new(code, reason, vi, en).domain(DOMAIN);
         if matches!(reason, "MAILBOX_FULL") {

@@ -1,43 +1,62 @@
-//! The service integration.
+//! The integration middleware (phần mềm trung gian kết nối các hệ thống): its directory and agreements.
 //!
 //! * `domain`: the rules, pure.
 //! * `store`: the SQL, one file an aggregate.
-//! * `operations`: one use case a file.
+//! * `operations`: use cases: authorise, load, decide, write.
 //! * `api`: gRPC handlers of a few lines.
+//! * `permits`, `permit_feed`: what mediating instances judge calls by, and how they learn of it.
 //!
 //! README.md says how to add an operation.
 
 mod api;
 pub mod config;
 pub mod domain;
+pub mod door;
 mod error;
 mod event_error;
+mod gatekeeper;
 mod jobs;
+mod journal;
 mod operations;
+pub mod permit_feed;
 pub mod permits;
 mod store;
+mod usage;
+mod wire;
 
 use std::sync::Arc;
 
 use egov_auth::AuthLayer;
-use egov_database::{Database, Relay};
+use egov_database::Database;
 use egov_events::{EventStore, PostgresStore};
 use egov_keyring::Keyring;
+use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
 use egov_proto::egov::integration::v1::event_service_server::EventServiceServer;
-use egov_proto::egov::integration::v1::integration_service_server::IntegrationServiceServer;
+use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
+use egov_proto::egov::integration::v1::interface_service_server::InterfaceServiceServer;
 use egov_proto::egov::integration::v1::mailbox_service_server::MailboxServiceServer;
+use egov_proto::egov::integration::v1::organisation_service_server::OrganisationServiceServer;
+use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
+use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
 use egov_runtime::contract::Contract;
-use egov_runtime::server::{Assembly, Job};
+use egov_runtime::server::Assembly;
+use egov_transparency::Log;
 
 use crate::api::Api;
 use crate::api::events::EventApi;
+use crate::api::exchanges::ExchangeApi;
 use crate::api::mailboxes::MailboxApi;
 use crate::domain::webhook::AllowedHosts;
-use crate::operations::Events;
-use crate::operations::Integration;
+use crate::door::DoorGiven;
 use crate::operations::mailboxes::Mailboxes;
+use crate::operations::read_exchanges::Exchanges;
+use crate::operations::{Events, Integration};
+use crate::permits::PermitBook;
 
-pub use crate::operations::topics::ensure_topic;
+pub use error::DOMAIN;
+pub use jobs::{expire_once, probe_once};
+pub use operations::topics::ensure_topic;
+pub use usage::{FieldUse, add_field_use};
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -53,10 +72,22 @@ pub struct Parts {
     pub contract: Arc<Contract>,
     /// Who guards the RPCs.
     pub auth: AuthLayer,
-    /// The service's keys.
+    /// The keyring.
     pub keyring: Arc<Keyring>,
     /// Where events are kept, and where webhooks may go.
     pub events: EventParts,
+    /// The ledger of this service's database.
+    pub log: Arc<Log>,
+    /// What the door is given; without it this process mediates nothing.
+    pub door: Option<DoorGiven>,
+}
+
+/// The service, and what answers on the door's own port.
+pub struct Assembled {
+    /// RPCs and jobs.
+    pub assembly: Assembly,
+    /// For the door's port; none if the process mediates nothing.
+    pub door: Option<axum::Router>,
 }
 
 /// What the events and mailboxes need.
@@ -84,67 +115,60 @@ pub const QUEUE_BYTES: usize = 64 << 20;
 ///
 /// # Errors
 /// If no HTTP client can be made for the webhooks.
-pub fn assemble(parts: Parts) -> anyhow::Result<Assembly> {
-    let (database, keyring, contract) = (parts.database, parts.keyring, parts.contract);
-    let api = Api {
-        contract: Arc::clone(&contract),
-        service: Arc::new(Integration {
+pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
+    let database = parts.database;
+    let permits = Arc::new(PermitBook::new(database.clock().clone()));
+    let service = Arc::new(Integration {
+        database: database.clone(),
+    });
+    let exchanges = ExchangeApi {
+        contract: Arc::clone(&parts.contract),
+        exchanges: Arc::new(Exchanges {
             database: database.clone(),
+            log: Arc::clone(&parts.log),
         }),
     };
     let events = Arc::new(Events {
         database: database.clone(),
         store: parts.events.store,
-        keyring: Arc::clone(&keyring),
+        keyring: Arc::clone(&parts.keyring),
         hosts: AllowedHosts::new(&parts.events.webhook_hosts),
     });
     let mailboxes = Arc::new(Mailboxes {
         database: database.clone(),
-        keyring,
+        keyring: Arc::clone(&parts.keyring),
     });
     let event_api = EventApi {
-        contract: Arc::clone(&contract),
+        contract: Arc::clone(&parts.contract),
         events: Arc::clone(&events),
         clock: database.clock().clone(),
     };
     let mailbox_api = MailboxApi {
-        contract,
+        contract: Arc::clone(&parts.contract),
         mailboxes: Arc::clone(&mailboxes),
     };
-    let client = jobs::webhooks::client()?;
-    let sending = Arc::clone(&events);
-    let (relaying, keeping) = (database.clone(), database);
-    Ok(Assembly::new(SERVICE)
-        .service(IntegrationServiceServer::new(api))
+    let api = Api {
+        contract: parts.contract,
+        service: Arc::clone(&service),
+    };
+    let assembly = Assembly::new(SERVICE)
+        .service(OrganisationServiceServer::new(api.clone()))
+        .service(SystemServiceServer::new(api.clone()))
+        .service(InterfaceServiceServer::new(api.clone()))
+        .service(AgreementServiceServer::new(api.clone()))
+        .service(PermitServiceServer::new(api))
+        .service(ExchangeServiceServer::new(exchanges))
         .service(EventServiceServer::new(event_api))
         .service(MailboxServiceServer::new(mailbox_api))
-        .auth(parts.auth)
-        .job(Job::new("integration.relay", move |stop| {
-            let relay = Relay::new(relaying.clone());
-            async move {
-                relay.run(stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.request-days", move |stop| {
-            let database = keeping.clone();
-            async move {
-                database.keep_request_days_until(stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.retention", move |stop| {
-            let (events, mailboxes) = (Arc::clone(&events), Arc::clone(&mailboxes));
-            async move {
-                jobs::retention::run(events, mailboxes, stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.webhooks", move |stop| {
-            let (events, client) = (Arc::clone(&sending), client.clone());
-            async move {
-                jobs::webhooks::run(events, client, stop).await;
-                Ok(())
-            }
-        })))
+        .auth(parts.auth);
+    let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
+    let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
+    let Some(given) = parts.door else {
+        return Ok(Assembled { assembly, door: None });
+    };
+    let built = door::build(given, &database, parts.keyring, parts.log, permits);
+    Ok(Assembled {
+        assembly: jobs::add_door(assembly, database, &built),
+        door: Some(door::router(built.door)),
+    })
 }

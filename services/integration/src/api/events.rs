@@ -7,7 +7,7 @@ use std::time::Duration;
 use egov_auth::Caller;
 use egov_clock::SharedClock;
 use egov_events::{DeadLetter, Delivery, Rejection, StartAt};
-use egov_fault::{Code, Fault};
+use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::event_service_server::EventService;
 use egov_proto::{instant, timestamp};
@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::id;
 use crate::domain::topic::{DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, LONGEST_MAX_AGE, Mode, Subscription, Topic};
 use crate::event_error::EventsError;
 use crate::operations::Events;
@@ -46,6 +45,18 @@ pub(crate) struct EventApi {
 /// A refusal on its way out: its one translation.
 fn status(error: EventsError) -> Status {
     Fault::from(error).into()
+}
+
+/// An id whose form the contract has checked.
+pub(super) fn id(text: &str, field: &str) -> Result<Uuid, Fault> {
+    Uuid::try_parse(text).map_err(|_| {
+        Fault::invalid(vec![Violation {
+            field: field.to_owned(),
+            rule: "value".to_owned(),
+            vi: "không phải là mã định danh UUID".to_owned(),
+            en: "is not a UUID".to_owned(),
+        }])
+    })
 }
 
 /// A duration of the contract within bounds.

@@ -14,8 +14,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::events::duration;
-use super::id;
+use super::events::{duration, id};
 use crate::domain::mailbox::{DEFAULT_MAX_AGE, DEFAULT_MAX_MESSAGES, LONGEST_MAX_AGE, Mailbox, Message};
 use crate::event_error::EventsError;
 use crate::operations::mailboxes::{Mailboxes, Outgoing};

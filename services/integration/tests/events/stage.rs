@@ -20,6 +20,7 @@ use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
+use egov_transparency::LedgerConfig;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -78,20 +79,28 @@ impl Stage {
             contract.method_rules(),
             &[],
         );
+        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
         let parts = Parts {
             contract: Arc::clone(&contract),
             auth,
             keyring,
+            log: Arc::clone(ledger.log()),
+            door: None,
             events: EventParts {
                 store: Arc::new(PostgresStore::new(pool.clone(), 4 << 20)),
                 webhook_hosts: hosts.to_vec(),
             },
             database: pool,
         };
-        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assemble(parts).unwrap())
-            .build()
-            .unwrap();
+        let server = Server::builder(
+            ServerConfig::default(),
+            Arc::clone(&contract),
+            clock.shared(),
+            SystemIds::shared(),
+        )
+        .assembly(ledger.complete(assemble(parts).unwrap().assembly, &contract))
+        .build()
+        .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
