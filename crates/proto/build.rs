@@ -19,7 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
-    config.bytes([".egov.onestop.v1.PutChunkRequest", ".egov.onestop.v1.ReadFileResponse"]);
+    config.bytes([
+        ".egov.onestop.v1.PutChunkRequest",
+        ".egov.onestop.v1.ReadFileResponse",
+        ".egov.integration.v1.CloudEvent",
+        ".egov.integration.v1.MailboxMessage",
+        ".egov.integration.v1.SendMessageRequest",
+    ]);
     for message in compiler.descriptor_pool().all_messages() {
         let name = message.full_name().to_owned();
         config

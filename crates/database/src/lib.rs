@@ -9,8 +9,9 @@
 //! * [`PageTokens`] for lists, [`Lease`]s for background work, the [`Relay`] for events, [`ReadRecordSink`] for the
 //!   records of who read whose data.
 //! * [`BulkLoad`] loads a past by COPY: generated data, or the records of another system.
-//! * [`provision`] creates roles and database and runs a service's migrations, among which are [`SHARED_MIGRATION`] and
-//!   [`SHARED_MIGRATION_2`], the schema `egov`.
+//! * [`UnitOfWork::first_time`] is the inbox of a receiver of events: an effect happens once, however often its event comes.
+//! * [`provision`] creates roles and database and runs a service's migrations, among which are [`SHARED_MIGRATION`],
+//!   [`SHARED_MIGRATION_2`] and [`SHARED_MIGRATION_3`], the schema `egov`.
 //!
 //! Statements here are checked when they run, not by the macros of sqlx: this schema lives in every service's database
 //! and has none of its own. Services use the macros. README.md shows a whole write operation and how offline metadata
@@ -20,6 +21,7 @@ mod bulk;
 mod config;
 mod database;
 mod fault;
+mod inbox;
 mod lease;
 mod migrate;
 mod pages;
@@ -51,6 +53,9 @@ pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
 
 /// The second part of the schema `egov`: the ledger. A further migration of every service is a copy of it.
 pub const SHARED_MIGRATION_2: &str = include_str!("../shared_2.sql");
+
+/// The third part of the schema `egov`: the inbox of a receiver of events. A further migration of every service is a copy of it.
+pub const SHARED_MIGRATION_3: &str = include_str!("../shared_3.sql");
 
 /// What the persons concerned see of readings: the shared file that services copy as a further migration
 /// (`migrations/…_readings.sql`).

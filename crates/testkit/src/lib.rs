@@ -29,6 +29,8 @@
 
 mod database;
 mod error;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "s3")]
 pub mod s3;
 mod server;

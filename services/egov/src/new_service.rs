@@ -6,11 +6,19 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4};
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_3, SHARED_MIGRATION_4};
 
 use crate::problem::Problem;
 use crate::test::workspace;
 use crate::{prepare, say};
+
+/// What every service's database has in common, copied word for word.
+const SHARED: [(&str, &str); 4] = [
+    ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
+    ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
+    ("services/{{kebab}}/migrations/0004_inbox.sql", SHARED_MIGRATION_3),
+    ("services/{{kebab}}/migrations/0005_readings.sql", SHARED_MIGRATION_4),
+];
 
 /// The longest name: it becomes part of names of database roles.
 const LONGEST: usize = 32;
@@ -161,14 +169,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Writes the files, unless there is something by that name already. Gives their paths.
 fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
-    let shared = [
-        ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
-        ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
-        ("services/{{kebab}}/migrations/0004_readings.sql", SHARED_MIGRATION_4),
-    ];
     let files: Vec<(String, &str)> = FILES
         .iter()
-        .chain(&shared)
+        .chain(&SHARED)
         .map(|(path, template)| (names.fill(path), *template))
         .collect();
     for taken in [
@@ -186,7 +189,7 @@ fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         // The shared schema is copied word for word.
-        let text = if shared.iter().any(|(_, copied)| copied == template) {
+        let text = if SHARED.iter().any(|(_, shared)| shared == template) {
             (*template).to_owned()
         } else {
             names.fill(template)
@@ -243,7 +246,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::of("civil-registry").unwrap();
         let written = write(folder.path(), &names).unwrap();
-        assert_eq!(written.len(), FILES.len() + 2);
+        assert_eq!(written.len(), FILES.len() + SHARED.len());
         for file in &written {
             let text = fs::read_to_string(folder.path().join(file)).unwrap();
             assert!(!text.contains("{{"), "a placeholder is left in {file}");

@@ -11,12 +11,15 @@ use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, Verifier
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
 use egov_door::DoorLimits;
+use egov_events::{Forwarder, IntegrationConfig, IntegrationPublisher};
 use egov_files::FileConfig;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
-use egov_keyring::Keyring;
+
+use egov_integration::{EventParts, ensure_topic};
+use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Assembly, Drained, Port, Server, Shutdown};
@@ -25,6 +28,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::Profile;
 use crate::accounts::{self, CITIZEN_ISSUER, Credentials};
@@ -339,6 +343,9 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
+    let events = EventParts::in_database(&databases.integration);
+    let event_store = Arc::clone(&events.store);
+    let publishers = publishers(&identity, &keyring).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.
     let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
@@ -346,6 +353,7 @@ async fn serve(
         contract: Arc::clone(&contract),
         auth: integrations.auth,
         keyring: Arc::clone(&keyring),
+        events,
         log: Arc::clone(integrations_log.log()),
         door: Some(DoorGiven {
             verifier: integrations.verifier,
@@ -355,7 +363,7 @@ async fn serve(
             trust: None,
             limits: DoorLimits::default(),
         }),
-    });
+    })?;
     let door = integration.door.context("the integration service has no door")?;
     let door_port = Port::new(&server, clock.clone(), &opentelemetry::global::meter("egov"))?;
     let integration = Ledger::serve(
@@ -364,6 +372,8 @@ async fn serve(
         &[identitys.clone(), one_stops_log.clone(), integrations_log.clone()],
     );
 
+    let token_endpoint = identity.token_endpoint();
+    let (forward_clock, forward_ids) = (clock.clone(), ids.clone());
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
         .assembly(identitys.work(identity.assembly(verifier, contract)))
         .assembly(one_stops_log.work(one_stop))
@@ -373,6 +383,24 @@ async fn serve(
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
     let door = tokio::spawn(door_port.serve(door_listener, door, shutdown.clone()));
     let following = CancellationToken::new();
+    for (service, database, system) in [
+        ("identity", &databases.identity, publishers.identity),
+        ("onestop", &databases.onestop, publishers.onestop),
+    ] {
+        let topic = format!("{service}.events");
+        // 0: the topic is the installation's own, not a unit's.
+        ensure_topic(&databases.integration, event_store.as_ref(), &topic, 0, system).await?;
+        let config = IntegrationConfig {
+            address: url.clone(),
+            token_endpoint: format!("{url}/oauth2/token"),
+            audience: token_endpoint.clone(),
+            client_id: format!("egov-{service}"),
+            topic,
+        };
+        let publisher =
+            IntegrationPublisher::new(config, Arc::clone(&keyring), forward_clock.clone(), forward_ids.clone())?;
+        tokio::spawn(Forwarder::new(database.clone(), service, publisher).run(following.clone()));
+    }
     let feed = GrpcFeed::lazy(&url)?;
     let followers = [one_stops.directory, integrations.directory, records.directory];
     // The first round at once, and aloud if it fails; then again and again.
@@ -399,6 +427,41 @@ async fn serve(
         serving,
         door,
         following,
+    })
+}
+
+/// The systems as which the services publish their events.
+struct Publishers {
+    identity: Uuid,
+    onestop: Uuid,
+}
+
+/// Makes the systems of the services, or puts them right: each proves itself with the keyring's key for assertions.
+async fn publishers(identity: &Identity, keyring: &Keyring) -> anyhow::Result<Publishers> {
+    let published = keyring.jwks(Purpose::ClientAssertions);
+    let current = keyring.signing(Purpose::ClientAssertions);
+    let key = published
+        .get("keys")
+        .and_then(serde_json::Value::as_array)
+        .and_then(|keys| {
+            keys.iter()
+                .find(|key| key.get("kid").and_then(serde_json::Value::as_str) == Some(current.id()))
+        })
+        .context("the keyring does not publish its key for assertions")?
+        .to_string();
+    let ensure = async |client_id: &str, name: &str| -> anyhow::Result<Uuid> {
+        let spec = SystemSpec {
+            client_id,
+            name,
+            public_jwk: &key,
+            roles: &[],
+            acts_for_citizens: false,
+        };
+        Ok(ensure_system(identity, &spec).await?.system_id)
+    };
+    Ok(Publishers {
+        identity: ensure("egov-identity", "Dịch vụ định danh").await?,
+        onestop: ensure("egov-onestop", "Dịch vụ một cửa").await?,
     })
 }
 

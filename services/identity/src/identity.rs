@@ -116,7 +116,7 @@ impl Identity {
     }
 
     /// The address of the token endpoint.
-    pub(crate) fn token_endpoint(&self) -> String {
+    pub fn token_endpoint(&self) -> String {
         format!("{}{}", self.public_url(), crate::api::http::TOKEN_PATH)
     }
 

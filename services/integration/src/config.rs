@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
-use egov_clock::{SystemClock, SystemIds};
+use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
 use egov_door::DoorLimits;
+use egov_events::{EventStore, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
@@ -19,7 +20,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::door::{DoorGiven, DoorSection};
-use crate::{Parts, SERVICE, assemble};
+use crate::{EventParts, Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +42,66 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// The door; a process without it administers only.
     pub door: Option<DoorSection>,
+    /// Events and webhooks.
+    pub events: EventsSection,
+}
+
+/// Where events are kept, and where webhooks may go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsSection {
+    /// Addresses of NATS (`nats://host:port`, several by commas); empty keeps events in the service's own database.
+    pub nats: Secret,
+    /// How many servers of NATS keep each topic: 1, 3 or 5.
+    pub replicas: usize,
+    /// NATS runs with `sync_interval: always`; with it, or with three replicas, the store is durable.
+    pub sync_always: bool,
+    /// How many mebibytes of events may wait to be stored.
+    pub queue_mib: usize,
+    /// The hosts to which webhooks may be sent: `host` or `host:port`. None at first.
+    pub webhook_hosts: Vec<String>,
+}
+
+impl Default for EventsSection {
+    fn default() -> Self {
+        Self {
+            nats: Secret::default(),
+            replicas: 3,
+            sync_always: false,
+            queue_mib: 64,
+            webhook_hosts: Vec::new(),
+        }
+    }
+}
+
+impl EventsSection {
+    /// Opens the store.
+    pub async fn open(self, database: &Database, ids: SharedIds) -> anyhow::Result<EventParts> {
+        let queue_bytes = self.queue_mib << 20;
+        let address = self.nats.expose();
+        let store: Arc<dyn EventStore> = if address.is_empty() {
+            Arc::new(PostgresStore::new(database.clone(), queue_bytes))
+        } else {
+            let config = JetStreamConfig {
+                address: address.to_owned(),
+                replicas: self.replicas,
+                sync_always: self.sync_always,
+                queue_bytes,
+            };
+            Arc::new(JetStreamStore::connect(config, ids).await?)
+        };
+        let durability = store.durability().await?;
+        if !durability.durable {
+            tracing::warn!(
+                durability.words,
+                "the store of events may lose what it has acknowledged"
+            );
+        }
+        Ok(EventParts {
+            store,
+            webhook_hosts: self.webhook_hosts,
+        })
+    }
 }
 
 /// The service's own database.
@@ -121,6 +182,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
         auth,
         keyring: Arc::clone(&keyring),
+        events: config.events.open(&database, ids.clone()).await?,
         log: Arc::clone(ledger.log()),
         door: match &config.door {
             None => None,
@@ -140,7 +202,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         clock: clock.clone(),
         contract: Arc::clone(&contract),
     })?;
-    let assembled = assemble(parts);
+    let assembled = assemble(parts)?;
     let assembly = assembled
         .assembly
         .service(readings)

@@ -13,6 +13,7 @@ pub mod config;
 pub mod domain;
 pub mod door;
 mod error;
+mod event_error;
 mod gatekeeper;
 mod jobs;
 mod journal;
@@ -27,11 +28,14 @@ use std::sync::Arc;
 
 use egov_auth::AuthLayer;
 use egov_database::Database;
+use egov_events::{EventStore, PostgresStore};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
+use egov_proto::egov::integration::v1::event_service_server::EventServiceServer;
 use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
 use egov_proto::egov::integration::v1::interface_service_server::InterfaceServiceServer;
+use egov_proto::egov::integration::v1::mailbox_service_server::MailboxServiceServer;
 use egov_proto::egov::integration::v1::organisation_service_server::OrganisationServiceServer;
 use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
 use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
@@ -40,14 +44,19 @@ use egov_runtime::server::Assembly;
 use egov_transparency::Log;
 
 use crate::api::Api;
+use crate::api::events::EventApi;
 use crate::api::exchanges::ExchangeApi;
+use crate::api::mailboxes::MailboxApi;
+use crate::domain::webhook::AllowedHosts;
 use crate::door::DoorGiven;
-use crate::operations::Integration;
+use crate::operations::mailboxes::Mailboxes;
 use crate::operations::read_exchanges::Exchanges;
+use crate::operations::{Events, Integration};
 use crate::permits::PermitBook;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once};
+pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
 
 /// The migrations of this service's database.
@@ -66,6 +75,8 @@ pub struct Parts {
     pub auth: AuthLayer,
     /// The keyring.
     pub keyring: Arc<Keyring>,
+    /// Where events are kept, and where webhooks may go.
+    pub events: EventParts,
     /// The ledger of this service's database.
     pub log: Arc<Log>,
     /// What the door is given; without it this process mediates nothing.
@@ -89,8 +100,32 @@ pub struct Assembled {
     pub door: Option<axum::Router>,
 }
 
+/// What the events and mailboxes need.
+pub struct EventParts {
+    /// Keeps the events.
+    pub store: Arc<dyn EventStore>,
+    /// The hosts to which webhooks may be sent: `host` or `host:port`.
+    pub webhook_hosts: Vec<String>,
+}
+
+impl EventParts {
+    /// Events in the service's own database, and no webhooks. Must be called within a runtime.
+    pub fn in_database(database: &Database) -> Self {
+        Self {
+            store: Arc::new(PostgresStore::new(database.clone(), QUEUE_BYTES)),
+            webhook_hosts: Vec::new(),
+        }
+    }
+}
+
+/// How many bytes of events may wait to be stored.
+pub const QUEUE_BYTES: usize = 64 << 20;
+
 /// Puts the service together: its RPCs and its background jobs.
-pub fn assemble(parts: Parts) -> Assembled {
+///
+/// # Errors
+/// If no HTTP client can be made for the webhooks.
+pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let database = parts.database;
     let permits = Arc::new(PermitBook::new(database.clock().clone()));
     let service = Arc::new(Integration {
@@ -103,6 +138,25 @@ pub fn assemble(parts: Parts) -> Assembled {
             log: Arc::clone(&parts.log),
         }),
     };
+    let events = Arc::new(Events {
+        database: database.clone(),
+        store: parts.events.store,
+        keyring: Arc::clone(&parts.keyring),
+        hosts: AllowedHosts::new(&parts.events.webhook_hosts),
+    });
+    let mailboxes = Arc::new(Mailboxes {
+        database: database.clone(),
+        keyring: Arc::clone(&parts.keyring),
+    });
+    let event_api = EventApi {
+        contract: Arc::clone(&parts.contract),
+        events: Arc::clone(&events),
+        clock: database.clock().clone(),
+    };
+    let mailbox_api = MailboxApi {
+        contract: Arc::clone(&parts.contract),
+        mailboxes: Arc::clone(&mailboxes),
+    };
     let api = Api {
         contract: parts.contract,
         service: Arc::clone(&service),
@@ -114,14 +168,17 @@ pub fn assemble(parts: Parts) -> Assembled {
         .service(AgreementServiceServer::new(api.clone()))
         .service(PermitServiceServer::new(api))
         .service(ExchangeServiceServer::new(exchanges))
+        .service(EventServiceServer::new(event_api))
+        .service(MailboxServiceServer::new(mailbox_api))
         .auth(parts.auth);
     let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
+    let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
     let Some(given) = parts.door else {
-        return Assembled { assembly, door: None };
+        return Ok(Assembled { assembly, door: None });
     };
     let built = door::build(given, &database, parts.keyring, parts.log, permits);
-    Assembled {
+    Ok(Assembled {
         assembly: jobs::add_door(assembly, database, &built),
         door: Some(door::router(built.door)),
-    }
+    })
 }

@@ -11,6 +11,7 @@
 mod bulk;
 mod connecting;
 mod events;
+mod inbox;
 mod killed;
 mod leases;
 mod leaves;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use egov_auth::RowScope;
 use egov_clock::{Ids as _, ManualClock, SharedIds, SystemIds};
 use egov_database::{
-    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_4, UnitOfWork,
+    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_3, SHARED_MIGRATION_4, UnitOfWork,
     WriteRequest, Written, sql_fault,
 };
 use egov_fault::{Code, Fault};
@@ -27,7 +27,8 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(1, "shared", SHARED_MIGRATION),
         migration(2, "notes", include_str!("notes.sql")),
         migration(3, "ledger", SHARED_MIGRATION_2),
-        migration(4, "readings", SHARED_MIGRATION_4),
+        migration(4, "inbox", SHARED_MIGRATION_3),
+        migration(5, "readings", SHARED_MIGRATION_4),
     ])
 });
 

@@ -215,9 +215,27 @@ impl http_body::Body for BoundedMessages {
     }
 }
 
+/// Tells the handler of an open stream that the server drains; among the extensions of each request.
+#[derive(Clone, Debug)]
+pub struct Draining(CancellationToken);
+
+impl Draining {
+    /// Cancelled when the server drains.
+    pub fn token(&self) -> &CancellationToken {
+        &self.0
+    }
+}
+
 /// Ends the streams of health and reflection when the server drains, on both sides: they would otherwise go on as long
 /// as their callers like, and hold up the drain for the whole grace period.
-pub(super) async fn end_streams(State(draining): State<CancellationToken>, request: Request, next: Next) -> Response {
+///
+/// Other handlers with an open stream find [`Draining`] among the extensions of their request and end it themselves.
+pub(super) async fn end_streams(
+    State(draining): State<CancellationToken>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(Draining(draining.clone()));
     let path = request.uri().path();
     let endless = INFRASTRUCTURE.iter().any(|prefix| path.starts_with(prefix)) && is_grpc(request.headers());
     if !endless {

@@ -43,7 +43,7 @@ use crate::telemetry::Recorder;
 pub use assembly::{Assembly, Job, JobResult};
 pub use connection::client_certificate;
 pub use health::Health;
-pub use limits::remaining;
+pub use limits::{Draining, remaining};
 pub use shutdown::Shutdown;
 pub use tls::TlsError;
 

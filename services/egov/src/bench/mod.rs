@@ -8,6 +8,7 @@
 mod auth;
 mod contract;
 mod echo;
+mod events;
 mod get;
 mod ledger;
 mod list;
@@ -79,6 +80,9 @@ struct How {
     /// Envoy, in the place of the one from PyPI.
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
+    /// A NATS server with JetStream for `events`; without it only PostgreSQL is measured.
+    #[arg(long, value_name = "ADDRESS")]
+    nats: Option<String>,
     /// Take this build as it is, whatever it is: to see that everything works, not to measure.
     #[arg(long)]
     any_build: bool,
@@ -106,6 +110,8 @@ enum Scenario {
     Auth,
     /// REST against Envoy's transcoder.
     Transcode,
+    /// Events against a multi-row INSERT, and against a bare publisher of JetStream.
+    Events,
     /// Leaves sequenced from a backlog and beside a load, and as many verified.
     Ledger,
 }
@@ -280,6 +286,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
             Scenario::List => vec![Box::pin(list::measure(how)).await?],
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
+            Scenario::Events => Box::pin(events::measure(how)).await?,
             Scenario::Ledger => Box::pin(ledger::measure(how)).await?,
         };
         if how.json {

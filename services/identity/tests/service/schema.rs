@@ -26,6 +26,15 @@ fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
     );
 }
 
+#[test]
+fn the_inbox_is_that_of_all_services_word_for_word() {
+    let inbox = include_str!("../../migrations/0008_inbox.sql");
+    assert!(
+        inbox == egov_database::SHARED_MIGRATION_3,
+        "copy crates/database/shared_3.sql"
+    );
+}
+
 #[tokio::test]
 async fn no_table_with_an_owner_or_a_unit_is_without_row_level_security() {
     let world = World::start().await;

@@ -8,6 +8,9 @@ mod systems;
 
 pub(crate) mod exchanges;
 
+pub(crate) mod events;
+pub(crate) mod mailboxes;
+
 use std::sync::Arc;
 
 use egov_fault::Fault;

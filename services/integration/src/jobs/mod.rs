@@ -2,7 +2,9 @@
 
 mod expire;
 mod probe;
+mod retention;
 pub(crate) mod sweep_exchanges;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use egov_database::{Database, Relay};
 use egov_runtime::server::{Assembly, Job};
 
 use crate::door::Built;
-use crate::operations::Integration;
+use crate::operations::mailboxes::Mailboxes;
+use crate::operations::{Events, Integration};
 use crate::permit_feed;
 use crate::permits::PermitBook;
 
@@ -82,4 +85,29 @@ pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) ->
             let (database, door) = (database.clone(), door.clone());
             async move { sweep_exchanges::run(&database, instance, &door, stop).await }
         }))
+}
+
+/// Adds the jobs of the events and mailboxes.
+pub(crate) fn add_events(
+    assembly: Assembly,
+    events: &Arc<Events>,
+    mailboxes: &Arc<Mailboxes>,
+) -> Result<Assembly, reqwest::Error> {
+    let client = webhooks::client()?;
+    let (sending, sweeping, mailboxes) = (Arc::clone(events), Arc::clone(events), Arc::clone(mailboxes));
+    Ok(assembly
+        .job(Job::new("integration.retention", move |stop| {
+            let (events, mailboxes) = (Arc::clone(&sweeping), Arc::clone(&mailboxes));
+            async move {
+                retention::run(events, mailboxes, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.webhooks", move |stop| {
+            let (events, client) = (Arc::clone(&sending), client.clone());
+            async move {
+                webhooks::run(events, client, stop).await;
+                Ok(())
+            }
+        })))
 }

@@ -23,12 +23,25 @@ mod sign_agreement;
 mod suggest_narrowing;
 mod system_proofs;
 
+mod dead_letters;
+pub(crate) mod deliveries;
+pub(crate) mod mailboxes;
+mod publish_events;
+pub(crate) mod subscriptions;
+pub(crate) mod topics;
+
+use std::sync::Arc;
+
 use egov_auth::{Caller, Resource};
 use egov_database::{Database, Event, Leaf, UnitOfWork};
+use egov_events::EventStore;
 use egov_fault::Fault;
+use egov_keyring::Keyring;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use crate::domain::webhook::AllowedHosts;
 
 use crate::domain::agreement::{Actor, Agreement, Side};
 use crate::domain::canonical::canonical;
@@ -49,6 +62,14 @@ pub(crate) mod permission {
 /// What every use case works with.
 pub(crate) struct Integration {
     pub(crate) database: Database,
+}
+
+/// What every use case of the events works with.
+pub(crate) struct Events {
+    pub(crate) database: Database,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) hosts: AllowedHosts,
 }
 
 /// Refuses if what was read is not what is there.

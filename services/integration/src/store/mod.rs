@@ -5,10 +5,12 @@ pub(crate) mod endpoints;
 pub(crate) mod exchanges;
 pub(crate) mod field_use;
 pub(crate) mod history;
+pub(crate) mod mailboxes;
 pub(crate) mod organisations;
 pub(crate) mod permits;
 pub(crate) mod services;
 pub(crate) mod systems;
+pub(crate) mod topics;
 
 /// Why the store failed. It is a fault of ours, never of the caller.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,8 @@ fn the_first_migration_is_the_shared_schema() {
     assert_eq!(own, egov_database::SHARED_MIGRATION);
     let readings = include_str!("../../migrations/0010_readings.sql");
     assert_eq!(readings, egov_database::SHARED_MIGRATION_4);
+    let inbox = include_str!("../../migrations/0005_inbox.sql");
+    assert_eq!(inbox, egov_database::SHARED_MIGRATION_3);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_door::DoorLimits;
 use egov_integration::door::DoorGiven;
-use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
+use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
 use egov_proto::egov::integration::v1::exchange_service_client::ExchangeServiceClient;
@@ -134,6 +134,7 @@ impl Stack {
             contract: Arc::clone(&contract),
             auth,
             keyring: Arc::clone(&keyring),
+            events: EventParts::in_database(&pool),
             log: Arc::clone(ledger.log()),
             door: Some(DoorGiven {
                 verifier,
@@ -146,7 +147,7 @@ impl Stack {
                 },
             }),
         };
-        let assembled = assemble(parts);
+        let assembled = assemble(parts).unwrap();
         let assembly = ledger.complete(assembled.assembly, &contract);
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
             .assembly(assembly)

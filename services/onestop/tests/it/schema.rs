@@ -25,3 +25,12 @@ fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
         "copy crates/database/shared_2.sql to migrations/0005_ledger.sql"
     );
 }
+
+#[test]
+fn the_inbox_is_that_of_all_services_word_for_word() {
+    let inbox = include_str!("../../migrations/0006_inbox.sql");
+    assert!(
+        inbox == egov_database::SHARED_MIGRATION_3,
+        "copy crates/database/shared_3.sql"
+    );
+}

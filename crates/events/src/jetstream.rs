@@ -1,0 +1,766 @@
+//! Events in NATS JetStream.
+//!
+//! A topic is a stream: replicated, kept by age and bytes, with the server's own window against duplicates. Its subjects are
+//! lanes: an event with a key goes into one of [`KEYED_LANES`] by its key, one without a key into a lane of its own, a dead letter
+//! that goes out again into a lane of its subscription. A subscription is one durable consumer a lane. A keyed lane's consumer
+//! lets one event be under way at a time (`max_ack_pending` 1): that is the server's own guarantee of order, whichever instances
+//! fetch. Dead letters lie in a second stream, under a subject each.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+};
+use async_nats::jetstream::{self, Context, Message};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use egov_clock::SharedIds;
+use egov_fault::Fault;
+use futures::future::{join_all, try_join_all};
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::CloudEvent;
+use crate::budget::Budget;
+use crate::store::{
+    DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt,
+    SubscriptionSpec, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found, token_invalid,
+    topic_not_found, unavailable,
+};
+
+/// How many lanes the keys of a topic share.
+const KEYED_LANES: u8 = 8;
+
+/// How long a lane that may be busy is asked.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// How long an answer of the server may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The header of a dead letter that goes out again: where the event lay first.
+const OFFSET: &str = "Egov-Offset";
+/// Headers of a dead letter.
+const ATTEMPTS: &str = "Egov-Attempts";
+const CAUSE: &str = "Egov-Cause";
+
+/// JetStream's error codes (`nats-server/server/errors.json`).
+const STREAM_NOT_FOUND: u64 = 10059;
+const CONSUMER_NOT_FOUND: u64 = 10014;
+
+/// How the installation's NATS is used.
+#[derive(Clone, Debug)]
+pub struct JetStreamConfig {
+    /// Its address: `nats://host:port`, several by commas.
+    pub address: String,
+    /// How many servers keep each stream: 1, 3 or 5.
+    pub replicas: usize,
+    /// The operator says that the servers write to disk before they answer (`sync_interval: always`). A client cannot ask.
+    pub sync_always: bool,
+    /// How many bytes of events may wait to be stored.
+    pub queue_bytes: usize,
+}
+
+/// Events in NATS JetStream.
+#[derive(Clone)]
+pub struct JetStreamStore {
+    context: Context,
+    config: JetStreamConfig,
+    ids: SharedIds,
+    budget: Budget,
+    /// What this process knows of the subscriptions that it fetches for.
+    known: Arc<Mutex<HashMap<Uuid, Arc<Lanes>>>>,
+}
+
+/// A subscription's consumers, and how many events of each are believed to be under way.
+struct Lanes {
+    consumers: Vec<(String, PullConsumer, usize)>,
+    busy: Mutex<HashMap<String, usize>>,
+}
+
+impl Lanes {
+    fn under_way(&self, lane: &str) -> usize {
+        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.get(lane).copied().unwrap_or_default()
+    }
+
+    fn count(&self, lane: &str, change: impl FnOnce(usize) -> usize) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = busy.entry(lane.to_owned()).or_default();
+        *count = change(*count);
+    }
+}
+
+impl fmt::Debug for JetStreamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JetStreamStore")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The lane of a key in JetStream, where keys of one lane wait for each other.
+pub fn lane(key: &str) -> u8 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    digest.as_ref().first().copied().unwrap_or_default() % KEYED_LANES
+}
+
+fn stream_name(topic: Uuid) -> String {
+    format!("egov_{}", topic.simple())
+}
+
+fn dead_stream_name(topic: Uuid) -> String {
+    format!("egov_dead_{}", topic.simple())
+}
+
+fn subject(topic: Uuid, lane: &str) -> String {
+    format!("egov.events.{}.{lane}", topic.simple())
+}
+
+fn dead_subject(subscription: &SubscriptionSpec, place: &str) -> String {
+    format!(
+        "egov.dead.{}.{}.{place}",
+        subscription.topic.simple(),
+        subscription.id.simple()
+    )
+}
+
+/// Every lane of a subscription, with what filters it and how many events of it may be under way.
+fn lanes(subscription: &SubscriptionSpec) -> Vec<(String, String, usize)> {
+    let free = usize::try_from(subscription.max_in_flight).unwrap_or(1);
+    let topic = subscription.topic;
+    let mut all: Vec<_> = (0..KEYED_LANES)
+        .map(|lane| (format!("k{lane}"), subject(topic, &format!("k{lane}")), 1))
+        .collect();
+    all.push(("u".to_owned(), subject(topic, "u"), free));
+    let again = subject(topic, &format!("r.{}", subscription.id.simple()));
+    all.push(("r".to_owned(), again, free));
+    all
+}
+
+fn consumer_name(subscription: Uuid, lane: &str) -> String {
+    format!("{}_{lane}", subscription.simple())
+}
+
+/// The parts of an acknowledgement's subject, which is what a token holds.
+struct Receipt {
+    reply: String,
+    lane: String,
+    attempt: u32,
+    sequence: u64,
+}
+
+impl Receipt {
+    fn open(token: &str, subscription: &SubscriptionSpec) -> Result<Self, Fault> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| token_invalid())?;
+        let reply = String::from_utf8(bytes).map_err(|_| token_invalid())?;
+        if !reply
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"$._-".contains(&byte))
+        {
+            return Err(token_invalid());
+        }
+        let parts: Vec<&str> = reply.split('.').collect();
+        // ADR-15: the first form has nine parts; the second adds domain and account before the stream.
+        let (stream, consumer, attempt, sequence) = match parts.as_slice() {
+            ["$JS", "ACK", stream, consumer, attempt, sequence, _, _, _]
+            | ["$JS", "ACK", _, _, stream, consumer, attempt, sequence, ..] => {
+                (*stream, *consumer, *attempt, *sequence)
+            }
+            _ => return Err(token_invalid()),
+        };
+        let (owner, lane) = consumer.split_once('_').ok_or_else(token_invalid)?;
+        if stream != stream_name(subscription.topic) || owner != subscription.id.simple().to_string() {
+            return Err(token_invalid());
+        }
+        Ok(Self {
+            lane: lane.to_owned(),
+            attempt: attempt.parse().map_err(|_| token_invalid())?,
+            sequence: sequence.parse().map_err(|_| token_invalid())?,
+            reply,
+        })
+    }
+}
+
+impl JetStreamStore {
+    /// Connects. The connection heals by itself; calls meanwhile fail with `EVENT_STORE_UNAVAILABLE`.
+    pub async fn connect(config: JetStreamConfig, ids: SharedIds) -> Result<Self, Fault> {
+        let client = async_nats::ConnectOptions::new()
+            .name("egov")
+            .request_timeout(Some(ANSWER))
+            .connect(&config.address)
+            .await
+            .map_err(unavailable)?;
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(ANSWER)
+            .ack_timeout(ANSWER)
+            .max_ack_inflight(4096)
+            .build(client);
+        Ok(Self {
+            context,
+            budget: Budget::of_bytes(config.queue_bytes),
+            config,
+            ids,
+            known: Arc::default(),
+        })
+    }
+
+    async fn stream(&self, name: String) -> Result<Stream, Fault> {
+        self.context.get_stream(name).await.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND => topic_not_found(),
+            _ => unavailable(error),
+        })
+    }
+
+    /// The consumers of a subscription, asked for once a process.
+    async fn lanes(&self, subscription: &SubscriptionSpec) -> Result<Arc<Lanes>, Fault> {
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&subscription.id)
+            .cloned();
+        if let Some(lanes) = known {
+            return Ok(lanes);
+        }
+        let stream = self.stream(stream_name(subscription.topic)).await?;
+        let consumers = try_join_all(lanes(subscription).into_iter().map(|(lane, _, most)| {
+            let stream = &stream;
+            async move {
+                let name = consumer_name(subscription.id, &lane);
+                match self
+                    .context
+                    .get_consumer_from_stream::<pull::Config, _, _>(&name, stream.cached_info().config.name.as_str())
+                    .await
+                {
+                    Ok(consumer) => Ok((lane, consumer, most)),
+                    Err(error) => Err(match error.kind() {
+                        ConsumerErrorKind::JetStream(said) if said.error_code().0 == CONSUMER_NOT_FOUND => {
+                            subscription_not_found()
+                        }
+                        _ => unavailable(error),
+                    }),
+                }
+            }
+        }))
+        .await?;
+        let lanes = Arc::new(Lanes {
+            consumers,
+            busy: Mutex::default(),
+        });
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subscription.id, Arc::clone(&lanes));
+        Ok(lanes)
+    }
+
+    fn forget(&self, subscription: Uuid) {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&subscription);
+    }
+
+    /// Asks every lane once; what was delivered too often is given up on the way, what is not wanted is acknowledged.
+    async fn sweep_lanes(
+        &self,
+        subscription: &SubscriptionSpec,
+        lanes: &Lanes,
+        limit: usize,
+        asked: &mut bool,
+    ) -> Result<Vec<Delivery>, Fault> {
+        let mut left = limit;
+        let mut fetches = Vec::with_capacity(lanes.consumers.len());
+        for (lane, consumer, most) in &lanes.consumers {
+            let take = left.min(*most);
+            if take == 0 {
+                break;
+            }
+            left -= take;
+            fetches.push(fetch(lanes, lane, consumer, *most, take));
+        }
+        let mut deliveries = Vec::new();
+        for (lane, fetched) in join_all(fetches).await {
+            for message in fetched? {
+                *asked = true;
+                if let Some(delivery) = self.receive(subscription, lanes, lane, &message).await? {
+                    deliveries.push(delivery);
+                }
+            }
+        }
+        deliveries.sort_by_key(|delivery| delivery.offset);
+        Ok(deliveries)
+    }
+
+    async fn receive(
+        &self,
+        subscription: &SubscriptionSpec,
+        lanes: &Lanes,
+        lane: &str,
+        message: &Message,
+    ) -> Result<Option<Delivery>, Fault> {
+        let info = message.info().map_err(unavailable)?;
+        let attempt = u32::try_from(info.delivered).unwrap_or(u32::MAX);
+        let offset = first_offset(message.headers.as_ref(), info.stream_sequence);
+        if attempt > subscription.max_attempts {
+            let cause = "not acknowledged in time";
+            self.bury(subscription, offset, attempt - 1, cause, message.payload.clone())
+                .await?;
+            message.double_ack().await.map_err(unavailable)?;
+            lanes.count(lane, |count| count.saturating_sub(1));
+            return Ok(None);
+        }
+        let event = CloudEvent::decode(&message.payload).map_err(Fault::internal)?;
+        if !subscription.types.is_empty() && !subscription.types.contains(&event.kind) {
+            message.double_ack().await.map_err(unavailable)?;
+            lanes.count(lane, |count| count.saturating_sub(1));
+            return Ok(None);
+        }
+        let reply = message.reply.as_deref().unwrap_or_default();
+        Ok(Some(Delivery {
+            token: URL_SAFE_NO_PAD.encode(reply),
+            offset,
+            attempt,
+            publish_time: from_nats(info.published),
+            event,
+        }))
+    }
+
+    /// Puts an event among the dead letters: under a subject of its own, so that twice is once.
+    async fn bury(
+        &self,
+        subscription: &SubscriptionSpec,
+        offset: i64,
+        attempts: u32,
+        cause: &str,
+        payload: Bytes,
+    ) -> Result<(), Fault> {
+        // A header is one line.
+        let cause: String = cause.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let message = PublishMessage::build()
+            .payload(payload)
+            .header(ATTEMPTS, attempts.to_string().as_str())
+            .header(CAUSE, cause.as_str());
+        let sent = self
+            .context
+            .send_publish(dead_subject(subscription, &offset.to_string()), message)
+            .await;
+        sent.map_err(unavailable)?.await.map(drop).map_err(unavailable)
+    }
+
+    async fn answer(&self, reply: String, words: Bytes) -> Result<(), Fault> {
+        self.context
+            .client()
+            .request(reply, words)
+            .await
+            .map(drop)
+            .map_err(unavailable)
+    }
+
+    async fn reject(&self, subscription: &SubscriptionSpec, lanes: &Lanes, rejection: &Rejection) -> Result<(), Fault> {
+        let receipt = Receipt::open(&rejection.token, subscription)?;
+        if receipt.attempt >= subscription.max_attempts {
+            let stream = self.stream(stream_name(subscription.topic)).await?;
+            let found = stream.get_raw_message(receipt.sequence).await;
+            if let Ok(message) = found {
+                let offset = first_offset(Some(&message.headers), message.sequence);
+                self.bury(subscription, offset, receipt.attempt, &rejection.cause, message.payload)
+                    .await?;
+            }
+            self.answer(receipt.reply, Bytes::from_static(b"+TERM")).await?;
+            lanes.count(&receipt.lane, |count| count.saturating_sub(1));
+            return Ok(());
+        }
+        let pause = rejection
+            .retry_after
+            .unwrap_or_else(|| subscription.backoff.draw(receipt.attempt, self.ids.as_ref()));
+        let words = format!("-NAK {{\"delay\": {}}}", pause.as_nanos().max(1));
+        self.answer(receipt.reply, words.into()).await
+    }
+
+    async fn dead_letter_at(&self, stream: &Stream, subject: &str, from: u64) -> Result<Option<DeadLetter>, Fault> {
+        let asked = stream.raw_message_builder().sequence(from).next_by_subject(subject);
+        match asked.send().await {
+            Ok(message) => {
+                let header = |name: &str| message.headers.get(name).map(ToString::to_string);
+                let offset = message.subject.rsplit('.').next().and_then(|place| place.parse().ok());
+                Ok(Some(DeadLetter {
+                    place: i64::try_from(message.sequence).unwrap_or(i64::MAX),
+                    offset: offset.unwrap_or_default(),
+                    attempts: header(ATTEMPTS)
+                        .and_then(|count| count.parse().ok())
+                        .unwrap_or_default(),
+                    cause: header(CAUSE).unwrap_or_default(),
+                    dead_time: from_nats(message.time),
+                    event: CloudEvent::decode(&message.payload).map_err(Fault::internal)?,
+                }))
+            }
+            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// The dead letters that are named, or all.
+    async fn named(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<Vec<DeadLetter>, Fault> {
+        let Some(offsets) = offsets else {
+            return self.dead_letters(subscription, None, u32::MAX).await;
+        };
+        let mut found = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            match self.dead_letter(subscription, *offset).await {
+                Ok(letter) => found.push(letter),
+                Err(fault) if fault.reason() == "DEAD_LETTER_NOT_FOUND" => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn drop_dead(&self, stream: &Stream, subject: String) -> Result<u64, Fault> {
+        let purged = stream.purge().filter(subject).await.map_err(unavailable)?;
+        Ok(purged.purged)
+    }
+}
+
+/// Asks a lane. One that has room answers at once, with what it has; one that may be full is given a glance, because its
+/// server would keep the question open.
+async fn fetch<'a>(
+    lanes: &'a Lanes,
+    lane: &'a str,
+    consumer: &'a PullConsumer,
+    most: usize,
+    take: usize,
+) -> (&'a str, Result<Vec<Message>, Fault>) {
+    let free = lanes.under_way(lane) < most;
+    let asked = if free {
+        consumer.fetch().max_messages(take).messages().await
+    } else {
+        consumer.batch().max_messages(take).expires(GLANCE).messages().await
+    };
+    let messages = match asked {
+        Ok(mut batch) => {
+            let mut messages = Vec::new();
+            loop {
+                // Another instance may have filled the lane meanwhile.
+                match tokio::time::timeout(Duration::from_millis(500), batch.next()).await {
+                    Ok(Some(Ok(message))) => messages.push(message),
+                    Ok(Some(Err(error))) => break Err(unavailable(error.to_string())),
+                    Ok(None) | Err(_) => break Ok(messages),
+                }
+            }
+        }
+        Err(error) => Err(unavailable(error)),
+    };
+    if let Ok(messages) = &messages {
+        lanes.count(lane, |count| (count + messages.len()).min(most));
+    }
+    (lane, messages)
+}
+
+/// Where an event lay first: a dead letter that goes out again says so.
+fn first_offset(headers: Option<&async_nats::HeaderMap>, sequence: u64) -> i64 {
+    headers
+        .and_then(|headers| headers.get(OFFSET))
+        .and_then(|offset| offset.as_str().parse().ok())
+        .unwrap_or_else(|| i64::try_from(sequence).unwrap_or(i64::MAX))
+}
+
+fn from_nats(at: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp::from_nanosecond(at.unix_timestamp_nanos()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[async_trait]
+impl EventStore for JetStreamStore {
+    async fn durability(&self) -> Result<Durability, Fault> {
+        let version = self.context.client().server_info().version;
+        let knows_sync = async_nats::Client::is_server_compatible(&self.context.client(), 2, 10, 0);
+        let (replicas, synced) = (self.config.replicas, self.config.sync_always && knows_sync);
+        let words = if replicas >= 3 {
+            format!("NATS JetStream {version}: {replicas} replicas")
+        } else if synced {
+            format!("NATS JetStream {version}: sync_interval always")
+        } else {
+            format!(
+                "NATS JetStream {version}: {replicas} replica, written to disk every two minutes; it takes three replicas, or \
+                 sync_interval: always on servers from 2.10"
+            )
+        };
+        Ok(Durability {
+            durable: replicas >= 3 || synced,
+            words,
+        })
+    }
+
+    async fn open_topic(&self, topic: &TopicSpec) -> Result<(), Fault> {
+        let events = StreamConfig {
+            name: stream_name(topic.id),
+            subjects: vec![subject(topic.id, ">")],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::Old,
+            storage: StorageType::File,
+            num_replicas: self.config.replicas,
+            max_age: topic.max_age,
+            max_bytes: topic.max_bytes,
+            duplicate_window: DUPLICATE_WINDOW.min(topic.max_age),
+            ..StreamConfig::default()
+        };
+        let dead = StreamConfig {
+            name: dead_stream_name(topic.id),
+            subjects: vec![format!("egov.dead.{}.>", topic.id.simple())],
+            max_messages_per_subject: 1,
+            max_age: Duration::ZERO,
+            max_bytes: -1,
+            duplicate_window: Duration::from_mins(2),
+            ..events.clone()
+        };
+        for config in [events, dead] {
+            self.context
+                .create_or_update_stream(config)
+                .await
+                .map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, topic: Uuid, events: Vec<CloudEvent>) -> Result<Vec<Published>, Fault> {
+        let _room = self.budget.take(&events)?;
+        let refused = |error: jetstream::context::PublishError| match error.kind() {
+            PublishErrorKind::StreamNotFound => topic_not_found(),
+            PublishErrorKind::MaxAckPending => queue_full(),
+            _ => unavailable(error),
+        };
+        let mut sent = Vec::with_capacity(events.len());
+        for event in events {
+            let lane = event
+                .partition_key
+                .as_deref()
+                .map_or_else(|| "u".to_owned(), |key| format!("k{}", lane(key)));
+            let message = PublishMessage::build()
+                .message_id(event.dedupe().simple().to_string())
+                .payload(event.encode().into());
+            let acknowledged = self.context.send_publish(subject(topic, &lane), message).await;
+            sent.push(acknowledged.map_err(refused)?);
+        }
+        let mut published = Vec::with_capacity(sent.len());
+        for acknowledged in sent {
+            let acknowledged = acknowledged.await.map_err(refused)?;
+            published.push(Published {
+                offset: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
+                duplicate: acknowledged.duplicate,
+            });
+        }
+        Ok(published)
+    }
+
+    async fn subscribe(&self, subscription: &SubscriptionSpec) -> Result<(), Fault> {
+        let stream = self.stream(stream_name(subscription.topic)).await?;
+        let deliver_policy = match subscription.start {
+            StartAt::New => DeliverPolicy::New,
+            StartAt::Oldest => DeliverPolicy::All,
+            StartAt::Time(at) => DeliverPolicy::ByStartTime {
+                start_time: async_nats::datetime::DateTime::from_unix_timestamp_nanos(at.as_nanosecond())
+                    .map_err(Fault::internal)?,
+            },
+        };
+        for (lane, filter_subject, most) in lanes(subscription) {
+            let name = consumer_name(subscription.id, &lane);
+            let config = pull::Config {
+                durable_name: Some(name.clone()),
+                ack_policy: AckPolicy::Explicit,
+                // What goes out again does so because somebody asked for it after the subscription began.
+                deliver_policy: if lane == "r" {
+                    DeliverPolicy::All
+                } else {
+                    deliver_policy
+                },
+                ack_wait: subscription.acknowledge_within,
+                filter_subject,
+                max_ack_pending: i64::try_from(most).unwrap_or(i64::MAX),
+                ..pull::Config::default()
+            };
+            match stream.consumer_info(&name).await {
+                Ok(_) => {}
+                Err(_) => match stream.create_consumer(config).await {
+                    Ok(_) => {}
+                    Err(error) => {
+                        return Err(match error.kind() {
+                            ConsumerErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND => {
+                                topic_not_found()
+                            }
+                            _ => unavailable(error),
+                        });
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, subscription: &SubscriptionSpec) -> Result<(), Fault> {
+        self.forget(subscription.id);
+        let stream = self.stream(stream_name(subscription.topic)).await?;
+        for (lane, _, _) in lanes(subscription) {
+            match stream.delete_consumer(&consumer_name(subscription.id, &lane)).await {
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ConsumerErrorKind::JetStream(said) if said.error_code().0 == CONSUMER_NOT_FOUND => {}
+                    _ => return Err(unavailable(error)),
+                },
+            }
+        }
+        self.purge(subscription, None).await.map(drop)
+    }
+
+    async fn pull(&self, subscription: &SubscriptionSpec, limit: u32) -> Result<Vec<Delivery>, Fault> {
+        let lanes = self.lanes(subscription).await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        loop {
+            let mut asked = false;
+            let deliveries = match self.sweep_lanes(subscription, &lanes, limit, &mut asked).await {
+                Ok(deliveries) => deliveries,
+                Err(fault) => {
+                    self.forget(subscription.id);
+                    return Err(fault);
+                }
+            };
+            // What came was given up or not wanted: there may be more behind it.
+            if !deliveries.is_empty() || !asked {
+                return Ok(deliveries);
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        subscription: &SubscriptionSpec,
+        acknowledged: &[String],
+        rejected: &[Rejection],
+    ) -> Result<(), Fault> {
+        let lanes = self.lanes(subscription).await?;
+        let receipts = acknowledged
+            .iter()
+            .map(|token| Receipt::open(token, subscription))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Each waits for the server's word: an acknowledgement that got lost would deliver the event again.
+        futures::stream::iter(receipts)
+            .map(|receipt| async move {
+                (
+                    self.answer(receipt.reply, Bytes::from_static(b"+ACK")).await,
+                    receipt.lane,
+                )
+            })
+            .buffer_unordered(256)
+            .map(|(answered, lane)| {
+                lanes.count(&lane, |count| count.saturating_sub(usize::from(answered.is_ok())));
+                answered
+            })
+            .try_collect::<()>()
+            .await?;
+        for rejection in rejected {
+            self.reject(subscription, &lanes, rejection).await?;
+        }
+        Ok(())
+    }
+
+    async fn progress(&self, subscription: &SubscriptionSpec) -> Result<Progress, Fault> {
+        let stream = self.stream(stream_name(subscription.topic)).await?;
+        let mut progress = Progress::default();
+        for (lane, _, _) in lanes(subscription) {
+            let info = stream
+                .consumer_info(consumer_name(subscription.id, &lane))
+                .await
+                .map_err(unavailable)?;
+            let under_way = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX);
+            progress.lag += i64::try_from(info.num_pending).unwrap_or(i64::MAX) + under_way;
+            progress.in_flight += under_way;
+        }
+        let dead = self.stream(dead_stream_name(subscription.topic)).await?;
+        let letters = dead
+            .info_with_subjects(dead_subject(subscription, ">"))
+            .await
+            .map_err(unavailable)?;
+        let letters: Vec<_> = letters.try_collect().await.map_err(unavailable)?;
+        progress.dead_letters = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+        Ok(progress)
+    }
+
+    async fn dead_letters(
+        &self,
+        subscription: &SubscriptionSpec,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, Fault> {
+        let stream = self.stream(dead_stream_name(subscription.topic)).await?;
+        let subject = dead_subject(subscription, "*");
+        let mut from = after
+            .and_then(|place| u64::try_from(place).ok())
+            .map_or(1, |place| place + 1);
+        let mut letters = Vec::new();
+        while u32::try_from(letters.len()).is_ok_and(|count| count < limit) {
+            let Some(letter) = self.dead_letter_at(&stream, &subject, from).await? else {
+                break;
+            };
+            from = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
+            letters.push(letter);
+        }
+        Ok(letters)
+    }
+
+    async fn dead_letter(&self, subscription: &SubscriptionSpec, offset: i64) -> Result<DeadLetter, Fault> {
+        let stream = self.stream(dead_stream_name(subscription.topic)).await?;
+        self.dead_letter_at(&stream, &dead_subject(subscription, &offset.to_string()), 1)
+            .await?
+            .ok_or_else(dead_letter_not_found)
+    }
+
+    async fn redrive(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+        let dead = self.stream(dead_stream_name(subscription.topic)).await?;
+        let again = subject(subscription.topic, &format!("r.{}", subscription.id.simple()));
+        let mut redriven = 0;
+        for letter in self.named(subscription, offsets).await? {
+            let message = PublishMessage::build()
+                // A second attempt at the same redrive, after this process died in between, is known again.
+                .message_id(format!("redrive-{}-{}", subscription.id.simple(), letter.place))
+                .header(OFFSET, letter.offset.to_string().as_str())
+                .payload(letter.event.encode().into());
+            let sent = self.context.send_publish(again.clone(), message).await;
+            sent.map_err(unavailable)?.await.map_err(unavailable)?;
+            self.drop_dead(&dead, dead_subject(subscription, &letter.offset.to_string()))
+                .await?;
+            redriven += 1;
+        }
+        Ok(redriven)
+    }
+
+    async fn purge(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+        let dead = self.stream(dead_stream_name(subscription.topic)).await?;
+        let Some(offsets) = offsets else {
+            return self.drop_dead(&dead, dead_subject(subscription, ">")).await;
+        };
+        let mut purged = 0;
+        for offset in offsets {
+            purged += self
+                .drop_dead(&dead, dead_subject(subscription, &offset.to_string()))
+                .await?;
+        }
+        Ok(purged)
+    }
+
+    async fn sweep(&self, _topic: &TopicSpec) -> Result<u64, Fault> {
+        // The server keeps to `max_age` and `max_bytes` by itself.
+        Ok(0)
+    }
+
+    async fn wait(&self, _topic: Uuid, at_most: Duration) {
+        tokio::time::sleep(at_most.min(Duration::from_millis(100))).await;
+    }
+}

@@ -1,0 +1,33 @@
+//! Events between systems: published once, kept for a while, delivered in order by key until they are acknowledged.
+//!
+//! * [`CloudEvent`]: the envelope, as CloudEvents 1.0 describes it, in protobuf and in JSON.
+//! * [`EventStore`]: one trait with two implementations, [`PostgresStore`] in a service's database and [`JetStreamStore`], and
+//!   one suite for both (`contract`, behind the feature of that name).
+//! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
+//! * [`Backoff`]: pauses that grow, with chance.
+
+mod backoff;
+mod budget;
+mod client;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod event;
+mod forward;
+mod jetstream;
+mod postgres;
+mod store;
+
+pub use backoff::Backoff;
+pub use client::{IntegrationConfig, IntegrationPublisher};
+pub use event::{CloudEvent, EventError, MAX_DATA_BYTES};
+pub use forward::{Forwarder, Publisher};
+pub use jetstream::{JetStreamConfig, JetStreamStore, lane};
+pub use postgres::PostgresStore;
+pub use store::{
+    DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt,
+    SubscriptionSpec, TopicSpec,
+};
+
+/// What the PostgreSQL store needs in its database. A service's migration begins with this text, and a test of the service
+/// compares the two.
+pub const EVENTS_MIGRATION: &str = include_str!("../events.sql");

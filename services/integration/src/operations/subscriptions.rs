@@ -1,0 +1,253 @@
+//! CreateSubscription, ListSubscriptions, DeleteSubscription, GetSubscriptionStatus.
+
+use std::time::Duration;
+
+use egov_auth::Caller;
+use egov_database::{Event, Leaf, PageBinding, WriteRequest};
+use egov_events::{Durability, Progress, StartAt};
+use egov_keyring::Purpose;
+use egov_proto::egov::integration::v1::{
+    CreateSubscriptionRequest, CreateSubscriptionResponse, DeleteSubscriptionRequest, DeleteSubscriptionResponse,
+    ListSubscriptionsRequest,
+};
+use uuid::Uuid;
+
+use super::Events;
+use super::topics::USE;
+use crate::domain::topic::{MOST_SUBSCRIPTIONS, Mode, Subscription};
+use crate::domain::webhook::{SECRET_BYTES, secret_text};
+use crate::event_error::EventsError;
+use crate::store::topics;
+
+const CREATE: &str = "/egov.integration.v1.EventService/CreateSubscription";
+const DELETE: &str = "/egov.integration.v1.EventService/DeleteSubscription";
+const LIST: &str = "/egov.integration.v1.EventService/ListSubscriptions";
+
+/// The store does not know a subscription.
+pub(super) const NOT_IN_STORE: &str = "SUBSCRIPTION_NOT_FOUND";
+
+/// A subscription as it is asked for.
+pub(crate) struct Wanted {
+    pub(crate) topic: Uuid,
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    pub(crate) start: StartAt,
+    pub(crate) types: Vec<String>,
+    pub(crate) max_in_flight: u32,
+    pub(crate) acknowledge_within: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) webhook_url: Option<String>,
+}
+
+/// To what a webhook's secret is sealed.
+pub(crate) fn sealed_for(subscription: Uuid) -> Vec<u8> {
+    [b"egov webhook ".as_slice(), subscription.as_bytes()].concat()
+}
+
+impl Events {
+    /// Subscribes, at most once for a request id.
+    pub(crate) async fn create_subscription(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &CreateSubscriptionRequest,
+        wanted: Wanted,
+        answer: impl FnOnce(&Subscription, Option<String>) -> CreateSubscriptionResponse + Send,
+    ) -> Result<CreateSubscriptionResponse, EventsError> {
+        if let Some(address) = &wanted.webhook_url
+            && !self.hosts.allow(address)
+        {
+            return Err(EventsError::WebhookAddressNotAllowed);
+        }
+        let scope = caller.scope(USE);
+        let owner = caller.principal.subject;
+        let write = WriteRequest::by(caller, USE, CREATE, request_id, body);
+        let mut made = None;
+        let start = wanted.start;
+        let written = self
+            .database
+            .write(write, async |unit| {
+                let found = topics::get(unit.conn(), wanted.topic, owner, &scope).await?;
+                let topic = match found {
+                    Some((topic, grant)) if grant.subscribe => topic,
+                    Some((topic, grant)) if grant.publish || scope.all || scope.units.contains(&topic.unit_id) => {
+                        return Err(EventsError::SubscribingNotGranted);
+                    }
+                    _ => return Err(EventsError::TopicNotFound),
+                };
+                if topics::count_subscriptions(unit.conn(), owner).await? >= MOST_SUBSCRIPTIONS {
+                    return Err(EventsError::TooManySubscriptions);
+                }
+                let id = unit.new_id();
+                let secret = (wanted.mode == Mode::Webhook).then(|| {
+                    let mut secret = [0; SECRET_BYTES];
+                    self.database.ids().random_bytes(&mut secret);
+                    secret
+                });
+                let subscription = Subscription {
+                    id,
+                    topic: topic.id,
+                    owner,
+                    unit_id: topic.unit_id,
+                    name: wanted.name,
+                    mode: wanted.mode,
+                    types: wanted.types,
+                    max_in_flight: wanted.max_in_flight,
+                    acknowledge_within: wanted.acknowledge_within,
+                    max_attempts: wanted.max_attempts,
+                    webhook_url: wanted.webhook_url,
+                    webhook_secret: secret.map(|secret| self.keyring.seal(Purpose::Webhooks, &secret, &sealed_for(id))),
+                    create_time: unit.now(),
+                };
+                if !topics::insert_subscription(unit.conn(), &subscription).await? {
+                    return Err(EventsError::SubscriptionNameTaken);
+                }
+                let canonical = serde_json::json!({
+                    "subscription_id": id,
+                    "topic_id": topic.id,
+                    "client_id": owner,
+                    "name": subscription.name,
+                    "mode": subscription.mode.code(),
+                    "types": subscription.types,
+                    "webhook_url": subscription.webhook_url,
+                });
+                unit.publish(Event {
+                    aggregate_kind: "event_subscription",
+                    aggregate_id: id,
+                    version: 1,
+                    kind: "event_subscription_created",
+                    payload: serde_json::json!({ "topic_id": topic.id, "client_id": owner }),
+                });
+                unit.leaf(Leaf {
+                    kind: "event_subscription",
+                    resource: id,
+                    version: 1,
+                    canonical: canonical.to_string().as_bytes(),
+                });
+                made = Some((topic, subscription.clone()));
+                Ok::<_, EventsError>(answer(&subscription, secret.map(|secret| secret_text(&secret))))
+            })
+            .await?;
+        if let Some((topic, subscription)) = made {
+            self.store.open_topic(&topic.spec()).await?;
+            self.store.subscribe(&subscription.spec_from(start)).await?;
+        }
+        Ok(written.into_answer())
+    }
+
+    /// A page of the subscriptions that the caller sees.
+    pub(crate) async fn list_subscriptions(
+        &self,
+        caller: &Caller,
+        request: &ListSubscriptionsRequest,
+        topic: Option<Uuid>,
+    ) -> Result<(Vec<Subscription>, String), EventsError> {
+        let filter = ListSubscriptionsRequest {
+            page_size: 0,
+            page_token: String::new(),
+            ..request.clone()
+        };
+        let binding = PageBinding::of(caller, LIST, &filter);
+        let page = self
+            .database
+            .page_tokens()
+            .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+        let scope = caller.scope(USE);
+        let rows = self
+            .database
+            .read(&scope, async |conn| {
+                topics::list_subscriptions(conn, topic, page.after().copied(), page.fetch(), &scope)
+                    .await
+                    .map_err(EventsError::from)
+            })
+            .await?;
+        Ok(page.finish(rows, |subscription| subscription.id)?)
+    }
+
+    /// Ends a subscription, at most once for a request id.
+    pub(crate) async fn delete_subscription(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &DeleteSubscriptionRequest,
+        subscription_id: Uuid,
+    ) -> Result<DeleteSubscriptionResponse, EventsError> {
+        let scope = caller.scope(USE);
+        let write = WriteRequest::by(caller, USE, DELETE, request_id, body);
+        let mut ended = None;
+        let written = self
+            .database
+            .write(write, async |unit| {
+                let found = topics::get_subscription(unit.conn(), subscription_id, &scope).await?;
+                let (subscription, _) = found.ok_or(EventsError::SubscriptionNotFound)?;
+                let now = unit.now();
+                topics::end_subscription(unit.conn(), subscription_id, now).await?;
+                unit.publish(Event {
+                    aggregate_kind: "event_subscription",
+                    aggregate_id: subscription_id,
+                    version: 2,
+                    kind: "event_subscription_ended",
+                    payload: serde_json::json!({ "topic_id": subscription.topic }),
+                });
+                unit.leaf(Leaf {
+                    kind: "event_subscription",
+                    resource: subscription_id,
+                    version: 2,
+                    canonical: serde_json::json!({ "subscription_id": subscription_id, "ended": true })
+                        .to_string()
+                        .as_bytes(),
+                });
+                ended = Some(subscription);
+                Ok::<_, EventsError>(DeleteSubscriptionResponse {})
+            })
+            .await?;
+        if let Some(subscription) = ended {
+            self.store.unsubscribe(&subscription.spec()).await?;
+        }
+        Ok(written.into_answer())
+    }
+
+    /// How far a subscription has come, and whether the store keeps what it has.
+    pub(crate) async fn subscription_status(
+        &self,
+        caller: &Caller,
+        subscription_id: Uuid,
+    ) -> Result<(Progress, Durability), EventsError> {
+        let subscription = self.subscription(caller, subscription_id).await?;
+        let progress = match self.store.progress(&subscription.spec()).await {
+            Err(fault) if fault.reason() == NOT_IN_STORE => {
+                self.make_up(&subscription).await?;
+                self.store.progress(&subscription.spec()).await?
+            }
+            outcome => outcome?,
+        };
+        Ok((progress, self.store.durability().await?))
+    }
+
+    /// A subscription that the caller sees.
+    pub(super) async fn subscription(&self, caller: &Caller, id: Uuid) -> Result<Subscription, EventsError> {
+        self.subscription_and_grant(caller, id)
+            .await
+            .map(|(subscription, _)| subscription)
+    }
+
+    pub(super) async fn subscription_and_grant(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+    ) -> Result<(Subscription, bool), EventsError> {
+        let scope = caller.scope(USE);
+        self.database
+            .read(&scope, async |conn| {
+                topics::get_subscription(conn, id, &scope)
+                    .await?
+                    .ok_or(EventsError::SubscriptionNotFound)
+            })
+            .await
+    }
+
+    /// Makes up for a subscription that the store does not know: the process died between the commit and the store's own step.
+    pub(super) async fn make_up(&self, subscription: &Subscription) -> Result<(), EventsError> {
+        Ok(self.store.subscribe(&subscription.spec()).await?)
+    }
+}

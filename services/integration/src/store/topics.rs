@@ -1,0 +1,419 @@
+//! `event_topics`, `event_topic_grants`, `event_subscriptions`. Every query filters by the caller's scope; row-level security is the
+//! second wall.
+
+use std::time::Duration;
+
+use egov_auth::RowScope;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::topic::{Grant, Mode, Subscription, Topic};
+
+struct TopicRow {
+    topic_id: Uuid,
+    name: String,
+    responsible_unit_id: i32,
+    schema_uri: String,
+    schema_version: i32,
+    max_age_seconds: i64,
+    max_bytes: i64,
+    version: i64,
+    create_time: jiff_sqlx::Timestamp,
+}
+
+impl From<TopicRow> for Topic {
+    fn from(row: TopicRow) -> Self {
+        Self {
+            id: row.topic_id,
+            name: row.name,
+            unit_id: row.responsible_unit_id,
+            schema: row.schema_uri,
+            schema_version: row.schema_version,
+            max_age: Duration::from_secs(row.max_age_seconds.unsigned_abs()),
+            max_bytes: row.max_bytes,
+            version: row.version,
+            create_time: row.create_time.to_jiff(),
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Adds a topic; false if its name is taken.
+pub(crate) async fn insert(connection: &mut PgConnection, topic: &Topic) -> Result<bool, StoreError> {
+    let made = sqlx::query!(
+        "INSERT INTO event_topics
+             (topic_id, responsible_unit_id, name, schema_uri, schema_version, max_age_seconds, max_bytes, version, create_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (name) DO NOTHING",
+        topic.id,
+        topic.unit_id,
+        topic.name,
+        topic.schema,
+        topic.schema_version,
+        seconds(topic.max_age),
+        topic.max_bytes,
+        topic.version,
+        topic.create_time.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
+/// Changes what can be changed of a topic.
+pub(crate) async fn update(connection: &mut PgConnection, topic: &Topic) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE event_topics
+         SET schema_uri = $2, schema_version = $3, max_age_seconds = $4, max_bytes = $5, version = $6
+         WHERE topic_id = $1",
+        topic.id,
+        topic.schema,
+        topic.schema_version,
+        seconds(topic.max_age),
+        topic.max_bytes,
+        topic.version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A topic of a unit in the scope, held until the transaction ends.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    topic_id: Uuid,
+    scope: &RowScope,
+) -> Result<Option<Topic>, StoreError> {
+    let row = sqlx::query_as!(
+        TopicRow,
+        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                  create_time
+           FROM event_topics
+           WHERE topic_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
+           FOR UPDATE"#,
+        topic_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(Topic::from))
+}
+
+/// A topic in the scope, and what this system may do with it.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    topic_id: Uuid,
+    client: Uuid,
+    scope: &RowScope,
+) -> Result<Option<(Topic, Grant)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT t.topic_id, t.name, t.responsible_unit_id, t.schema_uri, t.schema_version, t.max_age_seconds,
+                  t.max_bytes, t.version, t.create_time,
+                  coalesce(g.may_publish, false) AS "may_publish!", coalesce(g.may_subscribe, false) AS "may_subscribe!"
+           FROM event_topics t
+           LEFT JOIN event_topic_grants g ON g.topic_id = t.topic_id AND g.owner_id = $2
+           WHERE t.topic_id = $1 AND ($3 OR t.responsible_unit_id = ANY ($4) OR g.owner_id = $5)"#,
+        topic_id,
+        client,
+        scope.all,
+        &scope.units,
+        scope.owner,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| {
+        let grant = Grant {
+            client,
+            publish: row.may_publish,
+            subscribe: row.may_subscribe,
+        };
+        let topic = TopicRow {
+            topic_id: row.topic_id,
+            name: row.name,
+            responsible_unit_id: row.responsible_unit_id,
+            schema_uri: row.schema_uri,
+            schema_version: row.schema_version,
+            max_age_seconds: row.max_age_seconds,
+            max_bytes: row.max_bytes,
+            version: row.version,
+            create_time: row.create_time,
+        };
+        (topic.into(), grant)
+    }))
+}
+
+/// Topics in the scope by name, behind a name; only one if it is asked for.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    name: Option<&str>,
+    after: Option<&str>,
+    limit: i64,
+    scope: &RowScope,
+) -> Result<Vec<Topic>, StoreError> {
+    let rows = sqlx::query_as!(
+        TopicRow,
+        "SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                create_time
+         FROM event_topics t
+         WHERE ($1::text IS NULL OR name = $1) AND name > coalesce($2, '')
+           AND ($3 OR responsible_unit_id = ANY ($4)
+                OR topic_id IN (SELECT g.topic_id FROM event_topic_grants g
+                                WHERE g.owner_id = $5 AND (g.may_publish OR g.may_subscribe)))
+         ORDER BY name LIMIT $6",
+        name,
+        after,
+        scope.all,
+        &scope.units,
+        scope.owner,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Topic::from).collect())
+}
+
+/// Every topic, for the jobs.
+pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Topic>, StoreError> {
+    let rows = sqlx::query_as!(
+        TopicRow,
+        "SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                create_time
+         FROM event_topics ORDER BY topic_id",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Topic::from).collect())
+}
+
+/// Gives systems what they may do; a grant replaces the earlier one.
+pub(crate) async fn grant(connection: &mut PgConnection, topic: &Topic, grants: &[Grant]) -> Result<(), StoreError> {
+    let clients: Vec<Uuid> = grants.iter().map(|grant| grant.client).collect();
+    let publish: Vec<bool> = grants.iter().map(|grant| grant.publish).collect();
+    let subscribe: Vec<bool> = grants.iter().map(|grant| grant.subscribe).collect();
+    sqlx::query!(
+        "INSERT INTO event_topic_grants (topic_id, owner_id, responsible_unit_id, may_publish, may_subscribe)
+         SELECT $1, g.client, $2, g.publish, g.subscribe
+         FROM unnest($3::uuid[], $4::boolean[], $5::boolean[]) AS g (client, publish, subscribe)
+         ON CONFLICT (topic_id, owner_id)
+         DO UPDATE SET may_publish = excluded.may_publish, may_subscribe = excluded.may_subscribe",
+        topic.id,
+        topic.unit_id,
+        &clients,
+        &publish,
+        &subscribe,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What systems may do with a topic of a unit in the scope.
+pub(crate) async fn grants(
+    connection: &mut PgConnection,
+    topic_id: Uuid,
+    scope: &RowScope,
+) -> Result<Vec<Grant>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT owner_id, may_publish, may_subscribe FROM event_topic_grants
+         WHERE topic_id = $1 AND (may_publish OR may_subscribe) AND ($2 OR responsible_unit_id = ANY ($3))
+         ORDER BY owner_id",
+        topic_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Grant {
+            client: row.owner_id,
+            publish: row.may_publish,
+            subscribe: row.may_subscribe,
+        })
+        .collect())
+}
+
+struct SubscriptionRow {
+    subscription_id: Uuid,
+    topic_id: Uuid,
+    owner_id: Uuid,
+    responsible_unit_id: i32,
+    name: String,
+    mode: i16,
+    types: Vec<String>,
+    max_in_flight: i32,
+    acknowledge_millis: i64,
+    max_attempts: i32,
+    webhook_url: Option<String>,
+    webhook_secret: Option<Vec<u8>>,
+    create_time: jiff_sqlx::Timestamp,
+}
+
+impl From<SubscriptionRow> for Subscription {
+    fn from(row: SubscriptionRow) -> Self {
+        Self {
+            id: row.subscription_id,
+            topic: row.topic_id,
+            owner: row.owner_id,
+            unit_id: row.responsible_unit_id,
+            name: row.name,
+            mode: Mode::of(row.mode),
+            types: row.types,
+            max_in_flight: row.max_in_flight.unsigned_abs(),
+            acknowledge_within: Duration::from_millis(row.acknowledge_millis.unsigned_abs()),
+            max_attempts: row.max_attempts.unsigned_abs(),
+            webhook_url: row.webhook_url,
+            webhook_secret: row.webhook_secret,
+            create_time: row.create_time.to_jiff(),
+        }
+    }
+}
+
+/// Adds a subscription; false if the subscriber has one of this name.
+pub(crate) async fn insert_subscription(
+    connection: &mut PgConnection,
+    subscription: &Subscription,
+) -> Result<bool, StoreError> {
+    let made = sqlx::query!(
+        "INSERT INTO event_subscriptions
+             (subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, types, max_in_flight, acknowledge_millis,
+              max_attempts, webhook_url, webhook_secret, version, create_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)
+         ON CONFLICT (topic_id, owner_id, name) WHERE end_time IS NULL DO NOTHING",
+        subscription.id,
+        subscription.topic,
+        subscription.owner,
+        subscription.unit_id,
+        subscription.name,
+        subscription.mode.code(),
+        &subscription.types,
+        i32::try_from(subscription.max_in_flight).unwrap_or(i32::MAX),
+        i64::try_from(subscription.acknowledge_within.as_millis()).unwrap_or(i64::MAX),
+        i32::try_from(subscription.max_attempts).unwrap_or(i32::MAX),
+        subscription.webhook_url,
+        subscription.webhook_secret,
+        subscription.create_time.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
+/// How many subscriptions a system has.
+pub(crate) async fn count_subscriptions(connection: &mut PgConnection, owner: Uuid) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM event_subscriptions WHERE owner_id = $1 AND end_time IS NULL"#,
+        owner,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// A subscription in the scope, and whether its subscriber may still subscribe to the topic.
+pub(crate) async fn get_subscription(
+    connection: &mut PgConnection,
+    subscription_id: Uuid,
+    scope: &RowScope,
+) -> Result<Option<(Subscription, bool)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.types, s.max_in_flight,
+                  s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time,
+                  EXISTS (SELECT 1 FROM event_topic_grants g
+                          WHERE g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe) AS "granted!"
+           FROM event_subscriptions s
+           WHERE s.subscription_id = $1 AND s.end_time IS NULL
+             AND ($2 OR s.responsible_unit_id = ANY ($3) OR s.owner_id = $4)"#,
+        subscription_id,
+        scope.all,
+        &scope.units,
+        scope.owner,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| {
+        let granted = row.granted;
+        let subscription = SubscriptionRow {
+            subscription_id: row.subscription_id,
+            topic_id: row.topic_id,
+            owner_id: row.owner_id,
+            responsible_unit_id: row.responsible_unit_id,
+            name: row.name,
+            mode: row.mode,
+            types: row.types,
+            max_in_flight: row.max_in_flight,
+            acknowledge_millis: row.acknowledge_millis,
+            max_attempts: row.max_attempts,
+            webhook_url: row.webhook_url,
+            webhook_secret: row.webhook_secret,
+            create_time: row.create_time,
+        };
+        (subscription.into(), granted)
+    }))
+}
+
+/// Subscriptions in the scope by id, behind an id; only to one topic if it is asked for.
+pub(crate) async fn list_subscriptions(
+    connection: &mut PgConnection,
+    topic: Option<Uuid>,
+    after: Option<Uuid>,
+    limit: i64,
+    scope: &RowScope,
+) -> Result<Vec<Subscription>, StoreError> {
+    let rows = sqlx::query_as!(
+        SubscriptionRow,
+        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, types, max_in_flight,
+                acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
+         FROM event_subscriptions
+         WHERE end_time IS NULL AND ($1::uuid IS NULL OR topic_id = $1)
+           AND subscription_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
+           AND ($3 OR responsible_unit_id = ANY ($4) OR owner_id = $5)
+         ORDER BY subscription_id LIMIT $6",
+        topic,
+        after,
+        scope.all,
+        &scope.units,
+        scope.owner,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Subscription::from).collect())
+}
+
+/// Every webhook whose subscriber may still subscribe, for the job that sends.
+pub(crate) async fn webhooks(connection: &mut PgConnection) -> Result<Vec<Subscription>, StoreError> {
+    let rows = sqlx::query_as!(
+        SubscriptionRow,
+        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.types, s.max_in_flight,
+                s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
+         FROM event_subscriptions s
+         JOIN event_topic_grants g ON g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe
+         WHERE s.mode = 2 AND s.end_time IS NULL ORDER BY s.subscription_id",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Subscription::from).collect())
+}
+
+/// Ends a subscription.
+pub(crate) async fn end_subscription(
+    connection: &mut PgConnection,
+    subscription_id: Uuid,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE event_subscriptions SET end_time = $2, version = version + 1 WHERE subscription_id = $1",
+        subscription_id,
+        at.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

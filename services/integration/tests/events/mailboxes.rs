@@ -1,0 +1,308 @@
+//! Mailboxes between agencies.
+
+use egov_proto::egov::integration::v1::{
+    ConfirmMessageRequest, CreateMailboxRequest, FetchMessagesRequest, GetMessageReceiptRequest,
+    ListDeadMessagesRequest, ListMailboxesRequest, Mailbox, MailboxMessage, MessageReceipt, MessageState,
+    RedriveMessageRequest, RefuseMessageRequest, SendMessageRequest,
+};
+use jiff::SignedDuration;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::stage::{HERE, NEIGHBOUR, Stage, new_id, refusal};
+
+/// The mail systems of the two agencies, and of a third.
+const SENDER: (Uuid, i32) = (Uuid::from_u128(21), HERE);
+const RECEIVER: (Uuid, i32) = (Uuid::from_u128(22), NEIGHBOUR);
+const THIRD: (Uuid, i32) = (Uuid::from_u128(23), 1);
+
+impl Stage {
+    fn mail<T>(&self, who: (Uuid, i32), message: T) -> tonic::Request<T> {
+        self.system(who.0, &[("integration_mail_system", who.1)], message)
+    }
+
+    async fn mailbox(&self, max_messages: i32) -> Mailbox {
+        let message = CreateMailboxRequest {
+            request_id: new_id(),
+            sender_unit_id: HERE,
+            receiver_unit_id: NEIGHBOUR,
+            sender_agency: "H41.10".to_owned(),
+            receiver_agency: "H41.11".to_owned(),
+            max_age: None,
+            max_messages,
+        };
+        let request = self.staff("integration_mailbox_admin", 1, message);
+        self.mail
+            .clone()
+            .create_mailbox(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .mailbox
+            .unwrap()
+    }
+
+    async fn send(&self, who: (Uuid, i32), mailbox: &Mailbox, content: &str) -> Result<MessageReceipt, Status> {
+        let message = SendMessageRequest {
+            request_id: new_id(),
+            mailbox_id: mailbox.mailbox_id.clone(),
+            kind: "vn.edxml.document".to_owned(),
+            media_type: "application/xml".to_owned(),
+            content: content.as_bytes().to_vec().into(),
+        };
+        let sent = self.mail.clone().send_message(self.mail(who, message)).await?;
+        Ok(sent.into_inner().receipt.unwrap())
+    }
+
+    async fn fetch(&self, who: (Uuid, i32), mailbox: &Mailbox) -> Result<Vec<MailboxMessage>, Status> {
+        let message = FetchMessagesRequest {
+            mailbox_id: mailbox.mailbox_id.clone(),
+            max_messages: 0,
+        };
+        Ok(self
+            .mail
+            .clone()
+            .fetch_messages(self.mail(who, message))
+            .await?
+            .into_inner()
+            .messages)
+    }
+
+    async fn receipt(&self, who: (Uuid, i32), message_id: &str) -> Result<MessageReceipt, Status> {
+        let message = GetMessageReceiptRequest {
+            message_id: message_id.to_owned(),
+        };
+        let found = self.mail.clone().get_message_receipt(self.mail(who, message)).await?;
+        Ok(found.into_inner().receipt.unwrap())
+    }
+
+    async fn refuse_message(&self, message_id: &str) -> Result<MessageReceipt, Status> {
+        let message = RefuseMessageRequest {
+            request_id: new_id(),
+            message_id: message_id.to_owned(),
+            cause: "hệ thống đang bảo trì".to_owned(),
+        };
+        let refused = self.mail.clone().refuse_message(self.mail(RECEIVER, message)).await?;
+        Ok(refused.into_inner().receipt.unwrap())
+    }
+}
+
+fn confirmation(message: &MailboxMessage) -> ConfirmMessageRequest {
+    ConfirmMessageRequest {
+        request_id: new_id(),
+        message_id: message.message_id.clone(),
+        sha256: message.sha256.clone(),
+        receiver_reference: "1234/2026".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_stored_forwarded_and_confirmed_with_a_receipt_for_the_sender() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let sent = stage.send(SENDER, &mailbox, "<vanban/>").await.unwrap();
+    assert_eq!(sent.state(), MessageState::Waiting);
+    let got = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    assert_eq!(
+        (got.len(), &got[0].content[..], got[0].attempt),
+        (1, "<vanban/>".as_bytes(), 1)
+    );
+    assert_eq!(got[0].sender_agency, "H41.10");
+    assert_eq!(
+        stage.receipt(SENDER, &sent.message_id).await.unwrap().state(),
+        MessageState::Fetched
+    );
+    assert!(
+        stage.fetch(RECEIVER, &mailbox).await.unwrap().is_empty(),
+        "it is under way"
+    );
+    // The receiver died: it comes again.
+    stage.clock.advance(SignedDuration::from_mins(4));
+    assert!(stage.fetch(RECEIVER, &mailbox).await.unwrap().is_empty());
+    stage.clock.advance(SignedDuration::from_mins(2));
+    let again = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    assert_eq!(
+        (again[0].message_id.as_str(), again[0].attempt),
+        (sent.message_id.as_str(), 2)
+    );
+    let confirm = confirmation(&again[0]);
+    for _ in 0..2 {
+        let request = stage.mail(RECEIVER, confirm.clone());
+        let receipt = stage
+            .mail
+            .clone()
+            .confirm_message(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .receipt
+            .unwrap();
+        assert_eq!(receipt.state(), MessageState::Confirmed);
+    }
+    let receipt = stage.receipt(SENDER, &sent.message_id).await.unwrap();
+    assert_eq!(
+        (receipt.state(), receipt.receiver_reference.as_str()),
+        (MessageState::Confirmed, "1234/2026")
+    );
+    assert_eq!(receipt.sha256, sent.sha256);
+    assert!(receipt.confirm_time.is_some());
+    let kept: Option<Vec<u8>> = sqlx::query_scalar("SELECT content FROM mailbox_messages")
+        .fetch_one(&mut stage.database.connect_as_superuser().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(kept, None, "the content is gone once the receiver has it");
+}
+
+#[tokio::test]
+async fn only_the_two_agencies_know_of_their_mailbox_and_each_keeps_to_its_side() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let sent = stage.send(SENDER, &mailbox, "x").await.unwrap();
+    // The third agency is no neighbour but holds its role at the province: it sees what is the province's, over "unit".
+    for refused in [
+        stage.send(THIRD, &mailbox, "x").await.map(drop).unwrap_err(),
+        stage.fetch(THIRD, &mailbox).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(refusal(&refused), (Code::NotFound, "MAILBOX_NOT_FOUND".to_owned()));
+    }
+    let unknown = stage.receipt(THIRD, &sent.message_id).await.unwrap_err();
+    assert_eq!(refusal(&unknown), (Code::NotFound, "MESSAGE_NOT_FOUND".to_owned()));
+    for refused in [
+        stage.send(RECEIVER, &mailbox, "x").await.map(drop).unwrap_err(),
+        stage.fetch(SENDER, &mailbox).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(refusal(&refused), (Code::PermissionDenied, "NOT_A_PARTY".to_owned()));
+    }
+    let list = async |who| {
+        let request = stage.mail(who, ListMailboxesRequest::default());
+        stage
+            .mail
+            .clone()
+            .list_mailboxes(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .mailboxes
+            .len()
+    };
+    assert_eq!((list(SENDER).await, list(RECEIVER).await, list(THIRD).await), (1, 1, 0));
+    let sealed: Vec<u8> = sqlx::query_scalar("SELECT content FROM mailbox_messages")
+        .fetch_one(&mut stage.database.connect_as_superuser().await.unwrap())
+        .await
+        .unwrap();
+    assert_ne!(sealed, b"x", "a content is sealed where it lies");
+}
+
+#[tokio::test]
+async fn the_same_sending_is_one_message_and_a_full_mailbox_says_when_to_come_back() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(2).await;
+    let message = SendMessageRequest {
+        request_id: new_id(),
+        mailbox_id: mailbox.mailbox_id.clone(),
+        kind: "k".to_owned(),
+        media_type: "text/plain".to_owned(),
+        content: b"1".to_vec().into(),
+    };
+    let send = async || {
+        let request = stage.mail(SENDER, message.clone());
+        let sent = stage.mail.clone().send_message(request).await;
+        sent.unwrap().into_inner().receipt.unwrap()
+    };
+    let (one, other) = tokio::join!(send(), send());
+    assert_eq!(one.message_id, other.message_id);
+    stage.send(SENDER, &mailbox, "2").await.unwrap();
+    let full = stage.send(SENDER, &mailbox, "3").await.unwrap_err();
+    assert_eq!(refusal(&full), (Code::ResourceExhausted, "MAILBOX_FULL".to_owned()));
+    assert!(egov_fault::fault_of(&full).retry_delay().is_some());
+    let got = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    assert_eq!(
+        got.iter().map(|one| &one.content[..]).collect::<Vec<_>>(),
+        [b"1", b"2"],
+        "oldest first"
+    );
+    let mut wrong = confirmation(&got[0]);
+    wrong.sha256 = "0".repeat(64);
+    let status = stage
+        .mail
+        .clone()
+        .confirm_message(stage.mail(RECEIVER, wrong))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+    stage
+        .mail
+        .clone()
+        .confirm_message(stage.mail(RECEIVER, confirmation(&got[0])))
+        .await
+        .unwrap();
+    stage.send(SENDER, &mailbox, "3").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_refused_ten_times_is_given_up_and_can_be_sent_out_again() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let sent = stage.send(SENDER, &mailbox, "x").await.unwrap();
+    for attempt in 1..=10 {
+        let got = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+        assert_eq!(got[0].attempt, attempt);
+        let receipt = stage.refuse_message(&sent.message_id).await.unwrap();
+        let expected = if attempt < 10 {
+            MessageState::Waiting
+        } else {
+            MessageState::Dead
+        };
+        assert_eq!(receipt.state(), expected, "after {attempt}");
+        stage.clock.advance(SignedDuration::from_mins(11));
+    }
+    let status = stage.refuse_message(&sent.message_id).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::FailedPrecondition, "MESSAGE_DEAD".to_owned()));
+    let list = ListDeadMessagesRequest {
+        mailbox_id: mailbox.mailbox_id.clone(),
+        ..Default::default()
+    };
+    let dead = stage
+        .mail
+        .clone()
+        .list_dead_messages(stage.mail(SENDER, list))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(dead.receipts[0].cause, "hệ thống đang bảo trì");
+    let redrive = RedriveMessageRequest {
+        request_id: new_id(),
+        message_id: sent.message_id.clone(),
+    };
+    let status = stage
+        .mail
+        .clone()
+        .redrive_message(stage.mail(RECEIVER, redrive.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_A_PARTY".to_owned()));
+    stage
+        .mail
+        .clone()
+        .redrive_message(stage.mail(SENDER, redrive))
+        .await
+        .unwrap();
+    assert_eq!(stage.fetch(RECEIVER, &mailbox).await.unwrap()[0].attempt, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_confirms_in_time_is_given_up() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let sent = stage.send(SENDER, &mailbox, "x").await.unwrap();
+    stage.clock.advance(SignedDuration::from_hours(31 * 24));
+    assert!(stage.fetch(RECEIVER, &mailbox).await.unwrap().is_empty());
+    // The job looks every ten seconds.
+    for _ in 0..150 {
+        if stage.receipt(SENDER, &sent.message_id).await.unwrap().state() == MessageState::Dead {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the message still waits");
+}

@@ -1,0 +1,15 @@
+//! Events and mailboxes through the service's real port, against a real PostgreSQL.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
+
+mod mailboxes;
+mod stage;
+mod streams;
+mod topics;
+mod webhooks;

@@ -1,0 +1,228 @@
+//! What the tests share: the running service, and who calls it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
+use egov_clock::{Ids as _, ManualClock, SystemIds};
+use egov_database::{Database, DatabaseConfig};
+use egov_events::PostgresStore;
+use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
+use egov_keyring::Keyring;
+use egov_proto::egov::integration::v1::event_service_client::EventServiceClient;
+use egov_proto::egov::integration::v1::mailbox_service_client::MailboxServiceClient;
+use egov_proto::egov::integration::v1::{
+    CloudEvent, CreateSubscriptionRequest, CreateTopicRequest, DeliveryMode, EventDelivery, PublishRequest,
+    PublishedEvent, PullRequest, StartAt, Subscription, Topic, TopicGrant,
+};
+use egov_runtime::config::ServerConfig;
+use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::server::{Server, Shutdown};
+use egov_testkit::{TestDatabase, Tokens};
+use egov_transparency::LedgerConfig;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+/// A commune and its neighbour.
+pub(crate) const HERE: i32 = 2;
+pub(crate) const NEIGHBOUR: i32 = 3;
+/// Systems.
+pub(crate) const PUBLISHER: Uuid = Uuid::from_u128(11);
+pub(crate) const SUBSCRIBER: Uuid = Uuid::from_u128(12);
+pub(crate) const STRANGER: Uuid = Uuid::from_u128(13);
+
+pub(crate) struct Stage {
+    pub(crate) events: EventServiceClient<Channel>,
+    pub(crate) mail: MailboxServiceClient<Channel>,
+    pub(crate) clock: ManualClock,
+    pub(crate) database: TestDatabase,
+    pub(crate) shutdown: Shutdown,
+    tokens: Tokens,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.shutdown.abort();
+    }
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        Self::with_webhooks(&[]).await
+    }
+
+    /// With hosts to which webhooks may go.
+    pub(crate) async fn with_webhooks(hosts: &[String]) -> Self {
+        let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        let clock = egov_testkit::clock();
+        let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
+        let keyring = Arc::new(Keyring::ephemeral());
+        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
+            .await
+            .unwrap();
+        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let tokens = Tokens::by(clock.shared());
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
+        let policy = std::fs::read_to_string(policy).unwrap();
+        let units = [(1, None), (HERE, Some(1)), (NEIGHBOUR, Some(1))].map(|(id, parent)| Unit { id, parent });
+        let tree = Arc::new(ArcSwap::from_pointee(UnitTree::new(1, units).unwrap()));
+        let issuer = Issuer::from_config(tokens.issuer()).unwrap();
+        let auth = AuthLayer::new(
+            Arc::new(Verifier::new(vec![issuer], clock.shared(), VerifierConfig::default())),
+            Arc::new(Access::new(
+                Policies::from_toml(&[("policy.toml", &policy)]).unwrap(),
+                tree,
+            )),
+            Arc::new(Revocations::local(clock.shared())),
+            contract.method_rules(),
+            &[],
+        );
+        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
+        let parts = Parts {
+            contract: Arc::clone(&contract),
+            auth,
+            keyring,
+            log: Arc::clone(ledger.log()),
+            door: None,
+            events: EventParts {
+                store: Arc::new(PostgresStore::new(pool.clone(), 4 << 20)),
+                webhook_hosts: hosts.to_vec(),
+            },
+            database: pool,
+        };
+        let server = Server::builder(
+            ServerConfig::default(),
+            Arc::clone(&contract),
+            clock.shared(),
+            SystemIds::shared(),
+        )
+        .assembly(ledger.complete(assemble(parts).unwrap().assembly, &contract))
+        .build()
+        .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        tokio::spawn(server.serve(listener, shutdown.clone()));
+        let channel = Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        Self {
+            events: EventServiceClient::new(channel.clone()),
+            mail: MailboxServiceClient::new(channel),
+            clock,
+            database,
+            shutdown,
+            tokens,
+        }
+    }
+
+    /// A request of an official with a role at a unit.
+    pub(crate) fn staff<T>(&self, role: &str, unit: i32, message: T) -> Request<T> {
+        let person = Uuid::from_u128(1000 + u128::from(unit.unsigned_abs()));
+        bearer(&self.tokens.staff(person, &[(role, unit)]), message)
+    }
+
+    /// A request of a system.
+    pub(crate) fn system<T>(&self, system: Uuid, roles: &[(&str, i32)], message: T) -> Request<T> {
+        bearer(&self.tokens.system(system, roles), message)
+    }
+
+    /// A topic of the commune that the publisher may publish to and the subscriber subscribe to.
+    pub(crate) async fn topic(&self, name: &str) -> Topic {
+        let grant = |client: Uuid, publish, subscribe| TopicGrant {
+            client_id: client.to_string(),
+            publish,
+            subscribe,
+        };
+        let message = CreateTopicRequest {
+            request_id: new_id(),
+            name: name.to_owned(),
+            unit_id: HERE,
+            schema: "urn:test:cases".to_owned(),
+            schema_version: 2,
+            max_age: None,
+            max_bytes: 0,
+            grants: vec![grant(PUBLISHER, true, false), grant(SUBSCRIBER, false, true)],
+        };
+        let request = self.staff("integration_event_admin", HERE, message);
+        self.events
+            .clone()
+            .create_topic(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .topic
+            .unwrap()
+    }
+
+    pub(crate) async fn publish(&self, topic: &str, events: Vec<CloudEvent>) -> Result<Vec<PublishedEvent>, Status> {
+        let message = PublishRequest {
+            topic_id: topic.to_owned(),
+            events,
+        };
+        let request = self.system(PUBLISHER, &[], message);
+        Ok(self.events.clone().publish(request).await?.into_inner().published)
+    }
+
+    pub(crate) async fn subscribe(
+        &self,
+        system: Uuid,
+        message: CreateSubscriptionRequest,
+    ) -> Result<Subscription, Status> {
+        let request = self.system(system, &[], message);
+        let made = self.events.clone().create_subscription(request).await?;
+        Ok(made.into_inner().subscription.unwrap())
+    }
+
+    pub(crate) async fn pull(&self, subscription: &str) -> Result<Vec<EventDelivery>, Status> {
+        let message = PullRequest {
+            subscription_id: subscription.to_owned(),
+            max_events: 0,
+            wait: None,
+        };
+        let request = self.system(SUBSCRIBER, &[], message);
+        Ok(self.events.clone().pull(request).await?.into_inner().deliveries)
+    }
+}
+
+fn bearer<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+pub(crate) fn new_id() -> String {
+    SystemIds::default().uuid().to_string()
+}
+
+pub(crate) fn event(id: &str, key: &str) -> CloudEvent {
+    CloudEvent {
+        id: id.to_owned(),
+        source: "/egov/test".to_owned(),
+        r#type: "vn.egov.test.happened".to_owned(),
+        subject: format!("case/{id}"),
+        partition_key: key.to_owned(),
+        data: format!("{{\"id\":\"{id}\"}}").into(),
+        ..CloudEvent::default()
+    }
+}
+
+/// A subscription by fetching, from the oldest event on.
+pub(crate) fn pulling(topic: &str, name: &str) -> CreateSubscriptionRequest {
+    CreateSubscriptionRequest {
+        request_id: new_id(),
+        topic_id: topic.to_owned(),
+        name: name.to_owned(),
+        mode: DeliveryMode::Pull.into(),
+        start_at: StartAt::Oldest.into(),
+        ..CreateSubscriptionRequest::default()
+    }
+}
+
+pub(crate) fn refusal(status: &Status) -> (Code, String) {
+    (status.code(), egov_fault::reason_of(status).unwrap_or_default())
+}

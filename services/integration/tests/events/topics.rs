@@ -1,0 +1,471 @@
+//! Topics, publishing, fetching, dead letters.
+
+use egov_proto::egov::integration::v1::{
+    AcknowledgeRequest, CreateTopicRequest, DeleteSubscriptionRequest, GetDeadLetterRequest,
+    GetSubscriptionStatusRequest, ListDeadLettersRequest, ListSubscriptionsRequest, ListTopicsRequest, PublishRequest,
+    PurgeDeadLettersRequest, RedriveDeadLettersRequest, Rejection, TopicGrant, UpdateTopicRequest,
+};
+use jiff::SignedDuration;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::stage::{HERE, NEIGHBOUR, PUBLISHER, STRANGER, SUBSCRIBER, Stage, event, new_id, pulling, refusal};
+
+fn acknowledgement(subscription: &str, tokens: Vec<String>, rejected: Vec<Rejection>) -> AcknowledgeRequest {
+    AcknowledgeRequest {
+        subscription_id: subscription.to_owned(),
+        acknowledged: tokens,
+        rejected,
+    }
+}
+
+async fn lag(stage: &Stage, subscription: &str) -> (i64, i64) {
+    let message = GetSubscriptionStatusRequest {
+        subscription_id: subscription.to_owned(),
+    };
+    let request = stage.system(SUBSCRIBER, &[], message);
+    let status = stage
+        .events
+        .clone()
+        .get_subscription_status(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(
+        !status.durable && status.durability.contains("fsync = off"),
+        "{}",
+        status.durability
+    );
+    (status.lag, status.dead_letters)
+}
+
+#[tokio::test]
+async fn a_published_event_is_fetched_and_acknowledged() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let subscription = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    let published = stage
+        .publish(
+            &topic.topic_id,
+            vec![event("1", "case/1"), event("2", "case/1"), event("3", "case/2")],
+        )
+        .await
+        .unwrap();
+    assert_eq!(published.iter().map(|one| one.offset).collect::<Vec<_>>(), [0, 1, 2]);
+    let got = stage.pull(&subscription.subscription_id).await.unwrap();
+    let ids: Vec<&str> = got.iter().map(|one| one.event.as_ref().unwrap().id.as_str()).collect();
+    assert_eq!(ids, ["1", "3"], "the second of a key waits for the first");
+    let first = got[0].event.as_ref().unwrap();
+    assert_eq!(
+        first.data_schema, "urn:test:cases/v2",
+        "an event without a schema has the topic's"
+    );
+    let tokens = got.into_iter().map(|one| one.token).collect();
+    let request = stage.system(
+        SUBSCRIBER,
+        &[],
+        acknowledgement(&subscription.subscription_id, tokens, vec![]),
+    );
+    stage.events.clone().acknowledge(request).await.unwrap();
+    assert_eq!(lag(&stage, &subscription.subscription_id).await, (1, 0));
+    assert_eq!(stage.pull(&subscription.subscription_id).await.unwrap()[0].offset, 1);
+}
+
+#[tokio::test]
+async fn two_identical_publications_at_once_are_one_event() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let batch = || stage.publish(&topic.topic_id, vec![event("1", ""), event("2", "")]);
+    let (one, other) = tokio::join!(batch(), batch());
+    let (one, other) = (one.unwrap(), other.unwrap());
+    for (a, b) in one.iter().zip(&other) {
+        assert_eq!(a.offset, b.offset);
+        assert_ne!(a.duplicate, b.duplicate);
+    }
+    let subscription = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    assert_eq!(lag(&stage, &subscription.subscription_id).await, (2, 0));
+}
+
+#[tokio::test]
+async fn a_neighbour_sees_nothing_and_nobody_does_more_than_the_topic_grants() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let subscription = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    // A system that is not on the list knows nothing of the topic, nor of the subscription.
+    let publish = PublishRequest {
+        topic_id: topic.topic_id.clone(),
+        events: vec![event("1", "")],
+    };
+    let status = stage
+        .events
+        .clone()
+        .publish(stage.system(STRANGER, &[], publish.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "TOPIC_NOT_FOUND".to_owned()));
+    let status = stage
+        .subscribe(STRANGER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "TOPIC_NOT_FOUND".to_owned()));
+    let look = GetSubscriptionStatusRequest {
+        subscription_id: subscription.subscription_id.clone(),
+    };
+    for request in [
+        stage.system(STRANGER, &[], look.clone()),
+        stage.system(PUBLISHER, &[], look.clone()),
+        stage.staff("integration_event_admin", NEIGHBOUR, look.clone()),
+    ] {
+        let status = stage.events.clone().get_subscription_status(request).await.unwrap_err();
+        assert_eq!(refusal(&status), (Code::NotFound, "SUBSCRIPTION_NOT_FOUND".to_owned()));
+    }
+    let listed = async |request| {
+        stage
+            .events
+            .clone()
+            .list_topics(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .topics
+    };
+    let all = ListTopicsRequest::default;
+    assert!(listed(stage.system(STRANGER, &[], all())).await.is_empty());
+    assert!(
+        listed(stage.staff("integration_event_admin", NEIGHBOUR, all()))
+            .await
+            .is_empty()
+    );
+    let seen = listed(stage.system(PUBLISHER, &[], all())).await;
+    assert_eq!(
+        (seen.len(), seen[0].grants.len()),
+        (1, 0),
+        "who else may use it is the unit's business"
+    );
+    let seen = listed(stage.staff("integration_event_admin", HERE, all())).await;
+    assert_eq!(seen[0].grants.len(), 2);
+    // Each side only what it may.
+    let status = stage
+        .events
+        .clone()
+        .publish(stage.system(SUBSCRIBER, &[], publish))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::PermissionDenied, "PUBLISHING_NOT_GRANTED".to_owned())
+    );
+    let status = stage
+        .subscribe(PUBLISHER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::PermissionDenied, "SUBSCRIBING_NOT_GRANTED".to_owned())
+    );
+    // The unit sees the subscription, but does not take its events.
+    let request = stage.staff("integration_event_admin", HERE, look);
+    stage.events.clone().get_subscription_status(request).await.unwrap();
+    let pull = egov_proto::egov::integration::v1::PullRequest {
+        subscription_id: subscription.subscription_id,
+        ..Default::default()
+    };
+    let request = stage.staff("integration_event_admin", HERE, pull);
+    let status = stage.events.clone().pull(request).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::PermissionDenied, "SUBSCRIBING_NOT_GRANTED".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn without_the_queries_own_filter_the_database_still_hides_topics_and_subscriptions() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    let mut app = stage.database.connect_as_app().await.unwrap();
+    let mut seen = async |scope: String| {
+        let mut transaction = sqlx::Connection::begin(&mut app).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(scope))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let counts: (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM event_topics), (SELECT count(*) FROM event_topic_grants),
+                    (SELECT count(*) FROM event_subscriptions)",
+        )
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+        counts
+    };
+    let owner = |who: Uuid| format!("SELECT set_config('egov.scope_owner', '{who}', true)");
+    let unit = |unit: i32| format!("SELECT set_config('egov.scope_units', '{{{unit}}}', true)");
+    assert_eq!(seen("SELECT 1".to_owned()).await, (0, 0, 0));
+    assert_eq!(seen(owner(STRANGER)).await, (0, 0, 0));
+    assert_eq!(seen(owner(PUBLISHER)).await, (1, 1, 0));
+    assert_eq!(seen(owner(SUBSCRIBER)).await, (1, 1, 1));
+    assert_eq!(seen(unit(HERE)).await, (1, 2, 1));
+    assert_eq!(seen(unit(NEIGHBOUR)).await, (0, 0, 0));
+    let bare: Vec<String> = sqlx::query_scalar("SELECT t::text FROM egov.unprotected_tables() t")
+        .fetch_all(&mut stage.database.connect_as_owner().await.unwrap())
+        .await
+        .unwrap();
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_event_of_the_topic_is_refused_with_its_place() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let mut bad = event("2", "");
+    bad.source = "có dấu cách".to_owned();
+    let status = stage
+        .publish(&topic.topic_id, vec![event("1", ""), bad])
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "EVENT_INVALID".to_owned()));
+    assert_eq!(egov_fault::fault_of(&status).metadata()["field"], "events[1].source");
+    let mut future = event("1", "");
+    future.data_schema = "urn:test:cases/v3".to_owned();
+    let status = stage.publish(&topic.topic_id, vec![future]).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::InvalidArgument, "EVENT_SCHEMA_MISMATCH".to_owned())
+    );
+    let mut earlier = event("1", "");
+    earlier.data_schema = "urn:test:cases/v1".to_owned();
+    let first = stage.publish(&topic.topic_id, vec![earlier]).await.unwrap();
+    assert_eq!(first[0].offset, 0, "nothing of what was refused is stored");
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_looked_at_redriven_and_purged() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let mut wanted = pulling(&topic.topic_id, "a");
+    wanted.max_attempts = 2;
+    let subscription = stage.subscribe(SUBSCRIBER, wanted).await.unwrap().subscription_id;
+    stage
+        .publish(&topic.topic_id, vec![event("1", "k"), event("2", "k")])
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let got = stage.pull(&subscription).await.unwrap();
+        let rejected = vec![Rejection {
+            token: got[0].token.clone(),
+            cause: "mã đơn vị không có".to_owned(),
+            retry_after: None,
+        }];
+        let request = stage.system(SUBSCRIBER, &[], acknowledgement(&subscription, vec![], rejected));
+        stage.events.clone().acknowledge(request).await.unwrap();
+        stage.clock.advance(SignedDuration::from_mins(1));
+    }
+    assert_eq!(lag(&stage, &subscription).await, (1, 1));
+    let list = ListDeadLettersRequest {
+        subscription_id: subscription.clone(),
+        ..Default::default()
+    };
+    let letters = stage
+        .events
+        .clone()
+        .list_dead_letters(stage.system(SUBSCRIBER, &[], list))
+        .await
+        .unwrap();
+    let letter = letters.into_inner().dead_letters.remove(0);
+    assert_eq!((letter.attempts, letter.cause.as_str()), (2, "mã đơn vị không có"));
+    let get = GetDeadLetterRequest {
+        subscription_id: subscription.clone(),
+        offset: letter.offset,
+    };
+    let found = stage
+        .events
+        .clone()
+        .get_dead_letter(stage.system(SUBSCRIBER, &[], get))
+        .await
+        .unwrap();
+    assert_eq!(found.into_inner().dead_letter.unwrap().event, letter.event);
+    let redrive = RedriveDeadLettersRequest {
+        request_id: new_id(),
+        subscription_id: subscription.clone(),
+        offsets: vec![],
+    };
+    for _ in 0..2 {
+        let request = stage.system(SUBSCRIBER, &[], redrive.clone());
+        let redriven = stage
+            .events
+            .clone()
+            .redrive_dead_letters(request)
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(redriven.redriven, 1, "the same request gets the same answer");
+    }
+    let again = stage.pull(&subscription).await.unwrap();
+    assert_eq!((again[0].offset, again[0].attempt), (letter.offset, 1));
+    let status = stage
+        .events
+        .clone()
+        .get_dead_letter(stage.system(
+            SUBSCRIBER,
+            &[],
+            GetDeadLetterRequest {
+                subscription_id: subscription.clone(),
+                offset: letter.offset,
+            },
+        ))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "DEAD_LETTER_NOT_FOUND".to_owned()));
+    let purge = PurgeDeadLettersRequest {
+        request_id: new_id(),
+        subscription_id: subscription,
+        offsets: vec![],
+    };
+    let purged = stage
+        .events
+        .clone()
+        .purge_dead_letters(stage.system(SUBSCRIBER, &[], purge))
+        .await
+        .unwrap();
+    assert_eq!(purged.into_inner().purged, 0);
+}
+
+#[tokio::test]
+async fn a_topic_is_changed_by_its_unit_with_the_etag_that_was_read() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let change = UpdateTopicRequest {
+        request_id: new_id(),
+        topic_id: topic.topic_id.clone(),
+        etag: topic.etag.clone(),
+        schema_version: 3,
+        grants: vec![TopicGrant {
+            client_id: SUBSCRIBER.to_string(),
+            publish: false,
+            subscribe: false,
+        }],
+        ..Default::default()
+    };
+    let subscription = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap()
+        .subscription_id;
+    let request = stage.staff("integration_event_admin", NEIGHBOUR, change.clone());
+    let status = stage.events.clone().update_topic(request).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "TOPIC_NOT_FOUND".to_owned()));
+    let request = stage.staff("integration_event_admin", HERE, change.clone());
+    let changed = stage
+        .events
+        .clone()
+        .update_topic(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .topic
+        .unwrap();
+    assert_eq!((changed.schema_version, changed.grants.len()), (3, 1));
+    // Whose grant was taken back gets nothing more, not even from a subscription that it has.
+    stage.publish(&topic.topic_id, vec![event("1", "")]).await.unwrap();
+    let status = stage.pull(&subscription).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::PermissionDenied, "SUBSCRIBING_NOT_GRANTED".to_owned())
+    );
+    let mut stale = change;
+    stale.request_id = new_id();
+    let request = stage.staff("integration_event_admin", HERE, stale.clone());
+    let status = stage.events.clone().update_topic(request).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::Aborted, "STALE_ETAG".to_owned()));
+    stale.etag = changed.etag;
+    stale.schema_version = 1;
+    let request = stage.staff("integration_event_admin", HERE, stale);
+    let status = stage.events.clone().update_topic(request).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+}
+
+#[tokio::test]
+async fn names_are_taken_once_and_an_ended_subscription_is_gone() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await;
+    let again = CreateTopicRequest {
+        request_id: new_id(),
+        name: "test.cases".to_owned(),
+        unit_id: HERE,
+        schema: "urn:x".to_owned(),
+        schema_version: 1,
+        ..Default::default()
+    };
+    let request = stage.staff("integration_event_admin", HERE, again);
+    let status = stage.events.clone().create_topic(request).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::AlreadyExists, "TOPIC_NAME_TAKEN".to_owned()));
+    let wanted = pulling(&topic.topic_id, "a");
+    let first = stage.subscribe(SUBSCRIBER, wanted.clone()).await.unwrap();
+    assert_eq!(
+        stage.subscribe(SUBSCRIBER, wanted).await.unwrap(),
+        first,
+        "the same request"
+    );
+    let status = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::AlreadyExists, "SUBSCRIPTION_NAME_TAKEN".to_owned())
+    );
+    let end = DeleteSubscriptionRequest {
+        request_id: new_id(),
+        subscription_id: first.subscription_id.clone(),
+    };
+    let status = stage
+        .events
+        .clone()
+        .delete_subscription(stage.system(STRANGER, &[], end.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "SUBSCRIPTION_NOT_FOUND".to_owned()));
+    stage
+        .events
+        .clone()
+        .delete_subscription(stage.system(SUBSCRIBER, &[], end))
+        .await
+        .unwrap();
+    let status = stage.pull(&first.subscription_id).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "SUBSCRIPTION_NOT_FOUND".to_owned()));
+    stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    let list = stage.system(SUBSCRIBER, &[], ListSubscriptionsRequest::default());
+    let listed = stage
+        .events
+        .clone()
+        .list_subscriptions(list)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(listed.subscriptions.len(), 1);
+}
+
+#[test]
+fn the_migration_of_events_begins_with_the_tables_of_the_store() {
+    let own = include_str!("../../migrations/0006_events.sql");
+    assert!(
+        own.starts_with(egov_events::EVENTS_MIGRATION),
+        "copy crates/events/events.sql to the beginning of migrations/0006_events.sql"
+    );
+}
