@@ -298,6 +298,7 @@ async fn serve(
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
+        partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
     });
 
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)

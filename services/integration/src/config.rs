@@ -16,6 +16,7 @@ use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
 use serde::{Deserialize, Serialize};
 
+use crate::partners::PartnersSection;
 use crate::{Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
@@ -34,6 +35,8 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The file of this service's policy.
     pub policy: PathBuf,
+    /// The province's partners.
+    pub partners: PartnersSection,
 }
 
 /// The service's own database.
@@ -86,6 +89,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
+    let partners = config.partners.open(Arc::clone(&keyring), &clock, &ids)?;
     let database = Database::connect(&database, keyring, clock.clone(), ids.clone()).await?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
@@ -114,6 +118,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         database: database.clone(),
         contract: Arc::clone(&contract),
         auth,
+        partners,
     };
     let assembly = assemble(parts).job(Job::new("integration.directory", move |stop| {
         let (directory, feed) = (Arc::clone(&directory), feed.clone());

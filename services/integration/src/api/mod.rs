@@ -1,5 +1,7 @@
 //! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
 
+pub(crate) mod partners;
+
 use std::sync::Arc;
 
 use egov_fault::{Fault, Violation};

@@ -2,6 +2,7 @@
 
 mod create_entry;
 mod get_entry;
+pub(crate) mod partners;
 
 use egov_database::Database;
 

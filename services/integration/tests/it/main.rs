@@ -50,7 +50,7 @@ impl Running {
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let keyring = Arc::new(Keyring::ephemeral());
-        let pool = Database::connect(&config, keyring, clock.shared(), SystemIds::shared())
+        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
         let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
@@ -74,6 +74,7 @@ impl Running {
             database: pool,
             contract: Arc::clone(&contract),
             auth,
+            partners: egov_integration::partners::Connections::none(keyring),
         };
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
             .assembly(assemble(parts))
