@@ -2,7 +2,7 @@
 //!
 //! No source gives its interface: all of it is the contract `sim-1` of our simulator, **unconfirmed**. What is not
 //! particular to it: an order has our code, by which it is created once and asked about; answers and call-backs are signed;
-//! what is settled is decided by the platform's query, never by what a browser brings.
+//! what is settled is decided by a signed call-back or by the platform's answer to a question, never by what a browser brings.
 
 use async_trait::async_trait;
 use egov_clock::Clock as _;

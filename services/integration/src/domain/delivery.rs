@@ -73,6 +73,8 @@ pub(crate) enum Next {
     Send,
     /// Ask the partner whether it has it.
     Ask,
+    /// Nothing: tries without a word of how they ended were too many. It is dead.
+    GiveUp,
 }
 
 /// How patient deliveries are.
@@ -90,15 +92,22 @@ impl Delivery {
         if !self.state.is_open() || self.due_time > now {
             return None;
         }
+        if self.attempts >= patience.most_attempts {
+            self.state = State::Dead;
+            "lost".clone_into(&mut self.problem);
+            self.touch(now);
+            return Some(Next::GiveUp);
+        }
         // Sent, and no word of how it ended: the process that sent it is gone.
         let next = if self.state == State::Queued {
             Next::Send
         } else {
             Next::Ask
         };
-        self.state = match next {
-            Next::Send => State::Sent,
-            Next::Ask => State::OutcomeUnknown,
+        self.state = if next == Next::Send {
+            State::Sent
+        } else {
+            State::OutcomeUnknown
         };
         self.attempts = self.attempts.saturating_add(1);
         self.due_time = later(now, patience.lost_after);
@@ -118,7 +127,7 @@ impl Delivery {
             Ok(reference) => self.acknowledge(reference),
             Err(CallError::Refused { code, .. }) => self.fail("refused", code),
             Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract)) => {
-                self.fail(error.word(), "")
+                self.fail(error.word(), "");
             }
             Err(error @ CallError::NotSent(_)) => self.try_later(State::Queued, error, now, wait, patience),
             Err(error @ CallError::Unknown(_)) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
@@ -262,6 +271,18 @@ mod tests {
         assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Ask));
     }
 
+    #[test]
+    fn what_takes_its_process_down_again_and_again_is_given_up() {
+        let mut delivery = delivery();
+        let mut at = now();
+        for _ in 0..PATIENCE.most_attempts {
+            delivery.begin(at, PATIENCE).unwrap();
+            at += PATIENCE.lost_after;
+        }
+        assert_eq!(delivery.begin(at, PATIENCE), Some(Next::GiveUp));
+        assert_eq!((delivery.state, delivery.problem.as_str()), (State::Dead, "lost"));
+    }
+
     fn results() -> impl Strategy<Value = Result<bool, CallError>> {
         prop_oneof![
             Just(Ok(true)),
@@ -291,6 +312,9 @@ mod tests {
                     at += PATIENCE.lost_after;
                     continue;
                 };
+                if next == Next::GiveUp {
+                    continue;
+                }
                 if next == Next::Send {
                     prop_assert!(!may_have_been_done);
                     may_have_been_done = true;
@@ -305,12 +329,13 @@ mod tests {
                         may_have_been_done &= !known;
                         delivery.sent(&result.map(|_| "r".to_owned()), at, WAIT, PATIENCE);
                     }
+                    Next::GiveUp => {}
                     Next::Ask => {
                         may_have_been_done &= !matches!(&result, Ok(false));
                         delivery.asked(&result.map(|there| there.then(|| "r".to_owned())), at, WAIT, PATIENCE);
                     }
                 }
-                prop_assert!(delivery.attempts <= PATIENCE.most_attempts + 1);
+                prop_assert!(delivery.attempts <= PATIENCE.most_attempts);
                 at += WAIT;
             }
         }

@@ -35,29 +35,33 @@ async fn a_birth_is_registered_and_its_number_is_read_and_the_reading_recorded()
     );
     assert_eq!(registered.personal_number.len(), 12);
     assert_eq!(service.count("SELECT count(*) FROM egov.read_records").await, 2);
-    let events =
-        "SELECT count(*) FROM egov.outbox WHERE kind = 'civil_status_registered' AND payload::text NOT LIKE '%0402%'";
-    assert_eq!(service.count(events).await, 1, "the event names no person");
+    let events = service.events("civil_status_registered").await;
+    assert_eq!(events.len(), 1);
+    assert!(
+        !events[0].to_string().contains(&registered.personal_number),
+        "the event names no person"
+    );
 }
 
 #[tokio::test]
 async fn every_fault_of_the_register_ends_in_one_number() {
-    let each = Fault::ALL.map(|fault| async move {
-        let service = Running::start().await;
+    let service = Running::start().await;
+    for (before, fault) in (0_u32..).zip(Fault::ALL) {
         service.partners.civil_status.faults().script("submit", fault);
         let request = service.by("partner_caller", HERE, registration());
         let answer = service.civil_status().submit_registration(request).await.unwrap();
         let id = answer.into_inner().delivery.unwrap().delivery_id;
         service.rounds().await;
-        tokio::time::sleep(std::time::Duration::from_millis(350)).await;
-        assert_eq!(service.partners.civil_status.numbers_used(), 1, "{fault:?}");
+        if matches!(fault, Fault::Late(_)) {
+            tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        }
+        assert_eq!(service.partners.civil_status.numbers_used(), before + 1, "{fault:?}");
         let registered = read(&service, &id).await;
-        assert_eq!(registered.number, "01", "{fault:?}");
+        assert_eq!(registered.number, format!("{:02}", before + 1), "{fault:?}");
         assert_eq!(
             registered.delivery.unwrap().state(),
             DeliveryState::Acknowledged,
             "{fault:?}"
         );
-    });
-    futures::future::join_all(each).await;
+    }
 }

@@ -6,7 +6,7 @@ use egov_simulators::Fault;
 use jiff::SignedDuration;
 use tonic::Code;
 
-use crate::support::{HERE, Running, case, order, refusal};
+use crate::support::{HERE, Running, case, order, refusal, registration};
 
 #[tokio::test]
 async fn a_partner_that_is_away_for_long_leaves_a_dead_delivery_that_is_redriven() {
@@ -35,12 +35,7 @@ async fn a_partner_that_is_away_for_long_leaves_a_dead_delivery_that_is_redriven
         (dead.len(), dead[0].problem.as_str(), dead[0].attempts),
         (1, "partner_failed", 6)
     );
-    assert_eq!(
-        service
-            .count("SELECT count(*) FROM egov.outbox WHERE kind = 'delivery_dead'")
-            .await,
-        1
-    );
+    assert_eq!(service.events("delivery_dead").await.len(), 1);
     while service.partners.payment.faults().left() > 0 {
         let url = service.partners.payment.url();
         reqwest::Client::new()
@@ -86,34 +81,47 @@ async fn a_doubt_that_nobody_settles_is_said_and_never_acted_upon() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_final_and_told_with_the_partners_code() {
+async fn a_question_before_sending_that_fails_leaves_nothing_in_doubt() {
     let service = Running::start().await;
-    // The portal has another version of the case's first word and refuses a doubled one by its code.
-    let mut message = case(CaseState::Accepted, 1);
-    message.case.as_mut().unwrap().results.clear();
-    service.submit(message).await.unwrap();
-    service.round().await;
-    let late = service.partners.portal.faults();
-    late.script("TraCuuHoSo", Fault::HangUp);
-    late.script("TraCuuHoSo", Fault::HangUp);
-    let second = service
-        .submit(case(CaseState::Processing, 2))
+    let faults = service.partners.portal.faults();
+    faults.script("TraCuuHoSo", Fault::HangUp);
+    faults.script("TraCuuHoSo", Fault::HangUp);
+    let delivery = service
+        .submit(case(CaseState::Processing, 1))
         .await
         .unwrap()
         .delivery
         .unwrap();
     service.round().await;
-    let now = service.delivery(&second.delivery_id).await;
+    let now = service.delivery(&delivery.delivery_id).await;
     assert_eq!(
         (now.state(), now.problem.as_str()),
         (DeliveryState::Queued, "no_connection")
     );
-    service.clock.advance(SignedDuration::from_mins(16));
     service.rounds().await;
     assert_eq!(
-        service.delivery(&second.delivery_id).await.state(),
+        service.delivery(&delivery.delivery_id).await.state(),
         DeliveryState::Acknowledged
     );
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_told_with_the_partners_code() {
+    let service = Running::start().await;
+    // A birth without the child's name.
+    let mut message = registration();
+    message.fields[0].name = "nksNoiSinh".to_owned();
+    let request = service.by("partner_caller", HERE, message);
+    let answer = service.civil_status().submit_registration(request).await.unwrap();
+    let id = answer.into_inner().delivery.unwrap().delivery_id;
+    service.rounds().await;
+    let refused = service.delivery(&id).await;
+    assert_eq!(
+        (refused.state(), refused.problem.as_str()),
+        (DeliveryState::Failed, "refused")
+    );
+    assert_eq!((refused.partner_code.as_str(), refused.attempts), ("refused", 1));
+    assert_eq!(service.events("delivery_failed").await.len(), 1);
 }
 
 #[tokio::test]
@@ -174,8 +182,8 @@ async fn what_was_handed_in_is_kept_sealed() {
     let plain = "SELECT count(*) FROM deliveries WHERE encode(message, 'escape') LIKE '%040099000001%'
                  OR deliveries::text LIKE '%040099000001%'";
     assert_eq!(service.count(plain).await, 0);
-    let told = "SELECT count(*) FROM egov.outbox WHERE payload::text LIKE '%040099000001%'";
-    assert_eq!(service.count(told).await, 0);
+    let told = service.events("delivery_queued").await;
+    assert!(told.len() == 1 && !told[0].to_string().contains("040099000001"));
 }
 
 #[tokio::test]

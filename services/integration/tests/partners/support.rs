@@ -97,19 +97,19 @@ pub fn connections(urls: &[String; 4], keyring: Arc<Keyring>, clock: &ManualCloc
         ..PartnersSection::default()
     };
     section.portal.line = line(portal);
-    section.portal.username = USERNAME.to_owned();
+    USERNAME.clone_into(&mut section.portal.username);
     section.portal.password = PASSWORD.into();
     section.payment.line = line(payment);
     section.payment.secret = SECRET.into();
     section.payment.notice_secret = NOTICE_SECRET.into();
     section.population.line = line(population);
-    section.population.user = ACCOUNT.to_owned();
+    ACCOUNT.clone_into(&mut section.population.user);
     section.population.secret = SIGNING_SECRET.into();
     section.population.api_key = API_KEY.into();
-    section.population.x_road_client = X_ROAD_CLIENT.to_owned();
-    section.population.confirm_operation = "XacThucThongTin".to_owned();
-    section.population.path = "population".to_owned();
-    section.population.account = "nghean".to_owned();
+    X_ROAD_CLIENT.clone_into(&mut section.population.x_road_client);
+    "XacThucThongTin".clone_into(&mut section.population.confirm_operation);
+    "population".clone_into(&mut section.population.path);
+    "nghean".clone_into(&mut section.population.account);
     section.civil_status.line = line(civil_status);
     section.civil_status.token = TOKEN.into();
     section.open(keyring, &clock.shared(), &SystemIds::shared()).unwrap()
@@ -232,10 +232,10 @@ impl Running {
     /// Rounds, each after so long that everything open is due, until nothing is left to do.
     pub async fn rounds(&self) {
         for _ in 0..30 {
+            self.clock.advance(SignedDuration::from_mins(16));
             if self.round().await.tried == 0 {
                 return;
             }
-            self.clock.advance(SignedDuration::from_mins(16));
         }
         panic!("there is always something left");
     }
@@ -316,6 +316,19 @@ impl Running {
         Ok(answer.into_inner().delivery.unwrap())
     }
 
+    /// The payloads of the events of a kind, relayed or not.
+    pub async fn events(&self, kind: &str) -> Vec<serde_json::Value> {
+        let mut connection = self.database.connect_as_superuser().await.unwrap();
+        let both = "SELECT payload FROM (SELECT kind, payload FROM egov.outbox UNION ALL
+                    SELECT kind, payload FROM egov.event_log) AS events WHERE kind = $1";
+        let rows: Vec<(sqlx::types::Json<serde_json::Value>,)> = sqlx::query_as(both)
+            .bind(kind)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        rows.into_iter().map(|(payload,)| payload.0).collect()
+    }
+
     /// How many rows a query counts, as the superuser.
     pub async fn count(&self, sql: &'static str) -> i64 {
         let mut connection = self.database.connect_as_superuser().await.unwrap();
@@ -341,11 +354,15 @@ pub fn order() -> proto::CreatePaymentOrderRequest {
 }
 
 pub fn case(state: CaseState, version: i64) -> proto::SubmitCaseRequest {
+    case_with_code(CASE, state, version)
+}
+
+pub fn case_with_code(case_code: &str, state: CaseState, version: i64) -> proto::SubmitCaseRequest {
     proto::SubmitCaseRequest {
         request_id: new_id(),
         case: Some(Case {
             case_id: Uuid::from_u128(7).to_string(),
-            case_code: CASE.to_owned(),
+            case_code: case_code.to_owned(),
             procedure_code: "1.001193".to_owned(),
             procedure_name: "Đăng ký khai sinh".to_owned(),
             state: state.into(),

@@ -87,17 +87,21 @@ impl Partners {
                     return Ok(None);
                 };
                 deliveries::update(unit.conn(), &delivery, None).await?;
-                record(unit, &delivery, JOB, None, "").await?;
+                let event = if next == Next::GiveUp { "delivery_dead" } else { "" };
+                record(unit, &delivery, JOB, None, event).await?;
                 Ok(Some((delivery, next, message)))
             })
             .await?;
         let Some((begun, next, sealed)) = begun else {
             return Ok(None);
         };
+        if next == Next::GiveUp {
+            return Ok(Some(begun.state));
+        }
         let message = self.open_message(id, &sealed.unwrap_or_default());
         let (sent, asked) = match (&message, next) {
             (Ok(message), Next::Send) => (Some(self.send(message).await), None),
-            (Ok(message), Next::Ask) => (None, Some(self.ask(message).await)),
+            (Ok(message), Next::Ask | Next::GiveUp) => (None, Some(self.ask(message).await)),
             // The keyring no longer opens it: it cannot be sent, and an operator has to know.
             (Err(_), _) => (Some(Err(CallError::NotSent(NotSent::Unsendable("message")))), None),
         };
