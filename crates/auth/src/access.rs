@@ -510,6 +510,8 @@ mod tests {
                 .collect(),
             delegated: Vec::new(),
             assurance: Assurance::Low,
+            client_id: None,
+            certificate: None,
             on_behalf_of: None,
             session: None,
             token_id: "t".to_owned(),

@@ -46,6 +46,14 @@ pub struct ActorClaim {
     pub sub: Uuid,
 }
 
+/// The client certificate to which a token is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmationClaim {
+    /// SHA-256 over its DER form, base64url without padding.
+    #[serde(rename = "x5t#S256")]
+    pub certificate: String,
+}
+
 /// The claims of an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenClaims {
@@ -84,6 +92,12 @@ pub struct TokenClaims {
     /// The system that acts for the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<ActorClaim>,
+    /// The client id of the system that got it (RFC 9068, section 2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// What whoever shows the token must prove to hold (RFC 8705, section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<ConfirmationClaim>,
     /// A name to greet the person with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -151,6 +165,8 @@ impl TokenClaims {
                 })
                 .collect(),
             assurance: self.acr,
+            client_id: self.client_id,
+            certificate: self.cnf.map(|cnf| cnf.certificate),
             on_behalf_of,
             session: self.sid,
             token_id: self.jti,
@@ -181,6 +197,8 @@ mod tests {
             acr: Assurance::Substantial,
             sid: None,
             act: None,
+            client_id: None,
+            cnf: None,
             name: None,
         }
     }

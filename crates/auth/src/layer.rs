@@ -164,7 +164,7 @@ impl Gate {
                     Err(TokenRefusal::Missing.into())
                 };
             };
-            let purpose = purpose(&parts.headers)?;
+            let purpose = purpose_of(&parts.headers)?;
             if rule.purpose_required && purpose.is_none() {
                 return Err(purpose_missing());
             }
@@ -197,7 +197,7 @@ impl Gate {
     }
 
     async fn principal(&self, headers: &HeaderMap) -> Result<Option<Arc<Principal>>, TokenRefusal> {
-        let Some(token) = bearer(headers)? else { return Ok(None) };
+        let Some(token) = bearer_token(headers)? else { return Ok(None) };
         let principal = self.verifier.verify(token).await?;
         if self.revocations.is_revoked(&principal) {
             return Err(TokenRefusal::Revoked);
@@ -207,7 +207,10 @@ impl Gate {
 }
 
 /// The token of `authorization: Bearer TOKEN`. An empty header or token counts as none.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, TokenRefusal> {
+///
+/// # Errors
+/// [`TokenRefusal::Malformed`] for two headers, another scheme, or what is not ASCII.
+pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, TokenRefusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -230,8 +233,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, TokenRefusal> {
     Ok((!token.is_empty()).then_some(token))
 }
 
-/// The purpose of the call, decoded. A blank one counts as none.
-fn purpose(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+/// The purpose of a call ([`PURPOSE_HEADER`]), decoded. A blank one counts as none.
+///
+/// # Errors
+/// A violation if it is sent twice, is too long, or is not one line of percent-encoded UTF-8.
+pub fn purpose_of(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     let mut values = headers.get_all(PURPOSE_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let decoded = percent_decode(value.as_bytes()).decode_utf8();
@@ -326,13 +332,13 @@ mod tests {
     fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
         for value in ["Bearer abc", "bearer abc", "BEARER   abc", " Bearer abc "] {
             let headers = headers("authorization", &[value]);
-            assert_eq!(bearer(&headers), Ok(Some("abc")), "{value}");
+            assert_eq!(bearer_token(&headers), Ok(Some("abc")), "{value}");
         }
         for value in ["", "Bearer", "Bearer "] {
             let headers = headers("authorization", &[value]);
-            assert_eq!(bearer(&headers), Ok(None), "{value}");
+            assert_eq!(bearer_token(&headers), Ok(None), "{value}");
         }
-        assert_eq!(bearer(&HeaderMap::new()), Ok(None));
+        assert_eq!(bearer_token(&HeaderMap::new()), Ok(None));
     }
 
     #[test]
@@ -340,7 +346,7 @@ mod tests {
         for values in [&["Basic YTpi"][..], &["abc"], &["Bearer a", "Bearer b"], &["Bearer ấ"]] {
             let headers = headers("authorization", values);
             assert!(
-                matches!(bearer(&headers), Err(TokenRefusal::Malformed(_))),
+                matches!(bearer_token(&headers), Err(TokenRefusal::Malformed(_))),
                 "{values:?}"
             );
         }
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_purpose_is_percent_decoded_and_bounded() {
-        let read = |values: &[&str]| purpose(&headers(PURPOSE_HEADER, values));
+        let read = |values: &[&str]| purpose_of(&headers(PURPOSE_HEADER, values));
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&["  "]).unwrap(), None);
         assert_eq!(read(&["case_processing"]).unwrap().as_deref(), Some("case_processing"));

@@ -54,9 +54,9 @@ mod verifier;
 
 pub use access::{Access, Decision, Resource, RowScope};
 pub use caller::Caller;
-pub use claims::{ACCESS_TOKEN_TYPE, ActorClaim, DelegatedClaim, RoleClaim, TokenClaims};
+pub use claims::{ACCESS_TOKEN_TYPE, ActorClaim, ConfirmationClaim, DelegatedClaim, RoleClaim, TokenClaims};
 pub use issuer::{Issuer, IssuerConfig};
-pub use layer::{AuthLayer, AuthService, PURPOSE_HEADER, REASON_HEADER};
+pub use layer::{AuthLayer, AuthService, PURPOSE_HEADER, REASON_HEADER, bearer_token, purpose_of};
 pub use policy::{Condition, Grant, Over, Policies, PolicyError, Role, built_in};
 pub use principal::{Assurance, CallerKind, DelegatedRole, OnBehalf, Principal, RoleAt, WHOLE_PROVINCE};
 pub use reads::{ReadRecord, ReadRecorder, ReadSink};

@@ -132,6 +132,10 @@ pub struct Principal {
     pub delegated: Vec<DelegatedRole>,
     /// How surely the person was identified: the caller, or the citizen for whom a system acts.
     pub assurance: Assurance,
+    /// The client id of a system.
+    pub client_id: Option<String>,
+    /// The client certificate to which the token is bound: its SHA-256, base64url. None if it is bound to none.
+    pub certificate: Option<String>,
     /// The citizen for whom a system acts.
     pub on_behalf_of: Option<OnBehalf>,
     /// The session of which the token is part.
@@ -197,6 +201,8 @@ mod tests {
             roles: Vec::new(),
             delegated: Vec::new(),
             assurance: Assurance::Substantial,
+            client_id: None,
+            certificate: None,
             on_behalf_of: None,
             session: None,
             token_id: "t".to_owned(),

@@ -242,6 +242,8 @@ mod tests {
             roles: Vec::new(),
             delegated: Vec::new(),
             assurance: Assurance::None,
+            client_id: None,
+            certificate: None,
             on_behalf_of: Some(OnBehalf {
                 subject: Uuid::from_u128(2),
                 assurance: Assurance::Low,

@@ -135,6 +135,8 @@ fn principal() -> impl Strategy<Value = Principal> {
             unit: None,
             roles,
             delegated,
+            client_id: None,
+            certificate: None,
             assurance,
             on_behalf_of: citizen
                 .filter(|_| kind == CallerKind::System)

@@ -19,7 +19,7 @@ use crate::scope::{Mode, begin_statement};
 /// The oldest server that is supported.
 const MIN_SERVER_VERSION: i32 = 150_000;
 /// The shared schema (`egov.shared_version()`) that this code was built for.
-const SHARED_VERSION: i32 = 1;
+const SHARED_VERSION: i32 = 2;
 
 /// One service's database, reached as its app role. Cheap to clone.
 ///

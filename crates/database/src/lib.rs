@@ -9,8 +9,8 @@
 //! * [`PageTokens`] for lists, [`Lease`]s for background work, the [`Relay`] for events, [`ReadRecordSink`] for the
 //!   records of who read whose data.
 //! * [`BulkLoad`] loads a past by COPY: generated data, or the records of another system.
-//! * [`provision`] creates roles and database and runs a service's migrations, the first of which is
-//!   [`SHARED_MIGRATION`], the schema `egov`.
+//! * [`provision`] creates roles and database and runs a service's migrations, among which are [`SHARED_MIGRATION`] and
+//!   [`SHARED_MIGRATION_2`], the schema `egov`.
 //!
 //! Statements here are checked when they run, not by the macros of sqlx: this schema lives in every service's database
 //! and has none of its own. Services use the macros. README.md shows a whole write operation and how offline metadata
@@ -37,7 +37,7 @@ pub use fault::{sql_fault, violates};
 pub use lease::Lease;
 pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
 pub use pages::{Page, PageBinding, PageTokens};
-pub use reads::ReadRecordSink;
+pub use reads::{READ_KIND, ReadFacts, ReadRecordSink};
 pub use relay::{LoggedEvent, Position, Relay};
 pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment};
 pub use write::{WriteRequest, Written};
@@ -45,3 +45,6 @@ pub use write::{WriteRequest, Written};
 /// The schema `egov`. Every service's first migration, `migrations/0001_shared.sql`, is a copy of this text, and a test
 /// of the service compares the two.
 pub const SHARED_MIGRATION: &str = include_str!("../shared.sql");
+
+/// The second part of the schema `egov`: the ledger. A further migration of every service is a copy of it.
+pub const SHARED_MIGRATION_2: &str = include_str!("../shared_2.sql");

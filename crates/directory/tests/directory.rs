@@ -200,6 +200,8 @@ fn principal(identity: &Identity, subject: u128) -> Principal {
         roles: Vec::new(),
         delegated: Vec::new(),
         assurance: Assurance::None,
+        client_id: None,
+        certificate: None,
         on_behalf_of: None,
         session: Some(Uuid::from_u128(subject + 1000)),
         token_id: format!("t{subject}"),
@@ -290,6 +292,8 @@ fn token(identity: &Identity, invented: Option<&str>) -> String {
         acr: Assurance::Low,
         sid: None,
         act: None,
+        client_id: None,
+        cnf: None,
         name: None,
     };
     let key = identity.keyring.signing(Purpose::TokenSigning);

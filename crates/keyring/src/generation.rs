@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{self, HKDF_SHA256, Prk};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use aws_lc_rs::{hmac, rand};
 use jiff::Timestamp;
 use jsonwebtoken::EncodingKey;
@@ -119,11 +119,13 @@ impl fmt::Debug for SoftwareSigner {
 
 /// The symmetric keys of one generation.
 ///
-/// One 32-byte secret gives two keys by HKDF (RFC 5869), one for authentication codes and one for sealing, each bound
-/// to the purpose: no key serves two algorithms, and a file put in the place of another purpose's opens nothing.
+/// One 32-byte secret gives three keys by HKDF (RFC 5869), one for authentication codes, one for sealing and one that signs notes
+/// (Ed25519), each bound to the purpose: no key serves two algorithms, and a file put in the place of another purpose's opens
+/// nothing.
 pub struct SymmetricKey {
     mac: hmac::Key,
     seal: Prk,
+    note: Ed25519KeyPair,
 }
 
 impl SymmetricKey {
@@ -133,9 +135,13 @@ impl SymmetricKey {
         let root = Prk::new_less_safe(HKDF_SHA256, secret);
         let mac = expand(&root, b"egov keyring 1 mac ", purpose)?;
         let seal = expand(&root, b"egov keyring 1 seal ", purpose)?;
+        let note = expand(&root, b"egov keyring 1 note ", purpose)?;
         Ok(Self {
             mac: hmac::Key::new(hmac::HMAC_SHA256, mac.as_ref()),
             seal: Prk::new_less_safe(HKDF_SHA256, seal.as_ref()),
+            note: Ed25519KeyPair::from_seed_unchecked(note.as_ref()).map_err(|_| KeyringError::Crypto {
+                operation: "derivation of a key for notes",
+            })?,
         })
     }
 
@@ -145,6 +151,10 @@ impl SymmetricKey {
 
     pub(crate) fn seal(&self) -> &Prk {
         &self.seal
+    }
+
+    pub(crate) fn note(&self) -> &Ed25519KeyPair {
+        &self.note
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_clock::Clock;
@@ -169,6 +169,25 @@ impl Keyring {
         }
     }
 
+    /// The newest Ed25519 key of a purpose, which signs notes: checkpoints of the ledger, cosignatures of a witness.
+    pub fn note_key(&self, purpose: Purpose) -> NoteKey {
+        self.notice_changes(purpose);
+        NoteKey {
+            generation: self.keys(purpose).newest.clone(),
+        }
+    }
+
+    /// Every Ed25519 key of a purpose that verifies now, the newest last.
+    pub fn note_keys(&self, purpose: Purpose) -> Vec<NoteKey> {
+        self.notice_changes(purpose);
+        let active = &self.keys(purpose).active;
+        active
+            .iter()
+            .cloned()
+            .map(|generation| NoteKey { generation })
+            .collect()
+    }
+
     /// The public keys that verify now, as a JWK set (RFC 7517), the newest last.
     pub fn jwks(&self, purpose: Purpose) -> serde_json::Value {
         self.notice_changes(purpose);
@@ -300,6 +319,43 @@ impl Keys {
             active,
             withdrawn,
         })
+    }
+}
+
+/// An Ed25519 key (RFC 8032). It is derived from the generation's secret, so that it lives and dies with it.
+#[derive(Clone, Debug)]
+pub struct NoteKey {
+    generation: Generation,
+}
+
+impl NoteKey {
+    /// The id of its generation.
+    pub fn id(&self) -> &str {
+        &self.generation.id
+    }
+
+    /// The public key, 32 bytes.
+    pub fn public_key(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        for (to, from) in key
+            .iter_mut()
+            .zip(self.generation.symmetric.note().public_key().as_ref())
+        {
+            *to = *from;
+        }
+        key
+    }
+
+    /// Signs a message, 64 bytes. The same message has the same signature.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let mut signature = [0; 64];
+        for (to, from) in signature
+            .iter_mut()
+            .zip(self.generation.symmetric.note().sign(message).as_ref())
+        {
+            *to = *from;
+        }
+        signature
     }
 }
 

@@ -43,6 +43,6 @@ mod sealed;
 pub use error::KeyringError;
 pub use folder::FolderProvider;
 pub use generation::{Generation, Signer, SymmetricKey};
-pub use keyring::{KeyLife, Keyring, SigningKey};
+pub use keyring::{KeyLife, Keyring, NoteKey, SigningKey};
 pub use provider::Provider;
 pub use purpose::Purpose;

@@ -12,10 +12,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use egov_clock::ManualClock;
-use egov_keyring::{Keyring, KeyringError, Purpose};
+use egov_keyring::{Keyring, KeyringError, NoteKey, Purpose};
 use jiff::SignedDuration;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{DecodingKey, Header, Validation};
@@ -630,4 +631,32 @@ fn debug_shows_ids_and_no_secrets() {
             }
         }
     }
+}
+
+#[test]
+fn a_key_for_notes_is_that_of_its_generation_and_purpose_and_lives_as_long() {
+    let (folder, keyring, clock) = made();
+    let key = keyring.note_key(Purpose::Checkpoints);
+    let signature = key.sign(b"note");
+    let verifies = |public: [u8; 32], message: &[u8]| {
+        UnparsedPublicKey::new(&ED25519, public)
+            .verify(message, &signature)
+            .is_ok()
+    };
+    assert!(verifies(key.public_key(), b"note") && !verifies(key.public_key(), b"other"));
+    assert!(!verifies(keyring.note_key(Purpose::Receipts).public_key(), b"note"));
+    // It is not stored: whoever opens the folder again derives the same.
+    let again = Keyring::open(&folder.path, &clock).unwrap();
+    assert_eq!(again.note_key(Purpose::Checkpoints).public_key(), key.public_key());
+    keyring
+        .rotate(Purpose::Checkpoints, SignedDuration::from_hours(1), &clock)
+        .unwrap();
+    let newest = keyring.note_key(Purpose::Checkpoints).public_key();
+    assert_ne!(newest, key.public_key());
+    let known: Vec<_> = keyring
+        .note_keys(Purpose::Checkpoints)
+        .iter()
+        .map(NoteKey::public_key)
+        .collect();
+    assert_eq!(known, [key.public_key(), newest]);
 }

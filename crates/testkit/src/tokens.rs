@@ -122,6 +122,8 @@ impl Tokens {
             acr: Assurance::None,
             sid: None,
             act: None,
+            client_id: None,
+            cnf: None,
             name: None,
         }
     }

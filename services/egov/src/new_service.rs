@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use egov_database::SHARED_MIGRATION;
+use egov_database::{SHARED_MIGRATION, SHARED_MIGRATION_2};
 
 use crate::problem::Problem;
 use crate::test::workspace;
@@ -38,7 +38,7 @@ const FILES: [Template; 20] = [
     ("services/{{kebab}}/sqlx.toml", include_str!("templates/sqlx.toml.tmpl")),
     ("services/{{kebab}}/README.md", include_str!("templates/README.md.tmpl")),
     (
-        "services/{{kebab}}/migrations/0002_{{snake}}.sql",
+        "services/{{kebab}}/migrations/0003_{{snake}}.sql",
         include_str!("templates/migration.sql.tmpl"),
     ),
     ("services/{{kebab}}/src/main.rs", include_str!("templates/main.rs.tmpl")),
@@ -161,10 +161,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Writes the files, unless there is something by that name already. Gives their paths.
 fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
-    let shared = ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION);
+    let shared = [
+        ("services/{{kebab}}/migrations/0001_shared.sql", SHARED_MIGRATION),
+        ("services/{{kebab}}/migrations/0002_ledger.sql", SHARED_MIGRATION_2),
+    ];
     let files: Vec<(String, &str)> = FILES
         .iter()
-        .chain([&shared])
+        .chain(&shared)
         .map(|(path, template)| (names.fill(path), *template))
         .collect();
     for taken in [
@@ -182,7 +185,7 @@ fn write(workspace: &Path, names: &Names) -> anyhow::Result<Vec<String>> {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         // The shared schema is copied word for word.
-        let text = if *template == SHARED_MIGRATION {
+        let text = if [SHARED_MIGRATION, SHARED_MIGRATION_2].contains(template) {
             (*template).to_owned()
         } else {
             names.fill(template)
@@ -239,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::of("civil-registry").unwrap();
         let written = write(folder.path(), &names).unwrap();
-        assert_eq!(written.len(), FILES.len() + 1);
+        assert_eq!(written.len(), FILES.len() + 2);
         for file in &written {
             let text = fs::read_to_string(folder.path().join(file)).unwrap();
             assert!(!text.contains("{{"), "a placeholder is left in {file}");

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use egov_auth::{
-    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, DelegatedClaim, Issuer, KeySource, KeySourceError, RoleClaim,
-    TokenClaims,
+    ACCESS_TOKEN_TYPE, ActorClaim, Assurance, CallerKind, ConfirmationClaim, DelegatedClaim, Issuer, KeySource,
+    KeySourceError, RoleClaim, TokenClaims,
 };
 use egov_clock::SharedIds;
 use egov_fault::Fault;
@@ -35,8 +35,19 @@ pub(crate) struct TokenFor {
     pub session: Option<Uuid>,
     /// The system that acts for the subject.
     pub actor: Option<Uuid>,
+    /// The client that the token is for, if a system is.
+    pub client: Option<ClientOf>,
     /// Until when tokens of the subject (or of the actor) were revoked last.
     pub revoked_until: Option<Timestamp>,
+}
+
+/// The client that asks for a token.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientOf {
+    /// Its client id.
+    pub client_id: String,
+    /// SHA-256 of the certificate under which it asks, base64url: the token is bound to it.
+    pub certificate: Option<String>,
 }
 
 /// An issued token.
@@ -111,6 +122,11 @@ impl TokenIssuer {
             acr: to.assurance,
             sid: to.session,
             act: to.actor.map(|sub| ActorClaim { sub }),
+            client_id: to.client.as_ref().map(|client| client.client_id.clone()),
+            cnf: to
+                .client
+                .and_then(|client| client.certificate)
+                .map(|certificate| ConfirmationClaim { certificate }),
             name: None,
         };
         let token = self
@@ -232,6 +248,7 @@ mod tests {
             assurance: Assurance::Substantial,
             session: None,
             actor: None,
+            client: None,
             revoked_until: None,
         }
     }

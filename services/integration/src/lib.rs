@@ -9,12 +9,13 @@
 
 mod api;
 pub mod config;
-mod domain;
+pub mod domain;
 mod error;
 mod jobs;
 mod operations;
 mod partner_error;
 pub mod partners;
+pub mod permits;
 mod store;
 
 use std::sync::Arc;

@@ -94,6 +94,8 @@ fn claims(kind: CallerKind, subject: Uuid, now: Timestamp) -> TokenClaims {
         acr: Assurance::Substantial,
         sid: None,
         act: None,
+        client_id: None,
+        cnf: None,
         name: None,
     }
 }

@@ -119,6 +119,8 @@ pub fn staff(clock: &ManualClock, roles: &[(&str, i32)]) -> TokenClaims {
         acr: Assurance::High,
         sid: None,
         act: None,
+        client_id: None,
+        cnf: None,
         name: None,
     }
 }

@@ -66,3 +66,27 @@ async fn erasing_deletes_the_salts_keeps_the_leaves_and_is_recorded() {
     );
     assert_eq!(count(&stage, "SELECT count(*) FROM egov.leaf_erasures").await, 2);
 }
+
+#[tokio::test]
+async fn every_leaf_waits_for_its_place_however_it_was_inserted_and_only_if_it_was_committed() {
+    let stage = Stage::new().await;
+    let database = stage.connect(1).await;
+    write_note(&database, CLERK, stage.id(), &note(1, "kept"))
+        .await
+        .unwrap();
+    write_note(&database, CLERK, stage.id(), &note(1, "refuse"))
+        .await
+        .unwrap_err();
+    let mut app = stage.as_app().await;
+    sqlx::query(
+        "INSERT INTO egov.leaves (leaf_id, kind, resource_id, version, commitment, create_time)
+         SELECT gen_random_uuid(), 'by_hand', gen_random_uuid(), 1, decode(repeat('00', 32), 'hex'), now()
+         FROM generate_series(1, 3)",
+    )
+    .execute(&mut app)
+    .await
+    .unwrap();
+    let waiting = "SELECT count(*) FROM egov.unsequenced_leaves JOIN egov.leaves USING (leaf_id)";
+    assert_eq!(count(&stage, waiting).await, 4);
+    assert_eq!(count(&stage, "SELECT count(*) FROM egov.unsequenced_leaves").await, 4);
+}

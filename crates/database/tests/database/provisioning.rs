@@ -1,6 +1,6 @@
 //! Roles, databases, migrations.
 
-use egov_database::{Passwords, Provision, SHARED_MIGRATION, migrate, provision};
+use egov_database::{Passwords, Provision, SHARED_MIGRATION, SHARED_MIGRATION_2, migrate, provision};
 use egov_fault::Code;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -126,7 +126,8 @@ async fn a_migration_that_changed_or_fails_is_named() {
         Migrator::with_migrations(vec![
             migration(1, SHARED_MIGRATION),
             migration(2, include_str!("notes.sql")),
-            migration(3, sql),
+            migration(3, SHARED_MIGRATION_2),
+            migration(4, sql),
         ])
     };
     let broken = migrate(&stage.test.owner_url, &with("SELECT 1 / 0")).await.unwrap_err();
@@ -134,10 +135,10 @@ async fn a_migration_that_changed_or_fails_is_named() {
         (broken.code(), broken.reason()),
         (Code::FailedPrecondition, "MIGRATION_FAILED")
     );
-    assert!(broken.en().contains('3'), "{}", broken.en());
+    assert!(broken.en().contains('4'), "{}", broken.en());
     migrate(&stage.test.owner_url, &with("SELECT 1")).await.unwrap();
     let changed = migrate(&stage.test.owner_url, &with("SELECT 2")).await.unwrap_err();
-    assert!(changed.en().contains('3'), "{}", changed.en());
+    assert!(changed.en().contains('4'), "{}", changed.en());
 }
 
 #[tokio::test]
@@ -155,7 +156,8 @@ async fn a_migration_sees_every_row_although_row_level_security_binds_the_owner(
     let migrator = Migrator::with_migrations(vec![
         migration(1, SHARED_MIGRATION),
         migration(2, include_str!("notes.sql")),
-        migration(3, "UPDATE notes SET body = 'backfilled'"),
+        migration(3, SHARED_MIGRATION_2),
+        migration(4, "UPDATE notes SET body = 'backfilled'"),
     ]);
     migrate(&stage.test.owner_url, &migrator).await.unwrap();
     assert_eq!(bodies(&database, &all()).await, ["backfilled", "backfilled"]);

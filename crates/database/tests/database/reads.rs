@@ -2,7 +2,7 @@
 
 use egov_auth::{CallerKind, ReadRecord, ReadSink as _};
 use egov_clock::Clock as _;
-use egov_database::ReadRecordSink;
+use egov_database::{READ_KIND, ReadFacts, ReadRecordSink, leaf_commitment};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -58,4 +58,57 @@ async fn a_record_that_cannot_be_written_fails_so_that_the_read_does() {
     let sink = ReadRecordSink::new(database.clone());
     database.close().await;
     assert!(sink.write(&[record(&stage, vec![], &[])]).await.is_err());
+}
+
+#[tokio::test]
+async fn every_record_of_a_read_has_a_leaf_that_commits_to_what_it_says() {
+    let stage = Stage::new().await;
+    let sink = ReadRecordSink::new(stage.connect(1).await);
+    let person = stage.id();
+    sink.write(&[
+        record(&stage, vec![person], &["notes/1"]),
+        ReadRecord {
+            purpose: None,
+            ..record(&stage, vec![], &[])
+        },
+    ])
+    .await
+    .unwrap();
+    let rows = sqlx::query(
+        "SELECT r.*, l.commitment, s.salt, l.version, l.create_time
+         FROM egov.read_records r
+         JOIN egov.leaves l ON l.kind = $1 AND l.resource_id = r.read_id
+         JOIN egov.leaf_salts s USING (leaf_id)
+         JOIN egov.unsequenced_leaves w USING (leaf_id)",
+    )
+    .bind(READ_KIND)
+    .fetch_all(&mut stage.as_app().await)
+    .await
+    .unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        let (subjects, resources): (Vec<Uuid>, Vec<String>) = (row.get("subjects"), row.get("resources"));
+        let facts = ReadFacts {
+            reader: row.get("reader"),
+            kind: row.get("kind"),
+            purpose: row.get("purpose"),
+            method: row.get("method"),
+            subjects: &subjects,
+            resources: &resources,
+            read_time: row.get::<jiff_sqlx::Timestamp, _>("read_time").to_jiff(),
+        };
+        let salt: Vec<u8> = row.get("salt");
+        assert_eq!(
+            row.get::<Vec<u8>, _>("commitment"),
+            leaf_commitment(&salt, &facts.canonical())
+        );
+        let other = ReadFacts {
+            purpose: Some("tò mò"),
+            ..facts
+        };
+        assert_ne!(
+            row.get::<Vec<u8>, _>("commitment"),
+            leaf_commitment(&salt, &other.canonical())
+        );
+    }
 }

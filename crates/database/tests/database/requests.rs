@@ -102,6 +102,8 @@ fn officer(subject: Uuid) -> Caller {
         }],
         delegated: Vec::new(),
         assurance: Assurance::None,
+        client_id: None,
+        certificate: None,
         on_behalf_of: None,
         session: None,
         token_id: "t".to_owned(),

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use egov_auth::RowScope;
 use egov_clock::{Ids as _, ManualClock, SharedIds, SystemIds};
 use egov_database::{
-    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, UnitOfWork, WriteRequest, Written, sql_fault,
+    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, UnitOfWork, WriteRequest, Written,
+    sql_fault,
 };
 use egov_fault::{Code, Fault};
 use egov_keyring::Keyring;
@@ -25,6 +26,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "shared", SHARED_MIGRATION),
         migration(2, "notes", include_str!("notes.sql")),
+        migration(3, "ledger", SHARED_MIGRATION_2),
     ])
 });
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{Extensions, Request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
 use tower::ServiceExt as _;
 
 use super::abort_all;
@@ -37,6 +38,14 @@ const PREFACE: usize = 24;
 
 /// hyper refuses a smaller buffer for the head of an HTTP/1 request.
 const LEAST_BUFFER: usize = 8192;
+
+/// SHA-256 over the DER form of the certificate that the client of a request's connection has shown, and that one of
+/// `server.tls.client_ca` has issued; none if it has shown none.
+pub fn client_certificate(extensions: &Extensions) -> Option<[u8; 32]> {
+    let certificates = extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()?;
+    let hash = digest(&SHA256, certificates.first()?.as_ref());
+    hash.as_ref().try_into().ok()
+}
 
 /// The connections of one server.
 pub(super) struct Connections {

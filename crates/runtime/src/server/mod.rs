@@ -41,6 +41,7 @@ use crate::contract::Contract;
 use crate::telemetry::Recorder;
 
 pub use assembly::{Assembly, Job, JobResult};
+pub use connection::client_certificate;
 pub use health::Health;
 pub use limits::remaining;
 pub use shutdown::Shutdown;
@@ -119,6 +120,13 @@ pub struct Server {
     router: Router,
     jobs: Vec<Job>,
     health: Health,
+    port: Port,
+}
+
+/// A port: connections, encryption, limits and drain, for whatever router answers on it.
+///
+/// Every [`Server`] has one. A process that listens on a second port for what is no service of its contracts makes another.
+pub struct Port {
     connections: Connections,
     tls: Option<Arc<Tls>>,
     drain: DrainConfig,
@@ -126,6 +134,72 @@ pub struct Server {
     draining: CancellationToken,
     /// Cancelled when calls shall be cut.
     abort: CancellationToken,
+}
+
+impl Port {
+    /// A port by its section of the configuration.
+    ///
+    /// # Errors
+    /// [`StartError::ZeroLimit`], [`StartError::Tls`].
+    pub fn new(config: &ServerConfig, clock: SharedClock, meter: &Meter) -> Result<Self, StartError> {
+        check(&config.limits)?;
+        let tls = Tls::from_config(&config.tls, clock)?.map(Arc::new);
+        let (draining, abort) = (CancellationToken::new(), CancellationToken::new());
+        let places = config.limits.connections.min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            connections: Connections::new(
+                &config.limits,
+                &config.keepalive,
+                Arc::new(Semaphore::new(places)),
+                draining.clone(),
+                abort.clone(),
+                meter,
+            ),
+            tls,
+            drain: config.drain.clone(),
+            draining,
+            abort,
+        })
+    }
+
+    /// Takes connections from `listener` until `shutdown` asks for the drain, and drains; says how many connections were cut
+    /// with calls in progress, because the grace period was over.
+    pub async fn serve(self, listener: TcpListener, router: Router, shutdown: Shutdown) -> usize {
+        let stop = CancellationToken::new();
+        let fresh = self
+            .tls
+            .clone()
+            .map(|tls| tokio::spawn(tls.keep_fresh(shutdown.clone(), stop.clone())));
+        self.accept(listener, router, shutdown.draining()).await;
+        let aborted = self.end(&shutdown).await;
+        stop.cancel();
+        if let Some(fresh) = fresh {
+            // Looking at files ends by itself; a panic there has been reported.
+            let _ = fresh.await;
+        }
+        aborted
+    }
+
+    async fn accept(&self, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+        self.connections.accept(listener, router, self.tls.clone(), stop).await;
+    }
+
+    /// Asks connections to end, waits for the calls in progress, and cuts what is left.
+    async fn end(&self, shutdown: &Shutdown) -> usize {
+        self.draining.cancel();
+        let grace = tokio::time::sleep(self.drain.grace.get());
+        tokio::select! {
+            () = self.connections.all_ended() => 0,
+            () = grace => self.connections.abort(&self.abort).await,
+            () = shutdown.aborted() => self.connections.abort(&self.abort).await,
+        }
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -162,13 +236,13 @@ impl Server {
         for job in self.jobs {
             jobs.spawn(job.supervise(stop_jobs.clone(), abort_jobs.clone()));
         }
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = &self.port.tls {
             jobs.spawn(Arc::clone(tls).keep_fresh(shutdown.clone(), stop_jobs.clone()));
         }
         jobs.close();
         self.health.open().await;
         if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, tls = self.tls.is_some(), "serving");
+            tracing::info!(%address, tls = self.port.tls.is_some(), "serving");
         }
 
         let stop_listening = async {
@@ -176,24 +250,15 @@ impl Server {
             tracing::info!("draining");
             self.health.drain().await;
             tokio::select! {
-                () = tokio::time::sleep(self.drain.delay.get()) => {}
+                () = tokio::time::sleep(self.port.drain.delay.get()) => {}
                 () = shutdown.aborted() => {}
             }
         };
-        self.connections
-            .accept(listener, self.router, self.tls, stop_listening)
-            .await;
-
-        self.draining.cancel();
-        let grace = tokio::time::sleep(self.drain.grace.get());
-        let aborted_connections = tokio::select! {
-            () = self.connections.all_ended() => 0,
-            () = grace => self.connections.abort(&self.abort).await,
-            () = shutdown.aborted() => self.connections.abort(&self.abort).await,
-        };
+        self.port.accept(listener, self.router, stop_listening).await;
+        let aborted_connections = self.port.end(&shutdown).await;
 
         stop_jobs.cancel();
-        let patience = tokio::time::sleep(self.drain.jobs.get());
+        let patience = tokio::time::sleep(self.port.drain.jobs.get());
         let aborted_jobs = tokio::select! {
             () = jobs.wait() => 0,
             () = patience => abort_all(&jobs, &abort_jobs).await,
@@ -237,8 +302,7 @@ impl ServerBuilder {
     /// # Errors
     /// See [`StartError`].
     pub fn build(self) -> Result<Server, StartError> {
-        check(&self.config.limits)?;
-        let tls = Tls::from_config(&self.config.tls, self.clock)?.map(Arc::new);
+        let port = Port::new(&self.config, self.clock, &self.meter)?;
 
         let mut services = BTreeSet::new();
         let mut methods: HashSet<String> = INFRASTRUCTURE_METHODS.iter().map(ToString::to_string).collect();
@@ -275,35 +339,22 @@ impl ServerBuilder {
         let cors = cors::layer(&self.config.cors)?;
 
         let health = Health::new(services.into_iter().map(ToOwned::to_owned));
-        let draining = CancellationToken::new();
         let router = stack::build(stack::Parts {
             grpc,
             http,
             health: health.clone(),
             descriptors: self.contract.pool().encode_to_vec(),
             recorder: Recorder::new(methods, self.ids, &self.meter),
-            draining: draining.clone(),
+            draining: port.draining.clone(),
             limits: limits.clone(),
             rest: Arc::new(rest),
             cors,
         })?;
-        let abort = CancellationToken::new();
         Ok(Server {
             router,
             jobs,
             health,
-            connections: Connections::new(
-                limits,
-                &self.config.keepalive,
-                Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-                draining.clone(),
-                abort.clone(),
-                &self.meter,
-            ),
-            tls,
-            drain: self.config.drain,
-            draining,
-            abort,
+            port,
         })
     }
 }
@@ -339,7 +390,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("health", &self.health)
             .field("jobs", &self.jobs)
-            .field("tls", &self.tls.is_some())
+            .field("port", &self.port)
             .finish_non_exhaustive()
     }
 }

@@ -326,6 +326,8 @@ impl Guard {
             acr: Assurance::None,
             sid: None,
             act: None,
+            client_id: None,
+            cnf: None,
             name: Some("Nguyễn Thị Hoa".to_owned()),
         };
         let token = self

@@ -86,6 +86,8 @@ fn tokens(keyring: &Keyring) -> anyhow::Result<Vec<String>> {
                 acr: Assurance::None,
                 sid: None,
                 act: None,
+                client_id: None,
+                cnf: None,
                 name: None,
             };
             Ok(key.jwt(ACCESS_TOKEN_TYPE, &claims)?)

@@ -191,6 +191,8 @@ impl Stage {
             acr: Assurance::None,
             sid: None,
             act: None,
+            client_id: None,
+            cnf: None,
             name: None,
         };
         Ok(keyring.signing(Purpose::TokenSigning).jwt(ACCESS_TOKEN_TYPE, &claims)?)

@@ -7,8 +7,11 @@ use axum::extract::rejection::FormRejection;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_keyring::Purpose;
-use http::{HeaderValue, StatusCode, header};
+use egov_runtime::server::client_certificate;
+use http::{Extensions, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::domain::oauth::{GRANTS, OAuthError, SIGNING_ALGORITHMS, TOKEN_TYPE_ACCESS, TokenRefusal, TokenRequest};
@@ -55,10 +58,11 @@ fn path_of(issuer: &str) -> String {
 
 async fn token(
     State(identity): State<Arc<Identity>>,
+    extensions: Extensions,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Response {
     let outcome = match form {
-        Ok(Form(pairs)) => answer(&identity, pairs).await,
+        Ok(Form(pairs)) => answer(&identity, &extensions, pairs).await,
         Err(_) => Err(TokenRefusal::new(
             OAuthError::InvalidRequest,
             "the request is not application/x-www-form-urlencoded",
@@ -75,8 +79,13 @@ async fn token(
     response
 }
 
-async fn answer(identity: &Identity, pairs: Vec<(String, String)>) -> Result<Granted, TokenRefusal> {
-    let request = TokenRequest::from_pairs(pairs)?;
+async fn answer(
+    identity: &Identity,
+    extensions: &Extensions,
+    pairs: Vec<(String, String)>,
+) -> Result<Granted, TokenRefusal> {
+    let mut request = TokenRequest::from_pairs(pairs)?;
+    request.certificate = client_certificate(extensions).map(|hash| URL_SAFE_NO_PAD.encode(hash));
     token_grants::grant(identity, &request)
         .await
         .map_err(token_grants::Refused::into_refusal)

@@ -108,6 +108,8 @@ pub(crate) struct TokenRequest {
     pub actor_token: Option<String>,
     /// `audience`
     pub audience: Option<String>,
+    /// No parameter: SHA-256 of the client certificate of the connection, base64url.
+    pub certificate: Option<String>,
 }
 
 impl TokenRequest {

@@ -3,7 +3,7 @@
 use egov_auth::CallerKind;
 
 use super::recording::{About, record};
-use super::token_grants::{Granted, Refused, refuse, role_claims, use_up};
+use super::token_grants::{Granted, Refused, client_of, refuse, role_claims, use_up};
 use super::{citizens, client_auth};
 use crate::domain::oauth::{OAuthError, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT, TokenRequest};
 use crate::domain::record::RecordKind;
@@ -84,6 +84,7 @@ pub(crate) async fn exchange(identity: &Identity, request: &TokenRequest) -> Res
                 assurance: vouched.assurance,
                 session: None,
                 actor: Some(system.system_id),
+                client: Some(client_of(system, request)),
                 revoked_until,
             };
             Ok::<_, Refused>(identity.tokens.issue(token, write.now())?)

@@ -113,6 +113,7 @@ pub(crate) async fn next_pair(
             assurance: Assurance::None,
             session: Some(session.session_id),
             actor: None,
+            client: None,
             revoked_until,
         },
         now,

@@ -12,7 +12,7 @@ use crate::domain::oauth::{CLIENT_CREDENTIALS, JWT_BEARER, OAuthError, TOKEN_EXC
 use crate::domain::record::RecordKind;
 use crate::identity::{Identity, nobody_yet};
 use crate::store;
-use crate::tokens::{Issued, TokenFor};
+use crate::tokens::{ClientOf, Issued, TokenFor};
 
 /// What the token endpoint answers.
 #[derive(Clone, Debug)]
@@ -78,6 +78,14 @@ pub(crate) async fn grant(identity: &Identity, request: &TokenRequest) -> Result
     }
 }
 
+/// The client in its token, which is bound to the certificate under which it was asked for, if there was one.
+pub(super) fn client_of(system: &System, request: &TokenRequest) -> ClientOf {
+    ClientOf {
+        client_id: system.client_id.clone(),
+        certificate: request.certificate.clone(),
+    }
+}
+
 /// A system for itself.
 async fn client_credentials(identity: &Identity, request: &TokenRequest) -> Result<Granted, Refused> {
     let client = client_auth::authenticate(identity, request).await?;
@@ -109,6 +117,7 @@ async fn client_credentials(identity: &Identity, request: &TokenRequest) -> Resu
                 assurance: Assurance::None,
                 session: None,
                 actor: None,
+                client: Some(client_of(system, request)),
                 revoked_until,
             };
             Ok::<_, Refused>(identity.tokens.issue(token, write.now())?)
@@ -158,6 +167,7 @@ async fn jwt_bearer(identity: &Identity, request: &TokenRequest) -> Result<Grant
                 assurance: vouched.assurance,
                 session: None,
                 actor: None,
+                client: None,
                 revoked_until,
             };
             Ok::<_, Refused>(identity.tokens.issue(token, write.now())?)

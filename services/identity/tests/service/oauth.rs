@@ -59,6 +59,8 @@ async fn a_system_gets_a_token_with_its_own_key() {
     assert!(body.get("refresh_token").is_none());
     let principal = world.verified(body["access_token"].as_str().unwrap()).await;
     assert_eq!((principal.kind, principal.subject), (CallerKind::System, system_id));
+    assert_eq!(principal.client_id.as_deref(), Some("cong-quoc-gia"));
+    assert_eq!(principal.certificate, None);
     assert_eq!(principal.roles[0].role, "one_stop_clerk");
     assert_eq!(principal.roles[0].unit, WARD);
     assert_eq!(principal.on_behalf_of, None);
@@ -298,6 +300,8 @@ async fn a_system_that_may_acts_for_a_citizen_and_one_that_may_not_does_not() {
     );
     let principal = world.verified(body["access_token"].as_str().unwrap()).await;
     assert_eq!((principal.kind, principal.subject), (CallerKind::System, portal));
+    assert_eq!(principal.client_id.as_deref(), Some("cong-quoc-gia"));
+    assert_eq!(principal.certificate, None);
     assert_eq!(principal.roles[0].role, "one_stop_clerk");
     let behalf = principal.on_behalf_of.unwrap();
     assert_eq!(behalf.assurance, Assurance::Substantial);

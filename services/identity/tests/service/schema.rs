@@ -13,6 +13,15 @@ fn the_first_migration_is_the_shared_schema_word_for_word() {
     );
 }
 
+#[test]
+fn the_migration_of_the_ledger_is_the_shared_one_word_for_word() {
+    let own = include_str!("../../migrations/0007_ledger.sql");
+    assert!(
+        own == egov_database::SHARED_MIGRATION_2,
+        "copy crates/database/shared_2.sql to migrations/0007_ledger.sql"
+    );
+}
+
 #[tokio::test]
 async fn no_table_with_an_owner_or_a_unit_is_without_row_level_security() {
     let world = World::start().await;

@@ -3,3 +3,4 @@
 pub(crate) mod delivery;
 pub(crate) mod entry;
 pub(crate) mod payment;
+pub mod permit;

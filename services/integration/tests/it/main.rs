@@ -191,4 +191,6 @@ async fn every_violation_is_named() {
 fn the_first_migration_is_the_shared_schema() {
     let own = include_str!("../../migrations/0001_shared.sql");
     assert_eq!(own, egov_database::SHARED_MIGRATION);
+    let own = include_str!("../../migrations/0003_ledger.sql");
+    assert_eq!(own, egov_database::SHARED_MIGRATION_2);
 }

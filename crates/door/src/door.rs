@@ -1,0 +1,385 @@
+//! The order of work for each call.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egov_auth::purpose_of;
+use egov_clock::{SharedClock, SharedIds};
+use egov_fault::{Code, Fault};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::body::AnswerBody;
+use crate::consumer::{Authenticator, Consumer};
+use crate::deadline;
+use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
+use crate::passage::{Asked, Gatekeeper, Passage};
+use crate::quota::{Quotas, Taken};
+use crate::refusal::{Refusal, refusal};
+use crate::tally::Tally;
+use crate::wire_headers::SERVICE;
+
+/// The limits of the door.
+#[derive(Clone, Copy, Debug)]
+pub struct DoorLimits {
+    /// The largest message, in bytes, before and after inflating.
+    pub message_bytes: usize,
+    /// The most calls of one system at once.
+    pub concurrent_per_consumer: usize,
+    /// How long a unary call may take whose caller sets no deadline.
+    pub deadline: Duration,
+    /// The longest deadline of a unary call.
+    pub deadline_max: Duration,
+    /// The longest life of a stream.
+    pub stream_max: Duration,
+    /// How often an open stream looks whether its agreement still holds.
+    pub standing_every: Duration,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 4 * 1024 * 1024,
+            concurrent_per_consumer: 256,
+            deadline: Duration::from_secs(30),
+            deadline_max: Duration::from_mins(2),
+            stream_max: Duration::from_hours(1),
+            standing_every: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What a door is made of.
+pub struct DoorParts {
+    /// Who is calling.
+    pub authenticator: Authenticator,
+    /// Who knows the agreements.
+    pub gatekeeper: Arc<dyn Gatekeeper>,
+    /// Where exchanges are recorded.
+    pub journal: Arc<dyn Journal>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Ids.
+    pub ids: SharedIds,
+    /// The limits.
+    pub limits: DoorLimits,
+}
+
+/// The one door between systems.
+///
+/// For each call, in this order: who calls; by which agreement; within which quota; the record that a call is about to be
+/// forwarded, which must survive a crash first; the call; the record of how it ended, with its leaf, before the consumer has the
+/// answer.
+#[derive(Clone)]
+pub struct Door {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: DoorParts,
+    quotas: Quotas,
+    busy: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// A call that was let in.
+pub(crate) struct Admitted {
+    pub(crate) consumer: Consumer,
+    pub(crate) method: String,
+    pub(crate) path: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+    pub(crate) purpose: Option<String>,
+    pub(crate) passage: Passage,
+    pub(crate) exchange_id: Uuid,
+    pub(crate) at: Timestamp,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+    /// Places that are given back when the call is over.
+    _places: (Taken, OwnedSemaphorePermit),
+}
+
+impl Admitted {
+    /// What is recorded before the call is forwarded.
+    pub(crate) fn begun(&self, request: Option<Tally>, body: Option<Bytes>) -> Begun {
+        let passage = &self.passage;
+        Begun {
+            exchange_id: self.exchange_id,
+            agreement_id: passage.agreement_id,
+            agreement_version: passage.agreement_version,
+            delegation_id: passage.delegation_id,
+            client_id: self.consumer.client_id.clone(),
+            caller: self.consumer.account,
+            on_behalf_of: self.consumer.on_behalf_of,
+            consumer_organisation_id: passage.consumer_organisation_id,
+            provider_organisation_id: passage.provider_organisation_id,
+            service_id: passage.service_id,
+            method: self.method.clone(),
+            purpose: self.purpose.clone(),
+            request,
+            trace: trace_of(&self.headers),
+            at: self.at,
+            body,
+            retention_days: passage.bodies.retention_days,
+        }
+    }
+}
+
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The trace id of `traceparent` (W3C): its second part, if it has the form.
+fn trace_of(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let id = text.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
+}
+
+/// A recorded call that is not over. If it is dropped, the consumer went away.
+pub(crate) struct Open {
+    journal: Arc<dyn Journal>,
+    clock: SharedClock,
+    started: Instant,
+    state: Option<Begun>,
+}
+
+/// How a call ended, without what is known of it already.
+pub(crate) struct End {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: i32,
+    pub(crate) request: Tally,
+    pub(crate) forwarded: Option<Tally>,
+    pub(crate) response: Tally,
+    pub(crate) received: Option<Tally>,
+    pub(crate) provider_us: u64,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Open {
+    /// Records how it ended; returns when that survives a crash.
+    pub(crate) async fn end(mut self, end: End) -> Result<Promise, Fault> {
+        match self.state.take() {
+            Some(begun) => {
+                let ended = self.ended(begun, end);
+                self.journal.end(ended).await
+            }
+            None => Err(refusal(Refusal::ExchangeNotRecorded)),
+        }
+    }
+
+    /// Records how it ended for a consumer that has gone.
+    pub(crate) fn leave(mut self, end: End) {
+        if let Some(begun) = self.state.take() {
+            let ended = self.ended(begun, end);
+            self.journal.abandon(ended);
+        }
+    }
+
+    fn ended(&self, begun: Begun, end: End) -> Ended {
+        Ended {
+            begun,
+            outcome: end.outcome,
+            status: end.status,
+            request: end.request,
+            forwarded: end.forwarded,
+            response: end.response,
+            received: end.received,
+            at: self.clock.now(),
+            elapsed_us: micros(self.started.elapsed()),
+            provider_us: end.provider_us,
+            body: end.body,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(begun) = self.state.take() {
+            let nothing = Tally::of(&[], 0);
+            let end = End {
+                outcome: Outcome::Cancelled,
+                status: i32::from(tonic::Code::Cancelled),
+                request: begun.request.unwrap_or(nothing),
+                forwarded: None,
+                response: nothing,
+                received: None,
+                provider_us: 0,
+                body: None,
+            };
+            let ended = self.ended(begun, end);
+            self.journal.abandon(ended);
+        }
+    }
+}
+
+impl Door {
+    /// A door of these parts.
+    pub fn new(parts: DoorParts) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                quotas: Quotas::default(),
+                busy: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The limits of the door.
+    pub fn limits(&self) -> &DoorLimits {
+        &self.inner.parts.limits
+    }
+
+    /// Forgets the meters of agreements that nobody uses; to be called now and then.
+    pub fn sweep(&self) {
+        self.inner.quotas.sweep(self.inner.parts.clock.now());
+        let mut busy = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.inner.parts.limits.concurrent_per_consumer;
+        busy.retain(|_, places| places.available_permits() < all);
+    }
+
+    /// Serves a call over gRPC. Never fails: what goes wrong is told in the status.
+    pub async fn grpc<B>(&self, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Send,
+    {
+        let (parts, body) = request.into_parts();
+        let method = parts.uri.path().trim_start_matches('/').to_owned();
+        let admitted = async {
+            let consumer = self
+                .inner
+                .parts
+                .authenticator
+                .consumer(&parts.headers, &parts.extensions)
+                .await?;
+            self.admit(consumer, method, parts.uri.path_and_query().cloned(), parts.headers)
+        };
+        let answered = match admitted.await {
+            Ok(call) if call.passage.facts.client_streaming || call.passage.facts.server_streaming => {
+                self.stream(call, body).await
+            }
+            Ok(call) => Box::pin(self.unary(call, body)).await,
+            Err(fault) => Err(fault),
+        };
+        answered.unwrap_or_else(told)
+    }
+
+    /// Agreement, purpose, quota: everything before the first record.
+    fn admit(
+        &self,
+        consumer: Consumer,
+        method: String,
+        path: Option<PathAndQuery>,
+        headers: HeaderMap,
+    ) -> Result<Admitted, Fault> {
+        let DoorParts {
+            gatekeeper,
+            clock,
+            ids,
+            limits,
+            ..
+        } = &self.inner.parts;
+        let purpose = purpose_of(&headers)?;
+        let asked = Asked {
+            method: &method,
+            service_id: headers
+                .get(&SERVICE)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.parse().ok()),
+            purpose: purpose.as_deref(),
+        };
+        let passage = gatekeeper.admit(&consumer, asked)?;
+        let at = clock.now();
+        let place = self.place_of(&consumer.client_id)?;
+        let taken = self.inner.quotas.take(passage.agreement_id, passage.quota, at)?;
+        let streaming = passage.facts.client_streaming || passage.facts.server_streaming;
+        let started = Instant::now();
+        let longest = if streaming {
+            limits.stream_max
+        } else {
+            limits.deadline_max
+        };
+        let otherwise = if streaming { limits.stream_max } else { limits.deadline };
+        let allowed = deadline::wanted(&headers).map_or(otherwise, |wanted| wanted.min(longest));
+        Ok(Admitted {
+            consumer,
+            method,
+            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            headers,
+            purpose,
+            passage,
+            exchange_id: ids.uuid(),
+            at,
+            started,
+            deadline: started + allowed,
+            _places: (taken, place),
+        })
+    }
+
+    fn place_of(&self, client_id: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        let places = {
+            let mut busy = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(places) = busy.get(client_id) {
+                Arc::clone(places)
+            } else {
+                let places = Arc::new(Semaphore::new(self.inner.parts.limits.concurrent_per_consumer));
+                busy.insert(client_id.to_owned(), Arc::clone(&places));
+                places
+            }
+        };
+        places.try_acquire_owned().map_err(|_| refusal(Refusal::ConsumerBusy))
+    }
+
+    /// Records that a call is about to be forwarded.
+    pub(crate) async fn open(&self, call: &Admitted, begun: Begun) -> Result<Open, Fault> {
+        let DoorParts { journal, clock, .. } = &self.inner.parts;
+        journal.begin(&begun).await?;
+        Ok(Open {
+            journal: Arc::clone(journal),
+            clock: Arc::clone(clock),
+            started: call.started,
+            state: Some(Begun { body: None, ..begun }),
+        })
+    }
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("limits", self.limits())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A fault as the answer of a call over gRPC.
+pub(crate) fn told(fault: Fault) -> Response<AnswerBody> {
+    tonic::Status::from(fault).into_http()
+}
+
+/// The fault of a call whose time is over.
+pub(crate) fn deadline_passed() -> Fault {
+    Fault::new(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "quá thời hạn xử lý yêu cầu; thao tác có thể đã được thực hiện, hãy gửi lại đúng yêu cầu này",
+        "the deadline of the call has passed; it may have happened, repeat the same request",
+    )
+}
+
+/// The fault of a message that is too large.
+pub(crate) fn too_large(limit: usize) -> Fault {
+    Fault::new(
+        Code::ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+        "yêu cầu vượt quá dung lượng cho phép",
+        "the message is larger than allowed",
+    )
+    .with("limit_bytes", limit.to_string())
+}

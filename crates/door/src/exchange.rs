@@ -1,0 +1,143 @@
+//! What is recorded of a call.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use egov_fault::Fault;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::tally::Tally;
+
+/// A call that is about to be forwarded.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The exchange.
+    pub exchange_id: Uuid,
+    /// The agreement by which it is let through.
+    pub agreement_id: Uuid,
+    /// Its version.
+    pub agreement_version: i64,
+    /// The delegation by which the caller acts, if it is not the consumer itself.
+    pub delegation_id: Option<Uuid>,
+    /// The client id of the caller.
+    pub client_id: String,
+    /// The account of the caller; and the citizen for whom it acts.
+    pub caller: Uuid,
+    /// The citizen for whom the caller acts.
+    pub on_behalf_of: Option<Uuid>,
+    /// The consumer's organisation.
+    pub consumer_organisation_id: Uuid,
+    /// The provider's organisation.
+    pub provider_organisation_id: Uuid,
+    /// The service.
+    pub service_id: Uuid,
+    /// The method, as the agreement names it.
+    pub method: String,
+    /// For what, as the caller says.
+    pub purpose: Option<String>,
+    /// The request as it came, where it is there before the call is forwarded; of a stream it is known at its end.
+    pub request: Option<Tally>,
+    /// The trace to which the call belongs (W3C trace id, 32 hexadecimal digits).
+    pub trace: Option<String>,
+    /// When the call came.
+    pub at: Timestamp,
+    /// The request, where the agreement says that it is kept.
+    pub body: Option<Bytes>,
+    /// For how many days bodies are kept.
+    pub retention_days: u32,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The provider answered with success.
+    Answered,
+    /// The provider answered with an error of its own.
+    Refused,
+    /// The provider could not be reached, and did not get the request.
+    NotSent,
+    /// The provider broke off, or sent what is no answer; whether it has acted is not known.
+    BrokenOff,
+    /// The consumer went away.
+    Cancelled,
+    /// The time was over.
+    TimedOut,
+    /// The agreement ended while the exchange was under way.
+    AgreementEnded,
+    /// The door stopped it: a message that the agreement does not allow, that is too large or cannot be read.
+    Stopped,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 8] = [
+        Self::Answered,
+        Self::Refused,
+        Self::NotSent,
+        Self::BrokenOff,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::AgreementEnded,
+        Self::Stopped,
+    ];
+
+    /// The word in the record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::BrokenOff => "broken_off",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::AgreementEnded => "agreement_ended",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// An exchange that is over.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The call.
+    pub begun: Begun,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The gRPC status that the consumer gets; for plain HTTP the HTTP status.
+    pub status: i32,
+    /// The request as it came from the consumer.
+    pub request: Tally,
+    /// The request as it went to the provider, where that differs: under a predicate it is read and written anew.
+    pub forwarded: Option<Tally>,
+    /// The answer as the consumer gets it.
+    pub response: Tally,
+    /// The answer as it came from the provider, where that differs: under a mask.
+    pub received: Option<Tally>,
+    /// When it ended.
+    pub at: Timestamp,
+    /// The whole time, in microseconds.
+    pub elapsed_us: u64,
+    /// The time that passed at the provider, in microseconds.
+    pub provider_us: u64,
+    /// The answer as the consumer gets it, where the agreement says that it is kept.
+    pub body: Option<Bytes>,
+}
+
+/// The signed promise that the exchange will stand in the ledger, as it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise(pub String);
+
+/// Where exchanges are recorded.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Records that a call is about to be forwarded. When it returns, the record survives a crash. `EXCHANGE_NOT_RECORDED` if it
+    /// cannot be.
+    async fn begin(&self, begun: &Begun) -> Result<(), Fault>;
+
+    /// Records how it ended, together with its leaf. When it returns, both survive a crash. `EXCHANGE_NOT_RECORDED` if they
+    /// cannot be; the exchange is then swept to "outcome unknown" some time later.
+    async fn end(&self, ended: Ended) -> Result<Promise, Fault>;
+
+    /// The same for an exchange whose consumer went away and waits for nothing. Must not block; what is lost here is swept.
+    fn abandon(&self, ended: Ended);
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod consumer;
+mod deadline;
+mod door;
+mod exchange;
+mod frames;
+mod passage;
+mod quota;
+mod refusal;
+mod stream;
+mod tally;
+mod unary;
+mod upstream;
+mod wire_headers;
+
+pub use body::{AnswerBody, BrokenOff};
+pub use consumer::{Authenticator, Consumer};
+pub use door::{Door, DoorLimits, DoorParts};
+pub use exchange::{Begun, Ended, Journal, Outcome, Promise};
+pub use frames::{Compression, FrameError, Message, inflate};
+pub use passage::{Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, Standing};
+pub use quota::{Quota, Quotas};
+pub use refusal::{DOMAIN, Refusal, refusal};
+pub use tally::Tally;
+pub use upstream::{Endpoint, EndpointSpec, EndpointState, Trust, Upstream, UpstreamError, UpstreamLimits};
+pub use wire_headers::{AGREEMENT, CONSUMER, EXCHANGE, PROMISE, SERVICE};

@@ -1,0 +1,127 @@
+//! What lets a call through, and what it must then pass.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use egov_fault::Fault;
+use uuid::Uuid;
+
+use crate::consumer::Consumer;
+use crate::quota::Quota;
+use crate::refusal::{Refusal, refusal};
+use crate::upstream::Upstream;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method, as agreements name it: `egov.demo.v1.People/Get`, or `GET /people/{id}`.
+    pub method: &'a str,
+    /// The service that is meant, if the caller says so.
+    pub service_id: Option<Uuid>,
+    /// For what, as the caller says.
+    pub purpose: Option<&'a str>,
+}
+
+/// What the interface says of a method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MethodFacts {
+    /// Whether the consumer sends a stream.
+    pub client_streaming: bool,
+    /// Whether the provider sends a stream.
+    pub server_streaming: bool,
+    /// Whether the call may be repeated.
+    pub idempotent: bool,
+}
+
+/// Which bodies the agreement keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BodyRules {
+    /// Requests.
+    pub request: bool,
+    /// Answers.
+    pub response: bool,
+    /// For how many days.
+    pub retention_days: u32,
+}
+
+/// Why a message does not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterRefusal {
+    /// It cannot be read by the interface.
+    #[error("the message cannot be read")]
+    Unreadable,
+    /// A predicate does not hold.
+    #[error("the agreement does not allow this request")]
+    NotAgreed,
+}
+
+impl FilterRefusal {
+    /// The fault for a request.
+    pub(crate) fn of_request(self) -> Fault {
+        refusal(match self {
+            Self::Unreadable => Refusal::MessageUnreadable,
+            Self::NotAgreed => Refusal::RequestNotAgreed,
+        })
+    }
+}
+
+/// The predicates and the mask of an agreement for one method.
+pub trait MessageFilter: Send + Sync {
+    /// A request: refused, or what goes on to the provider.
+    fn request(&self, message: Bytes) -> Result<Bytes, FilterRefusal>;
+    /// An answer: what the consumer may have of it.
+    fn response(&self, message: Bytes) -> Result<Bytes, FilterRefusal>;
+}
+
+/// Whether the grant by which a stream began still holds.
+pub trait Standing: Send + Sync {
+    /// Looked at several times a second while a stream is open.
+    fn holds(&self) -> bool;
+}
+
+/// By what a call is let through.
+#[derive(Clone)]
+pub struct Passage {
+    /// The agreement.
+    pub agreement_id: Uuid,
+    /// Its version.
+    pub agreement_version: i64,
+    /// The delegation by which the caller acts.
+    pub delegation_id: Option<Uuid>,
+    /// The consumer's organisation.
+    pub consumer_organisation_id: Uuid,
+    /// The provider's organisation.
+    pub provider_organisation_id: Uuid,
+    /// The service.
+    pub service_id: Uuid,
+    /// Where the service is.
+    pub upstream: Arc<Upstream>,
+    /// What the interface says of the method.
+    pub facts: MethodFacts,
+    /// What messages must pass; none if they pass as bytes.
+    pub filter: Option<Arc<dyn MessageFilter>>,
+    /// How often.
+    pub quota: Quota,
+    /// Which bodies are kept.
+    pub bodies: BodyRules,
+    /// Whether the grant still holds.
+    pub standing: Arc<dyn Standing>,
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passage")
+            .field("agreement_id", &self.agreement_id)
+            .field("agreement_version", &self.agreement_version)
+            .field("facts", &self.facts)
+            .field("filtered", &self.filter.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who knows the agreements.
+pub trait Gatekeeper: Send + Sync + 'static {
+    /// The passage of a call, or why there is none.
+    fn admit(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault>;
+}

@@ -1,0 +1,596 @@
+//! The endpoints of a service: connections, choice, failures.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use uuid::Uuid;
+
+use crate::body::AnswerBody;
+
+/// Bytes of one stream that may be under way before the reader has taken them: what a slow consumer can make the door hold.
+const STREAM_WINDOW: u32 = 512 * 1024;
+
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// How an endpoint may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointState {
+    /// It takes calls.
+    Active,
+    /// It takes no new calls; those under way end by themselves.
+    Draining,
+    /// It is out for maintenance.
+    Maintenance,
+}
+
+impl EndpointState {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Draining => 1,
+            Self::Maintenance => 2,
+        }
+    }
+}
+
+/// An endpoint as the directory has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// Its id.
+    pub id: Uuid,
+    /// `http://host:port` or `https://host:port`.
+    pub address: Uri,
+    /// Its share of the calls against the others; at least 1.
+    pub weight: u32,
+    /// How it may be used.
+    pub state: EndpointState,
+}
+
+/// Whom the door believes to be a provider, and how it proves itself there.
+#[derive(Clone)]
+pub struct Trust(pub Arc<ClientConfig>);
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trust")
+    }
+}
+
+/// The limits of the way to providers.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamLimits {
+    /// How long connecting, with encryption, may take.
+    pub connect: Duration,
+    /// After how many failures in a row an endpoint is left alone for a while.
+    pub failures: u32,
+    /// For how long at first; each time again it is twice as long.
+    pub ejection: Duration,
+    /// For how long at most.
+    pub ejection_max: Duration,
+    /// The largest set of headers of an answer, in bytes.
+    pub header_bytes: u32,
+    /// Repetitions allowed for each hundred calls, so that repeating does not finish off a service that is already down.
+    pub retries_per_hundred: u64,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            failures: 5,
+            ejection: Duration::from_secs(1),
+            ejection_max: Duration::from_mins(1),
+            header_bytes: 16 * 1024,
+            retries_per_hundred: 20,
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// The service has no endpoint that takes calls, because of maintenance.
+    #[error("the service is in maintenance")]
+    Maintenance,
+    /// No endpoint could be reached; nothing was sent.
+    #[error("no endpoint can be reached")]
+    Unreachable,
+    /// It was sent, and no answer came: whether it was carried out is not known.
+    #[error("the provider broke off")]
+    BrokenOff,
+    /// The time was over.
+    #[error("the deadline has passed")]
+    TimedOut {
+        /// Whether the request may have been sent.
+        sent: bool,
+    },
+}
+
+/// The endpoints of one service.
+pub struct Upstream {
+    endpoints: Mutex<Arc<[Arc<Endpoint>]>>,
+    trust: Option<Trust>,
+    limits: UpstreamLimits,
+    turn: AtomicUsize,
+    calls: AtomicU64,
+    retries: AtomicU64,
+}
+
+/// One endpoint.
+pub struct Endpoint {
+    id: Uuid,
+    address: Uri,
+    authority: Authority,
+    scheme: Scheme,
+    weight: AtomicUsize,
+    state: AtomicU8,
+    in_flight: AtomicUsize,
+    health: Mutex<Health>,
+    connection: Mutex<Option<SendRequest<AnswerBody>>>,
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    failures: u32,
+    ejections: u32,
+    until: Option<Instant>,
+}
+
+/// A call at an endpoint, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct AtEndpoint {
+    endpoint: Arc<Endpoint>,
+    limits: UpstreamLimits,
+}
+
+impl AtEndpoint {
+    fn begin(endpoint: Arc<Endpoint>, limits: UpstreamLimits) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { endpoint, limits }
+    }
+
+    /// The call came back whole.
+    pub(crate) fn worked(&self) {
+        let mut health = self.endpoint.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.failures > 0 || health.ejections > 0 {
+            *health = Health::default();
+        }
+    }
+
+    /// The endpoint failed, not the request: it broke off or answered what is no gRPC.
+    pub(crate) fn failed(&self) {
+        self.endpoint.failed(&self.limits, self.limits.failures);
+    }
+}
+
+impl Drop for AtEndpoint {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    fn of(spec: &EndpointSpec) -> Option<Self> {
+        Some(Self {
+            id: spec.id,
+            authority: spec.address.authority()?.clone(),
+            scheme: spec.address.scheme()?.clone(),
+            address: spec.address.clone(),
+            weight: AtomicUsize::new(usize::try_from(spec.weight.max(1)).unwrap_or(1)),
+            state: AtomicU8::new(spec.state.number()),
+            in_flight: AtomicUsize::new(0),
+            health: Mutex::default(),
+            connection: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is left alone for a while, because it failed.
+    pub fn is_ejected(&self) -> bool {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn is(&self, state: EndpointState) -> bool {
+        self.state.load(Ordering::Relaxed) == state.number()
+    }
+
+    fn failed(&self, limits: &UpstreamLimits, after: u32) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.failures += 1;
+        if health.failures >= after.max(1) {
+            let times = 1_u32.checked_shl(health.ejections.min(16)).unwrap_or(u32::MAX);
+            let pause = limits.ejection.saturating_mul(times).min(limits.ejection_max);
+            health.until = Some(Instant::now() + pause);
+            health.ejections += 1;
+            health.failures = 0;
+            tracing::warn!(endpoint = %self.id, pause_ms = pause.as_millis(), "endpoint is left alone for a while");
+        }
+    }
+
+    /// A connection: the one that is there, or a new one. One at a time connects.
+    async fn connection(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>> {
+        if let Some(there) = self.there() {
+            return Ok(there);
+        }
+        let _turn = self.connecting.lock().await;
+        if let Some(there) = self.there() {
+            return Ok(there);
+        }
+        let made = timeout(limits.connect, self.connect(trust, limits))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+        Ok(made)
+    }
+
+    fn there(&self) -> Option<SendRequest<AnswerBody>> {
+        let held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().filter(|connection| !connection.is_closed()).cloned()
+    }
+
+    fn forget_connection(&self) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn connect(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>> {
+        let encrypted = self.scheme == Scheme::HTTPS;
+        let port = self.authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        if !encrypted {
+            return handshake(TokioIo::new(stream), limits).await;
+        }
+        let trust = trust.ok_or_else(|| io::Error::other("no authority for providers is configured"))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(&trust.0)).connect(name, stream).await?;
+        handshake(TokioIo::new(stream), limits).await
+    }
+}
+
+async fn handshake<I>(io: I, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(limits.header_bytes)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .handshake(io)
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(cause = %error, "connection to a provider ended");
+        }
+    });
+    Ok(sender)
+}
+
+impl Upstream {
+    /// A service without endpoints yet. Without `trust` only `http` can be reached.
+    pub fn new(trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+        Self {
+            endpoints: Mutex::new(Arc::new([])),
+            trust,
+            limits,
+            turn: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the endpoints as they are now. Those that stay keep their connections and what is known of their health; calls
+    /// under way at those that go end by themselves.
+    pub fn set(&self, specs: &[EndpointSpec]) {
+        let mut held = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = specs
+            .iter()
+            .filter_map(|spec| {
+                let known = held
+                    .iter()
+                    .find(|endpoint| endpoint.id == spec.id && endpoint.address == spec.address);
+                let Some(known) = known else {
+                    return Endpoint::of(spec).map(Arc::new);
+                };
+                known.state.store(spec.state.number(), Ordering::Relaxed);
+                let weight = usize::try_from(spec.weight.max(1)).unwrap_or(1);
+                known.weight.store(weight, Ordering::Relaxed);
+                Some(Arc::clone(known))
+            })
+            .collect();
+        *held = next;
+    }
+
+    /// The endpoints.
+    pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
+        Arc::clone(&self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The endpoint with the least work for its weight, of those that take calls, are not left alone and were not tried. If all
+    /// are left alone, one of them all the same: better a try than a certain refusal.
+    fn pick(&self, tried: &[Uuid]) -> Result<Arc<Endpoint>, UpstreamError> {
+        let endpoints = self.endpoints();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut best: Option<(bool, usize, &Arc<Endpoint>)> = None;
+        for step in 0..endpoints.len() {
+            let Some(endpoint) = endpoints.get((first + step) % endpoints.len()) else {
+                continue;
+            };
+            if !endpoint.is(EndpointState::Active) || tried.contains(&endpoint.id) {
+                continue;
+            }
+            let load = (endpoint.in_flight() + 1) * 1000 / endpoint.weight.load(Ordering::Relaxed).max(1);
+            let candidate = (endpoint.is_ejected(), load, endpoint);
+            if best.is_none_or(|(ejected, load, _)| (candidate.0, candidate.1) < (ejected, load)) {
+                best = Some(candidate);
+            }
+        }
+        match best {
+            Some((_, _, endpoint)) => Ok(Arc::clone(endpoint)),
+            None if tried.is_empty() && endpoints.iter().any(|one| one.is(EndpointState::Maintenance)) => {
+                Err(UpstreamError::Maintenance)
+            }
+            None => Err(UpstreamError::Unreachable),
+        }
+    }
+
+    /// Whether one more repetition is within the budget.
+    fn may_retry(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let retries = self.retries.load(Ordering::Relaxed);
+        let allowed = retries * 100 < (calls * self.limits.retries_per_hundred).max(1000);
+        if allowed {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        allowed
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// What was not sent is sent to another endpoint, whatever it is. What may have been sent is repeated only if `replay` holds
+    /// its body, which says that the method may be repeated.
+    pub(crate) async fn send(
+        &self,
+        request: Request<AnswerBody>,
+        replay: Option<Bytes>,
+        deadline: Instant,
+    ) -> Result<(Response<Incoming>, AtEndpoint), UpstreamError> {
+        const ATTEMPTS: usize = 3;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut tried = Vec::new();
+        let mut sent = false;
+        let mut request = request;
+        loop {
+            let endpoint = match self.pick(&tried) {
+                Ok(endpoint) => endpoint,
+                Err(UpstreamError::Unreachable) if sent => return Err(UpstreamError::BrokenOff),
+                Err(error) => return Err(error),
+            };
+            tried.push(endpoint.id);
+            let last = tried.len() >= ATTEMPTS;
+            let at = AtEndpoint::begin(Arc::clone(&endpoint), self.limits);
+            let connecting = endpoint.connection(self.trust.as_ref(), &self.limits);
+            let mut connection = match timeout_at(deadline, connecting).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => {
+                    tracing::debug!(endpoint = %endpoint.id, cause = %error, "endpoint cannot be reached");
+                    // Nobody is there: it makes no sense to find that out several times.
+                    endpoint.failed(&self.limits, 1);
+                    if last {
+                        return Err(if sent {
+                            UpstreamError::BrokenOff
+                        } else {
+                            UpstreamError::Unreachable
+                        });
+                    }
+                    continue;
+                }
+                Err(_) => return Err(UpstreamError::TimedOut { sent }),
+            };
+            point_at(&mut request, &endpoint);
+            match timeout_at(deadline, connection.ready()).await {
+                Ok(Ok(())) => {}
+                // It had just ended, which says nothing against the endpoint: it is asked again.
+                Ok(Err(_)) => {
+                    endpoint.forget_connection();
+                    if last {
+                        return Err(if sent {
+                            UpstreamError::BrokenOff
+                        } else {
+                            UpstreamError::Unreachable
+                        });
+                    }
+                    forgive(&mut tried);
+                    continue;
+                }
+                Err(_) => return Err(UpstreamError::TimedOut { sent }),
+            }
+            // For a second try, in case that this one is lost; the body then comes from `replay`.
+            let head = replay.is_some().then(|| copy_of_head(&request));
+            let Ok(answered) = timeout_at(deadline, connection.try_send_request(request)).await else {
+                return Err(UpstreamError::TimedOut { sent: true });
+            };
+            let mut error = match answered {
+                Ok(response) => return Ok((response, at)),
+                Err(error) => error,
+            };
+            tracing::debug!(endpoint = %endpoint.id, cause = %error.error(), "endpoint broke off");
+            if let Some(unsent) = error.take_message() {
+                endpoint.forget_connection();
+                if last {
+                    return Err(if sent {
+                        UpstreamError::BrokenOff
+                    } else {
+                        UpstreamError::Unreachable
+                    });
+                }
+                forgive(&mut tried);
+                request = unsent;
+                continue;
+            }
+            at.failed();
+            sent = true;
+            let (Some(head), Some(body)) = (head, &replay) else {
+                return Err(UpstreamError::BrokenOff);
+            };
+            if last || !self.may_retry() {
+                return Err(UpstreamError::BrokenOff);
+            }
+            request = head.map(|()| AnswerBody::of(body.clone()));
+        }
+    }
+}
+
+/// Lets the endpoint that was tried last be tried again; the attempt counts.
+fn forgive(tried: &mut [Uuid]) {
+    if let Some(last) = tried.last_mut() {
+        *last = Uuid::nil();
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("endpoints", &self.endpoints())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Addresses a request to an endpoint; the path stays.
+fn point_at(request: &mut Request<AnswerBody>, endpoint: &Endpoint) {
+    let path = request.uri().path_and_query().cloned();
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(endpoint.scheme.clone());
+    parts.authority = Some(endpoint.authority.clone());
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn copy_of_head(request: &Request<AnswerBody>) -> Request<()> {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.version_mut() = request.version();
+    copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(id: u128, weight: u32, state: EndpointState) -> EndpointSpec {
+        EndpointSpec {
+            id: Uuid::from_u128(id),
+            address: Uri::from_static("http://127.0.0.1:1"),
+            weight,
+            state,
+        }
+    }
+
+    #[test]
+    fn the_least_loaded_endpoint_for_its_weight_is_taken_and_maintenance_is_told() {
+        let upstream = Upstream::new(None, UpstreamLimits::default());
+        assert_eq!(upstream.pick(&[]).unwrap_err(), UpstreamError::Unreachable);
+        upstream.set(&[spec(1, 1, EndpointState::Maintenance)]);
+        assert_eq!(upstream.pick(&[]).unwrap_err(), UpstreamError::Maintenance);
+        upstream.set(&[
+            spec(1, 1, EndpointState::Active),
+            spec(2, 3, EndpointState::Active),
+            spec(3, 9, EndpointState::Draining),
+        ]);
+        let mut counts = [0; 4];
+        let mut held = Vec::new();
+        for _ in 0..40 {
+            let endpoint = upstream.pick(&[]).unwrap();
+            counts[usize::try_from(endpoint.id().as_u128()).unwrap()] += 1;
+            held.push(AtEndpoint::begin(endpoint, UpstreamLimits::default()));
+        }
+        assert_eq!(counts, [0, 10, 30, 0]);
+        drop(held);
+        assert!(upstream.endpoints().iter().all(|endpoint| endpoint.in_flight() == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_fails_is_left_alone_for_growing_times_and_comes_back() {
+        let upstream = Upstream::new(None, UpstreamLimits::default());
+        upstream.set(&[spec(1, 1, EndpointState::Active), spec(2, 1, EndpointState::Active)]);
+        let endpoints = upstream.endpoints();
+        let first = &endpoints[0];
+        let at = AtEndpoint::begin(Arc::clone(first), UpstreamLimits::default());
+        for _ in 0..4 {
+            at.failed();
+        }
+        assert!(!first.is_ejected());
+        at.failed();
+        assert!(first.is_ejected());
+        for _ in 0..4 {
+            assert_eq!(upstream.pick(&[]).unwrap().id(), Uuid::from_u128(2));
+        }
+        // All are left alone: one is tried all the same.
+        assert_eq!(upstream.pick(&[Uuid::from_u128(2)]).unwrap().id(), Uuid::from_u128(1));
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        assert!(!first.is_ejected());
+        for _ in 0..5 {
+            at.failed();
+        }
+        tokio::time::advance(Duration::from_millis(1999)).await;
+        assert!(first.is_ejected());
+        tokio::time::advance(Duration::from_millis(2)).await;
+        at.worked();
+        assert!(!first.is_ejected());
+    }
+
+    #[test]
+    fn the_budget_of_repetitions_follows_the_calls() {
+        let upstream = Upstream::new(None, UpstreamLimits::default());
+        let burst = (0..100).filter(|_| upstream.may_retry()).count();
+        assert_eq!(burst, 10);
+        upstream.calls.store(1000, Ordering::Relaxed);
+        let more = (0..1000).filter(|_| upstream.may_retry()).count();
+        assert_eq!(burst + more, 200);
+    }
+}

@@ -1,0 +1,804 @@
+//! Calls through the door: a provider on a real HTTP/2 connection, agreements and records in memory.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use egov_auth::{Issuer, Revocations, Verifier, VerifierConfig};
+use egov_clock::{ManualClock, SystemIds};
+use egov_door::{
+    AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Door, DoorLimits, DoorParts, Ended,
+    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Journal, MessageFilter, MethodFacts, Outcome, Passage,
+    Promise, Quota, Refusal, Standing, Tally, Upstream, UpstreamLimits, refusal,
+};
+use egov_fault::Fault;
+use egov_testkit::Tokens;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+const ACCOUNT: Uuid = Uuid::from_u128(77);
+
+fn frame(message: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(0);
+    out.put_u32(u32::try_from(message.len()).unwrap());
+    out.put_slice(message);
+    out.freeze()
+}
+
+fn trailers(status: &'static str) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static(status));
+    trailers
+}
+
+/// What a provider has seen.
+#[derive(Default)]
+struct Seen {
+    calls: AtomicUsize,
+    heads: Mutex<Vec<HeaderMap>>,
+    /// Bodies that ended as they should.
+    whole: AtomicUsize,
+    /// The provider breaks off so many calls more before it answers.
+    deaths: AtomicUsize,
+}
+
+struct Provider {
+    address: std::net::SocketAddr,
+    seen: Arc<Seen>,
+}
+
+impl Provider {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let for_task = Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let seen = Arc::clone(&for_task);
+                tokio::spawn(async move {
+                    let answer = service_fn(move |request| std::future::ready(provide(request, Arc::clone(&seen))));
+                    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+        Self { address, seen }
+    }
+}
+
+fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<AnswerBody>, std::io::Error> {
+    seen.calls.fetch_add(1, Ordering::SeqCst);
+    seen.heads.lock().unwrap().push(request.headers().clone());
+    let path = request.uri().path().to_owned();
+    let (to, pieces) = mpsc::channel(4);
+    let mut body = request.into_body();
+    if path.ends_with("/Die")
+        && seen
+            .deaths
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+    {
+        return Err(std::io::Error::other("dies"));
+    }
+    tokio::spawn(async move {
+        match path.rsplit('/').next().unwrap() {
+            "Unary" | "Die" | "Bidi" => {
+                while let Some(piece) = body.frame().await {
+                    let Ok(piece) = piece else { return };
+                    if let Ok(data) = piece.into_data()
+                        && to.send(Ok(Frame::data(data))).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                seen.whole.fetch_add(1, Ordering::SeqCst);
+                let _ = to.send(Ok(Frame::trailers(trailers("0")))).await;
+            }
+            "Refuse" => {
+                let mut trailers = trailers("5");
+                trailers.insert("grpc-status-details-bin", HeaderValue::from_static("c2VjcmV0"));
+                trailers.insert("x-own", HeaderValue::from_static("secret"));
+                let _ = to.send(Ok(Frame::trailers(trailers))).await;
+            }
+            "Half" => {
+                let _ = to.send(Ok(Frame::data(frame(b"one")))).await;
+                let _ = to.send(Err(BrokenOff)).await;
+            }
+            "Sleep" => tokio::time::sleep(Duration::from_secs(30)).await,
+            "Flood" => {
+                let piece = frame(&vec![7; 64 * 1024]);
+                while to.send(Ok(Frame::data(piece.clone()))).await.is_ok() {}
+            }
+            other => panic!("{other}"),
+        }
+    });
+    let mut response = Response::new(AnswerBody::Pieces(pieces));
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    Ok(response)
+}
+
+/// Upper-case letters do not leave; a request with a `!` is not agreed.
+struct Letters;
+
+impl MessageFilter for Letters {
+    fn request(&self, message: Bytes) -> Result<Bytes, FilterRefusal> {
+        if message.contains(&b'!') {
+            return Err(FilterRefusal::NotAgreed);
+        }
+        Ok(message.iter().copied().filter(|byte| *byte != b'?').collect())
+    }
+
+    fn response(&self, message: Bytes) -> Result<Bytes, FilterRefusal> {
+        if message.contains(&b'#') {
+            return Err(FilterRefusal::Unreadable);
+        }
+        Ok(message
+            .iter()
+            .copied()
+            .filter(|byte| !byte.is_ascii_uppercase())
+            .collect())
+    }
+}
+
+struct Held(Arc<AtomicBool>);
+
+impl Standing for Held {
+    fn holds(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+struct Keeper {
+    upstream: Arc<Upstream>,
+    facts: MethodFacts,
+    filter: Option<Arc<dyn MessageFilter>>,
+    quota: Quota,
+    bodies: BodyRules,
+    holds: Arc<AtomicBool>,
+}
+
+impl Gatekeeper for Keeper {
+    fn admit(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault> {
+        if consumer.client_id != "motcua" || asked.method.starts_with("other.") {
+            return Err(refusal(Refusal::AgreementMissing));
+        }
+        Ok(Passage {
+            agreement_id: Uuid::from_u128(1),
+            agreement_version: 3,
+            delegation_id: None,
+            consumer_organisation_id: Uuid::from_u128(2),
+            provider_organisation_id: Uuid::from_u128(3),
+            service_id: Uuid::from_u128(4),
+            upstream: Arc::clone(&self.upstream),
+            facts: self.facts,
+            filter: self.filter.clone(),
+            quota: self.quota,
+            bodies: self.bodies,
+            standing: Arc::new(Held(Arc::clone(&self.holds))),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Notes {
+    begun: Mutex<Vec<Begun>>,
+    ended: Mutex<Vec<Ended>>,
+    down: AtomicBool,
+    /// Only the second record cannot be made.
+    end_fails: AtomicBool,
+    /// How many calls the provider had seen when each record began.
+    before: Mutex<Vec<usize>>,
+    seen: Mutex<Option<Arc<Seen>>>,
+}
+
+#[async_trait]
+impl Journal for Notes {
+    async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(refusal(Refusal::ExchangeNotRecorded));
+        }
+        if let Some(seen) = &*self.seen.lock().unwrap() {
+            self.before.lock().unwrap().push(seen.calls.load(Ordering::SeqCst));
+        }
+        self.begun.lock().unwrap().push(begun.clone());
+        Ok(())
+    }
+
+    async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+        if self.end_fails.load(Ordering::SeqCst) || self.down.load(Ordering::SeqCst) {
+            return Err(refusal(Refusal::ExchangeNotRecorded));
+        }
+        self.ended.lock().unwrap().push(ended);
+        Ok(Promise("promised".to_owned()))
+    }
+
+    fn abandon(&self, ended: Ended) {
+        self.ended.lock().unwrap().push(ended);
+    }
+}
+
+struct World {
+    door: Door,
+    notes: Arc<Notes>,
+    provider: Provider,
+    holds: Arc<AtomicBool>,
+    tokens: Tokens,
+}
+
+struct Terms {
+    facts: MethodFacts,
+    filter: bool,
+    quota: Quota,
+    bodies: BodyRules,
+    limits: DoorLimits,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            facts: MethodFacts::default(),
+            filter: false,
+            quota: Quota::default(),
+            bodies: BodyRules::default(),
+            limits: DoorLimits {
+                standing_every: Duration::from_millis(20),
+                ..DoorLimits::default()
+            },
+        }
+    }
+}
+
+const STREAM: MethodFacts = MethodFacts {
+    client_streaming: true,
+    server_streaming: true,
+    idempotent: false,
+};
+
+impl World {
+    async fn start(terms: Terms) -> Self {
+        let provider = Provider::start().await;
+        let upstream = Upstream::new(None, UpstreamLimits::default());
+        upstream.set(&[EndpointSpec {
+            id: Uuid::from_u128(9),
+            address: format!("http://{}", provider.address).parse().unwrap(),
+            weight: 1,
+            state: EndpointState::Active,
+        }]);
+        Self::with(terms, provider, upstream)
+    }
+
+    fn with(terms: Terms, provider: Provider, upstream: Upstream) -> Self {
+        let clock: ManualClock = egov_testkit::clock();
+        let tokens = Tokens::by(clock.shared());
+        let issuer = Issuer::from_config(tokens.issuer()).unwrap();
+        let verifier = Verifier::new(vec![issuer], clock.shared(), VerifierConfig::default());
+        let holds = Arc::new(AtomicBool::new(true));
+        let notes = Arc::new(Notes::default());
+        *notes.seen.lock().unwrap() = Some(Arc::clone(&provider.seen));
+        let door = Door::new(DoorParts {
+            authenticator: Authenticator::new(Arc::new(verifier), Arc::new(Revocations::local(clock.shared())), false),
+            gatekeeper: Arc::new(Keeper {
+                upstream: Arc::new(upstream),
+                facts: terms.facts,
+                filter: terms.filter.then(|| Arc::new(Letters) as Arc<dyn MessageFilter>),
+                quota: terms.quota,
+                bodies: terms.bodies,
+                holds: Arc::clone(&holds),
+            }),
+            journal: Arc::clone(&notes) as Arc<dyn Journal>,
+            clock: clock.shared(),
+            ids: SystemIds::shared(),
+            limits: terms.limits,
+        });
+        Self {
+            door,
+            notes,
+            provider,
+            holds,
+            tokens,
+        }
+    }
+
+    fn request(&self, method: &str, body: AnswerBody) -> Request<AnswerBody> {
+        let mut claims = self.tokens.claims(egov_auth::CallerKind::System, ACCOUNT);
+        claims.client_id = Some("motcua".to_owned());
+        let token = self.tokens.sign(&claims);
+        Request::post(format!("http://door/{method}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/grpc")
+            .header("x-egov-consumer", "forged")
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            .body(body)
+            .unwrap()
+    }
+
+    async fn unary(&self, method: &str, message: &[u8]) -> Whole {
+        let request = self.request(method, AnswerBody::of(frame(message)));
+        Whole::of(self.door.grpc(request).await).await
+    }
+
+    /// Opens a stream; what is sent into the channel goes to the provider.
+    async fn stream(&self, method: &str) -> (mpsc::Sender<Result<Frame<Bytes>, BrokenOff>>, Response<AnswerBody>) {
+        let (to, pieces) = mpsc::channel(4);
+        let response = self.door.grpc(self.request(method, AnswerBody::Pieces(pieces))).await;
+        (to, response)
+    }
+
+    fn ended(&self) -> Ended {
+        let mut ended = self.notes.ended.lock().unwrap();
+        assert_eq!(ended.len(), 1);
+        ended.pop().unwrap()
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Whole {
+    data: Bytes,
+    all: HeaderMap,
+    broken: bool,
+}
+
+impl Whole {
+    async fn of(response: Response<AnswerBody>) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let mut whole = Self {
+            data: Bytes::new(),
+            all: parts.headers,
+            broken: false,
+        };
+        let mut data = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Err(BrokenOff) => whole.broken = true,
+                Ok(frame) => match frame.into_data() {
+                    Ok(piece) => data.extend_from_slice(&piece),
+                    Err(frame) => whole.all.extend(frame.into_trailers().unwrap()),
+                },
+            }
+        }
+        whole.data = data.freeze();
+        whole
+    }
+
+    fn status(&self) -> &str {
+        self.all["grpc-status"].to_str().unwrap()
+    }
+
+    fn reason(&self) -> String {
+        let status = tonic::Status::from_header_map(&self.all).unwrap();
+        egov_fault::reason_of(&status).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn a_unary_call_is_recorded_before_and_after_and_answered_with_a_promise() {
+    let world = World::start(Terms::default()).await;
+    let answer = world.unary("demo.Echo/Unary", b"xin chao").await;
+    assert_eq!((answer.data.clone(), answer.status()), (frame(b"xin chao"), "0"));
+    assert_eq!(answer.all["x-egov-promise"], "promised");
+    // The first record was there before the provider saw anything.
+    assert_eq!(*world.notes.before.lock().unwrap(), [0]);
+
+    let ended = world.ended();
+    assert_eq!(ended.outcome, Outcome::Answered);
+    assert_eq!(ended.request, Tally::of(&frame(b"xin chao"), 1));
+    assert_eq!(ended.response, Tally::of(&frame(b"xin chao"), 1));
+    assert_eq!((ended.forwarded, ended.received), (None, None));
+    assert_eq!(answer.all["x-egov-exchange"], ended.begun.exchange_id.to_string());
+    assert_eq!(ended.begun.trace.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+    assert_eq!(ended.begun.caller, ACCOUNT);
+
+    let heads = world.provider.seen.heads.lock().unwrap();
+    let head = &heads[0];
+    assert_eq!(head["x-egov-consumer"], "motcua");
+    assert_eq!(head["x-egov-agreement"], Uuid::from_u128(1).to_string());
+    assert!(!head.contains_key("authorization"));
+    assert!(head.contains_key("grpc-timeout"));
+    assert!(
+        head["traceparent"]
+            .to_str()
+            .unwrap()
+            .contains("0af7651916cd43dd8448eb211c80319c")
+    );
+}
+
+#[tokio::test]
+async fn without_token_agreement_or_record_nothing_reaches_the_provider() {
+    let world = World::start(Terms::default()).await;
+    let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+    request.headers_mut().remove("authorization");
+    let answer = Whole::of(world.door.grpc(request).await).await;
+    assert_eq!(answer.reason(), "TOKEN_MISSING");
+
+    let staff = world.tokens.staff(Uuid::from_u128(5), &[("clerk", 1)]);
+    let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+    request
+        .headers_mut()
+        .insert("authorization", format!("Bearer {staff}").parse().unwrap());
+    assert_eq!(Whole::of(world.door.grpc(request).await).await.reason(), "NOT_A_SYSTEM");
+
+    assert_eq!(
+        world.unary("other.Echo/Unary", b"a").await.reason(),
+        "AGREEMENT_MISSING"
+    );
+    world.notes.down.store(true, Ordering::SeqCst);
+    assert_eq!(
+        world.unary("demo.Echo/Unary", b"a").await.reason(),
+        "EXCHANGE_NOT_RECORDED"
+    );
+    assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() {
+    let world = World::start(Terms::default()).await;
+    let mut claims = world.tokens.claims(egov_auth::CallerKind::System, ACCOUNT);
+    claims.client_id = Some("motcua".to_owned());
+    claims.cnf = Some(egov_auth::ConfirmationClaim {
+        certificate: "x".to_owned(),
+    });
+    let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+    let token = world.tokens.sign(&claims);
+    request
+        .headers_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let answer = Whole::of(world.door.grpc(request).await).await;
+    assert_eq!(
+        (answer.status(), answer.reason().as_str()),
+        ("16", "CERTIFICATE_NOT_BOUND")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_recorded_is_not_given() {
+    for facts in [MethodFacts::default(), STREAM] {
+        let world = World::start(Terms {
+            facts,
+            ..Terms::default()
+        })
+        .await;
+        world.notes.end_fails.store(true, Ordering::SeqCst);
+        let answer = world.unary("demo.Echo/Unary", b"a").await;
+        assert_eq!(answer.reason(), "EXCHANGE_NOT_RECORDED");
+        assert!(!answer.all.contains_key("x-egov-promise"));
+        assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 1);
+        if facts == MethodFacts::default() {
+            assert!(answer.data.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_filter_holds_back_in_both_directions_and_both_forms_are_recorded() {
+    let terms = Terms {
+        filter: true,
+        ..Terms::default()
+    };
+    let world = World::start(terms).await;
+    let answer = world.unary("demo.Echo/Unary", b"a?SECRETb").await;
+    assert_eq!(answer.data, frame(b"ab"));
+    let ended = world.ended();
+    assert_eq!(ended.request, Tally::of(&frame(b"a?SECRETb"), 1));
+    assert_eq!(ended.forwarded, Some(Tally::of(&frame(b"aSECRETb"), 1)));
+    assert_eq!(ended.received, Some(Tally::of(&frame(b"aSECRETb"), 1)));
+    assert_eq!(ended.response, Tally::of(&frame(b"ab"), 1));
+
+    assert_eq!(
+        world.unary("demo.Echo/Unary", b"a!").await.reason(),
+        "REQUEST_NOT_AGREED"
+    );
+    assert_eq!(world.unary("demo.Echo/Unary", b"#").await.reason(), "ANSWER_UNREADABLE");
+    // Metadata and details of an error could carry what the mask holds back.
+    let refused = world.unary("demo.Echo/Refuse", b"a").await;
+    assert_eq!(refused.status(), "5");
+    assert!(!refused.all.contains_key("grpc-status-details-bin") && !refused.all.contains_key("x-own"));
+}
+
+#[tokio::test]
+async fn an_error_of_the_provider_passes_with_its_details_and_is_recorded() {
+    let world = World::start(Terms::default()).await;
+    let refused = world.unary("demo.Echo/Refuse", b"a").await;
+    assert_eq!(refused.status(), "5");
+    assert_eq!(refused.all["grpc-status-details-bin"], "c2VjcmV0");
+    let ended = world.ended();
+    assert_eq!((ended.outcome, ended.status), (Outcome::Refused, 5));
+}
+
+#[tokio::test]
+async fn a_provider_that_dies_is_told_apart_from_one_that_was_never_reached() {
+    let world = World::start(Terms::default()).await;
+    let answer = world.unary("demo.Echo/Half", b"a").await;
+    assert_eq!((answer.reason().as_str(), answer.data.len()), ("PROVIDER_BROKE_OFF", 0));
+    assert_eq!(world.ended().outcome, Outcome::BrokenOff);
+
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let upstream = Upstream::new(None, UpstreamLimits::default());
+    upstream.set(&[EndpointSpec {
+        id: Uuid::from_u128(9),
+        address: format!("http://{address}").parse().unwrap(),
+        weight: 1,
+        state: EndpointState::Active,
+    }]);
+    let world = World::with(Terms::default(), Provider::start().await, upstream);
+    assert_eq!(
+        world.unary("demo.Echo/Unary", b"a").await.reason(),
+        "PROVIDER_UNAVAILABLE"
+    );
+    assert_eq!(world.ended().outcome, Outcome::NotSent);
+}
+
+#[tokio::test]
+async fn only_what_may_be_repeated_is_sent_twice() {
+    for (idempotent, calls, reason) in [(true, 2, ""), (false, 1, "PROVIDER_BROKE_OFF")] {
+        let provider = Provider::start().await;
+        provider.seen.deaths.store(1, Ordering::SeqCst);
+        let upstream = Upstream::new(None, UpstreamLimits::default());
+        let specs: Vec<EndpointSpec> = (1..=2)
+            .map(|id| EndpointSpec {
+                id: Uuid::from_u128(id),
+                address: format!("http://{}", provider.address).parse().unwrap(),
+                weight: 1,
+                state: EndpointState::Active,
+            })
+            .collect();
+        upstream.set(&specs);
+        let terms = Terms {
+            facts: MethodFacts {
+                idempotent,
+                ..MethodFacts::default()
+            },
+            ..Terms::default()
+        };
+        let world = World::with(terms, provider, upstream);
+        let answer = world.unary("demo.Echo/Die", b"a").await;
+        assert_eq!(answer.reason(), reason);
+        assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_call_and_the_record_says_so() {
+    let world = World::start(Terms::default()).await;
+    let mut request = world.request("demo.Echo/Sleep", AnswerBody::of(frame(b"a")));
+    request
+        .headers_mut()
+        .insert("grpc-timeout", HeaderValue::from_static("150m"));
+    let answer = Whole::of(world.door.grpc(request).await).await;
+    assert_eq!(answer.reason(), "DEADLINE_EXCEEDED");
+    assert_eq!(world.ended().outcome, Outcome::TimedOut);
+}
+
+#[tokio::test]
+async fn a_consumer_that_goes_away_leaves_a_record_and_its_place() {
+    let terms = Terms {
+        quota: Quota {
+            concurrent: 1,
+            ..Quota::default()
+        },
+        ..Terms::default()
+    };
+    let world = World::start(terms).await;
+    let request = world.request("demo.Echo/Sleep", AnswerBody::of(frame(b"a")));
+    let door = world.door.clone();
+    let calling = tokio::spawn(async move { door.grpc(request).await });
+    while world.provider.seen.calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.unary("demo.Echo/Unary", b"a").await.reason(), "QUOTA_EXHAUSTED");
+    calling.abort();
+    let _ = calling.await;
+    assert_eq!(world.ended().outcome, Outcome::Cancelled);
+    assert_eq!(world.unary("demo.Echo/Unary", b"a").await.status(), "0");
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_is_refused_before_anything_is_recorded() {
+    let terms = Terms {
+        limits: DoorLimits {
+            message_bytes: 100,
+            ..DoorLimits::default()
+        },
+        ..Terms::default()
+    };
+    let world = World::start(terms).await;
+    assert_eq!(
+        world.unary("demo.Echo/Unary", &[1; 101]).await.reason(),
+        "MESSAGE_TOO_LARGE"
+    );
+    assert_eq!(world.unary("demo.Echo/Unary", &[1; 100]).await.status(), "0");
+    assert_eq!(world.notes.begun.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn bodies_are_kept_only_where_the_agreement_says_so() {
+    let terms = Terms {
+        bodies: BodyRules {
+            request: true,
+            response: false,
+            retention_days: 30,
+        },
+        ..Terms::default()
+    };
+    let world = World::start(terms).await;
+    world.unary("demo.Echo/Unary", b"a").await;
+    assert_eq!(world.notes.begun.lock().unwrap()[0].body, Some(frame(b"a")));
+    let ended = world.ended();
+    assert_eq!(
+        (ended.body, ended.begun.body, ended.begun.retention_days),
+        (None, None, 30)
+    );
+}
+
+#[tokio::test]
+async fn a_stream_passes_both_ways_while_it_is_open() {
+    for filter in [false, true] {
+        let terms = Terms {
+            facts: STREAM,
+            filter,
+            ..Terms::default()
+        };
+        let world = World::start(terms).await;
+        let (to, response) = world.stream("demo.Echo/Bidi").await;
+        let (parts, mut body) = response.into_parts();
+        assert!(parts.headers.contains_key("x-egov-exchange"));
+        let mut sent = Vec::new();
+        for turn in 0..5_u8 {
+            let message = frame(&[b'A', b'a' + turn]);
+            sent.extend_from_slice(&message);
+            to.send(Ok(Frame::data(message.clone()))).await.unwrap();
+            let back = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(back, if filter { frame(&[b'a' + turn]) } else { message });
+        }
+        drop(to);
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(
+            (
+                trailers["grpc-status"].as_bytes(),
+                trailers["x-egov-promise"].as_bytes()
+            ),
+            (&b"0"[..], &b"promised"[..])
+        );
+        assert!(body.frame().await.is_none());
+        let ended = world.ended();
+        assert_eq!(ended.outcome, Outcome::Answered);
+        assert_eq!(ended.request, Tally::of(&sent, 5));
+        assert_eq!((ended.response.messages, ended.received.is_some()), (5, filter));
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_ends_ends_the_stream() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    let (to, response) = world.stream("demo.Echo/Bidi").await;
+    to.send(Ok(Frame::data(frame(b"a")))).await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    world.holds.store(false, Ordering::SeqCst);
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    let status = tonic::Status::from_header_map(&trailers).unwrap();
+    assert_eq!(egov_fault::reason_of(&status).unwrap(), "AGREEMENT_ENDED");
+    assert_eq!(trailers["x-egov-promise"], "promised");
+    assert_eq!(world.ended().outcome, Outcome::AgreementEnded);
+    // The provider's side was reset, not ended.
+    assert_eq!(world.provider.seen.whole.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_request_in_a_stream_that_is_not_agreed_ends_it_and_the_provider_does_not_see_it() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        filter: true,
+        ..Terms::default()
+    })
+    .await;
+    let (to, response) = world.stream("demo.Echo/Bidi").await;
+    to.send(Ok(Frame::data(frame(b"a")))).await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    to.send(Ok(Frame::data(frame(b"b!")))).await.unwrap();
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    let status = tonic::Status::from_header_map(&trailers).unwrap();
+    assert_eq!(egov_fault::reason_of(&status).unwrap(), "REQUEST_NOT_AGREED");
+    assert_eq!(world.ended().outcome, Outcome::Stopped);
+    assert_eq!(world.provider.seen.whole.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_dies_in_a_stream_ends_it_with_a_status() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    let (_to, response) = world.stream("demo.Echo/Half").await;
+    let answer = Whole::of(response).await;
+    assert_eq!(answer.reason(), "PROVIDER_BROKE_OFF");
+    // What came before the reset may be lost with it, but is never changed.
+    assert!(answer.data.is_empty() || answer.data == frame(b"one"));
+    assert_eq!(world.ended().outcome, Outcome::BrokenOff);
+}
+
+#[tokio::test]
+async fn a_slow_consumer_holds_the_provider_up_and_nothing_piles_up() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    let (_to, response) = world.stream("demo.Echo/Flood").await;
+    let mut body = response.into_body();
+    let mut read = 0;
+    for _ in 0..8 {
+        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(body);
+    // The window of the stream, the pieces in the channel and one in the hand.
+    while world.notes.ended.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ended = world.ended();
+    assert_eq!(ended.outcome, Outcome::Cancelled);
+    assert!(
+        ended.response.bytes < read as u64 + 1_000_000,
+        "{} after {read}",
+        ended.response.bytes
+    );
+}
+
+#[tokio::test]
+async fn one_system_cannot_take_all_places() {
+    let terms = Terms {
+        limits: DoorLimits {
+            concurrent_per_consumer: 2,
+            ..DoorLimits::default()
+        },
+        facts: STREAM,
+        ..Terms::default()
+    };
+    let world = World::start(terms).await;
+    let first = world.stream("demo.Echo/Bidi").await;
+    let second = world.stream("demo.Echo/Bidi").await;
+    let (_, third) = world.stream("demo.Echo/Bidi").await;
+    assert_eq!(Whole::of(third).await.reason(), "CONSUMER_BUSY");
+    drop((first, second));
+    let mut freed = false;
+    for _ in 0..200 {
+        let (_, response) = world.stream("demo.Echo/Bidi").await;
+        freed = response.body().size_hint().exact().is_none();
+        if freed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(freed);
+}
