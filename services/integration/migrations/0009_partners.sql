@@ -28,7 +28,7 @@ CREATE TABLE deliveries (
     update_time         timestamptz NOT NULL,
     UNIQUE (partner, act, partner_key)
 );
-CREATE INDEX deliveries_due ON deliveries (due_time, delivery_id) WHERE state IN (1, 2, 4);
+CREATE INDEX deliveries_due ON deliveries (partner, due_time, delivery_id) WHERE state IN (1, 2, 4);
 CREATE INDEX deliveries_in_order ON deliveries (partner, order_key, sequence);
 CREATE INDEX deliveries_by_unit_and_time ON deliveries (responsible_unit_id, create_time DESC, delivery_id DESC);
 SELECT egov.allow_update('deliveries', 'state', 'attempts', 'problem', 'partner_code', 'reference', 'message', 'answer',

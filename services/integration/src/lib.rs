@@ -69,7 +69,7 @@ pub fn assemble(parts: Parts) -> Assembly {
             database: parts.database.clone(),
         }),
     };
-    let deliver_here = partners.connections.delivering.here;
+    let deliver_here = partners.connections.delivers();
     let (relaying, keeping) = (parts.database.clone(), parts.database);
     let delivering = Arc::clone(&partners);
     let assembly = Assembly::new(SERVICE)

@@ -57,6 +57,13 @@ impl Connections {
     }
 }
 
+impl Connections {
+    /// Whether this process has something to deliver to.
+    pub(crate) fn delivers(&self) -> bool {
+        self.delivering.here && (self.portal.is_some() || self.payment.is_some() || self.civil_status.is_some())
+    }
+}
+
 /// A partner and the version of its contract that is spoken.
 pub struct Connection<P: ?Sized> {
     /// The partner.

@@ -17,5 +17,6 @@ mod keys;
 mod newcomer;
 mod power_cut;
 mod reorganisation;
+mod simulate;
 mod staff;
 mod support;

@@ -11,6 +11,9 @@ use crate::operations::partners::{Round, Shared};
 /// Time between two looks while nothing is handed in by this process.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// The least time between two looks: whatever happens in this service wakes the job, not only what is for partners.
+const PAUSE: Duration = Duration::from_millis(100);
+
 pub(crate) async fn run(partners: Shared, stop: CancellationToken) -> JobResult {
     while !stop.is_cancelled() {
         // A round that is given up in the middle leaves deliveries that are asked about later.
@@ -20,6 +23,10 @@ pub(crate) async fn run(partners: Shared, stop: CancellationToken) -> JobResult 
         };
         if let Some(Round { stuck, .. }) = round.filter(|round| round.stuck > 0) {
             tracing::warn!(deliveries = stuck, "deliveries to partners failed or were given up");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(PAUSE) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

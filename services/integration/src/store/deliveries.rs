@@ -241,15 +241,21 @@ pub(crate) async fn last_of_matter(
     Ok(row.map(Delivery::from))
 }
 
-/// Open deliveries that are due, those of one matter in their order.
-pub(crate) async fn due(connection: &mut PgConnection, now: Timestamp, most: i64) -> Result<Vec<Uuid>, StoreError> {
+/// Open deliveries that are due to a partner, those of one matter in their order.
+pub(crate) async fn due(
+    connection: &mut PgConnection,
+    partner: &str,
+    now: Timestamp,
+    most: i64,
+) -> Result<Vec<Uuid>, StoreError> {
     Ok(sqlx::query_scalar!(
         "SELECT d.delivery_id FROM deliveries d
-         WHERE d.state IN (1, 2, 4) AND d.due_time <= $1
+         WHERE d.partner = $1 AND d.state IN (1, 2, 4) AND d.due_time <= $2
            AND NOT EXISTS (SELECT 1 FROM deliveries e
                            WHERE e.partner = d.partner AND e.order_key = d.order_key AND e.sequence < d.sequence
                              AND e.state IN (1, 2, 4))
-         ORDER BY d.due_time, d.delivery_id LIMIT $2",
+         ORDER BY d.due_time, d.delivery_id LIMIT $3",
+        partner,
         now.to_sqlx() as _,
         most,
     )

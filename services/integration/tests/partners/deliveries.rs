@@ -176,6 +176,26 @@ async fn a_round_given_up_at_any_instant_leaves_one_effect() {
 }
 
 #[tokio::test]
+async fn a_partner_that_is_silent_holds_up_nobody_else() {
+    let service = Running::start().await;
+    for _ in 0..3 {
+        service.partners.payment.faults().script("create", Fault::Silent);
+        service.order(order()).await.unwrap();
+    }
+    service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    let deliverer = service.deliverer();
+    let told = async {
+        while service.partners.portal.cases().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        round = deliverer.round() => panic!("the platform is silent three times: {round:?}"),
+        () = told => {}
+    }
+}
+
+#[tokio::test]
 async fn what_was_handed_in_is_kept_sealed() {
     let service = Running::start().await;
     service.submit(case(CaseState::Accepted, 1)).await.unwrap();

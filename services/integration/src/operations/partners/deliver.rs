@@ -45,33 +45,56 @@ impl Partners {
         outcome.map(|()| Some(round))
     }
 
+    /// Partners do not wait for one another: one that is slow holds up its own deliveries only.
     async fn deliver_due(&self, lease: &mut Lease, round: &mut Round) -> Result<(), PartnerError> {
         loop {
-            let now = self.now();
-            let due = self
-                .database
-                .read(&RowScope::everything(), async |connection| {
-                    Ok::<_, PartnerError>(deliveries::due(connection, now, BATCH).await?)
-                })
-                .await?;
-            if due.is_empty() {
-                break;
+            if lease.is_due() {
+                lease.renew().await?;
             }
-            for id in due {
-                if lease.is_due() {
-                    lease.renew().await?;
-                }
-                // A partner that is slow must not keep the lease from being renewed for longer than one call.
-                let state = self.deliver(lease, id).await?;
-                round.tried += 1;
-                match state {
-                    Some(State::Acknowledged) => round.acknowledged += 1,
-                    Some(State::Failed | State::Dead) => round.stuck += 1,
-                    _ => {}
-                }
+            let held = &*lease;
+            let (portal, payment, civil_status) = tokio::join!(
+                Box::pin(self.deliver_to(Partner::NationalPortal, held)),
+                Box::pin(self.deliver_to(Partner::PaymentPlatform, held)),
+                Box::pin(self.deliver_to(Partner::CivilStatusRegister, held)),
+            );
+            let mut tried = 0;
+            for done in [portal, payment, civil_status] {
+                let done = done?;
+                tried += done.tried;
+                round.tried += done.tried;
+                round.acknowledged += done.acknowledged;
+                round.stuck += done.stuck;
+            }
+            if tried == 0 {
+                break;
             }
         }
         self.ask_payments(lease, round).await
+    }
+
+    /// What is due to one partner, one after the other, until the lease wants to be renewed.
+    async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
+        let now = self.now();
+        let due = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(deliveries::due(connection, partner.name(), now, BATCH).await?)
+            })
+            .await?;
+        let mut round = Round::default();
+        for id in due {
+            let state = self.deliver(lease, id).await?;
+            round.tried += 1;
+            match state {
+                Some(State::Acknowledged) => round.acknowledged += 1,
+                Some(State::Failed | State::Dead) => round.stuck += 1,
+                _ => {}
+            }
+            if lease.is_due() {
+                break;
+            }
+        }
+        Ok(round)
     }
 
     /// One try of one delivery; where it is after it.
