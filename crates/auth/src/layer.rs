@@ -197,7 +197,9 @@ impl Gate {
     }
 
     async fn principal(&self, headers: &HeaderMap) -> Result<Option<Arc<Principal>>, TokenRefusal> {
-        let Some(token) = bearer_token(headers)? else { return Ok(None) };
+        let Some(token) = bearer_token(headers)? else {
+            return Ok(None);
+        };
         let principal = self.verifier.verify(token).await?;
         if self.revocations.is_revoked(&principal) {
             return Err(TokenRefusal::Revoked);

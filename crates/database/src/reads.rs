@@ -56,7 +56,7 @@ impl ReadFacts<'_> {
             None => &[],
         };
         let subjects: Vec<&[u8]> = self.subjects.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let resources: Vec<&[u8]> = self.resources.iter().map(|name| name.as_bytes()).collect();
+        let resources: Vec<&[u8]> = self.resources.iter().map(String::as_bytes).collect();
         bound_to(&[
             b"egov read 1",
             self.reader.as_bytes(),

@@ -113,13 +113,14 @@ impl<'c> UnitOfWork<'c> {
         self.pending.events.push(event_id, event);
     }
 
-    /// Commits to what was written.
-    pub fn leaf(&mut self, leaf: Leaf<'_>) {
+    /// Commits to what was written; returns the commitment, which a promise about the leaf is made of.
+    pub fn leaf(&mut self, leaf: Leaf<'_>) -> [u8; 32] {
         let mut salt = [0; 32];
         self.inner.ids.random_bytes(&mut salt);
         let commitment = leaf_commitment(&salt, leaf.canonical);
         let leaf_id = self.inner.ids.uuid();
         self.pending.leaves.push(leaf_id, leaf, commitment, salt);
+        commitment
     }
 
     /// Names the resource and version that this write led to, for the record of the request. Without it, those of the

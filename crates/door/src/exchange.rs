@@ -27,8 +27,12 @@ pub struct Begun {
     pub on_behalf_of: Option<Uuid>,
     /// The consumer's organisation.
     pub consumer_organisation_id: Uuid,
+    /// The unit that keeps it.
+    pub consumer_unit_id: i32,
     /// The provider's organisation.
     pub provider_organisation_id: Uuid,
+    /// The unit that keeps it.
+    pub provider_unit_id: i32,
     /// The service.
     pub service_id: Uuid,
     /// The method, as the agreement names it.

@@ -91,8 +91,12 @@ pub struct Passage {
     pub delegation_id: Option<Uuid>,
     /// The consumer's organisation.
     pub consumer_organisation_id: Uuid,
+    /// The unit that keeps it, which may see the record.
+    pub consumer_unit_id: i32,
     /// The provider's organisation.
     pub provider_organisation_id: Uuid,
+    /// The unit that keeps it, which may see the record.
+    pub provider_unit_id: i32,
     /// The service.
     pub service_id: Uuid,
     /// Where the service is.

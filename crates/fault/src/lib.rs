@@ -138,6 +138,13 @@ impl Fault {
         self
     }
 
+    /// Names what is wrong with the request (`BadRequest`), for a reason that says more than that fields are invalid.
+    #[must_use]
+    pub fn violating(mut self, violations: Vec<Violation>) -> Self {
+        self.0.violations = violations;
+        self
+    }
+
     /// Adds a failed condition (`PreconditionFailure`).
     #[must_use]
     pub fn precondition(mut self, kind: &str, subject: &str, description: &str) -> Self {

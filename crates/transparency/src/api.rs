@@ -243,7 +243,7 @@ impl LedgerService for LedgerApi {
             .page::<u64>(message.page_size, &message.page_token, binding)?;
         let from = page
             .after()
-            .map_or(natural(message.start), |after| after.saturating_add(1));
+            .map_or_else(|| natural(message.start), |after| after.saturating_add(1));
         let rows = log
             .entries(message.epoch, from, of, page.fetch())
             .await

@@ -77,8 +77,8 @@ pub async fn export(
         write(&folder.join(tile.path(width)), &bytes)?;
     }
     let keys = log.keys(epoch).map_err(Error::from)?;
-    let keys: String = keys.iter().map(|key| format!("{key}\n")).collect();
-    write(&folder.join("keys"), keys.as_bytes())?;
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    write(&folder.join("keys"), (keys.join("\n") + "\n").as_bytes())?;
     // Last: a folder with a checkpoint is whole.
     write(&folder.join("checkpoint"), checkpoint.to_string().as_bytes())?;
     Ok(size)

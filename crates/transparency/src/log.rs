@@ -229,6 +229,18 @@ impl Log {
             .await
     }
 
+    /// The inclusion path of an index, whatever stands there.
+    pub async fn path(&self, epoch: i32, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
+        self.database
+            .read(&RowScope::none(), async |conn| {
+                if index >= size {
+                    return Err(Error::OutsideTheTree);
+                }
+                inclusion(conn, epoch, index, size).await
+            })
+            .await
+    }
+
     /// Proves the tree of `first` leaves to be the beginning of that of `second`; 0 is that of the newest checkpoint.
     pub async fn consistency(&self, epoch: i32, first: u64, second: u64) -> Result<(u64, Vec<Hash>), Error> {
         self.database

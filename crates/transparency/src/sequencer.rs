@@ -142,7 +142,7 @@ impl Sequencer {
                     return Ok::<_, Error>(true);
                 }
                 let before = store::last_before(unit.conn(), epoch).await?;
-                let Some(note) = remembered.or(before.map(|(_, last)| last.note)) else {
+                let Some(note) = remembered.or_else(|| before.map(|(_, last)| last.note)) else {
                     // Nothing was ever signed.
                     return Ok(false);
                 };

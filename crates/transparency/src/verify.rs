@@ -88,7 +88,17 @@ impl LogReport {
         self.found.is_empty()
     }
 
-    pub(crate) fn find(&mut self, rule: Rule, detail: impl Into<String>) {
+    /// Takes in what another check of the same log found.
+    pub fn take_in(&mut self, other: Self) {
+        for (rule, count) in other.found {
+            *self.found.entry(rule).or_default() += count;
+        }
+        let room = LISTED.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.into_iter().take(room));
+    }
+
+    /// Adds a finding.
+    pub fn find(&mut self, rule: Rule, detail: impl Into<String>) {
         *self.found.entry(rule).or_default() += 1;
         if self.findings.len() < LISTED {
             self.findings.push(Finding {
@@ -247,7 +257,7 @@ async fn tree(
             if sizes.next_if_eq(&frontier.size()).is_some() {
                 roots.insert(frontier.size(), frontier.root());
             }
-            if report.entries % 8192 == 0 {
+            if report.entries.is_multiple_of(8192) {
                 progress(report.entries, size);
             }
         }

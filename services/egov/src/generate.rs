@@ -65,7 +65,10 @@ pub(crate) struct GenerateArguments {
 
 /// `cargo egov verify`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct VerifyArguments {
+    #[command(subcommand)]
+    ledger: Option<crate::ledger::Command>,
     #[command(flatten)]
     installation: Installation,
     /// About so many cases, spread over all; else every one.
@@ -83,7 +86,7 @@ fn day(text: &str) -> Result<Date, String> {
         .map_err(|_| format!("{text} is no day; write dd/MM/yyyy, for example 01/10/2026"))
 }
 
-fn bar(quiet: bool, what: &str, length: u64) -> ProgressBar {
+pub(crate) fn bar(quiet: bool, what: &str, length: u64) -> ProgressBar {
     let bar = if quiet {
         ProgressBar::hidden()
     } else {
@@ -331,6 +334,9 @@ async fn verified(opened: &Opened, profile: Profile, sample: Option<u64>, quiet:
 
 /// `cargo egov verify`
 pub(crate) async fn verify(arguments: VerifyArguments) -> anyhow::Result<()> {
+    if let Some(command) = arguments.ledger {
+        return crate::ledger::run(command).await;
+    }
     let opened = import::open(&arguments.installation).await?;
     let outcome = verified(
         &opened,

@@ -11,6 +11,7 @@ mod drill;
 mod generate;
 mod import;
 mod keys;
+mod ledger;
 mod new_service;
 mod packs;
 mod place;
@@ -82,7 +83,7 @@ enum Command {
     Migrate(import::Arguments),
     /// Fill an empty demonstration with generated cases whose truth is known.
     Generate(generate::GenerateArguments),
-    /// Check that what is stored of cases fits together: history, leaves, events, numbers, due dates.
+    /// Check that what is stored of cases fits together; or receipts and whole logs of the ledger, offline.
     Verify(generate::VerifyArguments),
     /// Measure it against anchors that are not ours.
     Bench(bench::Arguments),

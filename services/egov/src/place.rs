@@ -27,6 +27,8 @@ pub(crate) struct Place {
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where the door between systems listens.
+    pub(crate) door: SocketAddr,
     /// Its process.
     pub(crate) pid: u32,
     /// How the superuser reaches its private cluster; none if the database is the operator's own.
@@ -202,6 +204,7 @@ mod tests {
         let held = place.hold().unwrap();
         let running = Running {
             address: "127.0.0.1:1".parse().unwrap(),
+            door: "127.0.0.1:2".parse().unwrap(),
             pid: 7,
             database: None,
         };

@@ -10,14 +10,17 @@ use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
+use egov_door::DoorLimits;
 use egov_files::FileConfig;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
+use egov_integration::door::DoorGiven;
 use egov_keyring::Keyring;
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Drained, Server, Shutdown};
+use egov_runtime::server::{Drained, Port, Server, Shutdown};
+use egov_transparency::{Ledger, LedgerConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -58,6 +61,7 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Stack {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    door_address: SocketAddr,
     /// What was imported.
     pub(crate) report: Report,
     /// What the operator should know.
@@ -68,7 +72,17 @@ pub(crate) struct Stack {
     databases: Databases,
     shutdown: Shutdown,
     serving: JoinHandle<Drained>,
+    door: JoinHandle<usize>,
     following: CancellationToken,
+}
+
+/// The address of the door: the next port, or any if any was asked for.
+fn door_beside(address: SocketAddr) -> SocketAddr {
+    let port = match address.port() {
+        0 => 0,
+        port => port.checked_add(1).unwrap_or(port - 1),
+    };
+    SocketAddr::new(address.ip(), port)
 }
 
 /// Takes the port before anything slow is done.
@@ -119,6 +133,8 @@ impl Stack {
         place.remove("stack.json");
         let listener = listen(server.listen).await?;
         let address = listener.local_addr()?;
+        let door_listener = listen(door_beside(server.listen)).await?;
+        let door_address = door_listener.local_addr()?;
         let keyring = Arc::new(Keyring::create_missing(&place.path("keys"), &clock)?);
         let postgres = Postgres::start(&place, database_url).await?;
         let made = Box::pin(serve(
@@ -130,6 +146,7 @@ impl Stack {
             &postgres,
             keyring,
             listener,
+            door_listener,
             &shutdown,
             publish_before_use,
             clock,
@@ -140,6 +157,7 @@ impl Stack {
             databases,
             report,
             serving,
+            door,
             following,
         } = match made {
             Ok(served) => served,
@@ -153,6 +171,7 @@ impl Stack {
             "stack.json",
             &Running {
                 address,
+                door: door_address,
                 pid: std::process::id(),
                 database: matches!(postgres, Postgres::Own { .. }).then(|| postgres.superuser_url()),
             },
@@ -160,6 +179,7 @@ impl Stack {
         let notice = postgres.notice().map(str::to_owned);
         Ok(Self {
             address,
+            door_address,
             report,
             notice,
             place,
@@ -168,8 +188,14 @@ impl Stack {
             databases,
             shutdown,
             serving,
+            door,
             following,
         })
+    }
+
+    /// The URL of the door between systems.
+    pub(crate) fn door_url(&self) -> String {
+        url_of(self.door_address)
     }
 
     /// The URL under which this machine calls it.
@@ -193,6 +219,11 @@ impl Stack {
         // Its own calls must not keep the port open.
         self.following.cancel();
         let drained = self.serving.await.context("the server ended in a panic")?;
+        let cut = self.door.await.context("the door ended in a panic")?;
+        let drained = Drained {
+            aborted_connections: drained.aborted_connections + cut,
+            ..drained
+        };
         self.databases.close().await;
         self.place.remove("stack.json");
         self.postgres.stop().await?;
@@ -206,6 +237,7 @@ struct Served {
     databases: Databases,
     report: Report,
     serving: JoinHandle<Drained>,
+    door: JoinHandle<usize>,
     following: CancellationToken,
 }
 
@@ -222,6 +254,7 @@ async fn serve(
     postgres: &Postgres,
     keyring: Arc<Keyring>,
     listener: TcpListener,
+    door_listener: TcpListener,
     shutdown: &Shutdown,
     publish_before_use: Option<Period>,
     clock: SharedClock,
@@ -294,19 +327,39 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
+    // Each service sequences its own log; the contract of the ledger is served once, over all of them.
+    let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
         partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
+        keyring: Arc::clone(&keyring),
+        log: Arc::clone(integrations_log.log()),
+        door: Some(DoorGiven {
+            verifier: integrations.verifier,
+            revocations: integrations.directory.revocations(),
+            // One machine: what comes in from elsewhere passes a process of its own, which asks for certificates.
+            certificate_required: false,
+            trust: None,
+            limits: DoorLimits::default(),
+        }),
     });
+    let door = integration.door.context("the integration service has no door")?;
+    let door_port = Port::new(&server, clock.clone(), &opentelemetry::global::meter("egov"))?;
+    let integration = Ledger::serve(
+        integration.assembly,
+        &contract,
+        &[identitys.clone(), one_stops_log.clone(), integrations_log.clone()],
+    );
 
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
-        .assembly(identity.assembly(verifier, contract))
-        .assembly(one_stop)
-        .assembly(integration)
+        .assembly(identitys.work(identity.assembly(verifier, contract)))
+        .assembly(one_stops_log.work(one_stop))
+        .assembly(integrations_log.work(integration))
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
+    let door = tokio::spawn(door_port.serve(door_listener, door, shutdown.clone()));
     let following = CancellationToken::new();
     let feed = GrpcFeed::lazy(&url)?;
     let followers = [one_stops.directory, integrations.directory];
@@ -332,8 +385,30 @@ async fn serve(
         databases,
         report,
         serving,
+        door,
         following,
     })
+}
+
+/// What the origins of the logs of one process begin with.
+pub(crate) const LEDGER_ORIGIN: &str = "egov.local";
+
+/// The ledgers of identity, one-stop and integration. What they signed is remembered in the data folder, outside the database.
+pub(crate) fn ledgers(
+    place: &Place,
+    databases: &Databases,
+    keyring: &Arc<Keyring>,
+) -> Result<[Ledger; 3], egov_transparency::ConfigError> {
+    let config = LedgerConfig {
+        origin: LEDGER_ORIGIN.to_owned(),
+        memory: Some(place.path("ledger")),
+        ..LedgerConfig::default()
+    };
+    Ok([
+        config.open("identity", &databases.identity, keyring)?,
+        config.open("onestop", &databases.onestop, keyring)?,
+        config.open("integration", &databases.integration, keyring)?,
+    ])
 }
 
 /// What the services beside identity are made from. Each follows identity over gRPC, with a directory and a verifier of its
@@ -350,6 +425,7 @@ struct Neighbours<'a> {
 /// How a service follows identity, and who guards its RPCs.
 struct Follower {
     directory: Arc<Directory>,
+    verifier: Arc<Verifier>,
     auth: AuthLayer,
 }
 
@@ -376,13 +452,17 @@ impl Neighbours<'_> {
         ));
         directory.announce_keys_to(Arc::clone(&verifier));
         let auth = AuthLayer::new(
-            verifier,
+            Arc::clone(&verifier),
             Arc::new(Access::new(Policies::from_toml(&own_policy)?, directory.tree())),
             directory.revocations(),
             self.contract.method_rules(),
             &[],
         );
-        Ok(Follower { directory, auth })
+        Ok(Follower {
+            directory,
+            verifier,
+            auth,
+        })
     }
 }
 

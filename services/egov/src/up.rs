@@ -118,6 +118,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         say::json(&serde_json::json!({
             "address": stack.address,
             "url": stack.url(),
+            "door": stack.door_url(),
             "docs": format!("{}/docs", stack.url()),
             "openapi": format!("{}/openapi.json", stack.url()),
             "pid": std::process::id(),
@@ -148,6 +149,7 @@ fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64)
     say::line(format!("egov is ready ({seconds:.1} s)\n"));
     say::line(say::table([
         vec![cell("gRPC, gRPC-Web, REST"), url.replace("http://", "")],
+        vec![cell("door between systems"), stack.door_url().replace("http://", "")],
         vec![cell("read and try in a browser"), format!("{url}/docs")],
         vec![cell("OpenAPI 3.1"), format!("{url}/openapi.json")],
         vec![cell("tokens (OAuth 2.0)"), format!("{url}/oauth2/token")],

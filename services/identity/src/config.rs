@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use egov_auth::{Assurance, KeySourceConfig};
 use egov_database::DatabaseConfig;
 use egov_runtime::config::{Period, Secret, ServerConfig, TelemetryConfig};
+use egov_transparency::LedgerConfig;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub struct ServiceConfig {
     pub activation: ActivationConfig,
     /// Sign-in of staff by an issuer of their agency.
     pub federation: FederationConfig,
+    /// The ledger: its log, its witnesses.
+    pub ledger: LedgerConfig,
 }
 
 impl ServiceConfig {

@@ -193,7 +193,7 @@ pub fn contract() -> Result<Contract, ContractError> {
     let mut added = HashSet::new();
     let mut waiting: Vec<_> = egov_proto::POOL
         .files()
-        .filter(|file| file.package_name() == "egov.identity.v1")
+        .filter(|file| ["egov.identity.v1", "egov.ledger.v1"].contains(&file.package_name()))
         .map(|file| (file, false))
         .collect();
     // Each file after those that it imports.
@@ -298,6 +298,7 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
     directory.refresh(&feed).await?;
     tracing::info!(key = keyring.signing(Purpose::TokenSigning).id(), "tokens are signed");
 
+    let ledgers_keyring = Arc::clone(&keyring);
     let deps = Deps {
         database: database.clone(),
         keyring,
@@ -305,6 +306,8 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
         directory,
     };
     let assembly = assemble(&settings, deps, verifier, Arc::clone(&contract)).await?;
+    let ledger = config.ledger.open(SERVICE, &database, &ledgers_keyring)?;
+    let assembly = ledger.complete(assembly, &contract);
     let listener = TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;

@@ -10,12 +10,15 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_door::DoorLimits;
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Job, Server, Shutdown};
+use egov_runtime::server::{Job, Port, Server, Shutdown};
+use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::door::{DoorGiven, DoorSection};
 use crate::partners::PartnersSection;
 use crate::{Parts, SERVICE, assemble};
 
@@ -35,6 +38,10 @@ pub struct Config {
     pub keyring: PathBuf,
     /// The file of this service's policy.
     pub policy: PathBuf,
+    /// The ledger: its log, its witnesses, whose witness it is.
+    pub ledger: LedgerConfig,
+    /// The door; a process without it administers only.
+    pub door: Option<DoorSection>,
     /// The province's partners.
     pub partners: PartnersSection,
 }
@@ -90,7 +97,8 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
     let partners = config.partners.open(Arc::clone(&keyring), &clock, &ids)?;
-    let database = Database::connect(&database, keyring, clock.clone(), ids.clone()).await?;
+    let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
+    let ledger = config.ledger.open(SERVICE, &database, &keyring)?;
     let directory = Arc::new(Directory::open(
         DirectoryConfig {
             folder: config.identity.cache.clone(),
@@ -108,7 +116,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         .with_context(|| format!("cannot read the policy {}", config.policy.display()))?;
     let access = Access::new(Policies::from_toml(&[("integration.toml", &policy)])?, directory.tree());
     let auth = AuthLayer::new(
-        verifier,
+        Arc::clone(&verifier),
         Arc::new(access),
         directory.revocations(),
         contract.method_rules(),
@@ -119,14 +127,28 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
         auth,
         partners,
+        keyring: Arc::clone(&keyring),
+        log: Arc::clone(ledger.log()),
+        door: match &config.door {
+            None => None,
+            Some(door) => Some(DoorGiven {
+                verifier,
+                revocations: directory.revocations(),
+                certificate_required: door.certificate_required,
+                trust: door.trust()?,
+                limits: DoorLimits::default(),
+            }),
+        },
     };
-    let assembly = assemble(parts).job(Job::new("integration.directory", move |stop| {
+    let assembled = assemble(parts);
+    let assembly = assembled.assembly.job(Job::new("integration.directory", move |stop| {
         let (directory, feed) = (Arc::clone(&directory), feed.clone());
         async move {
             directory.follow(feed, stop).await;
             Ok(())
         }
     }));
+    let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -135,7 +157,24 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         .build()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
+    let door = match (config.door, assembled.door) {
+        (Some(section), Some(router)) => {
+            let listener = tokio::net::TcpListener::bind(section.server.listen)
+                .await
+                .with_context(|| format!("cannot listen on {}", section.server.listen))?;
+            let port = Port::new(
+                &section.server,
+                SystemClock::shared(),
+                &opentelemetry::global::meter("egov"),
+            )?;
+            Some(tokio::spawn(port.serve(listener, router, shutdown.clone())))
+        }
+        _ => None,
+    };
     server.serve(listener, shutdown).await;
+    if let Some(door) = door {
+        door.await.context("the door ended in a panic")?;
+    }
     database.close().await;
     telemetry.stop();
     Ok(())

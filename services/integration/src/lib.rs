@@ -1,42 +1,64 @@
-//! The service integration.
+//! The integration middleware (phần mềm trung gian kết nối các hệ thống): its directory and agreements.
 //!
 //! * `domain`: the rules, pure.
 //! * `store`: the SQL, one file an aggregate.
-//! * `operations`: one use case a file.
+//! * `operations`: use cases: authorise, load, decide, write.
 //! * `api`: gRPC handlers of a few lines.
+//! * `permits`, `permit_feed`: what mediating instances judge calls by, and how they learn of it.
 //!
 //! README.md says how to add an operation.
 
 mod api;
 pub mod config;
 pub mod domain;
+pub mod door;
 mod error;
+mod gatekeeper;
 mod jobs;
+mod journal;
 mod operations;
 mod partner_error;
 pub mod partners;
+pub mod permit_feed;
 pub mod permits;
 mod store;
+mod usage;
+mod wire;
 
 use std::sync::Arc;
 
 use egov_auth::{AuthLayer, ReadRecorder};
-use egov_database::{Database, ReadRecordSink, Relay};
+use egov_database::{Database, ReadRecordSink};
 use egov_fault::Fault;
+use egov_keyring::Keyring;
+use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
 use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusServiceServer;
-use egov_proto::egov::integration::v1::integration_service_server::IntegrationServiceServer;
+use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
+use egov_proto::egov::integration::v1::interface_service_server::InterfaceServiceServer;
+use egov_proto::egov::integration::v1::organisation_service_server::OrganisationServiceServer;
 use egov_proto::egov::integration::v1::payment_service_server::PaymentServiceServer;
+use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
 use egov_proto::egov::integration::v1::population_service_server::PopulationServiceServer;
 use egov_proto::egov::integration::v1::portal_service_server::PortalServiceServer;
+use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
 use egov_runtime::contract::Contract;
-use egov_runtime::server::{Assembly, Job};
+use egov_runtime::server::Assembly;
+use egov_transparency::Log;
 
 use crate::api::Api;
+use crate::api::exchanges::ExchangeApi;
 use crate::api::partners::PartnerApi;
+use crate::door::DoorGiven;
 use crate::operations::Integration;
-pub use crate::operations::partners::Round;
 use crate::operations::partners::{Partners, Shared};
+use crate::operations::read_exchanges::Exchanges;
 use crate::partners::Connections;
+use crate::permits::PermitBook;
+
+pub use error::DOMAIN;
+pub use jobs::{expire_once, probe_once};
+pub use operations::partners::Round;
+pub use usage::{FieldUse, add_field_use};
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -54,52 +76,68 @@ pub struct Parts {
     pub auth: AuthLayer,
     /// The connections to the province's partners.
     pub partners: Connections,
+    /// The keyring.
+    pub keyring: Arc<Keyring>,
+    /// The ledger of this service's database.
+    pub log: Arc<Log>,
+    /// What the door is given; without it this process mediates nothing.
+    pub door: Option<DoorGiven>,
+}
+
+/// The service, and what answers on the door's own port.
+pub struct Assembled {
+    /// RPCs and jobs.
+    pub assembly: Assembly,
+    /// For the door's port; none if the process mediates nothing.
+    pub door: Option<axum::Router>,
 }
 
 /// Puts the service together: its RPCs and its background jobs.
-pub fn assemble(parts: Parts) -> Assembly {
-    let partners = partners_of(&parts.database, parts.partners);
+pub fn assemble(parts: Parts) -> Assembled {
+    let database = parts.database;
+    let permits = Arc::new(PermitBook::new(database.clock().clone()));
+    let service = Arc::new(Integration {
+        database: database.clone(),
+    });
+    let exchanges = ExchangeApi {
+        contract: Arc::clone(&parts.contract),
+        exchanges: Arc::new(Exchanges {
+            database: database.clone(),
+            log: Arc::clone(&parts.log),
+        }),
+    };
+    let partners = partners_of(&database, parts.partners);
     let partner_api = PartnerApi {
         contract: Arc::clone(&parts.contract),
         partners: Arc::clone(&partners),
     };
     let api = Api {
         contract: parts.contract,
-        service: Arc::new(Integration {
-            database: parts.database.clone(),
-        }),
+        service: Arc::clone(&service),
     };
-    let deliver_here = partners.connections.delivers();
-    let (relaying, keeping) = (parts.database.clone(), parts.database);
-    let delivering = Arc::clone(&partners);
     let assembly = Assembly::new(SERVICE)
-        .service(IntegrationServiceServer::new(api))
+        .service(OrganisationServiceServer::new(api.clone()))
+        .service(SystemServiceServer::new(api.clone()))
+        .service(InterfaceServiceServer::new(api.clone()))
+        .service(AgreementServiceServer::new(api.clone()))
+        .service(PermitServiceServer::new(api))
+        .service(ExchangeServiceServer::new(exchanges))
         .service(PopulationServiceServer::new(partner_api.clone()))
         .service(PaymentServiceServer::new(partner_api.clone()))
         .service(PortalServiceServer::new(partner_api.clone()))
         .service(CivilStatusServiceServer::new(partner_api))
         .http(api::partners::notices(Arc::clone(&partners)))
-        .auth(parts.auth)
-        .job(Job::new("integration.relay", move |stop| {
-            let relay = Relay::new(relaying.clone());
-            async move {
-                relay.run(stop).await;
-                Ok(())
-            }
-        }))
-        .job(Job::new("integration.request-days", move |stop| {
-            let database = keeping.clone();
-            async move {
-                database.keep_request_days_until(stop).await;
-                Ok(())
-            }
-        }));
-    if !deliver_here {
-        return assembly;
+        .auth(parts.auth);
+    let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
+    let assembly = jobs::add_deliveries(assembly, &partners);
+    let Some(given) = parts.door else {
+        return Assembled { assembly, door: None };
+    };
+    let built = door::build(given, &database, parts.keyring, parts.log, permits);
+    Assembled {
+        assembly: jobs::add_door(assembly, database, &built),
+        door: Some(door::router(built.door)),
     }
-    assembly.job(Job::new("integration.deliveries", move |stop| {
-        jobs::deliveries::run(Arc::clone(&delivering), stop)
-    }))
 }
 
 fn partners_of(database: &Database, connections: Connections) -> Shared {

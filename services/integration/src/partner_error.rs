@@ -117,6 +117,13 @@ impl From<PartnerError> for Fault {
             PartnerError::Unreadable(source) => Fault::internal(source),
             PartnerError::Fault(fault) => fault,
             PartnerError::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
+            PartnerError::Store(error @ StoreError::Inconsistent { .. }) => Fault::internal(error),
+            PartnerError::Store(StoreError::Overtaken(_)) => Fault::new(
+                Code::Aborted,
+                "CONCURRENT_WRITE",
+                "có thao tác khác vừa thay đổi; hãy đọc lại rồi thực hiện lại",
+                "another write came in between; read again and repeat",
+            ),
         }
     }
 }

@@ -232,6 +232,16 @@ impl PermitBook {
             .unwrap_or_default()
     }
 
+    /// Every permit, now and to come.
+    pub fn all(&self) -> Vec<Arc<Permit>> {
+        self.pages.load().agreements.values().flatten().cloned().collect()
+    }
+
+    /// The time by which permits are judged.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The services for which a client holds a grant, in the order of their ids.
     pub fn services_of(&self, client_id: &str) -> BTreeSet<Uuid> {
         let pages = self.pages.load();

@@ -16,6 +16,7 @@ use egov_keyring::Keyring;
 use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Job, Server, Shutdown};
+use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
@@ -40,6 +41,8 @@ pub struct Config {
     pub identity: IdentitySection,
     /// Keys and policies.
     pub access: AccessSection,
+    /// The ledger: its log, its witnesses.
+    pub ledger: LedgerConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -123,6 +126,7 @@ impl Default for Config {
             files: FilesSection::default(),
             identity: IdentitySection::default(),
             access: AccessSection::default(),
+            ledger: LedgerConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -297,6 +301,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract.method_rules(),
         &["/grpc.health.", "/grpc.reflection."],
     );
+    let ledger = config.ledger.open("onestop", &database, &keyring)?;
     let followed = Arc::clone(&directory);
     let (reloaded, reload_clock) = (Arc::clone(&keyring), clock.clone());
     let assembly = assemble(Parts {
@@ -331,6 +336,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         }
     }));
 
+    let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {} (server.listen)", config.server.listen))?;

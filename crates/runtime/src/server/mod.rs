@@ -198,7 +198,9 @@ impl Port {
 
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("Port")
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,4 +10,5 @@
 mod port;
 mod sequencing;
 mod stage;
+mod stamps;
 mod tampering;

@@ -358,3 +358,52 @@ async fn an_exported_log_is_verified_without_the_database_and_a_changed_file_is_
     assert_eq!(rules(&nobody), [Rule::Signature]);
     assert!(Hash::from_slice(&std::fs::read(folder.path().join("tile/1/000.p/2")).unwrap()[..32]).is_ok());
 }
+
+/// Runs the verifier in Python; whether it says that everything holds, and what it says.
+fn independent(arguments: &[&str]) -> (bool, String) {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ledger/verify.py");
+    let output = std::process::Command::new("python3")
+        .arg(program)
+        .args(arguments)
+        .output()
+        .expect("python3 is installed: apt-get install python3");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test]
+async fn an_independent_verifier_in_another_language_agrees() {
+    let stage = Stage::new().await;
+    stage.grow(520).await;
+    let (key, folder) = (stage.key().to_string(), tempfile::tempdir().unwrap());
+    let log = folder.path().join("log");
+    export(&stage.log, 1, &log, |_, _| {}).await.unwrap();
+    let path = log.to_str().unwrap();
+    let (holds, said) = independent(&["log", path, "--key", &key]);
+    assert!(holds && said.contains("520 entries hold"), "{said}");
+    let other = Stage::new().await.key().to_string();
+    assert!(!independent(&["log", path, "--key", &other]).0);
+
+    let receipt = stage.log.receipt(&stage.leaf(300).await, Duration::ZERO).await.unwrap();
+    let file = folder.path().join("receipt");
+    let at = file.to_str().unwrap();
+    for form in [
+        receipt.to_bytes().unwrap(),
+        receipt.to_text().unwrap().into_bytes(),
+        receipt.to_json().unwrap().into_bytes(),
+    ] {
+        std::fs::write(&file, &form).unwrap();
+        let (holds, said) = independent(&["receipt", at, "--key", &key]);
+        assert!(holds && said.contains("entry 300 of 520"), "{said}");
+    }
+    let mut changed = receipt.to_bytes().unwrap();
+    changed[40] ^= 1;
+    std::fs::write(&file, &changed).unwrap();
+    assert!(!independent(&["receipt", at, "--key", &key]).0);
+
+    let bundle = log.join("tile/entries/001");
+    let mut changed = std::fs::read(&bundle).unwrap();
+    changed[60] ^= 1;
+    std::fs::write(&bundle, changed).unwrap();
+    assert!(!independent(&["log", path, "--key", &key]).0);
+}

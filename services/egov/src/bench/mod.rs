@@ -9,6 +9,7 @@ mod auth;
 mod contract;
 mod echo;
 mod get;
+mod ledger;
 mod list;
 mod load;
 mod pgbench;
@@ -69,7 +70,7 @@ struct How {
     /// How many runs of each, in turns; the median counts.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
-    /// How many cases there are when a list is read.
+    /// How many cases there are when a list is read; how many leaves are sequenced and verified.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     cases: u64,
     /// A data folder with generated cases (`cargo egov generate`) for `list`, in the place of making them; it is kept.
@@ -105,6 +106,8 @@ enum Scenario {
     Auth,
     /// REST against Envoy's transcoder.
     Transcode,
+    /// Leaves sequenced from a backlog and beside a load, and as many verified.
+    Ledger,
 }
 
 /// What came out of one comparison.
@@ -133,6 +136,10 @@ enum Aim {
     HalfWithin(f64),
     /// Microseconds at most, nineteen of twenty calls.
     MostWithin(f64),
+    /// Microseconds at most, ninety-nine of a hundred.
+    NearlyAllWithin(f64),
+    /// Ours a second, at least.
+    PerSecond(f64),
 }
 
 impl Aim {
@@ -141,6 +148,8 @@ impl Aim {
             Self::Ratio(least) => outcome.ratio >= least,
             Self::HalfWithin(most) => outcome.p50_us <= most,
             Self::MostWithin(most) => outcome.p95_us <= most,
+            Self::NearlyAllWithin(most) => outcome.p99_us <= most,
+            Self::PerSecond(least) => outcome.ours >= least,
         }
     }
 
@@ -149,6 +158,8 @@ impl Aim {
             Self::Ratio(least) => format!("ratio ≥ {least}"),
             Self::HalfWithin(most) => format!("p50 ≤ {most} µs"),
             Self::MostWithin(most) => format!("p95 ≤ {most} µs"),
+            Self::NearlyAllWithin(most) => format!("p99 ≤ {most} µs"),
+            Self::PerSecond(least) => format!("≥ {least}/s"),
         }
     }
 }
@@ -269,6 +280,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
             Scenario::List => vec![Box::pin(list::measure(how)).await?],
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
+            Scenario::Ledger => Box::pin(ledger::measure(how)).await?,
         };
         if how.json {
             for outcome in &outcomes {
@@ -278,6 +290,15 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
         all.extend(outcomes);
     }
     Ok(all)
+}
+
+/// A figure, or a stroke where a scenario has none.
+fn figure(value: f64, digits: usize) -> String {
+    if value.is_nan() {
+        "-".to_owned()
+    } else {
+        format!("{value:.digits$}")
+    }
 }
 
 fn show(how: &How, all: &[Outcome]) {
@@ -293,11 +314,11 @@ fn show(how: &How, all: &[Outcome]) {
         rows.push(vec![
             outcome.name.to_owned(),
             format!("{:.0}", outcome.ours),
-            format!("{:.0}", outcome.anchor),
-            format!("{:.3}", outcome.ratio),
-            format!("{:.2}", outcome.p50_us),
-            format!("{:.2}", outcome.p95_us),
-            format!("{:.2}", outcome.p99_us),
+            figure(outcome.anchor, 0),
+            figure(outcome.ratio, 3),
+            figure(outcome.p50_us, 2),
+            figure(outcome.p95_us, 2),
+            figure(outcome.p99_us, 2),
             outcome.errors.to_string(),
             aim,
             met.to_owned(),

@@ -214,6 +214,17 @@ impl Running {
         Ok(format!("postgres:///{name}?{server}"))
     }
 
+    /// How the role of a service reaches a database of the stack.
+    pub(super) fn database_as(&self, name: &str, role: &str) -> anyhow::Result<String> {
+        let url = self.database(name)?;
+        let (base, parameters) = url.split_once('?').context("the server's URL names no socket")?;
+        let kept: Vec<&str> = parameters
+            .split('&')
+            .filter(|parameter| !parameter.starts_with("user="))
+            .collect();
+        Ok(format!("{base}?{}&user={role}", kept.join("&")))
+    }
+
     /// Stops it.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await

@@ -14,6 +14,7 @@ mod bench;
 mod generate;
 mod given;
 mod keys;
+mod ledger;
 mod newcomer;
 mod power_cut;
 mod reorganisation;

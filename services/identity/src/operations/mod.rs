@@ -31,6 +31,7 @@ pub(crate) mod read_access;
 pub(crate) mod read_accounts;
 pub(crate) mod read_systems;
 pub(crate) mod read_units;
+pub mod rebuild_leaves;
 pub(crate) mod recording;
 pub(crate) mod refresh_tokens;
 pub(crate) mod register_system;

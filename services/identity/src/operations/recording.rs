@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::domain::record::{NewRecord, RecordKind};
 use crate::{store, wire};
 
+/// The kind of the leaves of the tree of units.
+pub(crate) const TREE_KIND: &str = "unit_tree";
+
 /// About whom a record is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct About {
@@ -82,7 +85,7 @@ pub(crate) async fn announce_tree(
     let closings = store::reorganisations::closings(write.conn()).await?;
     announce(
         write,
-        ("unit_tree", Uuid::nil(), version),
+        (TREE_KIND, Uuid::nil(), version),
         "unit_tree_changed",
         serde_json::json!({ "opened": opened, "changed": changed }),
         &wire::tree(version, &units, &closings),

@@ -70,6 +70,7 @@ async fn the_roles_are_those_of_the_policies_with_where_the_caller_may_give_them
     assert_eq!(
         names,
         [
+            "ledger_auditor",
             "officer",
             "one_stop_clerk",
             "province_admin",

@@ -617,6 +617,8 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
     let world = World::start().await;
     let contract = egov_identity::contract().unwrap();
     let mut rules = contract.method_rules();
+    // The ledger's RPCs are the same in every service; crates/transparency tests them.
+    rules.retain(|rule| rule.path.starts_with("/egov.identity.v1."));
     rules.sort_by(|a, b| a.path.cmp(&b.path));
     let mut table = String::from(
         "RPC × caller: o = of the own unit or of one's own, n = the neighbour's; - = refused; public = no token needed\n\n",

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::support::{PROVINCE, Signer, WARD, World};
 
 #[test]
-fn the_contract_of_the_binary_holds_its_nine_services_and_no_other() {
+fn the_contract_of_the_binary_holds_its_nine_services_those_of_the_ledger_and_no_other() {
     let contract = egov_identity::contract().unwrap();
     let services: Vec<_> = contract
         .pool()
@@ -14,8 +14,12 @@ fn the_contract_of_the_binary_holds_its_nine_services_and_no_other() {
         .map(|service| service.full_name().to_owned())
         .filter(|name| name.starts_with("egov."))
         .collect();
-    assert_eq!(services.len(), 9, "{services:?}");
-    assert!(services.iter().all(|name| name.starts_with("egov.identity.v1.")));
+    let of = |package: &str| services.iter().filter(|name| name.starts_with(package)).count();
+    assert_eq!(
+        (of("egov.identity.v1."), of("egov.ledger.v1."), services.len()),
+        (9, 2, 11),
+        "{services:?}"
+    );
 }
 
 #[test]

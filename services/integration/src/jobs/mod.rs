@@ -1,3 +1,98 @@
 //! Background work, each under a lease or harmless to do twice.
 
-pub(crate) mod deliveries;
+mod deliveries;
+mod expire;
+mod probe;
+pub(crate) mod sweep_exchanges;
+
+use std::sync::Arc;
+
+use egov_database::{Database, Relay};
+use egov_runtime::server::{Assembly, Job};
+
+use crate::door::Built;
+use crate::operations::Integration;
+use crate::operations::partners::Shared;
+use crate::permit_feed;
+use crate::permits::PermitBook;
+
+pub use expire::expire_once;
+pub use probe::probe_once;
+
+/// Adds the jobs of this service.
+pub(crate) fn add(
+    assembly: Assembly,
+    service: &Arc<Integration>,
+    database: Database,
+    permits: Arc<PermitBook>,
+) -> Assembly {
+    let (relaying, keeping, following) = (database.clone(), database.clone(), database.clone());
+    let expiring = Arc::clone(service);
+    assembly
+        .job(Job::new("integration.relay", move |stop| {
+            let relay = Relay::new(relaying.clone());
+            async move {
+                relay.run(stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.request-days", move |stop| {
+            let database = keeping.clone();
+            async move {
+                database.keep_request_days_until(stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.permits", move |stop| {
+            let (database, book) = (following.clone(), Arc::clone(&permits));
+            async move {
+                let clock = database.clock().clone();
+                permit_feed::follow(&database, &book, &clock, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.expiry", move |stop| {
+            let service = Arc::clone(&expiring);
+            async move {
+                expire::run(&service, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.endpoints", move |stop| {
+            let database = database.clone();
+            async move {
+                probe::run(&database, stop).await;
+                Ok(())
+            }
+        }))
+}
+
+/// Adds the jobs of the door.
+pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) -> Assembly {
+    let (agreements, following) = (Arc::clone(&built.agreements), database.clone());
+    let instance = built.journal.instance_id();
+    let door = built.door.clone();
+    assembly
+        .job(Job::new("integration.door", move |stop| {
+            let (agreements, database) = (Arc::clone(&agreements), following.clone());
+            async move {
+                agreements.follow(&database, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.exchanges", move |stop| {
+            let (database, door) = (database.clone(), door.clone());
+            async move { sweep_exchanges::run(&database, instance, &door, stop).await }
+        }))
+}
+
+/// Adds the job that delivers to partners.
+pub(crate) fn add_deliveries(assembly: Assembly, partners: &Shared) -> Assembly {
+    if !partners.connections.delivers() {
+        return assembly;
+    }
+    let partners = Arc::clone(partners);
+    assembly.job(Job::new("integration.deliveries", move |stop| {
+        deliveries::run(Arc::clone(&partners), stop)
+    }))
+}

@@ -1,15 +1,194 @@
 //! The use cases, one a file: authorise, load, let the domain decide, write, commit.
 
-mod create_entry;
-mod get_entry;
+mod amend_agreement;
+mod change_organisation;
+mod change_service;
+mod change_system;
+mod create_agreement;
+mod delegate_agreement;
+mod end_agreement;
+mod endpoints;
+pub(crate) mod expire_agreements;
+pub(crate) mod list_permit_changes;
 pub(crate) mod partners;
+mod publish_interface;
+mod read_agreements;
+pub(crate) mod read_exchanges;
+mod read_organisations;
+mod read_services;
+mod read_systems;
+mod register_organisation;
+mod register_service;
+mod register_system;
+mod sign_agreement;
+mod suggest_narrowing;
+mod system_proofs;
 
-use egov_database::Database;
+use egov_auth::{Caller, Resource};
+use egov_database::{Database, Event, Leaf, UnitOfWork};
+use egov_fault::Fault;
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
 
-/// The permission by which a caller sees an entry at all.
-pub(crate) const READ: &str = "integration.entries.read";
+use crate::domain::agreement::{Actor, Agreement, Side};
+use crate::domain::canonical::canonical;
+use crate::error::Error;
+use crate::store;
+
+/// The permissions, as the contracts name them.
+pub(crate) mod permission {
+    pub(crate) const READ_DIRECTORY: &str = "integration.directory.read";
+    pub(crate) const MANAGE_DIRECTORY: &str = "integration.directory.manage";
+    pub(crate) const READ_AGREEMENTS: &str = "integration.agreements.read";
+    pub(crate) const MANAGE_AGREEMENTS: &str = "integration.agreements.manage";
+    pub(crate) const SIGN_AGREEMENTS: &str = "integration.agreements.sign";
+    pub(crate) const REVOKE_AGREEMENTS: &str = "integration.agreements.revoke";
+    pub(crate) const READ_PERMITS: &str = "integration.permits.read";
+}
 
 /// What every use case works with.
 pub(crate) struct Integration {
     pub(crate) database: Database,
+}
+
+/// Refuses if what was read is not what is there.
+fn check_etag(etag: &str, version: i64) -> Result<(), Error> {
+    if etag == version.to_string() {
+        Ok(())
+    } else {
+        Err(Error::StaleEtag)
+    }
+}
+
+/// What was done to an entry of the directory.
+struct Done<'a> {
+    /// The kind of entry: `organisation`, `system`, `service`.
+    kind: &'static str,
+    id: Uuid,
+    unit_id: i32,
+    version: i64,
+    /// In the past tense, for example `organisation_registered`.
+    event: &'static str,
+    reason: &'a str,
+    caller: &'a Caller,
+}
+
+/// Leaves history, event and ledger leaf of a change of the directory.
+async fn record(unit: &mut UnitOfWork<'_>, done: Done<'_>, became: &impl Serialize) -> Result<(), Error> {
+    let document = serde_json::to_value(became).map_err(Fault::internal)?;
+    let text = canonical(&document).map_err(Fault::internal)?;
+    let change = store::history::Change {
+        version: done.version,
+        change: done.event.to_owned(),
+        reason: done.reason.to_owned(),
+        actor: done.caller.key(),
+        record_time: unit.now(),
+        document,
+    };
+    store::history::append(unit.conn(), (done.kind, done.id, done.unit_id), &change).await?;
+    unit.publish(Event {
+        aggregate_kind: done.kind,
+        aggregate_id: done.id,
+        version: done.version,
+        kind: done.event,
+        payload: serde_json::json!({ "unit_id": done.unit_id }),
+    });
+    unit.leaf(Leaf {
+        kind: done.kind,
+        resource: done.id,
+        version: done.version,
+        canonical: text.as_bytes(),
+    });
+    Ok(())
+}
+
+/// What was done to an agreement.
+struct AgreementDone<'a> {
+    /// In the past tense, for example `agreement_signed`.
+    event: &'static str,
+    /// The version of the terms that it concerned.
+    number: i64,
+    reason: &'a str,
+    actor: &'a str,
+}
+
+/// Leaves history, event and ledger leaf of a change of an agreement. The leaf commits to what was signed and to where
+/// the agreement stands.
+async fn record_agreement(unit: &mut UnitOfWork<'_>, one: &Agreement, done: AgreementDone<'_>) -> Result<(), Error> {
+    let (now, state) = (unit.now(), one.state(unit.now()));
+    let change = store::agreements::Change {
+        version: one.version,
+        change: done.event.to_owned(),
+        state,
+        agreement_version: done.number,
+        reason: done.reason.to_owned(),
+        actor: done.actor.to_owned(),
+        record_time: now,
+    };
+    store::agreements::append_history(unit.conn(), one, &change).await?;
+    unit.publish(Event {
+        aggregate_kind: "agreement",
+        aggregate_id: one.agreement_id,
+        version: one.version,
+        kind: done.event,
+        payload: serde_json::json!({
+            "state": state.as_str(),
+            "agreement_version": done.number,
+            "service_id": one.parties.service_id,
+        }),
+    });
+    let signed: Vec<_> = one
+        .versions
+        .iter()
+        .map(|version| {
+            let signatures: Vec<_> = version.signatures.iter().map(|held| held.jws.as_str()).collect();
+            let frame = version.effective.map(|frame| (frame.from, frame.to));
+            serde_json::json!({ "canonical": version.canonical, "signatures": signatures, "effective": frame })
+        })
+        .collect();
+    let delegations: Vec<_> = one
+        .delegations
+        .iter()
+        .map(|held| serde_json::json!({ "id": held.delegation_id, "system": held.system_id, "end": held.end_time }))
+        .collect();
+    let document = serde_json::json!({
+        "agreement_id": one.agreement_id,
+        "state": state.as_str(),
+        "change": done.event,
+        "reason": done.reason,
+        "actor": done.actor,
+        "time": now,
+        "versions": signed,
+        "delegations": delegations,
+    });
+    let text = canonical(&document).map_err(Fault::internal)?;
+    unit.leaf(Leaf {
+        kind: "agreement",
+        resource: one.agreement_id,
+        version: one.version,
+        canonical: text.as_bytes(),
+    });
+    Ok(())
+}
+
+/// Says to the feed that systems changed: every agreement that they take part in follows.
+async fn touch_systems(conn: &mut PgConnection, systems: &[Uuid]) -> Result<(), Error> {
+    let agreements = store::agreements::of_systems(&mut *conn, systems).await?;
+    store::permits::touch(conn, &agreements).await?;
+    Ok(())
+}
+
+/// As whom the caller acts on an agreement: for one side, or for both, which is what the administrator does.
+///
+/// # Errors
+/// `PERMISSION_MISSING` if the caller may act for neither.
+fn acting_as(caller: &Caller, permission: &str, one: &Agreement) -> Result<Actor, Error> {
+    let may = |side| caller.require(permission, &Resource::of_unit(one.unit_of(side)));
+    match (may(Side::Consumer), may(Side::Provider)) {
+        (Ok(()), Ok(())) => Ok(Actor::Administrator),
+        (Ok(()), Err(_)) => Ok(Actor::Side(Side::Consumer)),
+        (Err(_), Ok(())) => Ok(Actor::Side(Side::Provider)),
+        (Err(refusal), Err(_)) => Err(refusal.into()),
+    }
 }

@@ -28,6 +28,7 @@ use egov_simulators::{
     PortalSimulator, SECRET, SIGNING_SECRET, TOKEN, USERNAME, X_ROAD_CLIENT,
 };
 use egov_testkit::{TestDatabase, Tokens};
+use egov_transparency::{Log, LogConfig};
 use jiff::SignedDuration;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -189,9 +190,20 @@ impl Running {
             contract: Arc::clone(&contract),
             auth,
             partners: connections,
+            keyring: Arc::clone(&keyring),
+            log: Arc::new(Log::new(
+                pool.clone(),
+                Arc::clone(&keyring),
+                LogConfig {
+                    id: SERVICE.to_owned(),
+                    prefix: "egov.test".to_owned(),
+                    memory: None,
+                },
+            )),
+            door: None,
         };
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assemble(parts))
+            .assembly(assemble(parts).assembly)
             .build()
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

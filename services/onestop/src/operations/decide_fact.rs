@@ -15,6 +15,28 @@ use crate::store::{decisions, procedures};
 
 const METHOD: &str = "egov.onestop.v1.ProcedureService/DecideFact";
 
+/// The kind of the leaves of decisions.
+pub(crate) const LEAF_KIND: &str = "procedure_decision";
+
+fn facts(decided: &Decided) -> serde_json::Value {
+    serde_json::json!({
+        "procedure_code": decided.procedure_code,
+        "version": decided.version,
+        "kind": decided.kind,
+        "paths": decided.paths,
+        "effective_from": decided.effective_from.to_string(),
+    })
+}
+
+/// The bytes to which the leaf of a decision commits.
+pub(crate) fn canonical(decided: &Decided) -> Result<Vec<u8>, Error> {
+    Ok(serde_json::to_vec(&serde_json::json!({
+        "decision": facts(decided), "value": decided.value, "by": decided.decided_by, "basis": decided.basis,
+        "note": decided.note,
+    }))
+    .map_err(egov_fault::Fault::internal)?)
+}
+
 /// What a caller decides, decoded and validated.
 pub(crate) struct Ruling {
     pub(crate) procedure_code: String,
@@ -152,17 +174,8 @@ pub(crate) async fn add_version(
     };
     procedures::insert(unit.conn(), std::slice::from_ref(&new), now).await?;
     decisions::insert(unit.conn(), &decided).await?;
-    let payload = serde_json::json!({
-        "procedure_code": decided.procedure_code,
-        "version": decided.version,
-        "kind": decided.kind,
-        "paths": decided.paths,
-        "effective_from": decided.effective_from.to_string(),
-    });
-    let canonical = serde_json::to_vec(&serde_json::json!({
-        "decision": payload, "value": decided.value, "by": decided.decided_by, "basis": decided.basis, "note": decided.note,
-    }))
-    .map_err(egov_fault::Fault::internal)?;
+    let canonical = canonical(&decided)?;
+    let payload = facts(&decided);
     unit.publish(Event {
         aggregate_kind: "procedure_decision",
         aggregate_id: decided.decision_id,
@@ -171,7 +184,7 @@ pub(crate) async fn add_version(
         payload,
     });
     unit.leaf(Leaf {
-        kind: "procedure_decision",
+        kind: LEAF_KIND,
         resource: decided.decision_id,
         version: 1,
         canonical: &canonical,

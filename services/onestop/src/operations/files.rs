@@ -19,6 +19,11 @@ use crate::store::files::{self, Upload};
 const UPLOAD: &str = "onestop.files.upload";
 const READ_FILES: &str = "onestop.files.read";
 
+/// The bytes to which the leaf of a file commits.
+pub(crate) fn canonical(file_id: Uuid, sha256: &str, size: i64) -> Result<Vec<u8>, Error> {
+    Ok(serde_json::to_vec(&(file_id, sha256, size)).map_err(Fault::internal)?)
+}
+
 fn not_found(reason: &'static str, vi: &'static str, en: &'static str) -> Error {
     Fault::new(Code::NotFound, reason, vi, en).into()
 }
@@ -195,8 +200,7 @@ impl OneStop {
                 files::insert(unit.conn(), &file).await?;
                 files::finish_upload(unit.conn(), upload_id, file.file_id).await?;
                 // The case's leaf names the file; this one commits to its content.
-                let canonical =
-                    serde_json::to_vec(&(file.file_id, &file.sha256, file.size)).map_err(Fault::internal)?;
+                let canonical = canonical(file.file_id, &file.sha256, file.size)?;
                 unit.leaf(Leaf {
                     kind: "file",
                     resource: file.file_id,

@@ -18,6 +18,7 @@ mod list_open_facts;
 mod procedures;
 mod rate_case;
 mod read_case;
+pub mod rebuild_leaves;
 mod record_step;
 mod reject_case;
 mod request_supplement;

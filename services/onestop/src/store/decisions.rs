@@ -173,6 +173,14 @@ pub(crate) async fn history(
     rows.iter().map(decided).collect()
 }
 
+/// Every decision.
+pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Decided>, StoreError> {
+    let rows = sqlx::query("SELECT d.*, false AS superseded FROM procedure_decisions d")
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(decided).collect()
+}
+
 fn decided(row: &PgRow) -> Result<Decided, StoreError> {
     let Json(value) = row.try_get("value")?;
     Ok(Decided {

@@ -204,3 +204,10 @@ pub(crate) async fn forget_unfinished(connection: &mut PgConnection, upload_id: 
         .await?;
     Ok(true)
 }
+
+/// Id, SHA-256 and size of every finished file.
+pub(crate) async fn contents(connection: &mut PgConnection) -> Result<Vec<(Uuid, String, i64)>, StoreError> {
+    Ok(sqlx::query_as("SELECT file_id, sha256, size FROM files")
+        .fetch_all(connection)
+        .await?)
+}

@@ -1,0 +1,349 @@
+//! Masks and predicates over JSON, for providers of plain REST.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::json_text::{Scanner, meant};
+use crate::wire::DEEPEST;
+use crate::{Refused, Rule};
+
+/// What may leave of a JSON document: paths of names, through objects and each element of arrays; a path that ends at an object or
+/// array lets all of it pass. An empty mask lets everything pass.
+#[derive(Debug, Default)]
+pub struct JsonMask {
+    root: Granted,
+    paths: Vec<String>,
+    uses: Vec<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Granted {
+    whole: Option<usize>,
+    fields: HashMap<String, Granted>,
+}
+
+impl JsonMask {
+    /// A mask of these paths.
+    pub fn new(mask: &[String]) -> Self {
+        let mut root = Granted::default();
+        for (number, path) in mask.iter().enumerate() {
+            let mut at = &mut root;
+            for name in path.split('.') {
+                at = at.fields.entry(name.to_owned()).or_default();
+            }
+            at.whole = Some(number);
+        }
+        Self {
+            root,
+            paths: mask.to_vec(),
+            uses: mask.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// What may leave of a document. Its text is copied, so that a number keeps all its digits; a name that stands twice is held
+    /// to the mask twice.
+    ///
+    /// # Errors
+    /// [`Refused::Unreadable`] if it is not JSON, or nests deeper than 100.
+    pub fn pass(&self, document: &[u8]) -> Result<Vec<u8>, Refused> {
+        let mut scanner = Scanner::of(document)?;
+        if self.paths.is_empty() {
+            return Ok(document.to_vec());
+        }
+        let mut out = Vec::with_capacity(document.len());
+        self.part(&self.root, &mut scanner, &mut out, 0)?;
+        Ok(out)
+    }
+
+    fn part(
+        &self,
+        granted: &Granted,
+        scanner: &mut Scanner<'_>,
+        out: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<(), Refused> {
+        if depth > DEEPEST {
+            return Err(Refused::Unreadable);
+        }
+        let mut first = true;
+        if scanner.take(b'{')? {
+            out.push(b'{');
+            while !scanner.take(b'}')? {
+                scanner.take(b',')?;
+                let name = scanner.string()?;
+                scanner.expect(b':')?;
+                let Some(inner) = granted.fields.get(&*meant(name)?) else {
+                    scanner.value()?;
+                    continue;
+                };
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(name);
+                out.push(b':');
+                match inner.whole {
+                    Some(path) => {
+                        if let Some(uses) = self.uses.get(path) {
+                            uses.fetch_add(1, Ordering::Relaxed);
+                        }
+                        out.extend_from_slice(scanner.value()?);
+                    }
+                    None => self.part(inner, scanner, out, depth + 1)?,
+                }
+            }
+            out.push(b'}');
+        } else if scanner.take(b'[')? {
+            out.push(b'[');
+            while !scanner.take(b']')? {
+                scanner.take(b',')?;
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                self.part(granted, scanner, out, depth + 1)?;
+            }
+            out.push(b']');
+        } else {
+            // A value where the mask expects names inside: nothing of it was granted.
+            scanner.value()?;
+            out.extend_from_slice(b"null");
+        }
+        Ok(())
+    }
+
+    /// How often each granted path occurred since this was asked last.
+    pub fn uses(&self) -> Vec<(String, u64)> {
+        self.paths
+            .iter()
+            .zip(&self.uses)
+            .map(|(path, uses)| (path.clone(), uses.swap(0, Ordering::Relaxed)))
+            .filter(|(_, uses)| *uses > 0)
+            .collect()
+    }
+}
+
+/// What must hold of the body of a request. A path goes through objects only; `null` is not set; a number is compared as it is
+/// written, so that `1.0` is not `1`.
+#[derive(Clone, Debug, Default)]
+pub struct JsonPredicates {
+    all: Vec<(Vec<String>, Rule)>,
+}
+
+impl JsonPredicates {
+    /// These rules.
+    pub fn new(rules: &[(String, Rule)]) -> Self {
+        let split = |path: &String| path.split('.').map(str::to_owned).collect();
+        Self {
+            all: rules.iter().map(|(path, rule)| (split(path), rule.clone())).collect(),
+        }
+    }
+
+    /// Whether all hold of a body, which may be empty.
+    ///
+    /// # Errors
+    /// [`Refused::NotAgreed`]; [`Refused::Unreadable`] if it is not JSON, or if a name on the way of a rule stands twice: one
+    /// reader takes the first, another the last.
+    pub fn hold(&self, body: &[u8]) -> Result<(), Refused> {
+        let body = if body.is_empty() { b"{}" } else { body };
+        Scanner::of(body)?;
+        for (path, rule) in &self.all {
+            if !holds(rule, find(body, path)?)? {
+                return Err(Refused::NotAgreed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value at a path; none if it is not there.
+fn find<'b>(body: &'b [u8], path: &[String]) -> Result<Option<&'b [u8]>, Refused> {
+    let mut at = body;
+    for wanted in path {
+        let mut scanner = Scanner::within(at);
+        if !scanner.take(b'{')? {
+            return Ok(None);
+        }
+        let mut found = None;
+        while !scanner.take(b'}')? {
+            scanner.take(b',')?;
+            let name = meant(scanner.string()?)?;
+            scanner.expect(b':')?;
+            let value = scanner.value()?;
+            if name == wanted.as_str() && found.replace(value).is_some() {
+                return Err(Refused::Unreadable);
+            }
+        }
+        match found {
+            Some(value) => at = value,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
+}
+
+fn holds(rule: &Rule, found: Option<&[u8]>) -> Result<bool, Refused> {
+    let found = found.filter(|value| *value != b"null");
+    let is_text = found.is_some_and(|value| value.first() == Some(&b'"'));
+    let text = match found {
+        Some(value) if is_text => Some(meant(value)?),
+        Some(value) if !matches!(value.first(), Some(b'{' | b'[')) => {
+            Some(std::str::from_utf8(value).map_err(|_| Refused::Unreadable)?.into())
+        }
+        _ => None,
+    };
+    Ok(match (rule, text) {
+        (Rule::Present, _) => found.is_some(),
+        (Rule::Absent, _) => found.is_none(),
+        (Rule::Equals(wanted), Some(text)) => text == wanted.as_str(),
+        (Rule::In(wanted), Some(text)) => wanted.iter().any(|one| text == one.as_str()),
+        (Rule::Prefix(wanted), Some(text)) => is_text && text.starts_with(wanted.as_str()),
+        (_, None) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pass(mask: &[&str], document: &Value) -> Value {
+        let mask: Vec<String> = mask.iter().map(|path| (*path).to_owned()).collect();
+        let passed = JsonMask::new(&mask).pass(document.to_string().as_bytes()).unwrap();
+        serde_json::from_slice(&passed).unwrap()
+    }
+
+    #[test]
+    fn only_granted_names_leave_through_objects_and_arrays() {
+        let document = json!({
+            "name": "A", "secret": 1,
+            "list": [{ "a": 1, "b": 2 }, { "b": 3 }, 7],
+            "inner": { "all": { "x": [1] }, "none": 2 },
+        });
+        assert_eq!(
+            pass(&["name", "list.a", "inner.all"], &document),
+            json!({ "name": "A", "list": [{ "a": 1 }, {}, null], "inner": { "all": { "x": [1] } } })
+        );
+        assert_eq!(pass(&["nothing"], &json!([1, { "a": 2 }])), json!([null, {}]));
+        assert_eq!(pass(&[], &document), document);
+        assert!(JsonMask::new(&[]).pass(b"{").is_err());
+    }
+
+    #[test]
+    fn what_stands_twice_is_masked_twice() {
+        let mask = JsonMask::new(&["a.x".to_owned()]);
+        let passed = mask
+            .pass(br#"{"a":{"x":1},"b":2, "\u0061" : {"y":"SECRET","x":3}}"#)
+            .unwrap();
+        assert_eq!(passed, br#"{"a":{"x":1},"\u0061":{"x":3}}"#);
+        assert_eq!(mask.uses(), [("a.x".to_owned(), 2)]);
+        assert!(mask.uses().is_empty());
+    }
+
+    #[test]
+    fn a_name_is_compared_as_it_is_meant_and_a_number_keeps_its_digits() {
+        let mask = JsonMask::new(&["tên".to_owned(), "sum".to_owned()]);
+        let document = br#"{"t\u00ean":"An","sum":100000000000000000000.10,"s\u0075m2":1}"#;
+        assert_eq!(
+            mask.pass(document).unwrap(),
+            br#"{"t\u00ean":"An","sum":100000000000000000000.10}"#
+        );
+        let deep = [b"[".repeat(200), b"]".repeat(200)].concat();
+        assert_eq!(mask.pass(&deep), Err(Refused::Unreadable));
+        for wrong in [&b"{\"a\":"[..], b"{} {}", b"\"\xff\"", b"", b"{\"a\" 1}", b"[1,]"] {
+            assert_eq!(mask.pass(wrong), Err(Refused::Unreadable), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn predicates_over_a_body_hold_or_refuse() {
+        let is = |text: &str| Rule::Equals(text.to_owned());
+        for (rule, body, wanted) in [
+            (is("1"), r#"{"a":{"b":1}}"#, Ok(())),
+            (is("1"), r#"{"a":{"b":"1"}}"#, Ok(())),
+            (is("1"), r#"{"a":{"b":1.0}}"#, Err(Refused::NotAgreed)),
+            (is("true"), r#"{ "a" : { "b" : true } }"#, Ok(())),
+            (
+                Rule::In(vec!["x".to_owned(), "y".to_owned()]),
+                r#"{"\u0061":{"b":"y"}}"#,
+                Ok(()),
+            ),
+            (Rule::Prefix("16".to_owned()), r#"{"a":{"b":"1668"}}"#, Ok(())),
+            (
+                Rule::Prefix("16".to_owned()),
+                r#"{"a":{"b":1668}}"#,
+                Err(Refused::NotAgreed),
+            ),
+            (Rule::Present, r#"{"a":{"b":[]}}"#, Ok(())),
+            (Rule::Present, r#"{"a":{"b":null}}"#, Err(Refused::NotAgreed)),
+            (Rule::Absent, r#"{"a":[{"b":1}]}"#, Ok(())),
+            (Rule::Absent, "", Ok(())),
+            (is(""), r#"{"a":{}}"#, Err(Refused::NotAgreed)),
+            // Twice, under two spellings.
+            (is("1"), r#"{"a":{"b":1,"\u0062":2}}"#, Err(Refused::Unreadable)),
+            (is("1"), r#"{"a":{"b":1}"#, Err(Refused::Unreadable)),
+        ] {
+            let judged = JsonPredicates::new(&[("a.b".to_owned(), rule.clone())]).hold(body.as_bytes());
+            assert_eq!(judged, wanted, "{rule:?} {body}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "[\\PC\"\\\\{}\\[\\],:\n]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[abcd]", inner, 0..4).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// The second reading, by values.
+    fn plainly(value: &Value, paths: &[Vec<&str>]) -> Value {
+        if paths.iter().any(Vec::is_empty) {
+            return value.clone();
+        }
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .filter_map(|(name, value)| {
+                    let inner = paths.iter().filter(|path| path[0] == name);
+                    let inner: Vec<Vec<&str>> = inner.map(|path| path[1..].to_vec()).collect();
+                    (!inner.is_empty()).then(|| (name.clone(), plainly(value, &inner)))
+                })
+                .collect(),
+            Value::Array(values) => values.iter().map(|value| plainly(value, paths)).collect(),
+            _ => Value::Null,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_outside_the_mask_ever_leaves_and_every_one_inside_does(
+            document in value(),
+            mask in prop::sample::subsequence(vec!["a", "b", "a.b", "a.a", "b.c", "a.b.c", "c.c.a"], 1..4),
+            pretty in any::<bool>(),
+        ) {
+            let text = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) };
+            let paths: Vec<String> = mask.iter().map(|path| (*path).to_owned()).collect();
+            let split: Vec<Vec<&str>> = mask.iter().map(|path| path.split('.').collect()).collect();
+            let passed = JsonMask::new(&paths).pass(&text.unwrap()).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<Value>(&passed).unwrap(), plainly(&document, &split));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mask = JsonMask::new(&["a.b".to_owned()]);
+            if let Ok(passed) = mask.pass(&bytes) {
+                let value: Value = serde_json::from_slice(&passed).unwrap();
+                if let Some(object) = value.as_object() {
+                    prop_assert!(object.keys().all(|key| key == "a"));
+                }
+            }
+        }
+    }
+}

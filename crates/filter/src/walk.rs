@@ -1,0 +1,547 @@
+//! Walks an encoded message along its descriptor and copies what may pass.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::Refused;
+use crate::wire::{DEEPEST, Input, Tag, WireType, put_varint, varint_len};
+
+const ANY: &str = "google.protobuf.Any";
+
+/// Field numbers below this are found by index.
+const INDEXED: u32 = 512;
+
+/// A message type with what of it may pass.
+#[derive(Debug, Default)]
+struct Node {
+    /// By number.
+    fields: Vec<(u32, Field)>,
+    /// For low numbers the place in `fields`, plus one.
+    places: Vec<u16>,
+    /// Fields that may not pass but share a oneof with one that may, with the number of the oneof.
+    rivals: Vec<(u32, usize)>,
+}
+
+impl Node {
+    fn new(mut fields: Vec<(u32, Field)>, rivals: Vec<(u32, usize)>) -> Self {
+        fields.sort_by_key(|(number, _)| *number);
+        let low = fields.iter().filter(|(number, _)| *number < INDEXED).count();
+        let highest = fields
+            .get(..low)
+            .and_then(|low| low.last())
+            .map_or(0, |(number, _)| *number);
+        let mut places = vec![0; highest as usize + 1];
+        for (place, (number, _)) in fields.iter().take(low).enumerate() {
+            if let Some(slot) = places.get_mut(*number as usize) {
+                *slot = place as u16 + 1;
+            }
+        }
+        Self { fields, places, rivals }
+    }
+
+    fn field(&self, number: u32) -> Option<&Field> {
+        let place = match self.places.get(number as usize) {
+            Some(place) => usize::from(*place).checked_sub(1)?,
+            None => self.fields.binary_search_by_key(&number, |(number, _)| *number).ok()?,
+        };
+        self.fields.get(place).map(|(_, field)| field)
+    }
+
+    fn rival(&self, number: u32) -> Option<usize> {
+        self.rivals
+            .iter()
+            .find(|(rival, _)| *rival == number)
+            .map(|(_, oneof)| *oneof)
+    }
+}
+
+/// A field that may pass.
+#[derive(Debug)]
+struct Field {
+    value: Value,
+    /// Whether it may stand packed.
+    repeated: bool,
+    /// The granted path that ends here.
+    granted: Option<usize>,
+    /// The number of its oneof in the message.
+    oneof: Option<usize>,
+}
+
+/// What the value of a field is.
+#[derive(Clone, Debug)]
+enum Value {
+    Varint,
+    Fixed32,
+    Fixed64,
+    Bytes,
+    Text,
+    Message(usize),
+    Group(usize),
+    /// An entry of a map whose values are Any: it passes with its value, or not at all.
+    AnyEntry(usize),
+    /// `google.protobuf.Any`: what is inside passes if its type is known.
+    Any,
+}
+
+/// What may pass of a message, compiled.
+#[derive(Debug)]
+pub(crate) struct Walker {
+    nodes: Vec<Node>,
+    root: Root,
+    /// Nodes that let a whole message of a type pass.
+    whole: HashMap<String, usize>,
+    paths: Vec<String>,
+    uses: Vec<AtomicU64>,
+}
+
+/// What a whole message is.
+#[derive(Clone, Copy, Debug)]
+enum Root {
+    Message(usize),
+    /// A method may take or answer a bare Any.
+    Any,
+}
+
+/// A mask as a tree: the fields of a message by name, and what of each.
+#[derive(Default)]
+struct Granted {
+    /// All of it, by the path with this number.
+    whole: Option<usize>,
+    fields: HashMap<String, Granted>,
+}
+
+impl Walker {
+    /// Compiles a mask for messages of a type; an empty one lets everything pass that the descriptor knows.
+    pub(crate) fn compile(message: &MessageDescriptor, mask: &[String], problems: &mut Vec<String>) -> Self {
+        let mut walker = Self {
+            nodes: Vec::new(),
+            root: Root::Message(0),
+            whole: HashMap::new(),
+            paths: mask.to_vec(),
+            uses: mask.iter().map(|_| AtomicU64::new(0)).collect(),
+        };
+        // Types that may come in an Any: all of the pool, so that nothing is compiled while messages pass.
+        let every: Vec<MessageDescriptor> = message.parent_pool().all_messages().collect();
+        for one in &every {
+            walker.whole(one);
+        }
+        if mask.is_empty() {
+            walker.root = match message.full_name() {
+                ANY => Root::Any,
+                _ => Root::Message(walker.whole(message)),
+            };
+            return walker;
+        }
+        let mut granted = Granted::default();
+        for (number, path) in mask.iter().enumerate() {
+            if let Err(problem) = check(message, path) {
+                problems.push(problem);
+                continue;
+            }
+            let mut at = &mut granted;
+            for name in path.split('.') {
+                at = at.fields.entry(name.to_owned()).or_default();
+            }
+            at.whole = Some(number);
+        }
+        walker.root = Root::Message(walker.part(message, &granted));
+        walker
+    }
+
+    /// The node of a whole message of a type.
+    fn whole(&mut self, message: &MessageDescriptor) -> usize {
+        if let Some(node) = self.whole.get(message.full_name()) {
+            return *node;
+        }
+        let place = self.nodes.len();
+        self.nodes.push(Node::default());
+        // Before its fields: a type may contain itself.
+        self.whole.insert(message.full_name().to_owned(), place);
+        let fields = message
+            .fields()
+            .map(|field| {
+                let value = self.value(&field, None);
+                (field.number(), entry(&field, value, None))
+            })
+            .collect();
+        if let Some(node) = self.nodes.get_mut(place) {
+            *node = Node::new(fields, Vec::new());
+        }
+        place
+    }
+
+    /// The node of a message of which a part is granted.
+    fn part(&mut self, message: &MessageDescriptor, granted: &Granted) -> usize {
+        let mut fields = Vec::new();
+        let mut rivals = Vec::new();
+        for field in message.fields() {
+            match (granted.fields.get(field.name()), oneof(&field)) {
+                (Some(inner), _) => {
+                    let value = self.value(&field, inner.whole.is_none().then_some(inner));
+                    fields.push((field.number(), entry(&field, value, first_grant(inner))));
+                }
+                (None, Some(oneof)) => rivals.push((field.number(), oneof)),
+                (None, None) => {}
+            }
+        }
+        rivals.retain(|(_, oneof)| fields.iter().any(|(_, field)| field.oneof == Some(*oneof)));
+        self.nodes.push(Node::new(fields, rivals));
+        self.nodes.len() - 1
+    }
+
+    /// How a field's value is walked: whole, or a part of the message that it is.
+    fn value(&mut self, field: &FieldDescriptor, part: Option<&Granted>) -> Value {
+        match field.kind() {
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Value::Fixed64,
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Value::Fixed32,
+            Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Bool
+            | Kind::Enum(_) => Value::Varint,
+            Kind::String => Value::Text,
+            Kind::Bytes => Value::Bytes,
+            Kind::Message(message) if message.full_name() == ANY => Value::Any,
+            Kind::Message(message) => {
+                let node = match part {
+                    None => self.whole(&message),
+                    // A map is a list of entries: the key passes with what is granted of the value.
+                    Some(part) if field.is_map() => self.map_entry(&message, part),
+                    Some(part) => self.part(&message, part),
+                };
+                if field.is_group() {
+                    Value::Group(node)
+                } else if field.is_map() && is_any(&message.map_entry_value_field()) {
+                    Value::AnyEntry(node)
+                } else {
+                    Value::Message(node)
+                }
+            }
+        }
+    }
+
+    fn map_entry(&mut self, message: &MessageDescriptor, part: &Granted) -> usize {
+        let (key, value) = (message.map_entry_key_field(), message.map_entry_value_field());
+        let key_value = self.value(&key, None);
+        let value_value = self.value(&value, Some(part));
+        let fields = vec![
+            (key.number(), entry(&key, key_value, None)),
+            (value.number(), entry(&value, value_value, None)),
+        ];
+        self.nodes.push(Node::new(fields, Vec::new()));
+        self.nodes.len() - 1
+    }
+
+    /// Copies what may pass.
+    pub(crate) fn pass(&self, message: &[u8]) -> Result<Vec<u8>, Refused> {
+        let mut out = Vec::with_capacity(message.len());
+        match self.root {
+            Root::Message(root) => {
+                self.message(root, &mut Input(message), &mut out, 0, None)?;
+            }
+            Root::Any => {
+                if !self.any(message, &mut out, 0)? {
+                    out.clear();
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Walks a message, or a group until its end. Whether all fields passed that were let through.
+    fn message(
+        &self,
+        node: usize,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+        depth: usize,
+        group: Option<u32>,
+    ) -> Result<bool, Refused> {
+        if depth > DEEPEST {
+            return Err(Refused::Unreadable);
+        }
+        let Some(node) = self.nodes.get(node) else {
+            return Err(Refused::Unreadable);
+        };
+        let mut all = true;
+        // The oneofs that were seen, and whether by a field that may pass.
+        let mut oneofs: Vec<(usize, bool)> = Vec::new();
+        while !input.is_empty() {
+            let before = *input;
+            let tag = input.tag()?;
+            if tag.wire == WireType::GroupEnd {
+                return if group == Some(tag.number) {
+                    Ok(all)
+                } else {
+                    Err(Refused::Unreadable)
+                };
+            }
+            let field = node.field(tag.number);
+            if !node.rivals.is_empty() {
+                let passes = field.is_some();
+                if let Some(oneof) = field.map_or_else(|| node.rival(tag.number), |field| field.oneof) {
+                    // The later member takes the earlier away. Without it, the consumer would read the earlier one, which
+                    // the message does not say.
+                    if oneofs.contains(&(oneof, !passes)) {
+                        return Err(Refused::Unreadable);
+                    }
+                    if !oneofs.contains(&(oneof, passes)) {
+                        oneofs.push((oneof, passes));
+                    }
+                }
+            }
+            match field {
+                None => input.skip(tag, depth)?,
+                Some(field) => {
+                    if !self.field(field, tag, before, input, out, depth)? {
+                        all = false;
+                    } else if let Some(uses) = field.granted.and_then(|path| self.uses.get(path)) {
+                        uses.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        if group.is_some() {
+            Err(Refused::Unreadable)
+        } else {
+            Ok(all)
+        }
+    }
+
+    /// Walks a field that may pass; `before` begins with its tag. Whether anything passed.
+    fn field(
+        &self,
+        field: &Field,
+        tag: Tag,
+        before: Input<'_>,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<bool, Refused> {
+        let start = out.len();
+        match (&field.value, tag.wire) {
+            (Value::Varint, WireType::Varint) => {
+                input.varint()?;
+            }
+            (Value::Fixed32, WireType::Fixed32) => {
+                input.take(4)?;
+            }
+            (Value::Fixed64, WireType::Fixed64) => {
+                input.take(8)?;
+            }
+            (Value::Bytes, WireType::Length) => {
+                input.delimited()?;
+            }
+            (Value::Text, WireType::Length) => {
+                std::str::from_utf8(input.delimited()?).map_err(|_| Refused::Unreadable)?;
+            }
+            (Value::Varint, WireType::Length) if field.repeated => {
+                let mut packed = Input(input.delimited()?);
+                while !packed.is_empty() {
+                    packed.varint()?;
+                }
+            }
+            (Value::Fixed32, WireType::Length) if field.repeated => whole_of(input.delimited()?, 4)?,
+            (Value::Fixed64, WireType::Length) if field.repeated => whole_of(input.delimited()?, 8)?,
+            (Value::Message(node), WireType::Length) => {
+                let tag_bytes = copied(before, *input);
+                let inner = input.delimited()?;
+                out.extend_from_slice(tag_bytes);
+                delimited(out, inner.len(), |out| {
+                    self.message(*node, &mut Input(inner), out, depth + 1, None)
+                })?;
+                return Ok(true);
+            }
+            (Value::AnyEntry(node), WireType::Length) => {
+                let tag_bytes = copied(before, *input);
+                let inner = input.delimited()?;
+                out.extend_from_slice(tag_bytes);
+                let passed = delimited(out, inner.len(), |out| {
+                    self.message(*node, &mut Input(inner), out, depth + 1, None)
+                })?;
+                if !passed {
+                    out.truncate(start);
+                }
+                return Ok(passed);
+            }
+            (Value::Group(node), WireType::GroupStart) => {
+                out.extend_from_slice(copied(before, *input));
+                self.message(*node, input, out, depth + 1, Some(tag.number))?;
+                put_tag(out, tag.number, 4);
+                return Ok(true);
+            }
+            (Value::Any, WireType::Length) => {
+                let tag_bytes = copied(before, *input);
+                let inner = input.delimited()?;
+                out.extend_from_slice(tag_bytes);
+                let passed = delimited(out, inner.len(), |out| self.any(inner, out, depth + 1))?;
+                if !passed {
+                    out.truncate(start);
+                }
+                return Ok(passed);
+            }
+            // Another wire type than its own: every parser takes it for an unknown field.
+            _ => {
+                input.skip(tag, depth)?;
+                return Ok(false);
+            }
+        }
+        out.extend_from_slice(copied(before, *input));
+        Ok(true)
+    }
+
+    /// Writes the fields of an Any with what may pass of its content; `false` if its type is not known, or that of an Any in it,
+    /// or it is none. What was written then is to be taken back.
+    fn any(&self, any: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<bool, Refused> {
+        if depth > DEEPEST {
+            return Err(Refused::Unreadable);
+        }
+        let (mut url, mut value) = ("", &[][..]);
+        let mut input = Input(any);
+        while !input.is_empty() {
+            let tag = input.tag()?;
+            match (tag.number, tag.wire) {
+                (1, WireType::Length) => {
+                    url = std::str::from_utf8(input.delimited()?).map_err(|_| Refused::Unreadable)?;
+                }
+                (2, WireType::Length) => value = input.delimited()?,
+                _ => input.skip(tag, depth)?,
+            }
+        }
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let Some(node) = self.whole.get(name).filter(|_| url.contains('/')) else {
+            return Ok(false);
+        };
+        put_tag(out, 1, 2);
+        delimited(out, url.len(), |out| {
+            out.extend_from_slice(url.as_bytes());
+            Ok(())
+        })?;
+        // The value also where it is empty: a reader that merges two Anys must not read the value of one by the type of the
+        // other.
+        put_tag(out, 2, 2);
+        delimited(out, value.len(), |out| {
+            if name == ANY {
+                return self.any(value, out, depth + 1);
+            }
+            self.message(*node, &mut Input(value), out, depth + 1, None)?;
+            Ok(true)
+        })
+    }
+
+    /// The paths of the mask.
+    pub(crate) fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// How often each granted path occurred since this was asked last.
+    pub(crate) fn uses(&self) -> Vec<(String, u64)> {
+        self.paths
+            .iter()
+            .zip(&self.uses)
+            .map(|(path, uses)| (path.clone(), uses.swap(0, Ordering::Relaxed)))
+            .filter(|(_, uses)| *uses > 0)
+            .collect()
+    }
+}
+
+/// Writes what `write` makes, with its length before it; `about` is how long it will be, at a guess.
+fn delimited<T>(
+    out: &mut Vec<u8>,
+    about: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<T, Refused>,
+) -> Result<T, Refused> {
+    let start = out.len();
+    let room = varint_len(about as u64);
+    out.resize(start + room, 0);
+    let written = write(out)?;
+    let length = out.len() - start - room;
+    let needed = varint_len(length as u64);
+    if needed != room {
+        out.resize(out.len().max(start + needed + length), 0);
+        out.copy_within(start + room..start + room + length, start + needed);
+        out.truncate(start + needed + length);
+    }
+    if let Some(place) = out.get_mut(start..) {
+        put_varint(place, length as u64);
+    }
+    Ok(written)
+}
+
+/// The number of a field's oneof in its message.
+fn oneof(field: &FieldDescriptor) -> Option<usize> {
+    let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic())?;
+    oneof.parent_message().oneofs().position(|other| other == oneof)
+}
+
+fn is_any(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(message) if message.full_name() == ANY)
+}
+
+fn entry(field: &FieldDescriptor, value: Value, granted: Option<usize>) -> Field {
+    Field {
+        value,
+        repeated: field.is_list(),
+        granted,
+        oneof: oneof(field),
+    }
+}
+
+/// The path that ends at this very field.
+fn first_grant(granted: &Granted) -> Option<usize> {
+    granted.whole
+}
+
+/// What lies between two places of one input.
+fn copied<'a>(before: Input<'a>, after: Input<'a>) -> &'a [u8] {
+    before.0.get(..before.0.len() - after.0.len()).unwrap_or_default()
+}
+
+fn whole_of(bytes: &[u8], width: usize) -> Result<(), Refused> {
+    if bytes.len().is_multiple_of(width) {
+        Ok(())
+    } else {
+        Err(Refused::Unreadable)
+    }
+}
+
+fn put_tag(out: &mut Vec<u8>, number: u32, wire: u32) {
+    let key = u64::from(number << 3 | wire);
+    let at = out.len();
+    out.resize(at + varint_len(key), 0);
+    if let Some(place) = out.get_mut(at..) {
+        put_varint(place, key);
+    }
+}
+
+/// Whether a path fits a message.
+fn check(message: &MessageDescriptor, path: &str) -> Result<(), String> {
+    let mut at = Some(message.clone());
+    for name in path.split('.') {
+        let Some(here) = at else {
+            return Err(format!(
+                "{path}: {name} lies in what has no fields that a mask can name"
+            ));
+        };
+        let Some(field) = here.get_field_by_name(name).filter(|_| here.full_name() != ANY) else {
+            return Err(format!(
+                "{path}: {} has no field {name:?} that a mask can name",
+                here.full_name()
+            ));
+        };
+        at = match field.kind() {
+            Kind::Message(inner) if field.is_map() => match inner.map_entry_value_field().kind() {
+                Kind::Message(value) if value.full_name() != ANY => Some(value),
+                _ => None,
+            },
+            Kind::Message(inner) if inner.full_name() != ANY => Some(inner),
+            _ => None,
+        };
+    }
+    Ok(())
+}

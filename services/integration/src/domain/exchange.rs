@@ -1,0 +1,232 @@
+//! An exchange (lần trao đổi) as it is recorded, and the bytes to which its leaf commits.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// The kind of the leaves of exchanges.
+pub const LEAF_KIND: &str = "exchange";
+
+/// The version of the leaf: an exchange is over once.
+pub const LEAF_VERSION: i64 = 1;
+
+/// The outcome of an exchange of which only the beginning is known.
+pub const UNKNOWN: &str = "unknown";
+
+/// What went through one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// SHA-256 over what travelled.
+    pub hash: [u8; 32],
+    /// Whole messages.
+    pub messages: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
+/// That a call was about to be forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its id.
+    pub exchange_id: Uuid,
+    /// The instance of the door.
+    pub instance_id: Uuid,
+    /// The unit that keeps the consumer's organisation.
+    pub consumer_unit_id: i32,
+    /// The unit that keeps the provider's organisation.
+    pub provider_unit_id: i32,
+    /// The consumer (bên khai thác).
+    pub consumer_organisation_id: Uuid,
+    /// The provider (bên cung cấp).
+    pub provider_organisation_id: Uuid,
+    /// The agreement.
+    pub agreement_id: Uuid,
+    /// Its version.
+    pub agreement_version: i64,
+    /// The delegation by which the caller acted.
+    pub delegation_id: Option<Uuid>,
+    /// The service.
+    pub service_id: Uuid,
+    /// The client id of the caller.
+    pub client_id: String,
+    /// The caller's account.
+    pub caller: Uuid,
+    /// The citizen for whom it acted.
+    pub on_behalf_of: Option<Uuid>,
+    /// The method.
+    pub method: String,
+    /// For what.
+    pub purpose: Option<String>,
+    /// The trace.
+    pub trace: Option<String>,
+    /// When it came, in whole microseconds.
+    pub begin_time: Timestamp,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The word.
+    pub outcome: String,
+    /// The status that the consumer got.
+    pub status: i32,
+    /// The request as it came.
+    pub request: Passed,
+    /// The hash of the request as it went on, where it differs.
+    pub forwarded_hash: Option<[u8; 32]>,
+    /// The answer as the consumer got it.
+    pub response: Passed,
+    /// The hash of the answer as it came from the provider, where it differs.
+    pub received_hash: Option<[u8; 32]>,
+    /// The whole time, in microseconds.
+    pub elapsed_us: i64,
+    /// The time at the provider, in microseconds.
+    pub provider_us: i64,
+    /// When it was over, in whole microseconds.
+    pub end_time: Timestamp,
+}
+
+impl Outcome {
+    /// Of an exchange whose end nobody saw.
+    pub fn unknown(nothing: [u8; 32], at: Timestamp) -> Self {
+        let none = Passed {
+            hash: nothing,
+            messages: 0,
+            bytes: 0,
+        };
+        Self {
+            outcome: UNKNOWN.to_owned(),
+            // UNKNOWN in gRPC.
+            status: 2,
+            request: none,
+            forwarded_hash: None,
+            response: none,
+            received_hash: None,
+            elapsed_us: 0,
+            provider_us: 0,
+            end_time: at,
+        }
+    }
+}
+
+/// Puts a part with its length before it, so that no two lists of parts have the same bytes.
+fn put(out: &mut Vec<u8>, part: &[u8]) {
+    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(part);
+}
+
+/// Puts what may be missing: one byte says whether it is there.
+fn put_option(out: &mut Vec<u8>, part: Option<&[u8]>) {
+    match part {
+        None => out.push(0),
+        Some(part) => {
+            out.push(1);
+            put(out, part);
+        }
+    }
+}
+
+fn put_passed(out: &mut Vec<u8>, passed: &Passed) {
+    out.extend_from_slice(&passed.hash);
+    out.extend_from_slice(&passed.messages.to_be_bytes());
+    out.extend_from_slice(&passed.bytes.to_be_bytes());
+}
+
+/// The bytes to which the leaf commits: everything that is recorded of the exchange, numbers big-endian, texts with their length.
+/// Either party gets them with its receipt and finds in them the hashes of what it sent and got.
+pub fn canonical(exchange: &Exchange, outcome: &Outcome) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    put(&mut out, b"egov exchange 1");
+    for id in [
+        exchange.exchange_id,
+        exchange.instance_id,
+        exchange.consumer_organisation_id,
+        exchange.provider_organisation_id,
+        exchange.agreement_id,
+        exchange.service_id,
+        exchange.caller,
+    ] {
+        out.extend_from_slice(id.as_bytes());
+    }
+    out.extend_from_slice(&exchange.agreement_version.to_be_bytes());
+    for id in [&exchange.delegation_id, &exchange.on_behalf_of] {
+        put_option(&mut out, id.as_ref().map(|id| id.as_bytes().as_slice()));
+    }
+    put(&mut out, exchange.client_id.as_bytes());
+    put(&mut out, exchange.method.as_bytes());
+    put_option(&mut out, exchange.purpose.as_deref().map(str::as_bytes));
+    put_option(&mut out, exchange.trace.as_deref().map(str::as_bytes));
+    out.extend_from_slice(&exchange.begin_time.as_microsecond().to_be_bytes());
+
+    put(&mut out, outcome.outcome.as_bytes());
+    out.extend_from_slice(&outcome.status.to_be_bytes());
+    put_passed(&mut out, &outcome.request);
+    put_option(&mut out, outcome.forwarded_hash.as_ref().map(<[u8; 32]>::as_slice));
+    put_passed(&mut out, &outcome.response);
+    put_option(&mut out, outcome.received_hash.as_ref().map(<[u8; 32]>::as_slice));
+    out.extend_from_slice(&outcome.elapsed_us.to_be_bytes());
+    out.extend_from_slice(&outcome.provider_us.to_be_bytes());
+    out.extend_from_slice(&outcome.end_time.as_microsecond().to_be_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exchange() -> Exchange {
+        Exchange {
+            exchange_id: Uuid::from_u128(1),
+            instance_id: Uuid::from_u128(2),
+            consumer_unit_id: 1,
+            provider_unit_id: 2,
+            consumer_organisation_id: Uuid::from_u128(3),
+            provider_organisation_id: Uuid::from_u128(4),
+            agreement_id: Uuid::from_u128(5),
+            agreement_version: 6,
+            delegation_id: None,
+            service_id: Uuid::from_u128(7),
+            client_id: "motcua".to_owned(),
+            caller: Uuid::from_u128(8),
+            on_behalf_of: None,
+            method: "demo.v1.People/Get".to_owned(),
+            purpose: None,
+            trace: None,
+            begin_time: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    proptest! {
+        /// Texts that differ give bytes that differ, wherever the difference lies.
+        #[test]
+        fn no_two_records_have_the_same_bytes(
+            one in ("[a-c]{0,3}", "[a-c]{0,3}", prop::option::of("[a-c]{0,3}"), prop::option::of("[a-c]{0,3}")),
+            two in ("[a-c]{0,3}", "[a-c]{0,3}", prop::option::of("[a-c]{0,3}"), prop::option::of("[a-c]{0,3}")),
+        ) {
+            let of = |(client_id, method, purpose, trace): (String, String, Option<String>, Option<String>)| {
+                let exchange = Exchange { client_id, method, purpose, trace, ..exchange() };
+                canonical(&exchange, &Outcome::unknown([0; 32], Timestamp::UNIX_EPOCH))
+            };
+            prop_assert_eq!(one == two, of(one.clone()) == of(two.clone()));
+        }
+    }
+
+    #[test]
+    fn each_hash_is_committed_to() {
+        let base = Outcome::unknown([0; 32], Timestamp::UNIX_EPOCH);
+        let mut others = vec![base.clone(); 5];
+        others[0].request.hash = [1; 32];
+        others[1].response.hash = [1; 32];
+        others[2].forwarded_hash = Some([0; 32]);
+        others[3].received_hash = Some([0; 32]);
+        others[4].outcome = "answered".to_owned();
+        let all: std::collections::BTreeSet<Vec<u8>> = others
+            .iter()
+            .chain([&base])
+            .map(|one| canonical(&exchange(), one))
+            .collect();
+        assert_eq!(all.len(), 6);
+    }
+}

@@ -1,0 +1,460 @@
+//! An OpenAPI 3.0 or 3.1 document that somebody uploaded: read, and turned into the shape of an interface.
+//!
+//! Each operation gets one message for its request (parameters as `query.x`, `path.x`, `header.x`, the body as `body.x`) and one
+//! for its response (the properties of all its 2xx answers). Nested properties keep their whole path as their name, so
+//! that it does not matter whether a schema is written in place or referred to. What repeats itself endlessly ends there.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::descriptors::MAX_DOCUMENT_BYTES;
+use super::shape::{Cardinality, FieldShape, FieldType, MethodShape, Shape, TypeShape, Way};
+
+/// How deep schemas are followed.
+const MAX_DEPTH: usize = 12;
+
+/// The most fields of one document, over all its operations: a schema that multiplies itself is refused.
+const MAX_FIELDS: usize = 50_000;
+
+/// The HTTP methods of a path item.
+const VERBS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// The shape of a document.
+///
+/// # Errors
+/// Every problem, in English.
+pub(crate) fn shape(document: &[u8]) -> Result<Shape, Vec<String>> {
+    if document.len() > MAX_DOCUMENT_BYTES {
+        return Err(vec![format!(
+            "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are taken",
+            document.len()
+        )]);
+    }
+    let root: Value =
+        serde_json::from_slice(document).map_err(|error| vec![format!("it is not a JSON document: {error}")])?;
+    let mut reader = Reader {
+        root: &root,
+        problems: Vec::new(),
+        shape: Shape::default(),
+        fields: 0,
+    };
+    reader.document();
+    if reader.problems.is_empty() {
+        Ok(reader.shape)
+    } else {
+        Err(reader.problems)
+    }
+}
+
+struct Reader<'a> {
+    root: &'a Value,
+    problems: Vec<String>,
+    shape: Shape,
+    fields: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) {
+        let version = self.root.get("openapi").and_then(Value::as_str).unwrap_or_default();
+        if !(version.starts_with("3.0.") || version.starts_with("3.1.")) {
+            self.problems
+                .push("openapi: must be a version 3.0.x or 3.1.x".to_owned());
+        }
+        for word in ["title", "version"] {
+            let said = self.root.pointer(&format!("/info/{word}")).and_then(Value::as_str);
+            if said.is_none_or(str::is_empty) {
+                self.problems.push(format!("info.{word}: is missing"));
+            }
+        }
+        let Some(paths) = self.root.get("paths").and_then(Value::as_object) else {
+            self.problems.push("paths: is missing".to_owned());
+            return;
+        };
+        for (path, item) in paths {
+            if !path.starts_with('/') {
+                self.problems.push(format!("paths.{path}: must begin with /"));
+            }
+            let Some(item) = self.resolve(item, path).and_then(Value::as_object) else {
+                self.problems.push(format!("paths.{path}: is not an object"));
+                continue;
+            };
+            for verb in VERBS {
+                if let Some(operation) = item.get(verb) {
+                    self.operation(path, verb, item, operation);
+                }
+            }
+        }
+        if self.shape.methods.is_empty() {
+            self.problems.push("paths: has no operation".to_owned());
+        }
+    }
+
+    fn operation(&mut self, path: &str, verb: &str, item: &'a Map<String, Value>, operation: &'a Value) {
+        let name = format!("{} {path}", verb.to_uppercase());
+        let Some(operation) = operation.as_object() else {
+            self.problems.push(format!("{name}: is not an object"));
+            return;
+        };
+        let mut request = BTreeMap::new();
+        let shared = item.get("parameters").and_then(Value::as_array);
+        let own = operation.get("parameters").and_then(Value::as_array);
+        for parameter in shared.into_iter().chain(own).flatten() {
+            self.parameter(&name, parameter, &mut request);
+        }
+        for variable in path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        {
+            if !request.contains_key(&format!("path.{variable}")) {
+                self.problems
+                    .push(format!("{name}: the path names {{{variable}}}, but no parameter does"));
+            }
+        }
+        if let Some(body) = operation.get("requestBody").and_then(|body| self.resolve(body, &name)) {
+            let required = body.get("required").and_then(Value::as_bool).unwrap_or(false);
+            if let Some(schema) = json_schema(body) {
+                self.schema(schema, "body", required, 0, &mut request);
+            }
+        }
+        let mut response = BTreeMap::new();
+        match operation.get("responses").and_then(Value::as_object) {
+            None => self.problems.push(format!("{name}: responses is missing")),
+            Some(responses) => {
+                for (code, answer) in responses {
+                    if !(code.starts_with('2') || code == "default") || (code == "default" && responses.len() > 1) {
+                        continue;
+                    }
+                    if let Some(schema) = self.resolve(answer, &name).and_then(json_schema) {
+                        self.schema(schema, "", true, 0, &mut response);
+                    }
+                }
+            }
+        }
+        let (input, output) = (format!("{name} request"), format!("{name} response"));
+        for (key, way, fields) in [(&input, Way::Input, request), (&output, Way::Output, response)] {
+            self.shape.types.insert(key.clone(), TypeShape { way, fields });
+        }
+        let method = MethodShape {
+            client_streaming: false,
+            server_streaming: false,
+            input,
+            output,
+        };
+        self.shape.methods.insert(name, method);
+    }
+
+    fn parameter(&mut self, operation: &str, parameter: &'a Value, request: &mut BTreeMap<String, FieldShape>) {
+        let Some(parameter) = self.resolve(parameter, operation) else {
+            return;
+        };
+        let word = |key: &str| parameter.get(key).and_then(Value::as_str);
+        let (Some(name), Some(place)) = (word("name"), word("in")) else {
+            self.problems
+                .push(format!("{operation}: a parameter without name or in"));
+            return;
+        };
+        if !["query", "path", "header", "cookie"].contains(&place) {
+            self.problems.push(format!("{operation}: {name} is in {place}"));
+            return;
+        }
+        let required = parameter.get("required").and_then(Value::as_bool).unwrap_or(false);
+        if place == "path" && !required {
+            self.problems
+                .push(format!("{operation}: the path parameter {name} must be required"));
+        }
+        let schema = parameter.get("schema").or_else(|| json_schema(parameter));
+        let path = format!("{place}.{name}");
+        match schema {
+            Some(schema) => self.schema(schema, &path, required, 0, request),
+            None => self.problems.push(format!("{operation}: {name} has no schema")),
+        }
+    }
+
+    /// Adds the field at a path and all below it. The root of a response has no name of its own.
+    fn schema(
+        &mut self,
+        schema: &'a Value,
+        path: &str,
+        required: bool,
+        depth: usize,
+        into: &mut BTreeMap<String, FieldShape>,
+    ) {
+        self.fields += 1;
+        if self.fields == MAX_FIELDS {
+            self.problems.push(format!("it has more than {MAX_FIELDS} fields"));
+        }
+        if depth > MAX_DEPTH || self.fields >= MAX_FIELDS {
+            return;
+        }
+        let Some(mut schema) = self.resolve(schema, path) else {
+            return;
+        };
+        let mut cardinality = Cardinality::Single;
+        if type_name(schema) == "array" {
+            cardinality = Cardinality::Repeated;
+            if let Some(items) = schema.get("items").and_then(|items| self.resolve(items, path)) {
+                schema = items;
+            }
+        } else if let Some(values) = schema.get("additionalProperties").filter(|more| more.is_object())
+            && schema.get("properties").is_none()
+            && let Some(values) = self.resolve(values, path)
+        {
+            cardinality = Cardinality::Map;
+            schema = values;
+        }
+        if !path.is_empty() {
+            let field = FieldShape {
+                number: 0,
+                kind: FieldType::Scalar(type_name(schema)),
+                cardinality,
+                required,
+                oneof: None,
+            };
+            // Two answers of one operation may share a field.
+            into.entry(path.to_owned()).or_insert(field);
+        }
+        self.properties(schema, path, depth, into);
+    }
+
+    fn properties(&mut self, schema: &'a Value, path: &str, depth: usize, into: &mut BTreeMap<String, FieldShape>) {
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        for (name, inner) in schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let below = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            self.schema(inner, &below, required.contains(&name.as_str()), depth + 1, into);
+        }
+        // Of a choice, every branch is possible; of allOf, every branch holds.
+        for word in ["allOf", "oneOf", "anyOf"] {
+            for branch in schema.get(word).and_then(Value::as_array).into_iter().flatten() {
+                self.fields += 1;
+                if depth < MAX_DEPTH
+                    && self.fields < MAX_FIELDS
+                    && let Some(branch) = self.resolve(branch, path)
+                {
+                    self.properties(branch, path, depth + 1, into);
+                }
+            }
+        }
+    }
+
+    /// What a `$ref` within the document points to.
+    fn resolve(&mut self, value: &'a Value, place: &str) -> Option<&'a Value> {
+        let mut value = value;
+        for _ in 0..16 {
+            let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+                return Some(value);
+            };
+            let found = reference
+                .strip_prefix('#')
+                .and_then(|pointer| self.root.pointer(pointer));
+            let Some(found) = found else {
+                self.problems
+                    .push(format!("{place}: {reference} points to nothing in the document"));
+                return None;
+            };
+            value = found;
+        }
+        self.problems
+            .push(format!("{place}: references that go round in a circle"));
+        None
+    }
+}
+
+/// The schema of the JSON content.
+fn json_schema(holder: &Value) -> Option<&Value> {
+    let content = holder.get("content")?.as_object()?;
+    content
+        .iter()
+        .find(|(kind, _)| kind.starts_with("application/json") || kind.ends_with("+json"))
+        .and_then(|(_, media)| media.get("schema"))
+}
+
+/// The type of a schema with its format: `string`, `string date`, `object`; of several types (3.1), all but null.
+fn type_name(schema: &Value) -> String {
+    let kind = match schema.get("type") {
+        Some(Value::String(one)) => one.clone(),
+        Some(Value::Array(several)) => {
+            let several: Vec<&str> = several
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|one| *one != "null")
+                .collect();
+            several.join("|")
+        }
+        _ if schema.get("properties").is_some() || schema.get("allOf").is_some() => "object".to_owned(),
+        _ => "any".to_owned(),
+    };
+    match schema.get("format").and_then(Value::as_str) {
+        Some(format) => format!("{kind} {format}"),
+        None => kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::shape::{BreakingKind, compare};
+
+    fn document() -> Value {
+        json!({
+            "openapi": "3.1.0",
+            "info": { "title": "People", "version": "1" },
+            "paths": { "/people/{id}": { "get": {
+                "parameters": [
+                    { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
+                    { "name": "on", "in": "query", "schema": { "type": "string", "format": "date" } }
+                ],
+                "responses": { "200": { "description": "x", "content": { "application/json": { "schema":
+                    { "$ref": "#/components/schemas/Person" } } } } }
+            } } },
+            "components": { "schemas": { "Person": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": { "type": "string" },
+                    "addresses": { "type": "array", "items": { "type": "object", "properties": { "ward": { "type": "string" } } } },
+                    "mother": { "$ref": "#/components/schemas/Person" }
+                }
+            } } }
+        })
+    }
+
+    fn read(document: &Value) -> Result<Shape, Vec<String>> {
+        shape(document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn operations_become_methods_with_their_paths_of_fields() {
+        let shape = read(&document()).unwrap();
+        let method = &shape.methods["GET /people/{id}"];
+        assert!(shape.field(&method.input, "query.on").is_some());
+        assert!(!shape.field(&method.output, "name").unwrap().through_many);
+        assert!(shape.field(&method.output, "addresses.ward").unwrap().through_many);
+        assert!(shape.field(&method.output, "mother.mother.name").is_some());
+        assert!(shape.field(&method.output, "secret").is_none());
+    }
+
+    #[test]
+    fn our_own_document_is_read() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/openapi/egov.json");
+        let shape = shape(&std::fs::read(file).unwrap()).unwrap();
+        assert!(shape.methods.len() > 50, "{}", shape.methods.len());
+        assert_eq!(compare(&shape, &shape), []);
+    }
+
+    #[test]
+    fn each_way_to_break_is_found() {
+        let before = read(&document()).unwrap();
+        let kinds = |change: &dyn Fn(&mut Value)| {
+            let mut changed = document();
+            change(&mut changed);
+            let found = compare(&before, &read(&changed).unwrap());
+            found.into_iter().map(|one| one.kind).collect::<Vec<_>>()
+        };
+        let person = "/components/schemas/Person";
+        assert_eq!(
+            kinds(&|new| *new.pointer_mut(&format!("{person}/properties/name/type")).unwrap() = json!("integer"))[0],
+            BreakingKind::FieldRetyped
+        );
+        assert!(
+            kinds(&|new| {
+                new.pointer_mut(person)
+                    .unwrap()
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("required");
+            })
+            .contains(&BreakingKind::RequirednessChanged)
+        );
+        let get = "/paths/~1people~1{id}/get";
+        assert_eq!(
+            kinds(&|new| new
+                .pointer_mut(&format!("{get}/parameters"))
+                .unwrap()
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"name": "why", "in": "query", "required": true, "schema": {"type": "string"}}))),
+            [BreakingKind::RequirednessChanged]
+        );
+        assert_eq!(
+            kinds(&|new| {
+                let paths = new.get_mut("paths").unwrap().as_object_mut().unwrap();
+                let item = paths.remove("/people/{id}").unwrap();
+                paths.insert("/persons/{id}".to_owned(), item);
+            }),
+            [BreakingKind::MethodRemoved]
+        );
+        assert_eq!(
+            kinds(&|new| {
+                let fields = new.pointer_mut(&format!("{person}/properties")).unwrap();
+                fields
+                    .as_object_mut()
+                    .unwrap()
+                    .insert("more".to_owned(), json!({"type": "string"}));
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let problems = read(&json!({
+            "openapi": "2.0",
+            "info": { "title": "x" },
+            "paths": { "people/{id}": { "get": { "parameters": [ { "$ref": "#/nowhere" } ] } } }
+        }))
+        .unwrap_err();
+        for said in [
+            "openapi",
+            "info.version",
+            "must begin with /",
+            "#/nowhere",
+            "{id}",
+            "responses",
+        ] {
+            assert!(
+                problems.iter().any(|problem| problem.contains(said)),
+                "{said}: {problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_schema_that_multiplies_itself_is_refused() {
+        let properties: Map<String, Value> = (0..9)
+            .map(|number| (format!("f{number}"), json!({ "$ref": "#/components/schemas/Person" })))
+            .collect();
+        let mut bomb = document();
+        *bomb.pointer_mut("/components/schemas/Person/properties").unwrap() = Value::Object(properties);
+        let problems = read(&bomb).unwrap_err();
+        assert!(
+            problems.iter().any(|problem| problem.contains("more than")),
+            "{problems:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(text in "\\PC{0,200}") {
+            prop_assert!(shape(text.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Organisations and their codes through time.
+
+use egov_codes::{AgencyCode, Generation};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Where an organisation or a system stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// It takes part.
+    Active,
+    /// Tạm ngừng.
+    Suspended,
+    /// It takes part no more.
+    Closed,
+}
+
+impl Standing {
+    /// The word under which it is stored.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The standing that a stored word names.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Closed]
+            .into_iter()
+            .find(|one| one.as_str() == word)
+    }
+
+    /// Whether it may change so: what was closed stays closed.
+    pub(crate) fn may_become(self, next: Self) -> bool {
+        self != Self::Closed && self != next
+    }
+}
+
+/// Cơ quan, tổ chức.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(crate) struct Organisation {
+    pub(crate) organisation_id: Uuid,
+    /// The unit that keeps the entry.
+    pub(crate) responsible_unit_id: i32,
+    pub(crate) name: String,
+    pub(crate) codes: Vec<HeldCode>,
+    /// X-Road member class and code.
+    pub(crate) member_class: String,
+    pub(crate) member_code: String,
+    /// The unit of this platform that it is.
+    pub(crate) unit_id: Option<i32>,
+    pub(crate) contact: String,
+    pub(crate) state: Standing,
+    pub(crate) version: i64,
+    pub(crate) create_time: Timestamp,
+    pub(crate) update_time: Timestamp,
+}
+
+/// A code and the days of its use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct HeldCode {
+    pub(crate) code: AgencyCode,
+    pub(crate) valid_from: Date,
+    /// In use before this day.
+    pub(crate) valid_to: Option<Date>,
+}
+
+/// Why a code is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CodeRefusal {
+    /// It is no code.
+    #[error("{0}")]
+    Malformed(egov_codes::CodeError),
+    /// Two codes of one generation at once.
+    #[error("an organisation has one code of each generation at a time")]
+    TwoOfOneGeneration,
+    /// It would begin before the one that it follows.
+    #[error("a code begins after the one that it follows")]
+    NotLater,
+}
+
+/// The number of a generation, as it is stored.
+pub(crate) fn generation(code: &AgencyCode) -> i32 {
+    match code.generation() {
+        Generation::Qcvn102 => 1,
+        Generation::Decision20 => 2,
+    }
+}
+
+/// The codes of a new organisation.
+pub(crate) fn first_codes(texts: &[String], today: Date) -> Result<Vec<HeldCode>, CodeRefusal> {
+    let mut codes: Vec<HeldCode> = Vec::new();
+    for text in texts {
+        let code: AgencyCode = text.parse().map_err(CodeRefusal::Malformed)?;
+        if codes.iter().any(|held| held.code.generation() == code.generation()) {
+            return Err(CodeRefusal::TwoOfOneGeneration);
+        }
+        codes.push(HeldCode {
+            code,
+            valid_from: today,
+            valid_to: None,
+        });
+    }
+    Ok(codes)
+}
+
+impl Organisation {
+    /// Gives a code from a day on: the code of the same generation that is in use ends on that day.
+    pub(crate) fn set_code(&mut self, text: &str, from: Date) -> Result<(), CodeRefusal> {
+        let code: AgencyCode = text.parse().map_err(CodeRefusal::Malformed)?;
+        let same = |held: &&mut HeldCode| held.code.generation() == code.generation() && held.valid_to.is_none();
+        if let Some(before) = self.codes.iter_mut().find(same) {
+            if before.valid_from >= from {
+                return Err(CodeRefusal::NotLater);
+            }
+            before.valid_to = Some(from);
+        }
+        self.codes.push(HeldCode {
+            code,
+            valid_from: from,
+            valid_to: None,
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn organisation(codes: &[&str]) -> Organisation {
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        Organisation {
+            organisation_id: Uuid::nil(),
+            responsible_unit_id: 1,
+            name: "Sở Tư pháp".to_owned(),
+            codes: first_codes(&codes, date(2026, 1, 1)).unwrap(),
+            member_class: "GOV".to_owned(),
+            member_code: "H41.12".to_owned(),
+            unit_id: None,
+            contact: String::new(),
+            state: Standing::Active,
+            version: 1,
+            create_time: Timestamp::UNIX_EPOCH,
+            update_time: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_new_code_ends_the_one_of_its_generation_and_leaves_the_other() {
+        let mut held = organisation(&["000.00.12.H41", "H41.12"]);
+        held.set_code("H41.13", date(2026, 7, 1)).unwrap();
+        let days: Vec<_> = held
+            .codes
+            .iter()
+            .map(|code| (code.code.as_str(), code.valid_to))
+            .collect();
+        assert_eq!(
+            days,
+            [
+                ("000.00.12.H41", None),
+                ("H41.12", Some(date(2026, 7, 1))),
+                ("H41.13", None)
+            ]
+        );
+        assert_eq!(held.set_code("H41.14", date(2026, 7, 1)), Err(CodeRefusal::NotLater));
+        assert!(matches!(
+            held.set_code("no code", date(2027, 1, 1)),
+            Err(CodeRefusal::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn two_codes_of_one_generation_are_refused() {
+        let two = ["H41.1".to_owned(), "H41.2".to_owned()];
+        assert_eq!(
+            first_codes(&two, date(2026, 1, 1)),
+            Err(CodeRefusal::TwoOfOneGeneration)
+        );
+    }
+
+    #[test]
+    fn what_was_closed_stays_closed() {
+        assert!(Standing::Active.may_become(Standing::Suspended));
+        assert!(Standing::Suspended.may_become(Standing::Active));
+        assert!(!Standing::Active.may_become(Standing::Active));
+        assert!(!Standing::Closed.may_become(Standing::Active));
+    }
+}

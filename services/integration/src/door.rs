@@ -1,0 +1,148 @@
+//! The door of this service: its own port, on which other systems call one another by their agreements.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use egov_auth::{Revocations, Verifier};
+use egov_database::Database;
+use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
+use egov_keyring::Keyring;
+use egov_runtime::config::ServerConfig;
+use egov_transparency::Log;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::gatekeeper::Agreements;
+use crate::journal::ExchangeJournal;
+use crate::permits::PermitBook;
+
+/// `[door]`: how systems come through the door, and whom the door believes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoorSection {
+    /// Its own port and the limits there.
+    pub server: ServerConfig,
+    /// Whether nobody comes without a client certificate. Production says yes.
+    pub certificate_required: bool,
+    /// The authorities that issue the certificates of providers, PEM; without it only `grpc` without encryption is reached.
+    pub provider_ca: Option<PathBuf>,
+    /// The certificate by which the door proves itself to providers, PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+}
+
+impl DoorSection {
+    /// Whom the door believes to be a provider, and how it proves itself there; none without `provider_ca`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should; a certificate without its key.
+    pub fn trust(&self) -> anyhow::Result<Option<Trust>> {
+        let Some(authorities) = &self.provider_ca else {
+            anyhow::ensure!(
+                self.certificate.is_none(),
+                "door.certificate is given without door.provider_ca"
+            );
+            return Ok(None);
+        };
+        let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&read(authorities)?) {
+            roots.add(certificate.context("door.provider_ca holds what is no certificate")?)?;
+        }
+        anyhow::ensure!(!roots.is_empty(), "door.provider_ca holds no certificate");
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let mut config = match (&self.certificate, &self.key) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(certificate), Some(key)) => {
+                let chain = CertificateDer::pem_slice_iter(&read(certificate)?).collect::<Result<Vec<_>, _>>()?;
+                builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&read(key)?)?)?
+            }
+            _ => anyhow::bail!("door.certificate and door.key go together"),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Some(Trust(Arc::new(config))))
+    }
+}
+
+/// What the door is given.
+pub struct DoorGiven {
+    /// Who verifies tokens.
+    pub verifier: Arc<Verifier>,
+    /// The revocations.
+    pub revocations: Arc<Revocations>,
+    /// Whether nobody comes without a client certificate.
+    pub certificate_required: bool,
+    /// Whom the door believes to be a provider.
+    pub trust: Option<Trust>,
+    /// The limits.
+    pub limits: DoorLimits,
+}
+
+/// The door, and what keeps it knowing and recording.
+pub(crate) struct Built {
+    pub(crate) door: Door,
+    pub(crate) agreements: Arc<Agreements>,
+    pub(crate) journal: ExchangeJournal,
+}
+
+/// Puts the door together.
+pub(crate) fn build(
+    given: DoorGiven,
+    database: &Database,
+    keyring: Arc<Keyring>,
+    log: Arc<Log>,
+    book: Arc<PermitBook>,
+) -> Built {
+    let journal = ExchangeJournal::start(database.clone(), keyring, log);
+    let agreements = Arc::new(Agreements::new(book, given.trust, given.certificate_required));
+    let door = Door::new(DoorParts {
+        authenticator: Authenticator::new(given.verifier, given.revocations, given.certificate_required),
+        gatekeeper: Arc::clone(&agreements) as Arc<dyn egov_door::Gatekeeper>,
+        journal: Arc::new(journal.clone()) as Arc<dyn Journal>,
+        clock: database.clock().clone(),
+        ids: database.ids().clone(),
+        limits: given.limits,
+    });
+    Built {
+        door,
+        agreements,
+        journal,
+    }
+}
+
+/// What answers on the door's port: gRPC, and gRPC-Web, which is gRPC whose trailers are part of the body.
+pub fn router(door: Door) -> Router {
+    let grpc = service_fn(move |request: Request| {
+        let door = door.clone();
+        async move { Ok::<Response, std::convert::Infallible>(door.grpc(request).await.map(Body::new)) }
+    });
+    let web = GrpcWebLayer::new().layer(Router::new().fallback_service(grpc.clone()));
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let (grpc, web) = (grpc.clone(), web.clone());
+        async move {
+            let is_web = request
+                .headers()
+                .get(http::header::CONTENT_TYPE)
+                .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc-web"));
+            if is_web {
+                let answer = web.oneshot(request).await?;
+                Ok::<_, std::convert::Infallible>(answer.map(Body::new))
+            } else {
+                grpc.oneshot(request).await
+            }
+        }
+    }))
+}

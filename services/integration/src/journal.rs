@@ -1,0 +1,326 @@
+//! Records exchanges, in groups: while one batch is being stored the next gathers, so that under load one commit holds the
+//! beginnings and the ends of many calls.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use egov_auth::RowScope;
+use egov_database::{Database, Leaf, UnitOfWork};
+use egov_door::{Begun, Ended, Journal, Promise, Refusal, Tally, refusal};
+use egov_fault::Fault;
+use egov_keyring::{Keyring, Purpose};
+use egov_transparency::{Log, leaf_hash};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::domain::exchange::{Exchange, LEAF_KIND, LEAF_VERSION, Outcome, Passed, canonical};
+use crate::error::Error;
+use crate::store::exchanges;
+
+/// The most records in one transaction.
+const BATCH: usize = 256;
+
+/// How many records may wait; more have to wait to wait.
+const QUEUE: usize = 4 * BATCH;
+
+/// How long a batch may take before its calls are refused.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What binds a sealed body to its exchange.
+pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
+    [
+        b"egov exchange body ",
+        exchange_id.as_bytes().as_slice(),
+        direction.as_bytes(),
+    ]
+    .concat()
+}
+
+/// The journal of one instance of the door.
+#[derive(Clone)]
+pub(crate) struct ExchangeJournal {
+    queue: mpsc::Sender<Waiting>,
+    instance_id: Uuid,
+}
+
+enum Waiting {
+    Begin(Box<Begun>, oneshot::Sender<bool>),
+    End(Box<Ended>, Option<oneshot::Sender<Option<Promise>>>),
+}
+
+/// What writes.
+struct Writer {
+    database: Database,
+    keyring: Arc<Keyring>,
+    log: Arc<Log>,
+    instance_id: Uuid,
+}
+
+impl ExchangeJournal {
+    /// Starts the journal's task on the present runtime; it ends after the last clone is gone and everything is stored.
+    pub(crate) fn start(database: Database, keyring: Arc<Keyring>, log: Arc<Log>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let instance_id = database.ids().uuid();
+        let writer = Arc::new(Writer {
+            database,
+            keyring,
+            log,
+            instance_id,
+        });
+        tokio::spawn(run(writer, waiting));
+        Self { queue, instance_id }
+    }
+
+    /// The instance under which it records.
+    pub(crate) fn instance_id(&self) -> Uuid {
+        self.instance_id
+    }
+}
+
+impl fmt::Debug for ExchangeJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeJournal")
+            .field("instance_id", &self.instance_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Journal for ExchangeJournal {
+    async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+        let (stored, answer) = oneshot::channel();
+        let waiting = Waiting::Begin(Box::new(begun.clone()), stored);
+        self.queue
+            .send(waiting)
+            .await
+            .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
+        match answer.await {
+            Ok(true) => Ok(()),
+            _ => Err(refusal(Refusal::ExchangeNotRecorded)),
+        }
+    }
+
+    async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+        let (stored, answer) = oneshot::channel();
+        self.queue
+            .send(Waiting::End(Box::new(ended), Some(stored)))
+            .await
+            .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
+        answer
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(|| refusal(Refusal::ExchangeNotRecorded))
+    }
+
+    fn abandon(&self, ended: Ended) {
+        // If there is no room the exchange is swept to "outcome unknown" later.
+        if self.queue.try_send(Waiting::End(Box::new(ended), None)).is_err() {
+            tracing::warn!("the end of an exchange whose consumer has gone found no place in the queue");
+        }
+    }
+}
+
+async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut gathered = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut gathered, BATCH).await > 0 {
+        let batch = std::mem::replace(&mut gathered, Vec::with_capacity(BATCH));
+        let records = batch.len();
+        let storing = Arc::clone(&writer);
+        // In a task of its own, so that a panic fails its batch and not every call after it. Dropping the senders tells those
+        // who wait.
+        let mut task = tokio::spawn(async move { storing.store(batch).await });
+        match timeout(PATIENCE, &mut task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panicked)) => tracing::error!(records, error = %panicked, "the journal of exchanges failed"),
+            Err(_) => {
+                task.abort();
+                tracing::error!(records, "exchanges could not be recorded in time");
+            }
+        }
+    }
+}
+
+/// An instant in whole microseconds, as PostgreSQL keeps it: a leaf commits to what is read again.
+fn stored(at: Timestamp) -> Timestamp {
+    let whole = TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
+    at.round(whole).unwrap_or(at)
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn passed(tally: &Tally) -> Passed {
+    Passed {
+        hash: tally.hash,
+        messages: number(tally.messages),
+        bytes: number(tally.bytes),
+    }
+}
+
+impl Writer {
+    fn exchange(&self, begun: &Begun) -> Exchange {
+        Exchange {
+            exchange_id: begun.exchange_id,
+            instance_id: self.instance_id,
+            consumer_unit_id: begun.consumer_unit_id,
+            provider_unit_id: begun.provider_unit_id,
+            consumer_organisation_id: begun.consumer_organisation_id,
+            provider_organisation_id: begun.provider_organisation_id,
+            agreement_id: begun.agreement_id,
+            agreement_version: begun.agreement_version,
+            delegation_id: begun.delegation_id,
+            service_id: begun.service_id,
+            client_id: begun.client_id.clone(),
+            caller: begun.caller,
+            on_behalf_of: begun.on_behalf_of,
+            method: begun.method.clone(),
+            purpose: begun.purpose.clone(),
+            trace: begun.trace.clone(),
+            begin_time: stored(begun.at),
+        }
+    }
+
+    fn body(&self, begun: &Begun, direction: &'static str, plain: &Bytes, at: Timestamp) -> exchanges::Body {
+        let kept = SignedDuration::from_hours(24 * i64::from(begun.retention_days));
+        exchanges::Body {
+            exchange_id: begun.exchange_id,
+            direction,
+            consumer_unit_id: begun.consumer_unit_id,
+            provider_unit_id: begun.provider_unit_id,
+            sealed: self
+                .keyring
+                .seal(Purpose::Answers, plain, &sealed_for(begun.exchange_id, direction)),
+            expire_time: at.checked_add(kept).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// Stores a batch and answers those who wait. An error answers by dropping the senders.
+    async fn store(&self, batch: Vec<Waiting>) {
+        let mut begun = Vec::new();
+        let mut ended = Vec::new();
+        let mut bodies = Vec::new();
+        let mut begin_answers = Vec::new();
+        let mut end_answers = Vec::new();
+        for one in batch {
+            match one {
+                Waiting::Begin(record, answer) => {
+                    if let Some(body) = &record.body {
+                        bodies.push(self.body(&record, "request", body, record.at));
+                    }
+                    begun.push(self.exchange(&record));
+                    begin_answers.push(answer);
+                }
+                Waiting::End(record, answer) => {
+                    if let Some(body) = &record.body {
+                        bodies.push(self.body(&record.begun, "response", body, record.at));
+                    }
+                    ended.push((self.exchange(&record.begun), outcome_of(&record)));
+                    end_answers.push(answer);
+                }
+            }
+        }
+        let written = self
+            .database
+            .write_unkeyed(&RowScope::everything(), async |unit| {
+                write(unit, &begun, &ended, &bodies).await
+            })
+            .await;
+        let leaves = match written {
+            Ok(leaves) => leaves,
+            Err(error) => {
+                tracing::error!(error = ?Fault::from(error), records = begun.len() + ended.len(), "exchanges could not be recorded");
+                return;
+            }
+        };
+        for answer in begin_answers {
+            // A consumer that went away needs no answer.
+            let _ = answer.send(true);
+        }
+        for (answer, leaf) in end_answers.into_iter().zip(leaves) {
+            if let Some(answer) = answer {
+                let _ = answer.send(leaf.and_then(|leaf| self.promise(&leaf)));
+            }
+        }
+    }
+
+    /// The promise about a leaf that is durable.
+    fn promise(&self, leaf: &Made) -> Option<Promise> {
+        let epoch = u32::try_from(leaf.epoch).ok()?;
+        let version = u64::try_from(LEAF_VERSION).ok()?;
+        let made = leaf_hash(LEAF_KIND, leaf.exchange_id, version, leaf.commitment, leaf.time, epoch)
+            .and_then(|hash| self.log.promise(leaf.epoch, hash, leaf.time))
+            .and_then(|promise| promise.to_bytes());
+        match made {
+            Ok(bytes) => Some(Promise(URL_SAFE_NO_PAD.encode(bytes))),
+            Err(error) => {
+                tracing::error!(%error, "a promise cannot be made");
+                None
+            }
+        }
+    }
+}
+
+/// How an exchange ended, as it is stored.
+fn outcome_of(ended: &Ended) -> Outcome {
+    Outcome {
+        outcome: ended.outcome.as_str().to_owned(),
+        status: ended.status,
+        request: passed(&ended.request),
+        forwarded_hash: ended.forwarded.map(|tally| tally.hash),
+        response: passed(&ended.response),
+        received_hash: ended.received.map(|tally| tally.hash),
+        elapsed_us: number(ended.elapsed_us),
+        provider_us: number(ended.provider_us),
+        end_time: stored(ended.at),
+    }
+}
+
+/// A leaf that is about to be committed.
+pub(crate) struct Made {
+    pub(crate) exchange_id: Uuid,
+    pub(crate) commitment: [u8; 32],
+    pub(crate) time: Timestamp,
+    pub(crate) epoch: i32,
+}
+
+/// Writes beginnings, ends with their leaves, and bodies. For each end the leaf, or none if the exchange was over already.
+pub(crate) async fn write(
+    unit: &mut UnitOfWork<'_>,
+    begun: &[Exchange],
+    ended: &[(Exchange, Outcome)],
+    bodies: &[exchanges::Body],
+) -> Result<Vec<Option<Made>>, Error> {
+    let starts: Vec<&Exchange> = begun.iter().collect();
+    exchanges::insert(unit.conn(), &starts).await?;
+    let ends: Vec<(&Exchange, &Outcome)> = ended.iter().map(|(exchange, outcome)| (exchange, outcome)).collect();
+    let (epoch, new) = exchanges::insert_outcomes(unit.conn(), &ends).await?;
+    let new: HashSet<Uuid> = new.into_iter().collect();
+    exchanges::insert_bodies(unit.conn(), bodies).await?;
+    let time = unit.now();
+    Ok(ended
+        .iter()
+        .map(|(exchange, outcome)| {
+            new.contains(&exchange.exchange_id).then(|| Made {
+                exchange_id: exchange.exchange_id,
+                commitment: unit.leaf(Leaf {
+                    kind: LEAF_KIND,
+                    resource: exchange.exchange_id,
+                    version: LEAF_VERSION,
+                    canonical: &canonical(exchange, outcome),
+                }),
+                time,
+                epoch,
+            })
+        })
+        .collect())
+}

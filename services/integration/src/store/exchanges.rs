@@ -1,0 +1,409 @@
+//! `exchanges`, `exchange_outcomes`, `exchange_bodies`, `door_instances`.
+
+use egov_auth::RowScope;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::exchange::{Exchange, Outcome, Passed};
+
+/// The place of an exchange in a list, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) begin_time: Timestamp,
+    pub(crate) exchange_id: Uuid,
+}
+
+/// A body to keep.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) exchange_id: Uuid,
+    pub(crate) direction: &'static str,
+    pub(crate) consumer_unit_id: i32,
+    pub(crate) provider_unit_id: i32,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) expire_time: Timestamp,
+}
+
+fn instants(times: impl Iterator<Item = Timestamp>) -> Vec<jiff_sqlx::Timestamp> {
+    times.map(|time| time.to_sqlx()).collect()
+}
+
+/// Adds exchanges that are about to be forwarded: one statement.
+pub(crate) async fn insert(connection: &mut PgConnection, batch: &[&Exchange]) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = batch.iter().map(|one| one.exchange_id).collect();
+    let instances: Vec<Uuid> = batch.iter().map(|one| one.instance_id).collect();
+    let consumer_units: Vec<i32> = batch.iter().map(|one| one.consumer_unit_id).collect();
+    let provider_units: Vec<i32> = batch.iter().map(|one| one.provider_unit_id).collect();
+    let consumers: Vec<Uuid> = batch.iter().map(|one| one.consumer_organisation_id).collect();
+    let providers: Vec<Uuid> = batch.iter().map(|one| one.provider_organisation_id).collect();
+    let agreements: Vec<Uuid> = batch.iter().map(|one| one.agreement_id).collect();
+    let versions: Vec<i64> = batch.iter().map(|one| one.agreement_version).collect();
+    let delegations: Vec<Option<Uuid>> = batch.iter().map(|one| one.delegation_id).collect();
+    let services: Vec<Uuid> = batch.iter().map(|one| one.service_id).collect();
+    let clients: Vec<&str> = batch.iter().map(|one| one.client_id.as_str()).collect();
+    let callers: Vec<Uuid> = batch.iter().map(|one| one.caller).collect();
+    let citizens: Vec<Option<Uuid>> = batch.iter().map(|one| one.on_behalf_of).collect();
+    let methods: Vec<&str> = batch.iter().map(|one| one.method.as_str()).collect();
+    let purposes: Vec<Option<&str>> = batch.iter().map(|one| one.purpose.as_deref()).collect();
+    let traces: Vec<Option<&str>> = batch.iter().map(|one| one.trace.as_deref()).collect();
+    let times = instants(batch.iter().map(|one| one.begin_time));
+    sqlx::query!(
+        r#"INSERT INTO exchanges (exchange_id, instance_id, consumer_unit_id, provider_unit_id, consumer_organisation_id,
+             provider_organisation_id, agreement_id, agreement_version, delegation_id, service_id, client_id, caller, on_behalf_of,
+             method, purpose, trace, begin_time)
+           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::uuid[], $7::uuid[], $8::bigint[],
+             $9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::text[], $16::text[],
+             $17::timestamptz[])"#,
+        &ids,
+        &instances,
+        &consumer_units,
+        &provider_units,
+        &consumers,
+        &providers,
+        &agreements,
+        &versions,
+        &delegations as _,
+        &services,
+        &clients as _,
+        &callers,
+        &citizens as _,
+        &methods as _,
+        &purposes as _,
+        &traces as _,
+        &times as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn passed(hash: &[u8; 32]) -> Vec<u8> {
+    hash.to_vec()
+}
+
+/// Adds outcomes; returns the epoch, and the exchanges whose outcome is now this one. Those that had one already keep it.
+pub(crate) async fn insert_outcomes(
+    connection: &mut PgConnection,
+    batch: &[(&Exchange, &Outcome)],
+) -> Result<(i32, Vec<Uuid>), StoreError> {
+    if batch.is_empty() {
+        return Ok((0, Vec::new()));
+    }
+    let ids: Vec<Uuid> = batch.iter().map(|(one, _)| one.exchange_id).collect();
+    let consumer_units: Vec<i32> = batch.iter().map(|(one, _)| one.consumer_unit_id).collect();
+    let provider_units: Vec<i32> = batch.iter().map(|(one, _)| one.provider_unit_id).collect();
+    let outcomes: Vec<&str> = batch.iter().map(|(_, one)| one.outcome.as_str()).collect();
+    let statuses: Vec<i32> = batch.iter().map(|(_, one)| one.status).collect();
+    let request_hashes: Vec<Vec<u8>> = batch.iter().map(|(_, one)| passed(&one.request.hash)).collect();
+    let request_messages: Vec<i64> = batch.iter().map(|(_, one)| one.request.messages).collect();
+    let request_bytes: Vec<i64> = batch.iter().map(|(_, one)| one.request.bytes).collect();
+    let forwarded: Vec<Option<Vec<u8>>> = batch
+        .iter()
+        .map(|(_, one)| one.forwarded_hash.as_ref().map(passed))
+        .collect();
+    let response_hashes: Vec<Vec<u8>> = batch.iter().map(|(_, one)| passed(&one.response.hash)).collect();
+    let response_messages: Vec<i64> = batch.iter().map(|(_, one)| one.response.messages).collect();
+    let response_bytes: Vec<i64> = batch.iter().map(|(_, one)| one.response.bytes).collect();
+    let received: Vec<Option<Vec<u8>>> = batch
+        .iter()
+        .map(|(_, one)| one.received_hash.as_ref().map(passed))
+        .collect();
+    let elapsed: Vec<i64> = batch.iter().map(|(_, one)| one.elapsed_us).collect();
+    let at_provider: Vec<i64> = batch.iter().map(|(_, one)| one.provider_us).collect();
+    let times = instants(batch.iter().map(|(_, one)| one.end_time));
+    let row = sqlx::query!(
+        r#"WITH added AS (INSERT INTO exchange_outcomes (exchange_id, consumer_unit_id, provider_unit_id, outcome, status, request_hash,
+             request_messages, request_bytes, forwarded_hash, response_hash, response_messages, response_bytes, received_hash,
+             elapsed_us, provider_us, end_time)
+           SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::bytea[], $7::bigint[], $8::bigint[],
+             $9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[], $15::bigint[],
+             $16::timestamptz[])
+           ON CONFLICT (exchange_id) DO NOTHING
+           RETURNING exchange_id)
+           SELECT egov.current_epoch() AS "epoch!", ARRAY(SELECT exchange_id FROM added) AS "added!""#,
+        &ids,
+        &consumer_units,
+        &provider_units,
+        &outcomes as _,
+        &statuses,
+        &request_hashes,
+        &request_messages,
+        &request_bytes,
+        &forwarded as _,
+        &response_hashes,
+        &response_messages,
+        &response_bytes,
+        &received as _,
+        &elapsed,
+        &at_provider,
+        &times as _,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.epoch, row.added))
+}
+
+/// Adds bodies.
+pub(crate) async fn insert_bodies(connection: &mut PgConnection, batch: &[Body]) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = batch.iter().map(|one| one.exchange_id).collect();
+    let directions: Vec<&str> = batch.iter().map(|one| one.direction).collect();
+    let consumer_units: Vec<i32> = batch.iter().map(|one| one.consumer_unit_id).collect();
+    let provider_units: Vec<i32> = batch.iter().map(|one| one.provider_unit_id).collect();
+    let sealed: Vec<&[u8]> = batch.iter().map(|one| one.sealed.as_slice()).collect();
+    let ends = instants(batch.iter().map(|one| one.expire_time));
+    sqlx::query!(
+        r#"INSERT INTO exchange_bodies (exchange_id, direction, consumer_unit_id, provider_unit_id, sealed, expire_time)
+           SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::bytea[], $6::timestamptz[])"#,
+        &ids,
+        &directions as _,
+        &consumer_units,
+        &provider_units,
+        &sealed as _,
+        &ends as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes bodies whose time is over, at most `most`; how many.
+pub(crate) async fn delete_bodies(connection: &mut PgConnection, now: Timestamp, most: i64) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        r#"DELETE FROM exchange_bodies b USING (
+             SELECT exchange_id, direction FROM exchange_bodies WHERE expire_time <= $1 ORDER BY expire_time LIMIT $2) AS old
+           WHERE b.exchange_id = old.exchange_id AND b.direction = old.direction"#,
+        now.to_sqlx() as _,
+        most,
+    )
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+/// An instance is alive.
+pub(crate) async fn seen(connection: &mut PgConnection, instance: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"INSERT INTO door_instances (instance_id, seen_time) VALUES ($1, $2)
+           ON CONFLICT (instance_id) DO UPDATE SET seen_time = excluded.seen_time"#,
+        instance,
+        now.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The columns of an exchange as [`row!`] reads them.
+macro_rules! exchange_of {
+    ($row:expr) => {
+        Exchange {
+            exchange_id: $row.exchange_id,
+            instance_id: $row.instance_id,
+            consumer_unit_id: $row.consumer_unit_id,
+            provider_unit_id: $row.provider_unit_id,
+            consumer_organisation_id: $row.consumer_organisation_id,
+            provider_organisation_id: $row.provider_organisation_id,
+            agreement_id: $row.agreement_id,
+            agreement_version: $row.agreement_version,
+            delegation_id: $row.delegation_id,
+            service_id: $row.service_id,
+            client_id: $row.client_id,
+            caller: $row.caller,
+            on_behalf_of: $row.on_behalf_of,
+            method: $row.method,
+            purpose: $row.purpose,
+            trace: $row.trace,
+            begin_time: $row.begin_time.to_jiff(),
+        }
+    };
+}
+
+/// Exchanges without an outcome whose instance has given no sign of life since `dead_since`, or that began before `too_old`; at most
+/// `most`.
+pub(crate) async fn left_open(
+    connection: &mut PgConnection,
+    dead_since: Timestamp,
+    too_old: Timestamp,
+    most: i64,
+) -> Result<Vec<Exchange>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT e.exchange_id, e.instance_id, e.consumer_unit_id, e.provider_unit_id, e.consumer_organisation_id,
+             e.provider_organisation_id, e.agreement_id, e.agreement_version, e.delegation_id, e.service_id, e.client_id, e.caller,
+             e.on_behalf_of, e.method, e.purpose, e.trace, e.begin_time
+           FROM exchanges e
+           WHERE NOT EXISTS (SELECT 1 FROM exchange_outcomes o WHERE o.exchange_id = e.exchange_id)
+             AND (e.begin_time < $2
+                  OR e.begin_time < $1 AND NOT EXISTS (
+                      SELECT 1 FROM door_instances i WHERE i.instance_id = e.instance_id AND i.seen_time >= $1))
+           ORDER BY e.begin_time LIMIT $3"#,
+        dead_since.to_sqlx() as _,
+        too_old.to_sqlx() as _,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| exchange_of!(row)).collect())
+}
+
+/// Forgets instances that are gone and have left nothing open.
+pub(crate) async fn forget_instances(connection: &mut PgConnection, before: Timestamp) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!("DELETE FROM door_instances WHERE seen_time < $1", before.to_sqlx() as _)
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected())
+}
+
+/// A 32-byte hash of a column that a check keeps at that length.
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    bytes.try_into().unwrap_or([0; 32])
+}
+
+/// An exchange in the scope, with its outcome if it is over.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    exchange_id: Uuid,
+    scope: &RowScope,
+) -> Result<Option<(Exchange, Option<Outcome>)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT exchange_id, instance_id, consumer_unit_id, provider_unit_id, consumer_organisation_id,
+             provider_organisation_id, agreement_id, agreement_version, delegation_id, service_id, client_id, caller,
+             on_behalf_of, method, purpose, trace, begin_time
+           FROM exchanges
+           WHERE exchange_id = $1 AND ($2 OR consumer_unit_id = ANY($3) OR provider_unit_id = ANY($3))"#,
+        exchange_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let exchange = exchange_of!(row);
+    let outcome = outcomes(connection, &[exchange_id])
+        .await?
+        .pop()
+        .map(|(_, outcome)| outcome);
+    Ok(Some((exchange, outcome)))
+}
+
+/// The outcomes of exchanges that were read under a scope.
+pub(crate) async fn outcomes(
+    connection: &mut PgConnection,
+    exchanges: &[Uuid],
+) -> Result<Vec<(Uuid, Outcome)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT exchange_id, outcome, status, request_hash, request_messages, request_bytes, forwarded_hash, response_hash,
+             response_messages, response_bytes, received_hash, elapsed_us, provider_us, end_time
+           FROM exchange_outcomes WHERE exchange_id = ANY($1)"#,
+        exchanges,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let outcome = Outcome {
+                outcome: row.outcome,
+                status: row.status,
+                request: Passed {
+                    hash: hash(&row.request_hash),
+                    messages: row.request_messages,
+                    bytes: row.request_bytes,
+                },
+                forwarded_hash: row.forwarded_hash.as_deref().map(hash),
+                response: Passed {
+                    hash: hash(&row.response_hash),
+                    messages: row.response_messages,
+                    bytes: row.response_bytes,
+                },
+                received_hash: row.received_hash.as_deref().map(hash),
+                elapsed_us: row.elapsed_us,
+                provider_us: row.provider_us,
+                end_time: row.end_time.to_jiff(),
+            };
+            (row.exchange_id, outcome)
+        })
+        .collect())
+}
+
+/// A page of the exchanges in the scope, newest first: a page for each reason why one is seen, joined.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    scope: &RowScope,
+    agreement_id: Option<Uuid>,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Exchange>, StoreError> {
+    let rows = sqlx::query!(
+        r#"WITH found AS (
+             (SELECT e.exchange_id, e.begin_time FROM exchanges e
+              WHERE $1 AND ($3::uuid IS NULL OR e.agreement_id = $3)
+                AND ($4::timestamptz IS NULL OR (e.begin_time, e.exchange_id) < ($4, $5::uuid))
+              ORDER BY e.begin_time DESC, e.exchange_id DESC LIMIT $6)
+             UNION
+             (SELECT e.exchange_id, e.begin_time FROM exchanges e
+              WHERE NOT $1 AND e.consumer_unit_id = ANY($2) AND ($3::uuid IS NULL OR e.agreement_id = $3)
+                AND ($4::timestamptz IS NULL OR (e.begin_time, e.exchange_id) < ($4, $5::uuid))
+              ORDER BY e.begin_time DESC, e.exchange_id DESC LIMIT $6)
+             UNION
+             (SELECT e.exchange_id, e.begin_time FROM exchanges e
+              WHERE NOT $1 AND e.provider_unit_id = ANY($2) AND ($3::uuid IS NULL OR e.agreement_id = $3)
+                AND ($4::timestamptz IS NULL OR (e.begin_time, e.exchange_id) < ($4, $5::uuid))
+              ORDER BY e.begin_time DESC, e.exchange_id DESC LIMIT $6)
+           )
+           SELECT e.exchange_id, e.instance_id, e.consumer_unit_id, e.provider_unit_id, e.consumer_organisation_id,
+             e.provider_organisation_id, e.agreement_id, e.agreement_version, e.delegation_id, e.service_id, e.client_id, e.caller,
+             e.on_behalf_of, e.method, e.purpose, e.trace, e.begin_time
+           FROM found f JOIN exchanges e ON e.exchange_id = f.exchange_id
+           ORDER BY f.begin_time DESC, f.exchange_id DESC LIMIT $6"#,
+        scope.all,
+        &scope.units,
+        agreement_id,
+        after.map(|place| place.begin_time.to_sqlx()) as _,
+        after.map(|place| place.exchange_id),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| exchange_of!(row)).collect())
+}
+
+/// What belongs to the leaf of an exchange: salt, commitment, time, epoch. The salt is gone after an erasure.
+#[derive(Clone, Debug)]
+pub(crate) struct LeafParts {
+    pub(crate) commitment: Vec<u8>,
+    pub(crate) salt: Option<Vec<u8>>,
+    pub(crate) create_time: Timestamp,
+    pub(crate) epoch: i32,
+}
+
+/// The leaf of an exchange that was read under a scope.
+pub(crate) async fn leaf(
+    connection: &mut PgConnection,
+    kind: &str,
+    exchange_id: Uuid,
+) -> Result<Option<LeafParts>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT l.commitment, l.create_time, l.epoch, s.salt AS "salt?"
+           FROM egov.leaves l LEFT JOIN egov.leaf_salts s ON s.leaf_id = l.leaf_id
+           WHERE l.kind = $1 AND l.resource_id = $2"#,
+        kind,
+        exchange_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| LeafParts {
+        commitment: row.commitment,
+        salt: row.salt,
+        create_time: row.create_time.to_jiff(),
+        epoch: row.epoch,
+    }))
+}

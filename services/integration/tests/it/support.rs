@@ -1,0 +1,461 @@
+//! The service on its port, with two partners, their keys and a service between them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
+use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
+use egov_database::{Database, DatabaseConfig};
+use egov_door::DoorLimits;
+use egov_integration::door::DoorGiven;
+use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
+use egov_keyring::Keyring;
+use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
+use egov_proto::egov::integration::v1::exchange_service_client::ExchangeServiceClient;
+use egov_proto::egov::integration::v1::interface_service_client::InterfaceServiceClient;
+use egov_proto::egov::integration::v1::organisation_service_client::OrganisationServiceClient;
+use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClient;
+use egov_proto::egov::integration::v1::system_service_client::SystemServiceClient;
+use egov_proto::egov::integration::v1::*;
+use egov_proto::timestamp;
+use egov_runtime::config::ServerConfig;
+use egov_runtime::contract::{Contract, Formats};
+use egov_runtime::server::{Port, Server, Shutdown};
+use egov_testkit::{TestDatabase, Tokens};
+use egov_transparency::{LedgerConfig, Log};
+use jiff::{SignedDuration, Timestamp};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
+
+/// The province, the commune that asks, the department that provides, and one that has nothing to do with either.
+pub const PROVINCE: i32 = 1;
+pub const CONSUMER: i32 = 2;
+pub const PROVIDER: i32 = 3;
+pub const STRANGER: i32 = 4;
+
+pub const PARTNER: &str = "integration_partner";
+pub const ADMIN: &str = "integration_admin";
+
+/// What the agreements of the tests are about: our own contract, as an interface that somebody provides.
+pub const LIST: &str = "egov.integration.v1.AgreementService/ListAgreements";
+pub const GET: &str = "egov.integration.v1.AgreementService/GetAgreement";
+
+pub struct Stack {
+    pub database: TestDatabase,
+    pub pool: Database,
+    pub clock: ManualClock,
+    pub tokens: Tokens,
+    pub address: String,
+    /// The address of the door.
+    pub door: String,
+    pub keyring: Arc<Keyring>,
+    pub log: Arc<Log>,
+    channel: Channel,
+    shutdown: Shutdown,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.shutdown.abort();
+    }
+}
+
+type Wrapped = InterceptedService<Channel, Bearer>;
+
+/// Puts a token on every call.
+#[derive(Clone)]
+pub struct Bearer(String);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = format!("Bearer {}", self.0).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+/// Clients of one caller.
+#[derive(Clone)]
+pub struct Caller {
+    pub organisations: OrganisationServiceClient<Wrapped>,
+    pub systems: SystemServiceClient<Wrapped>,
+    pub interfaces: InterfaceServiceClient<Wrapped>,
+    pub agreements: AgreementServiceClient<Wrapped>,
+    pub permits: PermitServiceClient<Wrapped>,
+    pub exchanges: ExchangeServiceClient<Wrapped>,
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        let clock = egov_testkit::clock();
+        let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
+        let keyring = Arc::new(Keyring::ephemeral());
+        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
+            .await
+            .unwrap();
+        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
+        let log = Arc::clone(ledger.log());
+        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let tokens = Tokens::by(clock.shared());
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
+        let policy = std::fs::read_to_string(policy).unwrap();
+        let units = [CONSUMER, PROVIDER, STRANGER].map(|id| Unit {
+            id,
+            parent: Some(PROVINCE),
+        });
+        let province = Unit {
+            id: PROVINCE,
+            parent: None,
+        };
+        let tree = UnitTree::new(1, units.into_iter().chain([province])).unwrap();
+        let verifier = Arc::new(Verifier::new(
+            vec![Issuer::from_config(tokens.issuer()).unwrap()],
+            clock.shared(),
+            VerifierConfig::default(),
+        ));
+        let auth = AuthLayer::new(
+            Arc::clone(&verifier),
+            Arc::new(Access::new(
+                Policies::from_toml(&[("integration.toml", &policy)]).unwrap(),
+                Arc::new(ArcSwap::from_pointee(tree)),
+            )),
+            Arc::new(Revocations::local(clock.shared())),
+            contract.method_rules(),
+            &[],
+        );
+        let parts = Parts {
+            database: pool.clone(),
+            contract: Arc::clone(&contract),
+            auth,
+            partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
+            keyring: Arc::clone(&keyring),
+            log: Arc::clone(ledger.log()),
+            door: Some(DoorGiven {
+                verifier,
+                revocations: Arc::new(Revocations::local(clock.shared())),
+                certificate_required: false,
+                trust: None,
+                limits: DoorLimits {
+                    standing_every: std::time::Duration::from_millis(20),
+                    ..DoorLimits::default()
+                },
+            }),
+        };
+        let assembled = assemble(parts);
+        let assembly = ledger.complete(assembled.assembly, &contract);
+        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
+            .assembly(assembly)
+            .build()
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = Shutdown::new();
+        tokio::spawn(server.serve(listener, shutdown.clone()));
+        let door_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = format!("http://{}", door_listener.local_addr().unwrap());
+        let port = Port::new(
+            &ServerConfig::default(),
+            clock.shared(),
+            &opentelemetry::global::meter("test"),
+        )
+        .unwrap();
+        tokio::spawn(port.serve(door_listener, assembled.door.unwrap(), shutdown.clone()));
+        let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
+        Self {
+            database,
+            pool,
+            clock,
+            tokens,
+            address,
+            door,
+            keyring,
+            log,
+            channel,
+            shutdown,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The token of an official with a role at a unit.
+    pub fn token(&self, role: &str, unit: i32) -> String {
+        let subject = Uuid::from_u128(unit.unsigned_abs().into());
+        self.tokens.staff(subject, &[(role, unit)])
+    }
+
+    /// An official with a role at a unit.
+    pub fn staff(&self, role: &str, unit: i32) -> Caller {
+        self.caller(self.token(role, unit))
+    }
+
+    /// Whoever holds a token.
+    pub fn caller(&self, token: String) -> Caller {
+        let wrap = || InterceptedService::new(self.channel.clone(), Bearer(token.clone()));
+        Caller {
+            organisations: OrganisationServiceClient::new(wrap()),
+            systems: SystemServiceClient::new(wrap()),
+            interfaces: InterfaceServiceClient::new(wrap()),
+            agreements: AgreementServiceClient::new(wrap()),
+            permits: PermitServiceClient::new(wrap()),
+            exchanges: ExchangeServiceClient::new(wrap()),
+        }
+    }
+
+    /// What a mediating instance of the platform calls with.
+    pub fn mediator(&self) -> Caller {
+        self.caller(
+            self.tokens
+                .system(Uuid::from_u128(0xed), &[("integration_mediator", 0)]),
+        )
+    }
+}
+
+pub fn request_id() -> String {
+    SystemIds::default().uuid().to_string()
+}
+
+pub fn reason(status: &Status) -> String {
+    egov_fault::reason_of(status).unwrap_or_default()
+}
+
+pub fn refusal(status: &Status) -> (Code, String) {
+    (status.code(), reason(status))
+}
+
+/// A side: its organisation, system and signing key.
+pub struct Party {
+    pub unit: i32,
+    pub organisation: Organisation,
+    pub system: System,
+    pub key: Key,
+}
+
+/// A signer.
+pub struct Key {
+    pair: Ed25519KeyPair,
+    pub kid: String,
+}
+
+impl Key {
+    pub fn new(seed: u8) -> Self {
+        Self {
+            pair: Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap(),
+            kid: format!("key-{seed}"),
+        }
+    }
+
+    pub fn jwk(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":"{}"}}"#, self.kid)
+    }
+
+    /// A detached signature.
+    pub fn sign(&self, payload: &str) -> String {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, self.kid));
+        let body = URL_SAFE_NO_PAD.encode(payload);
+        let signature = self.pair.sign(format!("{header}.{body}").as_bytes());
+        format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+/// An organisation as a unit registers it.
+pub fn organisation_of(unit: i32) -> RegisterOrganisationRequest {
+    RegisterOrganisationRequest {
+        request_id: request_id(),
+        responsible_unit_id: unit,
+        name: format!("Đơn vị {unit}"),
+        member_class: "GOV".to_owned(),
+        member_code: format!("H41.{unit}"),
+        unit_id: unit,
+        contact: "Văn phòng".to_owned(),
+        agency_codes: vec![format!("000.00.{unit:02}.H41"), format!("H41.{unit}")],
+    }
+}
+
+/// A side that is ready to agree.
+pub async fn party(stack: &Stack, unit: i32) -> Party {
+    let mut caller = stack.staff(PARTNER, unit);
+    let organisation = caller
+        .organisations
+        .register_organisation(organisation_of(unit))
+        .await
+        .unwrap()
+        .into_inner()
+        .organisation
+        .unwrap();
+    let system = RegisterSystemRequest {
+        request_id: request_id(),
+        organisation_id: organisation.organisation_id.clone(),
+        name: format!("Hệ thống {unit}"),
+        client_id: format!("client-{unit}"),
+        subsystem_code: "main".to_owned(),
+    };
+    let system = caller
+        .systems
+        .register_system(system)
+        .await
+        .unwrap()
+        .into_inner()
+        .system
+        .unwrap();
+    let key = Key::new(u8::try_from(unit).unwrap());
+    let added = AddSigningKeyRequest {
+        request_id: request_id(),
+        system_id: system.system_id.clone(),
+        etag: system.etag.clone(),
+        public_jwk: key.jwk(),
+        valid_from: None,
+        valid_to: Some(timestamp(stack.now() + SignedDuration::from_hours(24 * 365))),
+    };
+    let system = caller
+        .systems
+        .add_signing_key(added)
+        .await
+        .unwrap()
+        .into_inner()
+        .system
+        .unwrap();
+    Party {
+        unit,
+        organisation,
+        system,
+        key,
+    }
+}
+
+/// A service of a party, its interface published.
+pub async fn service(stack: &Stack, of: &Party) -> Service {
+    let mut caller = stack.staff(PARTNER, of.unit);
+    let request = RegisterServiceRequest {
+        request_id: request_id(),
+        system_id: of.system.system_id.clone(),
+        code: "agreements".to_owned(),
+        title: "Thỏa thuận".to_owned(),
+        kind: InterfaceKind::Grpc.into(),
+    };
+    let service = caller
+        .interfaces
+        .register_service(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .service
+        .unwrap();
+    let request = PublishInterfaceRequest {
+        request_id: request_id(),
+        service_id: service.service_id,
+        etag: service.etag,
+        document: egov_proto::FILE_DESCRIPTOR_SET.to_vec(),
+        accept_breaking: false,
+        breaking_reason: String::new(),
+    };
+    let answer = caller.interfaces.publish_interface(request).await.unwrap().into_inner();
+    answer.service.unwrap()
+}
+
+/// Terms for two methods, from now for a hundred days.
+pub fn terms(stack: &Stack) -> AgreementTerms {
+    let method = |name: &str, mask: &[&str]| MethodTerms {
+        method: name.to_owned(),
+        predicates: Vec::new(),
+        mask: mask.iter().map(|path| (*path).to_owned()).collect(),
+    };
+    AgreementTerms {
+        methods: vec![
+            method(LIST, &["agreements.agreement_id", "agreements.state"]),
+            method(GET, &[]),
+        ],
+        purpose: "đối chiếu hồ sơ".to_owned(),
+        legal_basis: "NĐ 278/2025/NĐ-CP".to_owned(),
+        allowed_purposes: vec!["case_handling".to_owned()],
+        calls_per_minute: 600,
+        valid_from: Some(timestamp(stack.now())),
+        valid_to: Some(timestamp(stack.now() + SignedDuration::from_hours(24 * 100))),
+        delegable: true,
+        ..AgreementTerms::default()
+    }
+}
+
+/// A draft between two parties, written by the consumer.
+pub async fn draft(stack: &Stack, consumer: &Party, service: &Service, terms: AgreementTerms) -> Agreement {
+    let request = CreateAgreementRequest {
+        request_id: request_id(),
+        consumer_system_id: consumer.system.system_id.clone(),
+        service_id: service.service_id.clone(),
+        terms: Some(terms),
+    };
+    let mut caller = stack.staff(PARTNER, consumer.unit);
+    caller
+        .agreements
+        .create_agreement(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .agreement
+        .unwrap()
+}
+
+pub async fn offer(stack: &Stack, unit: i32, agreement: &Agreement) -> Result<Agreement, Status> {
+    let request = OfferAgreementRequest {
+        request_id: request_id(),
+        agreement_id: agreement.agreement_id.clone(),
+        etag: agreement.etag.clone(),
+    };
+    let answer = stack.staff(PARTNER, unit).agreements.offer_agreement(request).await?;
+    Ok(answer.into_inner().agreement.unwrap())
+}
+
+pub async fn sign(stack: &Stack, party: &Party, side: Side, agreement: &Agreement) -> Result<Agreement, Status> {
+    let pending = agreement.pending.clone().unwrap();
+    sign_with(stack, party.unit, side, agreement, party.key.sign(&pending.canonical)).await
+}
+
+pub async fn sign_with(
+    stack: &Stack,
+    unit: i32,
+    side: Side,
+    agreement: &Agreement,
+    jws: String,
+) -> Result<Agreement, Status> {
+    let request = SignAgreementRequest {
+        request_id: request_id(),
+        agreement_id: agreement.agreement_id.clone(),
+        side: side.into(),
+        agreement_version: agreement.pending.as_ref().unwrap().agreement_version,
+        jws,
+    };
+    let answer = stack.staff(PARTNER, unit).agreements.sign_agreement(request).await?;
+    Ok(answer.into_inner().agreement.unwrap())
+}
+
+/// Two parties with a service between them and an agreement in force.
+pub struct Agreed {
+    pub consumer: Party,
+    pub provider: Party,
+    pub service: Service,
+    pub agreement: Agreement,
+}
+
+pub async fn agreed(stack: &Stack) -> Agreed {
+    let (consumer, provider) = (party(stack, CONSUMER).await, party(stack, PROVIDER).await);
+    let service = service(stack, &provider).await;
+    let agreement = draft(stack, &consumer, &service, terms(stack)).await;
+    let agreement = offer(stack, CONSUMER, &agreement).await.unwrap();
+    let agreement = sign(stack, &consumer, Side::Consumer, &agreement).await.unwrap();
+    let agreement = sign(stack, &provider, Side::Provider, &agreement).await.unwrap();
+    Agreed {
+        consumer,
+        provider,
+        service,
+        agreement,
+    }
+}
