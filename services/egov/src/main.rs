@@ -24,6 +24,7 @@ mod remote;
 mod review;
 mod say;
 mod services;
+mod simulate;
 mod stack;
 mod staff;
 mod status;
@@ -92,6 +93,8 @@ enum Command {
     Verify(generate::VerifyArguments),
     /// Measure it against anchors that are not ours.
     Bench(bench::Arguments),
+    /// Start the province's partners, simulated, and print their addresses.
+    Simulate(simulate::Arguments),
     /// Save the databases and files in a new folder, and the keys in another.
     Backup(backup::BackupArguments),
     /// Bring a backup back into an empty data folder.
@@ -174,6 +177,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,
         Command::Verify(arguments) => Box::pin(generate::verify(arguments)).await,
         Command::Bench(arguments) => Box::pin(bench::run(arguments)).await,
+        Command::Simulate(arguments) => Box::pin(simulate::run(arguments)).await,
         Command::Backup(arguments) => Box::pin(backup::backup(arguments)).await,
         Command::Restore(arguments) => Box::pin(backup::restore(arguments)).await,
         Command::Db {

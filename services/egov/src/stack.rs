@@ -352,6 +352,7 @@ async fn serve(
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
+        partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
         keyring: Arc::clone(&keyring),
         events,
         log: Arc::clone(integrations_log.log()),

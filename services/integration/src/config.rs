@@ -20,6 +20,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::door::{DoorGiven, DoorSection};
+use crate::partners::PartnersSection;
 use crate::{EventParts, Parts, SERVICE, assemble};
 
 /// Everything that can be configured.
@@ -44,6 +45,8 @@ pub struct Config {
     pub door: Option<DoorSection>,
     /// Events and webhooks.
     pub events: EventsSection,
+    /// The province's partners.
+    pub partners: PartnersSection,
 }
 
 /// Where events are kept, and where webhooks may go.
@@ -154,6 +157,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
+    let partners = config.partners.open(Arc::clone(&keyring), &clock, &ids)?;
     let database = Database::connect(&database, Arc::clone(&keyring), clock.clone(), ids.clone()).await?;
     let ledger = config.ledger.open(SERVICE, &database, &keyring)?;
     let directory = Arc::new(Directory::open(
@@ -181,6 +185,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         database: database.clone(),
         contract: Arc::clone(&contract),
         auth,
+        partners,
         keyring: Arc::clone(&keyring),
         events: config.events.open(&database, ids.clone()).await?,
         log: Arc::clone(ledger.log()),

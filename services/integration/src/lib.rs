@@ -18,6 +18,8 @@ mod gatekeeper;
 mod jobs;
 mod journal;
 mod operations;
+mod partner_error;
+pub mod partners;
 pub mod permit_feed;
 pub mod permits;
 mod store;
@@ -26,18 +28,22 @@ mod wire;
 
 use std::sync::Arc;
 
-use egov_auth::AuthLayer;
-use egov_database::Database;
+use egov_auth::{AuthLayer, ReadRecorder};
+use egov_database::{Database, ReadRecordSink};
 use egov_events::{EventStore, PostgresStore};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
+use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusServiceServer;
 use egov_proto::egov::integration::v1::event_service_server::EventServiceServer;
 use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
 use egov_proto::egov::integration::v1::interface_service_server::InterfaceServiceServer;
 use egov_proto::egov::integration::v1::mailbox_service_server::MailboxServiceServer;
 use egov_proto::egov::integration::v1::organisation_service_server::OrganisationServiceServer;
+use egov_proto::egov::integration::v1::payment_service_server::PaymentServiceServer;
 use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
+use egov_proto::egov::integration::v1::population_service_server::PopulationServiceServer;
+use egov_proto::egov::integration::v1::portal_service_server::PortalServiceServer;
 use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
@@ -47,15 +53,19 @@ use crate::api::Api;
 use crate::api::events::EventApi;
 use crate::api::exchanges::ExchangeApi;
 use crate::api::mailboxes::MailboxApi;
+use crate::api::partners::PartnerApi;
 use crate::domain::webhook::AllowedHosts;
 use crate::door::DoorGiven;
 use crate::operations::mailboxes::Mailboxes;
+use crate::operations::partners::{Partners, Shared};
 use crate::operations::read_exchanges::Exchanges;
 use crate::operations::{Events, Integration};
+use crate::partners::Connections;
 use crate::permits::PermitBook;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once};
+pub use operations::partners::Round;
 pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
 
@@ -73,6 +83,8 @@ pub struct Parts {
     pub contract: Arc<Contract>,
     /// Who guards the RPCs.
     pub auth: AuthLayer,
+    /// The connections to the province's partners.
+    pub partners: Connections,
     /// The keyring.
     pub keyring: Arc<Keyring>,
     /// Where events are kept, and where webhooks may go.
@@ -157,6 +169,11 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         contract: Arc::clone(&parts.contract),
         mailboxes: Arc::clone(&mailboxes),
     };
+    let partners = partners_of(&database, parts.partners);
+    let partner_api = PartnerApi {
+        contract: Arc::clone(&parts.contract),
+        partners: Arc::clone(&partners),
+    };
     let api = Api {
         contract: parts.contract,
         service: Arc::clone(&service),
@@ -170,9 +187,15 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         .service(ExchangeServiceServer::new(exchanges))
         .service(EventServiceServer::new(event_api))
         .service(MailboxServiceServer::new(mailbox_api))
+        .service(PopulationServiceServer::new(partner_api.clone()))
+        .service(PaymentServiceServer::new(partner_api.clone()))
+        .service(PortalServiceServer::new(partner_api.clone()))
+        .service(CivilStatusServiceServer::new(partner_api))
+        .http(api::partners::notices(Arc::clone(&partners)))
         .auth(parts.auth);
     let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
     let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
+    let assembly = jobs::add_deliveries(assembly, &partners);
     let Some(given) = parts.door else {
         return Ok(Assembled { assembly, door: None });
     };
@@ -181,4 +204,27 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         assembly: jobs::add_door(assembly, database, &built),
         door: Some(door::router(built.door)),
     })
+}
+
+fn partners_of(database: &Database, connections: Connections) -> Shared {
+    Arc::new(Partners {
+        database: database.clone(),
+        connections,
+        reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
+    })
+}
+
+/// The deliveries job without a server: one round when it is asked for one.
+pub struct Deliverer(Shared);
+
+impl Deliverer {
+    /// Over a service's database; it needs a tokio runtime.
+    pub fn new(database: &Database, connections: Connections) -> Self {
+        Self(partners_of(database, connections))
+    }
+
+    /// Sends and asks what is due; none if another process is at it.
+    pub async fn round(&self) -> Result<Option<Round>, Fault> {
+        Ok(self.0.round().await?)
+    }
 }

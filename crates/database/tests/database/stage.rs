@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use egov_auth::RowScope;
 use egov_clock::{Ids as _, ManualClock, SharedIds, SystemIds};
 use egov_database::{
-    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_3, SHARED_MIGRATION_4, UnitOfWork,
-    WriteRequest, Written, sql_fault,
+    Database, DatabaseConfig, Event, Leaf, SHARED_MIGRATION, SHARED_MIGRATION_2, SHARED_MIGRATION_3,
+    SHARED_MIGRATION_4, UnitOfWork, WriteRequest, Written, sql_fault,
 };
 use egov_fault::{Code, Fault};
 use egov_keyring::Keyring;

@@ -128,5 +128,5 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
 fn leaf_of(tile: &str) -> String {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(tile).unwrap();
-    bytes[..32].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&bytes[..32])
 }

@@ -18,5 +18,6 @@ mod ledger;
 mod newcomer;
 mod power_cut;
 mod reorganisation;
+mod simulate;
 mod staff;
 mod support;

@@ -10,6 +10,7 @@ pub(crate) mod exchanges;
 
 pub(crate) mod events;
 pub(crate) mod mailboxes;
+pub(crate) mod partners;
 
 use std::sync::Arc;
 

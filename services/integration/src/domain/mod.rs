@@ -2,6 +2,7 @@
 
 pub(crate) mod agreement;
 pub(crate) mod canonical;
+pub(crate) mod delivery;
 pub mod descriptors;
 pub(crate) mod endpoint;
 pub mod exchange;
@@ -10,6 +11,7 @@ pub(crate) mod mailbox;
 pub(crate) mod narrowing;
 pub(crate) mod openapi;
 pub(crate) mod organisation;
+pub(crate) mod payment;
 pub mod permit;
 pub(crate) mod service;
 pub(crate) mod shape;

@@ -1,5 +1,6 @@
 //! Background work, each under a lease or harmless to do twice.
 
+mod deliveries;
 mod expire;
 mod probe;
 mod retention;
@@ -13,6 +14,7 @@ use egov_runtime::server::{Assembly, Job};
 
 use crate::door::Built;
 use crate::operations::mailboxes::Mailboxes;
+use crate::operations::partners::Shared;
 use crate::operations::{Events, Integration};
 use crate::permit_feed;
 use crate::permits::PermitBook;
@@ -110,4 +112,15 @@ pub(crate) fn add_events(
                 Ok(())
             }
         })))
+}
+
+/// Adds the job that delivers to partners.
+pub(crate) fn add_deliveries(assembly: Assembly, partners: &Shared) -> Assembly {
+    if !partners.connections.delivers() {
+        return assembly;
+    }
+    let partners = Arc::clone(partners);
+    assembly.job(Job::new("integration.deliveries", move |stop| {
+        deliveries::run(Arc::clone(&partners), stop)
+    }))
 }

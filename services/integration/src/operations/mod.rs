@@ -10,6 +10,7 @@ mod end_agreement;
 mod endpoints;
 pub(crate) mod expire_agreements;
 pub(crate) mod list_permit_changes;
+pub(crate) mod partners;
 mod publish_interface;
 mod read_agreements;
 pub(crate) mod read_exchanges;

@@ -294,7 +294,7 @@ pub(crate) async fn update_message(
         message.attempts,
         due_time.to_sqlx() as _,
         message.expire_time.to_sqlx() as _,
-        message.confirm_time.map(|at| at.to_sqlx()) as _,
+        message.confirm_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         message.receiver_reference,
         message.cause,
         message.version,

@@ -1,12 +1,15 @@
 //! SQL and nothing but SQL, one file an aggregate: rows in, rows out, inside the caller's transaction.
 
 pub(crate) mod agreements;
+pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod exchanges;
 pub(crate) mod field_use;
 pub(crate) mod history;
 pub(crate) mod mailboxes;
 pub(crate) mod organisations;
+pub(crate) mod partner_records;
+pub(crate) mod payments;
 pub(crate) mod permits;
 pub(crate) mod services;
 pub(crate) mod systems;

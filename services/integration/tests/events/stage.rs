@@ -83,6 +83,7 @@ impl Stage {
         let parts = Parts {
             contract: Arc::clone(&contract),
             auth,
+            partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
             keyring,
             log: Arc::clone(ledger.log()),
             door: None,

@@ -133,6 +133,7 @@ impl Stack {
             database: pool.clone(),
             contract: Arc::clone(&contract),
             auth,
+            partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
             keyring: Arc::clone(&keyring),
             events: EventParts::in_database(&pool),
             log: Arc::clone(ledger.log()),

@@ -1,0 +1,486 @@
+//! The adapters against the simulated partners: it works, and each fault ends in a single effect or a said doubt.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
+
+use egov_clock::{SystemClock, SystemIds};
+use egov_partners::Partner;
+use egov_partners::backoff::Backoff;
+use egov_partners::breaker::BreakerConfig;
+use egov_partners::civil_status::{
+    CivilStatusAccount, CivilStatusRegister as _, RegistrationKind, SimCivilStatusRegister, Submission,
+};
+use egov_partners::line::{Answer, Line, LineConfig};
+use egov_partners::outcome::{CallError, Doubt, NotSent};
+use egov_partners::payment::{NewOrder, OrderState, PaymentAccount, PaymentPlatform as _, SimPaymentPlatform};
+use egov_partners::population::{
+    Asker, Birth, Enquiry, Number, PopulationAccount, PopulationRegister as _, RequestCode, SoapPopulationRegister,
+};
+use egov_partners::portal::{CaseItem, NationalPortal as _, OpenCpsPortal, PortalAccount, ProgressItem};
+use egov_partners::wire_time::WireTime;
+use egov_simulators::{
+    ACCOUNT, API_KEY, CivilStatusSimulator, Fault, NOTICE_SECRET, PASSWORD, PaymentSimulator, PopulationSimulator,
+    PortalSimulator, SECRET, SIGNING_SECRET, TOKEN, USERNAME, X_ROAD_CLIENT,
+};
+use proptest::prelude::*;
+
+fn line(partner: Partner, url: &str) -> Line {
+    let config = LineConfig {
+        address: url.to_owned(),
+        hosts: vec!["127.0.0.1".to_owned()],
+        timeout_ms: 250,
+        dead_line_ms: 3_000,
+        answer_bytes: 64 * 1024,
+        backoff: Backoff {
+            first_ms: 2,
+            longest_ms: 10,
+        },
+        breaker: BreakerConfig {
+            failures: 50,
+            pause_ms: 60_000,
+        },
+        ..LineConfig::default()
+    };
+    Line::open(partner, config, SystemClock::shared(), SystemIds::shared()).unwrap()
+}
+
+fn population(url: &str) -> SoapPopulationRegister {
+    let account = PopulationAccount {
+        user: ACCOUNT.to_owned(),
+        secret: SIGNING_SECRET.into(),
+        api_key: API_KEY.into(),
+        x_road_client: X_ROAD_CLIENT.to_owned(),
+        confirm_operation: "XacThucThongTin".to_owned(),
+        path: "population".to_owned(),
+    };
+    SoapPopulationRegister::new(line(Partner::PopulationRegister, url), account)
+}
+
+fn portal(url: &str) -> OpenCpsPortal {
+    let account = PortalAccount {
+        username: USERNAME.to_owned(),
+        password: PASSWORD.into(),
+    };
+    OpenCpsPortal::new(line(Partner::NationalPortal, url), account)
+}
+
+fn payment(url: &str) -> SimPaymentPlatform {
+    let account = PaymentAccount {
+        secret: SECRET.into(),
+        notice_secret: NOTICE_SECRET.into(),
+    };
+    SimPaymentPlatform::new(line(Partner::PaymentPlatform, url), account)
+}
+
+fn civil_status(url: &str) -> SimCivilStatusRegister {
+    let account = CivilStatusAccount { token: TOKEN.into() };
+    SimCivilStatusRegister::new(line(Partner::CivilStatusRegister, url), account)
+}
+
+fn enquiry(code: &str) -> Enquiry {
+    Enquiry {
+        code: RequestCode::new(code).unwrap(),
+        asker: Asker::new("1.001193", "CB-0001", "H41.50.05", "nghean", "0912345678").unwrap(),
+        number: Number::parse("040099000001").unwrap(),
+        full_name: "Nguyễn Văn An".to_owned(),
+        birth: Birth::Day("1999-02-14".parse().unwrap()),
+    }
+}
+
+fn order(code: &str) -> NewOrder {
+    NewOrder {
+        order_code: code.to_owned(),
+        amount: 8_000,
+        case_code: "H41.50-261126-0001".to_owned(),
+    }
+}
+
+fn submission(key: &str) -> Submission {
+    let mut fields = serde_json::Map::new();
+    fields.insert("nksHoTen".to_owned(), "Nguyễn Văn Bé".into());
+    Submission {
+        key: key.to_owned(),
+        kind: RegistrationKind::Birth,
+        case_code: "H41.50-261126-0001".to_owned(),
+        agency_code: "H41.50.05".to_owned(),
+        register_date: "26/11/2026".to_owned(),
+        fields,
+    }
+}
+
+fn case(code: &str, state: &str) -> CaseItem {
+    let text = serde_json::json!({
+        "MaHoSo": code, "MaTTHC": "1.001193", "TenTTHC": "Đăng ký khai sinh", "MaLinhVuc": "", "TenLinhVuc": "",
+        "SoBienNhan": "", "ChuHoSo": "Nguyễn Văn An", "LoaiDoiTuong": "1", "MaDoiTuong": "040099000001",
+        "ThongTinKhac": "", "Email": "", "Fax": "", "SoDienThoai": "", "TrichYeuHoSo": "", "NgayTiepNhan": "20261126080000",
+        "NgayHenTra": null, "TrangThaiHoSo": state, "NgayTra": null, "ThongTinTra": "", "HinhThuc": null,
+        "NgayKetThucXuLy": null, "DonViXuLy": "", "GhiChu": "", "TaiLieuNop": [], "DanhSachLePhi": [],
+        "DanhSachTepDinhKemKhac": [], "DanhSachGiayToKetQua": [],
+    });
+    serde_json::from_value(text).unwrap()
+}
+
+/// Whether a fault leaves a doubt at an operation that is tried once: none means that the answer is good.
+fn doubt_of(fault: Fault, answers_are_signed: bool) -> Option<Doubt> {
+    match fault {
+        Fault::Delay(_) | Fault::Duplicate => None,
+        // With nobody to be overtaken by it waits half a second, longer than we do.
+        Fault::Late(_) | Fault::Silent | Fault::Reorder => Some(Doubt::TimedOut),
+        Fault::HalfOpen | Fault::HangUp => Some(Doubt::CutOff),
+        Fault::Malformed if answers_are_signed => Some(Doubt::BadSignature),
+        Fault::Malformed => Some(Doubt::Unreadable(String::new())),
+        Fault::WrongSignature if answers_are_signed => Some(Doubt::BadSignature),
+        Fault::WrongSignature => None,
+        Fault::WrongCode if answers_are_signed => Some(Doubt::Unreadable(String::new())),
+        Fault::WrongCode => Some(Doubt::UnknownCode("77".to_owned())),
+        Fault::WrongRecord => Some(Doubt::Other("")),
+        Fault::Failed => Some(Doubt::Failed(503)),
+        Fault::FailedAfter => Some(Doubt::Failed(500)),
+    }
+}
+
+fn assert_doubt<T: std::fmt::Debug>(result: &Result<T, CallError>, expected: Option<&Doubt>, fault: Fault) {
+    match (result, expected) {
+        (Ok(_), None) => {}
+        (Err(CallError::Unknown(doubt)), Some(expected)) => {
+            let (doubt, expected) = (CallError::Unknown(doubt.clone()), CallError::Unknown(expected.clone()));
+            assert_eq!(doubt.word(), expected.word(), "{fault:?}");
+        }
+        other => panic!("{fault:?}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_citizen_is_looked_up_and_confirmed_and_who_does_not_exist_is_not_found() {
+    let simulator = PopulationSimulator::start(SystemClock::shared()).await.unwrap();
+    let register = population(&simulator.url());
+    let found = register.look_up(&enquiry("request-0001")).await.unwrap().unwrap();
+    assert_eq!(
+        (found.full_name.as_str(), found.gender_code.as_str()),
+        ("Nguyễn Văn An", "1")
+    );
+    assert!(register.confirm(&enquiry("request-0002")).await.unwrap());
+    let mut other = enquiry("request-0003");
+    other.full_name = "Nguyễn Văn Ba".to_owned();
+    assert_eq!(register.look_up(&other).await.unwrap(), None);
+    other.code = RequestCode::new("request-0004").unwrap();
+    assert!(!register.confirm(&other).await.unwrap());
+}
+
+#[tokio::test]
+async fn every_fault_of_the_population_register_ends_in_one_question_and_a_right_answer() {
+    let each = Fault::ALL.into_iter().enumerate().map(|(number, fault)| async move {
+        let simulator = PopulationSimulator::start(SystemClock::shared()).await.unwrap();
+        let register = population(&simulator.url());
+        simulator.faults().script("TraCuuThongTinCongDan", fault);
+        let code = format!("request-{number:04}");
+        let found = register.look_up(&enquiry(&code)).await;
+        if fault == Fault::WrongRecord {
+            assert_eq!(found, Err(CallError::Unknown(Doubt::Other("person"))));
+        } else {
+            assert_eq!(found.unwrap().unwrap().personal_number, "040099000001", "{fault:?}");
+        }
+        // However often it came, the register knows one question by its code.
+        assert_eq!(simulator.asked().keys().collect::<Vec<_>>(), [&code], "{fault:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_a_refusal_that_is_not_repeated() {
+    let simulator = PopulationSimulator::start(SystemClock::shared()).await.unwrap();
+    let account = PopulationAccount {
+        user: ACCOUNT.to_owned(),
+        secret: "wrong".into(),
+        api_key: API_KEY.into(),
+        x_road_client: X_ROAD_CLIENT.to_owned(),
+        confirm_operation: "XacThucThongTin".to_owned(),
+        path: "population".to_owned(),
+    };
+    let register = SoapPopulationRegister::new(line(Partner::PopulationRegister, &simulator.url()), account);
+    let error = register.look_up(&enquiry("request-0001")).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { .. }), "{error:?}");
+    assert!(simulator.asked().is_empty());
+}
+
+#[tokio::test]
+async fn every_fault_at_the_creation_of_an_order_leaves_one_order_or_a_doubt_that_asking_settles() {
+    let each = Fault::ALL.map(|fault| async move {
+        let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+        let platform = payment(&simulator.url());
+        simulator.faults().script("create", fault);
+        let made = platform.create_order(&order("order-1")).await;
+        assert_doubt(&made, doubt_of(fault, true).as_ref(), fault);
+        // Asked by its code; what is not there is made again under the same code.
+        if made.is_err() && platform.find_order("order-1").await.unwrap().is_none() {
+            platform.create_order(&order("order-1")).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        assert_eq!((simulator.made(), simulator.orders().len()), (1, 1), "{fault:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn an_order_made_by_two_at_once_is_one_order() {
+    let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+    let platform = payment(&simulator.url());
+    let new = order("order-1");
+    let (first, second) = tokio::join!(platform.create_order(&new), platform.create_order(&new));
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(simulator.made(), 1);
+}
+
+#[tokio::test]
+async fn an_order_is_paid_reconciled_and_refunded() {
+    let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+    let platform = payment(&simulator.url());
+    platform.create_order(&order("order-1")).await.unwrap();
+    simulator.pay("order-1").unwrap();
+    assert_eq!(
+        platform.find_order("order-1").await.unwrap().unwrap().state,
+        OrderState::Paid
+    );
+    let day = "2026-11-26".parse().unwrap();
+    assert_eq!(platform.reconciliation(day).await.unwrap().len(), 1);
+    assert!(platform.refunds("order-1").await.unwrap().is_empty());
+    simulator.refund("order-1").unwrap();
+    let refunds = platform.refunds("order-1").await.unwrap();
+    assert_eq!((refunds[0].amount, refunds[0].done), (8_000, true));
+    assert!(platform.find_order("order-2").await.unwrap().is_none());
+    let mut other = order("order-1");
+    other.amount = 9_000;
+    let refused = platform.create_order(&other).await.unwrap_err();
+    assert_eq!(refused, CallError::refused("another_amount", ""));
+}
+
+#[tokio::test]
+async fn every_fault_of_the_civil_status_register_leaves_one_number_or_a_doubt_that_asking_settles() {
+    let each = Fault::ALL.map(|fault| async move {
+        let simulator = CivilStatusSimulator::start(SystemClock::shared()).await.unwrap();
+        let register = civil_status(&simulator.url());
+        simulator.faults().script("submit", fault);
+        let entry = register.submit(&submission("key-1")).await;
+        assert_doubt(&entry, doubt_of(fault, false).as_ref(), fault);
+        if entry.is_err() && register.find("key-1").await.unwrap().is_none() {
+            register.submit(&submission("key-1")).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        assert_eq!(register.find("key-1").await.unwrap().unwrap().number, "01", "{fault:?}");
+        assert_eq!(simulator.numbers_used(), 1, "{fault:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn every_fault_of_the_portal_leaves_one_case_or_a_doubt_that_asking_settles() {
+    let each = Fault::ALL.map(|fault| async move {
+        let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+        let portal = portal(&simulator.url());
+        simulator.faults().script("DongBoHoSoMC", fault);
+        let item = case("H41.50-261126-0001", "2");
+        let sent = portal.sync_case(&item, false).await;
+        // A portal that says nothing of the record it wrote cannot be about another.
+        let doubt = doubt_of(fault, false).filter(|doubt| !matches!(doubt, Doubt::Other(_)));
+        assert_doubt(&sent, doubt.as_ref(), fault);
+        if sent.is_err() && portal.find_case(&item.case_code).await.unwrap().is_none() {
+            portal.sync_case(&item, false).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        assert_eq!(
+            portal.find_case(&item.case_code).await.unwrap().unwrap().case,
+            item,
+            "{fault:?}"
+        );
+        assert_eq!(simulator.writes(&item.case_code), 1, "{fault:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn every_fault_of_a_look_up_at_the_portal_is_asked_again_until_the_answer_is_right() {
+    let each = Fault::ALL.map(|fault| async move {
+        let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+        let portal = portal(&simulator.url());
+        let item = case("H41.50-261126-0001", "2");
+        portal.sync_case(&item, false).await.unwrap();
+        simulator.faults().script("TraCuuHoSo", fault);
+        let found = portal.find_case(&item.case_code).await;
+        if fault == Fault::WrongRecord {
+            assert_eq!(found, Err(CallError::Unknown(Doubt::Other("case"))));
+        } else {
+            assert_eq!(found.unwrap().unwrap().case, item, "{fault:?}");
+        }
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn the_portal_tells_procedures_takes_progress_and_survives_the_end_of_a_session() {
+    let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let portal = portal(&simulator.url());
+    assert_eq!(portal.procedures().await.unwrap().len(), 2);
+    let procedure = portal.procedure("1.001193").await.unwrap().unwrap();
+    assert_eq!(procedure.results[0].code, "KQ.G15.000031");
+    assert_eq!(portal.procedure("9.999999").await.unwrap(), None);
+    portal.sync_case(&case("H41.50-261126-0001", "2"), false).await.unwrap();
+    simulator.end_sessions();
+    portal.sync_case(&case("H41.50-261126-0001", "4"), true).await.unwrap();
+    let progress = ProgressItem {
+        case_code: "H41.50-261126-0001".to_owned(),
+        officer: "Lê Thị Cúc".to_owned(),
+        title: "Công chức".to_owned(),
+        at: WireTime::parse("20261126090000").unwrap(),
+        department: "Tư pháp".to_owned(),
+        content: "Thẩm định".to_owned(),
+        state: "4".to_owned(),
+        start_time: None,
+        due_time: None,
+    };
+    portal.report_progress(&progress).await.unwrap();
+    portal.report_progress(&progress).await.unwrap();
+    assert_eq!(simulator.progress("H41.50-261126-0001"), [progress]);
+    let refused = portal
+        .sync_case(&case("H41.50-261126-0001", "2"), false)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CallError::Refused { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn whom_nothing_reaches_is_told_apart_from_whom_something_may_have_reached() {
+    let gone = payment("http://127.0.0.1:1/");
+    let error = gone.create_order(&order("order-1")).await.unwrap_err();
+    assert_eq!(error, CallError::NotSent(NotSent::NoConnection));
+}
+
+#[tokio::test]
+async fn a_partner_that_fails_again_and_again_is_left_alone() {
+    let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+    let config = LineConfig {
+        address: simulator.url(),
+        hosts: vec!["127.0.0.1".to_owned()],
+        breaker: BreakerConfig {
+            failures: 2,
+            pause_ms: 60_000,
+        },
+        ..LineConfig::default()
+    };
+    let line = Line::open(
+        Partner::PaymentPlatform,
+        config,
+        SystemClock::shared(),
+        SystemIds::shared(),
+    )
+    .unwrap();
+    let account = PaymentAccount {
+        secret: SECRET.into(),
+        notice_secret: NOTICE_SECRET.into(),
+    };
+    let platform = SimPaymentPlatform::new(line, account);
+    simulator.faults().script("create", Fault::Failed);
+    simulator.faults().script("create", Fault::Failed);
+    for expected in ["partner_failed", "partner_failed", "breaker_open", "breaker_open"] {
+        let error = platform.create_order(&order("order-1")).await.unwrap_err();
+        assert_eq!(error.word(), expected);
+    }
+    assert_eq!(simulator.faults().met().len(), 2, "nothing was sent while it rested");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limit_is_not_read() {
+    let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let portal = portal(&simulator.url());
+    let mut item = case("H41.50-261126-0001", "2");
+    item.note = "x".repeat(100 * 1024);
+    portal.sync_case(&item, false).await.unwrap();
+    let error = portal.find_case(&item.case_code).await.unwrap_err();
+    assert_eq!(error, CallError::Unknown(Doubt::TooLarge));
+}
+
+/// A hundred questions under faults by seed: whatever is answered is right, and no question is asked under two codes.
+#[tokio::test]
+async fn under_faults_by_seed_every_answer_is_right_or_a_doubt() {
+    let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+    let platform = payment(&simulator.url());
+    simulator.faults().seeded(20_261_126, 300);
+    let mut doubts = 0;
+    for number in 0..60 {
+        let code = format!("order-{number}");
+        match platform.create_order(&order(&code)).await {
+            Ok(made) => assert_eq!(made.order_code, code),
+            Err(CallError::Unknown(_)) => doubts += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    simulator.faults().seeded(0, 0);
+    for number in 0..60 {
+        let code = format!("order-{number}");
+        if platform.find_order(&code).await.unwrap().is_none() {
+            platform.create_order(&order(&code)).await.unwrap();
+        }
+    }
+    assert!(doubts > 5, "{doubts} doubts");
+    assert_eq!((simulator.made(), simulator.orders().len()), (60, 60));
+}
+
+fn answer(status: u16, body: Vec<u8>) -> Answer {
+    Answer {
+        status,
+        headers: http::HeaderMap::new(),
+        body,
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_never_an_answer_of_the_population_register(body in proptest::collection::vec(any::<u8>(), 0..300), status in 200_u16..500) {
+        let code = RequestCode::new("request-0001").unwrap();
+        prop_assert!(egov_partners::population::read_answer("TraCuuThongTinCongDan", &code, &answer(status, body)).is_err());
+    }
+
+    #[test]
+    fn a_changed_answer_of_the_population_register_is_never_another_person(
+        at in 0_usize..600, byte in any::<u8>(), cut in 0_usize..700,
+    ) {
+        let whole = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><d:TraCuuThongTinCongDanResponse xmlns:d=\"http://dancuquocgia.bca\"><MaYeuCau>request-0001</MaYeuCau><MaLoi>00</MaLoi><CongDan><SoDinhDanh>040099000001</SoDinhDanh><HoVaTen>Nguyễn Văn An</HoVaTen><NgayThangNamSinh><NgayThangNam>19990214</NgayThangNam></NgayThangNamSinh><GioiTinh>1</GioiTinh></CongDan></d:TraCuuThongTinCongDanResponse></s:Body></s:Envelope>";
+        let mut body = whole.as_bytes().to_vec();
+        if let Some(place) = body.get_mut(at) {
+            *place = byte;
+        }
+        body.truncate(cut.max(1));
+        let asked = enquiry("request-0001");
+        let read = egov_partners::population::read_answer("TraCuuThongTinCongDan", &asked.code, &answer(200, body))
+            .and_then(|said| egov_partners::population::found(&said, &asked));
+        if let Ok(Some(person)) = read {
+            prop_assert_eq!(person.personal_number, "040099000001");
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_never_an_answer_of_the_portal(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(egov_partners::portal::read_answer(&answer(200, body.clone())).is_err());
+        prop_assert!(egov_partners::portal::read_session(&answer(200, body)).is_err());
+    }
+
+    #[test]
+    fn arbitrary_json_is_never_a_success_of_the_portal_without_its_code(code in any::<i64>(), text in ".{0,10}") {
+        for code in [serde_json::json!(code), serde_json::json!(text), serde_json::Value::Null] {
+            let said = code.to_string();
+            let body = serde_json::json!({ "error_code": code, "result": [] }).to_string();
+            let read = egov_partners::portal::read_answer(&answer(200, body.into_bytes()));
+            let success = matches!(read, Ok(egov_partners::portal::Reading::Result(_)));
+            prop_assert_eq!(success, ["0", "\"0\"", "\"00\""].contains(&said.as_str()));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_never_an_answer_of_the_civil_status_register(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(egov_partners::civil_status::read_answer("key-1", None, &answer(200, body)).is_err());
+    }
+}

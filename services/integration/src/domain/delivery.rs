@@ -1,0 +1,343 @@
+//! An act towards a partner: what may follow what.
+//!
+//! The one rule behind all: what may have happened is asked about before it is done again.
+
+use egov_partners::outcome::{CallError, NotSent};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+/// Where a delivery is. The numbers are those of the contract and the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    Queued = 1,
+    Sent = 2,
+    Acknowledged = 3,
+    OutcomeUnknown = 4,
+    Failed = 5,
+    Dead = 6,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Sent,
+        Self::Acknowledged,
+        Self::OutcomeUnknown,
+        Self::Failed,
+        Self::Dead,
+    ];
+
+    pub(crate) const fn number(self) -> i16 {
+        self as i16
+    }
+
+    pub(crate) fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+
+    /// Whether something is still to be done.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Queued | Self::Sent | Self::OutcomeUnknown)
+    }
+}
+
+/// A delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) id: Uuid,
+    pub(crate) unit_id: i32,
+    pub(crate) partner: String,
+    pub(crate) act: String,
+    /// By which the partner recognises it.
+    pub(crate) partner_key: String,
+    /// What concerns one matter is sent in its order.
+    pub(crate) order_key: String,
+    pub(crate) contract: String,
+    pub(crate) state: State,
+    /// Messages sent and questions asked since it was handed in or redriven.
+    pub(crate) attempts: i32,
+    pub(crate) problem: String,
+    pub(crate) partner_code: String,
+    pub(crate) reference: String,
+    /// When something is to be done with it, while it is open.
+    pub(crate) due_time: Timestamp,
+    pub(crate) version: i64,
+    pub(crate) create_time: Timestamp,
+    pub(crate) update_time: Timestamp,
+}
+
+/// What is to be done with an open delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send it.
+    Send,
+    /// Ask the partner whether it has it.
+    Ask,
+    /// Nothing: tries without a word of how they ended were too many. It is dead.
+    GiveUp,
+}
+
+/// How patient deliveries are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// So long after it was begun without a word of how it ended, a try counts as lost with its process.
+    pub(crate) lost_after: SignedDuration,
+    /// After so many tries it is given up.
+    pub(crate) most_attempts: i32,
+}
+
+impl Delivery {
+    /// Begins a try, if it is open and due.
+    pub(crate) fn begin(&mut self, now: Timestamp, patience: Patience) -> Option<Next> {
+        if !self.state.is_open() || self.due_time > now {
+            return None;
+        }
+        if self.attempts >= patience.most_attempts {
+            self.state = State::Dead;
+            "lost".clone_into(&mut self.problem);
+            self.touch(now);
+            return Some(Next::GiveUp);
+        }
+        // Sent, and no word of how it ended: the process that sent it is gone.
+        let next = if self.state == State::Queued {
+            Next::Send
+        } else {
+            Next::Ask
+        };
+        self.state = if next == Next::Send {
+            State::Sent
+        } else {
+            State::OutcomeUnknown
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        self.due_time = later(now, patience.lost_after);
+        self.touch(now);
+        Some(next)
+    }
+
+    /// What sending came to.
+    pub(crate) fn sent(
+        &mut self,
+        result: &Result<String, CallError>,
+        now: Timestamp,
+        wait: SignedDuration,
+        patience: Patience,
+    ) {
+        match result {
+            Ok(reference) => self.acknowledge(reference),
+            Err(CallError::Refused { code, .. }) => self.fail("refused", code),
+            Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract)) => {
+                self.fail(error.word(), "");
+            }
+            Err(error @ CallError::NotSent(_)) => self.try_later(State::Queued, error, now, wait, patience),
+            Err(error @ CallError::Unknown(_)) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
+        }
+        self.touch(now);
+    }
+
+    /// What asking came to.
+    pub(crate) fn asked(
+        &mut self,
+        result: &Result<Option<String>, CallError>,
+        now: Timestamp,
+        wait: SignedDuration,
+        patience: Patience,
+    ) {
+        match result {
+            Ok(Some(reference)) => self.acknowledge(reference),
+            Ok(None) if self.attempts >= patience.most_attempts => self.state = State::Dead,
+            // Known: it was not done. It may be sent again.
+            Ok(None) => {
+                self.state = State::Queued;
+                self.due_time = now;
+            }
+            // A question that is refused or not answered leaves the doubt as it is.
+            Err(error) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
+        }
+        self.touch(now);
+    }
+
+    /// An operator sends it again: the partner is asked first, whatever was believed before. False if it is neither failed
+    /// nor dead.
+    pub(crate) fn redrive(&mut self, now: Timestamp) -> bool {
+        if !matches!(self.state, State::Failed | State::Dead) {
+            return false;
+        }
+        self.state = State::OutcomeUnknown;
+        self.attempts = 0;
+        self.due_time = now;
+        self.touch(now);
+        true
+    }
+
+    pub(crate) fn etag(&self) -> String {
+        format!("{}-{}", self.id, self.version)
+    }
+
+    fn acknowledge(&mut self, reference: &str) {
+        self.state = State::Acknowledged;
+        self.problem.clear();
+        self.partner_code.clear();
+        reference.clone_into(&mut self.reference);
+    }
+
+    fn fail(&mut self, problem: &str, code: &str) {
+        self.state = State::Failed;
+        problem.clone_into(&mut self.problem);
+        code.clone_into(&mut self.partner_code);
+    }
+
+    fn try_later(&mut self, state: State, error: &CallError, now: Timestamp, wait: SignedDuration, patience: Patience) {
+        self.state = if self.attempts >= patience.most_attempts {
+            State::Dead
+        } else {
+            state
+        };
+        error.word().clone_into(&mut self.problem);
+        self.partner_code = match error {
+            CallError::Refused { code, .. } => code.clone(),
+            _ => String::new(),
+        };
+        self.due_time = later(now, wait);
+    }
+
+    fn touch(&mut self, now: Timestamp) {
+        self.version = self.version.saturating_add(1);
+        self.update_time = now;
+    }
+}
+
+fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egov_partners::outcome::Doubt;
+    use proptest::prelude::*;
+
+    const PATIENCE: Patience = Patience {
+        lost_after: SignedDuration::from_secs(120),
+        most_attempts: 3,
+    };
+    const WAIT: SignedDuration = SignedDuration::from_secs(5);
+
+    fn now() -> Timestamp {
+        "2026-11-26T01:00:00Z".parse().unwrap()
+    }
+
+    fn delivery() -> Delivery {
+        Delivery {
+            id: Uuid::from_u128(1),
+            unit_id: 2,
+            partner: "payment-platform".to_owned(),
+            act: "create_order".to_owned(),
+            partner_key: "k".to_owned(),
+            order_key: "k".to_owned(),
+            contract: "sim-1".to_owned(),
+            state: State::Queued,
+            attempts: 0,
+            problem: String::new(),
+            partner_code: String::new(),
+            reference: String::new(),
+            due_time: now(),
+            version: 1,
+            create_time: now(),
+            update_time: now(),
+        }
+    }
+
+    #[test]
+    fn what_was_sent_without_a_word_is_asked_about_and_not_sent_again() {
+        let mut delivery = delivery();
+        assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Send));
+        assert_eq!(delivery.begin(now(), PATIENCE), None, "somebody is at it");
+        let later = now() + PATIENCE.lost_after;
+        assert_eq!(delivery.begin(later, PATIENCE), Some(Next::Ask));
+        delivery.asked(&Ok(None), later, WAIT, PATIENCE);
+        assert_eq!(delivery.begin(later, PATIENCE), Some(Next::Send));
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_a_redrive_asks_first() {
+        let mut delivery = delivery();
+        delivery.begin(now(), PATIENCE);
+        delivery.sent(&Err(CallError::refused("7", "")), now(), WAIT, PATIENCE);
+        assert_eq!((delivery.state, delivery.partner_code.as_str()), (State::Failed, "7"));
+        assert_eq!(delivery.begin(now(), PATIENCE), None);
+        assert!(delivery.redrive(now()));
+        assert!(!delivery.redrive(now()));
+        assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Ask));
+    }
+
+    #[test]
+    fn what_takes_its_process_down_again_and_again_is_given_up() {
+        let mut delivery = delivery();
+        let mut at = now();
+        for _ in 0..PATIENCE.most_attempts {
+            delivery.begin(at, PATIENCE).unwrap();
+            at += PATIENCE.lost_after;
+        }
+        assert_eq!(delivery.begin(at, PATIENCE), Some(Next::GiveUp));
+        assert_eq!((delivery.state, delivery.problem.as_str()), (State::Dead, "lost"));
+    }
+
+    fn results() -> impl Strategy<Value = Result<bool, CallError>> {
+        prop_oneof![
+            Just(Ok(true)),
+            Just(Ok(false)),
+            Just(Err(CallError::refused("7", ""))),
+            Just(Err(CallError::NotSent(NotSent::NoConnection))),
+            Just(Err(CallError::NotSent(NotSent::Unsendable("x")))),
+            Just(Err(CallError::Unknown(Doubt::CutOff))),
+            Just(Err(CallError::Unknown(Doubt::TimedOut))),
+        ]
+    }
+
+    proptest! {
+        /// After a doubt nothing is sent before the partner has said that it does not have it.
+        #[test]
+        fn nothing_is_sent_twice_without_being_known_not_to_have_been_done(
+            steps in proptest::collection::vec((results(), any::<bool>()), 1..40),
+        ) {
+            let mut delivery = delivery();
+            let mut at = now();
+            let mut may_have_been_done = false;
+            for (result, lost) in steps {
+                let Some(next) = delivery.begin(at, PATIENCE) else {
+                    if !delivery.state.is_open() && !delivery.redrive(at) {
+                        break;
+                    }
+                    at += PATIENCE.lost_after;
+                    continue;
+                };
+                if next == Next::GiveUp {
+                    continue;
+                }
+                if next == Next::Send {
+                    prop_assert!(!may_have_been_done);
+                    may_have_been_done = true;
+                }
+                if lost {
+                    at += PATIENCE.lost_after;
+                    continue;
+                }
+                match next {
+                    Next::Send => {
+                        let known = matches!(&result, Err(CallError::NotSent(_) | CallError::Refused { .. }));
+                        may_have_been_done &= !known;
+                        delivery.sent(&result.map(|_| "r".to_owned()), at, WAIT, PATIENCE);
+                    }
+                    Next::GiveUp => {}
+                    Next::Ask => {
+                        may_have_been_done &= !matches!(&result, Ok(false));
+                        delivery.asked(&result.map(|there| there.then(|| "r".to_owned())), at, WAIT, PATIENCE);
+                    }
+                }
+                prop_assert!(delivery.attempts <= PATIENCE.most_attempts);
+                at += WAIT;
+            }
+        }
+    }
+}

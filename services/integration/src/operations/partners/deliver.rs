@@ -1,0 +1,323 @@
+//! One round of the deliveries job: under a lease, each due delivery is begun, sent or asked about, and what came of it is
+//! recorded. Whatever happens between the steps, the partner is asked before anything is repeated.
+
+use std::time::Duration;
+
+use egov_auth::RowScope;
+use egov_database::{Lease, UnitOfWork};
+use egov_partners::Partner;
+use egov_partners::outcome::{CallError, NotSent};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::{Done, JOB, Message, Partners, record, sealed_for};
+use crate::domain::delivery::{Delivery, Next, State};
+use crate::partner_error::PartnerError;
+use crate::store::{deliveries, payments};
+use egov_keyring::Purpose;
+
+const LEASE: &str = "integration.deliveries";
+const LEASE_TIME: Duration = Duration::from_mins(2);
+const BATCH: i64 = 50;
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Deliveries that were sent or asked about.
+    pub tried: usize,
+    /// Those that the partner has done.
+    pub acknowledged: usize,
+    /// Those that were given up or refused.
+    pub stuck: usize,
+    /// Pending payments about which the platform was asked.
+    pub payments_asked: usize,
+}
+
+impl Partners {
+    /// One round; none if another process has the lease.
+    pub(crate) async fn round(&self) -> Result<Option<Round>, PartnerError> {
+        let Some(mut lease) = self.database.acquire_lease(LEASE, LEASE_TIME).await? else {
+            return Ok(None);
+        };
+        let mut round = Round::default();
+        let outcome = self.deliver_due(&mut lease, &mut round).await;
+        lease.release().await?;
+        outcome.map(|()| Some(round))
+    }
+
+    /// Partners do not wait for one another: one that is slow holds up its own deliveries only.
+    async fn deliver_due(&self, lease: &mut Lease, round: &mut Round) -> Result<(), PartnerError> {
+        loop {
+            if lease.is_due() {
+                lease.renew().await?;
+            }
+            let held = &*lease;
+            let (portal, payment, civil_status) = tokio::join!(
+                Box::pin(self.deliver_to(Partner::NationalPortal, held)),
+                Box::pin(self.deliver_to(Partner::PaymentPlatform, held)),
+                Box::pin(self.deliver_to(Partner::CivilStatusRegister, held)),
+            );
+            let mut tried = 0;
+            for done in [portal, payment, civil_status] {
+                let done = done?;
+                tried += done.tried;
+                round.tried += done.tried;
+                round.acknowledged += done.acknowledged;
+                round.stuck += done.stuck;
+            }
+            if tried == 0 {
+                break;
+            }
+        }
+        self.ask_payments(lease, round).await
+    }
+
+    /// What is due to one partner, one after the other, until the lease wants to be renewed.
+    async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
+        let now = self.now();
+        let due = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(deliveries::due(connection, partner.name(), now, BATCH).await?)
+            })
+            .await?;
+        let mut round = Round::default();
+        for id in due {
+            let state = self.deliver(lease, id).await?;
+            round.tried += 1;
+            match state {
+                Some(State::Acknowledged) => round.acknowledged += 1,
+                Some(State::Failed | State::Dead) => round.stuck += 1,
+                _ => {}
+            }
+            if lease.is_due() {
+                break;
+            }
+        }
+        Ok(round)
+    }
+
+    /// One try of one delivery; where it is after it.
+    async fn deliver(&self, lease: &Lease, id: Uuid) -> Result<Option<State>, PartnerError> {
+        let patience = self.connections.delivering.patience();
+        let begun = self
+            .database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                let Some((mut delivery, message)) = deliveries::lock(unit.conn(), id).await? else {
+                    return Ok::<_, PartnerError>(None);
+                };
+                let Some(next) = delivery.begin(unit.now(), patience) else {
+                    return Ok(None);
+                };
+                deliveries::update(unit.conn(), &delivery, None).await?;
+                let event = if next == Next::GiveUp { "delivery_dead" } else { "" };
+                record(unit, &delivery, JOB, None, event).await?;
+                Ok(Some((delivery, next, message)))
+            })
+            .await?;
+        let Some((begun, next, sealed)) = begun else {
+            return Ok(None);
+        };
+        if next == Next::GiveUp {
+            return Ok(Some(begun.state));
+        }
+        let message = self.open_message(id, &sealed.unwrap_or_default());
+        let (sent, asked) = match (&message, next) {
+            (Ok(message), Next::Send) => (Some(self.send(message).await), None),
+            (Ok(message), Next::Ask | Next::GiveUp) => (None, Some(self.ask(message).await)),
+            // The keyring no longer opens it: it cannot be sent, and an operator has to know.
+            (Err(_), _) => (Some(Err(CallError::NotSent(NotSent::Unsendable("message")))), None),
+        };
+        let event = message.as_ref().map_or("", Message::done_event);
+        self.database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                let Some((mut delivery, _)) = deliveries::lock(unit.conn(), id).await? else {
+                    return Ok(None);
+                };
+                // Somebody else acted on it meanwhile: what we know is out of date.
+                if delivery.version != begun.version {
+                    return Ok(Some(delivery.state));
+                }
+                self.conclude(unit, &mut delivery, sent.as_ref(), asked.as_ref(), event)
+                    .await?;
+                Ok(Some(delivery.state))
+            })
+            .await
+    }
+
+    async fn conclude(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        delivery: &mut Delivery,
+        sent: Option<&Result<Done, CallError>>,
+        asked: Option<&Result<Option<Done>, CallError>>,
+        done_event: &'static str,
+    ) -> Result<(), PartnerError> {
+        let patience = self.connections.delivering.patience();
+        let attempt = u32::try_from(delivery.attempts.saturating_sub(1)).unwrap_or_default();
+        let wait = self
+            .connections
+            .delivering
+            .backoff
+            .wait(attempt, self.database.ids().as_ref());
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(15));
+        let now = unit.now();
+        let done = match (sent, asked) {
+            (Some(Ok(done)), _) | (None, Some(Ok(Some(done)))) => Some(done.clone()),
+            _ => None,
+        };
+        if let Some(sent) = sent {
+            let result = sent.as_ref().map(reference).map_err(Clone::clone);
+            delivery.sent(&result, now, wait, patience);
+        } else if let Some(asked) = asked {
+            let result = asked
+                .as_ref()
+                .map(|done| done.as_ref().map(reference))
+                .map_err(Clone::clone);
+            delivery.asked(&result, now, wait, patience);
+        }
+        let answer = match &done {
+            Some(Done::Entry(entry)) => {
+                let plain = serde_json::to_vec(entry).map_err(|error| PartnerError::Unreadable(error.into()))?;
+                let bound = sealed_for("answer", delivery.id);
+                Some(self.connections.keyring.seal(Purpose::Answers, &plain, &bound))
+            }
+            _ => None,
+        };
+        deliveries::update(unit.conn(), delivery, answer.as_deref()).await?;
+        let event = match delivery.state {
+            State::Acknowledged => done_event,
+            State::Failed => "delivery_failed",
+            State::Dead => "delivery_dead",
+            State::Queued | State::Sent | State::OutcomeUnknown => "",
+        };
+        record(unit, delivery, JOB, None, event).await?;
+        if let Some(Done::Order(order)) = &done {
+            let again = SignedDuration::from_secs(self.connections.delivering.ask_payment_seconds.into());
+            let at = now.checked_add(again).unwrap_or(now);
+            payments::ask_at(unit.conn(), &order.order_code, at).await?;
+            self.settle(unit, order, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks about pending payments, in case a call-back was lost.
+    async fn ask_payments(&self, lease: &Lease, round: &mut Round) -> Result<(), PartnerError> {
+        let Some(platform) = self.connections.payment.as_ref() else {
+            return Ok(());
+        };
+        let now = self.now();
+        let codes = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(payments::to_ask(connection, now, BATCH).await?)
+            })
+            .await?;
+        for code in codes {
+            round.payments_asked += 1;
+            let found = platform.partner.find_order(&code).await;
+            self.database
+                .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                    let again = SignedDuration::from_secs(self.connections.delivering.ask_payment_seconds.into());
+                    let at = unit.now().checked_add(again).unwrap_or_else(|_| unit.now());
+                    payments::ask_at(unit.conn(), &code, at).await?;
+                    if let Ok(Some(order)) = &found {
+                        self.settle(unit, order, None).await?;
+                    }
+                    Ok::<_, PartnerError>(())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a message: one try.
+    async fn send(&self, message: &Message) -> Result<Done, CallError> {
+        let gone = |_: Partner| CallError::NotSent(NotSent::NoConnection);
+        match message {
+            Message::SyncCase { item } => {
+                let portal = self
+                    .connections
+                    .portal
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::NationalPortal))?;
+                // Whether it is an update is what the portal has, not what we remember.
+                let there = portal.partner.find_case(&item.case_code).await.map_err(not_sent)?;
+                match there {
+                    Some(there) if there.case == **item => Ok(Done::Told),
+                    there => portal
+                        .partner
+                        .sync_case(item, there.is_some())
+                        .await
+                        .map(|()| Done::Told),
+                }
+            }
+            Message::ReportProgress { item } => {
+                let portal = self
+                    .connections
+                    .portal
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::NationalPortal))?;
+                portal.partner.report_progress(item).await.map(|()| Done::Told)
+            }
+            Message::CreateOrder { order } => {
+                let platform = self
+                    .connections
+                    .payment
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::PaymentPlatform))?;
+                platform.partner.create_order(order).await.map(Done::Order)
+            }
+            Message::Register { submission } => {
+                let register = self
+                    .connections
+                    .civil_status
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::CivilStatusRegister))?;
+                register.partner.submit(submission).await.map(Done::Entry)
+            }
+        }
+    }
+
+    /// Asks a partner whether it has done what a message asks for.
+    async fn ask(&self, message: &Message) -> Result<Option<Done>, CallError> {
+        let gone = || CallError::NotSent(NotSent::NoConnection);
+        match message {
+            Message::SyncCase { item } => {
+                let portal = self.connections.portal.as_ref().ok_or_else(gone)?;
+                let there = portal.partner.find_case(&item.case_code).await?;
+                Ok(there.filter(|there| there.case == **item).map(|_| Done::Told))
+            }
+            Message::ReportProgress { item } => {
+                let portal = self.connections.portal.as_ref().ok_or_else(gone)?;
+                let there = portal.partner.find_case(&item.case_code).await?;
+                Ok(there.filter(|there| there.progress.contains(item)).map(|_| Done::Told))
+            }
+            Message::CreateOrder { order } => {
+                let platform = self.connections.payment.as_ref().ok_or_else(gone)?;
+                Ok(platform.partner.find_order(&order.order_code).await?.map(Done::Order))
+            }
+            Message::Register { submission } => {
+                let register = self.connections.civil_status.as_ref().ok_or_else(gone)?;
+                Ok(register.partner.find(&submission.key).await?.map(Done::Entry))
+            }
+        }
+    }
+}
+
+/// A question before sending that failed: nothing was sent, whatever became of the question.
+fn not_sent(error: CallError) -> CallError {
+    match error {
+        CallError::Unknown(_) => CallError::NotSent(NotSent::NoConnection),
+        other => other,
+    }
+}
+
+/// The partner's own reference in what it answered: never personal data.
+fn reference(done: &Done) -> String {
+    match done {
+        Done::Told => String::new(),
+        Done::Order(order) => order.transaction.clone(),
+        Done::Entry(entry) => format!("{} {}", entry.number, entry.book),
+    }
+}

@@ -1,0 +1,255 @@
+//! The use cases towards partners.
+
+mod civil_status;
+mod deliver;
+mod inspect;
+mod payments;
+mod population;
+mod portal;
+
+use std::sync::Arc;
+
+use egov_auth::{ReadRecorder, RowScope};
+use egov_clock::Clock as _;
+use egov_database::{Database, Event, Leaf, UnitOfWork};
+use egov_keyring::Purpose;
+use egov_partners::Partner;
+use egov_partners::civil_status::{Entry, Submission};
+use egov_partners::code_tables::Unmapped;
+use egov_partners::payment::{NewOrder, Order};
+use egov_partners::portal::{CaseItem, ProgressItem};
+use egov_partners::signing::sha256_hex;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use deliver::Round;
+pub(crate) use payments::NoticeRefusal;
+pub(crate) use population::Question;
+
+use crate::domain::delivery::{Delivery, State};
+use crate::partner_error::PartnerError;
+use crate::partners::{Connection, Connections};
+use crate::store::{deliveries, partner_records};
+
+/// What every use case works with.
+pub(crate) struct Partners {
+    pub(crate) database: Database,
+    pub(crate) connections: Connections,
+    pub(crate) reads: ReadRecorder,
+}
+
+/// What is said to a partner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub(crate) enum Message {
+    SyncCase { item: Box<CaseItem> },
+    ReportProgress { item: ProgressItem },
+    CreateOrder { order: NewOrder },
+    Register { submission: Submission },
+}
+
+/// What a partner answered, when it has done what was asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Done {
+    Told,
+    Order(Order),
+    Entry(Entry),
+}
+
+impl Message {
+    fn act(&self) -> &'static str {
+        match self {
+            Self::SyncCase { .. } => "sync_case",
+            Self::ReportProgress { .. } => "report_progress",
+            Self::CreateOrder { .. } => "create_order",
+            Self::Register { .. } => "register",
+        }
+    }
+
+    fn partner(&self) -> Partner {
+        match self {
+            Self::SyncCase { .. } | Self::ReportProgress { .. } => Partner::NationalPortal,
+            Self::CreateOrder { .. } => Partner::PaymentPlatform,
+            Self::Register { .. } => Partner::CivilStatusRegister,
+        }
+    }
+
+    /// What other services hear when it is done.
+    fn done_event(&self) -> &'static str {
+        match self {
+            Self::SyncCase { .. } | Self::ReportProgress { .. } => "portal_acknowledged",
+            Self::CreateOrder { .. } => "payment_order_created",
+            Self::Register { .. } => "civil_status_registered",
+        }
+    }
+}
+
+/// A delivery to be handed in.
+pub(crate) struct NewDelivery<'a> {
+    pub(crate) unit_id: i32,
+    /// By which the partner recognises it.
+    pub(crate) partner_key: &'a str,
+    /// What is sent in order.
+    pub(crate) order_key: &'a str,
+    pub(crate) message: &'a Message,
+    pub(crate) actor: &'a str,
+}
+
+/// Who acts when nobody calls.
+const JOB: &str = "job:integration.deliveries";
+
+fn connected<P: ?Sized>(connection: Option<&Connection<P>>, partner: Partner) -> Result<&Connection<P>, PartnerError> {
+    connection.ok_or(PartnerError::NotConfigured(partner))
+}
+
+impl Partners {
+    /// Hands a delivery in: within the caller's write, with its history, event and leaf.
+    async fn hand_in(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        new: NewDelivery<'_>,
+        contract: &str,
+    ) -> Result<Delivery, PartnerError> {
+        let now = unit.now();
+        let delivery = Delivery {
+            id: unit.new_id(),
+            unit_id: new.unit_id,
+            partner: new.message.partner().name().to_owned(),
+            act: new.message.act().to_owned(),
+            partner_key: new.partner_key.to_owned(),
+            order_key: new.order_key.to_owned(),
+            contract: contract.to_owned(),
+            state: State::Queued,
+            attempts: 0,
+            problem: String::new(),
+            partner_code: String::new(),
+            reference: String::new(),
+            due_time: now,
+            version: 1,
+            create_time: now,
+            update_time: now,
+        };
+        let message = serde_json::to_vec(new.message).map_err(|error| PartnerError::Unreadable(error.into()))?;
+        let sealed = self
+            .connections
+            .keyring
+            .seal(Purpose::Answers, &message, &sealed_for("message", delivery.id));
+        deliveries::insert(unit.conn(), &delivery, &sealed).await?;
+        record(
+            unit,
+            &delivery,
+            new.actor,
+            Some(&sha256_hex(&message)),
+            "delivery_queued",
+        )
+        .await?;
+        Ok(delivery)
+    }
+
+    fn open_message(&self, id: Uuid, sealed: &[u8]) -> Result<Message, PartnerError> {
+        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| PartnerError::Unreadable(error);
+        let plain = self
+            .connections
+            .keyring
+            .open_sealed(Purpose::Answers, sealed, &sealed_for("message", id))
+            .map_err(|error| unreadable(error.into()))?;
+        serde_json::from_slice(&plain).map_err(|error| unreadable(error.into()))
+    }
+
+    /// Counts codes that could not be translated, as part of a write.
+    async fn report(&self, unit: &mut UnitOfWork<'_>, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), PartnerError> {
+        let now = unit.now();
+        for one in unmapped {
+            let id = unit.new_id();
+            let mut one = one.clone();
+            // It came from outside.
+            one.value = one
+                .value
+                .chars()
+                .filter(|letter| !letter.is_control())
+                .take(100)
+                .collect();
+            partner_records::count_unmapped(unit.conn(), id, unit_id, &one, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, as a write of its own.
+    async fn report_alone(&self, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), PartnerError> {
+        if unmapped.is_empty() {
+            return Ok(());
+        }
+        let scope = RowScope {
+            units: vec![unit_id],
+            ..RowScope::default()
+        };
+        self.database
+            .write_unkeyed(&scope, async |unit: &mut UnitOfWork<'_>| {
+                self.report(unit, unit_id, unmapped).await
+            })
+            .await
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.database.clock().now()
+    }
+}
+
+/// What a sealed column is sealed for.
+fn sealed_for(column: &str, id: Uuid) -> Vec<u8> {
+    format!("egov integration delivery {column} {id}").into_bytes()
+}
+
+/// Adds a delivery as it is now to its history and commits to it; an event of this kind tells the others, unless it is empty.
+async fn record(
+    unit: &mut UnitOfWork<'_>,
+    delivery: &Delivery,
+    actor: &str,
+    message_digest: Option<&str>,
+    event: &'static str,
+) -> Result<(), PartnerError> {
+    deliveries::append_history(unit.conn(), delivery, actor).await?;
+    if !event.is_empty() {
+        unit.publish(Event {
+            aggregate_kind: "delivery",
+            aggregate_id: delivery.id,
+            version: delivery.version,
+            kind: event,
+            payload: serde_json::json!({
+                "unit_id": delivery.unit_id,
+                "partner": delivery.partner,
+                "act": delivery.act,
+                "state": delivery.state.number(),
+                "partner_key": delivery.partner_key,
+                "problem": delivery.problem,
+            }),
+        });
+    }
+    let canonical = serde_json::json!({
+        "delivery_id": delivery.id,
+        "unit_id": delivery.unit_id,
+        "partner": delivery.partner,
+        "act": delivery.act,
+        "partner_key": delivery.partner_key,
+        "contract": delivery.contract,
+        "state": delivery.state.number(),
+        "attempts": delivery.attempts,
+        "problem": delivery.problem,
+        "partner_code": delivery.partner_code,
+        "reference": delivery.reference,
+        "actor": actor,
+        "message_sha256": message_digest,
+        "time": delivery.update_time,
+    });
+    unit.leaf(Leaf {
+        kind: "delivery",
+        resource: delivery.id,
+        version: delivery.version,
+        canonical: canonical.to_string().as_bytes(),
+    });
+    unit.led_to("delivery", delivery.id, delivery.version);
+    Ok(())
+}
+
+/// The connections as the job and the handlers share them.
+pub(crate) type Shared = Arc<Partners>;

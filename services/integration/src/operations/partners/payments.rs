@@ -1,0 +1,225 @@
+//! CreatePaymentOrder, GetPaymentOrder, and the platform's call-back.
+
+use egov_auth::{Caller, Resource, RowScope};
+use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
+use egov_partners::Partner;
+use egov_partners::payment::{NewOrder, NoticeError, Order, OrderState};
+use egov_proto::egov::integration::v1::{CreatePaymentOrderRequest, CreatePaymentOrderResponse};
+use uuid::Uuid;
+
+use super::{Message, NewDelivery, Partners, connected};
+use crate::domain::payment::{PaymentOrder, PaymentState};
+use crate::partner_error::PartnerError;
+use crate::store::payments;
+
+const CREATE: &str = "integration.payments.create";
+const READ: &str = "integration.payments.read";
+
+/// Why a call-back is answered with a refusal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoticeRefusal {
+    /// It is not believed.
+    #[error(transparent)]
+    Disbelieved(#[from] NoticeError),
+    /// There is no such order.
+    #[error("there is no such order")]
+    UnknownOrder,
+    /// It names another amount than the order.
+    #[error("the amount is not the order's")]
+    WrongAmount,
+    /// It could not be recorded: the platform comes again.
+    #[error(transparent)]
+    Failed(#[from] PartnerError),
+}
+
+impl From<egov_fault::Fault> for NoticeRefusal {
+    fn from(fault: egov_fault::Fault) -> Self {
+        Self::Failed(fault.into())
+    }
+}
+
+impl From<crate::store::StoreError> for NoticeRefusal {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Partners {
+    /// Makes an order, at most once for a request id; a job makes it at the platform.
+    pub(crate) async fn create_payment_order(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &CreatePaymentOrderRequest,
+        answer: impl FnOnce(&PaymentOrder) -> CreatePaymentOrderResponse + Send,
+    ) -> Result<CreatePaymentOrderResponse, PartnerError> {
+        let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
+        caller.require(CREATE, &Resource::of_unit(body.unit_id))?;
+        let method = "egov.integration.v1.PaymentService/CreatePaymentOrder";
+        let request = WriteRequest::by(caller, CREATE, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let order_id = unit.new_id();
+                let order_code = order_id.to_string();
+                let message = Message::CreateOrder {
+                    order: NewOrder {
+                        order_code: order_code.clone(),
+                        amount: body.amount_vnd,
+                        case_code: body.case_code.clone(),
+                    },
+                };
+                let new = NewDelivery {
+                    unit_id: body.unit_id,
+                    partner_key: &order_code,
+                    order_key: &order_code,
+                    message: &message,
+                    actor: &caller.key(),
+                };
+                let delivery = self.hand_in(unit, new, &platform.contract).await?;
+                let order = PaymentOrder {
+                    id: order_id,
+                    unit_id: body.unit_id,
+                    order_code: order_code.clone(),
+                    case_code: body.case_code.clone(),
+                    amount: body.amount_vnd,
+                    state: PaymentState::Ordered,
+                    pay_url: String::new(),
+                    transaction: String::new(),
+                    delivery_id: delivery.id,
+                    version: 1,
+                    create_time: unit.now(),
+                    update_time: unit.now(),
+                };
+                payments::insert(unit.conn(), &order).await?;
+                commit_to(unit, &order, "payment_ordered", "");
+                unit.led_to("payment_order", order.id, 1);
+                Ok::<_, PartnerError>(answer(&order))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// An order that the caller sees.
+    pub(crate) async fn get_payment_order(
+        &self,
+        caller: &Caller,
+        order_id: Uuid,
+    ) -> Result<PaymentOrder, PartnerError> {
+        let scope = caller.scope(READ);
+        self.database
+            .read(&scope, async |connection| {
+                payments::get(connection, order_id, &scope)
+                    .await?
+                    .ok_or(PartnerError::OrderNotFound)
+            })
+            .await
+    }
+
+    /// A call-back as it came. What came before or comes too late has no effect and is answered well all the same: the
+    /// platform need not come again.
+    pub(crate) async fn payment_notice(
+        &self,
+        timestamp: &str,
+        signature: &str,
+        body: &[u8],
+    ) -> Result<bool, NoticeRefusal> {
+        let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
+        let notice = platform.partner.read_notice(timestamp, signature, body, self.now())?;
+        self.database
+            .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
+                let order = Order {
+                    order_code: notice.order_code.clone(),
+                    amount: notice.amount,
+                    state: notice.state,
+                    transaction: notice.transaction.clone(),
+                    pay_url: String::new(),
+                };
+                let known = payments::lock(unit.conn(), &order.order_code).await?;
+                let Some(known) = known else {
+                    return Err(NoticeRefusal::UnknownOrder);
+                };
+                if known.amount != order.amount {
+                    return Err(NoticeRefusal::WrongAmount);
+                }
+                Ok(self.settle(unit, &order, Some(&notice.notice_id)).await?)
+            })
+            .await
+    }
+
+    /// What the platform says of an order takes its effect, if it has one that it did not have before.
+    pub(super) async fn settle(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        said: &Order,
+        notice_id: Option<&str>,
+    ) -> Result<bool, PartnerError> {
+        let Some(mut order) = payments::lock(unit.conn(), &said.order_code).await? else {
+            return Ok(false);
+        };
+        let now = unit.now();
+        let sensible = said.amount == order.amount;
+        if !sensible {
+            tracing::error!(
+                order = order.order_code,
+                "the platform names another amount than the order"
+            );
+        }
+        let new_url = order.pay_url.is_empty() && !said.pay_url.is_empty();
+        if new_url {
+            order.pay_url.clone_from(&said.pay_url);
+        }
+        let changed = sensible && order.report(said.state, &said.transaction, now);
+        if let Some(notice_id) = notice_id {
+            // The same notice again: the order is as it made it.
+            payments::note(unit.conn(), notice_id, &order, changed, now).await?;
+        }
+        if changed || new_url {
+            if !changed {
+                order.version = order.version.saturating_add(1);
+                order.update_time = now;
+            }
+            payments::update(unit.conn(), &order).await?;
+            let event = match (changed, said.state) {
+                (true, OrderState::Paid) => "payment_settled",
+                (true, OrderState::Refunded) => "payment_refunded",
+                (true, OrderState::Expired) => "payment_expired",
+                _ => "payment_pending",
+            };
+            commit_to(unit, &order, event, notice_id.unwrap_or_default());
+        }
+        Ok(changed)
+    }
+}
+
+fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static str, notice_id: &str) {
+    unit.publish(Event {
+        aggregate_kind: "payment_order",
+        aggregate_id: order.id,
+        version: order.version,
+        kind: event,
+        payload: serde_json::json!({
+            "unit_id": order.unit_id,
+            "case_code": order.case_code,
+            "state": order.state.number(),
+            "amount_vnd": order.amount,
+        }),
+    });
+    let canonical = serde_json::json!({
+        "order_id": order.id,
+        "unit_id": order.unit_id,
+        "order_code": order.order_code,
+        "case_code": order.case_code,
+        "amount_vnd": order.amount,
+        "state": order.state.number(),
+        "transaction": order.transaction,
+        "notice_id": notice_id,
+        "time": order.update_time,
+    });
+    unit.leaf(Leaf {
+        kind: "payment_order",
+        resource: order.id,
+        version: order.version,
+        canonical: canonical.to_string().as_bytes(),
+    });
+}

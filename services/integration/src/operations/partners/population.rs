@@ -1,0 +1,201 @@
+//! LookUpCitizen and ConfirmCitizen.
+
+use egov_auth::{Caller, ReadRecord, Resource};
+use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
+use egov_partners::Partner;
+use egov_partners::outcome::CallError;
+use egov_partners::population::{Asker, Birth, Citizen, Enquiry, NotComplete, Number, RequestCode};
+use egov_proto::egov::integration::v1::{ConfirmCitizenResponse, LookUpCitizenResponse};
+use uuid::Uuid;
+
+use super::{Partners, connected};
+use crate::partner_error::PartnerError;
+use crate::store::partner_records::{PopulationRequest, insert_request};
+
+const READ: &str = "integration.population.read";
+
+/// A question about one person, as a caller asked it.
+pub(crate) struct Question {
+    pub(crate) unit_id: i32,
+    pub(crate) agency_code: String,
+    pub(crate) service_code: String,
+    pub(crate) officer_code: String,
+    pub(crate) legal_basis: String,
+    pub(crate) case_code: String,
+    pub(crate) citizen_id: Option<Uuid>,
+    pub(crate) number: Number,
+    pub(crate) full_name: String,
+    pub(crate) birth: Birth,
+}
+
+/// A person as the register told, in the province's codes.
+pub(crate) struct Person {
+    pub(crate) citizen: Citizen,
+    /// Empty where no code table knows the register's code.
+    pub(crate) gender: String,
+    pub(crate) ethnic_group: String,
+}
+
+impl Partners {
+    /// The person, or none if the register knows nobody with these particulars. Recorded before anything leaves.
+    pub(crate) async fn look_up_citizen<M: prost::Message>(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &M,
+        question: Question,
+    ) -> Result<(String, Option<Person>), PartnerError> {
+        let register = connected(self.connections.population.as_ref(), Partner::PopulationRegister)?;
+        let method = "egov.integration.v1.PopulationService/LookUpCitizen";
+        let answer = |request_code| LookUpCitizenResponse {
+            request_code,
+            citizen: None,
+        };
+        let claimed = self.claim(caller, request_id, body, method, &question, answer).await?;
+        let enquiry = self.record_and_make(caller, &question, &claimed.request_code).await?;
+        let found = register.partner.look_up(&enquiry).await.map_err(call)?;
+        let person = match found {
+            Some(citizen) => Some(self.in_our_codes(question.unit_id, citizen).await?),
+            None => None,
+        };
+        Ok((claimed.request_code, person))
+    }
+
+    /// Whether the particulars are those of one person. Recorded before anything leaves.
+    pub(crate) async fn confirm_citizen<M: prost::Message>(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &M,
+        question: Question,
+    ) -> Result<(String, bool), PartnerError> {
+        let register = connected(self.connections.population.as_ref(), Partner::PopulationRegister)?;
+        let method = "egov.integration.v1.PopulationService/ConfirmCitizen";
+        let answer = |request_code| ConfirmCitizenResponse {
+            request_code,
+            confirmed: false,
+        };
+        let claimed = self.claim(caller, request_id, body, method, &question, answer).await?;
+        let enquiry = self.record_and_make(caller, &question, &claimed.request_code).await?;
+        let confirmed = register.partner.confirm(&enquiry).await.map_err(call)?;
+        Ok((claimed.request_code, confirmed))
+    }
+
+    /// Makes the request code once for a request id: the stored answer to a repetition is the code of the first.
+    async fn claim<M, A>(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &M,
+        method: &'static str,
+        question: &Question,
+        answer: impl FnOnce(String) -> A + Send,
+    ) -> Result<A, PartnerError>
+    where
+        M: prost::Message,
+        A: prost::Message + Default,
+    {
+        caller.require(READ, &Resource::of_unit(question.unit_id))?;
+        let request = WriteRequest::by(caller, READ, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let id = unit.new_id();
+                let asked = PopulationRequest {
+                    id,
+                    unit_id: question.unit_id,
+                    request_code: id.simple().to_string().to_uppercase(),
+                    operation: method.rsplit('/').next().unwrap_or(method),
+                    service_code: question.service_code.clone(),
+                    legal_basis: question.legal_basis.clone(),
+                    officer_code: question.officer_code.clone(),
+                    case_code: question.case_code.clone(),
+                    citizen_id: question.citizen_id,
+                    actor: caller.key(),
+                    purpose: caller.purpose.clone().unwrap_or_default(),
+                    record_time: unit.now(),
+                };
+                insert_request(unit.conn(), &asked).await?;
+                unit.publish(Event {
+                    aggregate_kind: "population_request",
+                    aggregate_id: id,
+                    version: 1,
+                    kind: "population_asked",
+                    payload: serde_json::json!({
+                        "unit_id": asked.unit_id,
+                        "service_code": asked.service_code,
+                        "operation": asked.operation,
+                    }),
+                });
+                let canonical = serde_json::json!({
+                    "population_request_id": id,
+                    "unit_id": asked.unit_id,
+                    "request_code": asked.request_code,
+                    "operation": asked.operation,
+                    "service_code": asked.service_code,
+                    "legal_basis": asked.legal_basis,
+                    "officer_code": asked.officer_code,
+                    "case_code": asked.case_code,
+                    "citizen_id": asked.citizen_id,
+                    "actor": asked.actor,
+                    "purpose": asked.purpose,
+                    "time": asked.record_time,
+                });
+                unit.leaf(Leaf {
+                    kind: "population_request",
+                    resource: id,
+                    version: 1,
+                    canonical: canonical.to_string().as_bytes(),
+                });
+                unit.led_to("population_request", id, 1);
+                Ok::<_, PartnerError>(answer(asked.request_code))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// The record of the reading, and after it the question.
+    async fn record_and_make(&self, caller: &Caller, question: &Question, code: &str) -> Result<Enquiry, PartnerError> {
+        let subjects = question.citizen_id.into_iter().collect();
+        let resources = vec![format!("population/{code}")];
+        let record = ReadRecord::of(caller, subjects, resources, self.now());
+        self.reads.record(record).await?;
+        let (account, phone) = &self.connections.population_account;
+        let incomplete = |error: NotComplete| PartnerError::Unreadable(error.into());
+        let asker = Asker::new(
+            &question.service_code,
+            &question.officer_code,
+            &question.agency_code,
+            account,
+            phone,
+        )
+        .map_err(incomplete)?;
+        Ok(Enquiry {
+            code: RequestCode::new(code).map_err(incomplete)?,
+            asker,
+            number: question.number.clone(),
+            full_name: question.full_name.clone(),
+            birth: question.birth,
+        })
+    }
+
+    async fn in_our_codes(&self, unit_id: i32, citizen: Citizen) -> Result<Person, PartnerError> {
+        let mut translator = self.connections.tables.translator(self.database.clock().today());
+        let (register, province) = ("population-register", "province");
+        let gender = translator.translate("gender", register, province, &citizen.gender_code, "CongDan/GioiTinh");
+        let ethnic_group = match citizen.ethnic_group_code.as_str() {
+            "" => None,
+            code => translator.translate("ethnic-group", register, province, code, "CongDan/DanToc"),
+        };
+        self.report_alone(unit_id, &translator.into_unmapped()).await?;
+        Ok(Person {
+            citizen,
+            gender: gender.unwrap_or_default(),
+            ethnic_group: ethnic_group.unwrap_or_default(),
+        })
+    }
+}
+
+fn call(error: CallError) -> PartnerError {
+    PartnerError::Call(Partner::PopulationRegister, error)
+}

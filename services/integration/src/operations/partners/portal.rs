@@ -1,0 +1,142 @@
+//! SubmitCase and ReportProgress.
+
+use egov_auth::{Caller, Resource};
+use egov_clock::Clock as _;
+use egov_database::{UnitOfWork, WriteRequest};
+use egov_partners::Partner;
+use egov_partners::case_mapping::{Surroundings, case_item};
+use egov_partners::code_tables::Unmapped;
+use egov_partners::portal::ProgressItem;
+use egov_partners::signing::sha256_hex;
+use egov_partners::wire_time::WireTime;
+use egov_proto::egov::integration::v1::{
+    ReportProgressRequest, ReportProgressResponse, SubmitCaseRequest, SubmitCaseResponse,
+};
+use egov_proto::egov::onestop::v1::Case;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Message, NewDelivery, Partners, connected};
+use crate::domain::delivery::Delivery;
+use crate::partner_error::PartnerError;
+use crate::store::deliveries;
+
+const SUBMIT: &str = "integration.portal.submit";
+
+impl Partners {
+    /// Tells the portal a case as it stands: one delivery a version of the case, later versions after earlier ones.
+    pub(crate) async fn submit_case(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &SubmitCaseRequest,
+        case: &Case,
+        answer: impl FnOnce(&Delivery, &[Unmapped]) -> SubmitCaseResponse + Send,
+    ) -> Result<SubmitCaseResponse, PartnerError> {
+        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
+        caller.require(SUBMIT, &Resource::of_unit(case.responsible_unit_id))?;
+        let around = Surroundings {
+            field_code: body.field_code.clone(),
+            field_name: body.field_name.clone(),
+            handling_unit: body.handling_unit.clone(),
+        };
+        let today = self.database.clock().today();
+        let mapped = case_item(case, &around, &self.connections.tables, today)?;
+        let key = version_key(&case.case_code, case.version);
+        let message = Message::SyncCase {
+            item: Box::new(mapped.item),
+        };
+        let method = "egov.integration.v1.PortalService/SubmitCase";
+        let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                deliveries::lock_matter(unit.conn(), &case.case_code).await?;
+                let (partner, act) = (Partner::NationalPortal.name(), message.act());
+                if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
+                    return Ok(answer(&known, &mapped.unmapped));
+                }
+                let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
+                if last.is_some_and(|last| last.partner_key > key) {
+                    return Err(PartnerError::CaseVersionSuperseded);
+                }
+                let new = NewDelivery {
+                    unit_id: case.responsible_unit_id,
+                    partner_key: &key,
+                    order_key: &case.case_code,
+                    message: &message,
+                    actor: &caller.key(),
+                };
+                let delivery = self.hand_in(unit, new, &portal.contract).await?;
+                self.report(unit, case.responsible_unit_id, &mapped.unmapped).await?;
+                Ok(answer(&delivery, &mapped.unmapped))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// Tells the portal a step of a case, after what was told of the case before.
+    pub(crate) async fn report_progress(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &ReportProgressRequest,
+        at: Timestamp,
+        answer: impl FnOnce(&Delivery) -> ReportProgressResponse + Send,
+    ) -> Result<ReportProgressResponse, PartnerError> {
+        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
+        caller.require(SUBMIT, &Resource::of_unit(body.unit_id))?;
+        let item = ProgressItem {
+            case_code: body.case_code.clone(),
+            officer: body.officer_name.clone(),
+            title: body.officer_title.clone(),
+            at: WireTime::of(at),
+            department: body.department.clone(),
+            content: body.content.clone(),
+            state: body.state.to_string(),
+            start_time: None,
+            due_time: None,
+        };
+        let digest = sha256_hex(&serde_json::to_vec(&item).map_err(|error| PartnerError::Unreadable(error.into()))?);
+        let key = format!("{}#{digest}", body.case_code);
+        let message = Message::ReportProgress { item };
+        let method = "egov.integration.v1.PortalService/ReportProgress";
+        let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                deliveries::lock_matter(unit.conn(), &body.case_code).await?;
+                let (partner, act) = (Partner::NationalPortal.name(), message.act());
+                if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
+                    return Ok(answer(&known));
+                }
+                let new = NewDelivery {
+                    unit_id: body.unit_id,
+                    partner_key: &key,
+                    order_key: &body.case_code,
+                    message: &message,
+                    actor: &caller.key(),
+                };
+                let delivery = self.hand_in(unit, new, &portal.contract).await?;
+                Ok::<_, PartnerError>(answer(&delivery))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+}
+
+/// The key of a version: such keys sort as the versions do.
+fn version_key(case_code: &str, version: i64) -> String {
+    format!("{case_code}#{version:019}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_versions_sort_as_the_versions_do() {
+        assert!(version_key("c", 10) > version_key("c", 9));
+        assert!(version_key("c", i64::MAX) > version_key("c", 1));
+    }
+}

@@ -1,0 +1,160 @@
+//! Why an act towards a partner is refused: one enum, one table to code, reason and words.
+
+use egov_fault::{Code, Fault};
+use egov_partners::Partner;
+use egov_partners::case_mapping::NotMappable;
+use egov_partners::outcome::CallError;
+
+use crate::store::StoreError;
+
+const DOMAIN: &str = "integration.egov";
+
+/// Why an act towards a partner is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PartnerError {
+    /// This installation has no connection to the partner.
+    #[error("no connection to {0} is configured")]
+    NotConfigured(Partner),
+    /// The call came to nothing.
+    #[error("{0}: {1}")]
+    Call(Partner, #[source] CallError),
+    /// Not there, or not to be known.
+    #[error("delivery not found")]
+    DeliveryNotFound,
+    /// Neither failed nor dead.
+    #[error("delivery not redrivable")]
+    NotRedrivable,
+    /// A later delivery of the same matter exists.
+    #[error("delivery superseded")]
+    Superseded,
+    /// The etag is not that of the delivery as it is.
+    #[error("stale etag")]
+    StaleEtag,
+    /// The case cannot be told.
+    #[error(transparent)]
+    NotMappable(#[from] NotMappable),
+    /// A later version of the case was handed in.
+    #[error("case version superseded")]
+    CaseVersionSuperseded,
+    /// Not there, or not to be known.
+    #[error("payment order not found")]
+    OrderNotFound,
+    /// Not there, or not to be known.
+    #[error("registration not found")]
+    RegistrationNotFound,
+    /// What is stored cannot be read.
+    #[error("what is stored of a delivery cannot be read")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A fault of another part of the platform, passed on as it is.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PartnerError> for Fault {
+    fn from(error: PartnerError) -> Self {
+        let fault = |code, reason, vi: &str, en: &str| Fault::new(code, reason, vi, en).domain(DOMAIN);
+        match error {
+            PartnerError::NotConfigured(partner) => fault(
+                Code::FailedPrecondition,
+                "PARTNER_NOT_CONFIGURED",
+                "chưa cấu hình kết nối tới đối tác này",
+                "this installation has no connection to the partner",
+            )
+            .with("partner", partner.name()),
+            PartnerError::Call(partner, error) => call_fault(partner, error),
+            PartnerError::DeliveryNotFound => fault(
+                Code::NotFound,
+                "DELIVERY_NOT_FOUND",
+                "không tìm thấy lần gửi",
+                "there is no such delivery",
+            ),
+            PartnerError::NotRedrivable => fault(
+                Code::FailedPrecondition,
+                "DELIVERY_NOT_REDRIVABLE",
+                "chỉ gửi lại được lần gửi thất bại hoặc đã dừng",
+                "only a delivery that failed or was given up can be sent again",
+            ),
+            PartnerError::Superseded => fault(
+                Code::FailedPrecondition,
+                "DELIVERY_SUPERSEDED",
+                "đã có lần gửi sau về cùng việc này",
+                "a later delivery about the same matter exists",
+            ),
+            PartnerError::StaleEtag => Fault::new(
+                Code::Aborted,
+                "STALE_ETAG",
+                "bản ghi đã thay đổi; hãy đọc lại",
+                "the record has changed; read it again",
+            ),
+            PartnerError::NotMappable(why) => fault(
+                Code::FailedPrecondition,
+                "CASE_NOT_MAPPABLE",
+                "chưa thể gửi hồ sơ này lên Cổng dịch vụ công quốc gia",
+                "the case cannot be told to the portal",
+            )
+            .with("what", why.to_string()),
+            PartnerError::CaseVersionSuperseded => fault(
+                Code::FailedPrecondition,
+                "CASE_VERSION_SUPERSEDED",
+                "đã nhận một phiên bản mới hơn của hồ sơ",
+                "a later version of the case was handed in already",
+            ),
+            PartnerError::OrderNotFound => fault(
+                Code::NotFound,
+                "PAYMENT_ORDER_NOT_FOUND",
+                "không tìm thấy yêu cầu thanh toán",
+                "there is no such payment order",
+            ),
+            PartnerError::RegistrationNotFound => fault(
+                Code::NotFound,
+                "REGISTRATION_NOT_FOUND",
+                "không tìm thấy đăng ký hộ tịch",
+                "there is no such registration",
+            ),
+            PartnerError::Unreadable(source) => Fault::internal(source),
+            PartnerError::Fault(fault) => fault,
+            PartnerError::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
+            PartnerError::Store(error @ StoreError::Inconsistent { .. }) => Fault::internal(error),
+            PartnerError::Store(StoreError::Overtaken(_)) => Fault::new(
+                Code::Aborted,
+                "CONCURRENT_WRITE",
+                "có thao tác khác vừa thay đổi; hãy đọc lại rồi thực hiện lại",
+                "another write came in between; read again and repeat",
+            ),
+        }
+    }
+}
+
+fn call_fault(partner: Partner, error: CallError) -> Fault {
+    let (code, reason, vi, en) = match error {
+        CallError::NotSent(_) => (
+            Code::Unavailable,
+            "PARTNER_UNAVAILABLE",
+            "chưa gửi được tới đối tác; hãy gửi lại sau",
+            "nothing reached the partner; try again later",
+        ),
+        CallError::Unknown(_) => (
+            Code::Unavailable,
+            "PARTNER_OUTCOME_UNKNOWN",
+            "chưa biết kết quả ở đối tác; hãy gửi lại đúng yêu cầu này",
+            "the outcome at the partner is not known; send the same request again under its id",
+        ),
+        CallError::Refused { .. } => (
+            Code::FailedPrecondition,
+            "PARTNER_REFUSED",
+            "đối tác từ chối yêu cầu",
+            "the partner refused the request",
+        ),
+    };
+    let mut fault = Fault::new(code, reason, vi, en)
+        .domain(DOMAIN)
+        .with("partner", partner.name())
+        .with("problem", error.word());
+    if let CallError::Refused { code, .. } = &error {
+        fault = fault.with("partner_code", code);
+    }
+    fault.caused_by(error)
+}

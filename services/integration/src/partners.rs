@@ -1,0 +1,260 @@
+//! The connections to the province's partners: how they are configured, and what the service is given of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use egov_clock::{SharedClock, SharedIds};
+use egov_keyring::Keyring;
+use egov_partners::Partner;
+use egov_partners::backoff::Backoff;
+use egov_partners::civil_status::{CivilStatusAccount, CivilStatusRegister, SimCivilStatusRegister};
+use egov_partners::code_tables::CodeTables;
+use egov_partners::line::{Line, LineConfig};
+use egov_partners::payment::{PaymentAccount, PaymentPlatform, SimPaymentPlatform};
+use egov_partners::population::{PopulationAccount, PopulationRegister, SoapPopulationRegister};
+use egov_partners::portal::{NationalPortal, OpenCpsPortal, PortalAccount};
+use egov_runtime::config::Secret;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::delivery::Patience;
+
+/// What the service is given of its partners. A partner without a connection is refused with PARTNER_NOT_CONFIGURED.
+#[derive(Clone)]
+pub struct Connections {
+    /// Cổng dịch vụ công quốc gia.
+    pub portal: Option<Connection<dyn NationalPortal>>,
+    /// Nền tảng thanh toán.
+    pub payment: Option<Connection<dyn PaymentPlatform>>,
+    /// CSDL quốc gia về dân cư.
+    pub population: Option<Connection<dyn PopulationRegister>>,
+    /// Hộ tịch điện tử.
+    pub civil_status: Option<Connection<dyn CivilStatusRegister>>,
+    /// Our account and telephone at the population database (TaiKhoan, SoDienThoai).
+    pub population_account: (String, String),
+    /// Bảng mã.
+    pub tables: Arc<CodeTables>,
+    /// Seals messages and answers.
+    pub keyring: Arc<Keyring>,
+    /// How patient deliveries are.
+    pub delivering: Delivering,
+}
+
+impl Connections {
+    /// To nobody.
+    pub fn none(keyring: Arc<Keyring>) -> Self {
+        Self {
+            portal: None,
+            payment: None,
+            population: None,
+            civil_status: None,
+            population_account: (String::new(), String::new()),
+            tables: Arc::new(CodeTables::default()),
+            keyring,
+            delivering: Delivering::default(),
+        }
+    }
+}
+
+impl Connections {
+    /// Whether this process has something to deliver to.
+    pub(crate) fn delivers(&self) -> bool {
+        self.delivering.here && (self.portal.is_some() || self.payment.is_some() || self.civil_status.is_some())
+    }
+}
+
+/// A partner and the version of its contract that is spoken.
+pub struct Connection<P: ?Sized> {
+    /// The partner.
+    pub partner: Arc<P>,
+    /// The version.
+    pub contract: String,
+}
+
+impl<P: ?Sized> Clone for Connection<P> {
+    fn clone(&self) -> Self {
+        Self {
+            partner: Arc::clone(&self.partner),
+            contract: self.contract.clone(),
+        }
+    }
+}
+
+/// How patient deliveries are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivering {
+    /// Whether this process sends what was handed in; false leaves it to another process of the service.
+    pub here: bool,
+    /// After so many seconds without a word a try counts as lost with its process. More than a line's dead line.
+    pub lost_after_seconds: u32,
+    /// After so many tries a delivery is given up.
+    pub most_attempts: i32,
+    /// The waits between the tries.
+    pub backoff: Backoff,
+    /// After so many seconds the platform is asked about a pending payment again.
+    pub ask_payment_seconds: u32,
+}
+
+impl Default for Delivering {
+    fn default() -> Self {
+        Self {
+            here: true,
+            lost_after_seconds: 120,
+            most_attempts: 12,
+            backoff: Backoff {
+                first_ms: 1_000,
+                longest_ms: 15 * 60 * 1_000,
+            },
+            ask_payment_seconds: 300,
+        }
+    }
+}
+
+impl Delivering {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            lost_after: SignedDuration::from_secs(self.lost_after_seconds.into()),
+            most_attempts: self.most_attempts,
+        }
+    }
+}
+
+/// The section `partners`: a partner without an address has no connection.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartnersSection {
+    /// The folder of the code tables.
+    pub code_tables: PathBuf,
+    /// How patient deliveries are.
+    pub delivering: Delivering,
+    /// Cổng dịch vụ công quốc gia.
+    pub portal: PortalSection,
+    /// Nền tảng thanh toán.
+    pub payment: PaymentSection,
+    /// CSDL quốc gia về dân cư.
+    pub population: PopulationSection,
+    /// Hộ tịch điện tử.
+    pub civil_status: CivilStatusSection,
+}
+
+/// The national portal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PortalSection {
+    /// How it is reached.
+    pub line: LineConfig,
+    /// Our user.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// The payment platform.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PaymentSection {
+    /// How it is reached.
+    pub line: LineConfig,
+    /// Signs requests and answers.
+    pub secret: Secret,
+    /// Signs call-backs.
+    pub notice_secret: Secret,
+}
+
+/// The population database.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PopulationSection {
+    /// How it is reached.
+    pub line: LineConfig,
+    /// The user of the signature.
+    pub user: String,
+    /// The secret of the signature.
+    pub secret: Secret,
+    /// The header ApiKey.
+    pub api_key: Secret,
+    /// The header X-Road-Client.
+    pub x_road_client: String,
+    /// The operation that confirms a match.
+    pub confirm_operation: String,
+    /// The path below the address.
+    pub path: String,
+    /// TaiKhoan.
+    pub account: String,
+    /// SoDienThoai; may be empty.
+    pub phone: String,
+}
+
+/// The civil-status register.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CivilStatusSection {
+    /// How it is reached.
+    pub line: LineConfig,
+    /// The bearer token.
+    pub token: Secret,
+}
+
+impl PartnersSection {
+    /// Opens what is configured; nothing is sent yet.
+    pub fn open(&self, keyring: Arc<Keyring>, clock: &SharedClock, ids: &SharedIds) -> anyhow::Result<Connections> {
+        let line = |partner, config: &LineConfig| -> anyhow::Result<Option<Line>> {
+            if config.address.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(Line::open(partner, config.clone(), clock.clone(), ids.clone())?))
+        };
+        let secret = |secret: &Secret| secrecy::SecretString::from(secret.expose());
+        let mut connections = Connections::none(keyring);
+        connections.delivering = self.delivering;
+        if !self.code_tables.as_os_str().is_empty() {
+            let tables = CodeTables::load(&self.code_tables).context("the code tables cannot be used")?;
+            connections.tables = Arc::new(tables);
+        }
+        if let Some(line) = line(Partner::NationalPortal, &self.portal.line)? {
+            let contract = line.contract().to_owned();
+            let account = PortalAccount {
+                username: self.portal.username.clone(),
+                password: secret(&self.portal.password),
+            };
+            let partner = Arc::new(OpenCpsPortal::new(line, account));
+            connections.portal = Some(Connection { partner, contract });
+        }
+        if let Some(line) = line(Partner::PaymentPlatform, &self.payment.line)? {
+            anyhow::ensure!(
+                !self.payment.notice_secret.is_empty(),
+                "the payment platform's notice_secret is missing"
+            );
+            let contract = line.contract().to_owned();
+            let account = PaymentAccount {
+                secret: secret(&self.payment.secret),
+                notice_secret: secret(&self.payment.notice_secret),
+            };
+            let partner = Arc::new(SimPaymentPlatform::new(line, account));
+            connections.payment = Some(Connection { partner, contract });
+        }
+        if let Some(line) = line(Partner::PopulationRegister, &self.population.line)? {
+            let contract = line.contract().to_owned();
+            let account = PopulationAccount {
+                user: self.population.user.clone(),
+                secret: secret(&self.population.secret),
+                api_key: secret(&self.population.api_key),
+                x_road_client: self.population.x_road_client.clone(),
+                confirm_operation: self.population.confirm_operation.clone(),
+                path: self.population.path.clone(),
+            };
+            let partner = Arc::new(SoapPopulationRegister::new(line, account));
+            connections.population = Some(Connection { partner, contract });
+            connections.population_account = (self.population.account.clone(), self.population.phone.clone());
+        }
+        if let Some(line) = line(Partner::CivilStatusRegister, &self.civil_status.line)? {
+            let contract = line.contract().to_owned();
+            let token = secret(&self.civil_status.token);
+            let partner = Arc::new(SimCivilStatusRegister::new(line, CivilStatusAccount { token }));
+            connections.civil_status = Some(Connection { partner, contract });
+        }
+        Ok(connections)
+    }
+}

@@ -1,0 +1,213 @@
+//! What becomes of deliveries that do not go through, and of what is left half done.
+
+use egov_proto::egov::integration::v1::{DeliveryState, ListDeliveriesRequest};
+use egov_proto::egov::onestop::v1::CaseState;
+use egov_simulators::Fault;
+use jiff::SignedDuration;
+use tonic::Code;
+
+use crate::support::{HERE, Running, case, order, refusal, registration};
+
+#[tokio::test]
+async fn a_partner_that_is_away_for_long_leaves_a_dead_delivery_that_is_redriven() {
+    let service = Running::start().await;
+    for _ in 0..30 {
+        service.partners.payment.faults().script("*", Fault::Failed);
+    }
+    let made = service.order(order()).await.unwrap();
+    service.rounds().await;
+    let request = service.by(
+        "partner_operator",
+        HERE,
+        ListDeliveriesRequest {
+            state: DeliveryState::Dead.into(),
+            ..ListDeliveriesRequest::default()
+        },
+    );
+    let dead = service
+        .portal()
+        .list_deliveries(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .deliveries;
+    assert_eq!(
+        (dead.len(), dead[0].problem.as_str(), dead[0].attempts),
+        (1, "partner_failed", 6)
+    );
+    assert_eq!(service.events("delivery_dead").await.len(), 1);
+    while service.partners.payment.faults().left() > 0 {
+        let url = service.partners.payment.url();
+        reqwest::Client::new()
+            .get(format!("{url}reconciliation/1"))
+            .send()
+            .await
+            .unwrap();
+    }
+    let redriven = service.redrive(&dead[0]).await.unwrap();
+    assert_eq!(redriven.state(), DeliveryState::OutcomeUnknown, "it is asked first");
+    let status = service.redrive(&dead[0]).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::Aborted, "STALE_ETAG".to_owned()));
+    service.rounds().await;
+    let now = service.delivery(&made.delivery_id).await;
+    assert_eq!(now.state(), DeliveryState::Acknowledged);
+    assert_eq!(service.partners.payment.made(), 1);
+    let status = service.redrive(&now).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "DELIVERY_NOT_REDRIVABLE".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_doubt_that_nobody_settles_is_said_and_never_acted_upon() {
+    let service = Running::start().await;
+    service.partners.payment.faults().script("create", Fault::Silent);
+    for _ in 0..30 {
+        service.partners.payment.faults().script("find", Fault::WrongSignature);
+    }
+    let made = service.order(order()).await.unwrap();
+    service.rounds().await;
+    let delivery = service.delivery(&made.delivery_id).await;
+    assert_eq!(
+        (delivery.state(), delivery.problem.as_str()),
+        (DeliveryState::Dead, "bad_signature")
+    );
+    assert_eq!(
+        service.partners.payment.made(),
+        1,
+        "nothing was sent again while it was not known"
+    );
+}
+
+#[tokio::test]
+async fn a_question_before_sending_that_fails_leaves_nothing_in_doubt() {
+    let service = Running::start().await;
+    let faults = service.partners.portal.faults();
+    faults.script("TraCuuHoSo", Fault::HangUp);
+    faults.script("TraCuuHoSo", Fault::HangUp);
+    let delivery = service
+        .submit(case(CaseState::Processing, 1))
+        .await
+        .unwrap()
+        .delivery
+        .unwrap();
+    service.round().await;
+    let now = service.delivery(&delivery.delivery_id).await;
+    assert_eq!(
+        (now.state(), now.problem.as_str()),
+        (DeliveryState::Queued, "no_connection")
+    );
+    service.rounds().await;
+    assert_eq!(
+        service.delivery(&delivery.delivery_id).await.state(),
+        DeliveryState::Acknowledged
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_told_with_the_partners_code() {
+    let service = Running::start().await;
+    // A birth without the child's name.
+    let mut message = registration();
+    message.fields[0].name = "nksNoiSinh".to_owned();
+    let request = service.by("partner_caller", HERE, message);
+    let answer = service.civil_status().submit_registration(request).await.unwrap();
+    let id = answer.into_inner().delivery.unwrap().delivery_id;
+    service.rounds().await;
+    let refused = service.delivery(&id).await;
+    assert_eq!(
+        (refused.state(), refused.problem.as_str()),
+        (DeliveryState::Failed, "refused")
+    );
+    assert_eq!((refused.partner_code.as_str(), refused.attempts), ("refused", 1));
+    assert_eq!(service.events("delivery_failed").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_older_word_about_a_case_is_not_redriven_after_a_newer_one() {
+    let service = Running::start().await;
+    for _ in 0..30 {
+        service.partners.portal.faults().script("*", Fault::Failed);
+    }
+    let first = service
+        .submit(case(CaseState::Accepted, 1))
+        .await
+        .unwrap()
+        .delivery
+        .unwrap();
+    service.rounds().await;
+    let dead = service.delivery(&first.delivery_id).await;
+    assert_eq!(dead.state(), DeliveryState::Dead);
+    service.submit(case(CaseState::Processing, 2)).await.unwrap();
+    let status = service.redrive(&dead).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "DELIVERY_SUPERSEDED".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_round_given_up_at_any_instant_leaves_one_effect() {
+    let each = [0_u64, 1, 2, 3, 5, 8, 12, 20, 40, 80].map(|millis| async move {
+        let service = Running::start().await;
+        service.partners.payment.faults().script("create", Fault::Delay(10));
+        let made = service.order(order()).await.unwrap();
+        let deliverer = service.deliverer();
+        let given_up = tokio::time::timeout(std::time::Duration::from_millis(millis), deliverer.round()).await;
+        drop(given_up);
+        let mut connection = service.database.connect_as_superuser().await.unwrap();
+        // Whoever held the lease is gone.
+        sqlx::query("DELETE FROM egov.leases")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        service.clock.advance(SignedDuration::from_mins(3));
+        service.rounds().await;
+        assert_eq!(service.partners.payment.made(), 1, "given up after {millis} ms");
+        let delivery = service.delivery(&made.delivery_id).await;
+        assert_eq!(
+            delivery.state(),
+            DeliveryState::Acknowledged,
+            "given up after {millis} ms"
+        );
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn a_partner_that_is_silent_holds_up_nobody_else() {
+    let service = Running::start().await;
+    for _ in 0..3 {
+        service.partners.payment.faults().script("create", Fault::Silent);
+        service.order(order()).await.unwrap();
+    }
+    service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    let deliverer = service.deliverer();
+    let told = async {
+        while service.partners.portal.cases().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        round = deliverer.round() => panic!("the platform is silent three times: {round:?}"),
+        () = told => {}
+    }
+}
+
+#[tokio::test]
+async fn what_was_handed_in_is_kept_sealed() {
+    let service = Running::start().await;
+    service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    let plain = "SELECT count(*) FROM deliveries WHERE encode(message, 'escape') LIKE '%040099000001%'
+                 OR deliveries::text LIKE '%040099000001%'";
+    assert_eq!(service.count(plain).await, 0);
+    let told = service.events("delivery_queued").await;
+    assert!(told.len() == 1 && !told[0].to_string().contains("040099000001"));
+}
+
+#[tokio::test]
+async fn every_table_of_the_service_is_behind_its_wall() {
+    let service = Running::start().await;
+    assert_eq!(service.count("SELECT count(*) FROM egov.unprotected_tables()").await, 0);
+}

@@ -1,0 +1,19 @@
+//! The services for partners through their real port, against a real PostgreSQL and simulated partners.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "tests fail loudly"
+)]
+
+mod access;
+mod civil_status;
+mod deliveries;
+mod killed;
+mod payments;
+mod population;
+mod portal;
+mod support;

@@ -1,0 +1,186 @@
+//! The payment platform.
+
+use egov_proto::egov::integration::v1::{DeliveryState, PaymentOrder, PaymentState};
+use egov_simulators::{Fault, NoticeFault};
+use jiff::SignedDuration;
+use tonic::Code;
+
+use crate::support::{Running, order, refusal};
+
+async fn notify(service: &Running, order: &PaymentOrder, fault: NoticeFault) -> Vec<u16> {
+    use egov_clock::Clock as _;
+    let url = format!("{}/v1/integration/payment-notices", service.address);
+    let platform = &service.partners.payment;
+    platform
+        .notify(&url, &order.order_code, fault, service.clock.now())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_order_is_made_at_the_platform_paid_and_settled_by_its_call_back() {
+    let service = Running::start().await;
+    let made = service.order(order()).await.unwrap();
+    assert_eq!(made.state(), PaymentState::Ordered);
+    service.round().await;
+    let pending = service.order_now(&made.order_id).await;
+    assert_eq!(pending.state(), PaymentState::Pending);
+    assert!(pending.pay_url.contains(&made.order_code));
+    service.partners.payment.pay(&made.order_code).unwrap();
+    assert_eq!(notify(&service, &made, NoticeFault::None).await, [200]);
+    let paid = service.order_now(&made.order_id).await;
+    assert_eq!(
+        (paid.state(), paid.transaction),
+        (PaymentState::Paid, format!("T{}", made.order_code))
+    );
+    assert_eq!(service.events("payment_settled").await.len(), 1);
+    let leaves = "SELECT count(*) FROM egov.leaves WHERE kind = 'payment_order'";
+    assert_eq!(service.count(leaves).await, 3, "ordered, pending, paid");
+}
+
+#[tokio::test]
+async fn the_same_order_twice_and_two_at_once_is_one_order() {
+    let service = Running::start().await;
+    let message = order();
+    let (first, second) = tokio::join!(service.order(message.clone()), service.order(message.clone()));
+    assert_eq!(first.unwrap(), second.unwrap());
+    service.order(message.clone()).await.unwrap();
+    let deliverers = [service.deliverer(), service.deliverer(), service.deliverer()];
+    let rounds = futures::future::join_all(deliverers.iter().map(egov_integration::Deliverer::round)).await;
+    assert!(rounds.iter().any(|round| matches!(round, Ok(Some(_)))));
+    service.rounds().await;
+    assert_eq!(service.partners.payment.made(), 1);
+    let mut other = message;
+    other.amount_vnd = 1;
+    let status = service.order(other).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned()));
+}
+
+#[tokio::test]
+async fn call_backs_that_are_repeated_or_come_in_the_wrong_order_settle_once() {
+    for fault in [NoticeFault::Duplicate, NoticeFault::Reorder] {
+        let service = Running::start().await;
+        let made = service.order(order()).await.unwrap();
+        service.round().await;
+        service.partners.payment.pay(&made.order_code).unwrap();
+        let statuses = notify(&service, &made, fault).await;
+        assert!(statuses.iter().all(|status| *status == 200), "{fault:?}: {statuses:?}");
+        assert_eq!(
+            service.order_now(&made.order_id).await.state(),
+            PaymentState::Paid,
+            "{fault:?}"
+        );
+        assert_eq!(service.events("payment_settled").await.len(), 1, "{fault:?}");
+        assert_eq!(
+            service
+                .count("SELECT count(*) FROM payment_notices WHERE had_effect")
+                .await,
+            1,
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_call_back_that_is_signed_wrongly_late_or_for_another_amount_has_no_effect() {
+    for (fault, status) in [
+        (NoticeFault::WrongSignature, 401),
+        (NoticeFault::Stale, 401),
+        (NoticeFault::WrongAmount, 422),
+    ] {
+        let service = Running::start().await;
+        let made = service.order(order()).await.unwrap();
+        service.round().await;
+        service.partners.payment.pay(&made.order_code).unwrap();
+        assert_eq!(notify(&service, &made, fault).await, [status], "{fault:?}");
+        assert_eq!(
+            service.order_now(&made.order_id).await.state(),
+            PaymentState::Pending,
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_call_back_too_large_or_about_an_order_of_somebody_else_is_refused() {
+    let service = Running::start().await;
+    let url = format!("{}/v1/integration/payment-notices", service.address);
+    let large = reqwest::Client::new()
+        .post(&url)
+        .body(vec![b'x'; 17 * 1024])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(large.status(), 413);
+    let other = Running::start().await;
+    let made = other.order(order()).await.unwrap();
+    other.round().await;
+    assert_eq!(notify_at(&other, &service, &made).await, [404]);
+}
+
+/// The platform of one installation calls back at another.
+async fn notify_at(from: &Running, to: &Running, order: &PaymentOrder) -> Vec<u16> {
+    use egov_clock::Clock as _;
+    let url = format!("{}/v1/integration/payment-notices", to.address);
+    let platform = &from.partners.payment;
+    platform
+        .notify(&url, &order.order_code, NoticeFault::None, to.clock.now())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_payment_whose_call_back_was_lost_is_settled_by_asking() {
+    let service = Running::start().await;
+    let made = service.order(order()).await.unwrap();
+    service.round().await;
+    service.partners.payment.pay(&made.order_code).unwrap();
+    assert_eq!(service.round().await.payments_asked, 0, "not yet");
+    service.clock.advance(SignedDuration::from_mins(6));
+    assert_eq!(service.round().await.payments_asked, 1);
+    assert_eq!(service.order_now(&made.order_id).await.state(), PaymentState::Paid);
+    // The call-back comes after all.
+    assert_eq!(notify(&service, &made, NoticeFault::None).await, [200]);
+    assert_eq!(service.events("payment_settled").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_back_that_overtakes_our_own_answer_is_kept() {
+    let service = Running::start().await;
+    service.partners.payment.faults().script("create", Fault::Silent);
+    let made = service.order(order()).await.unwrap();
+    service.round().await;
+    assert_eq!(service.order_now(&made.order_id).await.state(), PaymentState::Ordered);
+    service.partners.payment.pay(&made.order_code).unwrap();
+    assert_eq!(notify(&service, &made, NoticeFault::None).await, [200]);
+    service.rounds().await;
+    let settled = service.order_now(&made.order_id).await;
+    assert_eq!(settled.state(), PaymentState::Paid);
+    assert!(!settled.pay_url.is_empty());
+    assert_eq!(service.partners.payment.made(), 1);
+    assert_eq!(
+        service.delivery(&made.delivery_id).await.state(),
+        DeliveryState::Acknowledged
+    );
+}
+
+#[tokio::test]
+async fn every_fault_of_the_platform_ends_in_one_order() {
+    let service = Running::start().await;
+    for (before, fault) in (0_u32..).zip(Fault::ALL) {
+        service.partners.payment.faults().script("create", fault);
+        let made = service.order(order()).await.unwrap();
+        service.rounds().await;
+        if matches!(fault, Fault::Late(_)) {
+            tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        }
+        assert_eq!(service.partners.payment.made(), before + 1, "{fault:?}");
+        let delivery = service.delivery(&made.delivery_id).await;
+        assert_eq!(delivery.state(), DeliveryState::Acknowledged, "{fault:?}");
+        assert_eq!(
+            service.order_now(&made.order_id).await.state(),
+            PaymentState::Pending,
+            "{fault:?}"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The population database.
+
+use egov_proto::egov::integration::v1::{ConfirmCitizenRequest, LookUpCitizenRequest, LookUpCitizenResponse};
+use egov_simulators::{Fault, Person};
+use tonic::{Code, Status};
+
+use crate::support::{HERE, Running, enquiry, new_id, refusal};
+
+fn question() -> LookUpCitizenRequest {
+    LookUpCitizenRequest {
+        request_id: new_id(),
+        enquiry: Some(enquiry()),
+    }
+}
+
+async fn look_up(service: &Running, message: LookUpCitizenRequest) -> Result<LookUpCitizenResponse, Status> {
+    let request = service.by("partner_officer", HERE, message);
+    Ok(service.population().look_up_citizen(request).await?.into_inner())
+}
+
+#[tokio::test]
+async fn a_citizen_is_looked_up_in_our_codes_and_the_reading_is_recorded() {
+    let service = Running::start().await;
+    let found = look_up(&service, question()).await.unwrap();
+    let citizen = found.citizen.unwrap();
+    assert_eq!(
+        (citizen.full_name.as_str(), citizen.gender.as_str()),
+        ("Nguyễn Văn An", "male")
+    );
+    assert_eq!(citizen.ethnic_group_code, "01");
+    let mut connection = service.database.connect_as_superuser().await.unwrap();
+    let (purpose, resources): (String, Vec<String>) =
+        sqlx::query_as("SELECT purpose, resources FROM egov.read_records WHERE $1 = ANY(subjects)")
+            .bind(uuid::Uuid::from_u128(42))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(
+        (purpose.as_str(), resources),
+        ("case_handling", vec![format!("population/{}", found.request_code)])
+    );
+    let asked =
+        "SELECT count(*) FROM population_requests WHERE legal_basis LIKE 'Luật Hộ tịch%' AND officer_code = 'CB-0001'";
+    assert_eq!(service.count(asked).await, 1);
+}
+
+#[tokio::test]
+async fn the_same_question_carries_the_same_code_and_is_one_question_to_the_register() {
+    let service = Running::start().await;
+    let message = question();
+    let (first, second) = tokio::join!(look_up(&service, message.clone()), look_up(&service, message.clone()));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first, second);
+    let third = look_up(&service, message.clone()).await.unwrap();
+    assert_eq!(third.request_code, first.request_code);
+    assert_eq!(service.partners.population.asked().len(), 1);
+    let mut other = message;
+    other.enquiry.as_mut().unwrap().full_name = "Nguyễn Văn Ba".to_owned();
+    let status = look_up(&service, other).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned()));
+}
+
+#[tokio::test]
+async fn nothing_leaves_when_the_reading_cannot_be_recorded() {
+    let service = Running::start().await;
+    let mut connection = service.database.connect_as_superuser().await.unwrap();
+    sqlx::query("ALTER TABLE egov.read_records RENAME TO away")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let status = look_up(&service, question()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(service.partners.population.asked().is_empty());
+}
+
+#[tokio::test]
+async fn particulars_are_confirmed_without_being_told() {
+    let service = Running::start().await;
+    for (name, expected) in [("Nguyễn Văn An", true), ("Nguyễn Văn Ba", false)] {
+        let mut message = ConfirmCitizenRequest {
+            request_id: new_id(),
+            enquiry: Some(enquiry()),
+        };
+        message.enquiry.as_mut().unwrap().full_name = name.to_owned();
+        let request = service.by("partner_officer", HERE, message);
+        let answer = service
+            .population()
+            .confirm_citizen(request)
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(answer.confirmed, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_register_that_is_silent_leaves_a_doubt_and_the_same_request_settles_it() {
+    let service = Running::start().await;
+    let faults = service.partners.population.faults();
+    faults.script("TraCuuThongTinCongDan", Fault::Silent);
+    faults.script("TraCuuThongTinCongDan", Fault::HalfOpen);
+    let message = question();
+    let status = look_up(&service, message.clone()).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::Unavailable, "PARTNER_OUTCOME_UNKNOWN".to_owned())
+    );
+    let found = look_up(&service, message).await.unwrap();
+    assert!(found.citizen.is_some());
+    assert_eq!(service.partners.population.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_person_is_never_answered() {
+    let service = Running::start().await;
+    service
+        .partners
+        .population
+        .faults()
+        .script("TraCuuThongTinCongDan", Fault::WrongRecord);
+    let status = look_up(&service, question()).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::Unavailable, "PARTNER_OUTCOME_UNKNOWN".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_code_of_the_register_that_no_table_knows_is_left_out_and_reported() {
+    let service = Running::start().await;
+    service.partners.population.add(Person {
+        personal_number: "040300000009".to_owned(),
+        identity_card: String::new(),
+        full_name: "Lô Thị Mai".to_owned(),
+        birth: "2000".to_owned(),
+        gender: "9".to_owned(),
+        ethnic_group: "03".to_owned(),
+        residence: String::new(),
+    });
+    let mut message = question();
+    let enquiry = message.enquiry.as_mut().unwrap();
+    enquiry.number = "040300000009".to_owned();
+    enquiry.full_name = "Lô Thị Mai".to_owned();
+    let date = enquiry.birth_date.as_mut().unwrap();
+    (date.year, date.month, date.day) = (2000, 0, 0);
+    let citizen = look_up(&service, message).await.unwrap().citizen.unwrap();
+    assert_eq!(
+        (citizen.gender.as_str(), citizen.ethnic_group_code.as_str()),
+        ("", "03")
+    );
+    let listed = service.by("partner_operator", HERE, Default::default());
+    let values = service
+        .portal()
+        .list_unmapped_values(listed)
+        .await
+        .unwrap()
+        .into_inner()
+        .values;
+    assert_eq!(values.len(), 1);
+    assert_eq!((values[0].table.as_str(), values[0].value.as_str()), ("gender", "9"));
+    assert_eq!((values[0].path.as_str(), values[0].count), ("CongDan/GioiTinh", 1));
+}

@@ -1,0 +1,175 @@
+//! The national portal.
+
+use egov_proto::egov::integration::v1::{DeliveryState, ReportProgressRequest};
+use egov_proto::egov::onestop::v1::CaseState;
+use egov_simulators::Fault;
+use tonic::Code;
+
+use crate::support::{CASE, HERE, Running, case, case_with_code, new_id, refusal};
+
+#[tokio::test]
+async fn a_case_is_told_as_it_stands_and_then_as_it_changes() {
+    let service = Running::start().await;
+    let first = service
+        .submit(case(CaseState::Accepted, 1))
+        .await
+        .unwrap()
+        .delivery
+        .unwrap();
+    let second = service
+        .submit(case(CaseState::Processing, 2))
+        .await
+        .unwrap()
+        .delivery
+        .unwrap();
+    assert_eq!(service.round().await.acknowledged, 2);
+    assert_eq!(service.partners.portal.cases()[CASE].state, "4");
+    assert_eq!(service.partners.portal.writes(CASE), 2);
+    for delivery in [first, second] {
+        let now = service.delivery(&delivery.delivery_id).await;
+        assert_eq!(
+            (now.state(), now.contract.as_str()),
+            (DeliveryState::Acknowledged, "sim-1")
+        );
+    }
+    let kept = "SELECT count(*) FROM deliveries WHERE message IS NOT NULL";
+    assert_eq!(service.count(kept).await, 0, "what was told is forgotten");
+}
+
+#[tokio::test]
+async fn a_version_handed_in_twice_is_one_delivery_and_an_older_one_is_refused() {
+    let service = Running::start().await;
+    let first = service.submit(case(CaseState::Processing, 2)).await.unwrap();
+    let again = service.submit(case(CaseState::Processing, 2)).await.unwrap();
+    assert_eq!(first.delivery, again.delivery, "another request id, the same version");
+    let (one, two) = tokio::join!(
+        service.submit(case(CaseState::Completed, 3)),
+        service.submit(case(CaseState::Completed, 3)),
+    );
+    assert_eq!(one.unwrap().delivery, two.unwrap().delivery);
+    let status = service.submit(case(CaseState::Accepted, 1)).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "CASE_VERSION_SUPERSEDED".to_owned())
+    );
+    service.rounds().await;
+    assert_eq!(service.partners.portal.cases()[CASE].state, "9");
+}
+
+#[tokio::test]
+async fn a_later_version_waits_for_an_earlier_one_that_is_in_doubt() {
+    let service = Running::start().await;
+    // The first arrives late, after the portal was asked in vain and got it again.
+    service
+        .partners
+        .portal
+        .faults()
+        .script("DongBoHoSoMC", Fault::Late(300));
+    service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    service.submit(case(CaseState::Processing, 2)).await.unwrap();
+    assert_eq!(
+        service.round().await.tried,
+        1,
+        "the second is not due before the first is settled"
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    service.clock.advance(jiff::SignedDuration::from_mins(16));
+    service.rounds().await;
+    assert_eq!(service.partners.portal.cases()[CASE].state, "4");
+}
+
+#[tokio::test]
+async fn every_fault_of_the_portal_ends_in_the_case_as_it_stands() {
+    let service = Running::start().await;
+    for (place, fault) in Fault::ALL.into_iter().enumerate() {
+        let code = format!("H41.50.05.13-261126-{:04}", place + 100);
+        service.partners.portal.faults().script("DongBoHoSoMC", fault);
+        service
+            .submit(case_with_code(&code, CaseState::Accepted, 1))
+            .await
+            .unwrap();
+        let last = service
+            .submit(case_with_code(&code, CaseState::Processing, 2))
+            .await
+            .unwrap();
+        service.rounds().await;
+        if matches!(fault, Fault::Late(_)) {
+            tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+        }
+        assert_eq!(service.partners.portal.cases()[&code].state, "4", "{fault:?}");
+        assert_eq!(service.partners.portal.writes(&code), 2, "{fault:?}");
+        let now = service.delivery(&last.delivery.unwrap().delivery_id).await;
+        assert_eq!(now.state(), DeliveryState::Acknowledged, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_is_told_once_and_after_its_case() {
+    let service = Running::start().await;
+    service.submit(case(CaseState::Processing, 1)).await.unwrap();
+    let message = ReportProgressRequest {
+        request_id: new_id(),
+        unit_id: HERE,
+        case_code: CASE.to_owned(),
+        state: CaseState::Processing.into(),
+        officer_name: "Lê Thị Cúc".to_owned(),
+        officer_title: "Công chức tư pháp - hộ tịch".to_owned(),
+        department: "Phòng Văn hóa - Xã hội".to_owned(),
+        content: "Thẩm định hồ sơ".to_owned(),
+        process_time: Some(egov_proto::timestamp("2026-11-26T02:00:00Z".parse().unwrap())),
+    };
+    service
+        .partners
+        .portal
+        .faults()
+        .script("CapNhatTienDoHoSoMC", Fault::HalfOpen);
+    for _ in 0..2 {
+        let request = service.by("partner_caller", HERE, message.clone());
+        service.portal().report_progress(request).await.unwrap();
+    }
+    let mut again = message;
+    again.request_id = new_id();
+    let request = service.by("partner_caller", HERE, again);
+    service.portal().report_progress(request).await.unwrap();
+    service.rounds().await;
+    let told = service.partners.portal.progress(CASE);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].at.text().as_str(), told[0].state.as_str()),
+        ("20261126090000", "4")
+    );
+}
+
+#[tokio::test]
+async fn a_result_that_the_portal_does_not_know_is_left_out_reported_and_counted() {
+    let service = Running::start().await;
+    for version in [1, 2] {
+        let mut message = case(CaseState::Completed, version);
+        message.case.as_mut().unwrap().results[0].result_code = "KQ.X99.000001".to_owned();
+        let answer = service.submit(message).await.unwrap();
+        assert_eq!(answer.unmapped[0].path, "DanhSachGiayToKetQua[0].MaThanhPhanHoSo");
+    }
+    let request = service.by("partner_operator", HERE, Default::default());
+    let values = service
+        .portal()
+        .list_unmapped_values(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .values;
+    assert_eq!((values.len(), values[0].count, values[0].table_version), (1, 2, 1));
+    service.round().await;
+    assert_eq!(service.partners.portal.cases()[CASE].results[0].result_code, "");
+}
+
+#[tokio::test]
+async fn a_case_without_an_owner_cannot_be_told() {
+    let service = Running::start().await;
+    let mut message = case(CaseState::Accepted, 1);
+    message.case.as_mut().unwrap().owner = None;
+    let status = service.submit(message).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "CASE_NOT_MAPPABLE".to_owned())
+    );
+}
