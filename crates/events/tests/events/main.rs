@@ -1,5 +1,6 @@
 //! Both stores against the one suite, and what is the PostgreSQL store's own.
 #![allow(
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
