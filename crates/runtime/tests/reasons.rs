@@ -48,6 +48,8 @@ const TABLES: &[&str] = &[
     "crates/door/src/refusal.rs",
     "services/identity/src/error.rs",
     "services/integration/src/error.rs",
+    "services/integration/src/event_error.rs",
+    "services/integration/src/partner_error.rs",
     "services/onestop/src/error.rs",
     "services/onestop/src/operations/files.rs",
 ];

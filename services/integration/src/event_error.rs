@@ -129,16 +129,18 @@ impl From<EventsError> for Fault {
             ),
             EventsError::EventInvalid { index, error } => {
                 return invalid(
-                    "EVENT_INVALID",
                     format!("events[{index}].{}", error.attribute),
+                    InvalidArgument,
+                    "EVENT_INVALID",
                     error.vi,
                     error.en,
                 );
             }
             EventsError::EventSchemaMismatch { index } => {
                 return invalid(
-                    "EVENT_SCHEMA_MISMATCH",
                     format!("events[{index}].data_schema"),
+                    InvalidArgument,
+                    "EVENT_SCHEMA_MISMATCH",
                     "không phải là lược đồ của chủ đề này",
                     "is not a schema of this topic",
                 );
@@ -239,13 +241,8 @@ fn violation(field: String, vi: &str, en: &str) -> Violation {
 }
 
 /// A wrong event: with the reason of its own and the place.
-fn invalid(reason: &'static str, field: String, vi: &str, en: &str) -> Fault {
-    Fault::new(
-        Code::InvalidArgument,
-        reason,
-        format!("{field}: {vi}"),
-        format!("{field}: {en}"),
-    )
-    .domain(DOMAIN)
-    .with("field", field)
+fn invalid(field: String, code: Code, reason: &'static str, vi: &str, en: &str) -> Fault {
+    Fault::new(code, reason, format!("{field}: {vi}"), format!("{field}: {en}"))
+        .domain(DOMAIN)
+        .with("field", field)
 }
