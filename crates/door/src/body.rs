@@ -78,7 +78,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
+            // With trailers the length of the data is not that of the body for everybody: gRPC-Web writes them behind it.
+            Self::Whole { trailers: Some(_), .. } => SizeHint::default(),
+            Self::Whole { data, trailers: None } => SizeHint::with_exact(data.as_ref().map_or(0, Bytes::len) as u64),
             Self::Pieces(_) => SizeHint::default(),
         }
     }

@@ -24,6 +24,8 @@ pub struct Consumer {
     pub on_behalf_of: Option<Uuid>,
     /// SHA-256 over the certificate of its connection, if it showed one.
     pub certificate: Option<[u8; 32]>,
+    /// The caller of the token.
+    principal: Arc<Principal>,
 }
 
 /// Verifies tokens and their binding.
@@ -64,9 +66,17 @@ impl Authenticator {
                 account: principal.subject,
                 on_behalf_of: principal.on_behalf_of.map(|citizen| citizen.subject),
                 certificate,
+                principal: Arc::clone(&principal),
             }),
             _ => Err(refusal(Refusal::NotASystem)),
         }
+    }
+}
+
+impl Authenticator {
+    /// Whether the token of a call that is under way was revoked. That it ends by itself ends no stream.
+    pub(crate) fn is_revoked(&self, consumer: &Consumer) -> bool {
+        self.revocations.is_revoked(&consumer.principal)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use egov_auth::purpose_of;
 use egov_clock::{SharedClock, SharedIds};
-use egov_fault::{Code, Fault};
+use egov_fault::{Code, Fault, Violation};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -21,9 +21,10 @@ use crate::body::AnswerBody;
 use crate::consumer::{Authenticator, Consumer};
 use crate::deadline;
 use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
-use crate::passage::{Asked, Gatekeeper, Passage};
+use crate::passage::{Asked, Gatekeeper, Passage, Stands};
 use crate::quota::{Quotas, Taken};
 use crate::refusal::{Refusal, refusal};
+use crate::stream::Requests;
 use crate::tally::Tally;
 use crate::wire_headers::SERVICE;
 
@@ -101,6 +102,7 @@ pub(crate) struct Admitted {
     pub(crate) at: Timestamp,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    authenticator: Authenticator,
     /// Places that are given back when the call is over.
     _places: (Taken, OwnedSemaphorePermit),
 }
@@ -144,12 +146,28 @@ fn trace_of(headers: &HeaderMap) -> Option<String> {
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
 }
 
+impl Admitted {
+    /// Whether the agreement and the token still hold; otherwise how the call ends.
+    pub(crate) fn still_stands(&self) -> Result<(), (Outcome, Fault)> {
+        if self.authenticator.is_revoked(&self.consumer) {
+            return Err((Outcome::AgreementEnded, refusal(Refusal::AgreementEnded)));
+        }
+        match self.passage.standing.stands() {
+            Stands::Holds => Ok(()),
+            Stands::Unknown => Err((Outcome::Stopped, refusal(Refusal::PermitsStale))),
+            Stands::Ended => Err((Outcome::AgreementEnded, refusal(Refusal::AgreementEnded))),
+        }
+    }
+}
+
 /// A recorded call that is not over. If it is dropped, the consumer went away.
 pub(crate) struct Open {
     journal: Arc<dyn Journal>,
     clock: SharedClock,
     started: Instant,
     state: Option<Begun>,
+    /// What a stream has sent so far.
+    requests: Option<Arc<Requests>>,
 }
 
 /// How a call ended, without what is known of it already.
@@ -167,13 +185,15 @@ pub(crate) struct End {
 impl Open {
     /// Records how it ended; returns when that survives a crash.
     pub(crate) async fn end(mut self, end: End) -> Result<Promise, Fault> {
-        match self.state.take() {
-            Some(begun) => {
-                let ended = self.ended(begun, end);
-                self.journal.end(ended).await
-            }
-            None => Err(refusal(Refusal::ExchangeNotRecorded)),
-        }
+        let Some(begun) = self.state.take() else {
+            return Err(refusal(Refusal::ExchangeNotRecorded));
+        };
+        let ended = self.ended(begun, end);
+        let journal = Arc::clone(&self.journal);
+        // In a task of its own: a consumer that goes away now must not take the record along.
+        tokio::spawn(async move { journal.end(ended).await })
+            .await
+            .unwrap_or_else(|_| Err(refusal(Refusal::ExchangeNotRecorded)))
     }
 
     /// Records how it ended for a consumer that has gone.
@@ -205,10 +225,14 @@ impl Drop for Open {
     fn drop(&mut self) {
         if let Some(begun) = self.state.take() {
             let nothing = Tally::of(&[], 0);
+            let sent = self
+                .requests
+                .as_ref()
+                .map(|requests| Requests::tally(&requests.received));
             let end = End {
                 outcome: Outcome::Cancelled,
                 status: i32::from(tonic::Code::Cancelled),
-                request: begun.request.unwrap_or(nothing),
+                request: begun.request.or(sent).unwrap_or(nothing),
                 forwarded: None,
                 response: nothing,
                 received: None,
@@ -253,15 +277,15 @@ impl Door {
         B::Error: Send,
     {
         let (parts, body) = request.into_parts();
-        let method = parts.uri.path().trim_start_matches('/').to_owned();
         let admitted = async {
+            let method = method_of(&parts)?;
             let consumer = self
                 .inner
                 .parts
                 .authenticator
                 .consumer(&parts.headers, &parts.extensions)
                 .await?;
-            self.admit(consumer, method, parts.uri.path_and_query().cloned(), parts.headers)
+            self.admit(consumer, method, parts.headers)
         };
         let answered = match admitted.await {
             Ok(call) if call.passage.facts.client_streaming || call.passage.facts.server_streaming => {
@@ -274,13 +298,7 @@ impl Door {
     }
 
     /// Agreement, purpose, quota: everything before the first record.
-    fn admit(
-        &self,
-        consumer: Consumer,
-        method: String,
-        path: Option<PathAndQuery>,
-        headers: HeaderMap,
-    ) -> Result<Admitted, Fault> {
+    fn admit(&self, consumer: Consumer, method: String, headers: HeaderMap) -> Result<Admitted, Fault> {
         let DoorParts {
             gatekeeper,
             clock,
@@ -291,10 +309,7 @@ impl Door {
         let purpose = purpose_of(&headers)?;
         let asked = Asked {
             method: &method,
-            service_id: headers
-                .get(&SERVICE)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| text.parse().ok()),
+            service_id: service_of(&headers)?,
             purpose: purpose.as_deref(),
         };
         let passage = gatekeeper.admit(&consumer, asked)?;
@@ -312,8 +327,9 @@ impl Door {
         let allowed = deadline::wanted(&headers).map_or(otherwise, |wanted| wanted.min(longest));
         Ok(Admitted {
             consumer,
+            // Of what was judged, and of nothing else.
+            path: PathAndQuery::try_from(format!("/{method}")).map_err(|_| unknown_method())?,
             method,
-            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
             headers,
             purpose,
             passage,
@@ -321,6 +337,7 @@ impl Door {
             at,
             started,
             deadline: started + allowed,
+            authenticator: self.inner.parts.authenticator.clone(),
             _places: (taken, place),
         })
     }
@@ -340,15 +357,29 @@ impl Door {
     }
 
     /// Records that a call is about to be forwarded.
-    pub(crate) async fn open(&self, call: &Admitted, begun: Begun) -> Result<Open, Fault> {
+    pub(crate) async fn open(
+        &self,
+        call: &Admitted,
+        begun: Begun,
+        requests: Option<Arc<Requests>>,
+    ) -> Result<Open, Fault> {
         let DoorParts { journal, clock, .. } = &self.inner.parts;
-        journal.begin(&begun).await?;
-        Ok(Open {
-            journal: Arc::clone(journal),
-            clock: Arc::clone(clock),
-            started: call.started,
-            state: Some(Begun { body: None, ..begun }),
-        })
+        let (journal, clock, started) = (Arc::clone(journal), Arc::clone(clock), call.started);
+        // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
+        // dropping that records that the consumer went away.
+        let opening = tokio::spawn(async move {
+            journal.begin(&begun).await?;
+            Ok(Open {
+                journal,
+                clock,
+                started,
+                state: Some(Begun { body: None, ..begun }),
+                requests,
+            })
+        });
+        opening
+            .await
+            .unwrap_or_else(|_| Err(refusal(Refusal::ExchangeNotRecorded)))
     }
 }
 
@@ -357,6 +388,59 @@ impl fmt::Debug for Door {
         f.debug_struct("Door")
             .field("limits", self.limits())
             .finish_non_exhaustive()
+    }
+}
+
+/// The method of a call. Only what is exactly a call of gRPC in the binary form of protobuf is one: whatever else a provider might
+/// understand in its own way would be judged here as something it is not.
+fn method_of(parts: &http::request::Parts) -> Result<String, Fault> {
+    let binary = parts
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|value| matches!(value.as_bytes(), b"application/grpc" | b"application/grpc+proto"));
+    if parts.method != http::Method::POST || !binary {
+        return Err(Fault::new(
+            Code::InvalidArgument,
+            "MEDIA_TYPE_UNSUPPORTED",
+            "chỉ nhận lời gọi gRPC nhị phân (POST, application/grpc)",
+            "only calls of gRPC in binary form are taken (POST, application/grpc)",
+        ));
+    }
+    let method = parts.uri.path().strip_prefix('/').unwrap_or_default();
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
+    };
+    match method.split_once('/') {
+        Some((service, name)) if plain(service) && plain(name) && parts.uri.query().is_none() => Ok(method.to_owned()),
+        _ => Err(unknown_method()),
+    }
+}
+
+fn unknown_method() -> Fault {
+    Fault::new(
+        Code::Unimplemented,
+        "METHOD_UNKNOWN",
+        "không có phương thức này",
+        "there is no such method",
+    )
+}
+
+/// The service that the caller means, if it says so.
+fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
+    let mut values = headers.get_all(&SERVICE).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    match (id, values.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        _ => Err(Fault::invalid(vec![Violation {
+            field: SERVICE.as_str().to_owned(),
+            rule: "header".to_owned(),
+            vi: "phải là một mã định danh UUID, gửi một lần".to_owned(),
+            en: "must be one UUID, sent once".to_owned(),
+        }])),
     }
 }
 

@@ -20,7 +20,7 @@ pub use consumer::{Authenticator, Consumer};
 pub use door::{Door, DoorLimits, DoorParts};
 pub use exchange::{Begun, Ended, Journal, Outcome, Promise};
 pub use frames::{Compression, FrameError, Message, inflate};
-pub use passage::{Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, Standing};
+pub use passage::{Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, Standing, Stands};
 pub use quota::{Quota, Quotas};
 pub use refusal::{DOMAIN, Refusal, refusal};
 pub use tally::Tally;

@@ -74,10 +74,21 @@ pub trait MessageFilter: Send + Sync {
     fn response(&self, message: Bytes) -> Result<Bytes, FilterRefusal>;
 }
 
-/// Whether the grant by which a stream began still holds.
+/// How the grant by which a call was let through stands by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It holds.
+    Holds,
+    /// Nobody knows: this instance has not heard of revocations for too long.
+    Unknown,
+    /// It was revoked, has ended, or its certificate or token was withdrawn.
+    Ended,
+}
+
+/// Whether the grant by which a call was let through still holds.
 pub trait Standing: Send + Sync {
-    /// Looked at several times a second while a stream is open.
-    fn holds(&self) -> bool;
+    /// Looked at before a call is forwarded, and several times a second while a stream is open.
+    fn stands(&self) -> Stands;
 }
 
 /// By what a call is let through.

@@ -41,6 +41,8 @@ pub enum Refusal {
     MessageUnreadable,
     /// The request is not one that the agreement allows.
     RequestNotAgreed,
+    /// Several services have the method, and the call does not say which is meant.
+    ServiceAmbiguous,
 }
 
 /// The fault of a refusal.
@@ -135,6 +137,12 @@ pub fn refusal(refusal: Refusal) -> Fault {
             "MESSAGE_UNREADABLE",
             "yêu cầu không đọc được theo giao diện đã đăng ký",
             "the request cannot be read by the registered interface",
+        ),
+        Refusal::ServiceAmbiguous => (
+            Code::InvalidArgument,
+            "SERVICE_AMBIGUOUS",
+            "nhiều dịch vụ có phương thức này; hãy nêu dịch vụ trong x-egov-service",
+            "several services have this method; name the one that is meant in x-egov-service",
         ),
         Refusal::RequestNotAgreed => (
             Code::PermissionDenied,

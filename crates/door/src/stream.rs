@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::body::{AnswerBody, BrokenOff};
 use crate::door::{Admitted, Door, End, Open, deadline_passed, micros, told};
@@ -35,14 +35,14 @@ type Piece = Result<Frame<Bytes>, BrokenOff>;
 
 /// What the pump of requests has seen, for the one of answers.
 #[derive(Debug, Default)]
-struct Requests {
-    received: Mutex<Counting>,
+pub(crate) struct Requests {
+    pub(crate) received: Mutex<Counting>,
     forwarded: Mutex<Counting>,
     refused: Mutex<Option<Fault>>,
 }
 
 impl Requests {
-    fn tally(counting: &Mutex<Counting>) -> Tally {
+    pub(crate) fn tally(counting: &Mutex<Counting>) -> Tally {
         counting.lock().unwrap_or_else(PoisonError::into_inner).tally()
     }
 
@@ -75,8 +75,8 @@ impl Watch {
                 }
                 () = sleep_until(self.deadline) => return (Outcome::TimedOut, deadline_passed()),
                 _ = self.every.tick() => {
-                    if !call.passage.standing.holds() {
-                        return (Outcome::AgreementEnded, refusal(Refusal::AgreementEnded));
+                    if let Err(ended) = call.still_stands() {
+                        return ended;
                     }
                 }
             }
@@ -91,11 +91,17 @@ impl Door {
         B::Error: Send,
     {
         let limit = self.limits().message_bytes;
-        let open = self.open(&call, call.begun(None, None)).await?;
         let requests = Arc::new(Requests::default());
+        let open = self
+            .open(&call, call.begun(None, None), Some(Arc::clone(&requests)))
+            .await?;
         let stop = CancellationToken::new();
+        // Whatever way this stream ends, nothing more of the consumer reaches the provider.
+        let over = CancellationToken::new();
+        let guard = over.clone().drop_guard();
         let (to_provider, pieces) = mpsc::channel(DEPTH);
         tokio::spawn(pump_requests(Pumping {
+            over,
             body,
             to: to_provider,
             filter: call.passage.filter.clone(),
@@ -156,6 +162,7 @@ impl Door {
             open,
             watch,
             asked,
+            _over: guard,
         };
         tokio::spawn(answering.run(incoming, at, at_once, to_consumer));
         let mut response = Response::new(AnswerBody::Pieces(pieces));
@@ -206,6 +213,8 @@ fn end_of(
 
 /// The way from the consumer to the provider.
 struct Pumping<B> {
+    /// Cancelled when the stream is over.
+    over: CancellationToken,
     body: B,
     to: Sender<Piece>,
     filter: Option<Arc<dyn MessageFilter>>,
@@ -223,6 +232,8 @@ enum Stopped {
     ConsumerGone,
     /// The door lets no more through.
     Refused(Fault),
+    /// The stream has ended by the door.
+    Over,
 }
 
 async fn pump_requests<B>(mut pumping: Pumping<B>)
@@ -234,6 +245,11 @@ where
         Ok(()) | Err(Stopped::ProviderDone) => return,
         Err(stopped) => stopped,
     };
+    if matches!(stopped, Stopped::Over) {
+        // Resets the stream to the provider. If its channel is full, dropping it does the same.
+        let _ = pumping.to.try_send(Err(BrokenOff));
+        return;
+    }
     if let Stopped::Refused(fault) = stopped {
         *pumping.requests.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
@@ -255,6 +271,7 @@ where
             let frame = tokio::select! {
                 frame = self.body.frame() => frame,
                 () = self.to.closed() => return Err(Stopped::ProviderDone),
+                () = self.over.cancelled() => return Err(Stopped::Over),
             };
             let Some(frame) = frame else { break };
             let Ok(data) = frame.map_err(|_| Stopped::ConsumerGone)?.into_data() else {
@@ -282,10 +299,10 @@ where
     }
 
     async fn forward(&mut self, data: Bytes) -> Result<(), Stopped> {
-        self.to
-            .send(Ok(Frame::data(data)))
-            .await
-            .map_err(|_| Stopped::ProviderDone)
+        tokio::select! {
+            sent = self.to.send(Ok(Frame::data(data))) => sent.map_err(|_| Stopped::ProviderDone),
+            () = self.over.cancelled() => Err(Stopped::Over),
+        }
     }
 }
 
@@ -302,6 +319,8 @@ struct Answering {
     delivered: Counting,
     waiting: VecDeque<Bytes>,
     limit: usize,
+    /// Ends the pump of requests with this.
+    _over: DropGuard,
 }
 
 /// How a stream of answers ended.

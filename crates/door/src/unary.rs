@@ -49,6 +49,7 @@ pub(crate) fn request_head(call: &Admitted) -> Request<()> {
     *request.uri_mut() = call.path.clone().into();
     let mut headers = to_provider(&call.headers);
     headers.insert("grpc-timeout", deadline::remaining(call.deadline));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if call.passage.filter.is_some() {
         // What is read here travels inflated, and comes back in a form that can be inflated here.
         headers.remove("grpc-encoding");
@@ -73,7 +74,7 @@ pub(crate) fn is_grpc_answer<B>(response: &Response<B>) -> bool {
         && response
             .headers()
             .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+            .is_some_and(|value| matches!(value.as_bytes(), b"application/grpc" | b"application/grpc+proto"))
 }
 
 /// The metadata of an answer for the consumer. Under a filter only what the protocol itself needs passes: metadata and the
@@ -128,10 +129,14 @@ impl Door {
         };
         let outgoing = outgoing(&call, received, limit)?;
         let kept = call.passage.bodies.request.then(|| outgoing.body.clone());
-        let open = self.open(&call, call.begun(Some(outgoing.request), kept)).await?;
+        let open = self.open(&call, call.begun(Some(outgoing.request), kept), None).await?;
 
         let asked = Instant::now();
-        let answered = forward(&call, &outgoing, limit).await;
+        // Reading the request and recording it took their time: what was revoked meanwhile is not forwarded.
+        let answered = match call.still_stands() {
+            Ok(()) => forward(&call, &outgoing, limit).await,
+            Err(ended) => Err(ended),
+        };
         let provider_us = micros(asked.elapsed());
         self.answer(&call, open, outgoing, answered, provider_us).await
     }
@@ -238,7 +243,10 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
         .await
         .map_err(fault_of_upstream)?;
     if !is_grpc_answer(&response) {
-        at.failed();
+        // What the provider says to this request alone says nothing against its endpoint.
+        if !response.status().is_client_error() {
+            at.failed();
+        }
         return Err((Outcome::BrokenOff, refusal(Refusal::AnswerUnreadable)));
     }
     let (parts, body) = response.into_parts();

@@ -22,10 +22,11 @@ use uuid::Uuid;
 use crate::body::AnswerBody;
 
 /// Bytes of one stream that may be under way before the reader has taken them: what a slow consumer can make the door hold.
-const STREAM_WINDOW: u32 = 512 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The same for all streams of a connection together: no limit of its own, or a few consumers that do not read would stop the
+/// answers to everybody else.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// How an endpoint may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

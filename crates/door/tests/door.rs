@@ -19,7 +19,7 @@ use egov_clock::{ManualClock, SystemIds};
 use egov_door::{
     AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Door, DoorLimits, DoorParts, Ended,
     EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Journal, MessageFilter, MethodFacts, Outcome, Passage,
-    Promise, Quota, Refusal, Standing, Tally, Upstream, UpstreamLimits, refusal,
+    Promise, Quota, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;
@@ -56,6 +56,8 @@ struct Seen {
     heads: Mutex<Vec<HeaderMap>>,
     /// Bodies that ended as they should.
     whole: AtomicUsize,
+    /// Bytes of requests.
+    bytes: AtomicUsize,
     /// The provider breaks off so many calls more before it answers.
     deaths: AtomicUsize,
 }
@@ -76,7 +78,16 @@ impl Provider {
                 let (stream, _) = listener.accept().await.unwrap();
                 let seen = Arc::clone(&for_task);
                 tokio::spawn(async move {
-                    let answer = service_fn(move |request| std::future::ready(provide(request, Arc::clone(&seen))));
+                    let answer = service_fn(move |request: Request<Incoming>| {
+                        let late = request.uri().path().ends_with("/Late");
+                        let answer = provide(request, Arc::clone(&seen));
+                        async move {
+                            if late {
+                                std::future::pending::<()>().await;
+                            }
+                            answer
+                        }
+                    });
                     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
                 });
@@ -102,10 +113,14 @@ fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<Answe
     }
     tokio::spawn(async move {
         match path.rsplit('/').next().unwrap() {
-            "Unary" | "Die" | "Bidi" => {
+            "Unary" | "Die" | "Bidi" | "Late" => {
                 while let Some(piece) = body.frame().await {
                     let Ok(piece) = piece else { return };
                     if let Ok(data) = piece.into_data()
+                        && {
+                            seen.bytes.fetch_add(data.len(), Ordering::SeqCst);
+                            true
+                        }
                         && to.send(Ok(Frame::data(data))).await.is_err()
                     {
                         return;
@@ -165,8 +180,12 @@ impl MessageFilter for Letters {
 struct Held(Arc<AtomicBool>);
 
 impl Standing for Held {
-    fn holds(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    fn stands(&self) -> Stands {
+        if self.0.load(Ordering::SeqCst) {
+            Stands::Holds
+        } else {
+            Stands::Ended
+        }
     }
 }
 
@@ -864,4 +883,101 @@ async fn pass_with_bounded_memory(total: u64) {
     assert_eq!((ended.request.messages, ended.response.messages), (pieces, pieces));
     let grown = (most - before) / 1024;
     assert!(grown <= 64, "memory grew by {grown} MiB");
+}
+
+#[tokio::test]
+async fn after_the_agreement_has_ended_nothing_more_reaches_the_provider() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    let (to, response) = world.stream("demo.Echo/Bidi").await;
+    to.send(Ok(Frame::data(frame(b"a")))).await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    world.holds.store(false, Ordering::SeqCst);
+    assert!(body.frame().await.unwrap().unwrap().is_trailers());
+    let before = world.provider.seen.bytes.load(Ordering::SeqCst);
+    for _ in 0..5 {
+        // The door takes no more of it; whether the channel is closed yet is a matter of time.
+        let _ = to.try_send(Ok(Frame::data(frame(b"SECRET"))));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.provider.seen.bytes.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test]
+async fn what_was_revoked_while_the_request_was_read_is_not_forwarded() {
+    let world = World::start(Terms::default()).await;
+    let (to, pieces) = mpsc::channel(4);
+    let request = world.request("demo.Echo/Unary", AnswerBody::Pieces(pieces));
+    let door = world.door.clone();
+    let calling = tokio::spawn(async move { Whole::of(door.grpc(request).await).await });
+    let message = frame(b"abc");
+    to.send(Ok(Frame::data(message.slice(..4)))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.holds.store(false, Ordering::SeqCst);
+    to.send(Ok(Frame::data(message.slice(4..)))).await.unwrap();
+    drop(to);
+    assert_eq!(calling.await.unwrap().reason(), "AGREEMENT_ENDED");
+    assert_eq!(world.ended().outcome, Outcome::AgreementEnded);
+    assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn only_what_is_exactly_a_binary_call_of_grpc_is_one() {
+    let world = World::start(Terms::default()).await;
+    for (path, media, reason) in [
+        ("/demo.Echo/Unary", "application/grpc+json", "MEDIA_TYPE_UNSUPPORTED"),
+        ("/demo.Echo/Unary", "application/connect+json", "MEDIA_TYPE_UNSUPPORTED"),
+        ("//demo.Echo/Unary", "application/grpc", "METHOD_UNKNOWN"),
+        ("/demo.Echo/Unary?x=1", "application/grpc", "METHOD_UNKNOWN"),
+        ("/demo.Echo/Unary/", "application/grpc", "METHOD_UNKNOWN"),
+        ("/demo.Echo/%55nary", "application/grpc", "METHOD_UNKNOWN"),
+        ("/demo.Echo/Unary", "application/grpc+proto", ""),
+    ] {
+        let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+        *request.uri_mut() = format!("http://door{path}").parse().unwrap();
+        request
+            .headers_mut()
+            .insert("content-type", HeaderValue::from_static(media));
+        let answer = Whole::of(world.door.grpc(request).await).await;
+        assert_eq!(answer.reason(), reason, "{path} {media}");
+    }
+    assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 1);
+    let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+    request
+        .headers_mut()
+        .insert("x-egov-service", HeaderValue::from_static("not an id"));
+    assert_eq!(
+        Whole::of(world.door.grpc(request).await).await.reason(),
+        "INVALID_FIELD"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_whose_consumer_goes_before_the_head_is_recorded_with_what_it_sent() {
+    let world = World::start(Terms {
+        facts: STREAM,
+        ..Terms::default()
+    })
+    .await;
+    let (to, pieces) = mpsc::channel(4);
+    // The provider reads, and its head never comes.
+    let request = world.request("demo.Echo/Late", AnswerBody::Pieces(pieces));
+    let door = world.door.clone();
+    let calling = tokio::spawn(async move { door.grpc(request).await });
+    let sent = frame(b"abc");
+    to.send(Ok(Frame::data(sent.clone()))).await.unwrap();
+    while world.provider.seen.bytes.load(Ordering::SeqCst) < sent.len() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    calling.abort();
+    let _ = calling.await;
+    let ended = world.ended();
+    assert_eq!(
+        (ended.outcome, ended.request),
+        (Outcome::Cancelled, Tally::of(&sent, 1))
+    );
 }

@@ -36,6 +36,15 @@ CREATE INDEX exchanges_by_provider ON exchanges (provider_unit_id, begin_time DE
 CREATE INDEX exchanges_by_time ON exchanges (begin_time DESC, exchange_id DESC);
 SELECT egov.append_only('exchanges');
 
+-- Those that are not over: a row comes with the exchange and goes with its outcome, in their transactions. What is swept is found
+-- here, however many exchanges there have been. No wall: ids and times alone.
+CREATE TABLE open_exchanges (
+    exchange_id uuid        PRIMARY KEY REFERENCES exchanges,
+    instance_id uuid        NOT NULL,
+    begin_time  timestamptz NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000); -- its rows live for milliseconds
+SELECT egov.allow_delete('open_exchanges');
+
 -- Hashes are SHA-256 over what travelled (crates/door, Tally). `forwarded` and `received` stand only where an agreement's
 -- predicates or mask made what was passed on another than what came.
 CREATE TABLE exchange_outcomes (

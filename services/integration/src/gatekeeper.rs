@@ -12,7 +12,7 @@ use egov_auth::RowScope;
 use egov_database::Database;
 use egov_door::{
     Asked, BodyRules, Consumer, EndpointSpec, EndpointState as DoorState, FilterRefusal, Gatekeeper, MessageFilter,
-    MethodFacts, Passage, Quota, Refusal, Standing, Trust, Upstream, UpstreamLimits, refusal,
+    MethodFacts, Passage, Quota, Refusal, Standing, Stands, Trust, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_filter::{Filter, Refused, Rule};
@@ -91,11 +91,22 @@ struct Held {
     book: Arc<PermitBook>,
     grant: Grant,
     method: String,
+    /// The certificate of the connection, in hexadecimal.
+    certificate: Option<String>,
 }
 
 impl Standing for Held {
-    fn holds(&self) -> bool {
-        self.book.still_permits(&self.grant, &self.method)
+    fn stands(&self) -> Stands {
+        if !self.book.is_fresh() {
+            return Stands::Unknown;
+        }
+        let held = self.book.held_now(&self.grant, &self.method);
+        let bound = held.as_ref().and_then(Grant::caller).is_some_and(|caller| {
+            self.certificate
+                .as_ref()
+                .is_none_or(|shown| caller.knows_certificate(shown, self.book.now()))
+        });
+        if bound { Stands::Holds } else { Stands::Ended }
     }
 }
 
@@ -145,12 +156,14 @@ impl Agreements {
         }
         let permits = wanted
             .iter()
-            .map(|permit| {
-                let ready = before.permits.get(&id(permit)).cloned().unwrap_or_else(|| {
-                    let pool = pools.get(&(permit.service_id, permit.interface_version));
-                    Arc::new(pool.map_or_else(Ready::default, |pool| compiled(permit, pool)))
+            .filter_map(|permit| {
+                let ready = before.permits.get(&id(permit)).cloned();
+                // One whose interface cannot be read is not ready, and is tried again.
+                let ready = ready.or_else(|| {
+                    let pool = pools.get(&(permit.service_id, permit.interface_version))?;
+                    Some(Arc::new(compiled(permit, pool)))
                 });
-                (id(permit), ready)
+                Some((id(permit), ready?))
             })
             .collect();
         let upstreams = self.upstreams(&before, &endpoints);
@@ -256,13 +269,15 @@ impl Gatekeeper for Agreements {
                     Denial::NoAgreement => Refusal::AgreementMissing,
                     Denial::NotInForce => Refusal::AgreementNotInForce,
                     Denial::WrongPurpose => Refusal::PurposeNotAgreed,
+                    Denial::Ambiguous => Refusal::ServiceAmbiguous,
                 })
             })?;
         let permit = Arc::clone(grant.permit());
         let caller = grant.caller().ok_or_else(|| refusal(Refusal::AgreementMissing))?;
         // Registered for this very system, and valid now: the token alone opens nothing to whoever stole it.
-        let bound = match consumer.certificate {
-            Some(shown) => caller.knows_certificate(&hex::encode(shown), self.book.now()),
+        let certificate = consumer.certificate.map(hex::encode);
+        let bound = match &certificate {
+            Some(shown) => caller.knows_certificate(shown, self.book.now()),
             None => !self.certificate_required,
         };
         if !bound {
@@ -315,6 +330,7 @@ impl Gatekeeper for Agreements {
                 book: Arc::clone(&self.book),
                 method: asked.method.to_owned(),
                 grant: grant.clone(),
+                certificate,
             }),
         })
     }

@@ -17,7 +17,7 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_transparency::{Log, leaf_hash};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -30,6 +30,12 @@ const BATCH: usize = 256;
 
 /// How many records may wait; more have to wait to wait.
 const QUEUE: usize = 4 * BATCH;
+
+/// The most bytes of bodies in one transaction: a statement must stay far below what PostgreSQL takes.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most bytes of bodies that may wait; calls with more are refused.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a batch may take before its calls are refused.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,12 +54,26 @@ pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
 #[derive(Clone)]
 pub(crate) struct ExchangeJournal {
     queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
     instance_id: Uuid,
 }
 
 enum Waiting {
-    Begin(Box<Begun>, oneshot::Sender<bool>),
-    End(Box<Ended>, Option<oneshot::Sender<Option<Promise>>>),
+    Begin(Box<Begun>, oneshot::Sender<bool>, Room),
+    End(Box<Ended>, Option<oneshot::Sender<Option<Promise>>>, Room),
+}
+
+/// The room that a record's body takes among those that wait, given back when it is stored.
+type Room = Option<OwnedSemaphorePermit>;
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let body = match self {
+            Self::Begin(begun, ..) => &begun.body,
+            Self::End(ended, ..) => &ended.body,
+        };
+        body.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// What writes.
@@ -76,7 +96,23 @@ impl ExchangeJournal {
             instance_id,
         });
         tokio::spawn(run(writer, waiting));
-        Self { queue, instance_id }
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(WAITING_BYTES)),
+            instance_id,
+        }
+    }
+
+    /// Room for a body among those that wait, or a refusal: what a few calls keep must not fail everybody's.
+    fn room_for(&self, body: Option<&Bytes>) -> Result<Room, Fault> {
+        let Some(length) = body.map(Bytes::len).filter(|length| *length > 0) else {
+            return Ok(None);
+        };
+        u32::try_from(length)
+            .ok()
+            .and_then(|length| Arc::clone(&self.room).try_acquire_many_owned(length).ok())
+            .map(Some)
+            .ok_or_else(|| refusal(Refusal::ExchangeNotRecorded))
     }
 
     /// The instance under which it records.
@@ -96,8 +132,9 @@ impl fmt::Debug for ExchangeJournal {
 #[async_trait]
 impl Journal for ExchangeJournal {
     async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+        let room = self.room_for(begun.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
-        let waiting = Waiting::Begin(Box::new(begun.clone()), stored);
+        let waiting = Waiting::Begin(Box::new(begun.clone()), stored, room);
         self.queue
             .send(waiting)
             .await
@@ -109,9 +146,10 @@ impl Journal for ExchangeJournal {
     }
 
     async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+        let room = self.room_for(ended.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
         self.queue
-            .send(Waiting::End(Box::new(ended), Some(stored)))
+            .send(Waiting::End(Box::new(ended), Some(stored), room))
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
         answer
@@ -123,7 +161,7 @@ impl Journal for ExchangeJournal {
 
     fn abandon(&self, ended: Ended) {
         // If there is no room the exchange is swept to "outcome unknown" later.
-        if self.queue.try_send(Waiting::End(Box::new(ended), None)).is_err() {
+        if self.queue.try_send(Waiting::End(Box::new(ended), None, None)).is_err() {
             tracing::warn!("the end of an exchange whose consumer has gone found no place in the queue");
         }
     }
@@ -131,8 +169,12 @@ impl Journal for ExchangeJournal {
 
 async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
     let mut gathered = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut gathered, BATCH).await > 0 {
-        let batch = std::mem::replace(&mut gathered, Vec::with_capacity(BATCH));
+    loop {
+        if gathered.is_empty() && waiting.recv_many(&mut gathered, BATCH).await == 0 {
+            return;
+        }
+        let later = gathered.split_off(within(&gathered));
+        let batch = std::mem::replace(&mut gathered, later);
         let records = batch.len();
         let storing = Arc::clone(&writer);
         // In a task of its own, so that a panic fails its batch and not every call after it. Dropping the senders tells those
@@ -147,6 +189,16 @@ async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
             }
         }
     }
+}
+
+/// How many of these records go into one transaction: all, or as many as their bodies allow, at least one.
+fn within(waiting: &[Waiting]) -> usize {
+    let mut bytes = 0;
+    let fitting = waiting.iter().take_while(|one| {
+        bytes += one.bytes();
+        bytes <= BATCH_BYTES
+    });
+    fitting.count().max(1).min(waiting.len())
 }
 
 /// An instant in whole microseconds, as PostgreSQL keeps it: a leaf commits to what is read again.
@@ -213,14 +265,14 @@ impl Writer {
         let mut end_answers = Vec::new();
         for one in batch {
             match one {
-                Waiting::Begin(record, answer) => {
+                Waiting::Begin(record, answer, _room) => {
                     if let Some(body) = &record.body {
                         bodies.push(self.body(&record, "request", body, record.at));
                     }
                     begun.push(self.exchange(&record));
                     begin_answers.push(answer);
                 }
-                Waiting::End(record, answer) => {
+                Waiting::End(record, answer, _room) => {
                     if let Some(body) = &record.body {
                         bodies.push(self.body(&record.begun, "response", body, record.at));
                     }

@@ -58,6 +58,9 @@ pub enum Denial {
     /// There is one in force, but not for this purpose.
     #[error("not for this purpose")]
     WrongPurpose,
+    /// Several services answer to this method, and the call does not say which is meant.
+    #[error("several services have this method")]
+    Ambiguous,
 }
 
 /// What is called, and for what.
@@ -138,7 +141,10 @@ impl PermitBook {
                 pages.clients.insert(client, Arc::new(grants));
             }
         }
-        pages.as_of = pages.as_of.max(Some(as_of.min(self.clock.now())));
+        let now = self.clock.now();
+        // What was confirmed by a clock that has been set back since counts no more.
+        let before = pages.as_of.filter(|before| *before <= now);
+        pages.as_of = before.max(Some(as_of.min(now)));
         self.pages.store(Arc::new(pages));
     }
 
@@ -150,7 +156,8 @@ impl PermitBook {
 
     /// Whether the knowledge may be relied on.
     pub fn is_fresh(&self) -> bool {
-        self.age().is_some_and(|age| age <= MAX_AGE)
+        // Knowledge from the future means that the clock was set back: how old it is nobody knows.
+        self.age().is_some_and(|age| !age.is_negative() && age <= MAX_AGE)
     }
 
     /// Every grant of a client for a method, whether in force now or not.
@@ -179,6 +186,7 @@ impl PermitBook {
             .clients
             .get(call.client_id)
             .and_then(|methods| methods.get(method));
+        let mut found: Option<&Grant> = None;
         for grant in held.into_iter().flatten() {
             if call
                 .service_id
@@ -193,33 +201,38 @@ impl PermitBook {
             } else if !grant.permit.admits_purpose(call.purpose) {
                 denial = Denial::WrongPurpose;
             } else {
-                return Ok(grant.clone());
+                // Never one or the other by chance: the same call to another provider is another act.
+                if found.is_some_and(|other| other.permit.service_id != grant.permit.service_id) {
+                    return Err(Denial::Ambiguous);
+                }
+                found = found.or(Some(grant));
             }
         }
-        Err(denial)
+        found.cloned().ok_or(denial)
     }
 
     /// Whether the grant of a call that is under way (a stream) still holds: the same version of the same agreement, in
     /// force now, by knowledge that is fresh.
     pub fn still_permits(&self, grant: &Grant, method: &str) -> bool {
-        let method = key(method);
-        self.is_fresh()
-            && grant.in_force(method, self.clock.now())
-            && grant.caller().is_some_and(|caller| {
-                let pages = self.pages.load();
-                let held = pages
-                    .clients
-                    .get(&caller.client_id)
-                    .and_then(|methods| methods.get(method));
-                held.into_iter().flatten().any(|now_held| {
-                    now_held.permit.agreement_id == grant.permit.agreement_id
-                        && now_held.permit.version == grant.permit.version
-                        && now_held
-                            .caller()
-                            .is_some_and(|held| held.delegation_id == caller.delegation_id)
-                        && now_held.in_force(method, self.clock.now())
-                })
+        self.is_fresh() && self.held_now(grant, method).is_some()
+    }
+
+    /// The grant of a call that is under way, as it is held now: with the certificates of now.
+    pub fn held_now(&self, grant: &Grant, method: &str) -> Option<Grant> {
+        let (method, now) = (key(method), self.clock.now());
+        let caller = grant.caller().filter(|_| grant.in_force(method, now))?;
+        let pages = self.pages.load();
+        let held = pages.clients.get(&caller.client_id)?.get(method)?;
+        held.iter()
+            .find(|held| {
+                held.permit.agreement_id == grant.permit.agreement_id
+                    && held.permit.version == grant.permit.version
+                    && held
+                        .caller()
+                        .is_some_and(|other| other.delegation_id == caller.delegation_id)
+                    && held.in_force(method, now)
             })
+            .cloned()
     }
 
     /// An agreement's permits, now and to come.
@@ -384,6 +397,36 @@ mod tests {
         // An answer to an older question does not make the book younger than it is.
         book.apply([], at(50));
         assert_eq!(book.age(), Some(SignedDuration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_knowledge_younger() {
+        let (clock, book) = book(500);
+        book.apply(
+            [change(vec![permit(1, 1, vec![caller("a", None, &[], 1_000)])])],
+            at(500),
+        );
+        clock.set(at(100));
+        assert_eq!(book.permits(call("a", METHOD)).unwrap_err(), Denial::Stale);
+        book.apply([], at(100));
+        assert!(book.permits(call("a", METHOD)).is_ok());
+    }
+
+    #[test]
+    fn of_several_services_with_one_method_none_is_taken_by_chance() {
+        let (_clock, book) = book(100);
+        for agreement in [1, 2] {
+            book.apply(
+                [change(vec![permit(agreement, 1, vec![caller("a", None, &[], 1_000)])])],
+                at(100),
+            );
+        }
+        assert_eq!(book.permits(call("a", METHOD)).unwrap_err(), Denial::Ambiguous);
+        let named = Call {
+            service_id: Some(Uuid::from_u128(102)),
+            ..call("a", METHOD)
+        };
+        assert_eq!(book.permits(named).unwrap().permit().agreement_id, Uuid::from_u128(2));
     }
 
     #[test]

@@ -44,7 +44,8 @@ static MIGRATOR: LazyLock<&'static Migrator> = LazyLock::new(|| {
         step(1, "shared", egov_database::SHARED_MIGRATION),
         step(2, "ledger", egov_database::SHARED_MIGRATION_2),
         step(3, "inbox", egov_database::SHARED_MIGRATION_3),
-        step(4, "events", EVENTS_MIGRATION),
+        step(4, "readings", egov_database::SHARED_MIGRATION_4),
+        step(5, "events", EVENTS_MIGRATION),
     ];
     Box::leak(Box::new(Migrator {
         migrations: Cow::Owned(migrations),

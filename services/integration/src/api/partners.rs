@@ -270,21 +270,21 @@ impl PaymentService for PartnerApi {
 
 #[tonic::async_trait]
 impl PortalService for PartnerApi {
-    async fn submit_case(
+    async fn synchronise_case(
         &self,
-        request: Request<proto::SubmitCaseRequest>,
-    ) -> Result<Response<proto::SubmitCaseResponse>, Status> {
+        request: Request<proto::SynchroniseCaseRequest>,
+    ) -> Result<Response<proto::SynchroniseCaseResponse>, Status> {
         let accepted = accept(&self.contract, request)?;
         let request_id = id(&accepted.message.request_id, "request_id")?;
         let case = accepted.message.case.clone().unwrap_or_default();
         let unit_id = case.responsible_unit_id;
-        let answer = |delivery: &Delivery, unmapped: &[Unmapped]| proto::SubmitCaseResponse {
+        let answer = |delivery: &Delivery, unmapped: &[Unmapped]| proto::SynchroniseCaseResponse {
             delivery: Some(encode_delivery(delivery)),
             unmapped: unmapped.iter().map(|one| encode_unmapped(unit_id, one)).collect(),
         };
         let made = self
             .partners
-            .submit_case(accepted.caller()?, request_id, &accepted.message, &case, answer)
+            .synchronise_case(accepted.caller()?, request_id, &accepted.message, &case, answer)
             .await;
         Ok(Response::new(made.map_err(status)?))
     }

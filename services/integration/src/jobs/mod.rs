@@ -73,7 +73,7 @@ pub(crate) fn add(
 /// Adds the jobs of the door.
 pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) -> Assembly {
     let (agreements, following) = (Arc::clone(&built.agreements), database.clone());
-    let instance = built.journal.instance_id();
+    let (instance, living) = (built.journal.instance_id(), database.clone());
     let door = built.door.clone();
     assembly
         .job(Job::new("integration.door", move |stop| {
@@ -83,9 +83,13 @@ pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) ->
                 Ok(())
             }
         }))
+        .job(Job::new("integration.door-alive", move |stop| {
+            let database = living.clone();
+            async move { sweep_exchanges::keep_alive(&database, instance, stop).await }
+        }))
         .job(Job::new("integration.exchanges", move |stop| {
             let (database, door) = (database.clone(), door.clone());
-            async move { sweep_exchanges::run(&database, instance, &door, stop).await }
+            async move { sweep_exchanges::run(&database, &door, stop).await }
         }))
 }
 

@@ -79,11 +79,21 @@ pub(crate) async fn by_hand(database: &Database) -> Result<usize, Fault> {
     }
 }
 
+/// Says that this instance lives, until `stop`; apart from the sweep, so that nothing that ails one makes the other look dead.
+pub(crate) async fn keep_alive(database: &Database, instance: Uuid, stop: CancellationToken) -> JobResult {
+    loop {
+        live(database, instance).await.map_err(Fault::from)?;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
 /// Until `stop`.
-pub(crate) async fn run(database: &Database, instance: Uuid, door: &Door, stop: CancellationToken) -> JobResult {
+pub(crate) async fn run(database: &Database, door: &Door, stop: CancellationToken) -> JobResult {
     loop {
         door.sweep();
-        live(database, instance).await.map_err(Fault::from)?;
         if let Some(lease) = database.acquire_lease(LEASE, LEASE_TIME).await? {
             loop {
                 let (ended, bodies) = sweep_once(database, &lease).await.map_err(Fault::from)?;

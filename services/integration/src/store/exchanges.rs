@@ -54,12 +54,13 @@ pub(crate) async fn insert(connection: &mut PgConnection, batch: &[&Exchange]) -
     let traces: Vec<Option<&str>> = batch.iter().map(|one| one.trace.as_deref()).collect();
     let times = instants(batch.iter().map(|one| one.begin_time));
     sqlx::query!(
-        r#"INSERT INTO exchanges (exchange_id, instance_id, consumer_unit_id, provider_unit_id, consumer_organisation_id,
+        r#"WITH added AS (INSERT INTO exchanges (exchange_id, instance_id, consumer_unit_id, provider_unit_id, consumer_organisation_id,
              provider_organisation_id, agreement_id, agreement_version, delegation_id, service_id, client_id, caller, on_behalf_of,
              method, purpose, trace, begin_time)
            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::uuid[], $7::uuid[], $8::bigint[],
              $9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::text[], $16::text[],
-             $17::timestamptz[])"#,
+             $17::timestamptz[]) RETURNING exchange_id, instance_id, begin_time)
+           INSERT INTO open_exchanges (exchange_id, instance_id, begin_time) SELECT exchange_id, instance_id, begin_time FROM added"#,
         &ids,
         &instances,
         &consumer_units,
@@ -125,7 +126,8 @@ pub(crate) async fn insert_outcomes(
              $9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[], $15::bigint[],
              $16::timestamptz[])
            ON CONFLICT (exchange_id) DO NOTHING
-           RETURNING exchange_id)
+           RETURNING exchange_id),
+           over AS (DELETE FROM open_exchanges WHERE exchange_id = ANY($1))
            SELECT egov.current_epoch() AS "epoch!", ARRAY(SELECT exchange_id FROM added) AS "added!""#,
         &ids,
         &consumer_units,
@@ -239,12 +241,11 @@ pub(crate) async fn left_open(
         r#"SELECT e.exchange_id, e.instance_id, e.consumer_unit_id, e.provider_unit_id, e.consumer_organisation_id,
              e.provider_organisation_id, e.agreement_id, e.agreement_version, e.delegation_id, e.service_id, e.client_id, e.caller,
              e.on_behalf_of, e.method, e.purpose, e.trace, e.begin_time
-           FROM exchanges e
-           WHERE NOT EXISTS (SELECT 1 FROM exchange_outcomes o WHERE o.exchange_id = e.exchange_id)
-             AND (e.begin_time < $2
-                  OR e.begin_time < $1 AND NOT EXISTS (
-                      SELECT 1 FROM door_instances i WHERE i.instance_id = e.instance_id AND i.seen_time >= $1))
-           ORDER BY e.begin_time LIMIT $3"#,
+           FROM open_exchanges o JOIN exchanges e ON e.exchange_id = o.exchange_id
+           WHERE o.begin_time < $2
+              OR o.begin_time < $1 AND NOT EXISTS (
+                 SELECT 1 FROM door_instances i WHERE i.instance_id = o.instance_id AND i.seen_time >= $1)
+           ORDER BY o.begin_time, o.exchange_id LIMIT $3"#,
         dead_since.to_sqlx() as _,
         too_old.to_sqlx() as _,
         most,

@@ -60,7 +60,7 @@ async fn acts(service: &Running, role: &str, unit: i32) -> Vec<(Code, String)> {
     note(done.map(drop));
     let done = service
         .portal()
-        .submit_case(service.by(role, unit, case(CaseState::Accepted, 1)))
+        .synchronise_case(service.by(role, unit, case(CaseState::Accepted, 1)))
         .await;
     note(done.map(drop));
     let done = service

@@ -304,9 +304,12 @@ impl Running {
         answer.into_inner().order.unwrap()
     }
 
-    pub async fn submit(&self, message: proto::SubmitCaseRequest) -> Result<proto::SubmitCaseResponse, Status> {
+    pub async fn submit(
+        &self,
+        message: proto::SynchroniseCaseRequest,
+    ) -> Result<proto::SynchroniseCaseResponse, Status> {
         let request = self.by("partner_caller", HERE, message);
-        Ok(self.portal().submit_case(request).await?.into_inner())
+        Ok(self.portal().synchronise_case(request).await?.into_inner())
     }
 
     pub async fn delivery(&self, delivery_id: &str) -> proto::Delivery {
@@ -366,12 +369,12 @@ pub fn order() -> proto::CreatePaymentOrderRequest {
     }
 }
 
-pub fn case(state: CaseState, version: i64) -> proto::SubmitCaseRequest {
+pub fn case(state: CaseState, version: i64) -> proto::SynchroniseCaseRequest {
     case_with_code(CASE, state, version)
 }
 
-pub fn case_with_code(case_code: &str, state: CaseState, version: i64) -> proto::SubmitCaseRequest {
-    proto::SubmitCaseRequest {
+pub fn case_with_code(case_code: &str, state: CaseState, version: i64) -> proto::SynchroniseCaseRequest {
+    proto::SynchroniseCaseRequest {
         request_id: new_id(),
         case: Some(Case {
             case_id: Uuid::from_u128(7).to_string(),

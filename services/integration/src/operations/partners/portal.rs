@@ -1,4 +1,4 @@
-//! SubmitCase and ReportProgress.
+//! SynchroniseCase and ReportProgress.
 
 use egov_auth::{Caller, Resource};
 use egov_clock::Clock as _;
@@ -10,7 +10,7 @@ use egov_partners::portal::ProgressItem;
 use egov_partners::signing::sha256_hex;
 use egov_partners::wire_time::WireTime;
 use egov_proto::egov::integration::v1::{
-    ReportProgressRequest, ReportProgressResponse, SubmitCaseRequest, SubmitCaseResponse,
+    ReportProgressRequest, ReportProgressResponse, SynchroniseCaseRequest, SynchroniseCaseResponse,
 };
 use egov_proto::egov::onestop::v1::Case;
 use jiff::Timestamp;
@@ -25,14 +25,14 @@ const SUBMIT: &str = "integration.portal.submit";
 
 impl Partners {
     /// Tells the portal a case as it stands: one delivery a version of the case, later versions after earlier ones.
-    pub(crate) async fn submit_case(
+    pub(crate) async fn synchronise_case(
         &self,
         caller: &Caller,
         request_id: Uuid,
-        body: &SubmitCaseRequest,
+        body: &SynchroniseCaseRequest,
         case: &Case,
-        answer: impl FnOnce(&Delivery, &[Unmapped]) -> SubmitCaseResponse + Send,
-    ) -> Result<SubmitCaseResponse, PartnerError> {
+        answer: impl FnOnce(&Delivery, &[Unmapped]) -> SynchroniseCaseResponse + Send,
+    ) -> Result<SynchroniseCaseResponse, PartnerError> {
         let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
         caller.require(SUBMIT, &Resource::of_unit(case.responsible_unit_id))?;
         let around = Surroundings {
@@ -46,7 +46,7 @@ impl Partners {
         let message = Message::SyncCase {
             item: Box::new(mapped.item),
         };
-        let method = "egov.integration.v1.PortalService/SubmitCase";
+        let method = "egov.integration.v1.PortalService/SynchroniseCase";
         let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);
         let written = self
             .database
