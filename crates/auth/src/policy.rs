@@ -8,6 +8,7 @@
 //! title = "Công chức bộ phận một cửa"
 //! title_en = "One-stop clerk"     # optional
 //! delegable = true                # optional: may be delegated for a time (uỷ quyền)
+//! provincial = true               # optional: given only by who administers the whole province
 //!
 //! [[grant]]
 //! role = "one_stop_clerk"
@@ -129,6 +130,8 @@ pub struct Role {
     pub title_en: String,
     /// Whether who holds it may delegate it to somebody else for a time (uỷ quyền).
     pub delegable: bool,
+    /// Whether only who administers the whole province gives it: what it permits reaches beyond any unit.
+    pub provincial: bool,
 }
 
 /// One grant: who has the role may do this, over these rows, when all of this holds.
@@ -185,6 +188,8 @@ struct RoleText {
     title_en: String,
     #[serde(default)]
     delegable: bool,
+    #[serde(default)]
+    provincial: bool,
 }
 
 #[derive(Deserialize)]
@@ -272,6 +277,7 @@ impl Policies {
             title: role.title,
             title_en: role.title_en.trim().to_owned(),
             delegable: role.delegable,
+            provincial: role.provincial,
         };
         match self.roles.insert(role.name.clone(), role.clone()) {
             Some(earlier) if earlier != role => refuse(

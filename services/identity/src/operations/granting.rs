@@ -25,8 +25,10 @@ pub(crate) fn may_grant(
     role: &str,
     unit_id: i32,
 ) -> Result<(), Fault> {
-    require_at(caller, permission, unit_id)?;
     let policies = identity.access.policies();
+    // What reaches beyond any unit, only the province gives.
+    let provincial = policies.role(role).is_some_and(|role| role.provincial);
+    require_at(caller, permission, if provincial { WHOLE_PROVINCE } else { unit_id })?;
     let tree = identity.directory.tree().load_full();
     match beyond(policies, &tree, caller, role, unit_id) {
         None => Ok(()),
