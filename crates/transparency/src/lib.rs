@@ -29,7 +29,7 @@ pub use sequencer::{ANCHOR_KIND, Head, Sequencer};
 pub use stamping::{AuthorityConfig, StampAuthority, StampProblem, StampRoots};
 pub use store::{Placed, StoredCheckpoint, StoredStamp};
 pub use verify::{
-    Finding, KindReport, LogReport, Rebuilt, Rule, Trust, epochs, kinds, rebuilt_anchors, rebuilt_reads, verify_kind,
-    verify_log,
+    Finding, KindReport, LogReport, Rebuilt, Rule, Trust, WithoutRow, epochs, kinds, rebuilt_anchors, rebuilt_reads,
+    verify_kind, verify_log,
 };
 pub use witness::{Witness, WitnessPeer};

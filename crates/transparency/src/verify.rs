@@ -446,13 +446,22 @@ pub struct Rebuilt {
     pub canonical: Vec<u8>,
 }
 
-/// Checks the leaves of one kind against bytes that were rebuilt from rows. Leaves of versions that were not rebuilt are counted
-/// as not recomputable, for the reason given; a rebuilt version without a leaf is found wrong.
+/// Why a leaf has no row any more from which its bytes follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutRow<'a> {
+    /// For this reason, which is no fault: such leaves are counted as not recomputable.
+    Expected(&'a str),
+    /// For none: rows of this kind are never changed or removed, so a leaf without one is found wrong.
+    Wrong,
+}
+
+/// Checks the leaves of one kind against bytes that were rebuilt from rows. What of leaves whose version was not rebuilt,
+/// `without_row` says; a rebuilt version without a leaf is found wrong.
 pub async fn verify_kind(
     database: &Database,
     kind: &str,
     rebuilt: &[Rebuilt],
-    reason: &str,
+    without_row: WithoutRow<'_>,
     report: &mut LogReport,
 ) -> Result<KindReport, Error> {
     let mut of = KindReport::default();
@@ -495,6 +504,10 @@ pub async fn verify_kind(
                     place.0, place.1
                 ),
             ),
+            (Some(_), None) if without_row == WithoutRow::Wrong => report.find(
+                Rule::Commitment,
+                format!("{kind} {} version {}: its row is gone", place.0, place.1),
+            ),
             (Some(_), None) => of.not_recomputable += 1,
             (Some(salt), Some(canonical)) => {
                 of.recomputed += 1;
@@ -513,7 +526,9 @@ pub async fn verify_kind(
             format!("{kind} {resource} version {version} has no leaf"),
         );
     }
-    if of.not_recomputable > 0 {
+    if of.not_recomputable > 0
+        && let WithoutRow::Expected(reason) = without_row
+    {
         reason.clone_into(&mut of.reason);
     }
     Ok(of)

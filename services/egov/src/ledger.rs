@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use egov_database::{Database, READ_KIND};
 use egov_ledger::{KeyKind, Receipt, VerifyingKey, verify_inclusion};
 use egov_transparency::{
-    ANCHOR_KIND, KindReport, Ledger, LogReport, Rebuilt, Rule, Trust, epochs, export, kinds, rebuilt_anchors,
-    rebuilt_reads, verify_folder, verify_kind, verify_log,
+    ANCHOR_KIND, KindReport, Ledger, LogReport, Rebuilt, Rule, Trust, WithoutRow, epochs, export, kinds,
+    rebuilt_anchors, rebuilt_reads, verify_folder, verify_kind, verify_log,
 };
 use serde::Serialize;
 
@@ -360,20 +360,24 @@ async fn rows(
         "onestop" => egov_onestop::operations::rebuild_leaves::rebuild_leaves(database)
             .await
             .map_err(egov_fault::Fault::from)?,
+        "integration" => egov_integration::rebuild_leaves::rebuild_leaves(database).await?,
         _ => Vec::new(),
     };
     rebuilt.extend(rebuilt_reads(database).await.map_err(fault)?);
     rebuilt.extend(rebuilt_anchors(database).await.map_err(fault)?);
     let mut rows = BTreeMap::new();
     for kind in kinds(database).await.map_err(fault)? {
-        let reason = match (service, kind.as_str()) {
-            (_, READ_KIND | ANCHOR_KIND) => "its row is gone",
-            ("onestop", "case") => egov_onestop::operations::rebuild_leaves::OLDER_CASES,
-            ("identity", "unit_tree") => "older versions of the tree are kept as history entries, not as rows",
-            ("identity", _) => egov_identity::operations::rebuild_leaves::REASON,
-            _ => "the service keeps no rows from which its canonical bytes follow",
+        let without_row = match (service, kind.as_str()) {
+            (_, READ_KIND | ANCHOR_KIND) => WithoutRow::Wrong,
+            ("integration", kind) if egov_integration::rebuild_leaves::COMPLETE.contains(&kind) => WithoutRow::Wrong,
+            ("onestop", "case") => WithoutRow::Expected(egov_onestop::operations::rebuild_leaves::OLDER_CASES),
+            ("identity", "unit_tree") => {
+                WithoutRow::Expected("older versions of the tree are kept as history entries, not as rows")
+            }
+            ("identity", _) => WithoutRow::Expected(egov_identity::operations::rebuild_leaves::REASON),
+            _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
         };
-        let of = verify_kind(database, &kind, &rebuilt, reason, report)
+        let of = verify_kind(database, &kind, &rebuilt, without_row, report)
             .await
             .map_err(fault)?;
         rows.insert(kind, of);

@@ -66,6 +66,7 @@ use crate::permits::PermitBook;
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once};
 pub use operations::partners::Round;
+pub use operations::rebuild_leaves;
 pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
 

@@ -214,9 +214,15 @@ async fn the_log_of_a_new_epoch_begins_with_the_last_checkpoint_of_the_one_befor
     let mut reads = egov_transparency::LogReport::default();
     let anchors = egov_transparency::rebuilt_anchors(&stage.database).await.unwrap();
     assert_eq!(anchors[0].canonical, before.to_string().into_bytes());
-    let kind = egov_transparency::verify_kind(&stage.database, "ledger_anchor", &anchors, "", &mut reads)
-        .await
-        .unwrap();
+    let kind = egov_transparency::verify_kind(
+        &stage.database,
+        "ledger_anchor",
+        &anchors,
+        egov_transparency::WithoutRow::Expected(""),
+        &mut reads,
+    )
+    .await
+    .unwrap();
     assert_eq!((kind.leaves, kind.recomputed, reads.is_whole()), (1, 1, true));
     // The log of before stays provable.
     assert!(stage.verify_as(1, &trust).await.is_whole());

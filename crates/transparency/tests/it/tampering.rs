@@ -135,9 +135,15 @@ async fn a_record_of_a_read_that_was_edited_is_found() {
     let check = async || {
         let mut report = LogReport::default();
         let rebuilt = rebuilt_reads(&stage.database).await.unwrap();
-        let kind = verify_kind(&stage.database, READ_KIND, &rebuilt, "", &mut report)
-            .await
-            .unwrap();
+        let kind = verify_kind(
+            &stage.database,
+            READ_KIND,
+            &rebuilt,
+            egov_transparency::WithoutRow::Wrong,
+            &mut report,
+        )
+        .await
+        .unwrap();
         assert_eq!((kind.leaves, kind.not_recomputable), (2, 0));
         report
     };

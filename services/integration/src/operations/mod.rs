@@ -17,6 +17,7 @@ pub(crate) mod read_exchanges;
 mod read_organisations;
 mod read_services;
 mod read_systems;
+pub mod rebuild_leaves;
 mod register_organisation;
 mod register_service;
 mod register_system;

@@ -377,6 +377,25 @@ pub(crate) async fn list(
     Ok(rows.into_iter().map(|row| exchange_of!(row)).collect())
 }
 
+/// Exchanges by their ids, for a job that reads all of them.
+pub(crate) async fn after(
+    connection: &mut PgConnection,
+    exchange_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Exchange>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT exchange_id, instance_id, consumer_unit_id, provider_unit_id, consumer_organisation_id,
+             provider_organisation_id, agreement_id, agreement_version, delegation_id, service_id, client_id, caller,
+             on_behalf_of, method, purpose, trace, begin_time
+           FROM exchanges WHERE exchange_id > $1 ORDER BY exchange_id LIMIT $2"#,
+        exchange_id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| exchange_of!(row)).collect())
+}
+
 /// What belongs to the leaf of an exchange: salt, commitment, time, epoch. The salt is gone after an erasure.
 #[derive(Clone, Debug)]
 pub(crate) struct LeafParts {

@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use egov_auth::CallerKind;
 use egov_ledger::{Promise, Receipt};
 use egov_proto::egov::integration::v1::*;
+use egov_transparency::{LogReport, WithoutRow, verify_kind};
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -529,6 +530,42 @@ async fn what_an_instance_that_is_gone_left_open_is_recorded_as_unknown() {
         egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap(),
         0
     );
+}
+
+#[tokio::test]
+async fn who_edits_or_deletes_an_exchange_in_the_database_is_found_out() {
+    let world = World::start(|_| {}).await;
+    for _ in 0..3 {
+        world.call(CHANGE, person("a")).await.unwrap();
+    }
+    let found = async || {
+        let rebuilt = egov_integration::rebuild_leaves::rebuild_leaves(&world.stack.pool)
+            .await
+            .unwrap();
+        let mut report = LogReport::default();
+        let exchanges = verify_kind(&world.stack.pool, "exchange", &rebuilt, WithoutRow::Wrong, &mut report).await;
+        (exchanges.unwrap().recomputed, report.findings.len())
+    };
+    let (all, wrong) = found().await;
+    assert!(all >= 3 && wrong == 0);
+
+    let mut superuser = superuser(&world.stack).await;
+    sqlx::raw_sql(
+        "SET session_replication_role = replica;
+         UPDATE exchange_outcomes SET response_bytes = response_bytes + 1
+         WHERE exchange_id = (SELECT exchange_id FROM exchanges ORDER BY begin_time DESC, exchange_id LIMIT 1)",
+    )
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(found().await, (all, 1));
+    sqlx::raw_sql(
+        "DELETE FROM exchange_outcomes WHERE exchange_id = (SELECT exchange_id FROM exchanges ORDER BY begin_time DESC, exchange_id LIMIT 1)",
+    )
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(found().await, (all - 1, 1));
 }
 
 async fn superuser(stack: &Stack) -> sqlx::PgConnection {
