@@ -3,7 +3,7 @@
 //! Pure: no database, no network, no clock. Whoever has this crate and a log's public key can check everything that the log
 //! says, offline.
 //!
-//! * [`Entry`]: what stands in a leaf, in one canonical form; [`Hash`]: RFC 6962.
+//! * [`Entry`]: what stands in a leaf, in one canonical form; [`struct@Hash`]: RFC 6962.
 //! * [`Frontier`]: appends and tells the root; [`TileSource`]: where proofs take complete subtrees from.
 //! * [`inclusion_proof`], [`consistency_proof`] and their verification (RFC 9162).
 //! * [`Checkpoint`], [`SignedNote`], [`VerifyingKey`]: C2SP tlog-checkpoint, signed-note, tlog-cosignature.
