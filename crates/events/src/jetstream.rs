@@ -370,11 +370,16 @@ impl JetStreamStore {
         let receipt = Receipt::open(&rejection.token, subscription)?;
         if receipt.attempt >= subscription.max_attempts {
             let stream = self.stream(stream_name(subscription.topic)).await?;
-            let found = stream.get_raw_message(receipt.sequence).await;
-            if let Ok(message) = found {
-                let offset = first_offset(Some(&message.headers), message.sequence);
-                self.bury(subscription, offset, receipt.attempt, &rejection.cause, message.payload)
-                    .await?;
+            match stream.get_raw_message(receipt.sequence).await {
+                Ok(message) => {
+                    let offset = first_offset(Some(&message.headers), message.sequence);
+                    self.bury(subscription, offset, receipt.attempt, &rejection.cause, message.payload)
+                        .await?;
+                }
+                // Retention has taken it.
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => {}
+                // Never ended unburied: it comes again.
+                Err(error) => return Err(unavailable(error)),
             }
             self.answer(receipt.reply, Bytes::from_static(b"+TERM")).await?;
             lanes.count(&receipt.lane, |count| count.saturating_sub(1));

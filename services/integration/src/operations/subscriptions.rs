@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egov_auth::Caller;
+use egov_auth::{Caller, RowScope};
 use egov_database::{Event, Leaf, PageBinding, WriteRequest};
 use egov_events::{Durability, Progress, StartAt};
 use egov_keyring::Purpose;
@@ -247,7 +247,18 @@ impl Events {
     }
 
     /// Makes up for a subscription that the store does not know: the process died between the commit and the store's own step.
+    /// Refused with `SUBSCRIPTION_NOT_FOUND` if it was deleted since it was read: then that is why the store does not know it.
     pub(super) async fn make_up(&self, subscription: &Subscription) -> Result<(), EventsError> {
+        let scope = RowScope::everything();
+        let there = self
+            .database
+            .read(&scope, async |conn| {
+                Ok::<_, EventsError>(topics::get_subscription(conn, subscription.id, &scope).await?)
+            })
+            .await?;
+        if there.is_none() {
+            return Err(EventsError::SubscriptionNotFound);
+        }
         Ok(self.store.subscribe(&subscription.spec()).await?)
     }
 }
