@@ -984,8 +984,8 @@ fn bindings_that_cannot_be_served_stop_the_start_each_with_the_name_of_its_rpc()
 fn the_document_says_what_the_contracts_say() {
     let document = crate::document(&POOL, |_| true);
     let echo = &document["paths"]["/v1/echo"];
-    assert_eq!(echo["post"]["operationId"], "EchoService_Echo");
-    assert_eq!(echo["get"]["operationId"], "EchoService_Echo_2");
+    assert_eq!(echo["post"]["operationId"], "egov.transcode.test.v1.EchoService_Echo");
+    assert_eq!(echo["get"]["operationId"], "egov.transcode.test.v1.EchoService_Echo_2");
     assert_eq!(echo["post"]["summary"], "Echo sends everything back");
     assert_eq!(echo["post"]["x-egov-permission"], "transcode.echoes.read");
     assert_eq!(echo["post"]["security"], json!([{"token": []}]));

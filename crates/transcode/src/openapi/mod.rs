@@ -260,8 +260,8 @@ fn operation(
 
     let mut operation = json!({
         "operationId": match index {
-            0 => format!("{}_{}", method.parent_service().name(), method.name()),
-            more => format!("{}_{}_{}", method.parent_service().name(), method.name(), more + 1),
+            0 => format!("{}_{}", method.parent_service().full_name(), method.name()),
+            more => format!("{}_{}_{}", method.parent_service().full_name(), method.name(), more + 1),
         },
         "tags": [method.parent_service().full_name()],
         "summary": comments::first_sentence(&comment),
