@@ -74,6 +74,8 @@ where
                             crate::say::note(format!("  a call failed: {error}"));
                         }
                         errors += 1;
+                        // A call that fails at once never waits for anything: without this nothing could stop the loop.
+                        tokio::task::yield_now().await;
                     }
                     if sent >= begin && answered <= end {
                         latencies.push(answered - sent);
