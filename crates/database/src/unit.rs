@@ -57,7 +57,7 @@ pub fn leaf_commitment(salt: &[u8], canonical: &[u8]) -> [u8; 32] {
 
 /// An instant as PostgreSQL keeps it, in whole microseconds: what is answered and what a leaf commits to must be what is
 /// read again.
-pub(crate) fn stored_instant(now: Timestamp) -> Timestamp {
+pub fn stored_instant(now: Timestamp) -> Timestamp {
     let whole = TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
     now.round(whole).unwrap_or(now)
 }

@@ -1,5 +1,6 @@
 //! Where the tree and the revocations come from.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,52 @@ pub struct FeedTls {
     pub client: Option<(String, String)>,
 }
 
+/// Why the files of a feed's TLS cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedTlsError {
+    /// A file cannot be read.
+    #[error("{} cannot be read (identity)", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A certificate without its key, or the other way round, or both without an authority.
+    #[error(
+        "identity.certificate and identity.key belong together, and identity.ca to them: give all of them or only the ca"
+    )]
+    Incomplete,
+}
+
+impl FeedTls {
+    /// Reads it from files: the authority, and this service's certificate and key. `None` if none is named.
+    ///
+    /// # Errors
+    /// [`FeedTlsError`].
+    pub fn read(
+        authority: Option<&Path>,
+        certificate: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Result<Option<Self>, FeedTlsError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|source| FeedTlsError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let (authority, client) = match (authority, certificate, key) {
+            (None, None, None) => return Ok(None),
+            (Some(authority), None, None) => (read(authority)?, None),
+            (Some(authority), Some(certificate), Some(key)) => {
+                (read(authority)?, Some((read(certificate)?, read(key)?)))
+            }
+            _ => return Err(FeedTlsError::Incomplete),
+        };
+        Ok(Some(Self { authority, client }))
+    }
+}
+
 impl std::fmt::Debug for FeedTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FeedTls")
@@ -79,6 +126,14 @@ impl GrpcFeed {
     /// at most.
     pub fn lazy(address: &str) -> Result<Self, tonic::transport::Error> {
         Ok(Self::new(endpoint(address)?.connect_lazy()))
+    }
+
+    /// The same over TLS if there is any: then the address is an `https` one.
+    pub fn reach(address: &str, tls: Option<&FeedTls>) -> Result<Self, tonic::transport::Error> {
+        match tls {
+            Some(tls) => Self::lazy_tls(address, tls),
+            None => Self::lazy(address),
+        }
     }
 
     /// The same over TLS, for an `https` address.

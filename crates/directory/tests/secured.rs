@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use egov_directory::{Feed as _, FeedTls, GrpcFeed};
+use egov_directory::{Feed as _, FeedTls, FeedTlsError, GrpcFeed};
 use egov_proto::egov::identity::v1 as wire;
 use egov_proto::egov::identity::v1::unit_service_server::{UnitService, UnitServiceServer};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -165,4 +165,33 @@ async fn a_service_without_or_with_a_foreign_certificate_learns_nothing() {
     let address = serve(&ours, &clients).await;
     assert!(feed(address, &ours, None).tree(0).await.is_err());
     assert!(feed(address, &ours, Some(issue(&others))).tree(0).await.is_err());
+}
+
+#[tokio::test]
+async fn both_sides_prove_who_they_are_with_what_lies_in_files() {
+    let (ours, clients) = (authority(), authority());
+    let address = serve(&ours, &clients).await;
+    let (chain, key) = issue(&clients);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let authority = write("authority.pem", &ours.pem());
+    let (chain, key) = (write("chain.pem", &chain), write("key.pem", &key));
+    let tls = FeedTls::read(Some(&authority), Some(&chain), Some(&key)).unwrap();
+    let feed = GrpcFeed::reach(&format!("https://localhost:{}", address.port()), tls.as_ref()).unwrap();
+    assert_eq!(feed.tree(0).await.unwrap().version, 7);
+
+    assert!(FeedTls::read(None, None, None).unwrap().is_none());
+    for half in [
+        FeedTls::read(Some(&authority), Some(&chain), None),
+        FeedTls::read(Some(&authority), None, Some(&key)),
+        FeedTls::read(None, Some(&chain), Some(&key)),
+    ] {
+        assert!(matches!(half, Err(FeedTlsError::Incomplete)), "{half:?}");
+    }
+    let missing = FeedTls::read(Some(&folder.path().join("none.pem")), None, None);
+    assert!(missing.unwrap_err().to_string().contains("none.pem cannot be read"));
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use egov_auth::purpose_of;
 use egov_clock::{SharedClock, SharedIds};
 use egov_fault::{Code, Fault, Violation};
+use egov_runtime::server::grpc_timeout;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -19,7 +20,6 @@ use uuid::Uuid;
 
 use crate::body::AnswerBody;
 use crate::consumer::{Authenticator, Consumer};
-use crate::deadline;
 use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
 use crate::passage::{Asked, Gatekeeper, Passage, Stands};
 use crate::quota::{Quotas, Taken};
@@ -324,7 +324,7 @@ impl Door {
             limits.deadline_max
         };
         let otherwise = if streaming { limits.stream_max } else { limits.deadline };
-        let allowed = deadline::wanted(&headers).map_or(otherwise, |wanted| wanted.min(longest));
+        let allowed = grpc_timeout(&headers).map_or(otherwise, |wanted| wanted.min(longest));
         Ok(Admitted {
             consumer,
             // Of what was judged, and of nothing else.
@@ -447,25 +447,4 @@ fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
 /// A fault as the answer of a call over gRPC.
 pub(crate) fn told(fault: Fault) -> Response<AnswerBody> {
     tonic::Status::from(fault).into_http()
-}
-
-/// The fault of a call whose time is over.
-pub(crate) fn deadline_passed() -> Fault {
-    Fault::new(
-        Code::DeadlineExceeded,
-        "DEADLINE_EXCEEDED",
-        "quá thời hạn xử lý yêu cầu; thao tác có thể đã được thực hiện, hãy gửi lại đúng yêu cầu này",
-        "the deadline of the call has passed; it may have happened, repeat the same request",
-    )
-}
-
-/// The fault of a message that is too large.
-pub(crate) fn too_large(limit: usize) -> Fault {
-    Fault::new(
-        Code::ResourceExhausted,
-        "MESSAGE_TOO_LARGE",
-        "yêu cầu vượt quá dung lượng cho phép",
-        "the message is larger than allowed",
-    )
-    .with("limit_bytes", limit.to_string())
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use egov_fault::Fault;
+use egov_runtime::server::deadline_passed;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::body::{AnswerBody, BrokenOff};
-use crate::door::{Admitted, Door, End, Open, deadline_passed, micros, told};
+use crate::door::{Admitted, Door, End, Open, micros, told};
 use crate::exchange::Outcome;
 use crate::frames::{Compression, Follower, Message, Splitter, inflate};
 use crate::passage::{FilterRefusal, MessageFilter};

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use egov_fault::Fault;
+use egov_runtime::server::{deadline_passed, message_too_large};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
@@ -11,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::body::AnswerBody;
 use crate::deadline;
-use crate::door::{Admitted, Door, End, Open, deadline_passed, micros, told, too_large};
+use crate::door::{Admitted, Door, End, Open, micros, told};
 use crate::exchange::{Outcome, Promise};
 use crate::frames::{Compression, FrameError, Message, inflate, single};
 use crate::passage::{FilterRefusal, MessageFilter};
@@ -34,7 +35,7 @@ pub(crate) fn fault_of_upstream(error: UpstreamError) -> (Outcome, Fault) {
 /// The fault of a request whose frames cannot be read.
 pub(crate) fn fault_of_frames(error: FrameError) -> Fault {
     match error {
-        FrameError::TooLarge { limit } => too_large(limit),
+        FrameError::TooLarge { limit } => message_too_large(limit),
         FrameError::Flag(_) | FrameError::Truncated | FrameError::Count(_) | FrameError::Compression => {
             refusal(Refusal::MessageUnreadable).caused_by(error)
         }
@@ -123,7 +124,7 @@ impl Door {
         let limit = self.limits().message_bytes;
         let received = match timeout_at(call.deadline, collect(body, limit)).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(Uncollected::TooLarge)) => return Err(too_large(limit)),
+            Ok(Err(Uncollected::TooLarge)) => return Err(message_too_large(limit)),
             Ok(Err(Uncollected::BrokenOff)) => return Err(fault_of_frames(FrameError::Truncated)),
             Err(_) => return Err(deadline_passed()),
         };
@@ -262,7 +263,7 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
     let read = timeout_at(call.deadline, collect_answer(body, limit)).await;
     match read {
         Err(_) => Err((Outcome::TimedOut, deadline_passed())),
-        Ok(Err(Uncollected::TooLarge)) => Err((Outcome::Stopped, too_large(limit))),
+        Ok(Err(Uncollected::TooLarge)) => Err((Outcome::Stopped, message_too_large(limit))),
         Ok(Err(Uncollected::BrokenOff)) => {
             at.failed();
             Err((Outcome::BrokenOff, refusal(Refusal::ProviderBrokeOff)))

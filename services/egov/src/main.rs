@@ -12,6 +12,7 @@ mod generate;
 mod import;
 mod keys;
 mod ledger;
+mod nats;
 mod new_service;
 mod packs;
 mod place;

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use crate::problem::Problem;
-use crate::{postgres, say};
+use crate::{nats, postgres, say};
 
 /// The variable in which the tests look for a server.
 const SERVER_VARIABLE: &str = "EGOV_TEST_POSTGRES";
@@ -141,7 +141,11 @@ async fn suite(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shu
 
 async fn cargo(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shutdown) -> anyhow::Result<()> {
     say::note(format!("cargo {}", arguments.join(" ")));
-    let mut child = Command::new("cargo")
+    let mut command = Command::new("cargo");
+    if let Some(path) = nats::path_with_program(workspace).await {
+        command.env("PATH", path);
+    }
+    let mut child = command
         .args(arguments)
         .current_dir(workspace)
         .env(SERVER_VARIABLE, url)

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_directory::{Directory, DirectoryConfig, GrpcFeed};
+use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
 use egov_door::DoorLimits;
 use egov_events::{EventStore, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
@@ -138,8 +138,22 @@ pub struct IdentitySection {
     pub audience: String,
     /// Where its public keys are.
     pub jwks_url: String,
+    /// The authority of its certificate, PEM; needed for an `https` address.
+    pub ca: Option<PathBuf>,
+    /// This service's certificate chain for it, PEM, where it wants one (mTLS).
+    pub certificate: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    pub key: Option<PathBuf>,
     /// Where the last good tree of units is kept; none keeps it in memory only.
     pub cache: Option<PathBuf>,
+}
+
+impl IdentitySection {
+    /// Identity's feed, over TLS if an authority is named.
+    fn feed(&self) -> anyhow::Result<GrpcFeed> {
+        let tls = FeedTls::read(self.ca.as_deref(), self.certificate.as_deref(), self.key.as_deref())?;
+        Ok(GrpcFeed::reach(&self.address, tls.as_ref())?)
+    }
 }
 
 /// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
@@ -167,9 +181,10 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         },
         clock.clone(),
     )?);
-    let feed = GrpcFeed::lazy(&config.identity.address)?;
+    let feed = config.identity.feed()?;
     let keys = KeySourceConfig::JwksUrl(config.identity.jwks_url.clone());
-    let issuer = IssuerConfig::new(config.identity.issuer.clone(), config.identity.audience.clone(), keys);
+    let mut issuer = IssuerConfig::new(config.identity.issuer.clone(), config.identity.audience.clone(), keys);
+    issuer.certificates.clone_from(&config.identity.ca);
     let issuers = vec![Issuer::from_config(issuer)?];
     let verifier = Arc::new(Verifier::new(issuers, clock.clone(), VerifierConfig::default()));
     directory.announce_keys_to(Arc::clone(&verifier));
@@ -248,4 +263,29 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     database.close().await;
     telemetry.stop();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_operators_is_understood() {
+        let readme = include_str!("../../../deploy/README.md");
+        let examples = readme.split("```toml\n").skip(1);
+        let example = examples
+            .filter_map(|rest| rest.split_once("```").map(|(example, _)| example))
+            .find(|example| example.contains("[door]"))
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("integration.toml");
+        std::fs::write(&file, example).unwrap();
+        let config: Config = config::load("integration", Some(&file)).unwrap();
+        let door = config.door.unwrap();
+        assert!(door.certificate_required);
+        assert_eq!(door.server.listen.port(), 8444);
+        assert!(config.identity.ca.is_some());
+        assert_eq!(config.ledger.origin, "example.gov.vn/egov");
+        assert!(config.events.nats.expose().is_empty());
+    }
 }

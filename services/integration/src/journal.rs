@@ -11,12 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use egov_auth::RowScope;
-use egov_database::{Database, Leaf, UnitOfWork};
+use egov_database::{Database, Leaf, UnitOfWork, stored_instant};
 use egov_door::{Begun, Ended, Journal, Promise, Refusal, Tally, refusal};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_transparency::{Log, leaf_hash};
-use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -201,12 +201,6 @@ fn within(waiting: &[Waiting]) -> usize {
     fitting.count().max(1).min(waiting.len())
 }
 
-/// An instant in whole microseconds, as PostgreSQL keeps it: a leaf commits to what is read again.
-fn stored(at: Timestamp) -> Timestamp {
-    let whole = TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Floor);
-    at.round(whole).unwrap_or(at)
-}
-
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -238,7 +232,7 @@ impl Writer {
             method: begun.method.clone(),
             purpose: begun.purpose.clone(),
             trace: begun.trace.clone(),
-            begin_time: stored(begun.at),
+            begin_time: stored_instant(begun.at),
         }
     }
 
@@ -333,7 +327,7 @@ fn outcome_of(ended: &Ended) -> Outcome {
         received_hash: ended.received.map(|tally| tally.hash),
         elapsed_us: number(ended.elapsed_us),
         provider_us: number(ended.provider_us),
-        end_time: stored(ended.at),
+        end_time: stored_instant(ended.at),
     }
 }
 

@@ -208,24 +208,8 @@ impl FilesSection {
 impl IdentitySection {
     /// Identity's feed, over TLS if an authority is named.
     fn feed(&self) -> anyhow::Result<GrpcFeed> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read (identity)", path.display()))
-        };
-        let Some(ca) = &self.ca else {
-            return Ok(GrpcFeed::lazy(&self.address)?);
-        };
-        let client = match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-            (None, None) => None,
-            _ => anyhow::bail!("identity.certificate and identity.key belong together: give both or none"),
-        };
-        Ok(GrpcFeed::lazy_tls(
-            &self.address,
-            &FeedTls {
-                authority: read(ca)?,
-                client,
-            },
-        )?)
+        let tls = FeedTls::read(self.ca.as_deref(), self.certificate.as_deref(), self.key.as_deref())?;
+        Ok(GrpcFeed::reach(&self.address, tls.as_ref())?)
     }
 }
 

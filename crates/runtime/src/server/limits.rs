@@ -44,7 +44,7 @@ pub fn remaining() -> Option<Duration> {
 }
 
 /// The fault of a call whose time is over.
-pub(crate) fn deadline_passed() -> Fault {
+pub fn deadline_passed() -> Fault {
     Fault::new(
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
@@ -97,8 +97,20 @@ pub(super) async fn deadline(State(limits): State<Arc<LimitsConfig>>, request: R
         .unwrap_or_else(|_| refuse(deadline_passed(), grpc))
 }
 
-/// `grpc-timeout`: at most eight digits and a unit. What does not follow the form is no deadline.
-fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+/// The fault of a message that is larger than the `limit`, in bytes.
+pub fn message_too_large(limit: usize) -> Fault {
+    Fault::new(
+        Code::ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+        "yêu cầu vượt quá dung lượng cho phép",
+        "the message is larger than allowed",
+    )
+    .with("limit", limit.to_string())
+}
+
+/// The time that a caller gives its call, from `grpc-timeout`: at most eight digits and a unit. What does not follow the
+/// form is no deadline.
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -191,16 +203,7 @@ impl http_body::Body for BoundedMessages {
             && let Err(length) = self.follow(data)
         {
             // tonic answers a call with the status that it finds in the error of its body.
-            let status = Status::from(
-                Fault::new(
-                    Code::ResourceExhausted,
-                    "MESSAGE_TOO_LARGE",
-                    "yêu cầu vượt quá dung lượng cho phép",
-                    "the message is larger than allowed",
-                )
-                .with("bytes", length.to_string())
-                .with("limit", self.limit.to_string()),
-            );
+            let status = Status::from(message_too_large(self.limit).with("bytes", length.to_string()));
             return Poll::Ready(Some(Err(axum::Error::new(status))));
         }
         Poll::Ready(frame)

@@ -43,12 +43,11 @@ use crate::telemetry::Recorder;
 pub use assembly::{Assembly, Job, JobResult};
 pub use connection::client_certificate;
 pub use health::Health;
-pub use limits::{Draining, remaining};
+pub use limits::{Draining, deadline_passed, grpc_timeout, message_too_large, remaining};
 pub use shutdown::Shutdown;
 pub use tls::TlsError;
 
 pub(crate) use answer::is_grpc;
-pub(crate) use limits::deadline_passed;
 
 use connection::Connections;
 use tls::Tls;

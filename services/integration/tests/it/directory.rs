@@ -117,6 +117,50 @@ async fn an_organisation_keeps_the_history_of_its_codes_of_both_generations() {
 }
 
 #[tokio::test]
+async fn an_organisation_is_read_by_every_partner_and_by_nobody_without_a_role() {
+    let stack = Stack::start().await;
+    let mut owner = stack.staff(PARTNER, CONSUMER);
+    let made = owner
+        .organisations
+        .register_organisation(organisation_of(CONSUMER))
+        .await
+        .unwrap()
+        .into_inner()
+        .organisation
+        .unwrap();
+    let by_id = |id: &str| GetOrganisationRequest {
+        organisation_id: id.to_owned(),
+    };
+    // The directory is a catalogue: the neighbour reads it too.
+    for role in [PARTNER, ADMIN, "integration_auditor"] {
+        for unit in [CONSUMER, STRANGER] {
+            let mut caller = stack.staff(role, unit);
+            let read = caller
+                .organisations
+                .get_organisation(by_id(&made.organisation_id))
+                .await;
+            let read = read.unwrap().into_inner().organisation.unwrap();
+            assert_eq!(read, made, "{role} of unit {unit}");
+        }
+    }
+    let mut mediator = stack.mediator();
+    let status = mediator
+        .organisations
+        .get_organisation(by_id(&made.organisation_id))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let status = owner
+        .organisations
+        .get_organisation(by_id(&request_id()))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "ORGANISATION_NOT_FOUND".to_owned()));
+    let status = owner.organisations.get_organisation(by_id("H41.2")).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn certificates_overlap_while_they_are_rotated_and_one_is_withdrawn_at_once() {
     let stack = Stack::start().await;
     let held = party(&stack, CONSUMER).await;
