@@ -1,17 +1,22 @@
-//! Compiles the contract of the benchmarks' echo. It is no contract of the platform, so it lies with the benchmarks.
+//! Compiles the contracts of the benchmarks' echo. They are no contracts of the platform, so they lie with the benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new("../../tests/bench");
-    let contract = folder.join("echo.proto");
-    println!("cargo:rerun-if-changed={}", contract.display());
+    let [echo, wide] = ["echo.proto", "wide.proto"].map(|name| folder.join(name));
+    println!("cargo:rerun-if-changed={}", echo.display());
+    println!("cargo:rerun-if-changed={}", wide.display());
     let mut compiler = protox::Compiler::new([folder, Path::new("../../proto")])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files([&contract])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    // As Envoy's transcoder reads it: the echo alone.
+    compiler.open_files([&echo])?;
     fs::write(out.join("echo.bin"), compiler.encode_file_descriptor_set())?;
+    // As the directory of interfaces takes it: both.
+    compiler.open_files([&wide])?;
+    fs::write(out.join("bench.bin"), compiler.encode_file_descriptor_set())?;
     let mut files = compiler.file_descriptor_set();
     files.file.retain(|file| !file.name().starts_with("google/api/"));
     tonic_prost_build::configure()

@@ -81,6 +81,14 @@ impl Carrier {
         }
     }
 
+    /// A caller with a token, who need not say why.
+    pub(crate) fn token(token: String) -> Self {
+        Self {
+            token: Some(token),
+            purpose: None,
+        }
+    }
+
     /// The public.
     pub(crate) fn public() -> Self {
         Self {

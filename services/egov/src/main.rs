@@ -6,6 +6,7 @@ mod backup;
 mod bench;
 mod call;
 mod client;
+mod debian;
 mod demo;
 mod drill;
 mod generate;

@@ -12,19 +12,31 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tonic::{Request, Response, Status};
 
-use super::PAYLOAD_BYTES;
 use super::contract::echo_service_client::EchoServiceClient;
 use super::contract::echo_service_server::{EchoService, EchoServiceServer};
-use super::contract::{self, EchoRequest, EchoResponse};
+use super::contract::wide_service_server::{WideService, WideServiceServer};
+use super::contract::{self, EchoRequest, EchoResponse, Wide};
 use super::load::{self, Connections};
 use super::stage::Process;
+use super::{PAYLOAD_BYTES, Run};
+use crate::client::Carrier;
 use crate::say;
 
 /// The contract as Envoy reads it.
 pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echo.bin"));
 
+/// The contracts of the echo and of the wide message, as the directory of interfaces takes them.
+pub(super) const INTERFACE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench.bin"));
+
 #[derive(Clone, Debug)]
 struct Echo;
+
+#[tonic::async_trait]
+impl WideService for Echo {
+    async fn echo(&self, request: Request<Wide>) -> Result<Response<Wide>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
 
 #[tonic::async_trait]
 impl EchoService for Echo {
@@ -50,7 +62,9 @@ pub(super) async fn serve(rest: bool) -> anyhow::Result<()> {
             asked.recv().await;
         }
     };
-    let grpc = tonic::service::Routes::new(EchoServiceServer::new(Echo)).prepare();
+    let grpc = tonic::service::Routes::new(EchoServiceServer::new(Echo))
+        .add_service(WideServiceServer::new(Echo))
+        .prepare();
     if rest {
         let pool = DescriptorPool::decode(DESCRIPTORS)?;
         let rest = Rest::compile(&pool, |service| service.starts_with("egov.bench."))?;
@@ -132,28 +146,7 @@ impl Beside {
 
     /// Calls a second over gRPC; an answer that is not the message is an error.
     pub(super) async fn grpc(&self, duration: Duration) -> anyhow::Result<f64> {
-        let connections = Connections::open(&self.url).await?;
-        let message = Arc::new(message());
-        let run = load::run(duration, |caller| {
-            let channel = connections.of(caller);
-            let message = Arc::clone(&message);
-            move |_| {
-                let (channel, message) = (channel.clone(), Arc::clone(&message));
-                async move {
-                    let mut echo = EchoServiceClient::new(channel?);
-                    let answer = echo
-                        .echo(EchoRequest::clone(&message))
-                        .await
-                        .map_err(|status| status.to_string())?;
-                    if answer.into_inner().message == message.message {
-                        Ok(())
-                    } else {
-                        Err("the echo says something else".to_owned())
-                    }
-                }
-            }
-        })
-        .await;
+        let run = call(&self.url, None, duration).await?;
         anyhow::ensure!(run.errors == 0, "{} echoes failed", run.errors);
         Ok(run.per_second)
     }
@@ -162,6 +155,33 @@ impl Beside {
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await
     }
+}
+
+/// Calls the echo at `url`, or through what stands in front of it there, with a token where one is asked for.
+pub(super) async fn call(url: &str, token: Option<&str>, duration: Duration) -> anyhow::Result<Run> {
+    let connections = Connections::open(url).await?;
+    let carrier = token.map_or_else(Carrier::public, |token| Carrier::token(token.to_owned()));
+    let message = Arc::new(message());
+    Ok(load::run(duration, |caller| {
+        let channel = connections.of(caller);
+        let (message, carrier) = (Arc::clone(&message), carrier.clone());
+        move |_| {
+            let (channel, message, carrier) = (channel.clone(), Arc::clone(&message), carrier.clone());
+            async move {
+                let mut echo = EchoServiceClient::with_interceptor(channel?, carrier);
+                let answer = echo
+                    .echo(EchoRequest::clone(&message))
+                    .await
+                    .map_err(|status| status.to_string())?;
+                if answer.into_inner().message == message.message {
+                    Ok(())
+                } else {
+                    Err("the echo says something else".to_owned())
+                }
+            }
+        }
+    })
+    .await)
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ mod get;
 mod ledger;
 mod list;
 mod load;
+mod mediate;
+mod parties;
 mod pgbench;
+mod proxy;
 mod stage;
 mod submit;
 mod transcode;
@@ -60,6 +63,13 @@ enum Beside {
         #[arg(long)]
         rest: bool,
     },
+    /// The door without agreements and without records, in front of an echo, as a process of its own.
+    #[command(name = "serve-door", hide = true)]
+    ServeDoor {
+        /// Where the echo is.
+        #[arg(long)]
+        upstream: String,
+    },
 }
 
 /// How it is measured.
@@ -80,6 +90,9 @@ struct How {
     /// Envoy, in the place of the one from PyPI.
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
+    /// nginx, in the place of the machine's or of the one in Debian's package.
+    #[arg(long, value_name = "FILE")]
+    nginx: Option<PathBuf>,
     /// A NATS server with JetStream for `events`; without it only PostgreSQL is measured.
     #[arg(long, value_name = "ADDRESS")]
     nats: Option<String>,
@@ -112,6 +125,8 @@ enum Scenario {
     Transcode,
     /// Events against a multi-row INSERT, and against a bare publisher of JetStream.
     Events,
+    /// Calls through the door against Envoy and nginx, with everything on and with nothing.
+    Mediate,
     /// Leaves sequenced from a backlog and beside a load, and as many verified.
     Ledger,
 }
@@ -248,8 +263,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         mut scenarios,
         how,
     } = arguments;
-    if let Some(Beside::ServeEcho { rest }) = beside {
-        return echo::serve(rest).await;
+    match beside {
+        Some(Beside::ServeEcho { rest }) => return echo::serve(rest).await,
+        Some(Beside::ServeDoor { upstream }) => return mediate::serve_door(&upstream).await,
+        None => {}
     }
     if !how.any_build {
         as_release_build()?;
@@ -287,6 +304,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
             Scenario::Events => Box::pin(events::measure(how)).await?,
+            Scenario::Mediate => Box::pin(mediate::measure(how)).await?,
             Scenario::Ledger => Box::pin(ledger::measure(how)).await?,
         };
         if how.json {
@@ -320,7 +338,7 @@ fn show(how: &How, all: &[Outcome]) {
         };
         rows.push(vec![
             outcome.name.to_owned(),
-            format!("{:.0}", outcome.ours),
+            figure(outcome.ours, 0),
             figure(outcome.anchor, 0),
             figure(outcome.ratio, 3),
             figure(outcome.p50_us, 2),

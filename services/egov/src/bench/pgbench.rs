@@ -36,10 +36,16 @@ pub(super) struct Anchor<'a> {
 impl Anchor<'_> {
     /// Transactions a second, by as many clients as ours has callers. Any that fails fails the run.
     pub(super) async fn run(&self, duration: Duration) -> anyhow::Result<f64> {
+        self.run_by(CALLERS, duration).await
+    }
+
+    /// The same by so many clients.
+    pub(super) async fn run_by(&self, clients: usize, duration: Duration) -> anyhow::Result<f64> {
         let mut command = Command::new(postgres::program(self.data, "pgbench")?);
         command
-            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
-            .arg(format!("--client={CALLERS}"))
+            .args(["--no-vacuum", "--protocol=prepared"])
+            .arg(format!("--jobs={}", clients.min(2)))
+            .arg(format!("--client={clients}"))
             .arg(format!("--time={}", duration.as_secs().max(1)))
             .arg(format!("--file={}", anchor_file(self.file)?.display()));
         for (name, value) in self.variables {

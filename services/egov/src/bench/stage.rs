@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How long it is waited for when the benchmark is interrupted; then it is killed.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(30);
 
+/// By which tokio is told how many threads work.
+pub(super) const THREADS: &str = "TOKIO_WORKER_THREADS";
+
 /// How many agencies the load is spread over: every commune of the province.
 pub(super) const AGENCIES: usize = 130;
 
@@ -51,6 +54,8 @@ pub(super) struct Stage {
 /// A running stack.
 pub(super) struct Running {
     pub(super) url: String,
+    /// The door between systems.
+    pub(super) door: String,
     pub(super) superuser: String,
     process: Process,
 }
@@ -58,6 +63,7 @@ pub(super) struct Running {
 #[derive(Deserialize)]
 struct Ready {
     url: String,
+    door: String,
 }
 
 /// The installation in a folder.
@@ -94,8 +100,8 @@ impl Stage {
         );
         directory.refresh(&feed).await?;
         let today = SystemClock::shared().today();
-        let agencies: Vec<Agency> = directory
-            .units()
+        let units = directory.units();
+        let agencies: Vec<Agency> = units
             .on(today)
             .filter(|unit| unit.code.len() == 5 && directory.agency_code(unit.id, today).is_some())
             .map(|unit| Agency {
@@ -151,15 +157,24 @@ impl Stage {
 
     /// Starts the stack as a process of its own.
     pub(super) async fn start(&self) -> anyhow::Result<Running> {
+        self.start_with(None).await
+    }
+
+    /// The same with so many threads that work, where what it is measured against has as many.
+    pub(super) async fn start_with(&self, threads: Option<usize>) -> anyhow::Result<Running> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["up", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(self.data());
+        if let Some(threads) = threads {
+            command.env(THREADS, threads.to_string());
+        }
         let (process, line) = Process::start(command).await?;
         let ready: Ready = serde_json::from_str(&line).context("`up` did not say where it listens")?;
         let running = self.place.running().context("the stack left no word of itself")?;
         Ok(Running {
             url: ready.url,
+            door: ready.door,
             superuser: running.database.context("the stack has no cluster of its own")?,
             process,
         })
@@ -168,39 +183,70 @@ impl Stage {
     /// A token of an official with one role at a unit, as identity signs it: by the key of this installation. It counts for
     /// five minutes.
     pub(super) fn official(&self, running: &Running, role: &str, agency: &Agency) -> anyhow::Result<String> {
+        // One official a commune.
+        let subject =
+            Uuid::from_u128(0x00be_0000_0000_0000_0000_0000_0000_0000 | u128::from(agency.unit_id.unsigned_abs()));
+        let roles = vec![RoleClaim {
+            role: role.to_owned(),
+            unit: agency.unit_id,
+        }];
+        self.token(running, |claims| TokenClaims {
+            sub: subject,
+            kind: CallerKind::Staff,
+            roles,
+            unit: Some(agency.unit_id),
+            ..claims
+        })
+    }
+
+    /// A token of a system, as identity signs it. It counts for five minutes.
+    pub(super) fn system(&self, running: &Running, client_id: &str) -> anyhow::Result<String> {
+        self.token(running, |claims| TokenClaims {
+            client_id: Some(client_id.to_owned()),
+            ..claims
+        })
+    }
+
+    /// A token by the key of this installation.
+    fn token(&self, running: &Running, of: impl FnOnce(TokenClaims) -> TokenClaims) -> anyhow::Result<String> {
         let clock = SystemClock::shared();
         let keyring = Keyring::open(&self.place.path("keys"), &clock)?;
         let settings = Settings::default();
-        let now = clock.now().as_second();
-        let claims = TokenClaims {
-            iss: running.url.clone(),
-            // One official a commune.
-            sub: Uuid::from_u128(0x00be_0000_0000_0000_0000_0000_0000_0000 | u128::from(agency.unit_id.unsigned_abs())),
-            aud: settings.tokens.audience.as_str().into(),
-            exp: now + 300,
-            nbf: None,
-            iat: now,
-            jti: SystemIds::shared().uuid().to_string(),
-            kind: CallerKind::Staff,
-            roles: vec![RoleClaim {
-                role: role.to_owned(),
-                unit: agency.unit_id,
-            }],
-            dlg: Vec::new(),
-            unit: Some(agency.unit_id),
-            acr: Assurance::None,
-            sid: None,
-            act: None,
-            client_id: None,
-            cnf: None,
-            name: None,
-        };
+        let claims = of(system_claims(
+            &running.url,
+            settings.tokens.audience.as_str(),
+            clock.now().as_second(),
+        ));
         Ok(keyring.signing(Purpose::TokenSigning).jwt(ACCESS_TOKEN_TYPE, &claims)?)
     }
 
     /// Removes what was made for it.
     pub(super) fn remove(self) -> anyhow::Result<()> {
         self.folder.map_or(Ok(()), TemporaryFolder::remove)
+    }
+}
+
+/// What a system without roles is given for five minutes.
+pub(super) fn system_claims(issuer: &str, audience: &str, now: i64) -> TokenClaims {
+    let ids = SystemIds::shared();
+    TokenClaims {
+        iss: issuer.to_owned(),
+        sub: ids.uuid(),
+        aud: audience.into(),
+        exp: now + 300,
+        nbf: None,
+        iat: now,
+        jti: ids.uuid().to_string(),
+        kind: CallerKind::System,
+        roles: Vec::new(),
+        dlg: Vec::new(),
+        unit: None,
+        acr: Assurance::None,
+        sid: None,
+        act: None,
+        client_id: None,
+        cnf: None,
+        name: None,
     }
 }
 

@@ -1,0 +1,415 @@
+//! Calls through the door, to the same echo as through Envoy, set up for the same job as far as it can, and through nginx, which does
+//! nothing of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use egov_auth::{
+    ACCESS_TOKEN_TYPE, Issuer, IssuerConfig, KeySourceConfig, Revocations, TokenClaims, Verifier, VerifierConfig,
+};
+use egov_clock::{Clock as _, SystemClock, SystemIds};
+use egov_door::{
+    Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec, EndpointState,
+    Gatekeeper, Journal, MethodFacts, Passage, Promise, Quota, Standing, Stands, Upstream, UpstreamLimits,
+};
+use egov_fault::Fault;
+use egov_integration::door::router;
+use egov_keyring::{Keyring, Purpose};
+use egov_runtime::config::ServerConfig;
+use egov_runtime::server::{Port, Shutdown};
+use jsonwebtoken::jwk::JwkSet;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::contract::Wide;
+use super::contract::wide_service_client::WideServiceClient;
+use super::load::{self, Connections};
+use super::parties::{IN_FORCE, Signer, Wanted, agree};
+use super::pgbench::Anchor;
+use super::proxy::{LetIn, Proxy};
+use super::stage::{Process, Running, Stage, THREADS, system_claims};
+use super::{Aim, How, Outcome, Run, echo, outcome};
+use crate::client::Carrier;
+use crate::say;
+
+const ECHO: &str = "egov.bench.v1.EchoService/Echo";
+const WIDE: &str = "egov.bench.v1.WideService/Echo";
+
+/// The systems that call: the echo; the wide message with a mask, and without.
+const CALLER: &str = "bench-caller";
+const MASKED: &str = "bench-masked";
+const UNMASKED: &str = "bench-unmasked";
+
+/// The fields of the wide message; the mask holds the last of them back.
+const FIELDS: u32 = 50;
+
+/// A message of fifty fields, about a kilobyte in all.
+fn wide() -> anyhow::Result<Wide> {
+    let mut bytes = Vec::new();
+    for number in 1..=FIELDS {
+        prost::encoding::string::encode(number, &format!("giá trị {number:02} ......"), &mut bytes);
+    }
+    Ok(Wide::decode(bytes.as_slice())?)
+}
+
+/// Calls with the wide message; what comes back must be it, but for what is held back.
+async fn call_wide(url: &str, token: &str, masked: bool, duration: Duration) -> anyhow::Result<Run> {
+    let connections = Connections::open(url).await?;
+    let carrier = Carrier::token(token.to_owned());
+    let sent = Arc::new(wide()?);
+    let mut expected = wide()?;
+    if masked {
+        expected.field_50.clear();
+    }
+    let expected = Arc::new(expected);
+    Ok(load::run(duration, |caller| {
+        let channel = connections.of(caller);
+        let (sent, expected, carrier) = (Arc::clone(&sent), Arc::clone(&expected), carrier.clone());
+        move |_| {
+            let (channel, sent, expected, carrier) = (
+                channel.clone(),
+                Arc::clone(&sent),
+                Arc::clone(&expected),
+                carrier.clone(),
+            );
+            async move {
+                let mut echo = WideServiceClient::with_interceptor(channel?, carrier);
+                let answer = echo
+                    .echo(Wide::clone(&sent))
+                    .await
+                    .map_err(|status| status.to_string())?;
+                if answer.get_ref() == &*expected {
+                    Ok(())
+                } else {
+                    Err("something else comes back".to_owned())
+                }
+            }
+        }
+    })
+    .await)
+}
+
+/// Waits until a call of each caller goes through.
+async fn in_force(stage: &Stage, running: &Running) -> anyhow::Result<()> {
+    let until = Instant::now() + IN_FORCE;
+    for (client_id, masked) in [(MASKED, true), (UNMASKED, false)] {
+        let token = stage.system(running, client_id)?;
+        let connections = Connections::open(&running.door).await?;
+        loop {
+            let channel = connections.of(0).map_err(anyhow::Error::msg)?;
+            let mut echo = WideServiceClient::with_interceptor(channel, Carrier::token(token.clone()));
+            match echo.echo(wide()?).await {
+                Ok(answer) if answer.get_ref().field_50.is_empty() == masked => break,
+                Ok(_) => anyhow::bail!("the mask of {client_id} does not hold"),
+                Err(status) if Instant::now() > until => {
+                    anyhow::bail!("the agreement does not come into force: {status}")
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What everybody is let through by in a door without agreements.
+struct Everybody {
+    upstream: Arc<Upstream>,
+}
+
+struct Always;
+
+impl Standing for Always {
+    fn stands(&self) -> Stands {
+        Stands::Holds
+    }
+}
+
+impl Gatekeeper for Everybody {
+    fn admit(&self, _: &Consumer, _: Asked<'_>) -> Result<Passage, Fault> {
+        Ok(Passage {
+            agreement_id: Uuid::nil(),
+            agreement_version: 1,
+            delegation_id: None,
+            consumer_organisation_id: Uuid::nil(),
+            consumer_unit_id: 0,
+            provider_organisation_id: Uuid::nil(),
+            provider_unit_id: 0,
+            service_id: Uuid::nil(),
+            upstream: Arc::clone(&self.upstream),
+            facts: MethodFacts::default(),
+            filter: None,
+            quota: Quota::default(),
+            bodies: BodyRules::default(),
+            standing: Arc::new(Always),
+        })
+    }
+}
+
+/// A journal that keeps nothing.
+struct Nothing;
+
+#[async_trait]
+impl Journal for Nothing {
+    async fn begin(&self, _: &Begun) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn end(&self, _: Ended) -> Result<Promise, Fault> {
+        Ok(Promise("none".to_owned()))
+    }
+
+    fn abandon(&self, _: Ended) {}
+}
+
+/// Where the door without checks listens, and who may call there.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ready {
+    url: String,
+    token: String,
+}
+
+const ISSUER: &str = "https://issuer.bench";
+const AUDIENCE: &str = "egov";
+
+/// `serve-door`: until it is asked to stop.
+pub(super) async fn serve_door(upstream: &str) -> anyhow::Result<()> {
+    let clock = SystemClock::shared();
+    let keyring = Keyring::ephemeral();
+    let keys: JwkSet = serde_json::from_value(keyring.jwks(Purpose::TokenSigning))?;
+    let issuer = IssuerConfig::new(ISSUER, AUDIENCE, KeySourceConfig::Jwks(keys));
+    let verifier = Verifier::new(
+        vec![Issuer::from_config(issuer)?],
+        clock.clone(),
+        VerifierConfig::default(),
+    );
+    verifier.refresh().await?;
+    let claims = TokenClaims {
+        client_id: Some(CALLER.to_owned()),
+        exp: clock.now().as_second() + 3600,
+        ..system_claims(ISSUER, AUDIENCE, clock.now().as_second())
+    };
+    let token = keyring.signing(Purpose::TokenSigning).jwt(ACCESS_TOKEN_TYPE, &claims)?;
+    let endpoints = Upstream::new(None, UpstreamLimits::default());
+    endpoints.set(&[EndpointSpec {
+        id: Uuid::from_u128(1),
+        address: upstream.parse()?,
+        weight: 1,
+        state: EndpointState::Active,
+    }]);
+    let door = Door::new(DoorParts {
+        authenticator: Authenticator::new(Arc::new(verifier), Arc::new(Revocations::local(clock.clone())), false),
+        gatekeeper: Arc::new(Everybody {
+            upstream: Arc::new(endpoints),
+        }),
+        journal: Arc::new(Nothing),
+        clock: clock.clone(),
+        ids: SystemIds::shared(),
+        limits: DoorLimits::default(),
+    });
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let port = Port::new(&ServerConfig::default(), clock, &opentelemetry::global::meter("bench"))?;
+    say::json(&Ready { url, token });
+    port.serve(listener, router(door), shutdown).await;
+    Ok(())
+}
+
+/// The door without agreements and records, in a process of its own with one thread.
+struct Bare {
+    ready: Ready,
+    process: Process,
+}
+
+impl Bare {
+    async fn start(upstream: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["bench", "serve-door", "--upstream", upstream])
+            .env(THREADS, "1");
+        let (process, line) = Process::start(command).await?;
+        let ready = serde_json::from_str(&line).context("the door did not say where it listens")?;
+        Ok(Self { ready, process })
+    }
+}
+
+/// Of leaves since `since`: how long each waited for its place in the log, 50th, 95th and 99th part, in microseconds.
+async fn lags(url: &str, since: jiff::Timestamp) -> anyhow::Result<[f64; 3]> {
+    let mut connection = PgConnection::connect(url).await?;
+    let parts: Option<Vec<f64>> = sqlx::query_scalar(
+        "SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP
+                  (ORDER BY (extract(epoch FROM c.create_time - l.create_time) * 1000000)::float8)
+         FROM egov.ledger_entries e JOIN egov.leaves l USING (leaf_id)
+         JOIN LATERAL (SELECT create_time FROM egov.checkpoints
+                       WHERE epoch = e.epoch AND tree_size > e.log_index ORDER BY tree_size LIMIT 1) c ON true
+         WHERE l.create_time >= to_timestamp($1)",
+    )
+    .bind(since.as_second() as f64)
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    parts
+        .and_then(|parts| parts.try_into().ok())
+        .context("no leaf of the calls was sequenced")
+}
+
+/// What the runs of one scenario gave.
+#[derive(Default)]
+struct Runs {
+    echo: Vec<Run>,
+    door: Vec<Run>,
+    bare: Vec<Run>,
+    masked: Vec<Run>,
+    unmasked: Vec<Run>,
+    nginx: Vec<f64>,
+    envoy: Vec<f64>,
+    commits: Vec<f64>,
+}
+
+fn right(run: Run, of: &str) -> anyhow::Result<Run> {
+    anyhow::ensure!(run.errors == 0, "{} calls of {of} failed", run.errors);
+    Ok(run)
+}
+
+/// Everything in turns.
+pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
+    let stage = Stage::prepare(None, None).await?;
+    let running = stage.start_with(Some(1)).await?;
+    let echo = echo::Beside::start(false).await?;
+    let mask = (1..FIELDS).map(|number| format!("field_{number:02}")).collect();
+    let wanted = |client_id, method, mask| Wanted {
+        client_id,
+        method,
+        mask,
+    };
+    let wanted = [
+        wanted(CALLER, ECHO, Vec::new()),
+        wanted(MASKED, WIDE, mask),
+        wanted(UNMASKED, WIDE, Vec::new()),
+    ];
+    agree(&stage, &running, echo::INTERFACE, &echo.url, &wanted)
+        .await
+        .context("the agreements of the benchmark")?;
+    in_force(&stage, &running).await?;
+    let bare = Bare::start(&echo.url).await?;
+    let nginx = Proxy::nginx(how, &echo.url).await?;
+    // Envoy's own token: EdDSA, which it checks as fast as it can.
+    let signer = Signer::generate("bench")?;
+    let claims = TokenClaims {
+        exp: SystemClock::shared().now().as_second() + 3600,
+        ..system_claims(ISSUER, AUDIENCE, SystemClock::shared().now().as_second())
+    };
+    let subject = claims.sub.to_string();
+    let envoys_token = signer.sign(&serde_json::to_vec(&claims)?);
+    let let_in = LetIn {
+        issuer: ISSUER,
+        jwks: &serde_json::json!({ "keys": [signer.jwk()] }).to_string(),
+        subject: &subject,
+    };
+    let envoy = Proxy::admitting_envoy(how, &echo.url, &let_in).await?;
+    let database = running.database("integration")?;
+    let mut connection = PgConnection::connect(&database).await?;
+    sqlx::raw_sql("CREATE TABLE bench_commits (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, content bytea)")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    let commit = Anchor {
+        data: stage.data(),
+        file: "commit.sql",
+        url: &database,
+        role: None,
+        variables: &[],
+    };
+
+    let (mut runs, began) = (Runs::default(), SystemClock::shared().now());
+    for _ in 0..how.runs.max(1) {
+        let duration = how.duration();
+        // Tokens count for five minutes: new ones for each round.
+        let token = |client_id| stage.system(&running, client_id);
+        runs.echo
+            .push(right(echo::call(&echo.url, None, duration).await?, "the echo")?);
+        runs.door
+            .push(echo::call(&running.door, Some(&token(CALLER)?), duration).await?);
+        runs.envoy
+            .push(right(echo::call(&envoy.url(), Some(&envoys_token), duration).await?, "Envoy")?.per_second);
+        runs.bare
+            .push(echo::call(&bare.ready.url, Some(&bare.ready.token), duration).await?);
+        runs.nginx
+            .push(right(echo::call(&nginx.url(), Some(&envoys_token), duration).await?, "nginx")?.per_second);
+        runs.unmasked
+            .push(call_wide(&running.door, &token(UNMASKED)?, false, duration).await?);
+        runs.masked
+            .push(call_wide(&running.door, &token(MASKED)?, true, duration).await?);
+        runs.commits.push(commit.run_by(1, duration).await?);
+    }
+    let lag = lags(&database, began).await?;
+    envoy.stop().await?;
+    nginx.stop().await?;
+    bare.process.stop().await?;
+    echo.stop().await?;
+    running.stop().await?;
+    stage.remove()?;
+    Ok(outcomes(&runs, lag))
+}
+
+/// The rows of the table.
+fn outcomes(runs: &Runs, [p50, p95, p99]: [f64; 3]) -> Vec<Outcome> {
+    let unmasked: Vec<f64> = runs.unmasked.iter().map(|run| run.per_second).collect();
+    let direct: Vec<f64> = runs.echo.iter().map(|run| run.per_second).collect();
+    let mut all = vec![
+        outcome("mediate / Envoy", &runs.door, &runs.envoy, Some(Aim::Ratio(1.5))),
+        outcome("mediate / nginx", &runs.door, &runs.nginx, Some(Aim::Ratio(0.45))),
+        outcome(
+            "mediate, nothing on / nginx",
+            &runs.bare,
+            &runs.nginx,
+            Some(Aim::Ratio(0.8)),
+        ),
+        outcome(
+            "mediate, mask of 49 of 50 / no mask",
+            &runs.masked,
+            &unmasked,
+            Some(Aim::Ratio(0.6)),
+        ),
+        outcome("mediate / echo itself", &runs.door, &direct, None),
+    ];
+    // What the door adds to half of the calls, against twice the time of a group commit and half a millisecond.
+    let half = |of: &[Run]| super::median(of.iter().map(|run| run.p50_us));
+    let commit_us = 1e6 / super::median(runs.commits.iter().copied());
+    let row = |name, ours, p50_us, p95_us, p99_us, aim| Outcome {
+        name,
+        ours,
+        anchor: f64::NAN,
+        ratio: f64::NAN,
+        p50_us,
+        p95_us,
+        p99_us,
+        errors: 0,
+        aim,
+    };
+    let added = half(&runs.door) - half(&runs.echo);
+    let aim = Aim::HalfWithin((2.0 * commit_us + 500.0).round());
+    all.push(row("mediate, added", f64::NAN, added, f64::NAN, f64::NAN, Some(aim)));
+    let aim = Aim::NearlyAllWithin(2_000_000.0);
+    all.push(row("mediate, lag of the ledger", f64::NAN, p50, p95, p99, Some(aim)));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wide_message_is_about_as_large_as_the_echo_and_has_all_its_fields() {
+        let wide = wide().unwrap();
+        assert!((1000..1300).contains(&wide.encoded_len()), "{}", wide.encoded_len());
+        assert!(!wide.field_01.is_empty() && !wide.field_50.is_empty());
+    }
+}
