@@ -55,4 +55,8 @@ pub mod contract;
 pub mod server;
 pub mod telemetry;
 
+/// The allocator of every program of the platform: what is served are many small messages, which it serves in less time than glibc's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use accept::{Accepted, RequestId, accept};
