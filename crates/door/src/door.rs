@@ -9,7 +9,7 @@ use bytes::Bytes;
 use egov_auth::purpose_of;
 use egov_clock::{SharedClock, SharedIds};
 use egov_fault::{Code, Fault, Violation};
-use egov_runtime::server::grpc_timeout;
+use egov_runtime::server::{Draining, grpc_timeout};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -102,9 +102,29 @@ pub(crate) struct Admitted {
     pub(crate) at: Timestamp,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    /// Tells when the port drains.
+    pub(crate) draining: Draining,
     authenticator: Authenticator,
     /// Places that are given back when the call is over.
-    _places: (Taken, OwnedSemaphorePermit),
+    places: Arc<Places>,
+}
+
+/// What a call takes of its quota and of the calls that its system may have under way.
+struct Places {
+    _taken: Taken,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Bytes of an answer that keep the places of their call until they are written or dropped.
+struct Placed {
+    bytes: Bytes,
+    _places: Arc<Places>,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Admitted {
@@ -132,6 +152,20 @@ impl Admitted {
             body,
             retention_days: passage.bodies.retention_days,
         }
+    }
+}
+
+impl Admitted {
+    /// An answer that counts as a call under way until the consumer has taken it: who asks for much and reads nothing cannot
+    /// pile up more than its places allow.
+    pub(crate) fn placed(&self, answer: Bytes) -> Bytes {
+        if answer.is_empty() {
+            return answer;
+        }
+        Bytes::from_owner(Placed {
+            bytes: answer,
+            _places: Arc::clone(&self.places),
+        })
     }
 }
 
@@ -285,7 +319,9 @@ impl Door {
                 .authenticator
                 .consumer(&parts.headers, &parts.extensions)
                 .await?;
-            self.admit(consumer, method, parts.headers)
+            let mut call = self.admit(consumer, method, parts.headers)?;
+            call.draining = parts.extensions.get().cloned().unwrap_or_default();
+            Ok(call)
         };
         let answered = match admitted.await {
             Ok(call) if call.passage.facts.client_streaming || call.passage.facts.server_streaming => {
@@ -337,8 +373,12 @@ impl Door {
             at,
             started,
             deadline: started + allowed,
+            draining: Draining::default(),
             authenticator: self.inner.parts.authenticator.clone(),
-            _places: (taken, place),
+            places: Arc::new(Places {
+                _taken: taken,
+                _place: place,
+            }),
         })
     }
 

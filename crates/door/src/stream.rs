@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use egov_fault::Fault;
-use egov_runtime::server::deadline_passed;
+use egov_runtime::server::{Draining, deadline_passed, shutting_down};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -60,6 +60,7 @@ struct Watch {
     stop: CancellationToken,
     requests: Arc<Requests>,
     deadline: Instant,
+    draining: Draining,
 }
 
 impl Watch {
@@ -75,6 +76,7 @@ impl Watch {
                     };
                 }
                 () = sleep_until(self.deadline) => return (Outcome::TimedOut, deadline_passed()),
+                () = self.draining.over().cancelled() => return (Outcome::Stopped, shutting_down()),
                 _ = self.every.tick() => {
                     if let Err(ended) = call.still_stands() {
                         return ended;
@@ -119,6 +121,7 @@ impl Door {
             stop,
             requests,
             deadline: call.deadline,
+            draining: call.draining.clone(),
         };
         let asked = Instant::now();
         let request = request_head(&call).map(|()| AnswerBody::Pieces(pieces));

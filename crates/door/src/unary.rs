@@ -171,7 +171,7 @@ impl Door {
                 };
                 let filtered = filter.is_some();
                 let mut response = Response::new(AnswerBody::Whole {
-                    data: Some(passed),
+                    data: Some(call.placed(passed)),
                     trailers: Some(metadata_of(&answer.trailers, filtered)),
                 });
                 *response.headers_mut() = metadata_of(&answer.head, filtered);

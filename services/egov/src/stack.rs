@@ -22,7 +22,7 @@ use egov_integration::{EventParts, ensure_topic};
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Assembly, Drained, Port, Server, Shutdown};
+use egov_runtime::server::{Assembly, Beside, Drained, Server, Shutdown};
 use egov_transparency::{Ledger, LedgerConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -76,7 +76,6 @@ pub(crate) struct Stack {
     databases: Databases,
     shutdown: Shutdown,
     serving: JoinHandle<Drained>,
-    door: JoinHandle<usize>,
     following: CancellationToken,
 }
 
@@ -161,7 +160,6 @@ impl Stack {
             databases,
             report,
             serving,
-            door,
             following,
         } = match made {
             Ok(served) => served,
@@ -192,7 +190,6 @@ impl Stack {
             databases,
             shutdown,
             serving,
-            door,
             following,
         })
     }
@@ -223,11 +220,6 @@ impl Stack {
         // Its own calls must not keep the port open.
         self.following.cancel();
         let drained = self.serving.await.context("the server ended in a panic")?;
-        let cut = self.door.await.context("the door ended in a panic")?;
-        let drained = Drained {
-            aborted_connections: drained.aborted_connections + cut,
-            ..drained
-        };
         self.databases.close().await;
         self.place.remove("stack.json");
         self.postgres.stop().await?;
@@ -241,7 +233,6 @@ struct Served {
     databases: Databases,
     report: Report,
     serving: JoinHandle<Drained>,
-    door: JoinHandle<usize>,
     following: CancellationToken,
 }
 
@@ -366,7 +357,12 @@ async fn serve(
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;
-    let door_port = Port::new(&server, clock.clone(), &opentelemetry::global::meter("egov"))?;
+    let door = Beside {
+        name: "door",
+        config: server.clone(),
+        listener: door_listener,
+        router: door,
+    };
     let integration = Ledger::serve(
         integration.assembly,
         &contract,
@@ -380,9 +376,9 @@ async fn serve(
         .assembly(one_stops_log.work(one_stop))
         .assembly(integrations_log.work(integration))
         .assembly(Assembly::new("records").service(readings).auth(records.auth))
+        .beside(door)
         .build()?;
     let serving = tokio::spawn(server.serve(listener, shutdown.clone()));
-    let door = tokio::spawn(door_port.serve(door_listener, door, shutdown.clone()));
     let following = CancellationToken::new();
     for (service, database, system) in [
         ("identity", &databases.identity, publishers.identity),
@@ -426,7 +422,6 @@ async fn serve(
         databases,
         report,
         serving,
-        door,
         following,
     })
 }

@@ -10,12 +10,11 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
-use egov_door::DoorLimits;
 use egov_events::{EventStore, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Job, Port, Server, Shutdown};
+use egov_runtime::server::{Job, Server, Shutdown};
 use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -211,7 +210,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 revocations: directory.revocations(),
                 certificate_required: door.certificate_required,
                 trust: door.trust()?,
-                limits: DoorLimits::default(),
+                limits: door.limits(),
             }),
         },
     };
@@ -237,29 +236,14 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
-    let server = Server::builder(config.server, contract, clock, ids)
-        .assembly(assembly)
-        .build()?;
+    let mut server = Server::builder(config.server, contract, clock, ids).assembly(assembly);
+    if let (Some(section), Some(router)) = (config.door, assembled.door) {
+        server = server.beside(section.beside(router).await?);
+    }
+    let server = server.build()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
-    let door = match (config.door, assembled.door) {
-        (Some(section), Some(router)) => {
-            let listener = tokio::net::TcpListener::bind(section.server.listen)
-                .await
-                .with_context(|| format!("cannot listen on {}", section.server.listen))?;
-            let port = Port::new(
-                &section.server,
-                SystemClock::shared(),
-                &opentelemetry::global::meter("egov"),
-            )?;
-            Some(tokio::spawn(port.serve(listener, router, shutdown.clone())))
-        }
-        _ => None,
-    };
     server.serve(listener, shutdown).await;
-    if let Some(door) = door {
-        door.await.context("the door ended in a panic")?;
-    }
     database.close().await;
     telemetry.stop();
     Ok(())

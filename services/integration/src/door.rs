@@ -13,12 +13,14 @@ use egov_database::Database;
 use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
 use egov_keyring::Keyring;
 use egov_runtime::config::ServerConfig;
+use egov_runtime::server::Beside;
 use egov_transparency::Log;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -43,6 +45,34 @@ pub struct DoorSection {
 }
 
 impl DoorSection {
+    /// The door's limits: those of its port, where the port has one.
+    pub fn limits(&self) -> DoorLimits {
+        let limits = &self.server.limits;
+        DoorLimits {
+            message_bytes: limits.message_bytes,
+            deadline: limits.deadline.get(),
+            deadline_max: limits.deadline_max.get(),
+            ..DoorLimits::default()
+        }
+    }
+
+    /// The door's port, beside the service's own.
+    ///
+    /// # Errors
+    /// If nobody may listen there.
+    pub async fn beside(self, router: Router) -> anyhow::Result<Beside> {
+        let address = self.server.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        Ok(Beside {
+            name: "door",
+            config: self.server,
+            listener,
+            router,
+        })
+    }
+
     /// Whom the door believes to be a provider, and how it proves itself there; none without `provider_ca`.
     ///
     /// # Errors

@@ -17,8 +17,11 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_transparency::{Log, leaf_hash};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::exchange::{Exchange, LEAF_KIND, LEAF_VERSION, Outcome, Passed, canonical};
@@ -55,12 +58,43 @@ pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
 pub(crate) struct ExchangeJournal {
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
+    /// How many exchanges were begun whose end is not stored.
+    open: Arc<watch::Sender<usize>>,
     instance_id: Uuid,
 }
 
 enum Waiting {
     Begin(Box<Begun>, oneshot::Sender<bool>, Room),
-    End(Box<Ended>, Option<oneshot::Sender<Option<Promise>>>, Room),
+    End(Box<Ended>, Option<oneshot::Sender<Option<Promise>>>, Room, Counted),
+}
+
+/// Counts an exchange as open until this is dropped.
+struct Counted(Option<Arc<watch::Sender<usize>>>);
+
+impl Counted {
+    /// An exchange that begins.
+    fn more(open: &Arc<watch::Sender<usize>>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(Some(Arc::clone(open)))
+    }
+
+    /// One that was begun, and ends.
+    fn begun(open: &Arc<watch::Sender<usize>>) -> Self {
+        Self(Some(Arc::clone(open)))
+    }
+
+    /// It stays open.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(open) = &self.0 {
+            open.send_modify(|open| *open = open.saturating_sub(1));
+        }
+    }
 }
 
 /// The room that a record's body takes among those that wait, given back when it is stored.
@@ -99,8 +133,22 @@ impl ExchangeJournal {
         Self {
             queue,
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
+            open: Arc::new(watch::Sender::new(0)),
             instance_id,
         }
+    }
+
+    /// Waits until every exchange that was begun here has its end in the database; for the time after the last call. Ends at
+    /// `stop` otherwise, and says how many it leaves to the sweep.
+    pub(crate) async fn settled(&self, stop: CancellationToken) -> Result<(), Unsettled> {
+        let mut open = self.open.subscribe();
+        tokio::select! {
+            // The sender lives as long as this journal.
+            _ = open.wait_for(|open| *open == 0) => return Ok(()),
+            () = stop.cancelled() => {}
+        }
+        let left = *open.borrow();
+        Err(Unsettled(left))
     }
 
     /// Room for a body among those that wait, or a refusal: what a few calls keep must not fail everybody's.
@@ -121,6 +169,11 @@ impl ExchangeJournal {
     }
 }
 
+/// Exchanges whose ends were not stored before the process stopped; the sweep will say that their outcome is unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("the ends of {0} exchanges could not be stored in time")]
+pub(crate) struct Unsettled(usize);
+
 impl fmt::Debug for ExchangeJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExchangeJournal")
@@ -132,6 +185,7 @@ impl fmt::Debug for ExchangeJournal {
 #[async_trait]
 impl Journal for ExchangeJournal {
     async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+        let counted = Counted::more(&self.open);
         let room = self.room_for(begun.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
         let waiting = Waiting::Begin(Box::new(begun.clone()), stored, room);
@@ -140,16 +194,20 @@ impl Journal for ExchangeJournal {
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
         match answer.await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                counted.keep();
+                Ok(())
+            }
             _ => Err(refusal(Refusal::ExchangeNotRecorded)),
         }
     }
 
     async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+        let counted = Counted::begun(&self.open);
         let room = self.room_for(ended.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
         self.queue
-            .send(Waiting::End(Box::new(ended), Some(stored), room))
+            .send(Waiting::End(Box::new(ended), Some(stored), room, counted))
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
         answer
@@ -160,11 +218,27 @@ impl Journal for ExchangeJournal {
     }
 
     fn abandon(&self, ended: Ended) {
-        // If there is no room the exchange is swept to "outcome unknown" later.
-        if self.queue.try_send(Waiting::End(Box::new(ended), None, None)).is_err() {
-            tracing::warn!("the end of an exchange whose consumer has gone found no place in the queue");
+        let counted = Counted::begun(&self.open);
+        let waiting = Waiting::End(Box::new(ended), None, None, counted);
+        match self.queue.try_send(waiting) {
+            Ok(()) => {}
+            // Many go at once, as when a connection is cut: each waits for its place in the queue. There are no more of them
+            // than there were calls.
+            Err(TrySendError::Full(waiting)) => match Handle::try_current() {
+                Ok(runtime) => {
+                    let queue = self.queue.clone();
+                    runtime.spawn(async move { queue.send(waiting).await.is_ok() });
+                }
+                Err(_) => lost(),
+            },
+            Err(TrySendError::Closed(_)) => lost(),
         }
     }
+}
+
+/// The exchange is swept to "outcome unknown" later.
+fn lost() {
+    tracing::warn!("the end of an exchange whose consumer has gone could not be stored");
 }
 
 async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
@@ -257,16 +331,20 @@ impl Writer {
         let mut bodies = Vec::new();
         let mut begin_answers = Vec::new();
         let mut end_answers = Vec::new();
+        // Given back when all of it is stored, or cannot be.
+        let mut held = Vec::new();
         for one in batch {
             match one {
-                Waiting::Begin(record, answer, _room) => {
+                Waiting::Begin(record, answer, room) => {
+                    held.push((room, None));
                     if let Some(body) = &record.body {
                         bodies.push(self.body(&record, "request", body, record.at));
                     }
                     begun.push(self.exchange(&record));
                     begin_answers.push(answer);
                 }
-                Waiting::End(record, answer, _room) => {
+                Waiting::End(record, answer, room, counted) => {
+                    held.push((room, Some(counted)));
                     if let Some(body) = &record.body {
                         bodies.push(self.body(&record.begun, "response", body, record.at));
                     }

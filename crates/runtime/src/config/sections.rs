@@ -96,6 +96,10 @@ pub struct KeepaliveConfig {
     pub handshake: Period,
     /// The age at which a connection is asked to end, so that callers spread over new replicas; zero never asks.
     pub connection_age: Period,
+    /// How long a connection may be without a call before it is asked to end; zero never asks.
+    pub idle: Period,
+    /// How long an answer may wait without the client taking anything of it, before its connection is closed; zero waits for ever.
+    pub unread: Period,
 }
 
 impl Default for KeepaliveConfig {
@@ -105,6 +109,8 @@ impl Default for KeepaliveConfig {
             timeout: Period::seconds(10),
             handshake: Period::seconds(10),
             connection_age: Period::ZERO,
+            idle: Period::seconds(300),
+            unread: Period::seconds(120),
         }
     }
 }
@@ -115,6 +121,8 @@ impl Default for KeepaliveConfig {
 pub struct DrainConfig {
     /// Time between "not serving" in the health service and the end of listening, in which a load balancer turns away.
     pub delay: Period,
+    /// How long open streams may go on before they are told to end; at most half of `grace`.
+    pub streams: Period,
     /// How long calls in progress may go on before they are aborted.
     pub grace: Period,
     /// How long background jobs may take to end, after the calls.
@@ -125,6 +133,7 @@ impl Default for DrainConfig {
     fn default() -> Self {
         Self {
             delay: Period::ZERO,
+            streams: Period::seconds(5),
             grace: Period::seconds(30),
             jobs: Period::seconds(10),
         }

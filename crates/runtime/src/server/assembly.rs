@@ -63,6 +63,7 @@ pub struct Assembly {
     guard: Guard,
     http: Router,
     jobs: Vec<Job>,
+    after_calls: Vec<Job>,
 }
 
 enum Guard {
@@ -76,6 +77,7 @@ pub(super) struct AssemblyParts {
     pub(super) grpc: Router,
     pub(super) http: Router,
     pub(super) jobs: Vec<Job>,
+    pub(super) after_calls: Vec<Job>,
 }
 
 impl Assembly {
@@ -88,6 +90,7 @@ impl Assembly {
             guard: Guard::Unsaid,
             http: Router::new(),
             jobs: Vec::new(),
+            after_calls: Vec::new(),
         }
     }
 
@@ -137,6 +140,15 @@ impl Assembly {
         self
     }
 
+    /// Adds work that is done once, after the last call on every port has ended and before the jobs are asked to end: what calls
+    /// have left in memory is written. It has half of
+    /// `server.drain.jobs`; its token is cancelled when that is over.
+    #[must_use]
+    pub fn after_calls(mut self, job: Job) -> Self {
+        self.after_calls.push(job);
+        self
+    }
+
     /// Refuses RPCs that nobody guards.
     pub(super) fn check(&self) -> Result<(), StartError> {
         match self.guard {
@@ -165,6 +177,7 @@ impl Assembly {
             grpc,
             http: self.http,
             jobs: self.jobs,
+            after_calls: self.after_calls,
         }
     }
 }
@@ -175,6 +188,7 @@ impl fmt::Debug for Assembly {
             .field("name", &self.name)
             .field("services", &self.services)
             .field("jobs", &self.jobs)
+            .field("after_calls", &self.after_calls)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! Connections: accepted, encrypted, served, ended.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::pin::{Pin, pin};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::Body;
-use http::{Extensions, Request};
+use http::{Extensions, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,14 +21,16 @@ use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
 use tower::ServiceExt as _;
 
-use super::abort_all;
+use super::delivery::{Calls, Delivered};
+use super::limits::Draining;
 use super::tls::Tls;
+use super::{Ending, abort_all};
 use crate::config::{KeepaliveConfig, LimitsConfig};
 
 /// The pause after the operating system could not accept, most likely for want of file descriptors: some will be free.
@@ -38,6 +41,18 @@ const PREFACE: usize = 24;
 
 /// hyper refuses a smaller buffer for the head of an HTTP/1 request.
 const LEAST_BUFFER: usize = 8192;
+
+/// What a client may send on one HTTP/2 connection, and on one of its streams, before it is read.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The most that waits in the transport for one stream to be sent, in bytes.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// Streams that a client may reset before they were taken up, and that the transport may reset for errors of the client,
+/// before the connection is closed (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+const ERROR_RESETS: usize = 128;
 
 /// SHA-256 over the DER form of the certificate that the client of a request's connection has shown, and that one of
 /// `server.tls.client_ca` has issued; none if it has shown none.
@@ -62,7 +77,11 @@ pub(super) struct Connections {
 struct Settings {
     handshake: Duration,
     age: Option<Duration>,
-    draining: CancellationToken,
+    idle: Option<Duration>,
+    unread: Option<Duration>,
+    /// How long a connection without calls may take to say goodbye.
+    goodbye: Duration,
+    draining: Draining,
     abort: CancellationToken,
 }
 
@@ -71,8 +90,7 @@ impl Connections {
         limits: &LimitsConfig,
         keepalive: &KeepaliveConfig,
         permits: Arc<Semaphore>,
-        draining: CancellationToken,
-        abort: CancellationToken,
+        ending: &Ending,
         meter: &Meter,
     ) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
@@ -84,6 +102,11 @@ impl Connections {
             .timer(TokioTimer::new())
             .keep_alive_interval(keepalive.interval.non_zero())
             .keep_alive_timeout(keepalive.timeout.get())
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_local_error_reset_streams(ERROR_RESETS)
             .max_concurrent_streams(limits.concurrent_streams)
             .max_header_list_size(limits.header_bytes);
         Self {
@@ -93,8 +116,11 @@ impl Connections {
             settings: Settings {
                 handshake: keepalive.handshake.get(),
                 age: keepalive.connection_age.non_zero(),
-                draining,
-                abort,
+                idle: keepalive.idle.non_zero(),
+                unread: keepalive.unread.non_zero(),
+                goodbye: keepalive.timeout.get(),
+                draining: ending.draining.clone(),
+                abort: ending.abort.clone(),
             },
             open: meter
                 .i64_up_down_counter("egov.connections.open")
@@ -182,7 +208,7 @@ impl Connection {
         let handshake = timeout(self.settings.handshake, tls.acceptor().accept(stream));
         let encrypted = tokio::select! {
             encrypted = handshake => encrypted,
-            () = self.settings.draining.cancelled() => return,
+            () = self.settings.draining.token().cancelled() => return,
         };
         match encrypted {
             Ok(Ok(stream)) => self.serve(stream).await,
@@ -201,16 +227,32 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
+        let Settings {
+            handshake,
+            age,
+            idle,
+            unread,
+            goodbye,
+            draining,
+            abort,
+        } = self.settings;
         let peer = stream.connect_info();
         let heard = Arc::new(AtomicUsize::new(0));
+        let calls = Arc::new(Calls::default());
         let router = self.router;
         let answer = {
-            let heard = Arc::clone(&heard);
+            let (heard, calls, draining) = (Arc::clone(&heard), Arc::clone(&calls), draining.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 heard.store(PREFACE, Ordering::Relaxed);
                 // Address and certificates of the client, where tonic's own server puts them.
                 request.extensions_mut().insert(peer.clone());
-                router.clone().oneshot(request.map(Body::new))
+                request.extensions_mut().insert(draining.clone());
+                let call = calls.begin();
+                let answer = router.clone().oneshot(request.map(Body::new));
+                async move {
+                    let answer: Response<Body> = answer.await?;
+                    Ok::<_, Infallible>(answer.map(|body| Delivered::new(body, call)))
+                }
             })
         };
         let io = TokioIo::new(Listening {
@@ -220,25 +262,18 @@ impl Connection {
         let connection = self.http.serve_connection(io, answer);
         let mut connection = pin!(connection);
 
-        let Settings {
-            handshake,
-            age,
-            draining,
-            abort,
-        } = self.settings;
         let mut first_words = pin!(async {
             tokio::time::sleep(handshake).await;
             if heard.load(Ordering::Relaxed) >= PREFACE {
                 pending::<()>().await;
             }
         });
-        let mut old = pin!(async {
-            match age {
-                Some(age) => tokio::time::sleep(age).await,
-                None => pending().await,
-            }
-        });
+        let mut old = pin!(after(age, tokio::time::sleep));
+        let mut idle = pin!(after(idle, |period| calls.idle(period)));
+        let mut unread = pin!(after(unread, |period| calls.unread(period)));
         let mut ending = false;
+        // When a connection that was asked to end for want of calls must have said goodbye.
+        let mut last: Option<Instant> = None;
         loop {
             tokio::select! {
                 result = connection.as_mut() => {
@@ -247,13 +282,29 @@ impl Connection {
                     }
                     break;
                 }
-                () = draining.cancelled(), if !ending => {
+                () = draining.token().cancelled(), if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = &mut old, if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
+                }
+                () = &mut idle, if !ending => {
+                    ending = true;
+                    last = Some(Instant::now() + goodbye);
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = sleep_until(last.unwrap_or_else(Instant::now)), if last.is_some() => {
+                    // A call that came with the goodbye is still answered.
+                    if calls.none_under_way() {
+                        break;
+                    }
+                    last = Some(Instant::now() + goodbye);
+                }
+                () = &mut unread => {
+                    tracing::debug!("an answer is not taken");
+                    break;
                 }
                 () = &mut first_words => {
                     tracing::debug!("no request came");
@@ -263,6 +314,14 @@ impl Connection {
                 () = abort.cancelled() => break,
             }
         }
+    }
+}
+
+/// What happens after a period; never without one.
+async fn after<F: Future<Output = ()>>(period: Option<Duration>, then: impl FnOnce(Duration) -> F) {
+    match period {
+        Some(period) => then(period).await,
+        None => pending().await,
     }
 }
 

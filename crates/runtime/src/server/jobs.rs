@@ -53,6 +53,18 @@ impl Job {
     }
 }
 
+impl Job {
+    /// Runs the job once, to its end. What goes wrong is logged.
+    pub(super) async fn once(self, stop: CancellationToken) {
+        match AssertUnwindSafe((self.run)(stop)).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(job = self.name, cause = causes(&*error), "job failed"),
+            // Where, the panic hook has said.
+            Err(_) => tracing::error!(job = self.name, "job panicked"),
+        }
+    }
+}
+
 /// An error and what led to it, outermost first.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts = vec![error.to_string()];

@@ -97,6 +97,17 @@ pub(super) async fn deadline(State(limits): State<Arc<LimitsConfig>>, request: R
         .unwrap_or_else(|_| refuse(deadline_passed(), grpc))
 }
 
+/// The fault of a stream that ends because the process stops.
+pub fn shutting_down() -> Fault {
+    Fault::new(
+        Code::Unavailable,
+        "SHUTTING_DOWN",
+        "hệ thống đang dừng; hãy mở lại luồng này, có thể tới một điểm khác",
+        "the process is shutting down; open the stream again, perhaps at another instance",
+    )
+    .retry_after(BACK_OFF)
+}
+
 /// The fault of a message that is larger than the `limit`, in bytes.
 pub fn message_too_large(limit: usize) -> Fault {
     Fault::new(
@@ -218,14 +229,23 @@ impl http_body::Body for BoundedMessages {
     }
 }
 
-/// Tells the handler of an open stream that the server drains; among the extensions of each request.
-#[derive(Clone, Debug)]
-pub struct Draining(CancellationToken);
+/// Tells the handler of an open stream that its port drains; among the extensions of each request that came in by a port.
+#[derive(Clone, Debug, Default)]
+pub struct Draining {
+    asked: CancellationToken,
+    over: CancellationToken,
+}
 
 impl Draining {
-    /// Cancelled when the server drains.
+    /// Cancelled when the port drains.
     pub fn token(&self) -> &CancellationToken {
-        &self.0
+        &self.asked
+    }
+
+    /// Cancelled `server.drain.streams` later: a stream that could not come to its end by then must end now, or it is cut
+    /// without a status.
+    pub fn over(&self) -> &CancellationToken {
+        &self.over
     }
 }
 
@@ -233,12 +253,7 @@ impl Draining {
 /// as their callers like, and hold up the drain for the whole grace period.
 ///
 /// Other handlers with an open stream find [`Draining`] among the extensions of their request and end it themselves.
-pub(super) async fn end_streams(
-    State(draining): State<CancellationToken>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    request.extensions_mut().insert(Draining(draining.clone()));
+pub(super) async fn end_streams(State(draining): State<CancellationToken>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let endless = INFRASTRUCTURE.iter().any(|prefix| path.starts_with(prefix)) && is_grpc(request.headers());
     if !endless {

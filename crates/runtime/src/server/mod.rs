@@ -5,9 +5,12 @@
 //! takes connections until [`Shutdown`] asks for the drain:
 //!
 //! 1. the health service says `NOT_SERVING`, and for `drain.delay` calls are still taken;
-//! 2. the port is closed; connections are asked to end, streams of the infrastructure are ended;
-//! 3. calls in progress go on for `drain.grace` at most, then they are aborted;
-//! 4. jobs are asked to end and get `drain.jobs`, then they are aborted.
+//! 2. the ports beside the server's own are closed; their connections are asked to end, and after `drain.streams` their streams;
+//! 3. the server's own port is closed when those have drained, or when half of `drain.grace` is over: a call that came in
+//!    beside may need it;
+//! 4. calls in progress go on until `drain.grace` is over at most, then they are aborted;
+//! 5. what the calls have left in memory is written ([`Assembly::after_calls`]), while the jobs go on;
+//! 6. jobs are asked to end and get `drain.jobs`, then they are aborted.
 //!
 //! A second signal skips what is left of the waiting.
 
@@ -15,6 +18,7 @@ mod answer;
 mod assembly;
 mod connection;
 mod cors;
+mod delivery;
 mod health;
 mod jobs;
 mod limits;
@@ -30,9 +34,11 @@ use std::time::Duration;
 use axum::Router;
 use egov_clock::{SharedClock, SharedIds};
 use egov_transcode::{Rest, RestError};
+use futures::future::join_all;
 use opentelemetry::metrics::Meter;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,7 +49,7 @@ use crate::telemetry::Recorder;
 pub use assembly::{Assembly, Job, JobResult};
 pub use connection::client_certificate;
 pub use health::Health;
-pub use limits::{Draining, deadline_passed, grpc_timeout, message_too_large, remaining};
+pub use limits::{Draining, deadline_passed, grpc_timeout, message_too_large, remaining, shutting_down};
 pub use shutdown::Shutdown;
 pub use tls::TlsError;
 
@@ -112,85 +118,89 @@ pub struct ServerBuilder {
     ids: SharedIds,
     meter: Meter,
     assemblies: Vec<Assembly>,
+    beside: Vec<Beside>,
+}
+
+/// A port beside the server's own, for what is no service of its contracts: the same limits, encryption and care for
+/// connections, and a place in the same drain.
+#[derive(Debug)]
+pub struct Beside {
+    /// Stands in the log.
+    pub name: &'static str,
+    /// The port's own section of the configuration. `listen`, `cors` and `docs` say nothing here.
+    pub config: ServerConfig,
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// What answers.
+    pub router: Router,
 }
 
 /// A server that is ready to take connections.
 pub struct Server {
     router: Router,
     jobs: Vec<Job>,
+    after_calls: Vec<Job>,
     health: Health,
     port: Port,
+    beside: Vec<(Beside, Port)>,
 }
 
 /// A port: connections, encryption, limits and drain, for whatever router answers on it.
-///
-/// Every [`Server`] has one. A process that listens on a second port for what is no service of its contracts makes another.
-pub struct Port {
+struct Port {
     connections: Connections,
     tls: Option<Arc<Tls>>,
     drain: DrainConfig,
-    /// Cancelled when connections and streams shall end.
-    draining: CancellationToken,
+    ending: Ending,
+}
+
+/// How connections and calls of a port are ended.
+#[derive(Clone, Debug, Default)]
+struct Ending {
+    /// Tells connections and streams.
+    draining: Draining,
     /// Cancelled when calls shall be cut.
     abort: CancellationToken,
 }
 
 impl Port {
-    /// A port by its section of the configuration.
-    ///
-    /// # Errors
-    /// [`StartError::ZeroLimit`], [`StartError::Tls`].
-    pub fn new(config: &ServerConfig, clock: SharedClock, meter: &Meter) -> Result<Self, StartError> {
+    fn new(config: &ServerConfig, clock: SharedClock, meter: &Meter) -> Result<Self, StartError> {
         check(&config.limits)?;
         let tls = Tls::from_config(&config.tls, clock)?.map(Arc::new);
-        let (draining, abort) = (CancellationToken::new(), CancellationToken::new());
+        let ending = Ending::default();
         let places = config.limits.connections.min(Semaphore::MAX_PERMITS);
         Ok(Self {
             connections: Connections::new(
                 &config.limits,
                 &config.keepalive,
                 Arc::new(Semaphore::new(places)),
-                draining.clone(),
-                abort.clone(),
+                &ending,
                 meter,
             ),
             tls,
             drain: config.drain.clone(),
-            draining,
-            abort,
+            ending,
         })
-    }
-
-    /// Takes connections from `listener` until `shutdown` asks for the drain, and drains; says how many connections were cut
-    /// with calls in progress, because the grace period was over.
-    pub async fn serve(self, listener: TcpListener, router: Router, shutdown: Shutdown) -> usize {
-        let stop = CancellationToken::new();
-        let fresh = self
-            .tls
-            .clone()
-            .map(|tls| tokio::spawn(tls.keep_fresh(shutdown.clone(), stop.clone())));
-        self.accept(listener, router, shutdown.draining()).await;
-        let aborted = self.end(&shutdown).await;
-        stop.cancel();
-        if let Some(fresh) = fresh {
-            // Looking at files ends by itself; a panic there has been reported.
-            let _ = fresh.await;
-        }
-        aborted
     }
 
     async fn accept(&self, listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
         self.connections.accept(listener, router, self.tls.clone(), stop).await;
     }
 
-    /// Asks connections to end, waits for the calls in progress, and cuts what is left.
-    async fn end(&self, shutdown: &Shutdown) -> usize {
-        self.draining.cancel();
-        let grace = tokio::time::sleep(self.drain.grace.get());
+    /// Asks connections to end, waits for the calls in progress until `last`, and cuts what is left; says how many connections
+    /// that were.
+    async fn end(&self, shutdown: &Shutdown, last: Instant) -> usize {
+        let grace = last.saturating_duration_since(Instant::now());
+        self.ending.draining.token().cancel();
+        let told = async {
+            tokio::time::sleep(self.drain.streams.get().min(grace / 2)).await;
+            self.ending.draining.over().cancel();
+            std::future::pending::<std::convert::Infallible>().await
+        };
         tokio::select! {
             () = self.connections.all_ended() => 0,
-            () = grace => self.connections.abort(&self.abort).await,
-            () = shutdown.aborted() => self.connections.abort(&self.abort).await,
+            never = told => match never {},
+            () = tokio::time::sleep_until(last) => self.connections.abort(&self.ending.abort).await,
+            () = shutdown.aborted() => self.connections.abort(&self.ending.abort).await,
         }
     }
 }
@@ -213,6 +223,7 @@ impl Server {
             ids,
             meter: opentelemetry::global::meter("egov"),
             assemblies: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -226,7 +237,7 @@ impl Server {
         self.router.clone()
     }
 
-    /// Takes connections from `listener` until `shutdown` asks for the drain, and drains.
+    /// Takes connections from `listener`, and those of the ports beside it, until `shutdown` asks for the drain, and drains.
     ///
     /// Needs a Tokio runtime with time and network. Does not fail: what goes wrong with one connection is that
     /// connection's end, and a listener that cannot accept is tried again.
@@ -237,8 +248,9 @@ impl Server {
         for job in self.jobs {
             jobs.spawn(job.supervise(stop_jobs.clone(), abort_jobs.clone()));
         }
-        if let Some(tls) = &self.port.tls {
-            jobs.spawn(Arc::clone(tls).keep_fresh(shutdown.clone(), stop_jobs.clone()));
+        let tls = [&self.port].into_iter().chain(self.beside.iter().map(|(_, port)| port));
+        for tls in tls.filter_map(|port| port.tls.clone()) {
+            jobs.spawn(tls.keep_fresh(shutdown.clone(), stop_jobs.clone()));
         }
         jobs.close();
         self.health.open().await;
@@ -246,7 +258,9 @@ impl Server {
             tracing::info!(%address, tls = self.port.tls.is_some(), "serving");
         }
 
-        let stop_listening = async {
+        // No new calls: of the ports beside first, and of the own one when those need it no more.
+        let (closing, beside_ended) = (CancellationToken::new(), CancellationToken::new());
+        let asked = async {
             shutdown.draining().await;
             tracing::info!("draining");
             self.health.drain().await;
@@ -254,17 +268,50 @@ impl Server {
                 () = tokio::time::sleep(self.port.drain.delay.get()) => {}
                 () = shutdown.aborted() => {}
             }
+            closing.cancel();
         };
-        self.port.accept(listener, self.router, stop_listening).await;
-        let aborted_connections = self.port.end(&shutdown).await;
+        let beside = async {
+            let ended = join_all(
+                self.beside
+                    .into_iter()
+                    .map(|(beside, port)| serve_beside(beside, port, &closing, &shutdown)),
+            );
+            let aborted: usize = ended.await.into_iter().sum();
+            beside_ended.cancel();
+            aborted
+        };
+        let own = async {
+            let grace = self.port.drain.grace.get();
+            let stop = async {
+                closing.cancelled().await;
+                let last = Instant::now() + grace;
+                tokio::select! {
+                    () = beside_ended.cancelled() => {}
+                    () = tokio::time::sleep(grace / 2) => {}
+                    () = shutdown.aborted() => {}
+                }
+                last
+            };
+            let mut last = Instant::now();
+            self.port
+                .accept(listener, self.router, async { last = stop.await })
+                .await;
+            self.port.end(&shutdown, last).await
+        };
+        let ((), beside, own) = tokio::join!(asked, beside, own);
+        let aborted_connections = beside + own;
 
+        // One period for both, so that the whole stop takes no longer than what the settings add up to.
+        let last = Instant::now() + self.port.drain.jobs.get();
+        let unwritten = finish(self.after_calls, self.port.drain.jobs.get() / 2, &shutdown).await;
         stop_jobs.cancel();
-        let patience = tokio::time::sleep(self.port.drain.jobs.get());
-        let aborted_jobs = tokio::select! {
-            () = jobs.wait() => 0,
-            () = patience => abort_all(&jobs, &abort_jobs).await,
-            () = shutdown.aborted() => abort_all(&jobs, &abort_jobs).await,
-        };
+        let patience = tokio::time::sleep_until(last);
+        let aborted_jobs = unwritten
+            + tokio::select! {
+                () = jobs.wait() => 0,
+                () = patience => abort_all(&jobs, &abort_jobs).await,
+                () = shutdown.aborted() => abort_all(&jobs, &abort_jobs).await,
+            };
         self.health.close().await;
         tracing::info!(aborted_connections, aborted_jobs, "stopped");
         Drained {
@@ -272,6 +319,40 @@ impl Server {
             aborted_jobs,
         }
     }
+}
+
+/// Serves a port beside the server's own until `closing`, and drains it; says how many connections were cut.
+async fn serve_beside(beside: Beside, port: Port, closing: &CancellationToken, shutdown: &Shutdown) -> usize {
+    if let Ok(address) = beside.listener.local_addr() {
+        tracing::info!(%address, name = beside.name, tls = port.tls.is_some(), "serving");
+    }
+    port.accept(beside.listener, beside.router, closing.cancelled()).await;
+    let aborted = port.end(shutdown, Instant::now() + port.drain.grace.get()).await;
+    tracing::info!(name = beside.name, aborted_connections = aborted, "drained");
+    aborted
+}
+
+/// Does the work that follows the last call; says how much of it was not done in time.
+async fn finish(work: Vec<Job>, patience: Duration, shutdown: &Shutdown) -> usize {
+    let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+    let tasks = TaskTracker::new();
+    for job in work {
+        let (stop, abort) = (stop.clone(), abort.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = job.once(stop) => {}
+                () = abort.cancelled() => {}
+            }
+        });
+    }
+    tasks.close();
+    tokio::select! {
+        () = tasks.wait() => return 0,
+        () = tokio::time::sleep(patience) => {}
+        () = shutdown.aborted() => {}
+    }
+    stop.cancel();
+    abort_all(&tasks, &abort).await
 }
 
 /// Aborts what is left and waits a moment for it, so that nothing outlives the server unnoticed.
@@ -291,6 +372,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds a port beside the server's own.
+    #[must_use]
+    pub fn beside(mut self, beside: Beside) -> Self {
+        self.beside.push(beside);
+        self
+    }
+
     /// Measures with `meter` instead of the one that [`telemetry::start`](crate::telemetry::start) installed.
     #[must_use]
     pub fn meter(mut self, meter: Meter) -> Self {
@@ -303,11 +391,16 @@ impl ServerBuilder {
     /// # Errors
     /// See [`StartError`].
     pub fn build(self) -> Result<Server, StartError> {
-        let port = Port::new(&self.config, self.clock, &self.meter)?;
+        let port = Port::new(&self.config, self.clock.clone(), &self.meter)?;
+        let beside = self
+            .beside
+            .into_iter()
+            .map(|one| Port::new(&one.config, self.clock.clone(), &self.meter).map(|port| (one, port)))
+            .collect::<Result<_, _>>()?;
 
         let mut services = BTreeSet::new();
         let mut methods: HashSet<String> = INFRASTRUCTURE_METHODS.iter().map(ToString::to_string).collect();
-        let mut jobs = Vec::new();
+        let (mut jobs, mut after_calls) = (Vec::new(), Vec::new());
         let mut grpc = Vec::new();
         let mut http = Router::new();
         for assembly in self.assemblies {
@@ -329,6 +422,7 @@ impl ServerBuilder {
             grpc.push(parts.grpc);
             http = http.merge(parts.http);
             jobs.extend(parts.jobs);
+            after_calls.extend(parts.after_calls);
         }
 
         let limits = &self.config.limits;
@@ -346,7 +440,7 @@ impl ServerBuilder {
             health: health.clone(),
             descriptors: self.contract.pool().encode_to_vec(),
             recorder: Recorder::new(methods, self.ids, &self.meter),
-            draining: port.draining.clone(),
+            draining: port.ending.draining.token().clone(),
             limits: limits.clone(),
             rest: Arc::new(rest),
             cors,
@@ -354,8 +448,10 @@ impl ServerBuilder {
         Ok(Server {
             router,
             jobs,
+            after_calls,
             health,
             port,
+            beside,
         })
     }
 }
@@ -382,6 +478,7 @@ impl fmt::Debug for ServerBuilder {
         f.debug_struct("ServerBuilder")
             .field("config", &self.config)
             .field("assemblies", &self.assemblies)
+            .field("beside", &self.beside)
             .finish_non_exhaustive()
     }
 }
@@ -392,6 +489,7 @@ impl fmt::Debug for Server {
             .field("health", &self.health)
             .field("jobs", &self.jobs)
             .field("port", &self.port)
+            .field("beside", &self.beside)
             .finish_non_exhaustive()
     }
 }

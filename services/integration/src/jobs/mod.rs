@@ -74,8 +74,12 @@ pub(crate) fn add(
 pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) -> Assembly {
     let (agreements, following) = (Arc::clone(&built.agreements), database.clone());
     let (instance, living) = (built.journal.instance_id(), database.clone());
-    let door = built.door.clone();
+    let (door, journal) = (built.door.clone(), built.journal.clone());
     assembly
+        .after_calls(Job::new("integration.journal", move |stop| {
+            let journal = journal.clone();
+            async move { Ok(journal.settled(stop).await?) }
+        }))
         .job(Job::new("integration.door", move |stop| {
             let (agreements, database) = (Arc::clone(&agreements), following.clone());
             async move {

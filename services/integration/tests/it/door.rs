@@ -24,16 +24,7 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-const CONTRACT: &str = r#"
-syntax = "proto3";
-package demo.v1;
-message Person { string name = 1; string secret = 2; Person parent = 3; repeated Person children = 4; map<string, Person> places = 5; }
-service People {
-  rpc Get(Person) returns (Person) { option idempotency_level = NO_SIDE_EFFECTS; }
-  rpc Change(Person) returns (Person);
-  rpc Chat(stream Person) returns (stream Person);
-}
-"#;
+pub const CONTRACT: &str = include_str!("people.proto");
 
 const GET: &str = "demo.v1.People/Get";
 const CHANGE: &str = "demo.v1.People/Change";
@@ -61,7 +52,21 @@ fn person(name: &str) -> Person {
     }
 }
 
-fn document() -> Vec<u8> {
+/// A person who has a name only.
+pub fn only_named(name: &str) -> impl prost::Message {
+    Person {
+        name: name.to_owned(),
+        ..Person::default()
+    }
+}
+
+/// The name of an encoded person.
+pub fn name_of(encoded: &[u8]) -> String {
+    let person: Person = prost::Message::decode(encoded).unwrap();
+    person.name
+}
+
+pub fn document() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("people.proto"), CONTRACT).unwrap();
     let set: FileDescriptorSet = protox::compile(["people.proto"], [folder.path()]).unwrap();
@@ -87,7 +92,12 @@ impl Provider {
                 tokio::spawn(async move {
                     let answer = service_fn(move |request: hyper::Request<Incoming>| {
                         counting.fetch_add(1, Ordering::SeqCst);
-                        std::future::ready(Ok::<_, Infallible>(echo(request)))
+                        let delay = request.headers().get("x-delay-ms");
+                        let delay = delay.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
+                        async move {
+                            tokio::time::sleep(Duration::from_millis(delay)).await;
+                            Ok::<_, Infallible>(echo(request))
+                        }
                     });
                     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
@@ -443,6 +453,86 @@ async fn a_revocation_is_in_force_within_a_second_also_in_a_stream() {
     assert_eq!(reason(&refused), "AGREEMENT_MISSING");
     let exchange = world.listed(CONSUMER).await.remove(0);
     assert_eq!(exchange.outcome(), ExchangeOutcome::AgreementEnded);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_stop_calls_finish_streams_are_told_and_every_exchange_has_an_end_of_its_own() {
+    let mut world = World::start(|_| {}).await;
+    let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    let sent = world.request(tokio_stream::wrappers::ReceiverStream::new(receive));
+    send.send(person("a")).await.unwrap();
+    let codec = ProstCodec::<Person, Person>::default();
+    let mut answers = world
+        .grpc()
+        .await
+        .streaming(sent, path, codec)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap(), person("a"));
+
+    // One provider takes a second, longer than a book of permits holds without its feed; one never answers.
+    let path: PathAndQuery = format!("/{CHANGE}").parse().unwrap();
+    let slow = async |grpc: &mut Grpc<Channel>, delay: &'static str| {
+        let mut request = world.request(person("slow"));
+        request.metadata_mut().insert("x-delay-ms", delay.parse().unwrap());
+        let codec = ProstCodec::<Person, Person>::default();
+        grpc.unary(request, path.clone(), codec).await
+    };
+    let (mut first, mut second) = (world.grpc().await, world.grpc().await);
+    // And calls that end in the last instant, one after the other, until the door takes no more.
+    let mut busy = world.grpc().await;
+    let until_refused = async {
+        let mut answered = 0;
+        loop {
+            busy.ready().await.unwrap();
+            let codec = ProstCodec::<Person, Person>::default();
+            match busy.unary(world.request(person("b")), path.clone(), codec).await {
+                Ok(_) => answered += 1,
+                Err(_) => return answered,
+            }
+        }
+    };
+    let before = world.provider.calls.load(Ordering::SeqCst);
+    let stop = async {
+        while world.provider.calls.load(Ordering::SeqCst) < before + 10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.stack.drain();
+    };
+    let told = async { answers.message().await.unwrap_err() };
+    let (finished, stuck, answered, told, ()) = tokio::join!(
+        slow(&mut first, "1500"),
+        slow(&mut second, "60000"),
+        until_refused,
+        told,
+        stop
+    );
+    assert_eq!(finished.unwrap().into_inner(), person("slow"));
+    assert!(stuck.is_err());
+    assert!(answered > 0);
+    assert_eq!(refusal(&told), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
+    let drained = world.stack.drained().await;
+    assert_eq!((drained.aborted_connections, drained.aborted_jobs), (1, 0));
+
+    let mut superuser = superuser(&world.stack).await;
+    let left: (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM open_exchanges),
+           (SELECT count(*) FROM exchanges LEFT JOIN exchange_outcomes USING (exchange_id) WHERE outcome IS NULL)",
+    )
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0));
+    let outcomes: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT outcome, count(*) FROM exchange_outcomes WHERE outcome <> 'answered' GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    // The call that was cut, and the stream that was told.
+    assert_eq!(outcomes, [("cancelled".to_owned(), 1), ("stopped".to_owned(), 1)]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
     reason = "tests fail loudly"
 )]
 
+mod abuse;
 mod access;
 mod agreements;
 mod directory;
@@ -18,4 +19,5 @@ mod interfaces;
 mod permits;
 mod rest;
 mod schema;
+mod served;
 mod support;

@@ -1,5 +1,6 @@
 //! The service on its port, with two partners, their keys and a service between them.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree
 use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_door::DoorLimits;
-use egov_integration::door::DoorGiven;
+use egov_integration::door::{DoorGiven, DoorSection};
 use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
@@ -22,12 +23,13 @@ use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClien
 use egov_proto::egov::integration::v1::system_service_client::SystemServiceClient;
 use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
-use egov_runtime::config::ServerConfig;
+use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Port, Server, Shutdown};
+use egov_runtime::server::{Drained, Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
 use egov_transparency::{LedgerConfig, Log};
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -56,7 +58,28 @@ pub struct Stack {
     pub door: String,
     pub log: Arc<Log>,
     channel: Channel,
+    keyring: Arc<Keyring>,
+    settings: Settings,
     shutdown: Shutdown,
+    serving: Option<JoinHandle<Drained>>,
+}
+
+/// The ports of a stack.
+#[derive(Clone)]
+pub struct Settings {
+    pub own: ServerConfig,
+    pub door: ServerConfig,
+}
+
+impl Default for Settings {
+    /// Any free ports, and a short drain.
+    fn default() -> Self {
+        let mut own = ServerConfig::default();
+        own.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        own.drain.streams = Period::millis(200);
+        own.drain.grace = Period::seconds(3);
+        Self { door: own.clone(), own }
+    }
 }
 
 impl Drop for Stack {
@@ -92,6 +115,10 @@ pub struct Caller {
 
 impl Stack {
     pub async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub async fn with(settings: Settings) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
@@ -99,86 +126,51 @@ impl Stack {
         let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
-        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
-        let log = Arc::clone(ledger.log());
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
         let tokens = Tokens::by(clock.shared());
-        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
-        let policy = std::fs::read_to_string(policy).unwrap();
-        let units = [CONSUMER, PROVIDER, STRANGER].map(|id| Unit {
-            id,
-            parent: Some(PROVINCE),
-        });
-        let province = Unit {
-            id: PROVINCE,
-            parent: None,
-        };
-        let tree = UnitTree::new(1, units.into_iter().chain([province])).unwrap();
-        let verifier = Arc::new(Verifier::new(
-            vec![Issuer::from_config(tokens.issuer()).unwrap()],
-            clock.shared(),
-            VerifierConfig::default(),
-        ));
-        let auth = AuthLayer::new(
-            Arc::clone(&verifier),
-            Arc::new(Access::new(
-                Policies::from_toml(&[("integration.toml", &policy)]).unwrap(),
-                Arc::new(ArcSwap::from_pointee(tree)),
-            )),
-            Arc::new(Revocations::local(clock.shared())),
-            contract.method_rules(),
-            &[],
-        );
-        let parts = Parts {
-            database: pool.clone(),
-            contract: Arc::clone(&contract),
-            auth,
-            partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
-            keyring: Arc::clone(&keyring),
-            events: EventParts::in_database(&pool),
-            log: Arc::clone(ledger.log()),
-            door: Some(DoorGiven {
-                verifier,
-                revocations: Arc::new(Revocations::local(clock.shared())),
-                certificate_required: false,
-                trust: None,
-                limits: DoorLimits {
-                    standing_every: std::time::Duration::from_millis(20),
-                    ..DoorLimits::default()
-                },
-            }),
-        };
-        let assembled = assemble(parts).unwrap();
-        let assembly = ledger.complete(assembled.assembly, &contract);
-        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assembly)
-            .build()
-            .unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let shutdown = Shutdown::new();
-        tokio::spawn(server.serve(listener, shutdown.clone()));
-        let door_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = format!("http://{}", door_listener.local_addr().unwrap());
-        let port = Port::new(
-            &ServerConfig::default(),
-            clock.shared(),
-            &opentelemetry::global::meter("test"),
-        )
-        .unwrap();
-        tokio::spawn(port.serve(door_listener, assembled.door.unwrap(), shutdown.clone()));
-        let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
+        let served = serve(&pool, &keyring, &clock, &tokens, settings.clone()).await;
+        let address = format!("http://{}", served.own);
         Self {
             database,
             pool,
             clock,
             tokens,
+            channel: Endpoint::from_shared(address.clone()).unwrap().connect_lazy(),
             address,
-            door,
-            log,
-            channel,
-            shutdown,
+            door: format!("http://{}", served.door),
+            log: served.log,
+            keyring,
+            settings: Settings {
+                own: ServerConfig {
+                    listen: served.own,
+                    ..settings.own
+                },
+                door: ServerConfig {
+                    listen: served.door,
+                    ..settings.door
+                },
+            },
+            shutdown: served.shutdown,
+            serving: Some(served.task),
         }
+    }
+
+    /// Drains it, and serves again at the same addresses.
+    pub async fn again(&mut self) {
+        self.drain();
+        self.drained().await;
+        let settings = self.settings.clone();
+        let served = serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings).await;
+        (self.shutdown, self.serving) = (served.shutdown, Some(served.task));
+    }
+
+    /// Asks for the drain, as SIGTERM does.
+    pub fn drain(&self) {
+        self.shutdown.drain();
+    }
+
+    /// Waits until it has drained.
+    pub async fn drained(&mut self) -> Drained {
+        self.serving.take().unwrap().await.unwrap()
     }
 
     pub fn now(&self) -> Timestamp {
@@ -215,6 +207,94 @@ impl Stack {
             self.tokens
                 .system(Uuid::from_u128(0xed), &[("integration_mediator", 0)]),
         )
+    }
+}
+
+struct Served {
+    own: SocketAddr,
+    door: SocketAddr,
+    log: Arc<Log>,
+    shutdown: Shutdown,
+    task: JoinHandle<Drained>,
+}
+
+async fn serve(
+    pool: &Database,
+    keyring: &Arc<Keyring>,
+    clock: &ManualClock,
+    tokens: &Tokens,
+    settings: Settings,
+) -> Served {
+    let ledger = LedgerConfig::default().open(SERVICE, pool, keyring).unwrap();
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
+    let policy = std::fs::read_to_string(policy).unwrap();
+    let units = [CONSUMER, PROVIDER, STRANGER].map(|id| Unit {
+        id,
+        parent: Some(PROVINCE),
+    });
+    let province = Unit {
+        id: PROVINCE,
+        parent: None,
+    };
+    let tree = UnitTree::new(1, units.into_iter().chain([province])).unwrap();
+    let verifier = Arc::new(Verifier::new(
+        vec![Issuer::from_config(tokens.issuer()).unwrap()],
+        clock.shared(),
+        VerifierConfig::default(),
+    ));
+    let auth = AuthLayer::new(
+        Arc::clone(&verifier),
+        Arc::new(Access::new(
+            Policies::from_toml(&[("integration.toml", &policy)]).unwrap(),
+            Arc::new(ArcSwap::from_pointee(tree)),
+        )),
+        Arc::new(Revocations::local(clock.shared())),
+        contract.method_rules(),
+        &[],
+    );
+    let section = DoorSection {
+        server: settings.door,
+        ..DoorSection::default()
+    };
+    let parts = Parts {
+        database: pool.clone(),
+        contract: Arc::clone(&contract),
+        auth,
+        partners: egov_integration::partners::Connections::none(Arc::clone(keyring)),
+        keyring: Arc::clone(keyring),
+        events: EventParts::in_database(pool),
+        log: Arc::clone(ledger.log()),
+        door: Some(DoorGiven {
+            verifier,
+            revocations: Arc::new(Revocations::local(clock.shared())),
+            certificate_required: false,
+            trust: None,
+            limits: DoorLimits {
+                standing_every: std::time::Duration::from_millis(20),
+                ..section.limits()
+            },
+        }),
+    };
+    let assembled = assemble(parts).unwrap();
+    let log = Arc::clone(ledger.log());
+    let assembly = ledger.complete(assembled.assembly, &contract);
+    let beside = section.beside(assembled.door.unwrap()).await.unwrap();
+    let door = beside.listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind(settings.own.listen).await.unwrap();
+    let own = listener.local_addr().unwrap();
+    let server = Server::builder(settings.own, contract, clock.shared(), SystemIds::shared())
+        .assembly(assembly)
+        .beside(beside)
+        .build()
+        .unwrap();
+    let shutdown = Shutdown::new();
+    Served {
+        own,
+        door,
+        log,
+        task: tokio::spawn(server.serve(listener, shutdown.clone())),
+        shutdown,
     }
 }
 

@@ -1,0 +1,380 @@
+//! A door with an agreement in force, in a process of its own: `abuse.rs` measures it, and `.ci/door` calls it with the client of
+//! another language. It says where it listens in a line of JSON, answers a line of JSON to each command on its standard input
+//! (`seen`, `outcomes`, `again`), and ends when that is closed.
+
+use std::convert::Infallible;
+use std::io::BufRead as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{BufMut as _, BytesMut};
+use egov_auth::{CallerKind, ConfirmationClaim};
+use egov_fault::Fault;
+use egov_proto::egov::integration::v1::*;
+use egov_runtime::config::{ClientCertificates, Period};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use uuid::Uuid;
+
+use crate::door::document;
+use crate::support::*;
+
+/// Says that a door shall be served, and which: `plain`, `strict` (short times, for abuse) or `tls`.
+pub const VARIABLE: &str = "EGOV_SERVE_DOOR";
+
+/// The methods of the provider; of `Change` only the name may be seen.
+const METHODS: [&str; 5] = ["Get", "Change", "Chat", "Gather", "Scatter"];
+
+#[derive(Default)]
+struct Seen {
+    calls: AtomicUsize,
+    /// Calls whose caller went away.
+    cancelled: AtomicUsize,
+    /// Messages of `Scatter` that were handed to the transport.
+    scattered: AtomicUsize,
+}
+
+/// A call at the provider; dropped before it is over if the caller goes away.
+struct Call {
+    seen: Arc<Seen>,
+    over: bool,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.over {
+            self.seen.cancelled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+type Piece = Result<Frame<Bytes>, Infallible>;
+type Answer = Response<http_body_util::combinators::BoxBody<Bytes, Infallible>>;
+
+async fn provider(seen: Arc<Seen>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("grpc://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let answer = service_fn(move |request| provide(request, Arc::clone(&seen)));
+                let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                http.max_concurrent_streams(1000);
+                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    address
+}
+
+fn message(name: &str) -> Bytes {
+    framed(&prost::Message::encode_to_vec(&crate::door::only_named(name)))
+}
+
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(message.len() + 5);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap());
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// The messages of a request, if none is compressed.
+fn messages(mut data: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while let Some((head, rest)) = data.split_at_checked(5) {
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+        all.push(&rest[..length]);
+        data = &rest[length..];
+    }
+    all
+}
+
+/// Echoes, or does what the metadata ask for: `x-delay-ms`, `x-size`, `x-fail`. `x-try-…` comes back in the head, `x-trail-…` in
+/// the trailers, and `x-seen-timeout` is the deadline that came.
+async fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answer, Infallible> {
+    seen.calls.fetch_add(1, Ordering::SeqCst);
+    let mut call = Call {
+        seen: Arc::clone(&seen),
+        over: false,
+    };
+    let (head, mut body) = request.into_parts();
+    let number = |name: &str| -> usize {
+        let value = head.headers.get(name);
+        value.map_or(0, |value| value.to_str().unwrap().parse().unwrap())
+    };
+    tokio::time::sleep(Duration::from_millis(number("x-delay-ms") as u64)).await;
+    let mut trailers = HeaderMap::new();
+    let mut answer = HeaderMap::new();
+    for (name, value) in &head.headers {
+        if name.as_str().starts_with("x-trail-") {
+            trailers.append(name, value.clone());
+        }
+        if name.as_str().starts_with("x-try-") || name == "grpc-encoding" {
+            answer.append(name, value.clone());
+        }
+    }
+    answer.insert("content-type", HeaderValue::from_static("application/grpc"));
+    if let Some(timeout) = head.headers.get("grpc-timeout") {
+        answer.insert("x-seen-timeout", timeout.clone());
+    }
+    if head.headers.contains_key("x-fail") {
+        call.over = true;
+        let fault = Fault::new(
+            egov_fault::Code::NotFound,
+            "PERSON_NOT_FOUND",
+            "không có người này",
+            "there is no such person",
+        );
+        let mut status: Response<tonic::body::Body> = tonic::Status::from(fault).into_http();
+        status.headers_mut().extend(trailers);
+        let (parts, _) = status.into_parts();
+        return Ok(Response::from_parts(parts, http_body_util::Empty::new().boxed()));
+    }
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let size = number("x-size");
+    let (to, pieces) = mpsc::channel::<Piece>(1);
+    tokio::spawn(async move {
+        // All of it, not the flag alone.
+        let mut call = call;
+        let send = async |data: Bytes| to.send(Ok(Frame::data(data))).await.is_ok();
+        match head.uri.path().rsplit('/').next().unwrap() {
+            "Gather" => {
+                let Ok(whole) = body.collect().await else { return };
+                let whole = whole.to_bytes();
+                let all = messages(&whole);
+                let names = all.iter().map(|one| crate::door::name_of(one));
+                let names: Vec<String> = names.collect();
+                send(message(&names.join(","))).await;
+            }
+            "Scatter" => {
+                let Ok(whole) = body.collect().await else { return };
+                let wanted = crate::door::name_of(messages(&whole.to_bytes())[0]);
+                let (count, pad) = wanted.split_once(',').unwrap();
+                let pad = "x".repeat(pad.parse().unwrap());
+                for place in 0..count.parse().unwrap() {
+                    if !send(message(&format!("{place}:{pad}"))).await {
+                        return;
+                    }
+                    seen.scattered.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            "Get" if size > 0 => {
+                send(message(&"x".repeat(size))).await;
+            }
+            _ => loop {
+                let piece = tokio::select! {
+                    piece = body.frame() => piece,
+                    () = to.closed() => return,
+                };
+                match piece {
+                    None => break,
+                    Some(Err(_)) => return,
+                    Some(Ok(piece)) => match piece.into_data() {
+                        Ok(data) => {
+                            if !send(data).await {
+                                return;
+                            }
+                        }
+                        Err(_) => {}
+                    },
+                }
+            },
+        }
+        call.over = to.send(Ok(Frame::trailers(trailers))).await.is_ok();
+    });
+    let mut response = Response::new(StreamBody::new(ReceiverStream::new(pieces)).boxed());
+    *response.headers_mut() = answer;
+    Ok(response)
+}
+
+/// A party that asks, one that provides, and an agreement about all methods.
+async fn agree(stack: &Stack, provider: &str, certificate: Option<String>) {
+    let (mut consumer, providing) = (party(stack, CONSUMER).await, party(stack, PROVIDER).await);
+    if let Some(certificate_pem) = certificate {
+        let added = AddCertificateRequest {
+            request_id: request_id(),
+            system_id: consumer.system.system_id.clone(),
+            etag: consumer.system.etag.clone(),
+            certificate_pem,
+        };
+        let mut caller = stack.staff(PARTNER, CONSUMER);
+        let added = caller.systems.add_certificate(added).await.unwrap();
+        consumer.system = added.into_inner().system.unwrap();
+    }
+    let service = service_of(stack, &providing, "people", document()).await;
+    let endpoint = AddEndpointRequest {
+        request_id: request_id(),
+        service_id: service.service_id.clone(),
+        url: provider.to_owned(),
+        weight: 1,
+        health_path: String::new(),
+    };
+    let mut caller = stack.staff(PARTNER, PROVIDER);
+    caller.interfaces.add_endpoint(endpoint).await.unwrap();
+    let mut terms = terms(stack);
+    terms.allowed_purposes = Vec::new();
+    terms.calls_per_minute = 0;
+    terms.methods = METHODS
+        .map(|method| MethodTerms {
+            method: format!("demo.v1.People/{method}"),
+            mask: if method == "Change" {
+                vec!["name".to_owned()]
+            } else {
+                Vec::new()
+            },
+            ..MethodTerms::default()
+        })
+        .to_vec();
+    let agreement = draft(stack, &consumer, &service, terms).await;
+    let agreement = offer(stack, CONSUMER, &agreement).await.unwrap();
+    let agreement = sign(stack, &consumer, Side::Consumer, &agreement).await.unwrap();
+    sign(stack, &providing, Side::Provider, &agreement).await.unwrap();
+}
+
+/// A certificate and its key, PEM, and its fingerprint as tokens name it.
+struct Pair {
+    certificate: String,
+    key: String,
+    fingerprint: String,
+}
+
+fn issue(authority: &CertifiedIssuer<'_, KeyPair>, name: &str) -> Pair {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2025, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2029, 1, 1);
+    let certificate = params.signed_by(&key, authority).unwrap();
+    Pair {
+        fingerprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate.der())),
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn token(stack: &Stack, certificate: Option<&str>) -> String {
+    let mut claims = stack.tokens.claims(CallerKind::System, Uuid::from_u128(0xc1));
+    claims.client_id = Some(format!("client-{CONSUMER}"));
+    claims.cnf = certificate.map(|certificate| ConfirmationClaim {
+        certificate: certificate.to_owned(),
+    });
+    stack.tokens.sign(&claims)
+}
+
+fn say(line: &Value) {
+    // What libtest has written before does not end with a new line.
+    println!("\n{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not a test: a door for others to call"]
+async fn serve_a_door() {
+    let Ok(kind) = std::env::var(VARIABLE) else { return };
+    let mut settings = Settings::default();
+    settings.door.drain.grace = Period::seconds(3);
+    if kind == "strict" {
+        let keepalive = &mut settings.door.keepalive;
+        keepalive.handshake = Period::seconds(1);
+        keepalive.interval = Period::seconds(1);
+        keepalive.timeout = Period::seconds(1);
+        keepalive.idle = Period::seconds(2);
+        keepalive.unread = Period::seconds(3);
+    }
+    let files = tempfile::tempdir().unwrap();
+    let mut certificates = Value::Null;
+    let (mut known, mut bound) = (None, None);
+    if kind == "tls" {
+        let authority = authority();
+        let (door, own, other) = (
+            issue(&authority, "localhost"),
+            issue(&authority, "client"),
+            issue(&authority, "other"),
+        );
+        let put = |name: &str, pem: &str| {
+            let path = files.path().join(name);
+            std::fs::write(&path, pem).unwrap();
+            path
+        };
+        let tls = &mut settings.door.tls;
+        tls.certificate = Some(put("door.pem", &door.certificate));
+        tls.key = Some(put("door.key", &door.key));
+        tls.client_ca = Some(put("authority.pem", &authority.pem()));
+        tls.client_certificates = ClientCertificates::Optional;
+        put("own.pem", &own.certificate);
+        put("own.key", &own.key);
+        put("other.pem", &other.certificate);
+        put("other.key", &other.key);
+        certificates = json!(files.path());
+        known = Some(own.certificate);
+        bound = Some(own.fingerprint);
+    }
+    let seen = Arc::new(Seen::default());
+    let provider = provider(Arc::clone(&seen)).await;
+    let mut stack = Stack::with(settings).await;
+    agree(&stack, &provider, known).await;
+    say(&json!({
+        "door": stack.door.trim_start_matches("http://"),
+        "service": stack.address.trim_start_matches("http://"),
+        "token": token(&stack, bound.as_deref()),
+        "staff": stack.token(PARTNER, CONSUMER),
+        "certificates": certificates,
+        "pid": std::process::id(),
+    }));
+
+    let (to, mut commands) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            if to.blocking_send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(command) = commands.recv().await {
+        match command.as_str() {
+            "seen" => say(&json!({
+                "calls": seen.calls.load(Ordering::SeqCst),
+                "cancelled": seen.cancelled.load(Ordering::SeqCst),
+                "scattered": seen.scattered.load(Ordering::SeqCst),
+            })),
+            "outcomes" => {
+                let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+                let outcomes: Vec<(String, i64)> = sqlx::query_as(
+                    "SELECT outcome, count(*) FROM exchange_outcomes GROUP BY 1
+                     UNION ALL SELECT 'open', count(*) FROM open_exchanges",
+                )
+                .fetch_all(&mut superuser)
+                .await
+                .unwrap();
+                let outcomes: serde_json::Map<String, Value> =
+                    outcomes.into_iter().map(|(name, count)| (name, json!(count))).collect();
+                say(&Value::Object(outcomes));
+            }
+            "again" => {
+                stack.again().await;
+                say(&json!({}));
+            }
+            other => panic!("{other:?} is no command"),
+        }
+    }
+}
