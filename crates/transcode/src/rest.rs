@@ -69,6 +69,7 @@ pub struct Rest {
     routes: Vec<Route>,
     limit: usize,
     passing: Vec<HeaderName>,
+    unreadable: fn() -> Fault,
 }
 
 /// Why contracts cannot be served over HTTP: every reason.
@@ -256,6 +257,17 @@ impl Rest {
             routes: Vec::new(),
             limit: 4 * 1024 * 1024,
             passing: Vec::new(),
+            unreadable: || Fault::internal("the answer is not one message of its type"),
+        }
+    }
+
+    /// Answers with this fault where an answer of gRPC is not one message of its type; if not set, with `INTERNAL`, since a
+    /// service of ours that answers so is broken.
+    #[must_use]
+    pub fn unreadable(self, fault: fn() -> Fault) -> Self {
+        Self {
+            unreadable: fault,
+            ..self
         }
     }
 
@@ -644,8 +656,7 @@ impl Rest {
             Some(status) if status.code() != tonic::Code::Ok => return Err(status),
             _ => {}
         }
-        let message =
-            unframed(&message).ok_or_else(|| Status::from(Fault::internal("the answer is not one message")))?;
+        let message = unframed(&message).ok_or_else(|| Status::from((self.unreadable)()))?;
 
         let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16));
         let written = match route.response_body {
@@ -658,7 +669,7 @@ impl Rest {
                 }
             }
         };
-        written.map_err(|error| Status::from(Fault::internal(error)))?;
+        written.map_err(|error| Status::from((self.unreadable)().caused_by(error)))?;
 
         let mut response = Response::new(Body::from(writer.out));
         let headers = response.headers_mut();

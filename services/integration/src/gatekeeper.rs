@@ -182,8 +182,12 @@ impl Agreements {
             .await?;
         // Large ones take a while: beside the calls, not in their way.
         let message_bytes = self.message_bytes;
-        let read = tokio::task::spawn_blocking(move || read_all(interfaces, message_bytes));
-        let mut interfaces = read.await.map_err(Fault::internal)?;
+        let mut interfaces = if interfaces.is_empty() {
+            HashMap::new()
+        } else {
+            let read = tokio::task::spawn_blocking(move || read_all(interfaces, message_bytes));
+            read.await.map_err(Fault::internal)?
+        };
         for source in wanted.iter().map(|permit| source(permit)) {
             if let Some(known) = before.interfaces.get(&source) {
                 interfaces.insert(source, Arc::clone(known));

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use egov_ledger::Promise;
 use egov_proto::egov::integration::v1::*;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
 use hyper::body::Incoming;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::door::{Answer, CHANGE, CHAT, GET, Provider, World, agree, compiled, echo, granted, person, sha256};
 use crate::support::*;
@@ -27,14 +30,24 @@ service People {
   rpc Change(Person) returns (Person) { option (google.api.http) = {post: "/v1/people" body: "*"}; }
   rpc Hidden(Person) returns (Person) { option (google.api.http) = {get: "/v1/hidden"}; }
   rpc Refuse(Person) returns (Person) { option (google.api.http) = {get: "/v1/refusals/{name}"}; }
+  rpc Spoil(Person) returns (Person) { option (google.api.http) = {get: "/v1/spoilt"}; }
   rpc Chat(stream Person) returns (stream Person) { option (google.api.http) = {post: "/v1/chat" body: "*"}; }
 }
 "#;
 
 const REFUSE: &str = "demo.v1.People/Refuse";
+const SPOIL: &str = "demo.v1.People/Spoil";
 
-/// Echoes, and refuses where it is asked to, with what would be a promise if providers could give one.
+/// Echoes; refuses where it is asked to, with what would be a promise if providers could give one; answers bytes that are no
+/// message.
 fn provide(request: hyper::Request<Incoming>) -> Answer {
+    if request.uri().path().ends_with("/Spoil") {
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+        let frame = Full::new(Bytes::from_static(&[0, 0, 0, 0, 2, 0x0a, 0x09])).map_err(|never| match never {});
+        let spoilt = frame.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed();
+        return echo(request).map(|_| spoilt);
+    }
     if !request.uri().path().ends_with("/Refuse") {
         return echo(request);
     }
@@ -47,7 +60,7 @@ fn provide(request: hyper::Request<Incoming>) -> Answer {
 }
 
 fn all(terms: &mut AgreementTerms) {
-    terms.methods = [GET, CHANGE, REFUSE, CHAT].map(granted).to_vec();
+    terms.methods = [GET, CHANGE, REFUSE, SPOIL, CHAT].map(granted).to_vec();
 }
 
 async fn world(terms: impl FnOnce(&mut AgreementTerms)) -> World {
@@ -229,6 +242,37 @@ async fn what_the_provider_refuses_has_its_status_in_our_form_and_is_promised_by
     let exchange = world.listed(CONSUMER).await.remove(0);
     assert_eq!(exchange.exchange_id, exchange_id);
     assert_eq!((exchange.outcome(), exchange.status), (ExchangeOutcome::Refused, 5));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_message_of_the_interface_is_told_as_the_providers() {
+    let world = world(|_| {}).await;
+    let spoilt = world.get("/v1/spoilt").await;
+    // It was recorded as it travelled, and the record is promised.
+    verified(&world, &spoilt);
+    assert_eq!(told(spoilt).await, (500, "ANSWER_UNREADABLE".to_owned()));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_with_the_deadline_and_is_not_recorded() {
+    let world = world(|_| {}).await;
+    let (before, recorded) = (world.forwarded(), world.listed(CONSUMER).await.len());
+    let address = world.stack.door.trim_start_matches("http://");
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let token = world.token(&world.agreed.consumer.system.client_id);
+    let head = format!(
+        "POST /v1/people HTTP/1.1\r\nhost: door\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         grpc-timeout: 300m\r\ncontent-length: 100\r\n\r\n{{\"name\":"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut begin = [0; 12];
+    tokio::time::timeout(Duration::from_secs(10), connection.read_exact(&mut begin))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 504");
+    assert_eq!(world.forwarded(), before);
+    assert_eq!(world.listed(CONSUMER).await.len(), recorded);
 }
 
 #[tokio::test]
