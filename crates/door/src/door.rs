@@ -11,7 +11,7 @@ use egov_clock::{SharedClock, SharedIds};
 use egov_fault::{Code, Fault, Violation};
 use egov_runtime::server::{Draining, grpc_timeout};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::Body;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -296,6 +296,11 @@ impl Door {
         &self.inner.parts.limits
     }
 
+    /// Who calls, by the same token and connection by which a call is judged: for whoever must know before there is a call.
+    pub async fn consumer(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Consumer, Fault> {
+        self.inner.parts.authenticator.consumer(headers, extensions).await
+    }
+
     /// Forgets the meters of agreements that nobody uses; to be called now and then.
     pub fn sweep(&self) {
         self.inner.quotas.sweep(self.inner.parts.clock.now());
@@ -469,7 +474,7 @@ fn unknown_method() -> Fault {
 }
 
 /// The service that the caller means, if it says so.
-fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
+pub fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
     let mut values = headers.get_all(&SERVICE).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());

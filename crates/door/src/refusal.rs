@@ -141,8 +141,8 @@ pub fn refusal(refusal: Refusal) -> Fault {
         Refusal::ServiceAmbiguous => (
             Code::InvalidArgument,
             "SERVICE_AMBIGUOUS",
-            "nhiều dịch vụ có phương thức này; hãy nêu dịch vụ trong x-egov-service",
-            "several services have this method; name the one that is meant in x-egov-service",
+            "nhiều dịch vụ có phương thức này; hãy nêu dịch vụ trong x-egov-service, hoặc qua HTTP bằng /s/ID/ đứng trước đường dẫn",
+            "several services have this method; name the one that is meant in x-egov-service, or over HTTP by /s/ID/ before the path",
         ),
         Refusal::RequestNotAgreed => (
             Code::PermissionDenied,

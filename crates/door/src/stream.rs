@@ -27,7 +27,7 @@ use crate::refusal::{Refusal, refusal};
 use crate::tally::{Counting, Tally};
 use crate::unary::{fault_of_frames, fault_of_upstream, is_grpc_answer, metadata_of, request_head, say, status_of};
 use crate::upstream::AtEndpoint;
-use crate::wire_headers::{EXCHANGE, PROMISE};
+use crate::wire_headers::{AGREEMENT, EXCHANGE, PROMISE};
 
 /// Pieces that wait between the two sides.
 const DEPTH: usize = 4;
@@ -153,6 +153,7 @@ impl Door {
             head.remove("grpc-status-details-bin");
         }
         say(&mut head, &EXCHANGE, &call.exchange_id.to_string());
+        say(&mut head, &AGREEMENT, &call.passage.agreement_id.to_string());
         let (to_consumer, pieces) = mpsc::channel(DEPTH);
         let answering = Answering {
             compression: Compression::of(&parts.headers),
@@ -189,6 +190,11 @@ async fn finished(
     let end = end_of(&call, watch, outcome, status, nothing, None, asked);
     let promise = open.end(end).await?;
     say(response.headers_mut(), &EXCHANGE, &call.exchange_id.to_string());
+    say(
+        response.headers_mut(),
+        &AGREEMENT,
+        &call.passage.agreement_id.to_string(),
+    );
     say(response.headers_mut(), &PROMISE, &promise.0);
     Ok(response)
 }

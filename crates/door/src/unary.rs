@@ -198,9 +198,14 @@ impl Door {
     }
 }
 
-/// Puts the id of the exchange and the promise where the consumer finds them.
+/// Puts the ids of exchange and agreement and the promise where the consumer finds them.
 fn promised(mut response: Response<AnswerBody>, call: &Admitted, promise: Promise) -> Response<AnswerBody> {
     say(response.headers_mut(), &EXCHANGE, &call.exchange_id.to_string());
+    say(
+        response.headers_mut(),
+        &AGREEMENT,
+        &call.passage.agreement_id.to_string(),
+    );
     match response.body_mut() {
         AnswerBody::Whole {
             trailers: Some(trailers),

@@ -3,7 +3,7 @@
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// To the provider: the agreement by which the call comes.
+/// To both: the agreement by which the call comes.
 pub const AGREEMENT: HeaderName = HeaderName::from_static("x-egov-agreement");
 /// To the provider: the client id of the system that calls, which the door has verified.
 pub const CONSUMER: HeaderName = HeaderName::from_static("x-egov-consumer");

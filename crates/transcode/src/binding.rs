@@ -39,7 +39,10 @@ impl Bindings {
     /// Of a pool. Where the option is not defined nobody uses it.
     pub fn of(pool: &DescriptorPool) -> Self {
         Self {
-            http: pool.get_extension_by_name("google.api.http"),
+            // A pool that somebody else wrote may give the name to anything.
+            http: pool
+                .get_extension_by_name("google.api.http")
+                .filter(|extension| extension.containing_message().full_name() == "google.protobuf.MethodOptions"),
         }
     }
 

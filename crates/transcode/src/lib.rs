@@ -18,8 +18,8 @@ mod tests;
 
 pub use binding::{Binding, Bindings, BodyRule};
 pub use error::{Language, Outcome, failure, method_not_allowed, refusal, unknown_path};
-pub use openapi::document;
-pub use page::docs;
+pub use openapi::{Introduction, Section, Terms, document, document_of};
+pub use page::{docs, page};
 pub use rest::{Call, FORWARDED, Rest, RestError, Target};
 pub use router::{Found, Router, Segments};
 pub use template::{Segment, Template, TemplateError, Variable};

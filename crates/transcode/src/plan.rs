@@ -361,16 +361,15 @@ fn special(name: &str) -> Option<Special> {
 }
 
 fn enum_plan(descriptor: &EnumDescriptor) -> EnumPlan {
-    let mut by_name = Vec::new();
-    let mut by_number: Vec<(i32, Box<str>)> = Vec::new();
-    for value in descriptor.values() {
-        by_name.push((Box::from(value.name()), value.number()));
-        if by_number.iter().all(|(number, _)| *number != value.number()) {
-            by_number.push((value.number(), Box::from(value.name())));
-        }
-    }
+    let mut by_name: Vec<(Box<str>, i32)> = descriptor
+        .values()
+        .map(|value| (Box::from(value.name()), value.number()))
+        .collect();
+    let mut by_number: Vec<(i32, Box<str>)> = by_name.iter().map(|(name, number)| (*number, name.clone())).collect();
     by_name.sort();
-    by_number.sort();
+    // The sorting is stable: of several names of a number the first one of the contract stays.
+    by_number.sort_by_key(|(number, _)| *number);
+    by_number.dedup_by_key(|(number, _)| *number);
     EnumPlan {
         by_name,
         by_number,

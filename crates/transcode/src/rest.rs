@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use egov_fault::{Code, Fault, Violation};
 use egov_proto::options::{Deprecation, Options, is_deprecated};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::tz::{self, TimeZone};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -43,6 +43,12 @@ pub static FORWARDED: [HeaderName; 7] = [
 /// The length of what stands before a message of gRPC: a flag and four bytes of length.
 const PREFIX: usize = 5;
 
+/// The most segments of a path template that somebody else wrote: a search goes as deep as a template is long.
+const MOST_SEGMENTS: usize = 32;
+
+/// The most levels of a field that such a template binds.
+const MOST_LEVELS: usize = 16;
+
 /// The RPCs that are served over HTTP, compiled from their contracts.
 ///
 /// ```no_run
@@ -62,6 +68,8 @@ pub struct Rest {
     router: Router<usize>,
     routes: Vec<Route>,
     limit: usize,
+    passing: Vec<HeaderName>,
+    unreadable: fn() -> Fault,
 }
 
 /// Why contracts cannot be served over HTTP: every reason.
@@ -179,12 +187,7 @@ impl Rest {
     pub fn compile(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Result<Self, RestError> {
         let bindings = Bindings::of(pool);
         let options = Options::of(pool);
-        let mut rest = Self {
-            messages: Messages::compile(pool),
-            router: Router::default(),
-            routes: Vec::new(),
-            limit: 4 * 1024 * 1024,
-        };
+        let mut rest = Self::empty(pool);
         let mut problems = Vec::new();
         for service in pool.services().filter(|service| served(service.full_name())) {
             for method in service.methods() {
@@ -207,6 +210,77 @@ impl Rest {
         }
     }
 
+    /// Compiles the bindings of contracts that somebody else wrote, at most `most` of them: what cannot be served is left out
+    /// and named, one sentence for each, and the rest is served. Of two bindings that share a path the first one counts.
+    ///
+    /// What a contract says with options of ours that make no sense stays unsaid, and templates that are needlessly long are
+    /// left out too.
+    pub fn compile_foreign(pool: &DescriptorPool, most: usize) -> (Self, Vec<String>) {
+        let bindings = Bindings::of(pool);
+        let options = Options::of(pool);
+        let mut rest = Self::empty(pool);
+        let mut left_out = Vec::new();
+        for method in pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+        {
+            let name = method.full_name();
+            let list = bindings.read(&method).unwrap_or_else(|problem| {
+                left_out.push(format!("{name}: {problem}"));
+                Vec::new()
+            });
+            for binding in list {
+                let added = if rest.routes.len() >= most {
+                    Err(format!(
+                        "{}: an interface has at most {most} bindings",
+                        binding.template
+                    ))
+                } else if is_overlong(&binding) {
+                    Err(format!(
+                        "a template has at most {MOST_SEGMENTS} segments, and binds fields at most {MOST_LEVELS} levels deep"
+                    ))
+                } else {
+                    rest.add(&method, &binding, &options)
+                };
+                if let Err(problem) = added {
+                    left_out.push(format!("{name}: {problem}"));
+                }
+            }
+        }
+        (rest, left_out)
+    }
+
+    fn empty(pool: &DescriptorPool) -> Self {
+        Self {
+            messages: Messages::compile(pool),
+            router: Router::default(),
+            routes: Vec::new(),
+            limit: 4 * 1024 * 1024,
+            passing: Vec::new(),
+            unreadable: || Fault::internal("the answer is not one message of its type"),
+        }
+    }
+
+    /// Answers with this fault where an answer of gRPC is not one message of its type; if not set, with `INTERNAL`, since a
+    /// service of ours that answers so is broken.
+    #[must_use]
+    pub fn unreadable(self, fault: fn() -> Fault) -> Self {
+        Self {
+            unreadable: fault,
+            ..self
+        }
+    }
+
+    /// Lets these headers of an answer of gRPC pass to the HTTP answer, also where they stand in its trailers or beside a
+    /// failure.
+    #[must_use]
+    pub fn passing(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        Self {
+            passing: names.into_iter().collect(),
+            ..self
+        }
+    }
+
     /// Takes bodies, and messages made of them, of at most `bytes`; 4 MiB if not set.
     #[must_use]
     pub fn limit(self, bytes: usize) -> Self {
@@ -214,8 +288,7 @@ impl Rest {
     }
 
     fn add(&mut self, method: &MethodDescriptor, binding: &Binding, options: &Options) -> Result<(), String> {
-        let verb = binding.method.as_ref().map_or("*", Method::as_str);
-        let shown = format!("{verb} {}", binding.template);
+        let shown = shown(binding);
         if method.is_client_streaming() || method.is_server_streaming() {
             return Err(format!("{shown}: a streaming RPC cannot be served over HTTP"));
         }
@@ -331,6 +404,11 @@ impl Rest {
         self.routes.iter().map(|route| &*route.rpc).collect()
     }
 
+    /// The bindings: RPC and `POST /v1/cases/{case_id}:accept`.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.routes.iter().map(|route| (&*route.rpc, route.shown.as_str()))
+    }
+
     /// What a request is for.
     pub fn find(&self, method: &Method, path: &str) -> Target {
         match self.router.find(method, path) {
@@ -380,32 +458,112 @@ impl Rest {
         let Some(route) = self.routes.get(call.route) else {
             return refusal(Fault::internal("a call of another router"), language);
         };
-        let answered = async {
-            let call = self.request(route, &call.segments, request).await?;
-            let answer = match grpc.oneshot(call).await {
-                Ok(answer) => answer,
-                Err(never) => match never {},
-            };
-            self.answer(route, answer).await
+        let (parts, body) = request.into_parts();
+        let mut said = HeaderMap::new();
+        let answered = match self.message(route, &call.segments, &parts, body).await {
+            Ok(message) => self.call(route, parts, Body::from(message), grpc, &mut said).await,
+            Err(status) => Err(status),
         };
-        let mut response = match answered.await {
+        self.told(route, answered, said, head, language)
+    }
+
+    /// As [`Rest::serve`], but the body is read, and what is wrong with the request is found, only when `grpc` reads its
+    /// message: for a server that first judges who calls and by what right, and only then takes anything in.
+    pub async fn serve_when_read<S, B, R>(self: &Arc<Self>, call: Call, request: Request<B>, grpc: S) -> Response
+    where
+        S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let language = Language::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        let Some(route) = self.routes.get(call.route) else {
+            return refusal(Fault::internal("a call of another router"), language);
+        };
+        let (mut parts, body) = request.into_parts();
+        let extensions = std::mem::take(&mut parts.extensions);
+        let wrong: Arc<OnceLock<Status>> = Arc::default();
+        let (rest, of_text, found) = (Arc::clone(self), parts.clone(), Arc::clone(&wrong));
+        let message = futures::stream::once(async move {
+            let Some(route) = rest.routes.get(call.route) else {
+                return Err(NoMessage);
+            };
+            rest.message(route, &call.segments, &of_text, body)
+                .await
+                .map_err(|status| {
+                    // Set once: there is one message.
+                    let _ = found.set(status);
+                    NoMessage
+                })
+        });
+        parts.extensions = extensions;
+        let mut said = HeaderMap::new();
+        let answered = self
+            .call(route, parts, Body::from_stream(message), grpc, &mut said)
+            .await;
+        // Whatever became of a call without a message: the caller hears what is wrong with its request.
+        let answered = wrong.get().map_or(answered, |status| Err(status.clone()));
+        self.told(route, answered, said, head, language)
+    }
+
+    async fn call<S, R>(
+        &self,
+        route: &Route,
+        parts: request::Parts,
+        message: Body,
+        grpc: S,
+        said: &mut HeaderMap,
+    ) -> Result<Response, Status>
+    where
+        S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let answer = match grpc.oneshot(request(route, parts, message)).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        self.answer(route, answer, said).await
+    }
+
+    fn told(
+        &self,
+        route: &Route,
+        answered: Result<Response, Status>,
+        said: HeaderMap,
+        head: bool,
+        language: Language,
+    ) -> Response {
+        let mut response = match answered {
             Ok(response) if head => without_body(response),
             Ok(response) => response,
             Err(status) => failure(&status, language),
         };
+        for name in &self.passing {
+            if let Some(value) = said.get(name) {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
         if let Some(leaving) = &route.leaving {
             leaving.say(response.headers_mut());
         }
         response
     }
 
-    /// The gRPC request of an HTTP request.
-    async fn request<B>(&self, route: &Route, segments: &Segments, request: Request<B>) -> Result<Request<Body>, Status>
+    /// The message of an HTTP request, in the frame of gRPC.
+    async fn message<B>(
+        &self,
+        route: &Route,
+        segments: &Segments,
+        parts: &request::Parts,
+        body: B,
+    ) -> Result<Bytes, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (mut parts, body) = request.into_parts();
         let text = if http_body::Body::is_end_stream(&body) {
             Bytes::new()
         } else {
@@ -472,44 +630,33 @@ impl Rest {
         if let Some(prefix) = out.get_mut(1..PREFIX) {
             prefix.copy_from_slice(&(length as u32).to_be_bytes());
         }
-
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        for name in &FORWARDED {
-            for value in parts.headers.get_all(name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        let mut call = Request::new(Body::from(out));
-        *call.method_mut() = Method::POST;
-        *call.uri_mut() = route.target.clone();
-        *call.version_mut() = Version::HTTP_2;
-        *call.headers_mut() = headers;
-        // Who is connected, the request's name, and what outer layers noted.
-        *call.extensions_mut() = std::mem::take(&mut parts.extensions);
-        Ok(call)
+        Ok(out.into())
     }
 
     /// The HTTP answer of a gRPC answer.
-    async fn answer<R>(&self, route: &Route, answer: Response<R>) -> Result<Response, Status>
+    ///
+    /// Of what it says beside its message, in head or trailers, what may pass goes into `said`.
+    async fn answer<R>(&self, route: &Route, answer: Response<R>, said: &mut HeaderMap) -> Result<Response, Status>
     where
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = answer.into_parts();
+        self.note(&parts.headers, said);
         if let Some(status) = Status::from_header_map(&parts.headers)
             && status.code() != tonic::Code::Ok
         {
             return Err(status);
         }
         let (message, trailers) = collect(body).await?;
+        if let Some(trailers) = &trailers {
+            self.note(trailers, said);
+        }
         match trailers.as_ref().and_then(Status::from_header_map) {
             Some(status) if status.code() != tonic::Code::Ok => return Err(status),
             _ => {}
         }
-        let message =
-            unframed(&message).ok_or_else(|| Status::from(Fault::internal("the answer is not one message")))?;
+        let message = unframed(&message).ok_or_else(|| Status::from((self.unreadable)()))?;
 
         let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16));
         let written = match route.response_body {
@@ -522,7 +669,7 @@ impl Rest {
                 }
             }
         };
-        written.map_err(|error| Status::from(Fault::internal(error)))?;
+        written.map_err(|error| Status::from((self.unreadable)().caused_by(error)))?;
 
         let mut response = Response::new(Body::from(writer.out));
         let headers = response.headers_mut();
@@ -540,6 +687,15 @@ impl Rest {
             reason: None,
         });
         Ok(response)
+    }
+
+    /// Keeps what may pass.
+    fn note(&self, from: &HeaderMap, said: &mut HeaderMap) {
+        for name in &self.passing {
+            if let Some(value) = from.get(name) {
+                said.insert(name.clone(), value.clone());
+            }
+        }
     }
 
     /// REST in front of a router that serves gRPC and whatever else: for a server that is not built by `egov-runtime`, which
@@ -577,6 +733,42 @@ impl fmt::Debug for Rest {
             .field("routes", &self.routes.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The request of gRPC that is made of an HTTP request.
+fn request(route: &Route, parts: request::Parts, message: Body) -> Request<Body> {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    for name in &FORWARDED {
+        for value in parts.headers.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let mut call = Request::new(message);
+    *call.method_mut() = Method::POST;
+    *call.uri_mut() = route.target.clone();
+    *call.version_mut() = Version::HTTP_2;
+    *call.headers_mut() = headers;
+    // Who is connected, the request's name, and what outer layers noted.
+    *call.extensions_mut() = parts.extensions;
+    call
+}
+
+/// There is no message, since the HTTP request makes none.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the request makes no message")]
+struct NoMessage;
+
+/// A binding as it is told to people.
+pub(crate) fn shown(binding: &Binding) -> String {
+    let verb = binding.method.as_ref().map_or("*", Method::as_str);
+    format!("{verb} {}", binding.template)
+}
+
+fn is_overlong(binding: &Binding) -> bool {
+    let deep = |variable: &crate::template::Variable| variable.field.len() > MOST_LEVELS;
+    binding.template.segments().len() > MOST_SEGMENTS || binding.template.variables().iter().any(deep)
 }
 
 /// An answer to HEAD: what GET would say, without saying it.

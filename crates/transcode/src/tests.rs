@@ -1093,3 +1093,350 @@ async fn the_document_and_the_page_are_sent_once_and_then_only_confirmed() {
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     assert!(!policy.contains("unsafe"));
 }
+
+/// The answer of a door: what it says of itself stands in head, trailers, or beside a failure.
+fn door(read: Arc<std::sync::atomic::AtomicBool>, code: i32) -> axum::Router {
+    axum::Router::new().fallback(move |request: Request<Body>| {
+        let read = Arc::clone(&read);
+        async move {
+            if code == 7 {
+                return tonic::Status::permission_denied("no").into_http();
+            }
+            let body = request.into_body().collect().await;
+            read.store(true, std::sync::atomic::Ordering::SeqCst);
+            let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from(code));
+            trailers.insert("x-promise", HeaderValue::from_static("signed"));
+            trailers.insert("x-other", HeaderValue::from_static("stays"));
+            let data = if code == 0 { bytes } else { Bytes::new() };
+            let mut response = Response::new(Body::new(
+                Full::new(data).with_trailers(async move { Some(Ok(trailers)) }),
+            ));
+            let headers = response.headers_mut();
+            headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+            headers.insert("x-exchange", HeaderValue::from_static("17"));
+            response
+        }
+    })
+}
+
+async fn through(rest: &Arc<Rest>, code: i32, method: &str, url: &str, body: &'static str) -> (Response, bool) {
+    let read = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header(JSON.0, JSON.1)
+        .body(Body::from(body))
+        .unwrap();
+    let crate::Target::Call(call) = rest.find(request.method(), request.uri().path()) else {
+        panic!("{url} is served");
+    };
+    let response = rest.serve_when_read(call, request, door(Arc::clone(&read), code)).await;
+    (response, read.load(std::sync::atomic::Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn what_may_pass_of_the_trailers_reaches_the_http_caller_beside_an_answer_and_beside_a_failure() {
+    let names = ["x-promise", "x-exchange"].map(http::HeaderName::from_static);
+    let rest = Arc::new(Rest::compile(&POOL, |_| true).unwrap().passing(names));
+    for (code, status) in [(0, 200), (5, 404)] {
+        let (response, read) = through(&rest, code, "POST", "/v1/echo", "{\"int32Value\": 7}").await;
+        assert_eq!(response.status(), status);
+        assert!(read);
+        assert_eq!(response.headers()["x-promise"], "signed");
+        assert_eq!(response.headers()["x-exchange"], "17");
+        assert!(!response.headers().contains_key("x-other"));
+        if code == 0 {
+            assert_eq!(answer(response).await, json!({"int32Value": 7}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_judges_first_refuses_before_the_body_is_read_and_a_wrong_body_is_still_named() {
+    let rest = Arc::new(Rest::compile(&POOL, |_| true).unwrap());
+    let (refused, read) = through(&rest, 7, "POST", "/v1/echo", "{\"ghost\": 1}").await;
+    assert_eq!(refused.status(), 403);
+    assert!(!read);
+    let (wrong, read) = through(&rest, 0, "POST", "/v1/echo", "{\"ghost\": 1}").await;
+    assert!(read);
+    assert_eq!(wrong.status(), 400);
+    assert_eq!(
+        answer(wrong).await["details"][1]["fieldViolations"][0]["field"],
+        "ghost"
+    );
+    let (head, _) = through(&rest, 0, "HEAD", "/v1/echo?stringValue=hello", "").await;
+    assert_eq!(
+        (head.status().as_u16(), &head.headers()["content-length"]),
+        (200, &HeaderValue::from_static("23"))
+    );
+}
+
+/// A contract of somebody else, without our options.
+const FOREIGN: &str = r#"
+syntax = "proto3";
+package foreign.v1;
+import "google/api/annotations.proto";
+// Somebody.
+message Person {
+  string name = 1;
+  Person parent = 2;
+  repeated Person children = 3;
+  map<string, Person> places = 4;
+  Colour colour = 5;
+  oneof choice { string text = 6; int32 number = 7; }
+}
+enum Colour { NONE = 0; RED = 1; }
+service People {
+  // Get says who somebody is. More.
+  rpc Get(Person) returns (Person) { option (google.api.http) = {get: "/v1/people/{name}" additional_bindings {post: "/v1/people:get" body: "*"}}; }
+  rpc Watch(Person) returns (stream Person) { option (google.api.http) = {get: "/v1/watch"}; }
+  rpc Twice(Person) returns (Person) { option (google.api.http) = {get: "/v1/people/{text}"}; }
+  rpc Wrong(Person) returns (Person) { option (google.api.http) = {get: "/v1/wrong/{ghost}"}; }
+  rpc Deep(Person) returns (Person) { option (google.api.http) = {get: "/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"}; }
+  rpc Change(Person) returns (Person) { option (google.api.http) = {put: "/v1/people/{name}" body: "*"}; }
+  rpc Silent(Person) returns (Person);
+}
+"#;
+
+static FOREIGN_SET: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("egov-transcode-foreign-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("foreign.proto"), FOREIGN).unwrap();
+    let mut compiler =
+        protox::Compiler::new([folder.to_string_lossy().into_owned(), format!("{HERE}/../../proto")]).unwrap();
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(["foreign.proto"]).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    compiler.encode_file_descriptor_set()
+});
+
+fn foreign() -> DescriptorPool {
+    DescriptorPool::decode(FOREIGN_SET.as_slice()).unwrap()
+}
+
+fn section<'a>(pool: &'a DescriptorPool, rest: &'a Rest, methods: &[&str]) -> crate::Section<'a> {
+    crate::Section {
+        pool,
+        rest,
+        base: "/s/17".to_owned(),
+        prefix: "17.".to_owned(),
+        methods: methods
+            .iter()
+            .map(|method| ((*method).to_owned(), crate::Terms::default()))
+            .collect(),
+    }
+}
+
+#[test]
+fn of_foreign_contracts_what_can_be_served_is_and_the_rest_is_named() {
+    let (rest, left_out) = Rest::compile_foreign(&foreign(), 100);
+    let mut served: Vec<&str> = rest.rpcs().into_iter().collect();
+    served.sort_unstable();
+    assert_eq!(served, ["foreign.v1.People/Change", "foreign.v1.People/Get"]);
+    let expected = [
+        ("foreign.v1.People.Watch", "streaming"),
+        ("foreign.v1.People.Twice", "served already"),
+        ("foreign.v1.People.Wrong", "ghost is no single field"),
+        ("foreign.v1.People.Deep", "at most 32 segments"),
+    ];
+    assert_eq!(left_out.len(), expected.len(), "{left_out:#?}");
+    for (problem, (rpc, what)) in left_out.iter().zip(expected) {
+        assert!(problem.starts_with(rpc) && problem.contains(what), "{problem}");
+    }
+    let (few, left_out) = Rest::compile_foreign(&foreign(), 1);
+    assert_eq!(few.len(), 1);
+    assert!(left_out[0].contains("at most 1 bindings"), "{left_out:#?}");
+}
+
+#[test]
+fn a_document_of_foreign_contracts_says_what_is_granted_and_on_which_terms() {
+    let pool = foreign();
+    let (rest, _) = Rest::compile_foreign(&pool, 100);
+    let mut section = section(&pool, &rest, &["foreign.v1.People/Get", "foreign.v1.People/Twice"]);
+    let terms = section.methods.get_mut("foreign.v1.People/Get").unwrap();
+    terms.note = "Only the name comes back.".to_owned();
+    terms.purposes = vec!["verify".to_owned()];
+    terms.extensions.insert("x-mask".to_owned(), json!(["name"]));
+    let introduction = crate::Introduction {
+        title: "what may be called".to_owned(),
+        ..crate::Introduction::default()
+    };
+    let document = crate::document_of(introduction, &[section]);
+    assert_eq!(document["info"]["title"], "what may be called");
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/s/17/v1/people/{name}", "/s/17/v1/people:get"]);
+    let get = &document["paths"]["/s/17/v1/people/{name}"]["get"];
+    assert_eq!(get["summary"], "Get says who somebody is");
+    assert_eq!(
+        get["description"],
+        "Get says who somebody is. More.\n\nOnly the name comes back."
+    );
+    assert_eq!(get["x-mask"], json!(["name"]));
+    assert_eq!(get["operationId"], "17.foreign.v1.People_Get");
+    let parameters = get["parameters"].as_array().unwrap();
+    let purpose = parameters.iter().find(|one| one["name"] == "x-egov-purpose").unwrap();
+    assert_eq!(purpose["schema"]["enum"], json!(["verify"]));
+    assert_eq!(
+        get["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/17.foreign.v1.Person"
+    );
+    assert_references(&document);
+}
+
+fn assert_references(document: &serde_json::Value) {
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap();
+        assert!(
+            document.pointer(pointer).is_some_and(|target| !target.is_null()),
+            "{pointer}"
+        );
+    }
+}
+
+/// A pool of one file, made by hand.
+fn by_hand(change: impl FnOnce(&mut prost_types::FileDescriptorProto)) -> DescriptorPool {
+    let mut set = prost_types::FileDescriptorSet::decode(FOREIGN_SET.as_slice()).unwrap();
+    let file = set.file.iter_mut().find(|file| file.name() == "foreign.proto").unwrap();
+    change(file);
+    DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap()
+}
+
+fn field_of(number: i32, name: String, of: &str) -> prost_types::FieldDescriptorProto {
+    let mut field = prost_types::FieldDescriptorProto {
+        name: Some(name),
+        number: Some(number),
+        type_name: Some(format!(".foreign.v1.{of}")),
+        ..Default::default()
+    };
+    field.set_type(prost_types::field_descriptor_proto::Type::Message);
+    field.set_label(prost_types::field_descriptor_proto::Label::Optional);
+    field
+}
+
+#[test]
+fn contracts_that_would_make_an_endless_document_make_a_bounded_one() {
+    // Messages that lead to one another twenty thousand deep, and one that contains itself in every way a query could name.
+    let pool = by_hand(|file| {
+        for at in 0..20_000 {
+            file.message_type.push(prost_types::DescriptorProto {
+                name: Some(format!("M{at}")),
+                field: if at < 19_999 {
+                    vec![field_of(1, "next".to_owned(), &format!("M{}", at + 1))]
+                } else {
+                    Vec::new()
+                },
+                ..Default::default()
+            });
+        }
+        let person = file
+            .message_type
+            .iter_mut()
+            .find(|message| message.name() == "Person")
+            .unwrap();
+        person.field.push(field_of(100, "deep".to_owned(), "M0"));
+        for at in 0..300 {
+            person.field.push(field_of(200 + at, format!("self{at}"), "Person"));
+        }
+    });
+    let (rest, _) = Rest::compile_foreign(&pool, 100);
+    let document = crate::document_of(
+        crate::Introduction::default(),
+        &[section(
+            &pool,
+            &rest,
+            &["foreign.v1.People/Get", "foreign.v1.People/Change"],
+        )],
+    );
+    assert_references(&document);
+    let length = document.to_string().len();
+    assert!(length < 24 * 1024 * 1024, "{length}");
+}
+
+#[test]
+fn an_option_that_only_has_the_name_of_one_of_ours_says_nothing() {
+    let mut set = prost_types::FileDescriptorSet::decode(FOREIGN_SET.as_slice()).unwrap();
+    for file in &mut set.file {
+        for extension in &mut file.extension {
+            if extension.name() == "http" {
+                extension.extendee = Some(".google.protobuf.MessageOptions".to_owned());
+            }
+        }
+    }
+    let pool = DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
+    let (rest, left_out) = Rest::compile_foreign(&pool, 100);
+    assert!(rest.is_empty() && left_out.is_empty(), "{left_out:?}");
+}
+
+#[test]
+fn of_a_oneof_the_last_field_counts_however_often_they_change_places() {
+    let id = "egov.transcode.test.v1.Everything";
+    let with = |fields: &[(u32, &str)]| {
+        let mut bytes = Vec::new();
+        for (number, text) in fields {
+            if *number == 32 {
+                bytes.extend_from_slice(&[0x80, 0x02, 1]);
+            } else {
+                prost::encoding::string::encode(*number, &(*text).to_owned(), &mut bytes);
+            }
+        }
+        bytes
+    };
+    let descriptor = POOL.get_message_by_name(id).unwrap();
+    for fields in [
+        &[(30, "a"), (32, ""), (30, "b")][..],
+        &[(30, "a"), (32, "")],
+        &[(32, ""), (30, "a"), (14, "s"), (32, ""), (32, "")],
+        &[(14, "s"), (30, "a"), (30, "b"), (14, "t")],
+    ] {
+        let bytes = with(fields);
+        let reference = DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap();
+        let ours: serde_json::Value = serde_json::from_str(&write(&bytes).unwrap()).unwrap();
+        assert_eq!(ours, serde_json::to_value(&reference).unwrap(), "{fields:?}");
+    }
+    // As many changes as fit: one pass, not one for each.
+    let mut many = Vec::new();
+    for _ in 0..300_000 {
+        many.extend_from_slice(&with(&[(30, "a"), (32, "")]));
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(write(&many).unwrap(), "{\"choiceBool\":true}");
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever was uploaded: a set that is read is compiled, described, searched, and panics nowhere.
+    #[test]
+    fn any_descriptor_set_is_compiled_as_far_as_it_goes(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        path in "/(v1|s)/[a-z:/%]{0,12}",
+    ) {
+        let mut set = FOREIGN_SET.clone();
+        let from = set.len() - set.len() / 4;
+        for (index, byte) in changes {
+            // The own file stands last; most changes hit it.
+            let span = set.len() - from;
+            let at = if byte % 4 == 0 { index.index(set.len()) } else { from + index.index(span) };
+            set[at] = byte;
+        }
+        if let Ok(pool) = DescriptorPool::decode(set.as_slice()) {
+            let (rest, _) = Rest::compile_foreign(&pool, 100);
+            let _ = rest.find(&Method::GET, &path);
+            let methods: Vec<String> = pool
+                .services()
+                .flat_map(|service| service.methods().map(|method| format!("{}/{}", service.full_name(), method.name())).collect::<Vec<_>>())
+                .collect();
+            let names: Vec<&str> = methods.iter().map(String::as_str).collect();
+            let document = crate::document_of(crate::Introduction::default(), &[section(&pool, &rest, &names)]);
+            assert_references(&document);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! The canonical mapping: names in lower camel case, enums by name, 64-bit integers and bytes as text; a field that is not
 //! set, or has no presence and is zero, is left out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -90,24 +90,42 @@ impl<'p, 'b> Writer<'p, 'b> {
         let mut cursor = Cursor(bytes);
         let mut sorted = true;
         let mut before = 0;
+        // Of each oneof that is set: the field that came last, and since where on the stack it is the one that counts.
+        let mut chosen: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let mut replaced = false;
         while let Some((number, raw)) = cursor.field()? {
             let Some(index) = plan.by_number(number) else { continue };
             if plan.has_oneofs
                 && let Some(oneof) = plan.fields.get(index).and_then(|field| field.oneof)
             {
-                // The last one of a oneof counts.
-                let mut at = base;
-                while let Some((other, _)) = self.stack.get(at).copied() {
-                    if other != index && plan.fields.get(other).and_then(|field| field.oneof) == Some(oneof) {
-                        self.stack.remove(at);
-                    } else {
-                        at += 1;
-                    }
+                let since = self.stack.len();
+                let (of, from) = chosen.entry(oneof).or_insert((index, since));
+                if *of != index {
+                    (*of, *from) = (index, since);
+                    replaced = true;
                 }
             }
             sorted &= index >= before;
             before = index;
             self.stack.push((index, raw));
+        }
+        if replaced {
+            // In one pass: a message may hold as many of them as fit into it.
+            let mut kept = base;
+            for at in base..self.stack.len() {
+                let Some(entry) = self.stack.get(at).copied() else {
+                    break;
+                };
+                let oneof = plan.fields.get(entry.0).and_then(|field| field.oneof);
+                let counts = oneof
+                    .and_then(|oneof| chosen.get(&oneof))
+                    .is_none_or(|(of, from)| *of == entry.0 && *from <= at);
+                if counts && let Some(place) = self.stack.get_mut(kept) {
+                    *place = entry;
+                    kept += 1;
+                }
+            }
+            self.stack.truncate(kept);
         }
         if !sorted && let Some(fields) = self.stack.get_mut(base..) {
             fields.sort_by_key(|(index, _)| *index);

@@ -1,5 +1,6 @@
 //! The door of this service: its own port, on which other systems call one another by their agreements.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use crate::gatekeeper::Agreements;
 use crate::journal::ExchangeJournal;
 use crate::permits::PermitBook;
+use crate::rest::RestFront;
 
 /// `[door]`: how systems come through the door, and whom the door believes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -137,7 +139,12 @@ pub(crate) fn build(
     book: Arc<PermitBook>,
 ) -> Built {
     let journal = ExchangeJournal::start(database.clone(), keyring, log);
-    let agreements = Arc::new(Agreements::new(book, given.trust, given.certificate_required));
+    let agreements = Arc::new(Agreements::new(
+        book,
+        given.trust,
+        given.certificate_required,
+        given.limits.message_bytes,
+    ));
     let door = Door::new(DoorParts {
         authenticator: Authenticator::new(given.verifier, given.revocations, given.certificate_required),
         gatekeeper: Arc::clone(&agreements) as Arc<dyn egov_door::Gatekeeper>,
@@ -153,26 +160,32 @@ pub(crate) fn build(
     }
 }
 
-/// What answers on the door's port: gRPC, and gRPC-Web, which is gRPC whose trailers are part of the body.
-pub fn router(door: Door) -> Router {
+/// What answers on the door's port: gRPC, gRPC-Web, which is gRPC whose trailers are part of the body, and REST/JSON of the
+/// same interfaces.
+pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
+    let rest = RestFront::new(door.clone(), agreements);
     let grpc = service_fn(move |request: Request| {
         let door = door.clone();
-        async move { Ok::<Response, std::convert::Infallible>(door.grpc(request).await.map(Body::new)) }
+        async move { Ok::<Response, Infallible>(door.grpc(request).await.map(Body::new)) }
     });
     let web = GrpcWebLayer::new().layer(Router::new().fallback_service(grpc.clone()));
     Router::new().fallback_service(service_fn(move |request: Request| {
-        let (grpc, web) = (grpc.clone(), web.clone());
+        let (grpc, web, rest) = (grpc.clone(), web.clone(), rest.clone());
         async move {
-            let is_web = request
-                .headers()
-                .get(http::header::CONTENT_TYPE)
-                .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc-web"));
-            if is_web {
+            if has_type(&request, "application/grpc-web") {
                 let answer = web.oneshot(request).await?;
-                Ok::<_, std::convert::Infallible>(answer.map(Body::new))
-            } else {
+                Ok::<_, Infallible>(answer.map(Body::new))
+            } else if has_type(&request, "application/grpc") {
                 grpc.oneshot(request).await
+            } else {
+                Ok(rest.answer(request).await)
             }
         }
     }))
+}
+
+/// Whether the content type of a request begins so.
+fn has_type(request: &Request, text: &str) -> bool {
+    let media_type = request.headers().get(http::header::CONTENT_TYPE);
+    media_type.is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()))
 }

@@ -17,16 +17,18 @@ use egov_door::{
 use egov_fault::Fault;
 use egov_filter::{Filter, Refused, Rule};
 use http::Uri;
+use jiff::Timestamp;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ReflectMessage as _, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::descriptors;
 use crate::domain::endpoint::{Endpoint, EndpointState};
-use crate::domain::permit::{MethodTerms, Permit, PredicateRule};
+use crate::domain::permit::{MethodTerms, Permit, PermitCaller, PredicateRule};
 use crate::domain::service::InterfaceKind;
 use crate::error::Error;
 use crate::permits::{Call, Denial, Grant, PermitBook};
+use crate::rest::Interface;
 use crate::store;
 use crate::usage::{FieldUse, add_field_use};
 
@@ -39,11 +41,31 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// One version of an agreement.
 type PermitId = (Uuid, i64);
 
+/// One version of the interface of a service.
+type InterfaceId = (Uuid, i64);
+
+/// A permit that a client holds now, with the interface of what it may call.
+pub(crate) struct Reach {
+    pub(crate) permit: Arc<Permit>,
+    /// Index of the client among the callers of the permit.
+    caller: usize,
+    pub(crate) interface: Arc<Interface>,
+}
+
+impl Reach {
+    /// The client's own entry in the permit.
+    pub(crate) fn caller(&self) -> Option<&PermitCaller> {
+        self.permit.callers.get(self.caller)
+    }
+}
+
 /// The agreements as the door asks for them.
 pub(crate) struct Agreements {
     book: Arc<PermitBook>,
     certificate_required: bool,
     trust: Option<Trust>,
+    /// The largest message of a call, in bytes.
+    message_bytes: usize,
     known: ArcSwap<Known>,
 }
 
@@ -51,6 +73,12 @@ pub(crate) struct Agreements {
 #[derive(Default)]
 struct Known {
     permits: HashMap<PermitId, Arc<Ready>>,
+    /// The gRPC interfaces of the permits.
+    interfaces: HashMap<InterfaceId, Arc<Interface>>,
+    /// The permits that name a client as a caller, by its id.
+    of_clients: HashMap<String, Vec<(PermitId, Arc<Interface>)>>,
+    /// The permits that were looked at, whatever came of it.
+    looked_at: HashSet<PermitId>,
     upstreams: HashMap<Uuid, Arc<Upstream>>,
     units: HashMap<Uuid, i32>,
 }
@@ -111,11 +139,17 @@ impl Standing for Held {
 }
 
 impl Agreements {
-    pub(crate) fn new(book: Arc<PermitBook>, trust: Option<Trust>, certificate_required: bool) -> Self {
+    pub(crate) fn new(
+        book: Arc<PermitBook>,
+        trust: Option<Trust>,
+        certificate_required: bool,
+        message_bytes: usize,
+    ) -> Self {
         Self {
             book,
             certificate_required,
             trust,
+            message_bytes,
             known: ArcSwap::default(),
         }
     }
@@ -128,9 +162,10 @@ impl Agreements {
             .iter()
             .filter(|permit| !before.permits.contains_key(&id(permit)))
             .collect();
-        let sources: HashSet<(Uuid, i64)> = missing
+        let sources: HashSet<InterfaceId> = missing
             .iter()
-            .map(|permit| (permit.service_id, permit.interface_version))
+            .map(|permit| source(permit))
+            .filter(|source| !before.interfaces.contains_key(source))
             .collect();
         let (endpoints, units, interfaces) = database
             .read(&RowScope::everything(), async |conn| {
@@ -145,13 +180,17 @@ impl Agreements {
                 Ok::<_, Error>((endpoints, units, interfaces))
             })
             .await?;
-        let mut pools = HashMap::new();
-        for (source, (kind, document)) in interfaces {
-            if kind == InterfaceKind::Grpc {
-                match descriptors::pool(&document) {
-                    Ok(pool) => drop(pools.insert(source, pool)),
-                    Err(problems) => tracing::error!(service = %source.0, ?problems, "an interface cannot be read"),
-                }
+        // Large ones take a while: beside the calls, not in their way.
+        let message_bytes = self.message_bytes;
+        let mut interfaces = if interfaces.is_empty() {
+            HashMap::new()
+        } else {
+            let read = tokio::task::spawn_blocking(move || read_all(interfaces, message_bytes));
+            read.await.map_err(Fault::internal)?
+        };
+        for source in wanted.iter().map(|permit| source(permit)) {
+            if let Some(known) = before.interfaces.get(&source) {
+                interfaces.insert(source, Arc::clone(known));
             }
         }
         let permits = wanted
@@ -160,8 +199,8 @@ impl Agreements {
                 let ready = before.permits.get(&id(permit)).cloned();
                 // One whose interface cannot be read is not ready, and is tried again.
                 let ready = ready.or_else(|| {
-                    let pool = pools.get(&(permit.service_id, permit.interface_version))?;
-                    Some(Arc::new(compiled(permit, pool)))
+                    let interface = interfaces.get(&source(permit))?;
+                    Some(Arc::new(compiled(permit, interface.pool())))
                 });
                 Some((id(permit), ready?))
             })
@@ -169,6 +208,9 @@ impl Agreements {
         let upstreams = self.upstreams(&before, &endpoints);
         self.known.store(Arc::new(Known {
             permits,
+            of_clients: of_clients(&wanted, &interfaces),
+            looked_at: wanted.iter().map(|permit| id(permit)).collect(),
+            interfaces,
             upstreams,
             units: units.into_iter().collect(),
         }));
@@ -195,6 +237,69 @@ impl Agreements {
                 (service_id, upstream)
             })
             .collect()
+    }
+
+    /// The grant by which a call is permitted now.
+    pub(crate) fn grant(&self, call: Call<'_>) -> Result<Grant, Denial> {
+        self.book.permits(call)
+    }
+
+    /// The time by which agreements are judged.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.book.now()
+    }
+
+    /// What a consumer may call now, of gRPC interfaces: by permits in force for it, and on a connection that is its own.
+    ///
+    /// # Errors
+    /// `PERMITS_STALE`; `CERTIFICATE_NOT_BOUND` if the connection opens none of what it otherwise might call.
+    pub(crate) fn reach(&self, consumer: &Consumer) -> Result<Vec<Reach>, Fault> {
+        if !self.book.is_fresh() {
+            return Err(refusal(Refusal::PermitsStale));
+        }
+        let now = self.book.now();
+        let known = self.known.load();
+        let mut held = Vec::new();
+        for ((agreement_id, version), interface) in known.of_clients.get(&consumer.client_id).into_iter().flatten() {
+            // As the book has it now: what was revoked a moment ago is gone, and so is a delegation that ended.
+            let now_held = self.book.of_agreement(*agreement_id);
+            let permits = now_held
+                .iter()
+                .filter(|permit| permit.version == *version && permit.in_force(now));
+            for permit in permits {
+                let callers = permit.callers.iter().enumerate().filter(|(_, caller)| {
+                    caller.client_id == consumer.client_id && caller.valid_from <= now && now < caller.valid_to
+                });
+                held.extend(callers.map(|(caller, _)| Reach {
+                    permit: Arc::clone(permit),
+                    caller,
+                    interface: Arc::clone(interface),
+                }));
+            }
+        }
+        let some = !held.is_empty();
+        held.retain(|reach| reach.caller().is_some_and(|caller| self.is_bound(caller, consumer)));
+        if some && held.is_empty() {
+            return Err(refusal(Refusal::CertificateNotBound));
+        }
+        Ok(held)
+    }
+
+    /// Whether the book has permits of a client at which nobody has looked yet: in a quarter of a second it may call what it
+    /// cannot now.
+    pub(crate) fn is_behind(&self, client_id: &str) -> bool {
+        let known = self.known.load();
+        let permits = self.book.permits_of(client_id);
+        permits.iter().any(|permit| !known.looked_at.contains(permit))
+    }
+
+    /// Whether the connection is one of this very system: its certificate is registered for it and valid now. The token alone
+    /// opens nothing to whoever stole it.
+    fn is_bound(&self, caller: &PermitCaller, consumer: &Consumer) -> bool {
+        match consumer.certificate.map(hex::encode) {
+            Some(shown) => caller.knows_certificate(&shown, self.book.now()),
+            None => !self.certificate_required,
+        }
     }
 
     /// How often which granted field left since this was asked last.
@@ -263,24 +368,10 @@ impl Gatekeeper for Agreements {
                 service_id: asked.service_id,
                 purpose: asked.purpose,
             })
-            .map_err(|denial| {
-                refusal(match denial {
-                    Denial::Stale => Refusal::PermitsStale,
-                    Denial::NoAgreement => Refusal::AgreementMissing,
-                    Denial::NotInForce => Refusal::AgreementNotInForce,
-                    Denial::WrongPurpose => Refusal::PurposeNotAgreed,
-                    Denial::Ambiguous => Refusal::ServiceAmbiguous,
-                })
-            })?;
+            .map_err(denied)?;
         let permit = Arc::clone(grant.permit());
         let caller = grant.caller().ok_or_else(|| refusal(Refusal::AgreementMissing))?;
-        // Registered for this very system, and valid now: the token alone opens nothing to whoever stole it.
-        let certificate = consumer.certificate.map(hex::encode);
-        let bound = match &certificate {
-            Some(shown) => caller.knows_certificate(shown, self.book.now()),
-            None => !self.certificate_required,
-        };
-        if !bound {
+        if !self.is_bound(caller, consumer) {
             return Err(refusal(Refusal::CertificateNotBound));
         }
         let known = self.known.load();
@@ -330,7 +421,7 @@ impl Gatekeeper for Agreements {
                 book: Arc::clone(&self.book),
                 method: asked.method.to_owned(),
                 grant: grant.clone(),
-                certificate,
+                certificate: consumer.certificate.map(hex::encode),
             }),
         })
     }
@@ -338,6 +429,60 @@ impl Gatekeeper for Agreements {
 
 fn id(permit: &Permit) -> PermitId {
     (permit.agreement_id, permit.version)
+}
+
+fn source(permit: &Permit) -> InterfaceId {
+    (permit.service_id, permit.interface_version)
+}
+
+/// The refusal that says why the book denies a call.
+pub(crate) fn denied(denial: Denial) -> Fault {
+    refusal(match denial {
+        Denial::Stale => Refusal::PermitsStale,
+        Denial::NoAgreement => Refusal::AgreementMissing,
+        Denial::NotInForce => Refusal::AgreementNotInForce,
+        Denial::WrongPurpose => Refusal::PurposeNotAgreed,
+        Denial::Ambiguous => Refusal::ServiceAmbiguous,
+    })
+}
+
+/// The gRPC interfaces among documents; one that cannot be read is left out, and tried again with the next turn.
+fn read_all(
+    documents: HashMap<InterfaceId, (InterfaceKind, Vec<u8>)>,
+    message_bytes: usize,
+) -> HashMap<InterfaceId, Arc<Interface>> {
+    documents
+        .into_iter()
+        .filter(|(_, (kind, _))| *kind == InterfaceKind::Grpc)
+        .filter_map(|(source, (_, document))| match descriptors::pool(&document) {
+            Ok(pool) => Some((
+                source,
+                Arc::new(Interface::compile(source.0, source.1, pool, message_bytes)),
+            )),
+            Err(problems) => {
+                tracing::error!(service = %source.0, ?problems, "an interface cannot be read");
+                None
+            }
+        })
+        .collect()
+}
+
+fn of_clients(
+    permits: &[Arc<Permit>],
+    interfaces: &HashMap<InterfaceId, Arc<Interface>>,
+) -> HashMap<String, Vec<(PermitId, Arc<Interface>)>> {
+    let mut of_clients: HashMap<String, Vec<(PermitId, Arc<Interface>)>> = HashMap::new();
+    for permit in permits {
+        let Some(interface) = interfaces.get(&source(permit)) else {
+            continue;
+        };
+        let clients: HashSet<&String> = permit.callers.iter().map(|caller| &caller.client_id).collect();
+        for client in clients {
+            let held = of_clients.entry(client.clone()).or_default();
+            held.push((id(permit), Arc::clone(interface)));
+        }
+    }
+    of_clients
 }
 
 /// An endpoint as the door takes it; none for an address that is not one of gRPC.

@@ -22,6 +22,7 @@ mod partner_error;
 pub mod partners;
 pub mod permit_feed;
 pub mod permits;
+mod rest;
 mod store;
 mod usage;
 mod wire;
@@ -203,7 +204,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let built = door::build(given, &database, parts.keyring, parts.log, permits);
     Ok(Assembled {
         assembly: jobs::add_door(assembly, database, &built),
-        door: Some(door::router(built.door)),
+        door: Some(door::router(built.door, built.agreements)),
     })
 }
 

@@ -255,6 +255,17 @@ impl PermitBook {
         self.clock.now()
     }
 
+    /// The permits by which a client may call anything, now or at some time: agreement and version.
+    pub fn permits_of(&self, client_id: &str) -> BTreeSet<(Uuid, i64)> {
+        let pages = self.pages.load();
+        let methods = pages.clients.get(client_id);
+        methods
+            .into_iter()
+            .flat_map(|methods| methods.values().flatten())
+            .map(|grant| (grant.permit.agreement_id, grant.permit.version))
+            .collect()
+    }
+
     /// The services for which a client holds a grant, in the order of their ids.
     pub fn services_of(&self, client_id: &str) -> BTreeSet<Uuid> {
         let pages = self.pages.load();
@@ -468,6 +479,9 @@ mod tests {
         assert!(book.still_permits(&under_way, METHOD));
         assert_eq!(book.grants("a", METHOD).len(), 2);
         assert!(book.permits(call("d", METHOD)).is_ok());
+        let of_agreement = |agreement| (Uuid::from_u128(agreement), 1);
+        assert_eq!(book.permits_of("a"), [1, 2].map(of_agreement).into());
+        assert_eq!(book.permits_of("d"), [of_agreement(1)].into());
         let list = book.permits(call("d", "demo.v1.People/List"));
         assert_eq!(list.unwrap_err(), Denial::NoAgreement);
         book.apply(

@@ -19,9 +19,15 @@ pub(super) enum Direction {
 pub(super) struct Schemas<'o> {
     options: &'o Options,
     comments: &'o Comments,
+    /// Stands before each name.
+    prefix: &'o str,
     /// Messages that come in requests and in answers, under two names.
     both: HashSet<String>,
     components: BTreeMap<String, Value>,
+    /// What is referred to and not described yet: messages refer to one another as deep as their author likes.
+    waiting: Vec<(String, MessageDescriptor, Direction)>,
+    /// About how many bytes more the document may have; none for no limit.
+    left: Option<usize>,
 }
 
 /// The forms of `google.protobuf` that are a text or a number in JSON, so that they fit into a path or a query.
@@ -49,6 +55,8 @@ impl<'o> Schemas<'o> {
     pub(super) fn new(
         options: &'o Options,
         comments: &'o Comments,
+        prefix: &'o str,
+        most: Option<usize>,
         inputs: impl Iterator<Item = MessageDescriptor>,
         outputs: impl Iterator<Item = MessageDescriptor>,
     ) -> Self {
@@ -56,13 +64,51 @@ impl<'o> Schemas<'o> {
         Self {
             options,
             comments,
+            prefix,
             both: sent.intersection(&answered).cloned().collect(),
             components: BTreeMap::new(),
+            waiting: Vec::new(),
+            left: most,
         }
     }
 
-    pub(super) fn into_components(self) -> Map<String, Value> {
+    pub(super) fn into_components(mut self) -> Map<String, Value> {
+        while let Some((name, message, direction)) = self.waiting.pop() {
+            let schema = self.object(&message, direction, &[]);
+            self.components.insert(name, schema);
+        }
         self.components.into_iter().collect()
+    }
+
+    /// Whether more may be described.
+    pub(super) fn has_room(&self) -> bool {
+        self.left != Some(0)
+    }
+
+    /// Counts about so many bytes.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+    }
+
+    /// Counts what was described.
+    pub(super) fn spend_on(&mut self, described: &Value) {
+        if self.left.is_some() {
+            self.spend(described.to_string().len());
+        }
+    }
+
+    /// A comment, as long as there is room.
+    pub(super) fn comment(&mut self, comment: String) -> String {
+        if !self.has_room() {
+            return String::new();
+        }
+        self.spend(comment.len());
+        comment
+    }
+
+    /// Whether patterns of a rule are looked into: those of our own contracts.
+    fn trusts_patterns(&self) -> bool {
+        self.left.is_none()
     }
 
     /// A reference to a message, whose schema is made if it is not there yet.
@@ -71,15 +117,14 @@ impl<'o> Schemas<'o> {
             return known;
         }
         let name = if direction == Direction::Request && self.both.contains(message.full_name()) {
-            format!("{}.Input", message.full_name())
+            format!("{}{}.Input", self.prefix, message.full_name())
         } else {
-            message.full_name().to_owned()
+            format!("{}{}", self.prefix, message.full_name())
         };
         if !self.components.contains_key(&name) {
             // A message may contain itself: the name is taken first.
             self.components.insert(name.clone(), Value::Null);
-            let schema = self.object(message, direction, &[]);
-            self.components.insert(name.clone(), schema);
+            self.waiting.push((name.clone(), message.clone(), direction));
         }
         json!({ "$ref": format!("#/components/schemas/{name}") })
     }
@@ -101,7 +146,12 @@ impl<'o> Schemas<'o> {
                 .iter()
                 .any(|names| names.len() == 1 && names.first().is_some_and(|name| name == field.name()))
         };
+        let mut whole = true;
         for field in message.fields().filter(|field| !is_bound(field)) {
+            if !self.has_room() {
+                whole = false;
+                break;
+            }
             let below: Vec<Vec<String>> = bound
                 .iter()
                 .filter(|names| names.len() > 1 && names.first().is_some_and(|name| name == field.name()))
@@ -114,11 +164,25 @@ impl<'o> Schemas<'o> {
             if direction == Direction::Request && self.is_required(&field) && below.is_empty() {
                 required.push(json!(field.json_name()));
             }
+            if below.is_empty() {
+                self.spend(field.json_name().len());
+                self.spend_on(&schema);
+            }
             properties.insert(field.json_name().to_owned(), schema);
         }
         let mut schema = Map::new();
         schema.insert("type".to_owned(), json!("object"));
+        if !whole {
+            // Neither closed nor required: what is not described may still be sent.
+            schema.insert(
+                "description".to_owned(),
+                json!("too large to be described in full; the contract says the rest"),
+            );
+            schema.insert("properties".to_owned(), Value::Object(properties));
+            return Value::Object(schema);
+        }
         let comment = self.comments.of_path(&message.parent_file(), message.path());
+        let comment = self.comment(comment);
         if !comment.is_empty() {
             schema.insert("description".to_owned(), json!(comment));
         }
@@ -192,7 +256,7 @@ impl<'o> Schemas<'o> {
             return of("map").is_some_and(|rules| number(&rules, "min_pairs").is_some_and(|least| least > 0.0));
         }
         match field.kind() {
-            Kind::String => of("string").is_some_and(|rules| refuses_empty(&rules)),
+            Kind::String => of("string").is_some_and(|rules| refuses_empty(&rules, self.trusts_patterns())),
             Kind::Bytes => of("bytes").is_some_and(|rules| {
                 ["len", "min_len"]
                     .iter()
@@ -420,6 +484,9 @@ impl<'o> Schemas<'o> {
         direction: Direction,
         take: impl Fn(i32) -> bool,
     ) -> Map<String, Value> {
+        if !self.has_room() {
+            return Map::from_iter([("type".to_owned(), json!("string"))]);
+        }
         let names: Vec<Value> = descriptor
             .values()
             .filter(|value| take(value.number()))
@@ -431,7 +498,7 @@ impl<'o> Schemas<'o> {
             schema.insert("enum".to_owned(), Value::Array(names));
             return schema;
         }
-        let name = descriptor.full_name().to_owned();
+        let name = format!("{}{}", self.prefix, descriptor.full_name());
         if !self.components.contains_key(&name) {
             let file = descriptor.parent_file();
             let mut lines = vec![self.comments.of_path(&file, descriptor.path())];
@@ -441,6 +508,7 @@ impl<'o> Schemas<'o> {
                     .map(|value| format!("* `{}`: {}", value.name(), self.comments.of_path(&file, value.path()))),
             );
             let schema = json!({ "type": "string", "enum": names, "description": lines.join("\n") });
+            self.spend_on(&schema);
             self.components.insert(name.clone(), schema);
         }
         let mut schema = Map::new();
@@ -584,14 +652,17 @@ fn range(schema: &mut Map<String, Value>, rules: &DynamicMessage) {
 }
 
 /// Whether an empty text breaks a rule of texts.
-fn refuses_empty(rules: &DynamicMessage) -> bool {
+fn refuses_empty(rules: &DynamicMessage, trusts_patterns: bool) -> bool {
     let least = ["min_len", "len", "min_bytes", "len_bytes"]
         .iter()
         .any(|name| number(rules, name).is_some_and(|least| least > 0.0));
-    let pattern = word(rules, "pattern").is_some_and(|pattern| {
-        // A pattern of one class or literal at least; what may be empty ends in a star, a question mark or an alternative.
-        !matches_empty(&pattern)
-    });
+    // Compiling a pattern that somebody else wrote may take long; it is then said to take the empty text.
+    let pattern = word(rules, "pattern")
+        .filter(|_| trusts_patterns)
+        .is_some_and(|pattern| {
+            // A pattern of one class or literal at least; what may be empty ends in a star, a question mark or an alternative.
+            !matches_empty(&pattern)
+        });
     least
         || pattern
         || flag(rules, "uuid")

@@ -30,6 +30,15 @@ pub fn docs(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Router {
         "application/json",
         None,
     );
+    page().route(
+        "/openapi.json",
+        get(move |headers: HeaderMap| async move { document.answer(&headers) }),
+    )
+}
+
+/// The page alone, at `/docs`: for a server that makes `/openapi.json` by itself. Where that wants a token, the page asks for
+/// one.
+pub fn page() -> Router {
     let page = Content::new(
         PAGE.replace("{{style}}", STYLE)
             .replace("{{script}}", SCRIPT)
@@ -37,15 +46,10 @@ pub fn docs(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Router {
         "text/html; charset=utf-8",
         Some(policy()),
     );
-    Router::new()
-        .route(
-            "/openapi.json",
-            get(move |headers: HeaderMap| async move { document.answer(&headers) }),
-        )
-        .route(
-            "/docs",
-            get(move |headers: HeaderMap| async move { page.answer(&headers) }),
-        )
+    Router::new().route(
+        "/docs",
+        get(move |headers: HeaderMap| async move { page.answer(&headers) }),
+    )
 }
 
 /// Only the page's own style and script run, by their hashes, and it calls its own server only: what a service answers,

@@ -13,6 +13,8 @@
       headers: 'Tiêu đề', empty: '(không có nội dung)', unreachable: 'Không gọi được: ', notJson: 'Nội dung không phải JSON: ',
       must: 'bắt buộc', personal: 'dữ liệu cá nhân', answerFields: 'Các trường của trả lời', violations: 'Các trường sai', unset: '(bỏ trống)',
       placeholder: 'Chọn một thao tác ở bên trái, hoặc gõ / để tìm.',
+      ask: 'Máy chủ này chỉ cho xem những gì người gọi được phép gọi. Dán mã truy cập (token) để tải; chỉ giữ trong thẻ trình duyệt này.',
+      load: 'Tải', mask: 'chỉ nhận: ',
       introduction: `REST/JSON từ cùng các hợp đồng giao diện mà gRPC phục vụ, trên cùng một cổng. Tên trường viết kiểu lowerCamelCase (tên trong hợp đồng cũng được nhận), giá trị liệt kê viết bằng tên, số nguyên 64 bit và dữ liệu nhị phân (base64) là chuỗi, thời điểm theo RFC 3339; trường không có giá trị thì được bỏ qua. Trường hay tham số lạ đều bị từ chối, có nêu tên từng cái.
 
 Thao tác ghi có \`requestId\` (UUID): cùng một yêu cầu, qua REST hay gRPC, nhận cùng một trả lời; mất trả lời thì gửi lại đúng yêu cầu đó. Đối tượng có thể thay đổi có \`etag\`; etag cũ bị từ chối. Danh sách đọc tiếp bằng \`pageToken\`.
@@ -31,6 +33,8 @@ Tiêu đề: \`authorization: Bearer …\`; \`x-egov-purpose\` khi đọc dữ l
       headers: 'Headers', empty: '(no body)', unreachable: 'Cannot be called: ', notJson: 'The body is no JSON: ',
       must: 'required', personal: 'personal data', answerFields: 'Fields of the answer', violations: 'Fields that are wrong', unset: '(not set)',
       placeholder: 'Choose an operation on the left, or type / to search.',
+      ask: 'This server shows only what the caller may call. Paste an access token to load it; it stays in this tab.',
+      load: 'Load', mask: 'only these come back: ',
     },
   };
   const keep = (store, name, value) => {
@@ -198,7 +202,7 @@ Tiêu đề: \`authorization: Bearer …\`; \`x-egov-purpose\` khi đọc dữ l
     const one = current;
     if (!one) {
       $('operation').replaceChildren(make('p', { class: 'quiet' }, say('placeholder')),
-        ...prose(words[language].introduction ?? spec.info.description));
+        ...prose(spec.info['x-egov-introduction']?.[language] ?? words[language].introduction ?? spec.info.description));
       return;
     }
     const { operation } = one;
@@ -208,6 +212,7 @@ Tiêu đề: \`authorization: Bearer …\`; \`x-egov-purpose\` khi đọc dữ l
       operation['x-egov-purpose-required'] && say('purposeMark'),
       operation['x-egov-sensitive'] && say('sensitive'),
       operation['x-egov-idempotency'] === 'REQUEST_ID' && say('once'),
+      operation['x-egov-mask'] && say('mask') + operation['x-egov-mask'].join(', '),
     ].filter(Boolean);
 
     const token = make('input', { id: 'token', type: 'password', autocomplete: 'off', spellcheck: 'false' });
@@ -363,16 +368,45 @@ Tiêu đề: \`authorization: Bearer …\`; \`x-egov-purpose\` khi đọc dữ l
     show();
   };
 
+  /** Asks for a token, where the document is different for each caller. */
+  const ask = (problem) => {
+    const token = make('input', { id: 'token', type: 'password', autocomplete: 'off', spellcheck: 'false' });
+    token.value = keep(sessionStorage, 'egov.token') ?? '';
+    $('operation').replaceChildren(make('form', { onsubmit: (event) => {
+      event.preventDefault();
+      keep(sessionStorage, 'egov.token', token.value.trim());
+      start();
+    } },
+      make('p', { class: 'quiet' }, say('ask')),
+      problem ? make('p', { class: 'must', role: 'alert' }, problem) : '',
+      field('token', say('token'), token, true),
+      make('button', { class: 'main', type: 'submit' }, say('load'))));
+  };
+
+  const fetched = async (token) => {
+    const response = await fetch('/openapi.json', {
+      headers: { 'accept-language': language, ...(token ? { authorization: `Bearer ${token}` } : {}) }, credentials: 'omit',
+    });
+    return { response, content: await response.json().catch(() => null) };
+  };
+
   const start = async () => {
     label();
     try {
-      const response = await fetch('/openapi.json');
-      if (!response.ok) throw new Error(String(response.status));
-      spec = await response.json();
+      let { response, content } = await fetched('');
+      const token = keep(sessionStorage, 'egov.token');
+      if (response.status === 401 && token) ({ response, content } = await fetched(token));
+      if (response.status === 401 || (token && response.status === 403)) {
+        ask(token ? content?.details?.find((detail) => detail.locale === language)?.message ?? String(response.status) : '');
+        return;
+      }
+      if (!response.ok || !content) throw new Error(String(response.status));
+      spec = content;
     } catch (error) {
       $('operation').replaceChildren(make('p', { class: 'must' }, say('failed') + error.message));
       return;
     }
+    operations = [];
     for (const [path, verbs] of Object.entries(spec.paths)) {
       for (const [verb, operation] of Object.entries(verbs)) {
         const id = operation.operationId;
@@ -391,7 +425,7 @@ Tiêu đề: \`authorization: Bearer …\`; \`x-egov-purpose\` khi đọc dữ l
     language = language === 'vi' ? 'en' : 'vi';
     keep(localStorage, 'egov.language', language);
     label();
-    if (spec) route();
+    if (spec) route(); else start();
   });
   $('search').addEventListener('input', list);
   $('search').addEventListener('keydown', (event) => {

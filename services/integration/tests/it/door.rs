@@ -14,7 +14,6 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost_types::FileDescriptorSet;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -26,25 +25,25 @@ use crate::support::*;
 
 pub const CONTRACT: &str = include_str!("people.proto");
 
-const GET: &str = "demo.v1.People/Get";
-const CHANGE: &str = "demo.v1.People/Change";
-const CHAT: &str = "demo.v1.People/Chat";
+pub const GET: &str = "demo.v1.People/Get";
+pub const CHANGE: &str = "demo.v1.People/Change";
+pub const CHAT: &str = "demo.v1.People/Chat";
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Person {
+pub struct Person {
     #[prost(string, tag = "1")]
-    name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    secret: String,
+    pub secret: String,
     #[prost(message, optional, boxed, tag = "3")]
-    parent: Option<Box<Person>>,
+    pub parent: Option<Box<Person>>,
     #[prost(message, repeated, tag = "4")]
-    children: Vec<Person>,
+    pub children: Vec<Person>,
     #[prost(map = "string, message", tag = "5")]
-    places: std::collections::HashMap<String, Person>,
+    pub places: std::collections::HashMap<String, Person>,
 }
 
-fn person(name: &str) -> Person {
+pub fn person(name: &str) -> Person {
     Person {
         name: name.to_owned(),
         secret: "SECRET".to_owned(),
@@ -67,20 +66,30 @@ pub fn name_of(encoded: &[u8]) -> String {
 }
 
 pub fn document() -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("people.proto"), CONTRACT).unwrap();
-    let set: FileDescriptorSet = protox::compile(["people.proto"], [folder.path()]).unwrap();
-    prost::Message::encode_to_vec(&set)
+    compiled(CONTRACT)
 }
 
-/// A provider that echoes.
-struct Provider {
-    address: String,
-    calls: Arc<AtomicUsize>,
+/// The descriptor set of a contract, with its imports and comments.
+pub fn compiled(contract: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("people.proto"), contract).unwrap();
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let mut compiler = protox::Compiler::new([folder.path(), &ours]).unwrap();
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(["people.proto"]).unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
+pub type Answer = hyper::Response<http_body_util::combinators::BoxBody<Bytes, hyper::Error>>;
+
+/// A provider that answers as it is told.
+pub struct Provider {
+    pub address: String,
+    pub calls: Arc<AtomicUsize>,
 }
 
 impl Provider {
-    async fn start() -> Self {
+    pub async fn start(answer: fn(hyper::Request<Incoming>) -> Answer) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("grpc://{}", listener.local_addr().unwrap());
         let calls = Arc::new(AtomicUsize::new(0));
@@ -90,17 +99,17 @@ impl Provider {
                 let (stream, _) = listener.accept().await.unwrap();
                 let counting = Arc::clone(&counting);
                 tokio::spawn(async move {
-                    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+                    let counted = service_fn(move |request: hyper::Request<Incoming>| {
                         counting.fetch_add(1, Ordering::SeqCst);
                         let delay = request.headers().get("x-delay-ms");
                         let delay = delay.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
                         async move {
                             tokio::time::sleep(Duration::from_millis(delay)).await;
-                            Ok::<_, Infallible>(echo(request))
+                            Ok::<_, Infallible>(answer(request))
                         }
                     });
                     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+                    let _ = http.serve_connection(TokioIo::new(stream), counted).await;
                 });
             }
         });
@@ -108,9 +117,8 @@ impl Provider {
     }
 }
 
-fn echo(
-    request: hyper::Request<Incoming>,
-) -> hyper::Response<http_body_util::combinators::BoxBody<Bytes, hyper::Error>> {
+/// Answers with what was sent.
+pub fn echo(request: hyper::Request<Incoming>) -> Answer {
     let mut trailers = http::HeaderMap::new();
     trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
     let body = request
@@ -124,44 +132,39 @@ fn echo(
     response
 }
 
-struct World {
-    stack: Stack,
-    provider: Provider,
-    agreed: Agreed,
+pub struct World {
+    pub stack: Stack,
+    pub provider: Provider,
+    pub agreed: Agreed,
 }
 
 impl World {
-    async fn start(terms: impl FnOnce(&mut AgreementTerms)) -> Self {
+    pub async fn start(terms: impl FnOnce(&mut AgreementTerms)) -> Self {
+        Self::of(document(), echo, |wanted| {
+            wanted.methods = [GET, CHANGE, CHAT].map(granted).to_vec();
+            terms(wanted);
+        })
+        .await
+    }
+
+    /// With a provider of a contract, and an agreement on these terms.
+    pub async fn of(
+        document: Vec<u8>,
+        answer: fn(hyper::Request<Incoming>) -> Answer,
+        terms: impl FnOnce(&mut AgreementTerms),
+    ) -> Self {
         let stack = Stack::start().await;
-        let provider = Provider::start().await;
+        let provider = Provider::start(answer).await;
         let (consumer, providing) = (party(&stack, CONSUMER).await, party(&stack, PROVIDER).await);
-        let service = service_of(&stack, &providing, "people", document()).await;
-        let added = AddEndpointRequest {
-            request_id: request_id(),
-            service_id: service.service_id.clone(),
-            url: provider.address.clone(),
-            weight: 1,
-            health_path: String::new(),
-        };
-        stack
-            .staff(PARTNER, PROVIDER)
-            .interfaces
-            .add_endpoint(added)
-            .await
-            .unwrap();
-        let mut wanted = crate::support::terms(&stack);
-        wanted.allowed_purposes = Vec::new();
-        wanted.methods = [GET, CHANGE, CHAT]
-            .map(|method| MethodTerms {
-                method: method.to_owned(),
-                ..MethodTerms::default()
-            })
-            .to_vec();
-        terms(&mut wanted);
-        let agreement = draft(&stack, &consumer, &service, wanted).await;
-        let agreement = offer(&stack, CONSUMER, &agreement).await.unwrap();
-        let agreement = sign(&stack, &consumer, Side::Consumer, &agreement).await.unwrap();
-        let agreement = sign(&stack, &providing, Side::Provider, &agreement).await.unwrap();
+        let (service, agreement) = agree(
+            &stack,
+            (&consumer, &providing),
+            &provider.address,
+            "people",
+            document,
+            terms,
+        )
+        .await;
         let agreed = Agreed {
             consumer,
             provider: providing,
@@ -188,7 +191,7 @@ impl World {
         world
     }
 
-    fn token(&self, client_id: &str) -> String {
+    pub fn token(&self, client_id: &str) -> String {
         let mut claims = self.stack.tokens.claims(CallerKind::System, Uuid::from_u128(0xc1));
         claims.client_id = Some(client_id.to_owned());
         self.stack.tokens.sign(&claims)
@@ -214,7 +217,7 @@ impl World {
         grpc
     }
 
-    async fn call(&self, method: &str, message: Person) -> Result<tonic::Response<Person>, Status> {
+    pub async fn call(&self, method: &str, message: Person) -> Result<tonic::Response<Person>, Status> {
         let path: PathAndQuery = format!("/{method}").parse().unwrap();
         let request = self.request(message);
         self.grpc()
@@ -223,7 +226,7 @@ impl World {
             .await
     }
 
-    async fn listed(&self, unit: i32) -> Vec<Exchange> {
+    pub async fn listed(&self, unit: i32) -> Vec<Exchange> {
         let request = ListExchangesRequest {
             agreement_id: self.agreed.agreement.agreement_id.clone(),
             ..ListExchangesRequest::default()
@@ -232,7 +235,7 @@ impl World {
         answer.unwrap().into_inner().exchanges
     }
 
-    async fn revoke(&self) {
+    pub async fn revoke(&self) {
         let request = GetAgreementRequest {
             agreement_id: self.agreed.agreement.agreement_id.clone(),
         };
@@ -248,7 +251,44 @@ impl World {
     }
 }
 
-fn sha256(message: &Person) -> Vec<u8> {
+/// A method on no further terms.
+pub fn granted(method: &str) -> MethodTerms {
+    MethodTerms {
+        method: method.to_owned(),
+        ..MethodTerms::default()
+    }
+}
+
+/// Another service of the provider, and an agreement about it between the two.
+pub async fn agree(
+    stack: &Stack,
+    (consumer, providing): (&Party, &Party),
+    address: &str,
+    code: &str,
+    document: Vec<u8>,
+    terms: impl FnOnce(&mut AgreementTerms),
+) -> (Service, Agreement) {
+    let service = service_of(stack, providing, code, document).await;
+    let added = AddEndpointRequest {
+        request_id: request_id(),
+        service_id: service.service_id.clone(),
+        url: address.to_owned(),
+        weight: 1,
+        health_path: String::new(),
+    };
+    let mut staff = stack.staff(PARTNER, PROVIDER);
+    staff.interfaces.add_endpoint(added).await.unwrap();
+    let mut wanted = crate::support::terms(stack);
+    wanted.allowed_purposes = Vec::new();
+    terms(&mut wanted);
+    let agreement = draft(stack, consumer, &service, wanted).await;
+    let agreement = offer(stack, CONSUMER, &agreement).await.unwrap();
+    let agreement = sign(stack, consumer, Side::Consumer, &agreement).await.unwrap();
+    let agreement = sign(stack, providing, Side::Provider, &agreement).await.unwrap();
+    (service, agreement)
+}
+
+pub fn sha256(message: &Person) -> Vec<u8> {
     let bytes = prost::Message::encode_to_vec(message);
     let mut frame = vec![0];
     frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
@@ -666,6 +706,6 @@ async fn who_edits_or_deletes_an_exchange_in_the_database_is_found_out() {
     assert_eq!(found().await, (all - 1, 1));
 }
 
-async fn superuser(stack: &Stack) -> sqlx::PgConnection {
+pub async fn superuser(stack: &Stack) -> sqlx::PgConnection {
     stack.database.connect_as_superuser().await.unwrap()
 }

@@ -15,6 +15,8 @@ mod access;
 mod agreements;
 mod directory;
 mod door;
+mod door_rest;
+mod door_web;
 mod interfaces;
 mod permits;
 mod rest;

@@ -1,0 +1,335 @@
+//! REST/JSON of gRPC interfaces through the door: a request is found among what its caller may call, becomes one call of gRPC, and
+//! goes through the door as any other; what comes back becomes JSON. The door judges, this only translates.
+
+mod document;
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use egov_auth::purpose_of;
+use egov_door::{AGREEMENT, Door, EXCHANGE, PROMISE, Refusal, SERVICE, refusal, service_of};
+use egov_fault::{Fault, Violation};
+use egov_transcode::{Language, Rest, Target, method_not_allowed, unknown_path};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Uri};
+use prost_reflect::DescriptorPool;
+use tokio::sync::Semaphore;
+use tower::{ServiceExt as _, service_fn};
+use uuid::Uuid;
+
+use crate::gatekeeper::{Agreements, Reach, denied};
+use crate::permits::{Call, Denial};
+
+/// The most bindings of one interface. A real one has a few hundred.
+const MOST_BINDINGS: usize = 2_000;
+
+/// How many reasons why a binding is left out are logged.
+const MOST_LOGGED: usize = 20;
+
+/// How many documents are made at once: a large one takes a core for a while.
+const DOCUMENTS_AT_ONCE: usize = 2;
+
+/// One version of the gRPC interface of a service, compiled.
+pub(crate) struct Interface {
+    pool: DescriptorPool,
+    rest: Arc<Rest>,
+}
+
+impl Interface {
+    /// Compiles what of an uploaded interface can be served over HTTP; what cannot is logged, and is reached over gRPC.
+    pub(crate) fn compile(service_id: Uuid, version: i64, pool: DescriptorPool, message_bytes: usize) -> Self {
+        let (rest, left_out) = Rest::compile_foreign(&pool, MOST_BINDINGS);
+        if !left_out.is_empty() {
+            let some: Vec<&String> = left_out.iter().take(MOST_LOGGED).collect();
+            tracing::warn!(service = %service_id, version, left_out = left_out.len(), ?some, "bindings of an interface are not served over HTTP");
+        }
+        let rest = rest
+            .limit(message_bytes)
+            .passing([AGREEMENT, EXCHANGE, PROMISE])
+            .unreadable(|| refusal(Refusal::AnswerUnreadable));
+        Self {
+            pool,
+            rest: Arc::new(rest),
+        }
+    }
+
+    /// The descriptors.
+    pub(crate) fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+}
+
+/// What answers on the door's port to whoever speaks plain HTTP.
+#[derive(Clone)]
+pub(crate) struct RestFront {
+    door: Door,
+    agreements: Arc<Agreements>,
+    page: Router,
+    documents: Arc<Semaphore>,
+}
+
+impl RestFront {
+    pub(crate) fn new(door: Door, agreements: Arc<Agreements>) -> Self {
+        Self {
+            door,
+            agreements,
+            page: egov_transcode::page(),
+            documents: Arc::new(Semaphore::new(DOCUMENTS_AT_ONCE)),
+        }
+    }
+
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let language = Language::of(request.headers());
+        if request.uri().path() == "/docs" {
+            // The page holds nothing of anybody; it asks for a token by itself.
+            return match self.page.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+        }
+        match self.judged(request, language).await {
+            Ok(response) => response,
+            Err(fault) => egov_transcode::refusal(fault, language),
+        }
+    }
+
+    /// Who calls comes first: which paths there are depends on it.
+    async fn judged(&self, mut request: Request, language: Language) -> Result<Response, Fault> {
+        let consumer = self.door.consumer(request.headers(), request.extensions()).await?;
+        let service_id = named(&mut request)?;
+        let mut reach = self.agreements.reach(&consumer)?;
+        reach.retain(|one| service_id.is_none_or(|wanted| wanted == one.permit.service_id));
+        if request.uri().path() == "/openapi.json" {
+            return self.document(request.method(), reach, service_id, language).await;
+        }
+        match find(&self.agreements, &reach, &consumer.client_id, &request)? {
+            Found::One(found) => Ok(self.call(found, request).await),
+            Found::OtherMethods(allowed) => Ok(Rest::other_methods(request.method(), &allowed, language)),
+            // Of a service that it may call the caller can be told what there is not. Otherwise it is told that it may not: a
+            // system that lost its agreement must not take "nothing there" for an answer about what it asked for.
+            Found::Nothing if service_id.is_some() && !reach.is_empty() => Ok(unknown_path(language)),
+            Found::Nothing if self.agreements.is_behind(&consumer.client_id) => Err(refusal(Refusal::PermitsStale)),
+            Found::Nothing => Err(refusal(Refusal::AgreementMissing)),
+        }
+    }
+
+    async fn call(&self, found: Matched, request: Request) -> Response {
+        let door = self.door.clone();
+        // Letters, digits and dashes are always a value.
+        let service = HeaderValue::from_str(&found.service_id.to_string()).ok();
+        let grpc = service_fn(move |mut call: Request| {
+            let (door, service) = (door.clone(), service.clone());
+            async move {
+                if let Some(service) = service {
+                    call.headers_mut().insert(SERVICE, service);
+                }
+                Ok::<_, Infallible>(door.grpc(call).await)
+            }
+        });
+        found.rest.serve_when_read(found.call, request, grpc).await
+    }
+
+    async fn document(
+        &self,
+        method: &Method,
+        reach: Vec<Reach>,
+        service_id: Option<Uuid>,
+        language: Language,
+    ) -> Result<Response, Fault> {
+        let allowed = [Method::GET, Method::HEAD];
+        if !allowed.contains(method) {
+            return Ok(method_not_allowed(&allowed, language));
+        }
+        if service_id.is_some() && reach.is_empty() {
+            return Err(refusal(Refusal::AgreementMissing));
+        }
+        let place = Arc::clone(&self.documents)
+            .acquire_owned()
+            .await
+            .map_err(Fault::internal)?;
+        let now = self.agreements.now();
+        let made = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            document::of(&reach, now).to_string()
+        });
+        let text = made.await.map_err(Fault::internal)?;
+        let mut response = Response::new(if method == Method::HEAD {
+            Body::empty()
+        } else {
+            Body::from(text)
+        });
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // It is of this caller and of this moment.
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+/// What a request is for.
+enum Found {
+    /// This RPC of this service.
+    One(Matched),
+    /// A path of an RPC, with a verb that it is not served under.
+    OtherMethods(Vec<Method>),
+    /// Nothing that the caller may call.
+    Nothing,
+}
+
+struct Matched {
+    service_id: Uuid,
+    rest: Arc<Rest>,
+    call: egov_transcode::Call,
+}
+
+/// Finds the RPC among what the caller may call, and lets the permits say which is meant, as they will for the call itself.
+fn find(agreements: &Agreements, reach: &[Reach], client_id: &str, request: &Request) -> Result<Found, Fault> {
+    let purpose = purpose_of(request.headers())?;
+    let (method, path) = (request.method(), request.uri().path());
+    let mut looked_at: BTreeSet<(Uuid, i64)> = BTreeSet::new();
+    let mut others: Vec<Method> = Vec::new();
+    let mut denial = None;
+    let mut found: Option<Matched> = None;
+    for one in reach {
+        let (service_id, version) = (one.permit.service_id, one.permit.interface_version);
+        if !looked_at.insert((service_id, version)) {
+            continue;
+        }
+        let call = match one.interface.rest.find(method, path) {
+            Target::Call(call) => call,
+            Target::OtherMethods(allowed) => {
+                others.extend(allowed);
+                continue;
+            }
+            Target::Unknown => continue,
+        };
+        let granted = agreements.grant(Call {
+            client_id,
+            method: call.rpc(),
+            service_id: Some(service_id),
+            purpose: purpose.as_deref(),
+        });
+        match granted {
+            // By another version of the interface the same path may be another call.
+            Ok(grant) if grant.permit().interface_version != version => {}
+            Ok(_) if found.as_ref().is_some_and(|other| other.service_id != service_id) => {
+                return Err(refusal(Refusal::ServiceAmbiguous));
+            }
+            Ok(_) => {
+                found = Some(Matched {
+                    service_id,
+                    rest: Arc::clone(&one.interface.rest),
+                    call,
+                });
+            }
+            Err(Denial::Stale) => return Err(denied(Denial::Stale)),
+            Err(other) => {
+                denial = denial.filter(|before| *before != Denial::NoAgreement).or(Some(other));
+            }
+        }
+    }
+    match (found, denial) {
+        (Some(found), _) => Ok(Found::One(found)),
+        (None, Some(denial)) => Err(denied(denial)),
+        (None, None) if others.is_empty() => Ok(Found::Nothing),
+        (None, None) => {
+            others.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            others.dedup();
+            Ok(Found::OtherMethods(others))
+        }
+    }
+}
+
+/// The service that the request names: in its path (`/s/ID/…`, which is taken off) or in `x-egov-service`.
+fn named(request: &mut Request) -> Result<Option<Uuid>, Fault> {
+    let by_header = service_of(request.headers())?;
+    let Some((by_path, rest)) = prefixed(request.uri()) else {
+        return Ok(by_header);
+    };
+    if by_header.is_some_and(|other| other != by_path) {
+        return Err(Fault::invalid(vec![Violation {
+            field: SERVICE.as_str().to_owned(),
+            rule: "header".to_owned(),
+            vi: "khác với dịch vụ nêu trong đường dẫn".to_owned(),
+            en: "is another service than the path names".to_owned(),
+        }]));
+    }
+    *request.uri_mut() = Uri::from(rest);
+    Ok(Some(by_path))
+}
+
+/// The service of `/s/ID/…`, and what follows it.
+fn prefixed(uri: &Uri) -> Option<(Uuid, PathAndQuery)> {
+    let whole = uri.path_and_query()?.as_str();
+    let inside = whole.strip_prefix("/s/")?;
+    let (id, _) = inside.split_once('/')?;
+    let service_id = id.parse().ok()?;
+    let rest = inside.get(id.len()..)?.parse().ok()?;
+    Some((service_id, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_service_is_named_by_its_path_or_its_header_and_not_by_two_that_differ() {
+        let id: Uuid = ID.parse().unwrap();
+        let mut by_path = request(&format!("/s/{ID}/v1/people/a%2Fb?x=1"), &[]);
+        assert_eq!(named(&mut by_path).unwrap(), Some(id));
+        assert_eq!(by_path.uri().to_string(), "/v1/people/a%2Fb?x=1");
+
+        let mut by_header = request("/v1/people", &[("x-egov-service", ID)]);
+        assert_eq!(named(&mut by_header).unwrap(), Some(id));
+        assert_eq!(by_header.uri().path(), "/v1/people");
+
+        let mut by_both = request(&format!("/s/{ID}/v1/people"), &[("x-egov-service", ID)]);
+        assert_eq!(named(&mut by_both).unwrap(), Some(id));
+
+        let other = Uuid::from_u128(9).to_string();
+        let mut different = request(&format!("/s/{ID}/v1/people"), &[("x-egov-service", &other)]);
+        assert_eq!(named(&mut different).unwrap_err().violations().len(), 1);
+
+        for path in ["/v1/people", "/s/people/1", &format!("/s/{ID}"), "/s//x"] {
+            let mut plain = request(path, &[]);
+            assert_eq!(named(&mut plain).unwrap(), None);
+            assert_eq!(plain.uri().path(), path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_names_a_service_or_stays_as_it_is(
+            begin in prop_oneof!["/s/", "/"],
+            id in prop_oneof![Just(ID.to_owned()), "[a-f0-9-]{0,40}".boxed()],
+            end in "/?[a-z/%?=&:]{0,20}",
+        ) {
+            let path = format!("{begin}{id}{end}");
+            let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
+            let named = path.strip_prefix("/s/").and_then(|inside| inside.split_once('/'));
+            let wanted = named.and_then(|(id, _)| id.parse::<Uuid>().ok());
+            let found = prefixed(&uri);
+            prop_assert_eq!(found.as_ref().map(|(id, _)| *id), wanted);
+            if let Some((_, rest)) = found {
+                prop_assert_eq!(format!("{begin}{id}{rest}"), path);
+            }
+        }
+    }
+}
