@@ -17,7 +17,7 @@ mod wire;
 mod tests;
 
 pub use binding::{Binding, Bindings, BodyRule};
-pub use error::{Language, Outcome, failure, method_not_allowed, refusal, unknown_path};
+pub use error::{Language, Outcome, failure, method_not_allowed, refusal, refusal_bytes, unknown_path};
 pub use openapi::document;
 pub use page::docs;
 pub use rest::{Call, FORWARDED, Rest, RestError, Target};

@@ -16,6 +16,8 @@ mod directory;
 mod door;
 mod interfaces;
 mod permits;
+mod plain;
 mod rest;
 mod schema;
 mod support;
+mod xroad;

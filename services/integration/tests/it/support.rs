@@ -54,6 +54,8 @@ pub struct Stack {
     pub address: String,
     /// The address of the door.
     pub door: String,
+    /// What answers there.
+    pub door_router: axum::Router,
     pub log: Arc<Log>,
     channel: Channel,
     shutdown: Shutdown,
@@ -146,6 +148,7 @@ impl Stack {
                     standing_every: std::time::Duration::from_millis(20),
                     ..DoorLimits::default()
                 },
+                xroad_instance: Some("VN".to_owned()),
             }),
         };
         let assembled = assemble(parts).unwrap();
@@ -166,7 +169,8 @@ impl Stack {
             &opentelemetry::global::meter("test"),
         )
         .unwrap();
-        tokio::spawn(port.serve(door_listener, assembled.door.unwrap(), shutdown.clone()));
+        let door_router = assembled.door.unwrap();
+        tokio::spawn(port.serve(door_listener, door_router.clone(), shutdown.clone()));
         let channel = Endpoint::from_shared(address.clone()).unwrap().connect_lazy();
         Self {
             database,
@@ -175,6 +179,7 @@ impl Stack {
             tokens,
             address,
             door,
+            door_router,
             log,
             channel,
             shutdown,
@@ -338,13 +343,23 @@ pub async fn service(stack: &Stack, of: &Party) -> Service {
 
 /// A service of a party, its interface published.
 pub async fn service_of(stack: &Stack, of: &Party, code: &str, document: Vec<u8>) -> Service {
+    service_of_kind(stack, of, code, InterfaceKind::Grpc, document).await
+}
+
+/// The same with an OpenAPI interface.
+pub async fn service_of_rest(stack: &Stack, of: &Party, code: &str, document: &serde_json::Value) -> Service {
+    let document = serde_json::to_vec(document).unwrap();
+    service_of_kind(stack, of, code, InterfaceKind::Openapi, document).await
+}
+
+async fn service_of_kind(stack: &Stack, of: &Party, code: &str, kind: InterfaceKind, document: Vec<u8>) -> Service {
     let mut caller = stack.staff(PARTNER, of.unit);
     let request = RegisterServiceRequest {
         request_id: request_id(),
         system_id: of.system.system_id.clone(),
         code: code.to_owned(),
         title: "Thỏa thuận".to_owned(),
-        kind: InterfaceKind::Grpc.into(),
+        kind: kind.into(),
     };
     let service = caller
         .interfaces
