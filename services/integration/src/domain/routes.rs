@@ -12,9 +12,17 @@ use percent_encoding::percent_decode_str;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// This text.
-    Literal(String),
+    Literal(Text),
     /// A variable that is not empty, between two texts, mostly empty ones.
-    Variable { before: String, after: String },
+    Variable { before: Text, after: Text },
+}
+
+/// A text of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Text {
+    exact: String,
+    /// As whoever is blind to case reads it.
+    folded: String,
 }
 
 /// Templates of one form: they differ in the names of their variables at most.
@@ -105,8 +113,8 @@ impl Route {
                 .iter()
                 .zip(folded)
                 .all(|(pattern, segment)| match pattern {
-                    Pattern::Literal(text) => fold(text) == *segment,
-                    Pattern::Variable { before, after } => between(segment, &fold(before), &fold(after)).is_some(),
+                    Pattern::Literal(text) => text.folded == *segment,
+                    Pattern::Variable { before, after } => between(segment, &before.folded, &after.folded).is_some(),
                 })
     }
 
@@ -115,9 +123,11 @@ impl Route {
         let mut values = Vec::new();
         for (pattern, segment) in self.patterns.iter().zip(segments) {
             match pattern {
-                Pattern::Literal(text) if text == segment => {}
+                Pattern::Literal(text) if text.exact == *segment => {}
                 Pattern::Literal(_) => return None,
-                Pattern::Variable { before, after } => values.push(between(segment, before, after)?.to_owned()),
+                Pattern::Variable { before, after } => {
+                    values.push(between(segment, &before.exact, &after.exact)?.to_owned())
+                }
             }
         }
         Some(values)
@@ -140,7 +150,7 @@ fn fold(text: &str) -> String {
 fn rank(pattern: &Pattern) -> (u8, Reverse<usize>) {
     match pattern {
         Pattern::Literal(_) => (0, Reverse(0)),
-        Pattern::Variable { before, after } => (1, Reverse(before.len() + after.len())),
+        Pattern::Variable { before, after } => (1, Reverse(before.exact.len() + after.exact.len())),
     }
 }
 
@@ -167,11 +177,10 @@ fn patterns(template: &str) -> Option<(Vec<Pattern>, Vec<String>)> {
 }
 
 /// A text of a template, as it is meant.
-fn literal(text: &str) -> Option<String> {
-    percent_decode_str(text)
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+fn literal(text: &str) -> Option<Text> {
+    let exact = percent_decode_str(text).decode_utf8().ok()?.into_owned();
+    let folded = fold(&exact);
+    Some(Text { exact, folded })
 }
 
 #[cfg(test)]
