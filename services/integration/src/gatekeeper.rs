@@ -473,13 +473,13 @@ impl Gatekeeper for Agreements {
 
     fn admit_plain(&self, consumer: &Consumer, asked: PlainAsked<'_>) -> Result<PlainPassage, Fault> {
         let known = self.known.load_full();
-        let routed = known
-            .routes
-            .get(&asked.service_id)
-            .ok_or_else(|| match self.book.is_fresh() {
-                true => refusal(Refusal::AgreementMissing),
-                false => refusal(Refusal::PermitsStale),
-            })?;
+        let routed = known.routes.get(&asked.service_id).ok_or_else(|| {
+            refusal(if self.book.is_fresh() {
+                Refusal::AgreementMissing
+            } else {
+                Refusal::PermitsStale
+            })
+        })?;
         let named = routed.routes.find(asked.verb.as_str(), asked.path.segments());
         let mut why = refusal(Refusal::OperationUnknown);
         // Mostly one. Of several, which differ in the names of variables only, the one that was agreed on.

@@ -126,7 +126,7 @@ impl Route {
                 Pattern::Literal(text) if text.exact == *segment => {}
                 Pattern::Literal(_) => return None,
                 Pattern::Variable { before, after } => {
-                    values.push(between(segment, &before.exact, &after.exact)?.to_owned())
+                    values.push(between(segment, &before.exact, &after.exact)?.to_owned());
                 }
             }
         }

@@ -9,6 +9,7 @@ use crate::domain::service::InterfaceKind;
 
 /// A system that takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(crate) struct Member {
     pub(crate) system_id: Uuid,
     pub(crate) client_id: String,
