@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::refusal::{Refusal, refusal};
 
-/// A system whose token was verified.
+/// A system that has proved who it is.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     /// Its client id.
@@ -24,8 +24,23 @@ pub struct Consumer {
     pub on_behalf_of: Option<Uuid>,
     /// SHA-256 over the certificate of its connection, if it showed one.
     pub certificate: Option<[u8; 32]>,
-    /// The caller of the token.
-    principal: Arc<Principal>,
+    /// The caller of the token; none if the certificate alone is the proof.
+    principal: Option<Arc<Principal>>,
+}
+
+impl Consumer {
+    /// A system that has proved itself by the certificate of its connection alone: the caller has seen that it is registered for
+    /// the system and valid. Its account is not known here; `system_id` stands for it. Whether the certificate still counts, the
+    /// agreement's own list says, again and again.
+    pub fn by_certificate(client_id: String, system_id: Uuid, certificate: [u8; 32]) -> Self {
+        Self {
+            client_id,
+            account: system_id,
+            on_behalf_of: None,
+            certificate: Some(certificate),
+            principal: None,
+        }
+    }
 }
 
 /// Verifies tokens and their binding.
@@ -66,7 +81,7 @@ impl Authenticator {
                 account: principal.subject,
                 on_behalf_of: principal.on_behalf_of.map(|citizen| citizen.subject),
                 certificate,
-                principal: Arc::clone(&principal),
+                principal: Some(Arc::clone(&principal)),
             }),
             _ => Err(refusal(Refusal::NotASystem)),
         }
@@ -76,7 +91,10 @@ impl Authenticator {
 impl Authenticator {
     /// Whether the token of a call that is under way was revoked. That it ends by itself ends no stream.
     pub(crate) fn is_revoked(&self, consumer: &Consumer) -> bool {
-        self.revocations.is_revoked(&consumer.principal)
+        consumer
+            .principal
+            .as_ref()
+            .is_some_and(|principal| self.revocations.is_revoked(principal))
     }
 }
 

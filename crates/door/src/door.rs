@@ -104,6 +104,8 @@ pub(crate) struct Admitted {
     pub(crate) deadline: Instant,
     /// Tells when the port drains.
     pub(crate) draining: Draining,
+    /// The status in the record of a call whose consumer goes away.
+    pub(crate) gone: i32,
     authenticator: Authenticator,
     /// Places that are given back when the call is over.
     places: Arc<Places>,
@@ -199,6 +201,7 @@ pub(crate) struct Open {
     journal: Arc<dyn Journal>,
     clock: SharedClock,
     started: Instant,
+    gone: i32,
     state: Option<Begun>,
     /// What a stream has sent so far.
     requests: Option<Arc<Requests>>,
@@ -265,7 +268,7 @@ impl Drop for Open {
                 .map(|requests| Requests::tally(&requests.received));
             let end = End {
                 outcome: Outcome::Cancelled,
-                status: i32::from(tonic::Code::Cancelled),
+                status: self.gone,
                 request: begun.request.or(sent).unwrap_or(nothing),
                 forwarded: None,
                 response: nothing,
@@ -296,7 +299,11 @@ impl Door {
         &self.inner.parts.limits
     }
 
-    /// Who calls, by the same token and connection by which a call is judged: for whoever must know before there is a call.
+    /// Who calls, by the same token and connection by which a call is judged: for whoever must know before there is a call, as
+    /// callers of [`Door::plain`] do.
+    ///
+    /// # Errors
+    /// The token is missing, is not valid, or not bound to the connection; whoever calls is no system.
     pub async fn consumer(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Consumer, Fault> {
         self.inner.parts.authenticator.consumer(headers, extensions).await
     }
@@ -340,20 +347,30 @@ impl Door {
 
     /// Agreement, purpose, quota: everything before the first record.
     fn admit(&self, consumer: Consumer, method: String, headers: HeaderMap) -> Result<Admitted, Fault> {
-        let DoorParts {
-            gatekeeper,
-            clock,
-            ids,
-            limits,
-            ..
-        } = &self.inner.parts;
         let purpose = purpose_of(&headers)?;
         let asked = Asked {
             method: &method,
             service_id: service_of(&headers)?,
             purpose: purpose.as_deref(),
         };
-        let passage = gatekeeper.admit(&consumer, asked)?;
+        let passage = self.inner.parts.gatekeeper.admit(&consumer, asked)?;
+        // Of what was judged, and of nothing else.
+        let path = PathAndQuery::try_from(format!("/{method}")).map_err(|_| unknown_method())?;
+        let gone = i32::from(tonic::Code::Cancelled);
+        self.admitted(consumer, (method, path), headers, purpose, passage, gone)
+    }
+
+    /// Takes places for a call that has a passage. The target is its method and the path that is asked of the provider.
+    pub(crate) fn admitted(
+        &self,
+        consumer: Consumer,
+        target: (String, PathAndQuery),
+        headers: HeaderMap,
+        purpose: Option<String>,
+        passage: Passage,
+        gone: i32,
+    ) -> Result<Admitted, Fault> {
+        let DoorParts { clock, ids, limits, .. } = &self.inner.parts;
         let at = clock.now();
         let place = self.place_of(&consumer.client_id)?;
         let taken = self.inner.quotas.take(passage.agreement_id, passage.quota, at)?;
@@ -366,10 +383,10 @@ impl Door {
         };
         let otherwise = if streaming { limits.stream_max } else { limits.deadline };
         let allowed = grpc_timeout(&headers).map_or(otherwise, |wanted| wanted.min(longest));
+        let (method, path) = target;
         Ok(Admitted {
             consumer,
-            // Of what was judged, and of nothing else.
-            path: PathAndQuery::try_from(format!("/{method}")).map_err(|_| unknown_method())?,
+            path,
             method,
             headers,
             purpose,
@@ -379,6 +396,7 @@ impl Door {
             started,
             deadline: started + allowed,
             draining: Draining::default(),
+            gone,
             authenticator: self.inner.parts.authenticator.clone(),
             places: Arc::new(Places {
                 _taken: taken,
@@ -410,6 +428,7 @@ impl Door {
     ) -> Result<Open, Fault> {
         let DoorParts { journal, clock, .. } = &self.inner.parts;
         let (journal, clock, started) = (Arc::clone(journal), Arc::clone(clock), call.started);
+        let gone = call.gone;
         // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
         // dropping that records that the consumer went away.
         let opening = tokio::spawn(async move {
@@ -418,6 +437,7 @@ impl Door {
                 journal,
                 clock,
                 started,
+                gone,
                 state: Some(Begun { body: None, ..begun }),
                 requests,
             })

@@ -7,6 +7,8 @@ mod door;
 mod exchange;
 mod frames;
 mod passage;
+mod plain;
+mod plain_path;
 mod quota;
 mod refusal;
 mod stream;
@@ -20,7 +22,12 @@ pub use consumer::{Authenticator, Consumer};
 pub use door::{Door, DoorLimits, DoorParts, service_of};
 pub use exchange::{Begun, Ended, Journal, Outcome, Promise};
 pub use frames::{Compression, FrameError, Message, inflate};
-pub use passage::{Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, Standing, Stands};
+pub use passage::{
+    Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, PlainAsked, PlainFilter,
+    PlainPassage, PlainRequest, Standing, Stands,
+};
+pub use plain::{Manner, PlainCall};
+pub use plain_path::{PathRefused, PlainPath};
 pub use quota::{Quota, Quotas};
 pub use refusal::{DOMAIN, Refusal, refusal};
 pub use tally::Tally;

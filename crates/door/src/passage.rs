@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use egov_fault::Fault;
+use http::{HeaderMap, HeaderName, Method};
 use uuid::Uuid;
 
 use crate::consumer::Consumer;
+use crate::plain_path::PlainPath;
 use crate::quota::Quota;
 use crate::refusal::{Refusal, refusal};
 use crate::upstream::Upstream;
@@ -139,4 +141,72 @@ impl fmt::Debug for Passage {
 pub trait Gatekeeper: Send + Sync + 'static {
     /// The passage of a call, or why there is none.
     fn admit(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault>;
+
+    /// The passage of a call of plain HTTP: of the operations of the service the one that the request names. A gatekeeper that
+    /// knows gRPC only has none.
+    fn admit_plain(&self, _consumer: &Consumer, _asked: PlainAsked<'_>) -> Result<PlainPassage, Fault> {
+        Err(refusal(Refusal::AgreementMissing))
+    }
+}
+
+/// What is asked for over plain HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainAsked<'a> {
+    /// The service.
+    pub service_id: Uuid,
+    /// The method of HTTP.
+    pub verb: &'a Method,
+    /// The path below the service.
+    pub path: &'a PlainPath,
+    /// For what, as the caller says.
+    pub purpose: Option<&'a str>,
+}
+
+/// By what a call of plain HTTP is let through.
+#[derive(Clone)]
+pub struct PlainPassage {
+    /// As for gRPC; `filter` is not looked at.
+    pub passage: Passage,
+    /// The operation, as agreements name it: `GET /people/{id}`.
+    pub method: String,
+    /// The variables of its path with their values, decoded.
+    pub variables: Vec<(String, String)>,
+    /// What request and answer must pass; none if they pass as bytes.
+    pub filter: Option<Arc<dyn PlainFilter>>,
+}
+
+impl fmt::Debug for PlainPassage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlainPassage")
+            .field("passage", &self.passage)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request of plain HTTP as it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainRequest<'a> {
+    /// The variables of the path, decoded.
+    pub variables: &'a [(String, String)],
+    /// The query as it came, without its question mark.
+    pub query: Option<&'a str>,
+    /// The headers as they will go on.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: &'a Bytes,
+}
+
+/// The predicates and the mask of an agreement for one operation of plain HTTP.
+pub trait PlainFilter: Send + Sync {
+    /// Whether requests are judged: then only headers that the door knows or the interface declares go on.
+    fn judges(&self) -> bool;
+    /// Whether the interface declares a header of the request.
+    fn declares(&self, header: &HeaderName) -> bool;
+    /// A request: refused, or the query as it goes on. Only asked if requests are judged.
+    fn request(&self, request: &PlainRequest<'_>) -> Result<Option<String>, FilterRefusal>;
+    /// Whether answers are masked.
+    fn masks(&self) -> bool;
+    /// An answer, a JSON document: what the consumer may have of it. Only asked if answers are masked.
+    fn response(&self, document: &Bytes) -> Result<Bytes, FilterRefusal>;
 }

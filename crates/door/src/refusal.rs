@@ -43,6 +43,14 @@ pub enum Refusal {
     RequestNotAgreed,
     /// Several services have the method, and the call does not say which is meant.
     ServiceAmbiguous,
+    /// No operation of the service's interface has this verb and path.
+    OperationUnknown,
+    /// The path of a call of plain HTTP could be read in more than one way.
+    PathRefused,
+    /// The provider answers with a redirect, which the door neither follows nor passes.
+    ProviderRedirects,
+    /// The provider's answer is larger than the door passes.
+    AnswerTooLarge,
 }
 
 /// The fault of a refusal.
@@ -143,6 +151,30 @@ pub fn refusal(refusal: Refusal) -> Fault {
             "SERVICE_AMBIGUOUS",
             "nhiều dịch vụ có phương thức này; hãy nêu dịch vụ trong x-egov-service, hoặc qua HTTP bằng /s/ID/ đứng trước đường dẫn",
             "several services have this method; name the one that is meant in x-egov-service, or over HTTP by /s/ID/ before the path",
+        ),
+        Refusal::OperationUnknown => (
+            Code::NotFound,
+            "OPERATION_UNKNOWN",
+            "giao diện đã đăng ký của dịch vụ không có thao tác với phương thức và đường dẫn này",
+            "the registered interface of the service has no operation with this verb and path",
+        ),
+        Refusal::PathRefused => (
+            Code::InvalidArgument,
+            "PATH_REFUSED",
+            "đường dẫn có thể được hiểu theo nhiều cách nên bị từ chối",
+            "the path could be read in more than one way",
+        ),
+        Refusal::ProviderRedirects => (
+            Code::Internal,
+            "PROVIDER_REDIRECTS",
+            "bên cung cấp chuyển hướng sang địa chỉ khác; cổng kết nối không đi theo",
+            "the provider points to another address, which is neither followed nor passed on",
+        ),
+        Refusal::AnswerTooLarge => (
+            Code::Internal,
+            "ANSWER_TOO_LARGE",
+            "câu trả lời của bên cung cấp vượt quá dung lượng cho phép",
+            "the provider's answer is larger than allowed",
         ),
         Refusal::RequestNotAgreed => (
             Code::PermissionDenied,

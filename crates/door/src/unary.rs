@@ -122,7 +122,7 @@ impl Door {
         B::Error: Send,
     {
         let limit = self.limits().message_bytes;
-        let received = match timeout_at(call.deadline, collect(body, limit)).await {
+        let received = match timeout_at(call.deadline, collect(body, framed(limit))).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(Uncollected::TooLarge)) => return Err(message_too_large(limit)),
             Ok(Err(Uncollected::BrokenOff)) => return Err(fault_of_frames(FrameError::Truncated)),
@@ -199,7 +199,7 @@ impl Door {
 }
 
 /// Puts the ids of exchange and agreement and the promise where the consumer finds them.
-fn promised(mut response: Response<AnswerBody>, call: &Admitted, promise: Promise) -> Response<AnswerBody> {
+pub(crate) fn promised(mut response: Response<AnswerBody>, call: &Admitted, promise: Promise) -> Response<AnswerBody> {
     say(response.headers_mut(), &EXCHANGE, &call.exchange_id.to_string());
     say(
         response.headers_mut(),
@@ -265,7 +265,7 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
             status,
         });
     }
-    let read = timeout_at(call.deadline, collect_answer(body, limit)).await;
+    let read = timeout_at(call.deadline, collect_answer(body, framed(limit))).await;
     match read {
         Err(_) => Err((Outcome::TimedOut, deadline_passed())),
         Ok(Err(Uncollected::TooLarge)) => Err((Outcome::Stopped, message_too_large(limit))),
@@ -305,17 +305,21 @@ fn pass(answer: &Answer, filter: Option<&dyn MessageFilter>, limit: usize) -> Re
 }
 
 /// Why a body is not whole.
-enum Uncollected {
+pub(crate) enum Uncollected {
     TooLarge,
     BrokenOff,
 }
 
-/// All data of a body, at most one message with its frame.
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Uncollected>
+/// The bytes of one message of at most `limit` bytes with its frame.
+fn framed(limit: usize) -> usize {
+    limit.saturating_add(crate::frames::PREFIX)
+}
+
+/// All data of a body, at most `most` bytes.
+pub(crate) async fn collect<B>(mut body: B, most: usize) -> Result<Bytes, Uncollected>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let most = limit.saturating_add(crate::frames::PREFIX);
     let mut first = Bytes::new();
     let mut more: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
@@ -339,9 +343,8 @@ where
     Ok(more.map_or(first, BytesMut::freeze))
 }
 
-/// All of an answer: its data and its trailers.
-async fn collect_answer(mut body: Incoming, limit: usize) -> Result<(Bytes, HeaderMap), Uncollected> {
-    let most = limit.saturating_add(crate::frames::PREFIX);
+/// All of an answer: its data, at most `most` bytes, and its trailers.
+pub(crate) async fn collect_answer(mut body: Incoming, most: usize) -> Result<(Bytes, HeaderMap), Uncollected> {
     let mut data = Bytes::new();
     let mut more = BytesMut::new();
     let mut trailers = HeaderMap::new();

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -27,6 +28,56 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together: no limit of its own, or a few consumers that do not read would stop the
 /// answers to everybody else.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// How long a connection of HTTP/1.1 lies idle before it is used no more: less than the five seconds after which widespread
+/// servers close theirs, because a request that crosses such a closing on the wire is lost without a word.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The most idle connections of HTTP/1.1 that are kept for one endpoint.
+const IDLE_MOST: usize = 64;
+
+/// The least buffer for the head of an answer of HTTP/1.1 that hyper takes.
+const LEAST_BUFFER: usize = 8192;
+
+/// Which HTTP a service is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    /// HTTP/2 by prior knowledge, as gRPC does.
+    Http2,
+    /// HTTP/1.1; over TLS the endpoint may choose HTTP/2 (ALPN).
+    Plain,
+}
+
+/// A connection that a request can be sent on.
+enum Connection {
+    One(http1::SendRequest<AnswerBody>),
+    Two(http2::SendRequest<AnswerBody>),
+}
+
+impl Connection {
+    async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Self::One(connection) => connection.ready().await,
+            Self::Two(connection) => connection.ready().await,
+        }
+    }
+
+    async fn try_send(
+        &mut self,
+        request: Request<AnswerBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<AnswerBody>>> {
+        match self {
+            Self::One(connection) => connection.try_send_request(request).await,
+            Self::Two(connection) => connection.try_send_request(request).await,
+        }
+    }
+}
+
+/// A connection of HTTP/1.1 that waits for its next request.
+struct Idle {
+    connection: http1::SendRequest<AnswerBody>,
+    since: Instant,
+}
 
 /// How an endpoint may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +105,7 @@ impl EndpointState {
 pub struct EndpointSpec {
     /// Its id.
     pub id: Uuid,
-    /// `http://host:port` or `https://host:port`.
+    /// `http://host:port` or `https://host:port`; for plain HTTP with the path that stands before every path of the service.
     pub address: Uri,
     /// Its share of the calls against the others; at least 1.
     pub weight: u32,
@@ -126,6 +177,7 @@ pub enum UpstreamError {
 pub struct Upstream {
     endpoints: Mutex<Arc<[Arc<Endpoint>]>>,
     trust: Option<Trust>,
+    speech: Speech,
     limits: UpstreamLimits,
     turn: AtomicUsize,
     calls: AtomicU64,
@@ -142,7 +194,10 @@ pub struct Endpoint {
     state: AtomicU8,
     in_flight: AtomicUsize,
     health: Mutex<Health>,
-    connection: Mutex<Option<SendRequest<AnswerBody>>>,
+    speech: Speech,
+    connection: Mutex<Option<http2::SendRequest<AnswerBody>>>,
+    /// Of HTTP/1.1; the one that was used last is at the end.
+    idle: Mutex<Vec<Idle>>,
     connecting: tokio::sync::Mutex<()>,
 }
 
@@ -154,29 +209,51 @@ struct Health {
 }
 
 /// A call at an endpoint, until it is dropped.
-#[derive(Debug)]
 pub(crate) struct AtEndpoint {
     endpoint: Arc<Endpoint>,
     limits: UpstreamLimits,
+    /// The connection of HTTP/1.1 on which the answer comes; it is used again when the answer was read whole.
+    connection: Mutex<Option<http1::SendRequest<AnswerBody>>>,
 }
 
 impl AtEndpoint {
     fn begin(endpoint: Arc<Endpoint>, limits: UpstreamLimits) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { endpoint, limits }
+        Self {
+            endpoint,
+            limits,
+            connection: Mutex::default(),
+        }
     }
 
     /// The call came back whole.
     pub(crate) fn worked(&self) {
+        self.finished();
         let mut health = self.endpoint.health.lock().unwrap_or_else(PoisonError::into_inner);
         if health.failures > 0 || health.ejections > 0 {
             *health = Health::default();
         }
     }
 
+    /// The answer was read to its end: its connection can take another request. Says nothing of the endpoint's health.
+    pub(crate) fn finished(&self) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(connection) = connection {
+            self.endpoint.keep(connection);
+        }
+    }
+
     /// The endpoint failed, not the request: it broke off or answered what is no gRPC.
     pub(crate) fn failed(&self) {
         self.endpoint.failed(&self.limits, self.limits.failures);
+    }
+}
+
+impl fmt::Debug for AtEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtEndpoint")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,7 +274,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    fn of(spec: &EndpointSpec) -> Option<Self> {
+    fn of(spec: &EndpointSpec, speech: Speech) -> Option<Self> {
         Some(Self {
             id: spec.id,
             authority: spec.address.authority()?.clone(),
@@ -207,7 +284,9 @@ impl Endpoint {
             state: AtomicU8::new(spec.state.number()),
             in_flight: AtomicUsize::new(0),
             health: Mutex::default(),
+            speech,
             connection: Mutex::default(),
+            idle: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
         })
     }
@@ -245,52 +324,85 @@ impl Endpoint {
         }
     }
 
-    /// A connection: the one that is there, or a new one. One at a time connects.
-    async fn connection(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>> {
+    /// A connection: one that is there, or a new one.
+    async fn connection(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<Connection> {
         if let Some(there) = self.there() {
             return Ok(there);
         }
-        let _turn = self.connecting.lock().await;
+        // Of HTTP/2 one connection is enough, so one at a time connects; of HTTP/1.1 each call under way needs its own.
+        let _turn = match self.speech {
+            Speech::Http2 => Some(self.connecting.lock().await),
+            Speech::Plain => None,
+        };
         if let Some(there) = self.there() {
             return Ok(there);
         }
         let made = timeout(limits.connect, self.connect(trust, limits))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+        if let Connection::Two(made) = &made {
+            *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(made.clone());
+        }
         Ok(made)
     }
 
-    fn there(&self) -> Option<SendRequest<AnswerBody>> {
+    fn there(&self) -> Option<Connection> {
         let held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|connection| !connection.is_closed()).cloned()
+        if let Some(connection) = held.as_ref().filter(|connection| !connection.is_closed()) {
+            return Some(Connection::Two(connection.clone()));
+        }
+        drop(held);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|one| one.since.elapsed() < IDLE && !one.connection.is_closed());
+        idle.pop().map(|one| Connection::One(one.connection))
     }
 
+    /// Keeps a connection of HTTP/1.1 for the next request.
+    fn keep(&self, connection: http1::SendRequest<AnswerBody>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MOST && !connection.is_closed() {
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Forgets every connection: what was wrong with one is most likely wrong with those that were made beside it.
     fn forget_connection(&self) {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    async fn connect(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>> {
+    async fn connect(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<Connection> {
         let encrypted = self.scheme == Scheme::HTTPS;
         let port = self.authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         if !encrypted {
-            return handshake(TokioIo::new(stream), limits).await;
+            return match self.speech {
+                Speech::Http2 => handshake(TokioIo::new(stream), limits).await,
+                Speech::Plain => handshake_one(TokioIo::new(stream), limits).await,
+            };
         }
         let trust = trust.ok_or_else(|| io::Error::other("no authority for providers is configured"))?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::clone(&trust.0)).connect(name, stream).await?;
-        handshake(TokioIo::new(stream), limits).await
+        let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if chosen || self.speech == Speech::Http2 {
+            handshake(TokioIo::new(stream), limits).await
+        } else {
+            handshake_one(TokioIo::new(stream), limits).await
+        }
     }
 }
 
-async fn handshake<I>(io: I, limits: &UpstreamLimits) -> io::Result<SendRequest<AnswerBody>>
+async fn handshake<I>(io: I, limits: &UpstreamLimits) -> io::Result<Connection>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let (sender, connection) = Builder::new(TokioExecutor::new())
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -305,15 +417,49 @@ where
             tracing::debug!(cause = %error, "connection to a provider ended");
         }
     });
-    Ok(sender)
+    Ok(Connection::Two(sender))
+}
+
+async fn handshake_one<I>(io: I, limits: &UpstreamLimits) -> io::Result<Connection>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let buffer = usize::try_from(limits.header_bytes).unwrap_or(LEAST_BUFFER);
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(buffer.max(LEAST_BUFFER))
+        .handshake(io)
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(cause = %error, "connection to a provider ended");
+        }
+    });
+    Ok(Connection::One(sender))
 }
 
 impl Upstream {
-    /// A service without endpoints yet. Without `trust` only `http` can be reached.
+    /// A service of gRPC without endpoints yet. Without `trust` only `http` can be reached.
     pub fn new(trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+        Self::speaking(Speech::Http2, trust, limits)
+    }
+
+    /// A service of plain HTTP without endpoints yet: HTTP/1.1, over TLS HTTP/2 with an endpoint that prefers it. Without
+    /// `trust` only `http` can be reached.
+    pub fn plain(trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+        let trust = trust.map(|Trust(config)| {
+            let mut config = ClientConfig::clone(&config);
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Trust(Arc::new(config))
+        });
+        Self::speaking(Speech::Plain, trust, limits)
+    }
+
+    fn speaking(speech: Speech, trust: Option<Trust>, limits: UpstreamLimits) -> Self {
         Self {
             endpoints: Mutex::new(Arc::new([])),
             trust,
+            speech,
             limits,
             turn: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
@@ -332,7 +478,7 @@ impl Upstream {
                     .iter()
                     .find(|endpoint| endpoint.id == spec.id && endpoint.address == spec.address);
                 let Some(known) = known else {
-                    return Endpoint::of(spec).map(Arc::new);
+                    return Endpoint::of(spec, self.speech).map(Arc::new);
                 };
                 known.state.store(spec.state.number(), Ordering::Relaxed);
                 let weight = usize::try_from(spec.weight.max(1)).unwrap_or(1);
@@ -402,6 +548,8 @@ impl Upstream {
         let mut tried = Vec::new();
         let mut sent = false;
         let mut request = request;
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         loop {
             let endpoint = match self.pick(&tried) {
                 Ok(endpoint) => endpoint,
@@ -429,7 +577,10 @@ impl Upstream {
                 }
                 Err(_) => return Err(UpstreamError::TimedOut { sent }),
             };
-            point_at(&mut request, &endpoint);
+            if let Err(error) = point_at(&mut request, &path, &endpoint, &connection) {
+                tracing::warn!(endpoint = %endpoint.id, cause = %error, "a request cannot be addressed to an endpoint");
+                return Err(UpstreamError::Unreachable);
+            }
             match timeout_at(deadline, connection.ready()).await {
                 Ok(Ok(())) => {}
                 // It had just ended, which says nothing against the endpoint: it is asked again.
@@ -449,11 +600,16 @@ impl Upstream {
             }
             // For a second try, in case that this one is lost; the body then comes from `replay`.
             let head = replay.is_some().then(|| copy_of_head(&request));
-            let Ok(answered) = timeout_at(deadline, connection.try_send_request(request)).await else {
+            let Ok(answered) = timeout_at(deadline, connection.try_send(request)).await else {
                 return Err(UpstreamError::TimedOut { sent: true });
             };
             let mut error = match answered {
-                Ok(response) => return Ok((response, at)),
+                Ok(response) => {
+                    if let Connection::One(connection) = connection {
+                        *at.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+                    }
+                    return Ok((response, at));
+                }
                 Err(error) => error,
             };
             tracing::debug!(endpoint = %endpoint.id, cause = %error.error(), "endpoint broke off");
@@ -498,16 +654,39 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// Addresses a request to an endpoint; the path stays.
-fn point_at(request: &mut Request<AnswerBody>, endpoint: &Endpoint) {
-    let path = request.uri().path_and_query().cloned();
+/// Addresses a request to an endpoint in the form of the connection's HTTP; the endpoint's own path goes before `path`.
+///
+/// # Errors
+/// If both together are too long for an address: then nothing may be sent, least of all to another path.
+fn point_at(
+    request: &mut Request<AnswerBody>,
+    path: &PathAndQuery,
+    endpoint: &Endpoint,
+    connection: &Connection,
+) -> Result<(), http::Error> {
+    let base = endpoint.address.path().trim_end_matches('/');
+    let whole = if base.is_empty() {
+        path.clone()
+    } else {
+        PathAndQuery::try_from(format!("{base}{path}"))?
+    };
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(endpoint.scheme.clone());
-    parts.authority = Some(endpoint.authority.clone());
-    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+    parts.path_and_query = Some(whole);
+    match connection {
+        Connection::One(_) => {
+            *request.version_mut() = Version::HTTP_11;
+            let host = HeaderValue::from_str(endpoint.authority.as_str())?;
+            request.headers_mut().insert(HOST, host);
+        }
+        Connection::Two(_) => {
+            *request.version_mut() = Version::HTTP_2;
+            request.headers_mut().remove(HOST);
+            parts.scheme = Some(endpoint.scheme.clone());
+            parts.authority = Some(endpoint.authority.clone());
+        }
     }
+    *request.uri_mut() = Uri::from_parts(parts)?;
+    Ok(())
 }
 
 fn copy_of_head(request: &Request<AnswerBody>) -> Request<()> {

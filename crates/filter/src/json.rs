@@ -7,8 +7,8 @@ use crate::json_text::{Scanner, meant};
 use crate::wire::DEEPEST;
 use crate::{Refused, Rule};
 
-/// What may leave of a JSON document: paths of names, through objects and each element of arrays; a path that ends at an object or
-/// array lets all of it pass. An empty mask lets everything pass.
+/// What may leave of a JSON document: paths of names, through objects, each element of arrays and each value of maps (whose keys
+/// then pass); a path that ends at an object or array lets all of it pass. An empty mask lets everything pass.
 #[derive(Debug, Default)]
 pub struct JsonMask {
     root: Granted,
@@ -20,16 +20,35 @@ pub struct JsonMask {
 struct Granted {
     whole: Option<usize>,
     fields: HashMap<String, Granted>,
+    /// Of an object that is a map: of each of its values, whatever its name.
+    values: Option<Box<Granted>>,
+}
+
+impl Granted {
+    fn of(&self, name: &str) -> Option<&Self> {
+        self.fields.get(name).or(self.values.as_deref())
+    }
 }
 
 impl JsonMask {
-    /// A mask of these paths.
+    /// A mask of these paths, none of which goes through a map.
     pub fn new(mask: &[String]) -> Self {
+        Self::with_maps(mask, |_| false)
+    }
+
+    /// A mask of these paths. `is_map` says by the interface whether what is at a path is a map; the names that follow in a path
+    /// are then those of its values.
+    pub fn with_maps(mask: &[String], is_map: impl Fn(&str) -> bool) -> Self {
         let mut root = Granted::default();
         for (number, path) in mask.iter().enumerate() {
             let mut at = &mut root;
+            let mut read = 0;
             for name in path.split('.') {
+                if read > 0 && path.get(..read - 1).is_some_and(&is_map) {
+                    at = at.values.get_or_insert_default();
+                }
                 at = at.fields.entry(name.to_owned()).or_default();
+                read += name.len() + 1;
             }
             at.whole = Some(number);
         }
@@ -72,7 +91,7 @@ impl JsonMask {
                 scanner.take(b',')?;
                 let name = scanner.string()?;
                 scanner.expect(b':')?;
-                let Some(inner) = granted.fields.get(&*meant(name)?) else {
+                let Some(inner) = granted.of(&meant(name)?) else {
                     scanner.value()?;
                     continue;
                 };
@@ -121,8 +140,8 @@ impl JsonMask {
     }
 }
 
-/// What must hold of the body of a request. A path goes through objects only; `null` is not set; a number is compared as it is
-/// written, so that `1.0` is not `1`.
+/// What must hold of a document that stands for a request. A path goes through objects only; `null` is not set; a number is
+/// compared as it is written, so that `1.0` is not `1`.
 #[derive(Clone, Debug, Default)]
 pub struct JsonPredicates {
     all: Vec<(Vec<String>, Rule)>,
@@ -141,7 +160,8 @@ impl JsonPredicates {
     ///
     /// # Errors
     /// [`Refused::NotAgreed`]; [`Refused::Unreadable`] if it is not JSON, or if a name on the way of a rule stands twice: one
-    /// reader takes the first, another the last.
+    /// reader takes the first, another the last. A name that differs in its case only is the same name for some readers, and so
+    /// is it here.
     pub fn hold(&self, body: &[u8]) -> Result<(), Refused> {
         let body = if body.is_empty() { b"{}" } else { body };
         Scanner::of(body)?;
@@ -163,12 +183,17 @@ fn find<'b>(body: &'b [u8], path: &[String]) -> Result<Option<&'b [u8]>, Refused
             return Ok(None);
         }
         let mut found = None;
+        let blind = folded(wanted);
         while !scanner.take(b'}')? {
             scanner.take(b',')?;
             let name = meant(scanner.string()?)?;
             scanner.expect(b':')?;
             let value = scanner.value()?;
-            if name == wanted.as_str() && found.replace(value).is_some() {
+            if name == wanted.as_str() {
+                if found.replace(value).is_some() {
+                    return Err(Refused::Unreadable);
+                }
+            } else if folded(&name) == blind {
                 return Err(Refused::Unreadable);
             }
         }
@@ -178,6 +203,14 @@ fn find<'b>(body: &'b [u8], path: &[String]) -> Result<Option<&'b [u8]>, Refused
         }
     }
     Ok(Some(at))
+}
+
+/// A name as readers take it that are blind to case; first up, then down, because some letters have only one of the two ways.
+fn folded(name: &str) -> String {
+    name.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn holds(rule: &Rule, found: Option<&[u8]>) -> Result<bool, Refused> {
@@ -227,6 +260,34 @@ mod tests {
         assert_eq!(pass(&["nothing"], &json!([1, { "a": 2 }])), json!([null, {}]));
         assert_eq!(pass(&[], &document), document);
         assert!(JsonMask::new(&[]).pass(b"{").is_err());
+    }
+
+    #[test]
+    fn a_mask_goes_through_each_value_of_a_map_and_its_keys_pass() {
+        let mask = ["places.name", "list.places.inner.name", "whole"].map(str::to_owned);
+        let mask = JsonMask::with_maps(&mask, |path| ["places", "list.places", "whole"].contains(&path));
+        let document = json!({
+            "places": { "nhà": { "name": "A", "secret": 1 }, "name": { "name": "B" }, "odd": 7 },
+            "list": [{ "places": { "x": { "inner": { "name": "C", "secret": 2 }, "name": "D" } }, "name": "E" }],
+            "whole": { "k": { "all": 1 } },
+        });
+        let passed = mask.pass(document.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&passed).unwrap(),
+            json!({
+                "places": { "nhà": { "name": "A" }, "name": { "name": "B" }, "odd": null },
+                "list": [{ "places": { "x": { "inner": { "name": "C" } } } }],
+                "whole": { "k": { "all": 1 } },
+            })
+        );
+        assert_eq!(mask.uses().len(), 3);
+    }
+
+    #[test]
+    fn letters_with_one_way_to_another_case_fold_to_the_same() {
+        assert_eq!(folded("\u{212a}ey"), folded("key"));
+        assert_eq!(folded("u\u{17f}er"), folded("USER"));
+        assert_ne!(folded("a"), folded("á"));
     }
 
     #[test]
@@ -282,6 +343,9 @@ mod tests {
             // Twice, under two spellings.
             (is("1"), r#"{"a":{"b":1,"\u0062":2}}"#, Err(Refused::Unreadable)),
             (is("1"), r#"{"a":{"b":1}"#, Err(Refused::Unreadable)),
+            // The same name for a reader that is blind to case; also by the sign for kelvin and the long s.
+            (is("1"), r#"{"a":{"b":1,"B":2}}"#, Err(Refused::Unreadable)),
+            (Rule::Absent, r#"{"A":{"b":1}}"#, Err(Refused::Unreadable)),
         ] {
             let judged = JsonPredicates::new(&[("a.b".to_owned(), rule.clone())]).hold(body.as_bytes());
             assert_eq!(judged, wanted, "{rule:?} {body}");

@@ -73,8 +73,17 @@ pub fn refusal(fault: Fault, language: Language) -> Response {
     failure(&Status::from(fault), language)
 }
 
+/// The same with its body at hand, for who records what he answers.
+pub fn refusal_bytes(fault: Fault, language: Language) -> Response<Vec<u8>> {
+    failure_bytes(&Status::from(fault), language)
+}
+
 /// The HTTP answer that says a status of gRPC. A status without details gets those that every refusal has.
 pub fn failure(status: &Status, language: Language) -> Response {
+    failure_bytes(status, language).map(Body::from)
+}
+
+fn failure_bytes(status: &Status, language: Language) -> Response<Vec<u8>> {
     let made;
     let status = if status.details().is_empty() {
         made = Status::from(match status.code() {
@@ -94,7 +103,7 @@ pub fn failure(status: &Status, language: Language) -> Response {
         _ => StatusCode::from_u16(fault.code().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     };
 
-    let mut response = Response::new(Body::from(body(status, language)));
+    let mut response = Response::new(body(status, language));
     *response.status_mut() = http_status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

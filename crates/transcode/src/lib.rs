@@ -17,7 +17,7 @@ mod wire;
 mod tests;
 
 pub use binding::{Binding, Bindings, BodyRule};
-pub use error::{Language, Outcome, failure, method_not_allowed, refusal, unknown_path};
+pub use error::{Language, Outcome, failure, method_not_allowed, refusal, refusal_bytes, unknown_path};
 pub use openapi::{Introduction, Section, Terms, document, document_of};
 pub use page::{docs, page};
 pub use rest::{Call, FORWARDED, Rest, RestError, Target};

@@ -1,14 +1,9 @@
-//! Which headers pass the door, and the hash of a request.
-
-use std::collections::HashSet;
+//! The protocol's own headers, and the hash of a request.
 
 use aws_lc_rs::digest::{Context, SHA512, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SERVER, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::request::Call;
@@ -35,92 +30,37 @@ pub mod names {
     pub const SECURITY_SERVER: &str = "x-road-security-server";
 }
 
-/// Headers that are between two neighbours only, or would tell where somebody is (PR-REST 4.3, "Filtered headers").
-const FILTERED: [HeaderName; 14] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HOST,
-    USER_AGENT,
-    SERVER,
-    EXPECT,
-    CONTENT_LENGTH,
-];
-
-/// Which way headers go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwarded {
-    /// From the client to the provider.
-    Request,
-    /// From the provider to the client.
-    Answer,
-}
-
-/// Copies what may pass.
-#[derive(Clone, Copy, Debug)]
-pub struct ForwardedHeaders(pub Forwarded);
-
-impl ForwardedHeaders {
-    /// The headers of `from` that may pass: all but the filtered ones and what `Connection` names; of an answer also none by
-    /// which a provider would speak for the door.
-    pub fn copy(self, from: &HeaderMap) -> HeaderMap {
-        let named: HashSet<String> = from
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect();
-        let mut to = HeaderMap::with_capacity(from.len());
-        for (name, value) in from {
-            let text = name.as_str();
-            let by_the_door = match self.0 {
-                Forwarded::Answer => text.starts_with("x-road-"),
-                Forwarded::Request => {
-                    matches!(
-                        text,
-                        names::REQUEST_ID | names::REQUEST_HASH | names::ERROR | names::SERVICE
-                    )
-                }
-            };
-            if !FILTERED.contains(name) && !named.contains(text) && !by_the_door && !text.starts_with("x-egov-") {
-                to.append(name, value.clone());
-            }
-        }
-        to
-    }
-}
-
 fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
-/// The headers of a request on its way to the provider; `id` is that of the message, `request_id` that of the door.
-pub fn provider_headers(from: &HeaderMap, call: &Call, id: &str, request_id: &str) -> HeaderMap {
-    let mut to = ForwardedHeaders(Forwarded::Request).copy(from);
-    to.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-    set(&mut to, names::CLIENT, &call.client.to_string());
-    set(&mut to, names::SERVICE, &call.service.to_string());
-    set(&mut to, names::ID, id);
-    set(&mut to, names::REQUEST_ID, request_id);
-    to
+/// Says in the headers of a request, on its way to the provider, who calls what; `id` is that of the message, `request_id` that
+/// of the door. Which other headers pass is the door's own rule; none that begins with `x-road-` does.
+pub fn provider_headers(headers: &mut HeaderMap, call: &Call, id: &str, request_id: &str) {
+    headers
+        .entry(ACCEPT)
+        .or_insert(HeaderValue::from_static("application/json"));
+    identify(headers, call, id, request_id);
+    for (name, said) in [(names::USER_ID, &call.user_id), (names::ISSUE, &call.issue)] {
+        if let Some(said) = said {
+            set(headers, name, said);
+        }
+    }
 }
 
-/// The headers of an answer on its way to the client.
-pub fn answer_headers(from: &HeaderMap, call: &Call, id: &str, request_id: &str, hash: &RequestHash) -> HeaderMap {
-    let mut to = ForwardedHeaders(Forwarded::Answer).copy(from);
-    set(&mut to, names::CLIENT, &call.client.to_string());
-    set(&mut to, names::SERVICE, &call.service.to_string());
-    set(&mut to, names::ID, id);
-    set(&mut to, names::REQUEST_ID, request_id);
-    set(&mut to, names::REQUEST_HASH, hash.as_str());
-    to
+/// Says in the headers of an answer, on its way to the client, to whom it belongs. Without `hash` nothing was sent on.
+pub fn answer_headers(headers: &mut HeaderMap, call: &Call, id: &str, request_id: &str, hash: Option<&RequestHash>) {
+    identify(headers, call, id, request_id);
+    if let Some(hash) = hash {
+        set(headers, names::REQUEST_HASH, hash.as_str());
+    }
+}
+
+fn identify(headers: &mut HeaderMap, call: &Call, id: &str, request_id: &str) {
+    set(headers, names::CLIENT, &call.client.to_string());
+    set(headers, names::SERVICE, &call.service.to_string());
+    set(headers, names::ID, id);
+    set(headers, names::REQUEST_ID, request_id);
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
@@ -173,63 +113,45 @@ mod tests {
     }
 
     fn call() -> Call {
-        let headers = map(&[("x-road-client", "VN/GOV/H41/mc")]);
+        let headers = map(&[
+            ("x-road-client", "VN/GOV/H41/mc"),
+            ("x-road-userid", "VN1"),
+            ("x-road-issue", "H41.1-261126-0001"),
+        ]);
         Call::read("/r1/VN/GOV/G15/ht/kk/v1", &headers).unwrap()
     }
 
     #[test]
-    fn neighbours_headers_and_what_tells_of_the_origin_stay_here() {
-        let from = map(&[
-            ("connection", "keep-alive, X-Secret-Hop"),
-            ("keep-alive", "5"),
-            ("x-secret-hop", "1"),
-            ("host", "inside.nghean"),
-            ("user-agent", "client/1"),
-            ("te", "trailers"),
-            ("transfer-encoding", "chunked"),
-            ("x-egov-promise", "forged"),
-            ("x-road-service", "forged"),
+    fn both_sides_are_told_who_calls_what() {
+        let mut to = map(&[("own", "1")]);
+        provider_headers(&mut to, &call(), "m", "r");
+        for (name, wanted) in [
+            ("own", "1"),
+            ("accept", "application/json"),
+            ("x-road-client", "VN/GOV/H41/mc"),
+            ("x-road-service", "VN/GOV/G15/ht/kk"),
+            ("x-road-id", "m"),
+            ("x-road-request-id", "r"),
             ("x-road-userid", "VN1"),
-            ("authorization", "Bearer of-the-provider"),
-            ("content-type", "text/plain; charset=utf-8"),
-            ("x-own", "a"),
-            ("x-own", "b"),
-        ]);
-        let to = provider_headers(&from, &call(), "m", "r");
-        let mut names: Vec<&str> = to.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        assert_eq!(
-            names,
-            [
-                "accept",
-                "authorization",
-                "content-type",
-                "x-own",
-                "x-own",
-                "x-road-client",
-                "x-road-id",
-                "x-road-request-id",
-                "x-road-service",
-                "x-road-userid",
-            ]
-        );
-        assert_eq!(to["x-road-service"], "VN/GOV/G15/ht/kk");
-        assert_eq!(to["accept"], "application/json");
-    }
+            ("x-road-issue", "H41.1-261126-0001"),
+        ] {
+            assert_eq!(to[name], wanted, "{name}");
+        }
+        assert!(!to.contains_key("x-road-request-hash"));
 
-    #[test]
-    fn a_provider_does_not_speak_for_the_door() {
-        let from = map(&[
-            ("x-road-error", "Server.ServerProxy.Forged"),
-            ("x-road-request-hash", "forged"),
-            ("server", "inside/1"),
-            ("etag", "\"1\""),
-        ]);
-        let hash = RequestHash::of(&Method::GET, "/v1", &HeaderMap::new(), None);
-        let to = answer_headers(&from, &call(), "m", "r", &hash);
-        assert!(!to.contains_key("x-road-error") && !to.contains_key("server"));
-        assert_eq!(to["x-road-request-hash"], hash.as_str());
-        assert_eq!(to["etag"], "\"1\"");
+        let hash = RequestHash::of(&Method::GET, "/v1", &to, None);
+        let mut back = map(&[("etag", "\"1\"")]);
+        answer_headers(&mut back, &call(), "m", "r", Some(&hash));
+        assert_eq!(back["x-road-request-hash"], hash.as_str());
+        assert_eq!(
+            (&back["etag"], &back["x-road-id"]),
+            (&HeaderValue::from_static("\"1\""), &HeaderValue::from_static("m"))
+        );
+        // Of whom the client acts for, the answer says nothing.
+        assert!(!back.contains_key("x-road-userid"));
+        let mut refused = HeaderMap::new();
+        answer_headers(&mut refused, &call(), "m", "r", None);
+        assert!(!refused.contains_key("x-road-request-hash"));
     }
 
     #[test]

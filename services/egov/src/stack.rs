@@ -354,6 +354,7 @@ async fn serve(
             certificate_required: false,
             trust: None,
             limits: DoorLimits::default(),
+            xroad_instance: None,
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

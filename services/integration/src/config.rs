@@ -211,6 +211,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 certificate_required: door.certificate_required,
                 trust: door.trust()?,
                 limits: door.limits(),
+                xroad_instance: door.xroad_instance.clone(),
             }),
         },
     };
@@ -268,6 +269,7 @@ mod tests {
         let door = config.door.unwrap();
         assert!(door.certificate_required);
         assert_eq!(door.server.listen.port(), 8444);
+        assert_eq!(door.xroad_instance.as_deref(), Some("VN"));
         assert!(config.identity.ca.is_some());
         assert_eq!(config.ledger.origin, "example.gov.vn/egov");
         assert!(config.events.nats.expose().is_empty());

@@ -44,6 +44,8 @@ pub struct DoorSection {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+    /// The instance of X-Road under which existing clients find the services (`/r1/{instance}/…`); without it there is no façade.
+    pub xroad_instance: Option<String>,
 }
 
 impl DoorSection {
@@ -121,6 +123,8 @@ pub struct DoorGiven {
     pub trust: Option<Trust>,
     /// The limits.
     pub limits: DoorLimits,
+    /// The instance of X-Road of the façade; none without it.
+    pub xroad_instance: Option<String>,
 }
 
 /// The door, and what keeps it knowing and recording.

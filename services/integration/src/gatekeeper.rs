@@ -1,7 +1,7 @@
 //! Who knows the agreements: the permits of the book, compiled against the interfaces and joined with the endpoints, ready for the
 //! door to judge a call without looking anywhere.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,25 @@ use egov_auth::RowScope;
 use egov_database::Database;
 use egov_door::{
     Asked, BodyRules, Consumer, EndpointSpec, EndpointState as DoorState, FilterRefusal, Gatekeeper, MessageFilter,
-    MethodFacts, Passage, Quota, Refusal, Standing, Stands, Trust, Upstream, UpstreamLimits, refusal,
+    MethodFacts, Passage, PlainAsked, PlainFilter, PlainPassage, PlainRequest, Quota, Refusal, Standing, Stands, Trust,
+    Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_filter::{Filter, Refused, Rule};
-use http::Uri;
+use http::{HeaderName, Method, Uri};
 use jiff::Timestamp;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ReflectMessage as _, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::descriptors;
+use crate::catalogue::Catalogue;
 use crate::domain::endpoint::{Endpoint, EndpointState};
-use crate::domain::permit::{MethodTerms, Permit, PermitCaller, PredicateRule};
+use crate::domain::permit::{MethodTerms, Permit, PermitCaller};
+use crate::domain::plain::{Judged, PlainTerms, rule_of};
+use crate::domain::routes::Routes;
 use crate::domain::service::InterfaceKind;
+use crate::domain::shape::Shape;
+use crate::domain::{descriptors, openapi};
 use crate::error::Error;
 use crate::permits::{Call, Denial, Grant, PermitBook};
 use crate::rest::Interface;
@@ -42,7 +47,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 type PermitId = (Uuid, i64);
 
 /// One version of the interface of a service.
-type InterfaceId = (Uuid, i64);
+type Source = (Uuid, i64);
 
 /// A permit that a client holds now, with the interface of what it may call.
 pub(crate) struct Reach {
@@ -74,13 +79,30 @@ pub(crate) struct Agreements {
 struct Known {
     permits: HashMap<PermitId, Arc<Ready>>,
     /// The gRPC interfaces of the permits.
-    interfaces: HashMap<InterfaceId, Arc<Interface>>,
+    interfaces: HashMap<Source, Arc<Interface>>,
     /// The permits that name a client as a caller, by its id.
     of_clients: HashMap<String, Vec<(PermitId, Arc<Interface>)>>,
     /// The permits that were looked at, whatever came of it.
     looked_at: HashSet<PermitId>,
     upstreams: HashMap<Uuid, Arc<Upstream>>,
     units: HashMap<Uuid, i32>,
+    /// The OpenAPI interfaces that permits rest on, and the newest ones of their services.
+    shapes: HashMap<Source, Arc<Shape>>,
+    /// The operations of each service of plain HTTP, over those interfaces.
+    routes: HashMap<Uuid, Routed>,
+    catalogue: Arc<Catalogue>,
+}
+
+#[derive(Clone)]
+struct Routed {
+    versions: BTreeSet<i64>,
+    routes: Arc<Routes>,
+}
+
+/// An interface as terms are compiled against it.
+enum Compilable {
+    Grpc(Arc<Interface>),
+    Plain(Arc<Shape>),
 }
 
 /// A permit with its methods compiled.
@@ -91,7 +113,23 @@ struct Ready {
 
 struct ReadyMethod {
     facts: MethodFacts,
-    filter: Option<Arc<Terms>>,
+    terms: ReadyTerms,
+}
+
+/// What messages must pass; none where they pass as bytes.
+enum ReadyTerms {
+    Grpc(Option<Arc<Terms>>),
+    Plain(Option<Arc<OfPlain>>),
+}
+
+impl ReadyTerms {
+    fn uses(&self) -> Vec<(String, u64)> {
+        match self {
+            Self::Grpc(terms) => terms.as_ref().map(|terms| terms.0.uses()),
+            Self::Plain(terms) => terms.as_ref().map(|terms| terms.0.uses()),
+        }
+        .unwrap_or_default()
+    }
 }
 
 /// Predicates and mask as the door applies them.
@@ -104,6 +142,38 @@ impl MessageFilter for Terms {
 
     fn response(&self, message: Bytes) -> Result<Bytes, FilterRefusal> {
         self.0.response(&message).map(Bytes::from).map_err(refused)
+    }
+}
+
+/// The same for plain HTTP.
+struct OfPlain(PlainTerms);
+
+impl PlainFilter for OfPlain {
+    fn judges(&self) -> bool {
+        self.0.judges()
+    }
+
+    fn declares(&self, header: &HeaderName) -> bool {
+        self.0.declares(header)
+    }
+
+    fn request(&self, request: &PlainRequest<'_>) -> Result<Option<String>, FilterRefusal> {
+        let judged = Judged {
+            variables: request.variables,
+            query: request.query,
+            headers: request.headers,
+            body: request.body,
+            is_json: request.is_json(),
+        };
+        self.0.request(&judged).map_err(refused)
+    }
+
+    fn masks(&self) -> bool {
+        self.0.masks()
+    }
+
+    fn response(&self, document: &Bytes) -> Result<Bytes, FilterRefusal> {
+        self.0.response(document).map(Bytes::from).map_err(refused)
     }
 }
 
@@ -162,49 +232,70 @@ impl Agreements {
             .iter()
             .filter(|permit| !before.permits.contains_key(&id(permit)))
             .collect();
-        let sources: HashSet<InterfaceId> = missing
-            .iter()
-            .map(|permit| source(permit))
-            .filter(|source| !before.interfaces.contains_key(source))
-            .collect();
-        let (endpoints, units, interfaces) = database
+        let served: HashSet<Uuid> = wanted.iter().map(|permit| permit.service_id).collect();
+        let (endpoints, units, catalogue, documents) = database
             .read(&RowScope::everything(), async |conn| {
                 let endpoints = store::endpoints::of_services(conn, None).await?;
                 let units = store::organisations::units(conn).await?;
-                let mut interfaces = HashMap::new();
+                let catalogue = Catalogue::read(conn).await?;
+                // The newest version too: by it the provider reads paths today.
+                let newest = catalogue
+                    .plain_services()
+                    .filter(|(service_id, _)| served.contains(service_id));
+                let sources: HashSet<Source> = missing
+                    .iter()
+                    .map(|permit| (permit.service_id, permit.interface_version))
+                    .chain(newest)
+                    .filter(|source| !before.interfaces.contains_key(source) && !before.shapes.contains_key(source))
+                    .collect();
+                let mut documents = HashMap::new();
                 for (service_id, version) in sources {
                     if let Some((interface, document)) = store::services::interface(conn, service_id, version).await? {
-                        interfaces.insert((service_id, version), (interface.kind, document));
+                        documents.insert((service_id, version), (interface.kind, document));
                     }
                 }
-                Ok::<_, Error>((endpoints, units, interfaces))
+                Ok::<_, Error>((endpoints, units, catalogue, documents))
             })
             .await?;
+        let rested_on: HashSet<Source> = wanted
+            .iter()
+            .map(|permit| source(permit))
+            .chain(catalogue.plain_services().filter(|(id, _)| served.contains(id)))
+            .collect();
         // Large ones take a while: beside the calls, not in their way.
         let message_bytes = self.message_bytes;
-        let mut interfaces = if interfaces.is_empty() {
+        let mut read = if documents.is_empty() {
             HashMap::new()
         } else {
-            let read = tokio::task::spawn_blocking(move || read_all(interfaces, message_bytes));
-            read.await.map_err(Fault::internal)?
+            let reading = tokio::task::spawn_blocking(move || read_all(documents, message_bytes));
+            reading.await.map_err(Fault::internal)?
         };
-        for source in wanted.iter().map(|permit| source(permit)) {
-            if let Some(known) = before.interfaces.get(&source) {
-                interfaces.insert(source, Arc::clone(known));
+        for source in &rested_on {
+            if let Some(known) = before.interfaces.get(source) {
+                read.insert(*source, Compilable::Grpc(Arc::clone(known)));
+            } else if let Some(known) = before.shapes.get(source) {
+                read.insert(*source, Compilable::Plain(Arc::clone(known)));
             }
         }
-        let permits = wanted
+        let permits: HashMap<PermitId, Arc<Ready>> = wanted
             .iter()
             .filter_map(|permit| {
                 let ready = before.permits.get(&id(permit)).cloned();
                 // One whose interface cannot be read is not ready, and is tried again.
                 let ready = ready.or_else(|| {
-                    let interface = interfaces.get(&source(permit))?;
-                    Some(Arc::new(compiled(permit, interface.pool())))
+                    let interface = read.get(&source(permit))?;
+                    Some(Arc::new(compiled(permit, interface)))
                 });
                 Some((id(permit), ready?))
             })
             .collect();
+        let (mut interfaces, mut shapes) = (HashMap::new(), HashMap::new());
+        for (source, one) in read {
+            match one {
+                Compilable::Grpc(interface) => drop(interfaces.insert(source, interface)),
+                Compilable::Plain(shape) => drop(shapes.insert(source, shape)),
+            }
+        }
         let upstreams = self.upstreams(&before, &endpoints);
         self.known.store(Arc::new(Known {
             permits,
@@ -213,26 +304,48 @@ impl Agreements {
             interfaces,
             upstreams,
             units: units.into_iter().collect(),
+            routes: routes(&before, &shapes),
+            shapes,
+            catalogue: Arc::new(catalogue),
         }));
         Ok(())
     }
 
+    /// Who takes part and what is offered, as it was last read.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.known.load().catalogue)
+    }
+
+    /// The operations of a service that a client may call now, by their names.
+    ///
+    /// # Errors
+    /// `PERMITS_STALE`.
+    pub(crate) fn allowed(&self, client_id: &str, service_id: Uuid) -> Result<BTreeSet<String>, Fault> {
+        self.book
+            .allowed(client_id, service_id)
+            .map_err(|_| refusal(Refusal::PermitsStale))
+    }
+
     /// The endpoints of each service; those that stay keep connections and health.
     fn upstreams(&self, before: &Known, endpoints: &[Endpoint]) -> HashMap<Uuid, Arc<Upstream>> {
-        let mut specs: HashMap<Uuid, Vec<EndpointSpec>> = HashMap::new();
+        // A service is of one kind for good, and so are its endpoints.
+        let mut specs: HashMap<Uuid, (InterfaceKind, Vec<EndpointSpec>)> = HashMap::new();
         for endpoint in endpoints {
-            if let Some(spec) = spec_of(endpoint) {
-                specs.entry(endpoint.service_id).or_default().push(spec);
+            if let Some((kind, spec)) = spec_of(endpoint) {
+                let held = specs.entry(endpoint.service_id).or_insert((kind, Vec::new()));
+                held.1.push(spec);
             }
         }
         specs
             .into_iter()
-            .map(|(service_id, specs)| {
-                let upstream = before
-                    .upstreams
-                    .get(&service_id)
-                    .cloned()
-                    .unwrap_or_else(|| Arc::new(Upstream::new(self.trust.clone(), UpstreamLimits::default())));
+            .map(|(service_id, (kind, specs))| {
+                let upstream = before.upstreams.get(&service_id).cloned().unwrap_or_else(|| {
+                    let (trust, limits) = (self.trust.clone(), UpstreamLimits::default());
+                    Arc::new(match kind {
+                        InterfaceKind::Grpc => Upstream::new(trust, limits),
+                        InterfaceKind::OpenApi => Upstream::plain(trust, limits),
+                    })
+                });
                 upstream.set(&specs);
                 (service_id, upstream)
             })
@@ -308,8 +421,7 @@ impl Agreements {
         let mut uses = Vec::new();
         for ((agreement_id, _), ready) in &known.permits {
             for (method, one) in &ready.methods {
-                let Some(terms) = &one.filter else { continue };
-                for (field, count) in terms.0.uses() {
+                for (field, count) in one.terms.uses() {
                     uses.push(FieldUse {
                         agreement_id: *agreement_id,
                         method: method.clone(),
@@ -358,8 +470,9 @@ impl fmt::Debug for Agreements {
     }
 }
 
-impl Gatekeeper for Agreements {
-    fn admit(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault> {
+impl Agreements {
+    /// The passage of a call without its filter, and its terms.
+    fn passage(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<(Passage, Arc<ReadyMethod>), Fault> {
         let grant = self
             .book
             .permits(Call {
@@ -384,6 +497,7 @@ impl Gatekeeper for Agreements {
             .methods
             .get(asked.method)
             .ok_or_else(|| refusal(Refusal::AgreementMissing))?;
+        let method = Arc::clone(method);
         let upstream = known
             .upstreams
             .get(&permit.service_id)
@@ -392,7 +506,7 @@ impl Gatekeeper for Agreements {
             let unit = known.units.get(organisation).copied();
             unit.ok_or_else(|| refusal(Refusal::PermitsStale))
         };
-        Ok(Passage {
+        let passage = Passage {
             agreement_id: permit.agreement_id,
             agreement_version: permit.version,
             delegation_id: caller.delegation_id,
@@ -403,10 +517,7 @@ impl Gatekeeper for Agreements {
             service_id: permit.service_id,
             upstream: Arc::clone(upstream),
             facts: method.facts,
-            filter: method
-                .filter
-                .as_ref()
-                .map(|terms| Arc::clone(terms) as Arc<dyn MessageFilter>),
+            filter: None,
             quota: Quota {
                 per_minute: permit.quota.per_minute,
                 per_day: permit.quota.per_day,
@@ -423,15 +534,89 @@ impl Gatekeeper for Agreements {
                 grant: grant.clone(),
                 certificate: consumer.certificate.map(hex::encode),
             }),
-        })
+        };
+        Ok((passage, method))
     }
+}
+
+impl Gatekeeper for Agreements {
+    fn admit(&self, consumer: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault> {
+        let (passage, method) = self.passage(consumer, asked)?;
+        let ReadyTerms::Grpc(terms) = &method.terms else {
+            return Err(refusal(Refusal::AgreementMissing));
+        };
+        let filter = terms.as_ref().map(|terms| Arc::clone(terms) as Arc<dyn MessageFilter>);
+        Ok(Passage { filter, ..passage })
+    }
+
+    fn admit_plain(&self, consumer: &Consumer, asked: PlainAsked<'_>) -> Result<PlainPassage, Fault> {
+        let known = self.known.load_full();
+        let routed = known.routes.get(&asked.service_id).ok_or_else(|| {
+            refusal(if self.book.is_fresh() {
+                Refusal::AgreementMissing
+            } else {
+                Refusal::PermitsStale
+            })
+        })?;
+        let named = routed.routes.find(asked.verb.as_str(), asked.path.segments());
+        let mut why = refusal(Refusal::OperationUnknown);
+        // Mostly one. Of several, which differ in the names of variables only, the one that was agreed on.
+        for (number, one) in named.into_iter().enumerate() {
+            let call = Asked {
+                method: one.method,
+                service_id: Some(asked.service_id),
+                purpose: asked.purpose,
+            };
+            match self.passage(consumer, call) {
+                Ok((passage, method)) => {
+                    let ReadyTerms::Plain(terms) = &method.terms else {
+                        continue;
+                    };
+                    return Ok(PlainPassage {
+                        passage,
+                        method: one.method.to_owned(),
+                        variables: one.variables,
+                        filter: terms.as_ref().map(|terms| Arc::clone(terms) as Arc<dyn PlainFilter>),
+                    });
+                }
+                Err(fault) if number == 0 || why.reason() == "AGREEMENT_MISSING" => why = fault,
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+}
+
+/// The operations of each service over the versions of its interface; what did not change is kept.
+fn routes(before: &Known, shapes: &HashMap<Source, Arc<Shape>>) -> HashMap<Uuid, Routed> {
+    let mut versions: HashMap<Uuid, BTreeSet<i64>> = HashMap::new();
+    for (service_id, version) in shapes.keys() {
+        versions.entry(*service_id).or_default().insert(*version);
+    }
+    versions
+        .into_iter()
+        .map(|(service_id, versions)| {
+            let held = before.routes.get(&service_id).filter(|held| held.versions == versions);
+            let routed = held.cloned().unwrap_or_else(|| {
+                let methods = versions
+                    .iter()
+                    .filter_map(|version| shapes.get(&(service_id, *version)))
+                    .flat_map(|shape| shape.methods.keys().map(String::as_str));
+                Routed {
+                    routes: Arc::new(Routes::new(methods)),
+                    versions: versions.clone(),
+                }
+            });
+            (service_id, routed)
+        })
+        .collect()
 }
 
 fn id(permit: &Permit) -> PermitId {
     (permit.agreement_id, permit.version)
 }
 
-fn source(permit: &Permit) -> InterfaceId {
+fn source(permit: &Permit) -> Source {
     (permit.service_id, permit.interface_version)
 }
 
@@ -446,22 +631,23 @@ pub(crate) fn denied(denial: Denial) -> Fault {
     })
 }
 
-/// The gRPC interfaces among documents; one that cannot be read is left out, and tried again with the next turn.
-fn read_all(
-    documents: HashMap<InterfaceId, (InterfaceKind, Vec<u8>)>,
-    message_bytes: usize,
-) -> HashMap<InterfaceId, Arc<Interface>> {
+/// The interfaces of documents; one that cannot be read is left out, and tried again with the next turn.
+fn read_all(documents: HashMap<Source, (InterfaceKind, Vec<u8>)>, message_bytes: usize) -> HashMap<Source, Compilable> {
     documents
         .into_iter()
-        .filter(|(_, (kind, _))| *kind == InterfaceKind::Grpc)
-        .filter_map(|(source, (_, document))| match descriptors::pool(&document) {
-            Ok(pool) => Some((
-                source,
-                Arc::new(Interface::compile(source.0, source.1, pool, message_bytes)),
-            )),
-            Err(problems) => {
-                tracing::error!(service = %source.0, ?problems, "an interface cannot be read");
-                None
+        .filter_map(|(source, (kind, document))| {
+            let read = match kind {
+                InterfaceKind::Grpc => descriptors::pool(&document).map(|pool| {
+                    Compilable::Grpc(Arc::new(Interface::compile(source.0, source.1, pool, message_bytes)))
+                }),
+                InterfaceKind::OpenApi => openapi::shape(&document).map(|shape| Compilable::Plain(Arc::new(shape))),
+            };
+            match read {
+                Ok(read) => Some((source, read)),
+                Err(problems) => {
+                    tracing::error!(service = %source.0, ?problems, "an interface cannot be read");
+                    None
+                }
             }
         })
         .collect()
@@ -469,7 +655,7 @@ fn read_all(
 
 fn of_clients(
     permits: &[Arc<Permit>],
-    interfaces: &HashMap<InterfaceId, Arc<Interface>>,
+    interfaces: &HashMap<Source, Arc<Interface>>,
 ) -> HashMap<String, Vec<(PermitId, Arc<Interface>)>> {
     let mut of_clients: HashMap<String, Vec<(PermitId, Arc<Interface>)>> = HashMap::new();
     for permit in permits {
@@ -485,16 +671,16 @@ fn of_clients(
     of_clients
 }
 
-/// An endpoint as the door takes it; none for an address that is not one of gRPC.
-fn spec_of(endpoint: &Endpoint) -> Option<EndpointSpec> {
-    let url = if let Some(rest) = endpoint.url.strip_prefix("grpc://") {
-        format!("http://{rest}")
+/// An endpoint as the door takes it, and of which kind of interface its address is.
+fn spec_of(endpoint: &Endpoint) -> Option<(InterfaceKind, EndpointSpec)> {
+    let (kind, url) = if let Some(rest) = endpoint.url.strip_prefix("grpc://") {
+        (InterfaceKind::Grpc, format!("http://{rest}"))
     } else if let Some(rest) = endpoint.url.strip_prefix("grpcs://") {
-        format!("https://{rest}")
+        (InterfaceKind::Grpc, format!("https://{rest}"))
     } else {
-        return None;
+        (InterfaceKind::OpenApi, endpoint.url.clone())
     };
-    Some(EndpointSpec {
+    let spec = EndpointSpec {
         id: endpoint.endpoint_id,
         address: url.parse::<Uri>().ok()?,
         weight: u32::try_from(endpoint.weight).unwrap_or(1),
@@ -503,32 +689,51 @@ fn spec_of(endpoint: &Endpoint) -> Option<EndpointSpec> {
             EndpointState::Draining => DoorState::Draining,
             EndpointState::Maintenance | EndpointState::Removed => DoorState::Maintenance,
         },
-    })
+    };
+    Some((kind, spec))
 }
 
 /// The methods of a permit. A method whose terms do not compile any more is left out: it is refused, never passed unmasked.
-fn compiled(permit: &Permit, pool: &DescriptorPool) -> Ready {
+fn compiled(permit: &Permit, interface: &Compilable) -> Ready {
     let methods = permit
         .methods
         .iter()
-        .filter_map(|(name, terms)| {
-            let method = method_of(pool, name)?;
-            match terms_of(&method, terms) {
-                Ok(filter) => {
-                    let ready = ReadyMethod {
-                        facts: facts_of(&method),
-                        filter: filter.map(|filter| Arc::new(Terms(filter))),
-                    };
-                    Some((name.clone(), Arc::new(ready)))
-                }
-                Err(error) => {
-                    tracing::error!(agreement = %permit.agreement_id, method = name, %error, "the terms of an agreement do not fit its interface");
-                    None
-                }
+        .filter_map(|(name, terms)| match ready(interface, name, terms)? {
+            Ok(ready) => Some((name.clone(), Arc::new(ready))),
+            Err(error) => {
+                tracing::error!(agreement = %permit.agreement_id, method = name, %error, "the terms of an agreement do not fit its interface");
+                None
             }
         })
         .collect();
     Ready { methods }
+}
+
+/// A method of an interface with its terms; none if the interface does not have it.
+fn ready(interface: &Compilable, name: &str, terms: &MethodTerms) -> Option<Result<ReadyMethod, String>> {
+    match interface {
+        Compilable::Grpc(interface) => {
+            let method = method_of(interface.pool(), name)?;
+            let filter = terms_of(&method, terms).map_err(|error| error.to_string());
+            Some(filter.map(|filter| ReadyMethod {
+                facts: facts_of(&method),
+                terms: ReadyTerms::Grpc(filter.map(|filter| Arc::new(Terms(filter)))),
+            }))
+        }
+        Compilable::Plain(shape) => {
+            let method = shape.methods.get(name)?;
+            let verb: Method = name.split(' ').next()?.parse().ok()?;
+            let facts = MethodFacts {
+                // By what the verb means (RFC 9110, 9.2.2).
+                idempotent: verb.is_idempotent(),
+                ..MethodFacts::default()
+            };
+            Some(PlainTerms::compile(shape, method, terms).map(|terms| ReadyMethod {
+                facts,
+                terms: ReadyTerms::Plain(terms.map(|terms| Arc::new(OfPlain(terms)))),
+            }))
+        }
+    }
 }
 
 fn method_of(pool: &DescriptorPool, name: &str) -> Option<MethodDescriptor> {
@@ -545,16 +750,7 @@ fn terms_of(method: &MethodDescriptor, terms: &MethodTerms) -> Result<Option<Fil
     let predicates: Vec<(String, Rule)> = terms
         .predicates
         .iter()
-        .map(|predicate| {
-            let rule = match &predicate.rule {
-                PredicateRule::Equals(value) => Rule::Equals(value.clone()),
-                PredicateRule::In(values) => Rule::In(values.clone()),
-                PredicateRule::Prefix(value) => Rule::Prefix(value.clone()),
-                PredicateRule::Present => Rule::Present,
-                PredicateRule::Absent => Rule::Absent,
-            };
-            (predicate.field.clone(), rule)
-        })
+        .map(|predicate| (predicate.field.clone(), rule_of(&predicate.rule)))
         .collect();
     Filter::compile(&method.input(), &method.output(), &predicates, &terms.mask).map(Some)
 }

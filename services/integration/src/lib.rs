@@ -9,6 +9,7 @@
 //! README.md says how to add an operation.
 
 mod api;
+mod catalogue;
 pub mod config;
 pub mod domain;
 pub mod door;
@@ -22,10 +23,12 @@ mod partner_error;
 pub mod partners;
 pub mod permit_feed;
 pub mod permits;
+mod plain_rest;
 mod rest;
 mod store;
 mod usage;
 mod wire;
+mod xroad;
 
 use std::sync::Arc;
 
@@ -63,6 +66,7 @@ use crate::operations::read_exchanges::Exchanges;
 use crate::operations::{Events, Integration};
 use crate::partners::Connections;
 use crate::permits::PermitBook;
+use crate::xroad::XRoad;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once};
@@ -138,7 +142,7 @@ pub const QUEUE_BYTES: usize = 64 << 20;
 /// Puts the service together: its RPCs and its background jobs.
 ///
 /// # Errors
-/// If no HTTP client can be made for the webhooks.
+/// If no HTTP client can be made for the webhooks, or the name of the X-Road instance cannot be one.
 pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let database = parts.database;
     let permits = Arc::new(PermitBook::new(database.clock().clone()));
@@ -201,10 +205,26 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let Some(given) = parts.door else {
         return Ok(Assembled { assembly, door: None });
     };
+    let xroad_instance = given.xroad_instance.clone();
     let built = door::build(given, &database, parts.keyring, parts.log, permits);
+    let xroad = xroad_instance
+        .map(|instance| {
+            XRoad::new(
+                &instance,
+                built.door.clone(),
+                Arc::clone(&built.agreements),
+                database.clone(),
+            )
+        })
+        .transpose()?;
+    let router = plain_rest::in_front(
+        door::router(built.door.clone(), Arc::clone(&built.agreements)),
+        built.door.clone(),
+        xroad,
+    );
     Ok(Assembled {
         assembly: jobs::add_door(assembly, database, &built),
-        door: Some(door::router(built.door, built.agreements)),
+        door: Some(router),
     })
 }
 

@@ -266,6 +266,29 @@ impl PermitBook {
             .collect()
     }
 
+    /// The methods of a service that a client may call now, whatever the purpose.
+    ///
+    /// # Errors
+    /// [`Denial::Stale`].
+    pub fn allowed(&self, client_id: &str, service_id: Uuid) -> Result<BTreeSet<String>, Denial> {
+        if !self.is_fresh() {
+            return Err(Denial::Stale);
+        }
+        let (now, pages) = (self.clock.now(), self.pages.load());
+        let held = pages.clients.get(client_id);
+        let in_force = |method: &str, grants: &[Grant]| {
+            grants
+                .iter()
+                .any(|grant| grant.permit.service_id == service_id && grant.in_force(method, now))
+        };
+        Ok(held
+            .into_iter()
+            .flat_map(|methods| methods.iter())
+            .filter(|(method, grants)| in_force(method, grants))
+            .map(|(method, _)| method.clone())
+            .collect())
+    }
+
     /// The services for which a client holds a grant, in the order of their ids.
     pub fn services_of(&self, client_id: &str) -> BTreeSet<Uuid> {
         let pages = self.pages.load();

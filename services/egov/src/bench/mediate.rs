@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use axum::Router;
 use egov_auth::{
     ACCESS_TOKEN_TYPE, Issuer, IssuerConfig, KeySourceConfig, Revocations, TokenClaims, Verifier, VerifierConfig,
 };
@@ -15,10 +16,10 @@ use egov_door::{
     Gatekeeper, Journal, MethodFacts, Passage, Promise, Quota, Standing, Stands, Upstream, UpstreamLimits,
 };
 use egov_fault::Fault;
-use egov_integration::door::router;
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::ServerConfig;
-use egov_runtime::server::{Port, Shutdown};
+use egov_runtime::contract::Contract;
+use egov_runtime::server::{Beside, Server, Shutdown};
 use jsonwebtoken::jwk::JwkSet;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -214,11 +215,25 @@ pub(super) async fn serve_door(upstream: &str) -> anyhow::Result<()> {
     });
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
+    // On a port beside a server's own, as the door stands; the server itself answers nothing.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let port = Port::new(&ServerConfig::default(), clock, &opentelemetry::global::meter("bench"))?;
+    let router = Router::new().fallback(move |request: axum::extract::Request| {
+        let door = door.clone();
+        async move { door.grpc(request).await.map(axum::body::Body::new) }
+    });
+    let beside = Beside {
+        name: "door",
+        config: ServerConfig::default(),
+        listener,
+        router,
+    };
+    let contract = Arc::new(Contract::from_pool(&egov_proto::POOL)?);
+    let server = Server::builder(ServerConfig::default(), contract, clock, SystemIds::shared())
+        .beside(beside)
+        .build()?;
     say::json(&Ready { url, token });
-    port.serve(listener, router(door), shutdown).await;
+    server.serve(TcpListener::bind("127.0.0.1:0").await?, shutdown).await;
     Ok(())
 }
 

@@ -13,6 +13,8 @@ pub(crate) mod openapi;
 pub(crate) mod organisation;
 pub(crate) mod payment;
 pub mod permit;
+pub(crate) mod plain;
+pub(crate) mod routes;
 pub(crate) mod service;
 pub(crate) mod shape;
 pub(crate) mod signature;

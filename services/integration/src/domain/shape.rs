@@ -45,6 +45,11 @@ pub(crate) struct TypeShape {
     pub(crate) fields: BTreeMap<String, FieldShape>,
 }
 
+/// Whether a method is one of plain HTTP, by its name: `GET /people/{id}`.
+pub(crate) fn is_plain(method: &str) -> bool {
+    method.contains(' ')
+}
+
 /// How often a field may be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Cardinality {

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::canonical::{NotCanonical, canonical};
 use super::permit::{BodyPolicy, MethodTerms, PredicateRule, Quota};
-use super::shape::{Cardinality, FieldType, Shape};
+use super::plain::judgeable;
+use super::shape::{Cardinality, FieldType, Shape, is_plain};
 
 /// The terms of one version of an agreement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +98,14 @@ pub(crate) fn check(terms: &Terms, shape: &Shape, now: Timestamp) -> Vec<Problem
             continue;
         };
         for (number, predicate) in of.predicates.iter().enumerate() {
-            if let Err((vi, en)) = check_predicate(shape, &method.input, &predicate.field, &predicate.rule) {
+            let input = shape.types.get(&method.input);
+            if is_plain(name) && !input.is_some_and(|input| judgeable(input, &predicate.field)) {
+                problems.push(Problem::new(
+                    format!("{place}.predicates[{number}]"),
+                    format!("không xét được {} như ý nghĩa của nó", predicate.field),
+                    format!("{} cannot be judged as it is meant", predicate.field),
+                ));
+            } else if let Err((vi, en)) = check_predicate(shape, &method.input, &predicate.field, &predicate.rule) {
                 problems.push(Problem::new(format!("{place}.predicates[{number}]"), vi, en));
             }
         }

@@ -274,6 +274,7 @@ async fn serve(
                 standing_every: std::time::Duration::from_millis(20),
                 ..section.limits()
             },
+            xroad_instance: Some("VN".to_owned()),
         }),
     };
     let assembled = assemble(parts).unwrap();
@@ -418,13 +419,23 @@ pub async fn service(stack: &Stack, of: &Party) -> Service {
 
 /// A service of a party, its interface published.
 pub async fn service_of(stack: &Stack, of: &Party, code: &str, document: Vec<u8>) -> Service {
+    service_of_kind(stack, of, code, InterfaceKind::Grpc, document).await
+}
+
+/// The same with an OpenAPI interface.
+pub async fn service_of_rest(stack: &Stack, of: &Party, code: &str, document: &serde_json::Value) -> Service {
+    let document = serde_json::to_vec(document).unwrap();
+    service_of_kind(stack, of, code, InterfaceKind::Openapi, document).await
+}
+
+async fn service_of_kind(stack: &Stack, of: &Party, code: &str, kind: InterfaceKind, document: Vec<u8>) -> Service {
     let mut caller = stack.staff(PARTNER, of.unit);
     let request = RegisterServiceRequest {
         request_id: request_id(),
         system_id: of.system.system_id.clone(),
         code: code.to_owned(),
         title: "Thỏa thuận".to_owned(),
-        kind: InterfaceKind::Grpc.into(),
+        kind: kind.into(),
     };
     let service = caller
         .interfaces
