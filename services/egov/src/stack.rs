@@ -363,6 +363,7 @@ async fn serve(
             certificate_required: false,
             trust: None,
             limits: DoorLimits::default(),
+            traffic_days: egov_integration::door::TRAFFIC_DAYS,
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

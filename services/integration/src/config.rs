@@ -212,6 +212,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 certificate_required: door.certificate_required,
                 trust: door.trust()?,
                 limits: DoorLimits::default(),
+                traffic_days: door.traffic_days,
             }),
         },
     };

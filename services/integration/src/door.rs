@@ -14,6 +14,7 @@ use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
 use egov_keyring::Keyring;
 use egov_runtime::config::ServerConfig;
 use egov_transparency::Log;
+use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -24,10 +25,11 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::gatekeeper::Agreements;
 use crate::journal::ExchangeJournal;
+use crate::meters;
 use crate::permits::PermitBook;
 
 /// `[door]`: how systems come through the door, and whom the door believes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DoorSection {
     /// Its own port and the limits there.
@@ -40,6 +42,24 @@ pub struct DoorSection {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+    /// For how many days sums of traffic are kept.
+    pub traffic_days: u32,
+}
+
+/// For how many days sums of traffic are kept where nothing else is said: five years.
+pub const TRAFFIC_DAYS: u32 = 1826;
+
+impl Default for DoorSection {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            certificate_required: false,
+            provider_ca: None,
+            certificate: None,
+            key: None,
+            traffic_days: TRAFFIC_DAYS,
+        }
+    }
 }
 
 impl DoorSection {
@@ -89,6 +109,8 @@ pub struct DoorGiven {
     pub trust: Option<Trust>,
     /// The limits.
     pub limits: DoorLimits,
+    /// For how many days sums of traffic are kept.
+    pub traffic_days: u32,
 }
 
 /// The door, and what keeps it knowing and recording.
@@ -96,6 +118,8 @@ pub(crate) struct Built {
     pub(crate) door: Door,
     pub(crate) agreements: Arc<Agreements>,
     pub(crate) journal: ExchangeJournal,
+    /// How long sums of traffic are kept.
+    pub(crate) traffic_kept: SignedDuration,
 }
 
 /// Puts the door together.
@@ -107,7 +131,13 @@ pub(crate) fn build(
     book: Arc<PermitBook>,
 ) -> Built {
     let journal = ExchangeJournal::start(database.clone(), keyring, log);
-    let agreements = Arc::new(Agreements::new(book, given.trust, given.certificate_required));
+    let traffic_kept = SignedDuration::from_hours(24 * i64::from(given.traffic_days));
+    let agreements = Arc::new(Agreements::new(
+        Arc::clone(&book),
+        given.trust,
+        given.certificate_required,
+    ));
+    meters::watch(&book, &agreements);
     let door = Door::new(DoorParts {
         authenticator: Authenticator::new(given.verifier, given.revocations, given.certificate_required),
         gatekeeper: Arc::clone(&agreements) as Arc<dyn egov_door::Gatekeeper>,
@@ -120,6 +150,7 @@ pub(crate) fn build(
         door,
         agreements,
         journal,
+        traffic_kept,
     }
 }
 

@@ -14,16 +14,19 @@ use egov_auth::RowScope;
 use egov_database::{Database, Leaf, UnitOfWork, stored_instant};
 use egov_door::{Begun, Ended, Journal, Promise, Refusal, Tally, refusal};
 use egov_fault::Fault;
-use egov_keyring::{Keyring, Purpose};
+use egov_keyring::Keyring;
 use egov_transparency::{Log, leaf_hash};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::domain::exchange::{Exchange, LEAF_KIND, LEAF_VERSION, Outcome, Passed, canonical};
+use crate::domain::traffic::of_exchanges;
 use crate::error::Error;
-use crate::store::exchanges;
+use crate::meters::JournalMeters;
+use crate::sealing::seal;
+use crate::store::{exchanges, traffic};
 
 /// The most records in one transaction.
 const BATCH: usize = 256;
@@ -39,6 +42,12 @@ const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a batch may take before its calls are refused.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The direction of a request, as bodies are stored.
+pub(crate) const REQUEST: &str = "request";
+
+/// The direction of an answer, as bodies are stored.
+pub(crate) const RESPONSE: &str = "response";
 
 /// What binds a sealed body to its exchange.
 pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
@@ -56,6 +65,7 @@ pub(crate) struct ExchangeJournal {
     queue: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
     instance_id: Uuid,
+    meters: JournalMeters,
 }
 
 enum Waiting {
@@ -82,6 +92,7 @@ struct Writer {
     keyring: Arc<Keyring>,
     log: Arc<Log>,
     instance_id: Uuid,
+    meters: JournalMeters,
 }
 
 impl ExchangeJournal {
@@ -89,17 +100,20 @@ impl ExchangeJournal {
     pub(crate) fn start(database: Database, keyring: Arc<Keyring>, log: Arc<Log>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let instance_id = database.ids().uuid();
+        let meters = JournalMeters::new();
         let writer = Arc::new(Writer {
             database,
             keyring,
             log,
             instance_id,
+            meters: meters.clone(),
         });
         tokio::spawn(run(writer, waiting));
         Self {
             queue,
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
             instance_id,
+            meters,
         }
     }
 
@@ -134,12 +148,15 @@ impl Journal for ExchangeJournal {
     async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
         let room = self.room_for(begun.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
+        let asked = Instant::now();
         let waiting = Waiting::Begin(Box::new(begun.clone()), stored, room);
         self.queue
             .send(waiting)
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
-        match answer.await {
+        let answered = answer.await;
+        self.meters.waited(asked.elapsed());
+        match answered {
             Ok(true) => Ok(()),
             _ => Err(refusal(Refusal::ExchangeNotRecorded)),
         }
@@ -148,12 +165,14 @@ impl Journal for ExchangeJournal {
     async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
         let room = self.room_for(ended.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
+        let asked = Instant::now();
         self.queue
             .send(Waiting::End(Box::new(ended), Some(stored), room))
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
-        answer
-            .await
+        let answered = answer.await;
+        self.meters.waited(asked.elapsed());
+        answered
             .ok()
             .flatten()
             .ok_or_else(|| refusal(Refusal::ExchangeNotRecorded))
@@ -162,6 +181,7 @@ impl Journal for ExchangeJournal {
     fn abandon(&self, ended: Ended) {
         // If there is no room the exchange is swept to "outcome unknown" later.
         if self.queue.try_send(Waiting::End(Box::new(ended), None, None)).is_err() {
+            self.meters.failed(1);
             tracing::warn!("the end of an exchange whose consumer has gone found no place in the queue");
         }
     }
@@ -176,14 +196,19 @@ async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
         let later = gathered.split_off(within(&gathered));
         let batch = std::mem::replace(&mut gathered, later);
         let records = batch.len();
+        writer.meters.batch(records);
         let storing = Arc::clone(&writer);
         // In a task of its own, so that a panic fails its batch and not every call after it. Dropping the senders tells those
         // who wait.
         let mut task = tokio::spawn(async move { storing.store(batch).await });
         match timeout(PATIENCE, &mut task).await {
             Ok(Ok(())) => {}
-            Ok(Err(panicked)) => tracing::error!(records, error = %panicked, "the journal of exchanges failed"),
+            Ok(Err(panicked)) => {
+                writer.meters.failed(records);
+                tracing::error!(records, error = %panicked, "the journal of exchanges failed");
+            }
             Err(_) => {
+                writer.meters.failed(records);
                 task.abort();
                 tracing::error!(records, "exchanges could not be recorded in time");
             }
@@ -243,9 +268,7 @@ impl Writer {
             direction,
             consumer_unit_id: begun.consumer_unit_id,
             provider_unit_id: begun.provider_unit_id,
-            sealed: self
-                .keyring
-                .seal(Purpose::Answers, plain, &sealed_for(begun.exchange_id, direction)),
+            sealed: seal(&self.keyring, plain, &sealed_for(begun.exchange_id, direction)),
             expire_time: at.checked_add(kept).unwrap_or(Timestamp::MAX),
         }
     }
@@ -261,14 +284,14 @@ impl Writer {
             match one {
                 Waiting::Begin(record, answer, _room) => {
                     if let Some(body) = &record.body {
-                        bodies.push(self.body(&record, "request", body, record.at));
+                        bodies.push(self.body(&record, REQUEST, body, record.at));
                     }
                     begun.push(self.exchange(&record));
                     begin_answers.push(answer);
                 }
                 Waiting::End(record, answer, _room) => {
                     if let Some(body) = &record.body {
-                        bodies.push(self.body(&record.begun, "response", body, record.at));
+                        bodies.push(self.body(&record.begun, RESPONSE, body, record.at));
                     }
                     ended.push((self.exchange(&record.begun), outcome_of(&record)));
                     end_answers.push(answer);
@@ -284,7 +307,9 @@ impl Writer {
         let leaves = match written {
             Ok(leaves) => leaves,
             Err(error) => {
-                tracing::error!(error = ?Fault::from(error), records = begun.len() + ended.len(), "exchanges could not be recorded");
+                let records = begun.len() + ended.len();
+                self.meters.failed(records);
+                tracing::error!(error = ?Fault::from(error), records, "exchanges could not be recorded");
                 return;
             }
         };
@@ -339,7 +364,7 @@ pub(crate) struct Made {
     pub(crate) epoch: i32,
 }
 
-/// Writes beginnings, ends with their leaves, and bodies. For each end the leaf, or none if the exchange was over already.
+/// Writes beginnings, ends with their leaves and what they sum up to, and bodies. For each end the leaf, or none if the exchange was over already.
 pub(crate) async fn write(
     unit: &mut UnitOfWork<'_>,
     begun: &[Exchange],
@@ -351,6 +376,9 @@ pub(crate) async fn write(
     let ends: Vec<(&Exchange, &Outcome)> = ended.iter().map(|(exchange, outcome)| (exchange, outcome)).collect();
     let (epoch, new) = exchanges::insert_outcomes(unit.conn(), &ends).await?;
     let new: HashSet<Uuid> = new.into_iter().collect();
+    let counted = ended.iter().filter(|(exchange, _)| new.contains(&exchange.exchange_id));
+    let sums = of_exchanges(counted.map(|(exchange, outcome)| (exchange, outcome)));
+    traffic::add(unit.conn(), &sums).await?;
     exchanges::insert_bodies(unit.conn(), bodies).await?;
     let time = unit.now();
     Ok(ended

@@ -20,6 +20,7 @@ use egov_proto::egov::integration::v1::interface_service_client::InterfaceServic
 use egov_proto::egov::integration::v1::organisation_service_client::OrganisationServiceClient;
 use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClient;
 use egov_proto::egov::integration::v1::system_service_client::SystemServiceClient;
+use egov_proto::egov::integration::v1::traffic_service_client::TrafficServiceClient;
 use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
 use egov_runtime::config::ServerConfig;
@@ -88,6 +89,7 @@ pub struct Caller {
     pub agreements: AgreementServiceClient<Wrapped>,
     pub permits: PermitServiceClient<Wrapped>,
     pub exchanges: ExchangeServiceClient<Wrapped>,
+    pub traffic: TrafficServiceClient<Wrapped>,
 }
 
 impl Stack {
@@ -146,6 +148,7 @@ impl Stack {
                     standing_every: std::time::Duration::from_millis(20),
                     ..DoorLimits::default()
                 },
+                traffic_days: egov_integration::door::TRAFFIC_DAYS,
             }),
         };
         let assembled = assemble(parts).unwrap();
@@ -206,6 +209,7 @@ impl Stack {
             agreements: AgreementServiceClient::new(wrap()),
             permits: PermitServiceClient::new(wrap()),
             exchanges: ExchangeServiceClient::new(wrap()),
+            traffic: TrafficServiceClient::new(wrap()),
         }
     }
 
