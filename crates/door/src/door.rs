@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::body::AnswerBody;
 use crate::consumer::{Authenticator, Consumer};
 use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
+use crate::meters::{Kind, Meters};
 use crate::passage::{Asked, Gatekeeper, Passage, Stands};
 use crate::quota::{Quotas, Taken};
 use crate::refusal::{Refusal, refusal};
@@ -88,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) parts: DoorParts,
     quotas: Quotas,
     busy: Mutex<HashMap<String, Arc<Semaphore>>>,
+    meters: Arc<Meters>,
 }
 
 /// A call that was let in.
@@ -199,6 +201,8 @@ impl Admitted {
 /// A recorded call that is not over. If it is dropped, the consumer went away.
 pub(crate) struct Open {
     journal: Arc<dyn Journal>,
+    meters: Arc<Meters>,
+    kind: Kind,
     clock: SharedClock,
     started: Instant,
     gone: i32,
@@ -242,7 +246,7 @@ impl Open {
     }
 
     fn ended(&self, begun: Begun, end: End) -> Ended {
-        Ended {
+        let ended = Ended {
             begun,
             outcome: end.outcome,
             status: end.status,
@@ -254,7 +258,9 @@ impl Open {
             elapsed_us: micros(self.started.elapsed()),
             provider_us: end.provider_us,
             body: end.body,
-        }
+        };
+        self.meters.ended(self.kind, &ended);
+        ended
     }
 }
 
@@ -290,6 +296,7 @@ impl Door {
                 parts,
                 quotas: Quotas::default(),
                 busy: Mutex::default(),
+                meters: Arc::new(Meters::new(&opentelemetry::global::meter("egov"))),
             }),
         }
     }
@@ -342,7 +349,10 @@ impl Door {
             Ok(call) => Box::pin(self.unary(call, body)).await,
             Err(fault) => Err(fault),
         };
-        answered.unwrap_or_else(told)
+        answered.unwrap_or_else(|fault| {
+            self.inner.meters.refused(fault.reason());
+            told(fault)
+        })
     }
 
     /// Agreement, purpose, quota: everything before the first record.
@@ -429,12 +439,22 @@ impl Door {
         let DoorParts { journal, clock, .. } = &self.inner.parts;
         let (journal, clock, started) = (Arc::clone(journal), Arc::clone(clock), call.started);
         let gone = call.gone;
+        let meters = Arc::clone(&self.inner.meters);
+        let facts = call.passage.facts;
+        let kind = if facts.client_streaming || facts.server_streaming {
+            Kind::Stream
+        } else {
+            Kind::Unary
+        };
         // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
         // dropping that records that the consumer went away.
         let opening = tokio::spawn(async move {
             journal.begin(&begun).await?;
+            meters.begun(kind);
             Ok(Open {
                 journal,
+                meters,
+                kind,
                 clock,
                 started,
                 gone,

@@ -6,6 +6,7 @@ mod deadline;
 mod door;
 mod exchange;
 mod frames;
+mod meters;
 mod passage;
 mod plain;
 mod plain_path;

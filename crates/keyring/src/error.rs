@@ -94,7 +94,7 @@ pub enum KeyringError {
     /// The name is not that of a purpose.
     #[error(
         "not a purpose of the keyring; the purposes are token-signing, tree-signing, page-tokens, answers, receipts, \
-         checkpoints, webhooks, lookup-secrets and client-assertions"
+         checkpoints, webhooks, lookup-secrets, client-assertions and bodies"
     )]
     UnknownPurpose,
     /// An overlap must not be negative, nor end beyond the representable time.

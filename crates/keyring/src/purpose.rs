@@ -27,11 +27,14 @@ pub enum Purpose {
     LookupSecrets,
     /// Signs the assertions with which identity proves at foreign OpenID Connect issuers that it is their client.
     ClientAssertions,
+    /// Seals what may lie sealed for years: bodies of exchanges, messages in mailboxes, what is sent to partners and what they
+    /// answered.
+    Bodies,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TokenSigning,
         Self::TreeSigning,
         Self::PageTokens,
@@ -41,6 +44,7 @@ impl Purpose {
         Self::Webhooks,
         Self::LookupSecrets,
         Self::ClientAssertions,
+        Self::Bodies,
     ];
 
     /// The purpose's name: the file's name without `.json`, and the name on the command line.
@@ -55,6 +59,7 @@ impl Purpose {
             Self::Webhooks => "webhooks",
             Self::LookupSecrets => "lookup-secrets",
             Self::ClientAssertions => "client-assertions",
+            Self::Bodies => "bodies",
         }
     }
 }
@@ -88,6 +93,7 @@ pub(crate) struct PerPurpose<T> {
     webhooks: T,
     lookup_secrets: T,
     client_assertions: T,
+    bodies: T,
 }
 
 impl<T> PerPurpose<T> {
@@ -102,6 +108,7 @@ impl<T> PerPurpose<T> {
             webhooks: make(Purpose::Webhooks)?,
             lookup_secrets: make(Purpose::LookupSecrets)?,
             client_assertions: make(Purpose::ClientAssertions)?,
+            bodies: make(Purpose::Bodies)?,
         })
     }
 
@@ -116,6 +123,7 @@ impl<T> PerPurpose<T> {
             Purpose::Webhooks => &self.webhooks,
             Purpose::LookupSecrets => &self.lookup_secrets,
             Purpose::ClientAssertions => &self.client_assertions,
+            Purpose::Bodies => &self.bodies,
         }
     }
 
@@ -130,6 +138,7 @@ impl<T> PerPurpose<T> {
             Purpose::Webhooks => &mut self.webhooks,
             Purpose::LookupSecrets => &mut self.lookup_secrets,
             Purpose::ClientAssertions => &mut self.client_assertions,
+            Purpose::Bodies => &mut self.bodies,
         }
     }
 }

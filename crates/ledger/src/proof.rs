@@ -138,6 +138,38 @@ pub fn verify_consistency(
     second_root: &Hash,
     path: &[Hash],
 ) -> Result<(), LedgerError> {
+    match consistency(first, first_root, second, second_root, path)? {
+        Consistency::GoesOn => Ok(()),
+        Consistency::Contradicts { .. } => Err(LedgerError::ProofFails { proof: "consistency" }),
+    }
+}
+
+/// What a proof of consistency shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// The tree of `first` leaves is the beginning of the tree of `second` leaves.
+    GoesOn,
+    /// It is not: the path leads to `second_root`, and the first leaves of that tree have another root than `first_root`. Who signed
+    /// both roots forked, and nobody else can make such a path: its hashes are nodes of the tree of `second_root`, because
+    /// another way to that root would be a collision of SHA-256.
+    Contradicts {
+        /// The root that the first leaves of the greater tree have.
+        instead: Hash,
+    },
+}
+
+/// What a proof shows of two roots.
+///
+/// # Errors
+/// It shows nothing: it does not lead to `second_root`, or the sizes are none of a proof. If `first` is a power of two the path begins
+/// with `first_root` itself, so that a contradiction never shows.
+pub fn consistency(
+    first: u64,
+    first_root: &Hash,
+    second: u64,
+    second_root: &Hash,
+    path: &[Hash],
+) -> Result<Consistency, LedgerError> {
     let fails = || LedgerError::ProofFails { proof: "consistency" };
     if first > second {
         return Err(LedgerError::OutOfRange {
@@ -147,13 +179,16 @@ pub fn verify_consistency(
         });
     }
     if first == second {
-        let same = path.is_empty() && first_root == second_root;
-        return if same { Ok(()) } else { Err(fails()) };
+        return match (path.is_empty(), first_root == second_root) {
+            (false, _) => Err(fails()),
+            (true, true) => Ok(Consistency::GoesOn),
+            (true, false) => Ok(Consistency::Contradicts { instead: *second_root }),
+        };
     }
     if first == 0 {
         // Every tree begins with nothing.
         let empty = path.is_empty() && *first_root == Hash::EMPTY;
-        return if empty { Ok(()) } else { Err(fails()) };
+        return if empty { Ok(Consistency::GoesOn) } else { Err(fails()) };
     }
     let (mut node, mut last) = (first - 1, second - 1);
     while node & 1 == 1 {
@@ -184,9 +219,12 @@ pub fn verify_consistency(
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 && old == *first_root && new == *second_root {
-        Ok(())
-    } else {
-        Err(fails())
+    if last != 0 || new != *second_root {
+        return Err(fails());
     }
+    Ok(if old == *first_root {
+        Consistency::GoesOn
+    } else {
+        Consistency::Contradicts { instead: old }
+    })
 }

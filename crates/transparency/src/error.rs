@@ -84,6 +84,12 @@ pub enum Error {
         /// What the witness saw.
         size: u64,
     },
+    /// The proof of consistency leads nowhere.
+    #[error("the proof does not show that the log goes on from size {size}")]
+    ProofFails {
+        /// What the witness saw.
+        size: u64,
+    },
     /// The log presents something else than the witness saw.
     #[error("the log forked after size {size}")]
     LogForked {
@@ -161,11 +167,17 @@ impl From<Error> for Fault {
                 format!("sổ cái nhỏ hơn kích thước {size} đã được chứng kiến"),
                 format!("the witness saw the log at size {size}: it was rolled back"),
             ),
+            Error::ProofFails { size } => (
+                Code::InvalidArgument,
+                "PROOF_FAILS",
+                format!("chứng minh không cho thấy sổ cái nối tiếp từ kích thước {size}"),
+                format!("the proof does not show that the log goes on from size {size}, which the witness saw"),
+            ),
             Error::LogForked { size } => (
                 Code::FailedPrecondition,
                 "LOG_FORKED",
                 format!("sổ cái không nối tiếp từ kích thước {size} đã được chứng kiến"),
-                format!("nothing shows that the log goes on from size {size}, which the witness saw: it forked"),
+                format!("the log contradicts what the witness saw of it up to size {size}: it forked"),
             ),
         };
         Self::new(code, reason, vi, en).domain(DOMAIN)

@@ -7,11 +7,11 @@ use egov_auth::RowScope;
 use egov_database::{Database, UnitOfWork};
 use egov_fault::{Fault, fault_of};
 use egov_keyring::{Keyring, Purpose};
-use egov_ledger::{
-    Checkpoint, Hash, KeyKind, LedgerError, NoteSignature, SignedCheckpoint, VerifyingKey, verify_consistency,
-};
+use egov_ledger::{Checkpoint, Consistency, Hash, KeyKind, LedgerError, NoteSignature, SignedCheckpoint, VerifyingKey};
 use egov_proto::egov::ledger::v1::CosignRequest;
 use egov_proto::egov::ledger::v1::witness_service_client::WitnessServiceClient;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
@@ -25,6 +25,7 @@ pub struct Witness {
     keyring: Arc<Keyring>,
     name: String,
     logs: Vec<VerifyingKey>,
+    refused: Counter<u64>,
 }
 
 impl std::fmt::Debug for Witness {
@@ -42,10 +43,26 @@ pub(crate) enum Judgement {
     GoesOn,
     /// The proof begins at another size than was seen last.
     OtherSize(u64),
-    /// It is smaller than what was seen.
+    /// It is smaller than what was seen: the log was rolled back, or somebody shows an old checkpoint again.
     RolledBack(u64),
-    /// It contradicts what was seen, or nothing shows that it goes on from it.
+    /// The proof shows nothing: nobody but who sent it is to blame.
+    NotShown(u64),
+    /// It contradicts what was seen: the log signed two roots of one size, or the proof leads to the root that it signed and to another
+    /// root of what was seen.
     Forked(u64),
+}
+
+impl Judgement {
+    /// The word by which it is counted; none for what is cosigned.
+    const fn refused(self) -> Option<&'static str> {
+        match self {
+            Self::GoesOn => None,
+            Self::OtherSize(_) => Some("other_size"),
+            Self::RolledBack(_) => Some("rolled_back"),
+            Self::NotShown(_) => Some("not_shown"),
+            Self::Forked(_) => Some("forked"),
+        }
+    }
 }
 
 /// Judges a checkpoint by the last one that was seen of its log.
@@ -60,9 +77,10 @@ pub(crate) fn judge(last: Option<(u64, Hash)>, old_size: u64, shown: &Checkpoint
     if shown.size < size {
         return Judgement::RolledBack(size);
     }
-    match verify_consistency(size, &root, shown.size, &shown.root, proof) {
-        Ok(()) => Judgement::GoesOn,
-        Err(_) => Judgement::Forked(size),
+    match egov_ledger::consistency(size, &root, shown.size, &shown.root, proof) {
+        Ok(Consistency::GoesOn) => Judgement::GoesOn,
+        Ok(Consistency::Contradicts { .. }) => Judgement::Forked(size),
+        Err(_) => Judgement::NotShown(size),
     }
 }
 
@@ -75,6 +93,10 @@ impl Witness {
             keyring,
             name: name.into(),
             logs,
+            refused: opentelemetry::global::meter("egov")
+                .u64_counter("egov.ledger.witness.refused")
+                .with_description("checkpoints that a witness did not cosign, by reason")
+                .build(),
         }
     }
 
@@ -84,8 +106,9 @@ impl Witness {
         VerifyingKey::new(&self.name, KeyKind::Witness, key.public_key())
     }
 
-    /// Cosigns a checkpoint that goes on from the last one seen; answers with the line of signature. A checkpoint that contradicts it is
-    /// kept as evidence and refused.
+    /// Cosigns a checkpoint that goes on from the last one seen; answers with the line of signature. Everything else is refused and
+    /// counted. Only what proves that the log contradicts itself is kept as evidence: anybody can get a genuine checkpoint, show an
+    /// old one again, or send a path that leads nowhere, and must not raise an alarm by it.
     pub async fn cosign(&self, note: &str, old_size: u64, proof: &[Hash]) -> Result<String, Error> {
         let mut signed: SignedCheckpoint = note.parse().map_err(Error::NotSigned)?;
         let shown = signed.checkpoint().clone();
@@ -119,9 +142,6 @@ impl Witness {
                 };
                 match (judged, &last) {
                     (Judgement::GoesOn, _) => store::add_witnessed(conn, &shown.origin, &stored, now).await?,
-                    (Judgement::RolledBack(_), Some(kept)) => {
-                        store::add_conflict(conn, &shown.origin, "rolled_back", &stored, kept, now).await?;
-                    }
                     (Judgement::Forked(_), Some(last)) => {
                         let kept = seen.as_ref().unwrap_or(last);
                         store::add_conflict(conn, &shown.origin, "forked", &stored, kept, now).await?;
@@ -131,15 +151,34 @@ impl Witness {
                 Ok::<_, Error>(judged)
             })
             .await?;
+        if let Some(reason) = judged.refused() {
+            self.refused.add(1, &[KeyValue::new("reason", reason)]);
+        }
         match judged {
             Judgement::GoesOn => {}
             Judgement::OtherSize(size) => return Err(Error::OtherSize { size }),
             Judgement::RolledBack(size) => {
-                tracing::error!(origin = shown.origin, size, shown = shown.size, "a log was rolled back");
+                tracing::warn!(
+                    origin = shown.origin,
+                    size,
+                    shown = shown.size,
+                    "a checkpoint from before: the log was rolled back, or somebody showed an old one again"
+                );
                 return Err(Error::LogRolledBack { size });
             }
+            Judgement::NotShown(size) => {
+                tracing::warn!(
+                    origin = shown.origin,
+                    size,
+                    shown = shown.size,
+                    "a proof of consistency that shows nothing"
+                );
+                return Err(Error::ProofFails { size });
+            }
             Judgement::Forked(size) => {
-                tracing::error!(origin = shown.origin, size, shown = shown.size, "a log forked");
+                // The path is part of the evidence, and the table keeps only the checkpoints.
+                let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
+                tracing::error!(origin = shown.origin, size, shown = shown.size, ?proof, "a log forked");
                 return Err(Error::LogForked { size });
             }
         }
@@ -234,7 +273,7 @@ impl WitnessPeer {
                 Err(error) => {
                     let fault = Fault::from(error);
                     let (witness, reason) = (self.key.name(), fault.reason());
-                    if matches!(reason, "LOG_ROLLED_BACK" | "LOG_FORKED") {
+                    if matches!(reason, "LOG_ROLLED_BACK" | "LOG_FORKED" | "PROOF_FAILS") {
                         tracing::error!(
                             log = log.id(),
                             witness,
@@ -257,6 +296,7 @@ impl WitnessPeer {
 #[cfg(test)]
 mod tests {
     use egov_ledger::{Frontier, TileSet, consistency_proof};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -288,7 +328,48 @@ mod tests {
             Judgement::OtherSize(5)
         );
         assert_eq!(judge(seen(13), 13, &at(&leaves, 5), &[]), Judgement::RolledBack(13));
-        assert_eq!(judge(seen(5), 5, &at(&others, 13), &proof(5, 13)), Judgement::Forked(5));
+        // Two roots of one size, or the path of another history to the root that was signed.
         assert_eq!(judge(seen(5), 0, &at(&others, 5), &[]), Judgement::Forked(5));
+        let forked = consistency_proof(&mut TileSet::of_leaves(others.clone()), 5, 13).unwrap();
+        assert_eq!(judge(seen(5), 5, &at(&others, 13), &forked), Judgement::Forked(5));
+        // A path that leads nowhere shows nothing, whoever sent it.
+        assert_eq!(
+            judge(seen(5), 5, &at(&others, 13), &proof(5, 13)),
+            Judgement::NotShown(5)
+        );
+        assert_eq!(judge(seen(5), 5, &at(&leaves, 13), &forked), Judgement::NotShown(5));
+        assert_eq!(judge(seen(5), 5, &at(&leaves, 13), &[]), Judgement::NotShown(5));
+    }
+
+    proptest! {
+        /// Whoever has nothing but genuine checkpoints of a log that does not fork raises no alarm, whatever path they send.
+        #[test]
+        fn no_path_makes_an_honest_log_look_forked(
+            count in 2_u8..60,
+            seen in 1_u64..60,
+            shown in 1_u64..60,
+            old_size in 0_u64..60,
+            kept in any::<prop::sample::Index>(),
+            changed in prop::option::of((any::<prop::sample::Index>(), any::<[u8; 32]>())),
+            random in prop::option::of(prop::collection::vec(any::<[u8; 32]>(), 0..8)),
+            at_seen in any::<bool>(),
+        ) {
+            let leaves: Vec<Hash> = (0..count).map(|n| Hash::leaf(&[n])).collect();
+            let (seen, shown) = (seen.min(count.into()), shown.min(count.into()));
+            let old_size = if at_seen { seen } else { old_size };
+            let mut proof = match random {
+                Some(random) => random.into_iter().map(Hash).collect(),
+                None => consistency_proof(&mut TileSet::of_leaves(leaves.clone()), seen.min(shown), seen.max(shown)).unwrap(),
+            };
+            proof.truncate(kept.index(proof.len() + 1));
+            if let Some((place, hash)) = changed
+                && !proof.is_empty()
+            {
+                let place = place.index(proof.len());
+                proof[place] = Hash(hash);
+            }
+            let last = Some((seen, at(&leaves, seen).root));
+            prop_assert!(!matches!(judge(last, old_size, &at(&leaves, shown), &proof), Judgement::Forked(_)));
+        }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Only keys for this: token-signing, tree-signing, page-tokens, answers, receipts, checkpoints, webhooks, lookup-secrets,
-    /// client-assertions.
+    /// client-assertions, bodies.
     #[arg(long, value_name = "PURPOSE")]
     purpose: Option<Purpose>,
     /// Print one JSON object.
@@ -49,7 +49,7 @@ pub(crate) struct ListArguments {
 /// `cargo egov keys rotate`
 #[derive(Debug, Args)]
 pub(crate) struct RotateArguments {
-    /// Which keys: token-signing, tree-signing, page-tokens, answers or client-assertions.
+    /// Which keys: token-signing, tree-signing, page-tokens, answers, client-assertions or bodies.
     #[arg(long, value_name = "PURPOSE", default_value_t = Purpose::TokenSigning)]
     purpose: Purpose,
     /// Print one JSON object.
@@ -242,6 +242,7 @@ pub(crate) fn to_wire(purpose: Purpose) -> KeyPurpose {
         Purpose::Webhooks => KeyPurpose::Webhooks,
         Purpose::LookupSecrets => KeyPurpose::LookupSecrets,
         Purpose::ClientAssertions => KeyPurpose::ClientAssertions,
+        Purpose::Bodies => KeyPurpose::Bodies,
     }
 }
 

@@ -355,6 +355,7 @@ async fn serve(
             trust: None,
             limits: DoorLimits::default(),
             xroad_instance: None,
+            traffic_days: egov_integration::door::TRAFFIC_DAYS,
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

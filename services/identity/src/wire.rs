@@ -333,6 +333,7 @@ pub(crate) const fn key_purpose(purpose: wire::KeyPurpose) -> Option<Purpose> {
         wire::KeyPurpose::Webhooks => Some(Purpose::Webhooks),
         wire::KeyPurpose::LookupSecrets => Some(Purpose::LookupSecrets),
         wire::KeyPurpose::ClientAssertions => Some(Purpose::ClientAssertions),
+        wire::KeyPurpose::Bodies => Some(Purpose::Bodies),
     }
 }
 
@@ -347,6 +348,7 @@ const fn wire_purpose(purpose: Purpose) -> wire::KeyPurpose {
         Purpose::Webhooks => wire::KeyPurpose::Webhooks,
         Purpose::LookupSecrets => wire::KeyPurpose::LookupSecrets,
         Purpose::ClientAssertions => wire::KeyPurpose::ClientAssertions,
+        Purpose::Bodies => wire::KeyPurpose::Bodies,
     }
 }
 

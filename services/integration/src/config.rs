@@ -212,6 +212,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 trust: door.trust()?,
                 limits: door.limits(),
                 xroad_instance: door.xroad_instance.clone(),
+                traffic_days: door.traffic_days,
             }),
         },
     };

@@ -16,6 +16,7 @@ use egov_keyring::Keyring;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
 use egov_transparency::Log;
+use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -27,11 +28,12 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::gatekeeper::Agreements;
 use crate::journal::ExchangeJournal;
+use crate::meters;
 use crate::permits::PermitBook;
 use crate::rest::RestFront;
 
 /// `[door]`: how systems come through the door, and whom the door believes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DoorSection {
     /// Its own port and the limits there.
@@ -46,6 +48,25 @@ pub struct DoorSection {
     pub key: Option<PathBuf>,
     /// The instance of X-Road under which existing clients find the services (`/r1/{instance}/…`); without it there is no façade.
     pub xroad_instance: Option<String>,
+    /// For how many days sums of traffic are kept.
+    pub traffic_days: u32,
+}
+
+/// For how many days sums of traffic are kept where nothing else is said: five years.
+pub const TRAFFIC_DAYS: u32 = 1826;
+
+impl Default for DoorSection {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            certificate_required: false,
+            provider_ca: None,
+            certificate: None,
+            key: None,
+            xroad_instance: None,
+            traffic_days: TRAFFIC_DAYS,
+        }
+    }
 }
 
 impl DoorSection {
@@ -125,6 +146,8 @@ pub struct DoorGiven {
     pub limits: DoorLimits,
     /// The instance of X-Road of the façade; none without it.
     pub xroad_instance: Option<String>,
+    /// For how many days sums of traffic are kept.
+    pub traffic_days: u32,
 }
 
 /// The door, and what keeps it knowing and recording.
@@ -132,6 +155,8 @@ pub(crate) struct Built {
     pub(crate) door: Door,
     pub(crate) agreements: Arc<Agreements>,
     pub(crate) journal: ExchangeJournal,
+    /// How long sums of traffic are kept.
+    pub(crate) traffic_kept: SignedDuration,
 }
 
 /// Puts the door together.
@@ -143,12 +168,14 @@ pub(crate) fn build(
     book: Arc<PermitBook>,
 ) -> Built {
     let journal = ExchangeJournal::start(database.clone(), keyring, log);
+    let traffic_kept = SignedDuration::from_hours(24 * i64::from(given.traffic_days));
     let agreements = Arc::new(Agreements::new(
-        book,
+        Arc::clone(&book),
         given.trust,
         given.certificate_required,
         given.limits.message_bytes,
     ));
+    meters::watch(&book, &agreements);
     let door = Door::new(DoorParts {
         authenticator: Authenticator::new(given.verifier, given.revocations, given.certificate_required),
         gatekeeper: Arc::clone(&agreements) as Arc<dyn egov_door::Gatekeeper>,
@@ -161,6 +188,7 @@ pub(crate) fn build(
         door,
         agreements,
         journal,
+        traffic_kept,
     }
 }
 

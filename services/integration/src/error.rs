@@ -84,6 +84,10 @@ pub(crate) enum Error {
     ExchangeNotFound,
     #[error("the exchange is not over yet, so there is no receipt")]
     ExchangeUnderWay,
+    #[error("the period cannot be summed up")]
+    PeriodRefused(Vec<Problem>),
+    #[error("the summary has too many lines: ask for a shorter period, fewer dimensions or one agreement")]
+    SummaryTooLarge,
     /// It changed since it was read.
     #[error("it changed since it was read; read it again and repeat")]
     StaleEtag,
@@ -219,12 +223,17 @@ impl Error {
                 R::ExchangeUnderWay,
                 "lần trao đổi chưa kết thúc nên chưa có biên nhận",
             ),
+            Self::SummaryTooLarge => (
+                FailedPrecondition,
+                R::SummaryTooLarge,
+                "bảng tổng hợp quá dài; hãy rút ngắn thời gian, bớt chiều tổng hợp hoặc chọn một thỏa thuận",
+            ),
             Self::StaleEtag => (
                 Aborted,
                 R::Unspecified,
                 "nội dung đã thay đổi; hãy đọc lại rồi thực hiện lại",
             ),
-            Self::Fault(_) | Self::Store(_) => return None,
+            Self::PeriodRefused(_) | Self::Fault(_) | Self::Store(_) => return None,
         })
     }
 }
@@ -243,6 +252,12 @@ impl From<Error> for Fault {
         let Some((code, reason, vi)) = error.row() else {
             return match error {
                 Error::Fault(fault) => fault,
+                Error::PeriodRefused(problems) => Self::invalid(
+                    problems
+                        .into_iter()
+                        .map(|one| violation(&one.field, one.vi, one.en))
+                        .collect(),
+                ),
                 Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
                 Error::Store(StoreError::Overtaken(_)) => Fault::new(
                     Code::Aborted,

@@ -224,6 +224,15 @@ impl Agreements {
         }
     }
 
+    /// How many endpoints are left alone for a while because they failed.
+    pub(crate) fn ejected(&self) -> usize {
+        let known = self.known.load();
+        let endpoints = known.upstreams.values().map(|upstream| upstream.endpoints());
+        endpoints
+            .map(|endpoints| endpoints.iter().filter(|one| one.is_ejected()).count())
+            .sum()
+    }
+
     /// Reads what changed in the directory, and compiles the permits that are new.
     pub(crate) async fn refresh(&self, database: &Database) -> Result<(), Error> {
         let before = self.known.load_full();

@@ -14,19 +14,22 @@ use egov_auth::RowScope;
 use egov_database::{Database, Leaf, UnitOfWork, stored_instant};
 use egov_door::{Begun, Ended, Journal, Promise, Refusal, Tally, refusal};
 use egov_fault::Fault;
-use egov_keyring::{Keyring, Purpose};
+use egov_keyring::Keyring;
 use egov_transparency::{Log, leaf_hash};
 use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::exchange::{Exchange, LEAF_KIND, LEAF_VERSION, Outcome, Passed, canonical};
+use crate::domain::traffic::of_exchanges;
 use crate::error::Error;
-use crate::store::exchanges;
+use crate::meters::JournalMeters;
+use crate::sealing::seal;
+use crate::store::{exchanges, traffic};
 
 /// The most records in one transaction.
 const BATCH: usize = 256;
@@ -42,6 +45,12 @@ const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a batch may take before its calls are refused.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The direction of a request, as bodies are stored.
+pub(crate) const REQUEST: &str = "request";
+
+/// The direction of an answer, as bodies are stored.
+pub(crate) const RESPONSE: &str = "response";
 
 /// What binds a sealed body to its exchange.
 pub(crate) fn sealed_for(exchange_id: Uuid, direction: &str) -> Vec<u8> {
@@ -61,6 +70,7 @@ pub(crate) struct ExchangeJournal {
     /// How many exchanges were begun whose end is not stored.
     open: Arc<watch::Sender<usize>>,
     instance_id: Uuid,
+    meters: JournalMeters,
 }
 
 enum Waiting {
@@ -116,6 +126,7 @@ struct Writer {
     keyring: Arc<Keyring>,
     log: Arc<Log>,
     instance_id: Uuid,
+    meters: JournalMeters,
 }
 
 impl ExchangeJournal {
@@ -123,11 +134,13 @@ impl ExchangeJournal {
     pub(crate) fn start(database: Database, keyring: Arc<Keyring>, log: Arc<Log>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let instance_id = database.ids().uuid();
+        let meters = JournalMeters::new();
         let writer = Arc::new(Writer {
             database,
             keyring,
             log,
             instance_id,
+            meters: meters.clone(),
         });
         tokio::spawn(run(writer, waiting));
         Self {
@@ -135,6 +148,7 @@ impl ExchangeJournal {
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
             open: Arc::new(watch::Sender::new(0)),
             instance_id,
+            meters,
         }
     }
 
@@ -188,12 +202,15 @@ impl Journal for ExchangeJournal {
         let counted = Counted::more(&self.open);
         let room = self.room_for(begun.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
+        let asked = Instant::now();
         let waiting = Waiting::Begin(Box::new(begun.clone()), stored, room);
         self.queue
             .send(waiting)
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
-        match answer.await {
+        let answered = answer.await;
+        self.meters.waited(asked.elapsed());
+        match answered {
             Ok(true) => {
                 counted.keep();
                 Ok(())
@@ -206,12 +223,14 @@ impl Journal for ExchangeJournal {
         let counted = Counted::begun(&self.open);
         let room = self.room_for(ended.body.as_ref())?;
         let (stored, answer) = oneshot::channel();
+        let asked = Instant::now();
         self.queue
             .send(Waiting::End(Box::new(ended), Some(stored), room, counted))
             .await
             .map_err(|_| refusal(Refusal::ExchangeNotRecorded))?;
-        answer
-            .await
+        let answered = answer.await;
+        self.meters.waited(asked.elapsed());
+        answered
             .ok()
             .flatten()
             .ok_or_else(|| refusal(Refusal::ExchangeNotRecorded))
@@ -229,15 +248,16 @@ impl Journal for ExchangeJournal {
                     let queue = self.queue.clone();
                     runtime.spawn(async move { queue.send(waiting).await.is_ok() });
                 }
-                Err(_) => lost(),
+                Err(_) => lost(&self.meters),
             },
-            Err(TrySendError::Closed(_)) => lost(),
+            Err(TrySendError::Closed(_)) => lost(&self.meters),
         }
     }
 }
 
 /// The exchange is swept to "outcome unknown" later.
-fn lost() {
+fn lost(meters: &JournalMeters) {
+    meters.failed(1);
     tracing::warn!("the end of an exchange whose consumer has gone could not be stored");
 }
 
@@ -250,14 +270,19 @@ async fn run(writer: Arc<Writer>, mut waiting: mpsc::Receiver<Waiting>) {
         let later = gathered.split_off(within(&gathered));
         let batch = std::mem::replace(&mut gathered, later);
         let records = batch.len();
+        writer.meters.batch(records);
         let storing = Arc::clone(&writer);
         // In a task of its own, so that a panic fails its batch and not every call after it. Dropping the senders tells those
         // who wait.
         let mut task = tokio::spawn(async move { storing.store(batch).await });
         match timeout(PATIENCE, &mut task).await {
             Ok(Ok(())) => {}
-            Ok(Err(panicked)) => tracing::error!(records, error = %panicked, "the journal of exchanges failed"),
+            Ok(Err(panicked)) => {
+                writer.meters.failed(records);
+                tracing::error!(records, error = %panicked, "the journal of exchanges failed");
+            }
             Err(_) => {
+                writer.meters.failed(records);
                 task.abort();
                 tracing::error!(records, "exchanges could not be recorded in time");
             }
@@ -317,9 +342,7 @@ impl Writer {
             direction,
             consumer_unit_id: begun.consumer_unit_id,
             provider_unit_id: begun.provider_unit_id,
-            sealed: self
-                .keyring
-                .seal(Purpose::Answers, plain, &sealed_for(begun.exchange_id, direction)),
+            sealed: seal(&self.keyring, plain, &sealed_for(begun.exchange_id, direction)),
             expire_time: at.checked_add(kept).unwrap_or(Timestamp::MAX),
         }
     }
@@ -338,7 +361,7 @@ impl Writer {
                 Waiting::Begin(record, answer, room) => {
                     held.push((room, None));
                     if let Some(body) = &record.body {
-                        bodies.push(self.body(&record, "request", body, record.at));
+                        bodies.push(self.body(&record, REQUEST, body, record.at));
                     }
                     begun.push(self.exchange(&record));
                     begin_answers.push(answer);
@@ -346,7 +369,7 @@ impl Writer {
                 Waiting::End(record, answer, room, counted) => {
                     held.push((room, Some(counted)));
                     if let Some(body) = &record.body {
-                        bodies.push(self.body(&record.begun, "response", body, record.at));
+                        bodies.push(self.body(&record.begun, RESPONSE, body, record.at));
                     }
                     ended.push((self.exchange(&record.begun), outcome_of(&record)));
                     end_answers.push(answer);
@@ -362,7 +385,9 @@ impl Writer {
         let leaves = match written {
             Ok(leaves) => leaves,
             Err(error) => {
-                tracing::error!(error = ?Fault::from(error), records = begun.len() + ended.len(), "exchanges could not be recorded");
+                let records = begun.len() + ended.len();
+                self.meters.failed(records);
+                tracing::error!(error = ?Fault::from(error), records, "exchanges could not be recorded");
                 return;
             }
         };
@@ -417,7 +442,7 @@ pub(crate) struct Made {
     pub(crate) epoch: i32,
 }
 
-/// Writes beginnings, ends with their leaves, and bodies. For each end the leaf, or none if the exchange was over already.
+/// Writes beginnings, ends with their leaves and what they sum up to, and bodies. For each end the leaf, or none if the exchange was over already.
 pub(crate) async fn write(
     unit: &mut UnitOfWork<'_>,
     begun: &[Exchange],
@@ -429,6 +454,9 @@ pub(crate) async fn write(
     let ends: Vec<(&Exchange, &Outcome)> = ended.iter().map(|(exchange, outcome)| (exchange, outcome)).collect();
     let (epoch, new) = exchanges::insert_outcomes(unit.conn(), &ends).await?;
     let new: HashSet<Uuid> = new.into_iter().collect();
+    let counted = ended.iter().filter(|(exchange, _)| new.contains(&exchange.exchange_id));
+    let sums = of_exchanges(counted.map(|(exchange, outcome)| (exchange, outcome)));
+    traffic::add(unit.conn(), &sums).await?;
     exchanges::insert_bodies(unit.conn(), bodies).await?;
     let time = unit.now();
     Ok(ended

@@ -18,6 +18,7 @@ mod event_error;
 mod gatekeeper;
 mod jobs;
 mod journal;
+mod meters;
 mod operations;
 mod partner_error;
 pub mod partners;
@@ -25,6 +26,7 @@ pub mod permit_feed;
 pub mod permits;
 mod plain_rest;
 mod rest;
+mod sealing;
 mod store;
 mod usage;
 mod wire;
@@ -49,6 +51,7 @@ use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServe
 use egov_proto::egov::integration::v1::population_service_server::PopulationServiceServer;
 use egov_proto::egov::integration::v1::portal_service_server::PortalServiceServer;
 use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
+use egov_proto::egov::integration::v1::traffic_service_server::TrafficServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use egov_transparency::Log;
@@ -58,11 +61,14 @@ use crate::api::events::EventApi;
 use crate::api::exchanges::ExchangeApi;
 use crate::api::mailboxes::MailboxApi;
 use crate::api::partners::PartnerApi;
+use crate::api::traffic::TrafficApi;
 use crate::domain::webhook::AllowedHosts;
 use crate::door::DoorGiven;
 use crate::operations::mailboxes::Mailboxes;
 use crate::operations::partners::{Partners, Shared};
+use crate::operations::read_bodies::Bodies;
 use crate::operations::read_exchanges::Exchanges;
+use crate::operations::traffic::TrafficReader;
 use crate::operations::{Events, Integration};
 use crate::partners::Connections;
 use crate::permits::PermitBook;
@@ -110,6 +116,17 @@ pub async fn sweep_exchanges_once(database: &Database) -> Result<usize, Fault> {
     jobs::sweep_exchanges::by_hand(database).await
 }
 
+/// Rolls up everything that the journals have counted and that waits, under the lease of the job, and deletes sums that are older than
+/// `kept_days`; how many rows were taken. None while another process holds the lease. For the operator; the running service does
+/// it by itself.
+///
+/// # Errors
+/// The store's; what was not rolled up waits on.
+pub async fn roll_up_traffic_once(database: &Database, kept_days: u32) -> Result<usize, Fault> {
+    let kept = jiff::SignedDuration::from_hours(24 * i64::from(kept_days));
+    jobs::roll_up_traffic::by_hand(database, kept).await
+}
+
 /// The service, and what answers on the door's own port.
 pub struct Assembled {
     /// RPCs and jobs.
@@ -155,6 +172,17 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
             database: database.clone(),
             log: Arc::clone(&parts.log),
         }),
+        bodies: Arc::new(Bodies {
+            database: database.clone(),
+            keyring: Arc::clone(&parts.keyring),
+            reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
+        }),
+    };
+    let traffic = TrafficApi {
+        contract: Arc::clone(&parts.contract),
+        traffic: Arc::new(TrafficReader {
+            database: database.clone(),
+        }),
     };
     let events = Arc::new(Events {
         database: database.clone(),
@@ -191,6 +219,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         .service(AgreementServiceServer::new(api.clone()))
         .service(PermitServiceServer::new(api))
         .service(ExchangeServiceServer::new(exchanges))
+        .service(TrafficServiceServer::new(traffic))
         .service(EventServiceServer::new(event_api))
         .service(MailboxServiceServer::new(mailbox_api))
         .service(PopulationServiceServer::new(partner_api.clone()))

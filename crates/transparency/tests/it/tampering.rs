@@ -259,7 +259,40 @@ async fn who_truncates_is_found_by_a_witness() {
         other.see(&stage, 20).await,
         Err(Error::LogRolledBack { size: 20 })
     ));
-    assert_eq!(other.evidence().await, [("rolled_back".to_owned(), 15, 20)]);
+    // Nobody could tell it from an old checkpoint that is shown again: that alone is no evidence.
+    assert_eq!(other.evidence().await, []);
+    // Once it is as large as it was, it cannot hide any more.
+    stage.write(6).await;
+    sequence(&stage.elsewhere()).await.unwrap();
+    assert!(matches!(
+        other.see(&stage, 20).await,
+        Err(Error::LogForked { size: 20 })
+    ));
+    assert_eq!(other.evidence().await, [("forked".to_owned(), 21, 20)]);
+}
+
+#[tokio::test]
+async fn who_has_only_genuine_checkpoints_raises_no_alarm_at_a_witness() {
+    let stage = Stage::new().await;
+    let other = Elsewhere::of(&stage.key()).await;
+    let mut notes = Vec::new();
+    for _ in 0..3 {
+        stage.grow(7).await;
+        let (checkpoint, _) = stage.log.checkpoint(0, 0).await.unwrap();
+        notes.push(checkpoint.to_string());
+    }
+    other.witness.cosign(&notes[1], 0, &[]).await.unwrap();
+    // The newest, without a proof, with one of something else, and one that was shown before, as if it were new.
+    for proof in [vec![], vec![Hash::EMPTY; 4]] {
+        let refused = other.witness.cosign(&notes[2], 14, &proof).await.unwrap_err();
+        assert!(matches!(refused, Error::ProofFails { size: 14 }), "{refused:?}");
+    }
+    let refused = other.witness.cosign(&notes[0], 14, &[]).await.unwrap_err();
+    assert!(matches!(refused, Error::LogRolledBack { size: 14 }), "{refused:?}");
+    assert_eq!(other.evidence().await, []);
+    // And the log itself goes on.
+    let (_, path) = stage.log.consistency(0, 14, 21).await.unwrap();
+    other.witness.cosign(&notes[2], 14, &path).await.unwrap();
 }
 
 #[tokio::test]

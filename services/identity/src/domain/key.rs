@@ -61,6 +61,9 @@ pub(crate) fn overlap(purpose: Purpose, of_tokens: SignedDuration) -> Option<Sig
         Purpose::PageTokens => Some(DAY),
         // Stored answers are kept for thirty days; columns are sealed anew within minutes.
         Purpose::Answers => Some(DAY * 31),
+        // An agreement may have bodies kept for 3,650 days (buf.validate of `retention_days`); a year is for mail and for what a partner
+        // was asked shortly before.
+        Purpose::Bodies => Some(DAY * (3650 + 365)),
         Purpose::Receipts | Purpose::Checkpoints | Purpose::Webhooks | Purpose::LookupSecrets => None,
     }
 }
@@ -145,12 +148,15 @@ mod tests {
                 Purpose::TreeSigning,
                 Purpose::PageTokens,
                 Purpose::Answers,
-                Purpose::ClientAssertions
+                Purpose::ClientAssertions,
+                Purpose::Bodies
             ]
         );
         assert_eq!(overlap(Purpose::TokenSigning, hour), Some(hour));
         // Request ids are kept for thirty days.
         assert!(overlap(Purpose::Answers, hour) > Some(SignedDuration::from_hours(30 * 24)));
+        // Bodies of exchanges for ten years.
+        assert!(overlap(Purpose::Bodies, hour) > Some(SignedDuration::from_hours(3650 * 24)));
     }
 
     #[test]

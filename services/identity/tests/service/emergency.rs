@@ -694,7 +694,7 @@ async fn keys_are_listed_with_where_each_stands() {
             .map(|key| (key.key_id.clone(), key.state(), key.end_time.is_some()))
             .collect::<Vec<_>>()
     };
-    assert_eq!(list(KeyPurpose::Unspecified).await.len(), 9);
+    assert_eq!(list(KeyPurpose::Unspecified).await.len(), 10);
     let first = world.keyring.signing(Purpose::TokenSigning).id().to_owned();
     let second = rotate(&world, KeyPurpose::TokenSigning).await.unwrap();
     let tokens = KeyPurpose::TokenSigning;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::status;
 use crate::domain::exchange::{Passed, UNKNOWN};
+use crate::operations::read_bodies::{Bodies, Body, Wanted};
 use crate::operations::read_exchanges::{Exchanges, Recorded};
 use crate::wire::id;
 
@@ -19,6 +20,7 @@ use crate::wire::id;
 pub(crate) struct ExchangeApi {
     pub(crate) contract: Arc<Contract>,
     pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) bodies: Arc<Bodies>,
 }
 
 fn passed(passed: &Passed) -> proto::Passed {
@@ -29,7 +31,8 @@ fn passed(passed: &Passed) -> proto::Passed {
     }
 }
 
-fn outcome(word: &str) -> proto::ExchangeOutcome {
+/// The outcome that a stored word names.
+pub(super) fn outcome(word: &str) -> proto::ExchangeOutcome {
     match word {
         "answered" => proto::ExchangeOutcome::Answered,
         "refused" => proto::ExchangeOutcome::Refused,
@@ -73,6 +76,30 @@ fn encode((exchange, ended): Recorded) -> proto::Exchange {
         out.end_time = Some(egov_proto::timestamp(ended.end_time));
     }
     out
+}
+
+fn body(body: Body) -> proto::ExchangeBody {
+    let (state, content, expire_time, delete_time) = match body {
+        Body::NotAsked => (proto::BodyState::Unspecified, Vec::new(), None, None),
+        Body::NotKept => (proto::BodyState::NotKept, Vec::new(), None, None),
+        Body::Kept { content, expire_time } => (proto::BodyState::Kept, content, Some(expire_time), None),
+        Body::Deleted {
+            expire_time,
+            delete_time,
+        } => (
+            proto::BodyState::Deleted,
+            Vec::new(),
+            Some(expire_time),
+            Some(delete_time),
+        ),
+        Body::Unreadable { expire_time } => (proto::BodyState::Unreadable, Vec::new(), Some(expire_time), None),
+    };
+    proto::ExchangeBody {
+        state: state.into(),
+        content,
+        expire_time: expire_time.map(egov_proto::timestamp),
+        delete_time: delete_time.map(egov_proto::timestamp),
+    }
 }
 
 #[tonic::async_trait]
@@ -121,6 +148,24 @@ impl ExchangeService for ExchangeApi {
             receipt: proof.receipt,
             leaf_hash: proof.leaf.to_string(),
             exchange: Some(encode(proof.recorded)),
+        }))
+    }
+    async fn get_exchange_bodies(
+        &self,
+        request: Request<proto::GetExchangeBodiesRequest>,
+    ) -> Result<Response<proto::GetExchangeBodiesResponse>, Status> {
+        let accepted = accept(&self.contract, request)?;
+        let exchange_id = id(&accepted.message.exchange_id, "exchange_id")?;
+        let direction = accepted.message.direction();
+        let wanted = Wanted {
+            request: direction != proto::BodyDirection::Response,
+            response: direction != proto::BodyDirection::Request,
+        };
+        let found = self.bodies.get(accepted.caller()?, exchange_id, wanted).await;
+        let (asked, answered) = found.map_err(status)?;
+        Ok(Response::new(proto::GetExchangeBodiesResponse {
+            request: Some(body(asked)),
+            response: Some(body(answered)),
         }))
     }
 }

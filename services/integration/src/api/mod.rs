@@ -7,6 +7,7 @@ mod permits;
 mod systems;
 
 pub(crate) mod exchanges;
+pub(crate) mod traffic;
 
 pub(crate) mod events;
 pub(crate) mod mailboxes;

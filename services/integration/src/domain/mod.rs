@@ -21,4 +21,5 @@ pub(crate) mod signature;
 pub(crate) mod system;
 pub(crate) mod terms;
 pub(crate) mod topic;
+pub(crate) mod traffic;
 pub(crate) mod webhook;

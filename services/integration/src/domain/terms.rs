@@ -39,7 +39,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(field: impl Into<String>, vi: impl Into<String>, en: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, vi: impl Into<String>, en: impl Into<String>) -> Self {
         Self {
             field: field.into(),
             vi: vi.into(),

@@ -4,6 +4,7 @@ mod deliveries;
 mod expire;
 mod probe;
 mod retention;
+pub(crate) mod roll_up_traffic;
 pub(crate) mod sweep_exchanges;
 mod webhooks;
 
@@ -75,6 +76,7 @@ pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) ->
     let (agreements, following) = (Arc::clone(&built.agreements), database.clone());
     let (instance, living) = (built.journal.instance_id(), database.clone());
     let (door, journal) = (built.door.clone(), built.journal.clone());
+    let (counting, kept) = (database.clone(), built.traffic_kept);
     assembly
         .after_calls(Job::new("integration.journal", move |stop| {
             let journal = journal.clone();
@@ -90,6 +92,10 @@ pub(crate) fn add_door(assembly: Assembly, database: Database, built: &Built) ->
         .job(Job::new("integration.door-alive", move |stop| {
             let database = living.clone();
             async move { sweep_exchanges::keep_alive(&database, instance, stop).await }
+        }))
+        .job(Job::new("integration.traffic", move |stop| {
+            let database = counting.clone();
+            async move { roll_up_traffic::run(&database, kept, stop).await }
         }))
         .job(Job::new("integration.exchanges", move |stop| {
             let (database, door) = (database.clone(), door.clone());

@@ -2,7 +2,7 @@
 
 use egov_auth::{Caller, Resource, RowScope};
 use egov_database::{Database, Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
-use egov_keyring::{Keyring, Purpose};
+use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as proto;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::mailbox::{FETCH_AGAIN, IsDead, Mailbox, Message, State};
 use crate::event_error::EventsError;
+use crate::sealing::{open, seal};
 use crate::store::mailboxes as store;
 
 /// The permission by which a mailbox and its receipts are seen.
@@ -166,9 +167,7 @@ impl Mailboxes {
                     cause: String::new(),
                     version: 1,
                 };
-                let sealed = self
-                    .keyring
-                    .seal(Purpose::Answers, outgoing.content, &sealed_for(message.id));
+                let sealed = seal(&self.keyring, outgoing.content, &sealed_for(message.id));
                 store::insert_message(unit.conn(), &message, &sealed).await?;
                 record(unit, &message, "mailbox_message_sent");
                 Ok::<_, EventsError>(answer(&message))
@@ -202,10 +201,8 @@ impl Mailboxes {
             .await?;
         let mut opened = Vec::with_capacity(sealed.len());
         for (message, content) in sealed {
-            let content = self
-                .keyring
-                .open_sealed(Purpose::Answers, &content, &sealed_for(message.id))
-                .map_err(egov_fault::Fault::internal)?;
+            let content =
+                open(&self.keyring, &content, &sealed_for(message.id)).map_err(egov_fault::Fault::internal)?;
             opened.push((message, content));
         }
         Ok((mailbox, opened))

@@ -13,6 +13,7 @@ pub(crate) mod list_permit_changes;
 pub(crate) mod partners;
 mod publish_interface;
 mod read_agreements;
+pub(crate) mod read_bodies;
 pub(crate) mod read_exchanges;
 mod read_organisations;
 mod read_services;
@@ -24,6 +25,7 @@ mod register_system;
 mod sign_agreement;
 mod suggest_narrowing;
 mod system_proofs;
+pub(crate) mod traffic;
 
 mod dead_letters;
 pub(crate) mod deliveries;
@@ -59,6 +61,8 @@ pub(crate) mod permission {
     pub(crate) const SIGN_AGREEMENTS: &str = "integration.agreements.sign";
     pub(crate) const REVOKE_AGREEMENTS: &str = "integration.agreements.revoke";
     pub(crate) const READ_PERMITS: &str = "integration.permits.read";
+    pub(crate) const READ_BODIES: &str = "integration.bodies.read";
+    pub(crate) const READ_TRAFFIC: &str = "integration.traffic.read";
 }
 
 /// What every use case works with.

@@ -177,11 +177,12 @@ pub(crate) async fn insert_bodies(connection: &mut PgConnection, batch: &[Body])
     Ok(())
 }
 
-/// Deletes bodies whose time is over, at most `most`; how many.
+/// Deletes bodies whose time is over, at most `most`; how many. That there was one, and when it was deleted, stays.
 pub(crate) async fn delete_bodies(connection: &mut PgConnection, now: Timestamp, most: i64) -> Result<u64, StoreError> {
     let deleted = sqlx::query!(
-        r#"DELETE FROM exchange_bodies b USING (
-             SELECT exchange_id, direction FROM exchange_bodies WHERE expire_time <= $1 ORDER BY expire_time LIMIT $2) AS old
+        r#"UPDATE exchange_bodies b SET sealed = NULL, delete_time = $1 FROM (
+             SELECT exchange_id, direction FROM exchange_bodies WHERE sealed IS NOT NULL AND expire_time <= $1
+             ORDER BY expire_time LIMIT $2) AS old
            WHERE b.exchange_id = old.exchange_id AND b.direction = old.direction"#,
         now.to_sqlx() as _,
         most,
@@ -189,6 +190,35 @@ pub(crate) async fn delete_bodies(connection: &mut PgConnection, now: Timestamp,
     .execute(connection)
     .await?;
     Ok(deleted.rows_affected())
+}
+
+/// A body as it is kept, or that it was deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptBody {
+    pub(crate) direction: String,
+    /// None once it is deleted.
+    pub(crate) sealed: Option<Vec<u8>>,
+    pub(crate) expire_time: Timestamp,
+    pub(crate) delete_time: Option<Timestamp>,
+}
+
+/// The bodies of an exchange that was read under a scope.
+pub(crate) async fn bodies(connection: &mut PgConnection, exchange_id: Uuid) -> Result<Vec<KeptBody>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT direction, sealed, expire_time, delete_time FROM exchange_bodies WHERE exchange_id = $1",
+        exchange_id,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| KeptBody {
+            direction: row.direction,
+            sealed: row.sealed,
+            expire_time: row.expire_time.to_jiff(),
+            delete_time: row.delete_time.map(jiff_sqlx::Timestamp::to_jiff),
+        })
+        .collect())
 }
 
 /// An instance is alive.

@@ -15,6 +15,7 @@ pub(crate) mod permits;
 pub(crate) mod services;
 pub(crate) mod systems;
 pub(crate) mod topics;
+pub(crate) mod traffic;
 
 /// Why the store failed. It is a fault of ours, never of the caller.
 #[derive(Debug, thiserror::Error)]

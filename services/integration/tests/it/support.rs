@@ -21,6 +21,7 @@ use egov_proto::egov::integration::v1::interface_service_client::InterfaceServic
 use egov_proto::egov::integration::v1::organisation_service_client::OrganisationServiceClient;
 use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClient;
 use egov_proto::egov::integration::v1::system_service_client::SystemServiceClient;
+use egov_proto::egov::integration::v1::traffic_service_client::TrafficServiceClient;
 use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
 use egov_runtime::config::{Period, ServerConfig};
@@ -111,6 +112,7 @@ pub struct Caller {
     pub agreements: AgreementServiceClient<Wrapped>,
     pub permits: PermitServiceClient<Wrapped>,
     pub exchanges: ExchangeServiceClient<Wrapped>,
+    pub traffic: TrafficServiceClient<Wrapped>,
 }
 
 impl Stack {
@@ -198,6 +200,7 @@ impl Stack {
             agreements: AgreementServiceClient::new(wrap()),
             permits: PermitServiceClient::new(wrap()),
             exchanges: ExchangeServiceClient::new(wrap()),
+            traffic: TrafficServiceClient::new(wrap()),
         }
     }
 
@@ -275,6 +278,7 @@ async fn serve(
                 ..section.limits()
             },
             xroad_instance: Some("VN".to_owned()),
+            traffic_days: egov_integration::door::TRAFFIC_DAYS,
         }),
     };
     let assembled = assemble(parts).unwrap();

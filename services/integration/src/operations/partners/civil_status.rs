@@ -2,7 +2,6 @@
 
 use egov_auth::{Caller, ReadRecord, Resource};
 use egov_database::{UnitOfWork, WriteRequest};
-use egov_keyring::Purpose;
 use egov_partners::Partner;
 use egov_partners::civil_status::{Entry, RegistrationKind, Submission};
 use egov_proto::egov::integration::v1::{SubmitRegistrationRequest, SubmitRegistrationResponse};
@@ -12,6 +11,7 @@ use uuid::Uuid;
 use super::{Message, NewDelivery, Partners, connected, sealed_for};
 use crate::domain::delivery::Delivery;
 use crate::partner_error::PartnerError;
+use crate::sealing::open;
 use crate::store::deliveries;
 
 const SUBMIT: &str = "integration.civil_status.submit";
@@ -89,10 +89,7 @@ impl Partners {
         let Some(sealed) = sealed else {
             return Ok((delivery, None));
         };
-        let plain = self
-            .connections
-            .keyring
-            .open_sealed(Purpose::Answers, &sealed, &sealed_for("answer", delivery_id))
+        let plain = open(&self.connections.keyring, &sealed, &sealed_for("answer", delivery_id))
             .map_err(|error| PartnerError::Unreadable(error.into()))?;
         let entry = serde_json::from_slice(&plain).map_err(|error| PartnerError::Unreadable(error.into()))?;
         Ok((delivery, Some(entry)))

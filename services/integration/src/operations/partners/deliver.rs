@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{Done, JOB, Message, Partners, record, sealed_for};
 use crate::domain::delivery::{Delivery, Next, State};
 use crate::partner_error::PartnerError;
+use crate::sealing::seal;
 use crate::store::{deliveries, payments};
-use egov_keyring::Purpose;
 
 const LEASE: &str = "integration.deliveries";
 const LEASE_TIME: Duration = Duration::from_mins(2);
@@ -180,7 +180,7 @@ impl Partners {
             Some(Done::Entry(entry)) => {
                 let plain = serde_json::to_vec(entry).map_err(|error| PartnerError::Unreadable(error.into()))?;
                 let bound = sealed_for("answer", delivery.id);
-                Some(self.connections.keyring.seal(Purpose::Answers, &plain, &bound))
+                Some(seal(&self.connections.keyring, &plain, &bound))
             }
             _ => None,
         };

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use egov_auth::{ReadRecorder, RowScope};
 use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, UnitOfWork};
-use egov_keyring::Purpose;
 use egov_partners::Partner;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
@@ -29,6 +28,7 @@ pub(crate) use population::Question;
 use crate::domain::delivery::{Delivery, State};
 use crate::partner_error::PartnerError;
 use crate::partners::{Connection, Connections};
+use crate::sealing::{open, seal};
 use crate::store::{deliveries, partner_records};
 
 /// What every use case works with.
@@ -130,10 +130,7 @@ impl Partners {
             update_time: now,
         };
         let message = serde_json::to_vec(new.message).map_err(|error| PartnerError::Unreadable(error.into()))?;
-        let sealed = self
-            .connections
-            .keyring
-            .seal(Purpose::Answers, &message, &sealed_for("message", delivery.id));
+        let sealed = seal(&self.connections.keyring, &message, &sealed_for("message", delivery.id));
         deliveries::insert(unit.conn(), &delivery, &sealed).await?;
         record(
             unit,
@@ -148,10 +145,7 @@ impl Partners {
 
     fn open_message(&self, id: Uuid, sealed: &[u8]) -> Result<Message, PartnerError> {
         let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| PartnerError::Unreadable(error);
-        let plain = self
-            .connections
-            .keyring
-            .open_sealed(Purpose::Answers, sealed, &sealed_for("message", id))
+        let plain = open(&self.connections.keyring, sealed, &sealed_for("message", id))
             .map_err(|error| unreadable(error.into()))?;
         serde_json::from_slice(&plain).map_err(|error| unreadable(error.into()))
     }

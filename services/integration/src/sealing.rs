@@ -1,0 +1,52 @@
+//! Seals what may lie for years: bodies of exchanges, messages in mailboxes, what is sent to partners and what they answered.
+
+use egov_keyring::{Keyring, KeyringError, Purpose};
+
+/// Seals with the key of bodies, whose old generations are kept for as long as anything lies that they sealed. `bound` must be given
+/// again to open it.
+pub(crate) fn seal(keyring: &Keyring, plain: &[u8], bound: &[u8]) -> Vec<u8> {
+    keyring.seal(Purpose::Bodies, plain, bound)
+}
+
+/// Opens what [`seal`] sealed, and what versions before sealed with the key of answers.
+pub(crate) fn open(keyring: &Keyring, sealed: &[u8], bound: &[u8]) -> Result<Vec<u8>, KeyringError> {
+    match keyring.open_sealed(Purpose::Bodies, sealed, bound) {
+        // The id of the key stands in what was sealed: if it is none of bodies, it can only be one of answers.
+        Err(KeyringError::UnknownKey { .. }) => keyring.open_sealed(Purpose::Answers, sealed, bound),
+        opened => opened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use egov_clock::ManualClock;
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_with_the_key_of_answers_still_opens_and_new_bodies_outlive_a_rotation_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at("2026-11-23T01:00:00Z".parse::<Timestamp>().unwrap());
+        let keyring = Keyring::create_missing(folder.path(), &clock).unwrap();
+        let before = keyring.seal(Purpose::Answers, b"before", b"row 1");
+        let body = seal(&keyring, b"body", b"row 2");
+        assert_eq!(open(&keyring, &before, b"row 1").unwrap(), b"before");
+        assert_eq!(open(&keyring, &body, b"row 2").unwrap(), b"body");
+        assert!(open(&keyring, &body, b"row 1").is_err());
+
+        keyring
+            .rotate(Purpose::Answers, SignedDuration::from_hours(24 * 31), &clock)
+            .unwrap();
+        keyring
+            .rotate(Purpose::Bodies, SignedDuration::from_hours(24 * 4015), &clock)
+            .unwrap();
+        clock.advance(SignedDuration::from_hours(24 * 3650));
+        keyring.reload(&clock).unwrap();
+        assert_eq!(open(&keyring, &body, b"row 2").unwrap(), b"body", "ten years later");
+        assert!(matches!(
+            open(&keyring, &before, b"row 1"),
+            Err(KeyringError::UnknownKey { .. })
+        ));
+    }
+}
