@@ -1,6 +1,7 @@
 //! Mailboxes between agencies: CreateMailbox, SendMessage, FetchMessages, ConfirmMessage, RefuseMessage and what tells of them.
 
-use egov_auth::{Caller, Resource, RowScope};
+use egov_auth::{Caller, ReadRecord, ReadRecorder, Resource, RowScope};
+use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::integration::v1 as proto;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::mailbox::{FETCH_AGAIN, IsDead, Mailbox, Message, State};
 use crate::event_error::EventsError;
+use crate::operations::agencies::require_agency;
 use crate::store::mailboxes as store;
 
 /// The permission by which a mailbox and its receipts are seen.
@@ -33,6 +35,7 @@ const BATCH: i64 = 500;
 pub(crate) struct Mailboxes {
     pub(crate) database: Database,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) reads: ReadRecorder,
 }
 
 impl From<IsDead> for EventsError {
@@ -49,6 +52,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) content: &'a [u8],
     /// Of the content, hexadecimal.
     pub(crate) sha256: String,
+    /// The persons concerned.
+    pub(crate) subjects: Vec<Uuid>,
 }
 
 fn sealed_for(message: Uuid) -> Vec<u8> {
@@ -70,6 +75,10 @@ impl Mailboxes {
             .database
             .write(write, async |unit| {
                 caller.require(MANAGE, &Resource::of_unit(mailbox.sender_unit))?;
+                let today = unit.today();
+                let (sender, receiver) = (&mailbox.sender_agency, &mailbox.receiver_agency);
+                require_agency(unit.conn(), mailbox.sender_unit, "sender_agency", sender, today).await?;
+                require_agency(unit.conn(), mailbox.receiver_unit, "receiver_agency", receiver, today).await?;
                 let mailbox = Mailbox {
                     id: unit.new_id(),
                     create_time: unit.now(),
@@ -137,6 +146,17 @@ impl Mailboxes {
         answer: impl FnOnce(&Message) -> proto::SendMessageResponse + Send,
     ) -> Result<proto::SendMessageResponse, EventsError> {
         let scope = caller.scope(READ);
+        let purpose = match (&caller.purpose, outgoing.subjects.is_empty()) {
+            (_, true) => String::new(),
+            (Some(purpose), false) => purpose.clone(),
+            (None, false) => {
+                return Err(EventsError::Field {
+                    field: "subject_ids",
+                    vi: "nêu người liên quan thì phải nêu mục đích trong x-egov-purpose",
+                    en: "persons are named, so x-egov-purpose must say for what the message is sent",
+                });
+            }
+        };
         let write = WriteRequest::by(caller, READ, SEND_MESSAGE, request_id, body);
         let written = self
             .database
@@ -149,6 +169,8 @@ impl Mailboxes {
                 }
                 let now = unit.now();
                 let message = Message {
+                    subjects: outgoing.subjects,
+                    purpose,
                     id: unit.new_id(),
                     mailbox: mailbox.id,
                     sender_unit: mailbox.sender_unit,
@@ -202,6 +224,15 @@ impl Mailboxes {
             .await?;
         let mut opened = Vec::with_capacity(sealed.len());
         for (message, content) in sealed {
+            if !message.subjects.is_empty() {
+                // Before the content leaves; if it cannot be recorded, the message comes again later.
+                let resources = vec![format!("mailbox-messages/{}", message.id)];
+                let read = ReadRecord {
+                    purpose: Some(message.purpose.clone()),
+                    ..ReadRecord::of(caller, message.subjects.clone(), resources, self.database.clock().now())
+                };
+                self.reads.record(read).await?;
+            }
             let content = self
                 .keyring
                 .open_sealed(Purpose::Answers, &content, &sealed_for(message.id))
