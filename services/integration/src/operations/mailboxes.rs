@@ -28,6 +28,9 @@ const REFUSE: &str = "/egov.integration.v1.MailboxService/RefuseMessage";
 const LIST_DEAD: &str = "/egov.integration.v1.MailboxService/ListDeadMessages";
 const REDRIVE: &str = "/egov.integration.v1.MailboxService/RedriveMessage";
 
+/// How many bytes are fetched at once: they and what stands around them fit into one message of gRPC, whose usual limit is 4 MiB.
+const FETCH_BYTES: i64 = 3 << 20;
+
 /// How many messages are given up in one transaction.
 const BATCH: i64 = 500;
 
@@ -215,7 +218,7 @@ impl Mailboxes {
                 party(caller, RECEIVE, mailbox.receiver_unit)?;
                 let now = unit.now();
                 let again = now.checked_add(FETCH_AGAIN).unwrap_or(Timestamp::MAX);
-                let messages = store::fetch(unit.conn(), mailbox_id, now, again, limit).await?;
+                let messages = store::fetch(unit.conn(), mailbox_id, now, again, limit, FETCH_BYTES).await?;
                 for (message, _) in &messages {
                     record(unit, message, "mailbox_message_fetched");
                 }

@@ -187,22 +187,27 @@ impl From<MessageRow> for Message {
     }
 }
 
-/// Hands out what waits, oldest first, until an instant; each with its sealed content.
+/// Hands out what waits, oldest first, until an instant; each with its sealed content. At most so many messages and bytes, but one
+/// message whatever its size.
 pub(crate) async fn fetch(
     connection: &mut PgConnection,
     mailbox: Uuid,
     now: Timestamp,
     again: Timestamp,
     limit: i64,
+    bytes: i64,
 ) -> Result<Vec<(Message, Vec<u8>)>, StoreError> {
     let rows = sqlx::query!(
         r#"UPDATE mailbox_messages m
            SET state = 2, attempts = m.attempts + 1, due_time = $3, fetch_time = coalesce(m.fetch_time, $2),
                version = m.version + 1
            WHERE m.message_id = ANY (ARRAY(
-               SELECT w.message_id FROM mailbox_messages w
-               WHERE w.mailbox_id = $1 AND w.state IN (1, 2) AND w.due_time <= $2 AND w.expire_time > $2
-               ORDER BY w.due_time, w.message_id LIMIT $4 FOR UPDATE SKIP LOCKED))
+               SELECT s.message_id
+               FROM (SELECT h.message_id, h.size, sum(h.size) OVER (ORDER BY h.due_time, h.message_id) AS size_so_far
+                     FROM (SELECT w.message_id, w.due_time, octet_length(w.content) AS size FROM mailbox_messages w
+                           WHERE w.mailbox_id = $1 AND w.state IN (1, 2) AND w.due_time <= $2 AND w.expire_time > $2
+                           ORDER BY w.due_time, w.message_id LIMIT $4 FOR UPDATE SKIP LOCKED) AS h) AS s
+               WHERE s.size_so_far <= $5 OR s.size_so_far = s.size))
            RETURNING m.message_id, m.mailbox_id, m.responsible_unit_id, m.receiver_unit_id, m.kind, m.media_type, m.sha256,
                      m.state, m.attempts, m.send_time, m.expire_time, m.fetch_time, m.confirm_time, m.receiver_reference,
                      m.cause, m.version, m.subject_ids, m.purpose, m.content"#,
@@ -210,6 +215,7 @@ pub(crate) async fn fetch(
         now.to_sqlx() as _,
         again.to_sqlx() as _,
         limit,
+        bytes,
     )
     .fetch_all(connection)
     .await?;

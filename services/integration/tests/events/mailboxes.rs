@@ -397,3 +397,17 @@ async fn fetching_a_message_about_persons_is_recorded_for_them_before_its_conten
         .unwrap();
     assert_eq!(all, 1);
 }
+
+#[tokio::test]
+async fn a_fetch_fits_into_a_message_whatever_the_size_of_what_waits() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let large = "x".repeat(900 * 1024);
+    for _ in 0..5 {
+        stage.send(SENDER, &mailbox, &large).await.unwrap();
+        stage.clock.advance(SignedDuration::from_secs(1));
+    }
+    for expected in [3, 2, 0] {
+        assert_eq!(stage.fetch(RECEIVER, &mailbox).await.unwrap().len(), expected);
+    }
+}
