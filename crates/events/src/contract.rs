@@ -8,7 +8,10 @@ use egov_fault::Fault;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Backoff, CloudEvent, Delivery, EventStore, Rejection, StartAt, SubscriptionSpec, TopicSpec, lane};
+use crate::{
+    Backoff, Batch, CloudEvent, Delivery, EventStore, Letters, Missed, Rejection, StartAt, SubscriptionSpec, TopicSpec,
+    lane,
+};
 
 /// A store under test and its time.
 #[async_trait]
@@ -19,6 +22,8 @@ pub trait Rig: Sync {
     fn now(&self) -> Timestamp;
     /// Lets time pass for the store: by moving its clock, or by waiting where the clock is a server's.
     async fn pass(&self, time: Duration);
+    /// Whether the store counts what a subscription missed.
+    fn counts_missed(&self) -> bool;
 }
 
 /// How long a delivery may take in the suite.
@@ -37,6 +42,10 @@ pub async fn run(rig: &dyn Rig) {
     a_rejected_event_comes_later_and_holds_back_only_its_key(rig).await;
     an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig).await;
     dead_letters_are_listed_in_pages_and_purged(rig).await;
+    what_is_meant_until_an_instant_is_meant_no_more_later(rig).await;
+    a_small_batch_starves_nobody(rig).await;
+    a_batch_is_bounded_by_bytes_and_a_large_event_comes_alone(rig).await;
+    what_retention_takes_before_it_is_acknowledged_is_counted(rig).await;
     a_newcomer_begins_where_it_asks(rig).await;
     no_more_than_the_limit_is_under_way(rig).await;
     only_the_wanted_types_come(rig).await;
@@ -101,7 +110,7 @@ async fn the_events_of_a_key_come_one_after_the_other(rig: &dyn Rig) {
         let got = pull_until(rig, &subscription, 2).await;
         assert_eq!(got.len(), 2, "one of each key");
         assert!(
-            ok(rig.store().pull(&subscription, 10).await).is_empty(),
+            ok(rig.store().pull(&subscription, Batch::of(10)).await).is_empty(),
             "the next of a key waits for the first"
         );
         for delivery in &got {
@@ -226,7 +235,10 @@ async fn an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig: &dyn R
     assert_eq!((letter.event.id.as_str(), letter.attempts), ("bad", 3));
     assert!(!letter.cause.is_empty());
 
-    assert_eq!(ok(rig.store().redrive(&subscription, Some(&[last[0].offset])).await), 1);
+    assert_eq!(
+        ok(rig.store().redrive(&subscription, Letters::At(&[last[0].offset])).await),
+        1
+    );
     assert_eq!(ok(rig.store().progress(&subscription).await).dead_letters, 0);
     let again = pull_until(rig, &subscription, 1).await;
     assert_eq!(
@@ -267,18 +279,185 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
     assert_eq!(
         ok(rig
             .store()
-            .purge(&subscription, Some(&[first[0].offset, i64::MAX]))
+            .purge(&subscription, Letters::At(&[first[0].offset, i64::MAX]))
             .await),
         1
     );
     assert_eq!(
-        ok(rig.store().redrive(&subscription, None).await),
+        ok(rig
+            .store()
+            .redrive(&subscription, Letters::Until(rest[1].dead_time))
+            .await),
         4,
         "all that are left"
     );
     let again = pull_until(rig, &subscription, 4).await;
     acknowledge(rig, &subscription, &again).await;
-    assert_eq!(ok(rig.store().purge(&subscription, None).await), 0);
+    let everything = Letters::Until(Timestamp::MAX);
+    assert_eq!(ok(rig.store().purge(&subscription, everything).await), 0);
+}
+
+async fn what_is_meant_until_an_instant_is_meant_no_more_later(rig: &dyn Rig) {
+    let topic = topic(rig).await;
+    let mut subscription = spec(topic, StartAt::Oldest);
+    subscription.max_attempts = 1;
+    ok(rig.store().subscribe(&subscription).await);
+    let give_up = async |id: &str| {
+        ok(rig.store().publish(topic, vec![event(id, None)]).await);
+        let got = pull_until(rig, &subscription, 1).await;
+        reject(rig, &subscription, &got[0], "no", None).await;
+        rig.pass(Duration::from_millis(20)).await;
+    };
+    give_up("0").await;
+    give_up("1").await;
+    let listed = ok(rig.store().dead_letters(&subscription, None, 10).await);
+    let until = Letters::Until(listed[1].dead_time);
+    give_up("2").await;
+    assert_eq!(ok(rig.store().purge(&subscription, until).await), 2);
+    give_up("3").await;
+    // The answer got lost, and the request comes again: what was given up since is not meant.
+    assert_eq!(ok(rig.store().purge(&subscription, until).await), 0);
+    assert_eq!(ok(rig.store().redrive(&subscription, until).await), 0);
+    let left = ok(rig.store().dead_letters(&subscription, None, 10).await);
+    let left: Vec<&str> = left.iter().map(|letter| letter.event.id.as_str()).collect();
+    assert_eq!(left, ["2", "3"]);
+}
+
+async fn a_small_batch_starves_nobody(rig: &dyn Rig) {
+    let topic = topic(rig).await;
+    let mut subscription = spec(topic, StartAt::Oldest);
+    (subscription.max_attempts, subscription.max_in_flight) = (1, 2);
+    subscription.acknowledge_within = Duration::from_secs(30);
+    ok(rig.store().subscribe(&subscription).await);
+    let (busy, other) = two_keys();
+    // A dead letter that goes out again, an event without a key and one of another key, besides a key that never rests.
+    ok(rig.store().publish(topic, vec![event("again", None)]).await);
+    let got = pull_until(rig, &subscription, 1).await;
+    reject(rig, &subscription, &got[0], "no", None).await;
+    let offset = Letters::At(&[got[0].offset]);
+    assert_eq!(ok(rig.store().redrive(&subscription, offset).await), 1);
+    let events = vec![event("0", Some(busy)), event("free", None), event("other", Some(other))];
+    ok(rig.store().publish(topic, events).await);
+    let mut awaited = vec!["again", "free", "other"];
+    for n in 1..60 {
+        ok(rig
+            .store()
+            .publish(topic, vec![event(&n.to_string(), Some(busy))])
+            .await);
+        let got = ok(rig.store().pull(&subscription, Batch::of(1)).await);
+        assert!(got.len() <= 1);
+        awaited.retain(|id| got.iter().all(|one| one.event.id != *id));
+        acknowledge(rig, &subscription, &got).await;
+        if awaited.is_empty() {
+            return;
+        }
+    }
+    panic!("starved: {awaited:?}");
+}
+
+async fn a_batch_is_bounded_by_bytes_and_a_large_event_comes_alone(rig: &dyn Rig) {
+    let topic = topic(rig).await;
+    let mut subscription = spec(topic, StartAt::Oldest);
+    subscription.acknowledge_within = Duration::from_secs(30);
+    ok(rig.store().subscribe(&subscription).await);
+    let (a, b) = two_keys();
+    for n in 0..12 {
+        let key = [None, Some(a), Some(b)][n % 3];
+        ok(rig
+            .store()
+            .publish(topic, vec![large(&n.to_string(), key, 150 * 1024)])
+            .await);
+    }
+    let batch = Batch {
+        events: 100,
+        bytes: 1 << 20,
+    };
+    let mut seen = 0;
+    for _ in 0..40 {
+        let got = ok(rig.store().pull(&subscription, batch).await);
+        let bytes: usize = got.iter().map(|one| one.event.data.len()).sum();
+        assert!(bytes <= batch.bytes, "{bytes} bytes at once");
+        seen += got.len();
+        acknowledge(rig, &subscription, &got).await;
+        if seen == 12 {
+            break;
+        }
+    }
+    assert_eq!(seen, 12);
+    ok(rig
+        .store()
+        .publish(topic, vec![large("large", None, 200 * 1024), large("next", None, 1024)])
+        .await);
+    let narrow = Batch {
+        events: 100,
+        bytes: 10 * 1024,
+    };
+    for expected in ["large", "next"] {
+        let mut got = Vec::new();
+        for _ in 0..40 {
+            got = ok(rig.store().pull(&subscription, narrow).await);
+            if !got.is_empty() {
+                break;
+            }
+        }
+        let ids: Vec<&str> = got.iter().map(|one| one.event.id.as_str()).collect();
+        assert_eq!(ids, [expected]);
+        acknowledge(rig, &subscription, &got).await;
+    }
+}
+
+async fn what_retention_takes_before_it_is_acknowledged_is_counted(rig: &dyn Rig) {
+    let kept = TopicSpec {
+        id: new_id(rig),
+        max_age: Duration::from_hours(1),
+        max_bytes: 100 * 1024,
+    };
+    ok(rig.store().open_topic(&kept).await);
+    let behind = subscribe(rig, kept.id, StartAt::Oldest).await;
+    let done = subscribe(rig, kept.id, StartAt::Oldest).await;
+    let mut offsets = Vec::new();
+    for n in 0..4 {
+        let published = ok(rig
+            .store()
+            .publish(kept.id, vec![large(&n.to_string(), None, 40 * 1024)])
+            .await);
+        offsets.push(published[0].offset);
+        if n < 2 {
+            let got = pull_until(rig, &done, 1).await;
+            acknowledge(rig, &done, &got).await;
+        }
+        if n == 0 {
+            // One is under way, one was never fetched.
+            pull_until(rig, &behind, 1).await;
+        }
+    }
+    let swept = ok(rig.store().sweep(&kept).await);
+    if !rig.counts_missed() {
+        assert_eq!(ok(rig.store().progress(&behind).await).missed, None);
+        return;
+    }
+    let expected = Missed {
+        events: 2,
+        first: offsets[0],
+        last: offsets[1],
+    };
+    assert_eq!((swept.events, swept.missed), (2, vec![(behind.id, expected)]));
+    assert_eq!(ok(rig.store().progress(&behind).await).missed, Some(expected));
+    assert_eq!(ok(rig.store().progress(&done).await).missed, None);
+    let left = pull_until(rig, &behind, 2).await;
+    assert_eq!(left[0].event.id, "2");
+    acknowledge(rig, &behind, &left).await;
+    // What goes later is added, what was acknowledged is not.
+    ok(rig
+        .store()
+        .publish(kept.id, vec![large("4", None, 90 * 1024), large("5", None, 90 * 1024)])
+        .await);
+    ok(rig.store().sweep(&kept).await);
+    let missed = ok(rig.store().progress(&behind).await).missed;
+    assert_eq!(
+        missed.map(|missed| (missed.events, missed.first)),
+        Some((3, offsets[0]))
+    );
 }
 
 async fn a_newcomer_begins_where_it_asks(rig: &dyn Rig) {
@@ -337,7 +516,7 @@ async fn only_the_wanted_types_come(rig: &dyn Rig) {
     ok(rig.store().publish(topic, events).await);
     let mut got = Vec::new();
     for _ in 0..10 {
-        got.extend(ok(rig.store().pull(&subscription, 10).await));
+        got.extend(ok(rig.store().pull(&subscription, Batch::of(10)).await));
     }
     assert_eq!(
         got.iter().map(|one| one.event.id.as_str()).collect::<Vec<_>>(),
@@ -394,10 +573,10 @@ async fn the_oldest_goes_when_it_is_too_old_or_too_much(rig: &dyn Rig) {
     };
     ok(rig.store().open_topic(&kept).await);
     for n in 0..3 {
-        let mut large = event(&n.to_string(), None);
-        large.data_content_type = Some("application/octet-stream".to_owned());
-        large.data = vec![7; 40 * 1024].into();
-        ok(rig.store().publish(kept.id, vec![large]).await);
+        ok(rig
+            .store()
+            .publish(kept.id, vec![large(&n.to_string(), None, 40 * 1024)])
+            .await);
     }
     ok(rig.store().sweep(&kept).await);
     let subscription = subscribe(rig, kept.id, StartAt::Oldest).await;
@@ -420,7 +599,10 @@ async fn what_is_not_there_is_not_found(rig: &dyn Rig) {
     );
     let topic = topic(rig).await;
     let mut stranger = spec(topic, StartAt::New);
-    assert_eq!(reason(rig.store().pull(&stranger, 1).await), "SUBSCRIPTION_NOT_FOUND");
+    assert_eq!(
+        reason(rig.store().pull(&stranger, Batch::of(1)).await),
+        "SUBSCRIPTION_NOT_FOUND"
+    );
     ok(rig.store().subscribe(&stranger).await);
     assert_eq!(
         reason(rig.store().dead_letter(&stranger, 1).await),
@@ -431,7 +613,7 @@ async fn what_is_not_there_is_not_found(rig: &dyn Rig) {
         assert_eq!(reason(settled), "DELIVERY_TOKEN_INVALID", "{token:?}");
     }
     stranger.types = vec!["x".to_owned()];
-    assert!(ok(rig.store().pull(&stranger, 1).await).is_empty());
+    assert!(ok(rig.store().pull(&stranger, Batch::of(1)).await).is_empty());
 }
 
 async fn an_ended_subscription_is_gone(rig: &dyn Rig) {
@@ -441,7 +623,7 @@ async fn an_ended_subscription_is_gone(rig: &dyn Rig) {
     ok(rig.store().unsubscribe(&subscription).await);
     ok(rig.store().unsubscribe(&subscription).await);
     assert_eq!(
-        reason(rig.store().pull(&subscription, 1).await),
+        reason(rig.store().pull(&subscription, Batch::of(1)).await),
         "SUBSCRIPTION_NOT_FOUND"
     );
 }
@@ -507,8 +689,16 @@ fn event(id: &str, key: Option<&str>) -> CloudEvent {
     }
 }
 
+fn large(id: &str, key: Option<&str>, bytes: usize) -> CloudEvent {
+    CloudEvent {
+        data_content_type: Some("application/octet-stream".to_owned()),
+        data: vec![7; bytes].into(),
+        ..event(id, key)
+    }
+}
+
 async fn pull_once(rig: &dyn Rig, subscription: &SubscriptionSpec) -> Vec<Delivery> {
-    ok(rig.store().pull(subscription, 50).await)
+    ok(rig.store().pull(subscription, Batch::of(50)).await)
 }
 
 /// Fetches until there are so many: a server may need a moment.

@@ -6,16 +6,18 @@
 //! lets one event be under way at a time (`max_ack_pending` 1): that is the server's own guarantee of order, whichever instances
 //! fetch. Dead letters lie in a second stream, under a subject each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
-    Config as StreamConfig, ConsumerErrorKind, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+    Config as StreamConfig, ConsumerErrorKind, DeleteMessageErrorKind, DiscardPolicy, RawMessageErrorKind,
+    RetentionPolicy, StorageType, Stream,
 };
 use async_nats::jetstream::{self, Context, Message};
 use async_trait::async_trait;
@@ -31,14 +33,21 @@ use uuid::Uuid;
 
 use crate::CloudEvent;
 use crate::budget::Budget;
+use crate::event::MAX_DATA_BYTES;
 use crate::store::{
-    DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt,
-    SubscriptionSpec, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found, token_invalid,
-    topic_not_found, unavailable,
+    Batch, DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Letters, Progress, Published, Rejection,
+    StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found,
+    token_invalid, topic_not_found, unavailable,
 };
 
 /// How many lanes the keys of a topic share.
 const KEYED_LANES: u8 = 8;
+
+/// The most bytes that one event takes in the stream: its data, and what stands around it.
+const LARGEST: usize = MAX_DATA_BYTES + 16 * 1024;
+
+/// How many events of a batch may wait for the server's word at once.
+const WAITING: usize = 1024;
 
 /// How long a lane that may be busy is asked.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -55,6 +64,7 @@ const CAUSE: &str = "Egov-Cause";
 /// JetStream's error codes (`nats-server/server/errors.json`).
 const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
+const NO_MESSAGE: u64 = 10043;
 
 /// How the installation's NATS is used.
 #[derive(Clone, Debug)]
@@ -84,6 +94,8 @@ pub struct JetStreamStore {
 struct Lanes {
     consumers: Vec<(String, PullConsumer, usize)>,
     busy: Mutex<HashMap<String, usize>>,
+    /// Which lane is asked first: another one each time, so that a small batch starves none.
+    turn: AtomicUsize,
 }
 
 impl Lanes {
@@ -255,6 +267,7 @@ impl JetStreamStore {
         let lanes = Arc::new(Lanes {
             consumers,
             busy: Mutex::default(),
+            turn: AtomicUsize::new(0),
         });
         self.known
             .lock()
@@ -270,30 +283,53 @@ impl JetStreamStore {
             .remove(&subscription);
     }
 
-    /// Asks every lane once; what was delivered too often is given up on the way, what is not wanted is acknowledged.
+    /// Asks every lane once, another one first each time, as long as there is room in the batch; what was delivered too often is
+    /// given up on the way, what is not wanted is acknowledged.
     async fn sweep_lanes(
         &self,
         subscription: &SubscriptionSpec,
         lanes: &Lanes,
-        limit: usize,
+        batch: Batch,
         asked: &mut bool,
     ) -> Result<Vec<Delivery>, Fault> {
-        let mut left = limit;
-        let mut fetches = Vec::with_capacity(lanes.consumers.len());
-        for (lane, consumer, most) in &lanes.consumers {
-            let take = left.min(*most);
-            if take == 0 {
+        let count = lanes.consumers.len();
+        let first = lanes.turn.fetch_add(1, Ordering::Relaxed) % count.max(1);
+        let mut waiting: VecDeque<_> = lanes.consumers.iter().cycle().skip(first).take(count).collect();
+        let mut events = usize::try_from(batch.events).unwrap_or(usize::MAX);
+        let mut bytes = batch.bytes;
+        let mut deliveries = Vec::new();
+        // The first lane may have an event that is larger than the batch.
+        while events > 0 && (bytes >= LARGEST || deliveries.is_empty()) {
+            // So many at once that the largest events of all of them fit.
+            let at_once = (bytes / LARGEST).clamp(1, events).min(waiting.len());
+            if at_once == 0 {
                 break;
             }
-            left -= take;
-            fetches.push(fetch(lanes, lane, consumer, *most, take));
-        }
-        let mut deliveries = Vec::new();
-        for (lane, fetched) in join_all(fetches).await {
-            for message in fetched? {
-                *asked = true;
-                if let Some(delivery) = self.receive(subscription, lanes, lane, &message).await? {
-                    deliveries.push(delivery);
+            let room = bytes / at_once;
+            // Where there is no room for two of the largest, one comes, whatever its size.
+            let (each, room) = if room < LARGEST {
+                (1, LARGEST)
+            } else {
+                (events / at_once, room)
+            };
+            let asking: Vec<_> = waiting.drain(..at_once).collect();
+            let fetches = asking
+                .iter()
+                .map(|(lane, consumer, most)| fetch(lanes, lane, consumer, *most, each.min(*most), room));
+            for (one, (lane, fetched)) in asking.iter().zip(join_all(fetches).await) {
+                let fetched = fetched?;
+                if fetched.len() == each && each < one.2 {
+                    // There may be more, if there is room after everybody was asked.
+                    waiting.push_back(one);
+                }
+                for message in fetched {
+                    *asked = true;
+                    let size = message.payload.len();
+                    if let Some(delivery) = self.receive(subscription, lanes, lane, &message).await? {
+                        events = events.saturating_sub(1);
+                        bytes = bytes.saturating_sub(size);
+                        deliveries.push(delivery);
+                    }
                 }
             }
         }
@@ -414,10 +450,15 @@ impl JetStreamStore {
         }
     }
 
-    /// The dead letters that are named, or all.
-    async fn named(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<Vec<DeadLetter>, Fault> {
-        let Some(offsets) = offsets else {
-            return self.dead_letters(subscription, None, u32::MAX).await;
+    /// The dead letters that are meant.
+    async fn named(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<Vec<DeadLetter>, Fault> {
+        let offsets = match letters {
+            Letters::At(offsets) => offsets,
+            Letters::Until(until) => {
+                let mut all = self.dead_letters(subscription, None, u32::MAX).await?;
+                all.retain(|letter| letter.dead_time <= until);
+                return Ok(all);
+            }
         };
         let mut found = Vec::with_capacity(offsets.len());
         for offset in offsets {
@@ -430,9 +471,19 @@ impl JetStreamStore {
         Ok(found)
     }
 
-    async fn drop_dead(&self, stream: &Stream, subject: String) -> Result<u64, Fault> {
-        let purged = stream.purge().filter(subject).await.map_err(unavailable)?;
-        Ok(purged.purged)
+    /// Drops this letter, and not a later one of the same event.
+    async fn drop_dead(&self, stream: &Stream, letter: &DeadLetter) -> Result<bool, Fault> {
+        match stream
+            .delete_message(u64::try_from(letter.place).unwrap_or_default())
+            .await
+        {
+            Ok(dropped) => Ok(dropped),
+            Err(error) => match error.kind() {
+                // Somebody else dropped it meanwhile.
+                DeleteMessageErrorKind::JetStream(said) if said.error_code().0 == NO_MESSAGE => Ok(false),
+                _ => Err(unavailable(error)),
+            },
+        }
     }
 }
 
@@ -444,12 +495,16 @@ async fn fetch<'a>(
     consumer: &'a PullConsumer,
     most: usize,
     take: usize,
+    bytes: usize,
 ) -> (&'a str, Result<Vec<Message>, Fault>) {
-    let free = lanes.under_way(lane) < most;
-    let asked = if free {
-        consumer.fetch().max_messages(take).messages().await
+    // Never for more than there is room: the server would keep the question open, and what it gave meanwhile would come due again.
+    let free = most.saturating_sub(lanes.under_way(lane));
+    let take = if free > 0 { take.min(free) } else { take }.max(1);
+    let asked = if free > 0 {
+        consumer.fetch().max_messages(take).max_bytes(bytes).messages().await
     } else {
-        consumer.batch().max_messages(take).expires(GLANCE).messages().await
+        let asked = consumer.batch().max_messages(take).max_bytes(bytes);
+        asked.expires(GLANCE).messages().await
     };
     let messages = match asked {
         Ok(mut batch) => {
@@ -458,6 +513,8 @@ async fn fetch<'a>(
                 // Another instance may have filled the lane meanwhile.
                 match tokio::time::timeout(Duration::from_millis(500), batch.next()).await {
                     Ok(Some(Ok(message))) => messages.push(message),
+                    // The next does not fit any more.
+                    Ok(Some(Err(error))) if error.to_string().contains("MaxBytes") => break Ok(messages),
                     Ok(Some(Err(error))) => break Err(unavailable(error.to_string())),
                     Ok(None) | Err(_) => break Ok(messages),
                 }
@@ -469,6 +526,21 @@ async fn fetch<'a>(
         lanes.count(lane, |count| (count + messages.len()).min(most));
     }
     (lane, messages)
+}
+
+/// Waits for the server's word on everything that was sent, in its order.
+async fn settle_sent(
+    sent: &mut VecDeque<PublishAckFuture>,
+    published: &mut Vec<Published>,
+) -> Result<(), PublishError> {
+    for acknowledged in sent.drain(..) {
+        let acknowledged = acknowledged.await?;
+        published.push(Published {
+            offset: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
+            duplicate: acknowledged.duplicate,
+        });
+    }
+    Ok(())
 }
 
 /// Where an event lay first: a dead letter that goes out again says so.
@@ -538,13 +610,26 @@ impl EventStore for JetStreamStore {
 
     async fn publish(&self, topic: Uuid, events: Vec<CloudEvent>) -> Result<Vec<Published>, Fault> {
         let _room = self.budget.take(&events)?;
-        let refused = |error: jetstream::context::PublishError| match error.kind() {
+        let refused = |error: PublishError| match error.kind() {
             PublishErrorKind::StreamNotFound => topic_not_found(),
             PublishErrorKind::MaxAckPending => queue_full(),
             _ => unavailable(error),
         };
-        let mut sent = Vec::with_capacity(events.len());
-        for event in events {
+        let mut published = Vec::with_capacity(events.len());
+        let mut sent = VecDeque::new();
+        // The keys of what has been sent and waits for the server's word.
+        let mut under_way: HashSet<&str> = HashSet::new();
+        for event in &events {
+            // The next event of a key is sent when the one before is stored. Otherwise a batch that is cut in the middle could leave
+            // the later one stored and the earlier not, and be stored in the wrong order when it is repeated.
+            let again = event
+                .partition_key
+                .as_deref()
+                .is_some_and(|key| under_way.contains(key));
+            if again || sent.len() >= WAITING {
+                settle_sent(&mut sent, &mut published).await.map_err(refused)?;
+                under_way.clear();
+            }
             let lane = event
                 .partition_key
                 .as_deref()
@@ -553,16 +638,10 @@ impl EventStore for JetStreamStore {
                 .message_id(event.dedupe().simple().to_string())
                 .payload(event.encode().into());
             let acknowledged = self.context.send_publish(subject(topic, &lane), message).await;
-            sent.push(acknowledged.map_err(refused)?);
+            sent.push_back(acknowledged.map_err(refused)?);
+            under_way.extend(event.partition_key.as_deref());
         }
-        let mut published = Vec::with_capacity(sent.len());
-        for acknowledged in sent {
-            let acknowledged = acknowledged.await.map_err(refused)?;
-            published.push(Published {
-                offset: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
-                duplicate: acknowledged.duplicate,
-            });
-        }
+        settle_sent(&mut sent, &mut published).await.map_err(refused)?;
         Ok(published)
     }
 
@@ -622,15 +701,16 @@ impl EventStore for JetStreamStore {
                 },
             }
         }
-        self.purge(subscription, None).await.map(drop)
+        let dead = self.stream(dead_stream_name(subscription.topic)).await?;
+        let all = dead.purge().filter(dead_subject(subscription, ">")).await;
+        all.map(drop).map_err(unavailable)
     }
 
-    async fn pull(&self, subscription: &SubscriptionSpec, limit: u32) -> Result<Vec<Delivery>, Fault> {
+    async fn pull(&self, subscription: &SubscriptionSpec, batch: Batch) -> Result<Vec<Delivery>, Fault> {
         let lanes = self.lanes(subscription).await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         loop {
             let mut asked = false;
-            let deliveries = match self.sweep_lanes(subscription, &lanes, limit, &mut asked).await {
+            let deliveries = match self.sweep_lanes(subscription, &lanes, batch, &mut asked).await {
                 Ok(deliveries) => deliveries,
                 Err(fault) => {
                     self.forget(subscription.id);
@@ -727,11 +807,11 @@ impl EventStore for JetStreamStore {
             .ok_or_else(dead_letter_not_found)
     }
 
-    async fn redrive(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
         let dead = self.stream(dead_stream_name(subscription.topic)).await?;
         let again = subject(subscription.topic, &format!("r.{}", subscription.id.simple()));
         let mut redriven = 0;
-        for letter in self.named(subscription, offsets).await? {
+        for letter in self.named(subscription, letters).await? {
             let message = PublishMessage::build()
                 // A second attempt at the same redrive, after this process died in between, is known again.
                 .message_id(format!("redrive-{}-{}", subscription.id.simple(), letter.place))
@@ -739,30 +819,24 @@ impl EventStore for JetStreamStore {
                 .payload(letter.event.encode().into());
             let sent = self.context.send_publish(again.clone(), message).await;
             sent.map_err(unavailable)?.await.map_err(unavailable)?;
-            self.drop_dead(&dead, dead_subject(subscription, &letter.offset.to_string()))
-                .await?;
+            self.drop_dead(&dead, &letter).await?;
             redriven += 1;
         }
         Ok(redriven)
     }
 
-    async fn purge(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+    async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
         let dead = self.stream(dead_stream_name(subscription.topic)).await?;
-        let Some(offsets) = offsets else {
-            return self.drop_dead(&dead, dead_subject(subscription, ">")).await;
-        };
         let mut purged = 0;
-        for offset in offsets {
-            purged += self
-                .drop_dead(&dead, dead_subject(subscription, &offset.to_string()))
-                .await?;
+        for letter in self.named(subscription, letters).await? {
+            purged += u64::from(self.drop_dead(&dead, &letter).await?);
         }
         Ok(purged)
     }
 
-    async fn sweep(&self, _topic: &TopicSpec) -> Result<u64, Fault> {
+    async fn sweep(&self, _topic: &TopicSpec) -> Result<Swept, Fault> {
         // The server keeps to `max_age` and `max_bytes` by itself.
-        Ok(0)
+        Ok(Swept::default())
     }
 
     async fn wait(&self, _topic: Uuid, at_most: Duration) {

@@ -4,6 +4,7 @@
 //! * [`EventStore`]: one trait with two implementations, [`PostgresStore`] in a service's database and [`JetStreamStore`], and
 //!   one suite for both (`contract`, behind the feature of that name).
 //! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
+//! * [`SystemToken`]: the token of a system, proved by its key and exchanged in time.
 //! * [`Backoff`]: pauses that grow, with chance.
 
 mod backoff;
@@ -16,6 +17,7 @@ mod forward;
 mod jetstream;
 mod postgres;
 mod store;
+mod system_token;
 
 pub use backoff::Backoff;
 pub use client::{IntegrationConfig, IntegrationPublisher};
@@ -24,10 +26,14 @@ pub use forward::{Forwarder, Publisher};
 pub use jetstream::{JetStreamConfig, JetStreamStore, lane};
 pub use postgres::PostgresStore;
 pub use store::{
-    DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt,
-    SubscriptionSpec, TopicSpec,
+    Batch, DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Letters, Missed, Progress, Published,
+    Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec,
 };
+pub use system_token::{SystemToken, SystemTokenConfig};
 
 /// What the PostgreSQL store needs in its database. A service's migration begins with this text, and a test of the service
 /// compares the two.
 pub const EVENTS_MIGRATION: &str = include_str!("../events.sql");
+
+/// What the PostgreSQL store needs besides, as a later migration.
+pub const EVENTS_MIGRATION_2: &str = include_str!("../events_2.sql");

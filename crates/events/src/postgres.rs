@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::budget::Budget;
 use crate::store::{
-    DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt, SubscriptionSpec, TopicSpec,
-    dead_letter_not_found, queue_full, subscription_not_found, token_invalid, topic_not_found, unavailable,
+    Batch, DeadLetter, Delivery, Durability, EventStore, Letters, Missed, Progress, Published, Rejection, StartAt,
+    SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found, token_invalid,
+    topic_not_found, unavailable,
 };
 use crate::{CloudEvent, EventError};
 
@@ -33,7 +34,8 @@ const SWEEP: i64 = 10_000;
 /// How often a waiting fetch looks for what other processes have published.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Events in a service's database; the tables are those of [`EVENTS_MIGRATION`](crate::EVENTS_MIGRATION).
+/// Events in a service's database; the tables are those of [`EVENTS_MIGRATION`](crate::EVENTS_MIGRATION) and
+/// [`EVENTS_MIGRATION_2`](crate::EVENTS_MIGRATION_2).
 ///
 /// Publications of one process that come at the same time share a transaction: while one group is being committed the next
 /// gathers. What a caller is answered has been committed.
@@ -258,7 +260,7 @@ impl EventStore for PostgresStore {
         .await
     }
 
-    async fn pull(&self, subscription: &SubscriptionSpec, limit: u32) -> Result<Vec<Delivery>, Fault> {
+    async fn pull(&self, subscription: &SubscriptionSpec, batch: Batch) -> Result<Vec<Delivery>, Fault> {
         let now = self.now();
         let due: bool = self
             .look(async |conn| {
@@ -276,12 +278,13 @@ impl EventStore for PostgresStore {
         let rows = self
             .run(async |conn| {
                 sqlx::query(
-                    "SELECT log_offset, attempt, content, publish_time FROM pull_events($1, $2, $3, $4, $5, $6, $7)
+                    "SELECT log_offset, attempt, content, publish_time FROM pull_events($1, $2, $3, $4, $5, $6, $7, $8)
                      WHERE content IS NOT NULL",
                 )
                 .bind(subscription.id)
                 .bind(now.to_sqlx())
-                .bind(i64::from(limit))
+                .bind(i64::from(batch.events))
+                .bind(i64::try_from(batch.bytes).unwrap_or(i64::MAX))
                 .bind(i64::from(subscription.max_in_flight))
                 .bind(interval(subscription.acknowledge_within))
                 .bind(i32::try_from(subscription.max_attempts).unwrap_or(i32::MAX))
@@ -361,12 +364,13 @@ impl EventStore for PostgresStore {
                                 h.next_offset)), 0) AS ahead,
                             count(d.log_offset) AS waiting,
                             count(d.log_offset) FILTER (WHERE d.attempt > 0 AND d.due_time > $2) AS in_flight,
-                            (SELECT count(*) FROM event_dead_letters l WHERE l.subscription_id = $1) AS dead
+                            (SELECT count(*) FROM event_dead_letters l WHERE l.subscription_id = $1) AS dead,
+                            c.missed, coalesce(c.first_missed, 0) AS first_missed, coalesce(c.last_missed, 0) AS last_missed
                      FROM event_consumers c
                      JOIN event_heads h ON h.topic_id = c.topic_id
                      LEFT JOIN event_deliveries d ON d.subscription_id = c.subscription_id
                      WHERE c.subscription_id = $1
-                     GROUP BY h.next_offset, c.next_offset, c.topic_id",
+                     GROUP BY h.next_offset, c.subscription_id",
                 )
                 .bind(subscription.id)
                 .bind(now.to_sqlx())
@@ -381,6 +385,12 @@ impl EventStore for PostgresStore {
             lag: number("ahead")? + number("waiting")?,
             in_flight: number("in_flight")?,
             dead_letters: number("dead")?,
+            missed: Some(Missed {
+                events: number("missed")?,
+                first: number("first_missed")?,
+                last: number("last_missed")?,
+            })
+            .filter(|missed| missed.events > 0),
         })
     }
 
@@ -424,12 +434,14 @@ impl EventStore for PostgresStore {
         dead_letter_of(&row.ok_or_else(dead_letter_not_found)?)
     }
 
-    async fn redrive(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
+        let (offsets, until) = meant(letters);
         let redriven: i64 = self
             .run(async |conn| {
-                sqlx::query_scalar("SELECT redrive_events($1, $2)")
+                sqlx::query_scalar("SELECT redrive_events($1, $2, $3)")
                     .bind(subscription.id)
                     .bind(offsets)
+                    .bind(until.map(jiff_sqlx::ToSqlx::to_sqlx))
                     .fetch_one(conn)
                     .await
                     .map_err(sql_fault)
@@ -439,13 +451,15 @@ impl EventStore for PostgresStore {
         Ok(u64::try_from(redriven).unwrap_or_default())
     }
 
-    async fn purge(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault> {
+    async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
+        let (offsets, until) = meant(letters);
         self.run(async |conn| {
             sqlx::query(
-                "DELETE FROM event_dead_letters WHERE subscription_id = $1 AND ($2::bigint[] IS NULL OR log_offset = ANY ($2))",
+                "DELETE FROM event_dead_letters WHERE subscription_id = $1 AND (log_offset = ANY ($2) OR dead_time <= $3)",
             )
             .bind(subscription.id)
             .bind(offsets)
+            .bind(until.map(jiff_sqlx::ToSqlx::to_sqlx))
             .execute(conn)
             .await
             .map(|done| done.rows_affected())
@@ -454,23 +468,40 @@ impl EventStore for PostgresStore {
         .await
     }
 
-    async fn sweep(&self, topic: &TopicSpec) -> Result<u64, Fault> {
+    async fn sweep(&self, topic: &TopicSpec) -> Result<Swept, Fault> {
         let before = self.now().checked_sub(topic.max_age).unwrap_or(Timestamp::MIN);
-        let mut swept = 0;
+        let mut swept = Swept::default();
         loop {
-            let batch: i64 = self
+            let rows = self
                 .run(async |conn| {
-                    sqlx::query_scalar("SELECT sweep_events($1, $2, $3, $4)")
-                        .bind(topic.id)
-                        .bind(before.to_sqlx())
-                        .bind(topic.max_bytes)
-                        .bind(SWEEP)
-                        .fetch_one(conn)
-                        .await
-                        .map_err(sql_fault)
+                    sqlx::query(
+                        "SELECT subscription_id, events, first_offset, last_offset FROM retain_events($1, $2, $3, $4)",
+                    )
+                    .bind(topic.id)
+                    .bind(before.to_sqlx())
+                    .bind(topic.max_bytes)
+                    .bind(SWEEP)
+                    .fetch_all(conn)
+                    .await
+                    .map_err(sql_fault)
                 })
                 .await?;
-            swept += u64::try_from(batch).unwrap_or_default();
+            let mut batch = 0;
+            for row in &rows {
+                let events: i64 = row.try_get("events").map_err(sql_fault)?;
+                match row.try_get::<Option<Uuid>, _>("subscription_id").map_err(sql_fault)? {
+                    None => batch = events,
+                    Some(subscription) => swept.miss(
+                        subscription,
+                        Missed {
+                            events,
+                            first: row.try_get("first_offset").map_err(sql_fault)?,
+                            last: row.try_get("last_offset").map_err(sql_fault)?,
+                        },
+                    ),
+                }
+            }
+            swept.events += u64::try_from(batch).unwrap_or_default();
             if batch < SWEEP {
                 return Ok(swept);
             }
@@ -481,6 +512,14 @@ impl EventStore for PostgresStore {
         let mut published = self.published.subscribe();
         // Running out of time is the ordinary case, and the sender lives as long as this store.
         let _ = tokio::time::timeout(at_most.min(LOOK), published.changed()).await;
+    }
+}
+
+/// The letters that are meant, as the statements take them: what is not named is NULL, and NULL means none.
+fn meant(letters: Letters<'_>) -> (Option<&[i64]>, Option<Timestamp>) {
+    match letters {
+        Letters::At(offsets) => (Some(offsets), None),
+        Letters::Until(until) => (None, Some(until)),
     }
 }
 

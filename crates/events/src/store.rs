@@ -105,6 +105,70 @@ pub struct DeadLetter {
     pub event: CloudEvent,
 }
 
+/// How much is handed out at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// How many events at most.
+    pub events: u32,
+    /// How many bytes of events at most; a single event comes even if it is larger.
+    pub bytes: usize,
+}
+
+impl Batch {
+    /// The bytes of a batch that fits into one message of gRPC, whose usual limit is 4 MiB, with its envelope.
+    pub const BYTES: usize = 3 << 20;
+
+    /// At most so many events, and [`Batch::BYTES`].
+    pub fn of(events: u32) -> Self {
+        Self {
+            events,
+            bytes: Self::BYTES,
+        }
+    }
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letters<'a> {
+    /// Those of the events at these offsets.
+    At(&'a [i64]),
+    /// All that were given up until this instant: repeated later it means no more than at first.
+    Until(Timestamp),
+}
+
+/// Events that a subscription did not get because they were dropped by age or size before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// How many; with a filter by type, those are counted too that would have been passed by.
+    pub events: i64,
+    /// Where the first of them lay.
+    pub first: i64,
+    /// Where the last of them lay.
+    pub last: i64,
+}
+
+/// What a sweep dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many events.
+    pub events: u64,
+    /// Which subscriptions had not acknowledged how many of them.
+    pub missed: Vec<(Uuid, Missed)>,
+}
+
+impl Swept {
+    /// Adds what one more round took from a subscription; rounds go from the oldest on.
+    pub(crate) fn miss(&mut self, subscription: Uuid, more: Missed) {
+        match self.missed.iter_mut().find(|(id, _)| *id == subscription) {
+            Some((_, missed)) => {
+                missed.events += more.events;
+                missed.last = more.last;
+            }
+            None => self.missed.push((subscription, more)),
+        }
+    }
+}
+
 /// How far a subscription has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -114,6 +178,8 @@ pub struct Progress {
     pub in_flight: i64,
     /// Events that were given up.
     pub dead_letters: i64,
+    /// Events that it missed since it began; none if none, or if the store drops events by itself and does not count (JetStream).
+    pub missed: Option<Missed>,
 }
 
 /// Whether what the store acknowledged outlives a loss of power.
@@ -155,8 +221,8 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Ends the subscription and forgets its dead letters. One that is not there has ended already.
     async fn unsubscribe(&self, subscription: &SubscriptionSpec) -> Result<(), Fault>;
 
-    /// Hands out at most `limit` events that are due, in their order; none if none is.
-    async fn pull(&self, subscription: &SubscriptionSpec, limit: u32) -> Result<Vec<Delivery>, Fault>;
+    /// Hands out at most one batch of events that are due, in their order; none if none is. With a small batch, every key has its turn.
+    async fn pull(&self, subscription: &SubscriptionSpec, batch: Batch) -> Result<Vec<Delivery>, Fault>;
 
     /// Acknowledges deliveries and puts off those that were rejected. An acknowledgement that comes late or twice changes
     /// nothing, nor does a rejection of an attempt that is over.
@@ -181,14 +247,14 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// The dead letter of an event.
     async fn dead_letter(&self, subscription: &SubscriptionSpec, offset: i64) -> Result<DeadLetter, Fault>;
 
-    /// Delivers dead letters again, all if none is named; returns how many.
-    async fn redrive(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault>;
+    /// Delivers dead letters again; returns how many.
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault>;
 
-    /// Drops dead letters for good, all if none is named; returns how many.
-    async fn purge(&self, subscription: &SubscriptionSpec, offsets: Option<&[i64]>) -> Result<u64, Fault>;
+    /// Drops dead letters for good; returns how many.
+    async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault>;
 
-    /// Drops what is too old or too much of a topic; returns how many events. A store that does so by itself has nothing to do.
-    async fn sweep(&self, topic: &TopicSpec) -> Result<u64, Fault>;
+    /// Drops what is too old or too much of a topic. A store that does so by itself has nothing to do.
+    async fn sweep(&self, topic: &TopicSpec) -> Result<Swept, Fault>;
 
     /// Waits until something may be due, or `at_most`.
     async fn wait(&self, topic: Uuid, at_most: Duration);

@@ -37,6 +37,12 @@ impl PortalSimulator {
         self.0.with(|part| part.writes.get(case_code).copied().unwrap_or(0))
     }
 
+    /// How often a step of a case was taken in, those counted that it had already: a portal that does not know them again would show
+    /// each.
+    pub fn steps_taken(&self, case_code: &str) -> u32 {
+        self.0.with(|part| part.steps.get(case_code).copied().unwrap_or(0))
+    }
+
     /// Ends all sessions.
     pub fn end_sessions(&self) {
         self.0.with(|part| part.session += 1);
@@ -49,6 +55,7 @@ struct Portal {
     cases: BTreeMap<String, CaseItem>,
     progress: Vec<ProgressItem>,
     writes: BTreeMap<String, u32>,
+    steps: BTreeMap<String, u32>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +113,7 @@ impl Portal {
             if !self.cases.contains_key(&item.case_code) {
                 return refusal("04", "không có hồ sơ");
             }
+            *self.steps.entry(item.case_code.clone()).or_default() += 1;
             if !self.progress.contains(&item) {
                 self.progress.push(item);
             }

@@ -36,6 +36,8 @@ pub(crate) enum Error {
     AgencyCodeTaken,
     #[error("{0}")]
     AgencyCodeRefused(CodeRefusal),
+    #[error("by the directory the agency code {code} is not the unit's")]
+    AgencyCodeNotOfUnit { field: &'static str, code: String },
     #[error("another system has this client id")]
     ClientTaken,
     #[error("the organisation has a system with this subsystem code")]
@@ -150,6 +152,11 @@ impl Error {
                 InvalidArgument,
                 R::AgencyCodeRefused,
                 "mã định danh không được chấp nhận",
+            ),
+            Self::AgencyCodeNotOfUnit { .. } => (
+                FailedPrecondition,
+                R::AgencyCodeNotOfUnit,
+                "theo danh bạ, mã định danh này không phải của đơn vị",
             ),
             Self::ClientTaken => (AlreadyExists, R::ClientTaken, "client id đã có hệ thống khác dùng"),
             Self::SubsystemTaken => (
@@ -289,6 +296,9 @@ impl From<Error> for Fault {
         match &error {
             Error::AgreementState(state) => fault = fault.with("state", state.as_str()),
             Error::SignatureRefused(why) => fault = fault.with("cause", why.to_string()),
+            Error::AgencyCodeNotOfUnit { field, code } => {
+                fault = fault.with("field", *field).with("agency_code", code.as_str());
+            }
             Error::InterfaceBreaks(hits) => {
                 for hit in hits {
                     let breaking = &hit.breaking;

@@ -83,6 +83,9 @@ pub(crate) enum EventsError {
         /// What is wrong, in English.
         en: &'static str,
     },
+    /// By the directory, an agency code is not the unit's.
+    #[error(transparent)]
+    Agency(#[from] crate::error::Error),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -220,6 +223,7 @@ impl From<EventsError> for Fault {
             EventsError::Field { field, vi, en } => {
                 return Self::invalid(vec![violation(field.to_owned(), vi, en)]);
             }
+            EventsError::Agency(error) => return error.into(),
             EventsError::Fault(fault) => return fault,
             EventsError::Store(error) => return crate::error::Error::Store(error).into(),
         };

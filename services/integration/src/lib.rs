@@ -19,6 +19,7 @@ mod gatekeeper;
 mod jobs;
 mod journal;
 mod meters;
+pub mod onestop;
 mod operations;
 mod partner_error;
 pub mod partners;
@@ -76,7 +77,7 @@ use crate::xroad::XRoad;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once};
-pub use operations::partners::Round;
+pub use operations::partners::{Followed, Round};
 pub use operations::rebuild_leaves;
 pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
@@ -184,15 +185,11 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
             database: database.clone(),
         }),
     };
-    let events = Arc::new(Events {
-        database: database.clone(),
-        store: parts.events.store,
-        keyring: Arc::clone(&parts.keyring),
-        hosts: AllowedHosts::new(&parts.events.webhook_hosts),
-    });
+    let events = events_of(&database, parts.events, &parts.keyring);
     let mailboxes = Arc::new(Mailboxes {
         database: database.clone(),
         keyring: Arc::clone(&parts.keyring),
+        reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
     });
     let event_api = EventApi {
         contract: Arc::clone(&parts.contract),
@@ -231,6 +228,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
     let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
     let assembly = jobs::add_deliveries(assembly, &partners);
+    let assembly = jobs::add_follower(assembly, &partners, &events);
     let Some(given) = parts.door else {
         return Ok(Assembled { assembly, door: None });
     };
@@ -257,6 +255,16 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     })
 }
 
+fn events_of(database: &Database, parts: EventParts, keyring: &Arc<Keyring>) -> Arc<Events> {
+    Arc::new(Events {
+        database: database.clone(),
+        store: parts.store,
+        keyring: Arc::clone(keyring),
+        hosts: AllowedHosts::new(&parts.webhook_hosts),
+        one_at_a_time: tokio::sync::Mutex::default(),
+    })
+}
+
 fn partners_of(database: &Database, connections: Connections) -> Shared {
     Arc::new(Partners {
         database: database.clone(),
@@ -277,5 +285,33 @@ impl Deliverer {
     /// Sends and asks what is due; none if another process is at it.
     pub async fn round(&self) -> Result<Option<Round>, Fault> {
         Ok(self.0.round().await?)
+    }
+}
+
+/// The job that follows one-stop's cases without a server: one round when it is asked for one.
+pub struct CaseFollower {
+    partners: Shared,
+    events: Arc<Events>,
+}
+
+impl CaseFollower {
+    /// Over a service's database; it needs a tokio runtime.
+    pub fn new(database: &Database, connections: Connections, events: EventParts) -> Self {
+        let keyring = Arc::clone(&connections.keyring);
+        Self {
+            partners: partners_of(database, connections),
+            events: events_of(database, events, &keyring),
+        }
+    }
+
+    /// Applies what is due, at most one batch; none if nothing is to be followed.
+    ///
+    /// # Errors
+    /// Those of the database and of the store; what was not acknowledged comes again.
+    pub async fn round(&self) -> Result<Option<Followed>, Fault> {
+        let Some(follow) = self.partners.connections.follow.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(self.partners.follow(&self.events, &follow).await?))
     }
 }

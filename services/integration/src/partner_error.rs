@@ -45,6 +45,9 @@ pub(crate) enum PartnerError {
     /// What is stored cannot be read.
     #[error("what is stored of a delivery cannot be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// By the directory, an agency code is not the unit's.
+    #[error(transparent)]
+    Agency(#[from] crate::error::Error),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -115,6 +118,7 @@ impl From<PartnerError> for Fault {
                 "there is no such registration",
             ),
             PartnerError::Unreadable(source) => Fault::internal(source),
+            PartnerError::Agency(error) => error.into(),
             PartnerError::Fault(fault) => fault,
             PartnerError::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             PartnerError::Store(error @ StoreError::Inconsistent { .. }) => Fault::internal(error),

@@ -19,6 +19,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::Patience;
+use crate::onestop::{OneStopCases, OneStopConfig};
 
 /// What the service is given of its partners. A partner without a connection is refused with PARTNER_NOT_CONFIGURED.
 #[derive(Clone)]
@@ -39,6 +40,26 @@ pub struct Connections {
     pub keyring: Arc<Keyring>,
     /// How patient deliveries are.
     pub delivering: Delivering,
+    /// Which cases the portal is told of by themselves.
+    pub follow: Option<Arc<Follow>>,
+}
+
+/// Which cases the portal is told of, when one-stop says that something happened to them.
+#[derive(Clone)]
+pub struct Follow {
+    /// The topic of one-stop's events.
+    pub topic: String,
+    /// The units whose cases are followed, identity's internal ids; empty for all that the system may read.
+    pub units: Vec<i32>,
+    /// Where the cases are read.
+    pub cases: OneStopCases,
+}
+
+impl Follow {
+    /// Whether the cases of a unit are followed.
+    pub(crate) fn follows(&self, unit: i32) -> bool {
+        self.units.is_empty() || self.units.contains(&unit)
+    }
 }
 
 impl Connections {
@@ -53,6 +74,7 @@ impl Connections {
             tables: Arc::new(CodeTables::default()),
             keyring,
             delivering: Delivering::default(),
+            follow: None,
         }
     }
 }
@@ -91,6 +113,9 @@ pub struct Delivering {
     pub lost_after_seconds: u32,
     /// After so many tries a delivery is given up.
     pub most_attempts: i32,
+    /// That a partner does not have what was sent is believed when it says so again after so many seconds, where it knows the act by no
+    /// key of its own: it may take it late, and sent again it would be done twice.
+    pub believe_after_seconds: u32,
     /// The waits between the tries.
     pub backoff: Backoff,
     /// After so many seconds the platform is asked about a pending payment again.
@@ -103,6 +128,7 @@ impl Default for Delivering {
             here: true,
             lost_after_seconds: 120,
             most_attempts: 12,
+            believe_after_seconds: 120,
             backoff: Backoff {
                 first_ms: 1_000,
                 longest_ms: 15 * 60 * 1_000,
@@ -117,6 +143,7 @@ impl Delivering {
         Patience {
             lost_after: SignedDuration::from_secs(self.lost_after_seconds.into()),
             most_attempts: self.most_attempts,
+            believe_after: SignedDuration::from_secs(self.believe_after_seconds.into()),
         }
     }
 }
@@ -149,6 +176,86 @@ pub struct PortalSection {
     pub username: String,
     /// Its password.
     pub password: Secret,
+    /// The topic of one-stop's events: the portal is told of the cases that they are about. Empty leaves it to the units' software.
+    pub follow: String,
+    /// The units whose cases are followed, identity's internal ids; empty for all that the system may read.
+    pub follow_units: Vec<i32>,
+    /// Where the cases are read.
+    pub one_stop: OneStopSection,
+}
+
+/// One-stop, where the cases that are followed are read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OneStopSection {
+    /// Its gRPC address.
+    pub address: String,
+    /// The authority of its certificate and of identity's, PEM; needed for an `https` address.
+    pub ca: Option<PathBuf>,
+    /// The token endpoint of identity.
+    pub token_endpoint: String,
+    /// The issuer, which the proofs of the system's key are for.
+    pub audience: String,
+    /// The system as which cases are read; its key is the keyring's for assertions, its role `case_synchroniser`.
+    pub client_id: String,
+    /// For what they are read.
+    pub purpose: String,
+}
+
+impl Default for OneStopSection {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            ca: None,
+            token_endpoint: String::new(),
+            audience: String::new(),
+            client_id: "egov-integration".to_owned(),
+            purpose: "portal_synchronisation".to_owned(),
+        }
+    }
+}
+
+impl PortalSection {
+    /// What is followed; nothing if no topic is named.
+    fn follow(
+        &self,
+        keyring: Arc<Keyring>,
+        clock: &SharedClock,
+        ids: &SharedIds,
+    ) -> anyhow::Result<Option<Arc<Follow>>> {
+        if self.follow.is_empty() {
+            return Ok(None);
+        }
+        let (here, one_stop) = ("partners.portal", &self.one_stop);
+        anyhow::ensure!(!self.line.address.is_empty(), "{here}.follow needs {here}.line.address");
+        for (key, value) in [
+            ("address", &one_stop.address),
+            ("token_endpoint", &one_stop.token_endpoint),
+            ("audience", &one_stop.audience),
+        ] {
+            anyhow::ensure!(!value.is_empty(), "{here}.follow needs {here}.one_stop.{key}");
+        }
+        let authority = match &one_stop.ca {
+            None => None,
+            Some(ca) => {
+                let read = std::fs::read_to_string(ca);
+                Some(read.with_context(|| format!("{} cannot be read ({here}.one_stop.ca)", ca.display()))?)
+            }
+        };
+        let config = OneStopConfig {
+            address: one_stop.address.clone(),
+            authority,
+            token_endpoint: one_stop.token_endpoint.clone(),
+            audience: one_stop.audience.clone(),
+            client_id: one_stop.client_id.clone(),
+            purpose: one_stop.purpose.clone(),
+        };
+        Ok(Some(Arc::new(Follow {
+            topic: self.follow.clone(),
+            units: self.follow_units.clone(),
+            cases: OneStopCases::new(config, keyring, clock.clone(), ids.clone())?,
+        })))
+    }
 }
 
 /// The payment platform.
@@ -207,7 +314,9 @@ impl PartnersSection {
             Ok(Some(Line::open(partner, config.clone(), clock.clone(), ids.clone())?))
         };
         let secret = |secret: &Secret| secrecy::SecretString::from(secret.expose());
+        let follow = self.portal.follow(Arc::clone(&keyring), clock, ids)?;
         let mut connections = Connections::none(keyring);
+        connections.follow = follow;
         connections.delivering = self.delivering;
         if !self.code_tables.as_os_str().is_empty() {
             let tables = CodeTables::load(&self.code_tables).context("the code tables cannot be used")?;

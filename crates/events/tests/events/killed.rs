@@ -9,7 +9,7 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig, sql_fault};
-use egov_events::{Backoff, CloudEvent, EventStore, PostgresStore, StartAt, SubscriptionSpec, TopicSpec};
+use egov_events::{Backoff, Batch, CloudEvent, EventStore, PostgresStore, StartAt, SubscriptionSpec, TopicSpec};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
 use uuid::Uuid;
@@ -182,7 +182,7 @@ async fn subscribe(consumer: &'static str, database: Database, store: PostgresSt
     };
     store.subscribe(&subscription).await.unwrap();
     loop {
-        let got = store.pull(&subscription, 500).await.unwrap();
+        let got = store.pull(&subscription, Batch::of(500)).await.unwrap();
         if got.is_empty() {
             let applied = count(&database, consumer).await;
             if applied >= EVENTS && store.progress(&subscription).await.unwrap().lag == 0 {

@@ -21,7 +21,8 @@ use egov_clock::{Clock as _, ManualClock, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_events::contract::{Rig, run};
 use egov_events::{
-    CloudEvent, EVENTS_MIGRATION, EventStore, JetStreamConfig, JetStreamStore, PostgresStore, TopicSpec,
+    CloudEvent, EVENTS_MIGRATION, EVENTS_MIGRATION_2, EventStore, JetStreamConfig, JetStreamStore, PostgresStore,
+    TopicSpec,
 };
 use egov_keyring::Keyring;
 use egov_testkit::TestDatabase;
@@ -46,6 +47,7 @@ static MIGRATOR: LazyLock<&'static Migrator> = LazyLock::new(|| {
         step(3, "inbox", egov_database::SHARED_MIGRATION_3),
         step(4, "readings", egov_database::SHARED_MIGRATION_4),
         step(5, "events", EVENTS_MIGRATION),
+        step(6, "events_2", EVENTS_MIGRATION_2),
     ];
     Box::leak(Box::new(Migrator {
         migrations: Cow::Owned(migrations),
@@ -93,6 +95,10 @@ impl Rig for Postgres {
     async fn pass(&self, time: Duration) {
         self.clock.advance(SignedDuration::try_from(time).unwrap());
     }
+
+    fn counts_missed(&self) -> bool {
+        true
+    }
 }
 
 struct Nats {
@@ -129,6 +135,10 @@ impl Rig for Nats {
     // The clock is the server's.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn counts_missed(&self) -> bool {
+        false
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use egov_auth::Caller;
 use egov_clock::SharedClock;
-use egov_events::{DeadLetter, Delivery, Rejection, StartAt};
+use egov_events::{Batch, DeadLetter, Delivery, Letters, Rejection, StartAt};
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::event_service_server::EventService;
@@ -57,6 +57,11 @@ pub(super) fn id(text: &str, field: &str) -> Result<Uuid, Fault> {
             en: "is not a UUID".to_owned(),
         }])
     })
+}
+
+/// Ids whose form the contract has checked.
+pub(super) fn ids(texts: &[String], field: &str) -> Result<Vec<Uuid>, Fault> {
+    texts.iter().map(|text| id(text, field)).collect()
 }
 
 /// A duration of the contract within bounds.
@@ -173,6 +178,20 @@ fn rejections(given: Vec<proto::Rejection>) -> Result<Vec<Rejection>, EventsErro
             })
         })
         .collect()
+}
+
+/// Which dead letters a request means: those at offsets, or all until an instant. Never all of whenever it arrives: repeated after a
+/// lost answer, it would mean more than at first.
+fn letters<'a>(offsets: &'a [i64], until: Option<&prost_types::Timestamp>) -> Result<Letters<'a>, EventsError> {
+    match (offsets, until.map(instant)) {
+        ([], Some(Some(until))) => Ok(Letters::Until(until)),
+        ([_, ..], None) => Ok(Letters::At(offsets)),
+        _ => Err(EventsError::Field {
+            field: "until_time",
+            vi: "phải có khi và chỉ khi không nêu vị trí",
+            en: "stands without offsets and only without them",
+        }),
+    }
 }
 
 /// 0 is the default; the contract has checked the rest.
@@ -408,6 +427,9 @@ impl EventService for EventApi {
             } else {
                 durability.words
             },
+            missed: progress.missed.map_or(0, |missed| missed.events),
+            first_missed_offset: progress.missed.map_or(0, |missed| missed.first),
+            last_missed_offset: progress.missed.map_or(0, |missed| missed.last),
         }))
     }
 
@@ -455,8 +477,12 @@ impl EventService for EventApi {
         let subscription = id(&message.subscription_id, "subscription_id")?;
         let longest = crate::operations::deliveries::LONGEST_WAIT;
         let wait = duration("wait", message.wait.as_ref(), Duration::ZERO, Duration::ZERO, longest).map_err(status)?;
-        let limit = or_default(message.max_events, 100);
-        let pulled = self.events.pull(accepted.caller()?, subscription, limit, wait).await;
+        let bytes = usize::try_from(message.max_bytes).unwrap_or_default();
+        let batch = Batch {
+            events: or_default(message.max_events, 100),
+            bytes: if bytes == 0 { Batch::BYTES } else { bytes },
+        };
+        let pulled = self.events.pull(accepted.caller()?, subscription, batch, wait).await;
         Ok(Response::new(proto::PullResponse {
             deliveries: pulled.map_err(status)?.into_iter().map(encode_delivery).collect(),
         }))
@@ -521,9 +547,11 @@ impl EventService for EventApi {
         let accepted = accept(&self.contract, request)?;
         let request_id = id(&accepted.message.request_id, "request_id")?;
         let subscription = id(&accepted.message.subscription_id, "subscription_id")?;
+        let message = &accepted.message;
+        let letters = letters(&message.offsets, message.until_time.as_ref()).map_err(status)?;
         let redriven = self
             .events
-            .redrive_dead_letters(accepted.caller()?, request_id, &accepted.message, subscription)
+            .redrive_dead_letters(accepted.caller()?, request_id, message, subscription, letters)
             .await;
         Ok(Response::new(redriven.map_err(status)?))
     }
@@ -535,9 +563,11 @@ impl EventService for EventApi {
         let accepted = accept(&self.contract, request)?;
         let request_id = id(&accepted.message.request_id, "request_id")?;
         let subscription = id(&accepted.message.subscription_id, "subscription_id")?;
+        let message = &accepted.message;
+        let letters = letters(&message.offsets, message.until_time.as_ref()).map_err(status)?;
         let purged = self
             .events
-            .purge_dead_letters(accepted.caller()?, request_id, &accepted.message, subscription)
+            .purge_dead_letters(accepted.caller()?, request_id, message, subscription, letters)
             .await;
         Ok(Response::new(purged.map_err(status)?))
     }
@@ -616,7 +646,8 @@ async fn deliver(
             }
         }
         // Never given up halfway: what was handed out must reach the stream.
-        let due = match api.events.fetch(&subscription, subscription.max_in_flight, LOOK).await {
+        let batch = Batch::of(subscription.max_in_flight);
+        let due = match api.events.fetch(&subscription, batch, LOOK).await {
             Ok(due) => due,
             Err(error) => break Err(error.into()),
         };

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::events::{duration, id};
+use super::events::{duration, id, ids};
 use crate::domain::mailbox::{DEFAULT_MAX_AGE, DEFAULT_MAX_MESSAGES, LONGEST_MAX_AGE, Mailbox, Message};
 use crate::event_error::EventsError;
 use crate::operations::mailboxes::{Mailboxes, Outgoing};
@@ -140,6 +140,7 @@ impl MailboxService for MailboxApi {
             media_type: &message.media_type,
             content: &message.content,
             sha256: hex_of(&message.content),
+            subjects: ids(&message.subject_ids, "subject_ids")?,
         };
         let answer = |message: &Message| proto::SendMessageResponse {
             receipt: Some(encode_receipt(message)),

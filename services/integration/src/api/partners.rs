@@ -25,9 +25,10 @@ use jiff::civil::Date;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::events::ids;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::payment::PaymentOrder;
-use crate::operations::partners::{NoticeRefusal, Question, Shared};
+use crate::operations::partners::{Entered, NoticeRefusal, Question, Shared};
 use crate::partner_error::PartnerError;
 use crate::store::partner_records::Counted;
 
@@ -395,12 +396,19 @@ impl CivilStatusService for PartnerApi {
             }
         };
         let date = day(accepted.message.register_date, "register_date")?;
+        let subjects = ids(&accepted.message.subject_ids, "subject_ids")?;
         let answer = |delivery: &Delivery| proto::SubmitRegistrationResponse {
             delivery: Some(encode_delivery(delivery)),
         };
         let made = self
             .partners
-            .submit_registration(accepted.caller()?, request_id, &accepted.message, kind, date, answer)
+            .submit_registration(
+                accepted.caller()?,
+                request_id,
+                &accepted.message,
+                Entered { kind, date, subjects },
+                answer,
+            )
             .await;
         Ok(Response::new(made.map_err(status)?))
     }

@@ -59,6 +59,10 @@ pub(crate) struct Delivery {
     pub(crate) problem: String,
     pub(crate) partner_code: String,
     pub(crate) reference: String,
+    /// The persons concerned, for the record of who reads its answer.
+    pub(crate) subjects: Vec<Uuid>,
+    /// Since when the partner says that it does not have it; none if it was not asked, or not since it was sent.
+    pub(crate) denied_time: Option<Timestamp>,
     /// When something is to be done with it, while it is open.
     pub(crate) due_time: Timestamp,
     pub(crate) version: i64,
@@ -84,6 +88,9 @@ pub(crate) struct Patience {
     pub(crate) lost_after: SignedDuration,
     /// After so many tries it is given up.
     pub(crate) most_attempts: i32,
+    /// That the partner does not have it is believed when it says so again after so long: it may take it late. Zero where the
+    /// partner knows the act again by a key of its own, so that doing it twice does nothing.
+    pub(crate) believe_after: SignedDuration,
 }
 
 impl Delivery {
@@ -109,6 +116,9 @@ impl Delivery {
         } else {
             State::OutcomeUnknown
         };
+        if next == Next::Send {
+            self.denied_time = None;
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.due_time = later(now, patience.lost_after);
         self.touch(now);
@@ -146,11 +156,7 @@ impl Delivery {
         match result {
             Ok(Some(reference)) => self.acknowledge(reference),
             Ok(None) if self.attempts >= patience.most_attempts => self.state = State::Dead,
-            // Known: it was not done. It may be sent again.
-            Ok(None) => {
-                self.state = State::Queued;
-                self.due_time = now;
-            }
+            Ok(None) => self.denied(now, patience),
             // A question that is refused or not answered leaves the doubt as it is.
             Err(error) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
         }
@@ -165,6 +171,7 @@ impl Delivery {
         }
         self.state = State::OutcomeUnknown;
         self.attempts = 0;
+        self.denied_time = None;
         self.due_time = now;
         self.touch(now);
         true
@@ -172,6 +179,21 @@ impl Delivery {
 
     pub(crate) fn etag(&self) -> String {
         format!("{}-{}", self.id, self.version)
+    }
+
+    /// The partner says that it does not have it.
+    fn denied(&mut self, now: Timestamp, patience: Patience) {
+        let since = *self.denied_time.get_or_insert(now);
+        let believed = later(since, patience.believe_after);
+        if now >= believed {
+            // Known: it was not done. It may be sent again.
+            self.state = State::Queued;
+            self.due_time = now;
+        } else {
+            self.state = State::OutcomeUnknown;
+            "not_there_yet".clone_into(&mut self.problem);
+            self.due_time = believed;
+        }
     }
 
     fn acknowledge(&mut self, reference: &str) {
@@ -220,6 +242,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         lost_after: SignedDuration::from_secs(120),
         most_attempts: 3,
+        believe_after: SignedDuration::ZERO,
     };
     const WAIT: SignedDuration = SignedDuration::from_secs(5);
 
@@ -241,6 +264,8 @@ mod tests {
             problem: String::new(),
             partner_code: String::new(),
             reference: String::new(),
+            subjects: Vec::new(),
+            denied_time: None,
             due_time: now(),
             version: 1,
             create_time: now(),
@@ -257,6 +282,38 @@ mod tests {
         assert_eq!(delivery.begin(later, PATIENCE), Some(Next::Ask));
         delivery.asked(&Ok(None), later, WAIT, PATIENCE);
         assert_eq!(delivery.begin(later, PATIENCE), Some(Next::Send));
+    }
+
+    #[test]
+    fn that_the_partner_does_not_have_it_is_believed_when_it_says_so_twice() {
+        let doubtful = Patience {
+            most_attempts: 9,
+            believe_after: SignedDuration::from_secs(120),
+            ..PATIENCE
+        };
+        let mut delivery = delivery();
+        let mut at = now();
+        for _ in 0..2 {
+            assert_eq!(delivery.begin(at, doubtful), Some(Next::Send));
+            delivery.sent(&Err(CallError::Unknown(Doubt::TimedOut)), at, WAIT, doubtful);
+            at += WAIT;
+            assert_eq!(delivery.begin(at, doubtful), Some(Next::Ask));
+            delivery.asked(&Ok(None), at, WAIT, doubtful);
+            assert_eq!(
+                (delivery.state, delivery.problem.as_str()),
+                (State::OutcomeUnknown, "not_there_yet")
+            );
+            assert_eq!(delivery.begin(at + WAIT, doubtful), None, "it may take it late");
+            at += doubtful.believe_after;
+            assert_eq!(delivery.begin(at, doubtful), Some(Next::Ask));
+            delivery.asked(&Ok(None), at, WAIT, doubtful);
+        }
+        // The second time it was asked in vain once more, and then it has it.
+        assert_eq!(delivery.begin(at, doubtful), Some(Next::Send));
+        delivery.sent(&Err(CallError::Unknown(Doubt::CutOff)), at, WAIT, doubtful);
+        assert_eq!(delivery.begin(at + WAIT, doubtful), Some(Next::Ask));
+        delivery.asked(&Ok(Some("r".to_owned())), at + WAIT, WAIT, doubtful);
+        assert_eq!(delivery.state, State::Acknowledged);
     }
 
     #[test]
@@ -296,20 +353,25 @@ mod tests {
     }
 
     proptest! {
-        /// After a doubt nothing is sent before the partner has said that it does not have it.
+        /// After a doubt nothing is sent before the partner has said that it does not have it, and again after the pause, if there is one.
         #[test]
         fn nothing_is_sent_twice_without_being_known_not_to_have_been_done(
-            steps in proptest::collection::vec((results(), any::<bool>()), 1..40),
+            steps in proptest::collection::vec((results(), any::<bool>()), 1..40), pause in 0_i64..20,
         ) {
+            let patience = Patience { believe_after: SignedDuration::from_secs(pause), most_attempts: 6, ..PATIENCE };
+            let mut denied_first = None;
             let mut delivery = delivery();
             let mut at = now();
             let mut may_have_been_done = false;
             for (result, lost) in steps {
-                let Some(next) = delivery.begin(at, PATIENCE) else {
-                    if !delivery.state.is_open() && !delivery.redrive(at) {
-                        break;
+                let Some(next) = delivery.begin(at, patience) else {
+                    if !delivery.state.is_open() {
+                        if !delivery.redrive(at) {
+                            break;
+                        }
+                        denied_first = None;
                     }
-                    at += PATIENCE.lost_after;
+                    at += patience.lost_after;
                     continue;
                 };
                 if next == Next::GiveUp {
@@ -318,24 +380,28 @@ mod tests {
                 if next == Next::Send {
                     prop_assert!(!may_have_been_done);
                     may_have_been_done = true;
+                    denied_first = None;
                 }
                 if lost {
-                    at += PATIENCE.lost_after;
+                    at += patience.lost_after;
                     continue;
                 }
                 match next {
                     Next::Send => {
                         let known = matches!(&result, Err(CallError::NotSent(_) | CallError::Refused { .. }));
                         may_have_been_done &= !known;
-                        delivery.sent(&result.map(|_| "r".to_owned()), at, WAIT, PATIENCE);
+                        delivery.sent(&result.map(|_| "r".to_owned()), at, WAIT, patience);
                     }
                     Next::GiveUp => {}
                     Next::Ask => {
-                        may_have_been_done &= !matches!(&result, Ok(false));
-                        delivery.asked(&result.map(|there| there.then(|| "r".to_owned())), at, WAIT, PATIENCE);
+                        if matches!(&result, Ok(false)) {
+                            let since = *denied_first.get_or_insert(at);
+                            may_have_been_done &= at < since + patience.believe_after;
+                        }
+                        delivery.asked(&result.map(|there| there.then(|| "r".to_owned())), at, WAIT, patience);
                     }
                 }
-                prop_assert!(delivery.attempts <= PATIENCE.most_attempts);
+                prop_assert!(delivery.attempts <= patience.most_attempts);
                 at += WAIT;
             }
         }

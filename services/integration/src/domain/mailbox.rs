@@ -65,6 +65,10 @@ impl State {
 /// A message, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
+    /// The persons concerned, as the sender named them: whoever fetches it reads about them.
+    pub(crate) subjects: Vec<Uuid>,
+    /// For what it was sent; empty where no person is named.
+    pub(crate) purpose: String,
     pub(crate) id: Uuid,
     pub(crate) mailbox: Uuid,
     pub(crate) sender_unit: i32,
@@ -149,6 +153,8 @@ mod tests {
 
     fn message() -> Message {
         Message {
+            subjects: Vec::new(),
+            purpose: String::new(),
             id: Uuid::nil(),
             mailbox: Uuid::nil(),
             sender_unit: 1,

@@ -2,6 +2,7 @@
 
 pub(crate) mod agreement;
 pub(crate) mod canonical;
+pub(crate) mod case_event;
 pub(crate) mod delivery;
 pub mod descriptors;
 pub(crate) mod endpoint;

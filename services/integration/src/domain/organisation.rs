@@ -71,6 +71,24 @@ pub(crate) struct HeldCode {
     pub(crate) valid_to: Option<Date>,
 }
 
+/// Since when and until when an agency code was an organisation's, and which unit of this platform that organisation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tenure {
+    pub(crate) unit_id: Option<i32>,
+    pub(crate) valid_from: Date,
+    /// In use before this day.
+    pub(crate) valid_to: Option<Date>,
+}
+
+/// Whose the code was on a day, by all its tenures. The directory knows a code from the day of its registration; before that it
+/// was its first holder's.
+pub(crate) fn holder(tenures: &[Tenure], day: Date) -> Option<Tenure> {
+    let not_over = tenures
+        .iter()
+        .filter(|tenure| tenure.valid_to.is_none_or(|end| day < end));
+    not_over.min_by_key(|tenure| tenure.valid_from).copied()
+}
+
 /// Why a code is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CodeRefusal {
@@ -185,6 +203,48 @@ mod tests {
             first_codes(&two, date(2026, 1, 1)),
             Err(CodeRefusal::TwoOfOneGeneration)
         );
+    }
+
+    fn tenure(unit_id: i32, from: Date, to: Option<Date>) -> Tenure {
+        Tenure {
+            unit_id: Some(unit_id),
+            valid_from: from,
+            valid_to: to,
+        }
+    }
+
+    #[test]
+    fn a_code_is_on_each_day_its_holders_of_that_day() {
+        let change = date(2026, 7, 1);
+        let tenures = [tenure(2, change, None), tenure(1, date(2021, 1, 1), Some(change))];
+        let unit = |day| holder(&tenures, day).and_then(|tenure| tenure.unit_id);
+        assert_eq!(unit(date(2026, 6, 30)), Some(1));
+        assert_eq!(unit(change), Some(2));
+        assert_eq!(unit(date(2019, 1, 1)), Some(1), "before the directory knew it");
+        assert_eq!(holder(&tenures[1..], change), None, "nobody has it any more");
+        assert_eq!(holder(&[], change), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whoever_holds_a_code_on_a_day_is_found_whatever_the_order(
+            lengths in proptest::collection::vec(1_i32..400, 1..6), at in 0_i32..2400, turn in 0_usize..6,
+        ) {
+            let first = date(2021, 1, 1);
+            let add = |day: Date, days: i32| day.saturating_add(jiff::Span::new().days(days));
+            let mut from = first;
+            let mut tenures = Vec::new();
+            for (unit, length) in (1_i32..).zip(&lengths) {
+                let to = add(from, *length);
+                tenures.push(tenure(unit, from, Some(to)));
+                from = to;
+            }
+            let day = add(first, at);
+            let expected = tenures.iter().find(|one| one.valid_from <= day && one.valid_to.is_some_and(|to| day < to)).copied();
+            let turns = turn % tenures.len();
+            tenures.rotate_left(turns);
+            proptest::prop_assert_eq!(holder(&tenures, day), expected);
+        }
     }
 
     #[test]

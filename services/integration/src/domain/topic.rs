@@ -96,6 +96,8 @@ pub(crate) struct Subscription {
     pub(crate) unit_id: i32,
     pub(crate) name: String,
     pub(crate) mode: Mode,
+    /// Where it begins.
+    pub(crate) start: StartAt,
     pub(crate) types: Vec<String>,
     pub(crate) max_in_flight: u32,
     pub(crate) acknowledge_within: Duration,
@@ -107,17 +109,24 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// What the store must know. If the store does not have the subscription yet (this process died between the commit and the
-    /// store's own step), it begins at the instant at which it was made.
+    /// store's own step), it begins where it was asked to, and one of new events at the instant at which it was made.
     pub(crate) fn spec(&self) -> SubscriptionSpec {
-        self.spec_from(StartAt::Time(self.create_time))
+        let start = match self.start {
+            StartAt::New => StartAt::Time(self.create_time),
+            start => start,
+        };
+        SubscriptionSpec {
+            start,
+            ..self.first_spec()
+        }
     }
 
-    /// The same, beginning elsewhere.
-    pub(crate) fn spec_from(&self, start: StartAt) -> SubscriptionSpec {
+    /// The same, for the store's step right after the commit: new events are those that come after it.
+    pub(crate) fn first_spec(&self) -> SubscriptionSpec {
         SubscriptionSpec {
             id: self.id,
             topic: self.topic,
-            start,
+            start: self.start,
             types: self.types.clone(),
             max_in_flight: self.max_in_flight,
             acknowledge_within: self.acknowledge_within,

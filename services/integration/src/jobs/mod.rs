@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod expire;
+mod follow_cases;
 mod probe;
 mod retention;
 pub(crate) mod roll_up_traffic;
@@ -126,6 +127,24 @@ pub(crate) fn add_events(
                 Ok(())
             }
         })))
+}
+
+/// Adds the job that tells the national portal of one-stop's cases.
+pub(crate) fn add_follower(assembly: Assembly, partners: &Shared, events: &Arc<Events>) -> Assembly {
+    let Some(follow) = partners.connections.follow.clone() else {
+        return assembly;
+    };
+    if !partners.connections.delivering.here {
+        return assembly;
+    }
+    let (partners, events) = (Arc::clone(partners), Arc::clone(events));
+    assembly.job(Job::new("integration.portal-cases", move |stop| {
+        let (partners, events, follow) = (Arc::clone(&partners), Arc::clone(&events), Arc::clone(&follow));
+        async move {
+            follow_cases::run(partners, events, follow, stop).await;
+            Ok(())
+        }
+    }))
 }
 
 /// Adds the job that delivers to partners.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_clock::Clock as _;
 use egov_database::Lease;
-use egov_events::{Delivery, Rejection};
+use egov_events::{Batch, Delivery, Rejection};
 use egov_fault::Fault;
 use egov_keyring::Purpose;
 use futures::StreamExt as _;
@@ -122,8 +122,8 @@ async fn send_all(events: Arc<Events>, client: Client, subscription: Subscriptio
         return;
     };
     while !stop.is_cancelled() {
-        let limit = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
-        let due = match events.fetch(&subscription, limit, LOOK).await {
+        let batch = Batch::of(u32::try_from(AT_ONCE).unwrap_or(u32::MAX));
+        let due = match events.fetch(&subscription, batch, LOOK).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, subscription = %subscription.id, "webhook events not fetched");

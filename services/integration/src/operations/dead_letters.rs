@@ -2,7 +2,7 @@
 
 use egov_auth::Caller;
 use egov_database::{PageBinding, WriteRequest};
-use egov_events::DeadLetter;
+use egov_events::{DeadLetter, Letters};
 use egov_proto::egov::integration::v1::{
     ListDeadLettersRequest, PurgeDeadLettersRequest, PurgeDeadLettersResponse, RedriveDeadLettersRequest,
     RedriveDeadLettersResponse,
@@ -56,54 +56,54 @@ impl Events {
         Ok(self.store.dead_letter(&subscription.spec(), offset).await?)
     }
 
-    /// Delivers dead letters again, all if none is named. The store is asked first and the answer kept after it: redriving what is
-    /// redriven already changes nothing, so that a repeated request is safe whichever way the first went.
+    /// Delivers dead letters again. A repeated request gets the first one's answer and the store is not asked; if this process dies
+    /// before the answer is kept, the store is asked again, and what the request means is no more than it was.
     pub(crate) async fn redrive_dead_letters(
         &self,
         caller: &Caller,
         request_id: Uuid,
         body: &RedriveDeadLettersRequest,
         subscription_id: Uuid,
+        letters: Letters<'_>,
     ) -> Result<RedriveDeadLettersResponse, EventsError> {
         let subscription = self.subscription(caller, subscription_id).await?;
-        let offsets = (!body.offsets.is_empty()).then_some(body.offsets.as_slice());
-        let redriven = self.store.redrive(&subscription.spec(), offsets).await?;
-        let answer = RedriveDeadLettersResponse {
-            redriven: i64::try_from(redriven).unwrap_or(i64::MAX),
-        };
         let write = WriteRequest::by(caller, USE, REDRIVE, request_id, body);
+        let _one = self.one_at_a_time.lock().await;
         let written = self
             .database
             .write(write, async |unit| {
                 self.still_there(caller, unit, subscription_id).await?;
+                let redriven = self.store.redrive(&subscription.spec(), letters).await?;
                 unit.led_to("event_subscription", subscription_id, 1);
-                Ok::<_, EventsError>(answer)
+                Ok::<_, EventsError>(RedriveDeadLettersResponse {
+                    redriven: i64::try_from(redriven).unwrap_or(i64::MAX),
+                })
             })
             .await?;
         Ok(written.into_answer())
     }
 
-    /// Drops dead letters for good, all if none is named; as with redriving, the store is asked first.
+    /// Drops dead letters for good, at most once for a request id as with redriving.
     pub(crate) async fn purge_dead_letters(
         &self,
         caller: &Caller,
         request_id: Uuid,
         body: &PurgeDeadLettersRequest,
         subscription_id: Uuid,
+        letters: Letters<'_>,
     ) -> Result<PurgeDeadLettersResponse, EventsError> {
         let subscription = self.subscription(caller, subscription_id).await?;
-        let offsets = (!body.offsets.is_empty()).then_some(body.offsets.as_slice());
-        let purged = self.store.purge(&subscription.spec(), offsets).await?;
-        let answer = PurgeDeadLettersResponse {
-            purged: i64::try_from(purged).unwrap_or(i64::MAX),
-        };
         let write = WriteRequest::by(caller, USE, PURGE, request_id, body);
+        let _one = self.one_at_a_time.lock().await;
         let written = self
             .database
             .write(write, async |unit| {
                 self.still_there(caller, unit, subscription_id).await?;
+                let purged = self.store.purge(&subscription.spec(), letters).await?;
                 unit.led_to("event_subscription", subscription_id, 1);
-                Ok::<_, EventsError>(answer)
+                Ok::<_, EventsError>(PurgeDeadLettersResponse {
+                    purged: i64::try_from(purged).unwrap_or(i64::MAX),
+                })
             })
             .await?;
         Ok(written.into_answer())

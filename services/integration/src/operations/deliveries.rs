@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use egov_auth::Caller;
-use egov_events::{Delivery, Rejection};
+use egov_events::{Batch, Delivery, Rejection};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -33,27 +33,27 @@ impl Events {
         &self,
         caller: &Caller,
         id: Uuid,
-        limit: u32,
+        batch: Batch,
         wait: Duration,
     ) -> Result<Vec<Delivery>, EventsError> {
         let subscription = self.own_subscription(caller, id).await?;
-        self.fetch(&subscription, limit, wait.min(LONGEST_WAIT)).await
+        self.fetch(&subscription, batch, wait.min(LONGEST_WAIT)).await
     }
 
     /// Fetches what is due; when nothing is, looks again until `wait` is over.
     pub(crate) async fn fetch(
         &self,
         subscription: &Subscription,
-        limit: u32,
+        batch: Batch,
         wait: Duration,
     ) -> Result<Vec<Delivery>, EventsError> {
         let until = Instant::now() + wait;
         let spec = subscription.spec();
         loop {
-            let got = match self.store.pull(&spec, limit).await {
+            let got = match self.store.pull(&spec, batch).await {
                 Err(fault) if fault.reason() == NOT_IN_STORE => {
                     self.make_up(subscription).await?;
-                    self.store.pull(&spec, limit).await?
+                    self.store.pull(&spec, batch).await?
                 }
                 outcome => outcome?,
             };

@@ -1,6 +1,7 @@
 //! Mailboxes between agencies: CreateMailbox, SendMessage, FetchMessages, ConfirmMessage, RefuseMessage and what tells of them.
 
-use egov_auth::{Caller, Resource, RowScope};
+use egov_auth::{Caller, ReadRecord, ReadRecorder, Resource, RowScope};
+use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as proto;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::mailbox::{FETCH_AGAIN, IsDead, Mailbox, Message, State};
 use crate::event_error::EventsError;
+use crate::operations::agencies::require_agency;
 use crate::sealing::{open, seal};
 use crate::store::mailboxes as store;
 
@@ -27,6 +29,9 @@ const REFUSE: &str = "/egov.integration.v1.MailboxService/RefuseMessage";
 const LIST_DEAD: &str = "/egov.integration.v1.MailboxService/ListDeadMessages";
 const REDRIVE: &str = "/egov.integration.v1.MailboxService/RedriveMessage";
 
+/// How many bytes are fetched at once: they and what stands around them fit into one message of gRPC, whose usual limit is 4 MiB.
+const FETCH_BYTES: i64 = 3 << 20;
+
 /// How many messages are given up in one transaction.
 const BATCH: i64 = 500;
 
@@ -34,6 +39,7 @@ const BATCH: i64 = 500;
 pub(crate) struct Mailboxes {
     pub(crate) database: Database,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) reads: ReadRecorder,
 }
 
 impl From<IsDead> for EventsError {
@@ -50,6 +56,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) content: &'a [u8],
     /// Of the content, hexadecimal.
     pub(crate) sha256: String,
+    /// The persons concerned.
+    pub(crate) subjects: Vec<Uuid>,
 }
 
 fn sealed_for(message: Uuid) -> Vec<u8> {
@@ -71,6 +79,10 @@ impl Mailboxes {
             .database
             .write(write, async |unit| {
                 caller.require(MANAGE, &Resource::of_unit(mailbox.sender_unit))?;
+                let today = unit.today();
+                let (sender, receiver) = (&mailbox.sender_agency, &mailbox.receiver_agency);
+                require_agency(unit.conn(), mailbox.sender_unit, "sender_agency", sender, today).await?;
+                require_agency(unit.conn(), mailbox.receiver_unit, "receiver_agency", receiver, today).await?;
                 let mailbox = Mailbox {
                     id: unit.new_id(),
                     create_time: unit.now(),
@@ -138,6 +150,17 @@ impl Mailboxes {
         answer: impl FnOnce(&Message) -> proto::SendMessageResponse + Send,
     ) -> Result<proto::SendMessageResponse, EventsError> {
         let scope = caller.scope(READ);
+        let purpose = match (&caller.purpose, outgoing.subjects.is_empty()) {
+            (_, true) => String::new(),
+            (Some(purpose), false) => purpose.clone(),
+            (None, false) => {
+                return Err(EventsError::Field {
+                    field: "subject_ids",
+                    vi: "nêu người liên quan thì phải nêu mục đích trong x-egov-purpose",
+                    en: "persons are named, so x-egov-purpose must say for what the message is sent",
+                });
+            }
+        };
         let write = WriteRequest::by(caller, READ, SEND_MESSAGE, request_id, body);
         let written = self
             .database
@@ -150,6 +173,8 @@ impl Mailboxes {
                 }
                 let now = unit.now();
                 let message = Message {
+                    subjects: outgoing.subjects,
+                    purpose,
                     id: unit.new_id(),
                     mailbox: mailbox.id,
                     sender_unit: mailbox.sender_unit,
@@ -192,7 +217,7 @@ impl Mailboxes {
                 party(caller, RECEIVE, mailbox.receiver_unit)?;
                 let now = unit.now();
                 let again = now.checked_add(FETCH_AGAIN).unwrap_or(Timestamp::MAX);
-                let messages = store::fetch(unit.conn(), mailbox_id, now, again, limit).await?;
+                let messages = store::fetch(unit.conn(), mailbox_id, now, again, limit, FETCH_BYTES).await?;
                 for (message, _) in &messages {
                     record(unit, message, "mailbox_message_fetched");
                 }
@@ -201,6 +226,15 @@ impl Mailboxes {
             .await?;
         let mut opened = Vec::with_capacity(sealed.len());
         for (message, content) in sealed {
+            if !message.subjects.is_empty() {
+                // Before the content leaves; if it cannot be recorded, the message comes again later.
+                let resources = vec![format!("mailbox-messages/{}", message.id)];
+                let read = ReadRecord {
+                    purpose: Some(message.purpose.clone()),
+                    ..ReadRecord::of(caller, message.subjects.clone(), resources, self.database.clock().now())
+                };
+                self.reads.record(read).await?;
+            }
             let content =
                 open(&self.keyring, &content, &sealed_for(message.id)).map_err(egov_fault::Fault::internal)?;
             opened.push((message, content));

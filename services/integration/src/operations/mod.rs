@@ -1,5 +1,6 @@
 //! The use cases, one a file: authorise, load, let the domain decide, write, commit.
 
+pub(crate) mod agencies;
 mod amend_agreement;
 mod change_organisation;
 mod change_service;
@@ -76,6 +77,9 @@ pub(crate) struct Events {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) hosts: AllowedHosts,
+    /// Held by whoever asks the store while its own transaction is open: it takes a second connection, and many at once would wait for
+    /// each other's.
+    pub(crate) one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 /// Refuses if what was read is not what is there.

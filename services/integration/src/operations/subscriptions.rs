@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use egov_auth::{Caller, RowScope};
-use egov_database::{Event, Leaf, PageBinding, WriteRequest};
+use egov_database::{Event, Leaf, PageBinding, UnitOfWork, WriteRequest};
 use egov_events::{Durability, Progress, StartAt};
 use egov_keyring::Purpose;
 use egov_proto::egov::integration::v1::{
@@ -44,6 +44,35 @@ pub(crate) fn sealed_for(subscription: Uuid) -> Vec<u8> {
     [b"egov webhook ".as_slice(), subscription.as_bytes()].concat()
 }
 
+/// The owner of what this service follows itself: no caller has this subject.
+const THIS_SERVICE: Uuid = Uuid::nil();
+
+/// The event and the leaf of a new subscription.
+fn record_created(unit: &mut UnitOfWork<'_>, subscription: &Subscription) {
+    let canonical = serde_json::json!({
+        "subscription_id": subscription.id,
+        "topic_id": subscription.topic,
+        "client_id": subscription.owner,
+        "name": subscription.name,
+        "mode": subscription.mode.code(),
+        "types": subscription.types,
+        "webhook_url": subscription.webhook_url,
+    });
+    unit.publish(Event {
+        aggregate_kind: "event_subscription",
+        aggregate_id: subscription.id,
+        version: 1,
+        kind: "event_subscription_created",
+        payload: serde_json::json!({ "topic_id": subscription.topic, "client_id": subscription.owner }),
+    });
+    unit.leaf(Leaf {
+        kind: "event_subscription",
+        resource: subscription.id,
+        version: 1,
+        canonical: canonical.to_string().as_bytes(),
+    });
+}
+
 impl Events {
     /// Subscribes, at most once for a request id.
     pub(crate) async fn create_subscription(
@@ -63,7 +92,6 @@ impl Events {
         let owner = caller.principal.subject;
         let write = WriteRequest::by(caller, USE, CREATE, request_id, body);
         let mut made = None;
-        let start = wanted.start;
         let written = self
             .database
             .write(write, async |unit| {
@@ -91,6 +119,7 @@ impl Events {
                     unit_id: topic.unit_id,
                     name: wanted.name,
                     mode: wanted.mode,
+                    start: wanted.start,
                     types: wanted.types,
                     max_in_flight: wanted.max_in_flight,
                     acknowledge_within: wanted.acknowledge_within,
@@ -102,37 +131,68 @@ impl Events {
                 if !topics::insert_subscription(unit.conn(), &subscription).await? {
                     return Err(EventsError::SubscriptionNameTaken);
                 }
-                let canonical = serde_json::json!({
-                    "subscription_id": id,
-                    "topic_id": topic.id,
-                    "client_id": owner,
-                    "name": subscription.name,
-                    "mode": subscription.mode.code(),
-                    "types": subscription.types,
-                    "webhook_url": subscription.webhook_url,
-                });
-                unit.publish(Event {
-                    aggregate_kind: "event_subscription",
-                    aggregate_id: id,
-                    version: 1,
-                    kind: "event_subscription_created",
-                    payload: serde_json::json!({ "topic_id": topic.id, "client_id": owner }),
-                });
-                unit.leaf(Leaf {
-                    kind: "event_subscription",
-                    resource: id,
-                    version: 1,
-                    canonical: canonical.to_string().as_bytes(),
-                });
+                record_created(unit, &subscription);
                 made = Some((topic, subscription.clone()));
                 Ok::<_, EventsError>(answer(&subscription, secret.map(|secret| secret_text(&secret))))
             })
             .await?;
         if let Some((topic, subscription)) = made {
             self.store.open_topic(&topic.spec()).await?;
-            self.store.subscribe(&subscription.spec_from(start)).await?;
+            self.store.subscribe(&subscription.first_spec()).await?;
         }
         Ok(written.into_answer())
+    }
+
+    /// The subscription under which this service itself follows a topic, made when it is first asked for: from the oldest event on.
+    /// None while there is no such topic. The topic's administrator sees it, and its dead letters, among the topic's.
+    pub(crate) async fn own_feed(&self, topic: &str, name: &str) -> Result<Option<Subscription>, EventsError> {
+        let everything = RowScope::everything();
+        let found = self
+            .database
+            .read(&everything, async |conn| {
+                Ok::<_, EventsError>(topics::subscription_of(conn, topic, THIS_SERVICE, name).await?)
+            })
+            .await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let made = self
+            .database
+            .write_unkeyed(&everything, async |unit| {
+                let Some(topic) = topics::list(unit.conn(), Some(topic), None, 1, &everything)
+                    .await?
+                    .pop()
+                else {
+                    return Ok(None);
+                };
+                let subscription = Subscription {
+                    id: unit.new_id(),
+                    topic: topic.id,
+                    owner: THIS_SERVICE,
+                    unit_id: topic.unit_id,
+                    name: name.to_owned(),
+                    mode: Mode::Pull,
+                    start: StartAt::Oldest,
+                    types: Vec::new(),
+                    max_in_flight: 100,
+                    acknowledge_within: Duration::from_mins(5),
+                    max_attempts: 100,
+                    webhook_url: None,
+                    webhook_secret: None,
+                    create_time: unit.now(),
+                };
+                // Another process of the service may make it at this moment: the next round finds it.
+                if !topics::insert_subscription(unit.conn(), &subscription).await? {
+                    return Ok(None);
+                }
+                record_created(unit, &subscription);
+                Ok::<_, EventsError>(Some(subscription))
+            })
+            .await?;
+        if let Some(subscription) = &made {
+            self.store.subscribe(&subscription.first_spec()).await?;
+        }
+        Ok(made)
     }
 
     /// A page of the subscriptions that the caller sees.

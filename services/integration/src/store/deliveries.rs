@@ -23,6 +23,8 @@ struct Row {
     problem: String,
     partner_code: String,
     reference: String,
+    subject_ids: Vec<Uuid>,
+    denied_time: Option<jiff_sqlx::Timestamp>,
     due_time: jiff_sqlx::Timestamp,
     version: i64,
     create_time: jiff_sqlx::Timestamp,
@@ -45,6 +47,8 @@ impl From<Row> for Delivery {
             problem: row.problem,
             partner_code: row.partner_code,
             reference: row.reference,
+            subjects: row.subject_ids,
+            denied_time: row.denied_time.map(jiff_sqlx::Timestamp::to_jiff),
             due_time: row.due_time.to_jiff(),
             version: row.version,
             create_time: row.create_time.to_jiff(),
@@ -69,8 +73,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Delivery, messag
     sqlx::query!(
         "INSERT INTO deliveries (delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state,
                                  attempts, problem, partner_code, reference, message, due_time, version, create_time,
-                                 update_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                                 update_time, subject_ids)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         new.id,
         new.unit_id,
         new.partner,
@@ -88,6 +92,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Delivery, messag
         new.version,
         new.create_time.to_sqlx() as _,
         new.update_time.to_sqlx() as _,
+        &new.subjects,
     )
     .execute(connection)
     .await?;
@@ -102,7 +107,7 @@ pub(crate) async fn update(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE deliveries SET state = $2, attempts = $3, problem = $4, partner_code = $5, reference = $6, due_time = $7,
-                               version = $8, update_time = $9, answer = coalesce($10, answer),
+                               version = $8, update_time = $9, answer = coalesce($10, answer), denied_time = $11,
                                message = CASE WHEN $2 = 3::smallint THEN NULL ELSE message END
          WHERE delivery_id = $1",
         changed.id,
@@ -115,6 +120,7 @@ pub(crate) async fn update(
         changed.version,
         changed.update_time.to_sqlx() as _,
         answer,
+        changed.denied_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
     )
     .execute(connection)
     .await?;
@@ -152,7 +158,7 @@ pub(crate) async fn get(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
          FROM deliveries WHERE delivery_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         delivery_id,
         scope.all,
@@ -170,7 +176,7 @@ pub(crate) async fn lock(
 ) -> Result<Option<(Delivery, Option<Vec<u8>>)>, StoreError> {
     let row = sqlx::query!(
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, message, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, message, due_time, version, create_time, update_time
          FROM deliveries WHERE delivery_id = $1 FOR UPDATE",
         delivery_id,
     )
@@ -190,6 +196,8 @@ pub(crate) async fn lock(
             problem: row.problem,
             partner_code: row.partner_code,
             reference: row.reference,
+            subject_ids: row.subject_ids,
+            denied_time: row.denied_time,
             due_time: row.due_time,
             version: row.version,
             create_time: row.create_time,
@@ -209,7 +217,7 @@ pub(crate) async fn by_key(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
          FROM deliveries WHERE partner = $1 AND act = $2 AND partner_key = $3",
         partner,
         act,
@@ -230,7 +238,7 @@ pub(crate) async fn last_of_matter(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
          FROM deliveries WHERE partner = $1 AND order_key = $3 AND act = $2 ORDER BY sequence DESC LIMIT 1",
         partner,
         act,
@@ -274,7 +282,7 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
          FROM deliveries
          WHERE ($1 OR responsible_unit_id = ANY($2)) AND ($3::smallint IS NULL OR state = $3)
            AND (create_time, delivery_id)

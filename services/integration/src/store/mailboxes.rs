@@ -121,8 +121,8 @@ pub(crate) async fn insert_message(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO mailbox_messages (message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, content,
-                                       sha256, state, due_time, expire_time, send_time, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $9, 1)",
+                                       sha256, state, due_time, expire_time, send_time, version, subject_ids, purpose)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $9, 1, $11, $12)",
         message.id,
         message.mailbox,
         message.sender_unit,
@@ -133,6 +133,8 @@ pub(crate) async fn insert_message(
         message.sha256,
         message.send_time.to_sqlx() as _,
         message.expire_time.to_sqlx() as _,
+        &message.subjects,
+        message.purpose,
     )
     .execute(connection)
     .await?;
@@ -156,6 +158,8 @@ struct MessageRow {
     receiver_reference: String,
     cause: String,
     version: i64,
+    subject_ids: Vec<Uuid>,
+    purpose: String,
 }
 
 impl From<MessageRow> for Message {
@@ -177,33 +181,41 @@ impl From<MessageRow> for Message {
             receiver_reference: row.receiver_reference,
             cause: row.cause,
             version: row.version,
+            subjects: row.subject_ids,
+            purpose: row.purpose,
         }
     }
 }
 
-/// Hands out what waits, oldest first, until an instant; each with its sealed content.
+/// Hands out what waits, oldest first, until an instant; each with its sealed content. At most so many messages and bytes, but one
+/// message whatever its size.
 pub(crate) async fn fetch(
     connection: &mut PgConnection,
     mailbox: Uuid,
     now: Timestamp,
     again: Timestamp,
     limit: i64,
+    bytes: i64,
 ) -> Result<Vec<(Message, Vec<u8>)>, StoreError> {
     let rows = sqlx::query!(
         r#"UPDATE mailbox_messages m
            SET state = 2, attempts = m.attempts + 1, due_time = $3, fetch_time = coalesce(m.fetch_time, $2),
                version = m.version + 1
            WHERE m.message_id = ANY (ARRAY(
-               SELECT w.message_id FROM mailbox_messages w
-               WHERE w.mailbox_id = $1 AND w.state IN (1, 2) AND w.due_time <= $2 AND w.expire_time > $2
-               ORDER BY w.due_time, w.message_id LIMIT $4 FOR UPDATE SKIP LOCKED))
+               SELECT s.message_id
+               FROM (SELECT h.message_id, h.size, sum(h.size) OVER (ORDER BY h.due_time, h.message_id) AS size_so_far
+                     FROM (SELECT w.message_id, w.due_time, octet_length(w.content) AS size FROM mailbox_messages w
+                           WHERE w.mailbox_id = $1 AND w.state IN (1, 2) AND w.due_time <= $2 AND w.expire_time > $2
+                           ORDER BY w.due_time, w.message_id LIMIT $4 FOR UPDATE SKIP LOCKED) AS h) AS s
+               WHERE s.size_so_far <= $5 OR s.size_so_far = s.size))
            RETURNING m.message_id, m.mailbox_id, m.responsible_unit_id, m.receiver_unit_id, m.kind, m.media_type, m.sha256,
                      m.state, m.attempts, m.send_time, m.expire_time, m.fetch_time, m.confirm_time, m.receiver_reference,
-                     m.cause, m.version, m.content"#,
+                     m.cause, m.version, m.subject_ids, m.purpose, m.content"#,
         mailbox,
         now.to_sqlx() as _,
         again.to_sqlx() as _,
         limit,
+        bytes,
     )
     .fetch_all(connection)
     .await?;
@@ -227,6 +239,8 @@ pub(crate) async fn fetch(
                 receiver_reference: row.receiver_reference,
                 cause: row.cause,
                 version: row.version,
+                subject_ids: row.subject_ids,
+                purpose: row.purpose,
             };
             (message.into(), row.content.unwrap_or_default())
         })
@@ -244,7 +258,7 @@ pub(crate) async fn get_message(
     let row = sqlx::query_as!(
         MessageRow,
         "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
          FROM mailbox_messages
          WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))",
         message_id,
@@ -265,7 +279,7 @@ pub(crate) async fn lock_message(
     let row = sqlx::query_as!(
         MessageRow,
         "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
          FROM mailbox_messages
          WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))
          FOR UPDATE",
@@ -314,7 +328,7 @@ pub(crate) async fn dead(
     let rows = sqlx::query_as!(
         MessageRow,
         "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
          FROM mailbox_messages
          WHERE mailbox_id = $1 AND state = 4
            AND message_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
@@ -337,7 +351,7 @@ pub(crate) async fn expired(
     let rows = sqlx::query_as!(
         MessageRow,
         "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
          FROM mailbox_messages
          WHERE state IN (1, 2) AND expire_time <= $1 ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED",
         now.to_sqlx() as _,

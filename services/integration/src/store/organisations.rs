@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Result, inconsistent, one_row};
-use crate::domain::organisation::{HeldCode, Organisation, Standing, generation};
+use crate::domain::organisation::{HeldCode, Organisation, Standing, Tenure, generation};
 
 struct Row {
     organisation_id: Uuid,
@@ -212,6 +212,26 @@ pub(crate) async fn code_taken(conn: &mut PgConnection, code: &str, from: Date, 
     .fetch_one(conn)
     .await?;
     Ok(taken)
+}
+
+/// Whose a code was, through time.
+pub(crate) async fn tenures(conn: &mut PgConnection, code: &str) -> Result<Vec<Tenure>> {
+    let rows = sqlx::query!(
+        "SELECT o.unit_id, c.valid_from, c.valid_to
+         FROM organisation_codes c JOIN organisations o USING (organisation_id)
+         WHERE c.code = $1",
+        code,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Tenure {
+            unit_id: row.unit_id,
+            valid_from: row.valid_from.to_jiff(),
+            valid_to: row.valid_to.map(jiff_sqlx::Date::to_jiff),
+        })
+        .collect())
 }
 
 /// The unit that keeps each organisation.

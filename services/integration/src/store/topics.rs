@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use egov_auth::RowScope;
+use egov_events::StartAt;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
@@ -247,6 +248,8 @@ struct SubscriptionRow {
     responsible_unit_id: i32,
     name: String,
     mode: i16,
+    start_at: i16,
+    start_time: Option<jiff_sqlx::Timestamp>,
     types: Vec<String>,
     max_in_flight: i32,
     acknowledge_millis: i64,
@@ -254,6 +257,23 @@ struct SubscriptionRow {
     webhook_url: Option<String>,
     webhook_secret: Option<Vec<u8>>,
     create_time: jiff_sqlx::Timestamp,
+}
+
+/// Where a subscription begins, as it is stored.
+fn stored_start(start: StartAt) -> (i16, Option<Timestamp>) {
+    match start {
+        StartAt::New => (1, None),
+        StartAt::Oldest => (2, None),
+        StartAt::Time(at) => (3, Some(at)),
+    }
+}
+
+fn start_of(code: i16, at: Option<jiff_sqlx::Timestamp>) -> StartAt {
+    match (code, at) {
+        (3, Some(at)) => StartAt::Time(at.to_jiff()),
+        (2, _) => StartAt::Oldest,
+        _ => StartAt::New,
+    }
 }
 
 impl From<SubscriptionRow> for Subscription {
@@ -265,6 +285,7 @@ impl From<SubscriptionRow> for Subscription {
             unit_id: row.responsible_unit_id,
             name: row.name,
             mode: Mode::of(row.mode),
+            start: start_of(row.start_at, row.start_time),
             types: row.types,
             max_in_flight: row.max_in_flight.unsigned_abs(),
             acknowledge_within: Duration::from_millis(row.acknowledge_millis.unsigned_abs()),
@@ -281,11 +302,12 @@ pub(crate) async fn insert_subscription(
     connection: &mut PgConnection,
     subscription: &Subscription,
 ) -> Result<bool, StoreError> {
+    let (start_at, start_time) = stored_start(subscription.start);
     let made = sqlx::query!(
         "INSERT INTO event_subscriptions
              (subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, types, max_in_flight, acknowledge_millis,
-              max_attempts, webhook_url, webhook_secret, version, create_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)
+              max_attempts, webhook_url, webhook_secret, version, create_time, start_at, start_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15)
          ON CONFLICT (topic_id, owner_id, name) WHERE end_time IS NULL DO NOTHING",
         subscription.id,
         subscription.topic,
@@ -300,6 +322,8 @@ pub(crate) async fn insert_subscription(
         subscription.webhook_url,
         subscription.webhook_secret,
         subscription.create_time.to_sqlx() as _,
+        start_at,
+        start_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
     )
     .execute(connection)
     .await?;
@@ -323,7 +347,8 @@ pub(crate) async fn get_subscription(
     scope: &RowScope,
 ) -> Result<Option<(Subscription, bool)>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.types, s.max_in_flight,
+        r#"SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
+                  s.types, s.max_in_flight,
                   s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time,
                   EXISTS (SELECT 1 FROM event_topic_grants g
                           WHERE g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe) AS "granted!"
@@ -346,6 +371,8 @@ pub(crate) async fn get_subscription(
             responsible_unit_id: row.responsible_unit_id,
             name: row.name,
             mode: row.mode,
+            start_at: row.start_at,
+            start_time: row.start_time,
             types: row.types,
             max_in_flight: row.max_in_flight,
             acknowledge_millis: row.acknowledge_millis,
@@ -368,8 +395,8 @@ pub(crate) async fn list_subscriptions(
 ) -> Result<Vec<Subscription>, StoreError> {
     let rows = sqlx::query_as!(
         SubscriptionRow,
-        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, types, max_in_flight,
-                acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
+        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, start_at, start_time, types,
+                max_in_flight, acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
          FROM event_subscriptions
          WHERE end_time IS NULL AND ($1::uuid IS NULL OR topic_id = $1)
            AND subscription_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
@@ -387,11 +414,34 @@ pub(crate) async fn list_subscriptions(
     Ok(rows.into_iter().map(Subscription::from).collect())
 }
 
+/// A subscription by topic, subscriber and name.
+pub(crate) async fn subscription_of(
+    connection: &mut PgConnection,
+    topic: &str,
+    owner: Uuid,
+    name: &str,
+) -> Result<Option<Subscription>, StoreError> {
+    let row = sqlx::query_as!(
+        SubscriptionRow,
+        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
+                s.types, s.max_in_flight, s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
+         FROM event_subscriptions s JOIN event_topics t ON t.topic_id = s.topic_id
+         WHERE t.name = $1 AND s.owner_id = $2 AND s.name = $3 AND s.end_time IS NULL",
+        topic,
+        owner,
+        name,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(Subscription::from))
+}
+
 /// Every webhook whose subscriber may still subscribe, for the job that sends.
 pub(crate) async fn webhooks(connection: &mut PgConnection) -> Result<Vec<Subscription>, StoreError> {
     let rows = sqlx::query_as!(
         SubscriptionRow,
-        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.types, s.max_in_flight,
+        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
+                  s.types, s.max_in_flight,
                 s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
          FROM event_subscriptions s
          JOIN event_topic_grants g ON g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe

@@ -49,6 +49,7 @@ impl Stage {
             kind: "vn.edxml.document".to_owned(),
             media_type: "application/xml".to_owned(),
             content: content.as_bytes().to_vec().into(),
+            subject_ids: Vec::new(),
         };
         let sent = self.mail.clone().send_message(self.mail(who, message)).await?;
         Ok(sent.into_inner().receipt.unwrap())
@@ -203,6 +204,7 @@ async fn the_same_sending_is_one_message_and_a_full_mailbox_says_when_to_come_ba
         kind: "k".to_owned(),
         media_type: "text/plain".to_owned(),
         content: b"1".to_vec().into(),
+        subject_ids: Vec::new(),
     };
     let send = async || {
         let request = stage.mail(SENDER, message.clone());
@@ -305,4 +307,107 @@ async fn a_message_that_nobody_confirms_in_time_is_given_up() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("the message still waits");
+}
+
+#[tokio::test]
+async fn a_mailbox_is_made_for_the_agencies_that_the_units_are() {
+    let stage = Stage::start().await;
+    for (sender, receiver) in [("H41.11", "H41.11"), ("H41.10", "H41.10"), ("H41.99", "H41.11")] {
+        let message = CreateMailboxRequest {
+            request_id: new_id(),
+            sender_unit_id: HERE,
+            receiver_unit_id: NEIGHBOUR,
+            sender_agency: sender.to_owned(),
+            receiver_agency: receiver.to_owned(),
+            ..CreateMailboxRequest::default()
+        };
+        let request = stage.staff("integration_mailbox_admin", 1, message);
+        let status = stage.mail.clone().create_mailbox(request).await.unwrap_err();
+        assert_eq!(
+            refusal(&status),
+            (Code::FailedPrecondition, "AGENCY_CODE_NOT_OF_UNIT".to_owned()),
+            "{sender} to {receiver}"
+        );
+    }
+    stage.mailbox(0).await;
+}
+
+#[tokio::test]
+async fn fetching_a_message_about_persons_is_recorded_for_them_before_its_content_leaves() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let (person, other) = (Uuid::from_u128(42), Uuid::from_u128(43));
+    let message = |purpose: Option<&'static str>| {
+        let message = SendMessageRequest {
+            request_id: new_id(),
+            mailbox_id: mailbox.mailbox_id.clone(),
+            kind: "vn.edxml.document".to_owned(),
+            media_type: "application/xml".to_owned(),
+            content: b"<vanban/>".to_vec().into(),
+            subject_ids: vec![person.to_string(), other.to_string()],
+        };
+        let mut request = stage.mail(SENDER, message);
+        if let Some(purpose) = purpose {
+            request
+                .metadata_mut()
+                .insert("x-egov-purpose", purpose.parse().unwrap());
+        }
+        request
+    };
+    let status = stage.mail.clone().send_message(message(None)).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+    let sent = stage.mail.clone().send_message(message(Some("case_handling"))).await;
+    let sent = sent.unwrap().into_inner().receipt.unwrap();
+    // One that names nobody leaves no record.
+    stage.send(SENDER, &mailbox, "<thongbao/>").await.unwrap();
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    // Without the record nothing leaves.
+    sqlx::query("ALTER TABLE egov.read_records RENAME TO away")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(
+        stage.fetch(RECEIVER, &mailbox).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    sqlx::query("ALTER TABLE egov.away RENAME TO read_records")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    stage.clock.advance(SignedDuration::from_mins(6));
+    assert_eq!(stage.fetch(RECEIVER, &mailbox).await.unwrap().len(), 2);
+    let rows: Vec<(String, String, String, Vec<String>)> = sqlx::query_as(
+        "SELECT reader, purpose, method, resources FROM egov.read_records WHERE $1 = ANY(subjects) AND $2 = ANY(subjects)",
+    )
+    .bind(person)
+    .bind(other)
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let [(reader, purpose, method, resources)] = rows.as_slice() else {
+        panic!("one record is expected: {rows:?}");
+    };
+    assert!(reader.contains(&RECEIVER.0.to_string()), "{reader}");
+    assert_eq!(purpose, "case_handling");
+    assert!(method.ends_with("MailboxService/FetchMessages"), "{method}");
+    assert_eq!(resources, &[format!("mailbox-messages/{}", sent.message_id)]);
+    let all: i64 = sqlx::query_scalar("SELECT count(*) FROM egov.read_records")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(all, 1);
+}
+
+#[tokio::test]
+async fn a_fetch_fits_into_a_message_whatever_the_size_of_what_waits() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let large = "x".repeat(900 * 1024);
+    for _ in 0..5 {
+        stage.send(SENDER, &mailbox, &large).await.unwrap();
+        stage.clock.advance(SignedDuration::from_secs(1));
+    }
+    for expected in [3, 2, 0] {
+        assert_eq!(stage.fetch(RECEIVER, &mailbox).await.unwrap().len(), expected);
+    }
 }

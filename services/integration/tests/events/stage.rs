@@ -79,6 +79,8 @@ impl Stage {
             contract.method_rules(),
             &[],
         );
+        agency(&database, HERE, "H41.10", "2026-01-01").await;
+        agency(&database, NEIGHBOUR, "H41.11", "2026-01-01").await;
         let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
         let parts = Parts {
             contract: Arc::clone(&contract),
@@ -117,6 +119,12 @@ impl Stage {
             shutdown,
             tokens,
         }
+    }
+
+    /// The service's present.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        use egov_clock::Clock as _;
+        self.clock.now()
     }
 
     /// A request of an official with a role at a unit.
@@ -182,10 +190,38 @@ impl Stage {
             subscription_id: subscription.to_owned(),
             max_events: 0,
             wait: None,
+            max_bytes: 0,
         };
         let request = self.system(SUBSCRIBER, &[], message);
         Ok(self.events.clone().pull(request).await?.into_inner().deliveries)
     }
+}
+
+/// The directory says since when an agency code is a unit's.
+pub(crate) async fn agency(database: &TestDatabase, unit: i32, code: &str, since: &str) {
+    let mut connection = database.connect_as_superuser().await.unwrap();
+    let organisation = SystemIds::default().uuid();
+    sqlx::query(
+        "INSERT INTO organisations (organisation_id, responsible_unit_id, name, member_class, member_code, unit_id, contact,
+                                    state, version, create_time, update_time)
+         VALUES ($1, $2, 'UBND', 'GOV', $1::text, $2, '', 'active', 1, now(), now())",
+    )
+    .bind(organisation)
+    .bind(unit)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO organisation_codes (organisation_id, responsible_unit_id, generation, code, valid_from)
+         VALUES ($1, $2, 2, $3, $4::date)",
+    )
+    .bind(organisation)
+    .bind(unit)
+    .bind(code)
+    .bind(since)
+    .execute(&mut connection)
+    .await
+    .unwrap();
 }
 
 fn bearer<T>(token: &str, message: T) -> Request<T> {

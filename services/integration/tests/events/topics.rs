@@ -1,9 +1,10 @@
 //! Topics, publishing, fetching, dead letters.
 
 use egov_proto::egov::integration::v1::{
-    AcknowledgeRequest, CreateTopicRequest, DeleteSubscriptionRequest, GetDeadLetterRequest,
-    GetSubscriptionStatusRequest, ListDeadLettersRequest, ListSubscriptionsRequest, ListTopicsRequest, PublishRequest,
-    PurgeDeadLettersRequest, RedriveDeadLettersRequest, Rejection, TopicGrant, UpdateTopicRequest,
+    AcknowledgeRequest, CreateSubscriptionRequest, CreateTopicRequest, DeleteSubscriptionRequest, GetDeadLetterRequest,
+    GetSubscriptionStatusRequest, GetSubscriptionStatusResponse, ListDeadLettersRequest, ListSubscriptionsRequest,
+    ListTopicsRequest, PublishRequest, PullRequest, PurgeDeadLettersRequest, RedriveDeadLettersRequest, Rejection,
+    StartAt, TopicGrant, UpdateTopicRequest,
 };
 use jiff::SignedDuration;
 use tonic::Code;
@@ -20,23 +21,22 @@ fn acknowledgement(subscription: &str, tokens: Vec<String>, rejected: Vec<Reject
 }
 
 async fn lag(stage: &Stage, subscription: &str) -> (i64, i64) {
-    let message = GetSubscriptionStatusRequest {
-        subscription_id: subscription.to_owned(),
-    };
-    let request = stage.system(SUBSCRIBER, &[], message);
-    let status = stage
-        .events
-        .clone()
-        .get_subscription_status(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let status = status(stage, subscription).await;
     assert!(
         !status.durable && status.durability.contains("fsync = off"),
         "{}",
         status.durability
     );
     (status.lag, status.dead_letters)
+}
+
+async fn status(stage: &Stage, subscription: &str) -> GetSubscriptionStatusResponse {
+    let message = GetSubscriptionStatusRequest {
+        subscription_id: subscription.to_owned(),
+    };
+    let request = stage.system(SUBSCRIBER, &[], message);
+    let found = stage.events.clone().get_subscription_status(request).await;
+    found.unwrap().into_inner()
 }
 
 #[tokio::test]
@@ -301,6 +301,7 @@ async fn a_dead_letter_is_looked_at_redriven_and_purged() {
         request_id: new_id(),
         subscription_id: subscription.clone(),
         offsets: vec![],
+        until_time: letter.dead_time,
     };
     for _ in 0..2 {
         let request = stage.system(SUBSCRIBER, &[], redrive.clone());
@@ -333,6 +334,7 @@ async fn a_dead_letter_is_looked_at_redriven_and_purged() {
         request_id: new_id(),
         subscription_id: subscription,
         offsets: vec![],
+        until_time: letter.dead_time,
     };
     let purged = stage
         .events
@@ -341,6 +343,174 @@ async fn a_dead_letter_is_looked_at_redriven_and_purged() {
         .await
         .unwrap();
     assert_eq!(purged.into_inner().purged, 0);
+}
+
+/// Gives up the next event of a subscription whose events are tried once.
+async fn give_up(stage: &Stage, topic: &str, subscription: &str, id: &str) {
+    stage.publish(topic, vec![event(id, "")]).await.unwrap();
+    let got = stage.pull(subscription).await.unwrap();
+    let rejected = vec![Rejection {
+        token: got[0].token.clone(),
+        cause: "no".to_owned(),
+        retry_after: None,
+    }];
+    let request = stage.system(SUBSCRIBER, &[], acknowledgement(subscription, vec![], rejected));
+    stage.events.clone().acknowledge(request).await.unwrap();
+    stage.clock.advance(SignedDuration::from_secs(1));
+}
+
+#[tokio::test]
+async fn purging_all_means_all_until_an_instant_also_when_it_is_repeated() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    let mut wanted = pulling(&topic, "a");
+    wanted.max_attempts = 1;
+    let subscription = stage.subscribe(SUBSCRIBER, wanted).await.unwrap().subscription_id;
+    give_up(&stage, &topic, &subscription, "1").await;
+    give_up(&stage, &topic, &subscription, "2").await;
+    let list = || ListDeadLettersRequest {
+        subscription_id: subscription.clone(),
+        ..Default::default()
+    };
+    let listed = async || {
+        let request = stage.system(SUBSCRIBER, &[], list());
+        let letters = stage.events.clone().list_dead_letters(request).await.unwrap();
+        letters.into_inner().dead_letters
+    };
+    let purge = |request_id: &str, until| PurgeDeadLettersRequest {
+        request_id: request_id.to_owned(),
+        subscription_id: subscription.clone(),
+        offsets: vec![],
+        until_time: until,
+    };
+    let purged = async |message: PurgeDeadLettersRequest| {
+        let request = stage.system(SUBSCRIBER, &[], message);
+        let answer = stage.events.clone().purge_dead_letters(request).await?;
+        Ok::<_, tonic::Status>(answer.into_inner().purged)
+    };
+    let until = listed().await[1].dead_time;
+    let (first, second) = (new_id(), new_id());
+    assert_eq!(purged(purge(&first, until)).await.unwrap(), 2);
+    give_up(&stage, &topic, &subscription, "3").await;
+    // Its answer was lost: the same request gets the same answer, and a new one about the same instant finds nothing.
+    assert_eq!(purged(purge(&first, until)).await.unwrap(), 2);
+    assert_eq!(purged(purge(&second, until)).await.unwrap(), 0);
+    assert_eq!(listed().await.len(), 1, "what was given up later is still there");
+    let status = purged(purge(&new_id(), None)).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+}
+
+#[tokio::test]
+async fn a_subscription_begins_where_it_was_asked_to_although_the_store_failed_after_its_row() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    stage.publish(&topic, vec![event("1", "")]).await.unwrap();
+    stage.clock.advance(SignedDuration::from_mins(1));
+    let then = stage.now();
+    stage.publish(&topic, vec![event("2", "")]).await.unwrap();
+    stage.clock.advance(SignedDuration::from_mins(1));
+    let timed = |name: &str| CreateSubscriptionRequest {
+        start_at: StartAt::Time.into(),
+        start_time: Some(egov_proto::timestamp(then)),
+        ..pulling(&topic, name)
+    };
+    let new = |name: &str| CreateSubscriptionRequest {
+        start_at: StartAt::New.into(),
+        ..pulling(&topic, name)
+    };
+    let mut ids = Vec::new();
+    for wanted in [pulling(&topic, "oldest"), timed("timed"), new("new")] {
+        ids.push(stage.subscribe(SUBSCRIBER, wanted).await.unwrap().subscription_id);
+    }
+    // The process died between the commit of the rows and the store's own step.
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    sqlx::query("DELETE FROM event_consumers")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    stage.publish(&topic, vec![event("3", "")]).await.unwrap();
+    for (id, expected) in ids.iter().zip([&["1", "2", "3"][..], &["2", "3"], &["3"]]) {
+        let got = stage.pull(id).await.unwrap();
+        let got: Vec<&str> = got.iter().map(|one| one.event.as_ref().unwrap().id.as_str()).collect();
+        assert_eq!(got, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_fits_into_a_message_whatever_the_size_of_its_events() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    let subscription = stage.subscribe(SUBSCRIBER, pulling(&topic, "a")).await.unwrap();
+    let large = |n: u32| {
+        let mut large = event(&n.to_string(), "");
+        large.data_content_type = "application/octet-stream".to_owned();
+        large.data = vec![7; 200 * 1024].into();
+        large
+    };
+    for n in 0..20 {
+        stage.publish(&topic, vec![large(n)]).await.unwrap();
+    }
+    let pull = async |max_bytes| {
+        let message = PullRequest {
+            subscription_id: subscription.subscription_id.clone(),
+            max_events: 0,
+            wait: None,
+            max_bytes,
+        };
+        let request = stage.system(SUBSCRIBER, &[], message);
+        stage
+            .events
+            .clone()
+            .pull(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .deliveries
+    };
+    assert_eq!(pull(0).await.len(), 15, "3 MiB");
+    assert_eq!(pull(450 * 1024).await.len(), 2);
+    assert_eq!(pull(1).await.len(), 1, "one comes whatever its size");
+    assert_eq!(pull(0).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_retention_drops_before_it_is_acknowledged_is_counted_and_told() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    let subscription = stage.subscribe(SUBSCRIBER, pulling(&topic, "a")).await.unwrap();
+    let id = subscription.subscription_id;
+    stage
+        .publish(&topic, vec![event("1", "a"), event("2", "a"), event("3", "b")])
+        .await
+        .unwrap();
+    let got = stage.pull(&id).await.unwrap();
+    let request = stage.system(
+        SUBSCRIBER,
+        &[],
+        acknowledgement(&id, vec![got[0].token.clone()], vec![]),
+    );
+    stage.events.clone().acknowledge(request).await.unwrap();
+    assert_eq!(status(&stage, &id).await.missed, 0);
+    stage.clock.advance(SignedDuration::from_hours(8 * 24));
+    // The job looks every ten seconds.
+    let mut told = None;
+    for _ in 0..150 {
+        let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+        let both = "SELECT payload FROM (SELECT kind, payload FROM egov.outbox UNION ALL
+                    SELECT kind, payload FROM egov.event_log) AS events WHERE kind = 'event_subscription_missed'";
+        told = sqlx::query_scalar::<_, serde_json::Value>(both)
+            .fetch_optional(&mut superuser)
+            .await
+            .unwrap();
+        if told.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let told = told.expect("the job tells");
+    assert_eq!((&told["events"], &told["last_offset"]), (&2.into(), &2.into()));
+    let now = status(&stage, &id).await;
+    assert_eq!((now.missed, now.first_missed_offset, now.last_missed_offset), (2, 1, 2));
 }
 
 #[tokio::test]
@@ -467,5 +637,10 @@ fn the_migration_of_events_begins_with_the_tables_of_the_store() {
     assert!(
         own.starts_with(egov_events::EVENTS_MIGRATION),
         "copy crates/events/events.sql to the beginning of migrations/0006_events.sql"
+    );
+    let own = include_str!("../../migrations/0013_bounds.sql");
+    assert!(
+        own.starts_with(egov_events::EVENTS_MIGRATION_2),
+        "copy crates/events/events_2.sql to the beginning of migrations/0013_bounds.sql"
     );
 }

@@ -180,6 +180,7 @@ async fn a_redirect_is_not_followed_and_leads_to_the_dead_letters() {
             request_id: new_id(),
             subscription_id: subscription.clone(),
             offsets: vec![],
+            until_time: Some(egov_proto::timestamp(stage.now())),
         },
     );
     stage.events.clone().redrive_dead_letters(request).await.unwrap();

@@ -4,7 +4,10 @@ use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::onestop::v1::CaseState;
 use tonic::Code;
 
-use crate::support::{CASE, HERE, NEIGHBOUR, Running, case, enquiry, new_id, order, refusal, registration};
+use crate::support::{
+    AGENCY, CASE, HERE, NEIGHBOUR, NEIGHBOURS_AGENCY, Running, agency, case, case_with_code, enquiry, new_id, order,
+    refusal, registration,
+};
 
 fn denied(reason: &str) -> (Code, String) {
     (Code::PermissionDenied, reason.to_owned())
@@ -103,6 +106,72 @@ async fn nobody_acts_for_the_neighbour() {
     }
     assert!(service.partners.population.asked().is_empty());
     assert_eq!(service.count("SELECT count(*) FROM deliveries").await, 0);
+}
+
+#[tokio::test]
+async fn nobody_uses_the_neighbours_agency_code_for_the_own_unit() {
+    let service = Running::start().await;
+    let neighbours = CASE.replace(AGENCY, NEIGHBOURS_AGENCY);
+    let mut refusals = Vec::new();
+    let mut message = look_up();
+    NEIGHBOURS_AGENCY.clone_into(&mut message.enquiry.as_mut().unwrap().agency_code);
+    let request = service.by("partner_caller", HERE, message);
+    refusals.push(service.population().look_up_citizen(request).await.unwrap_err());
+    let mut message = confirm();
+    NEIGHBOURS_AGENCY.clone_into(&mut message.enquiry.as_mut().unwrap().agency_code);
+    let request = service.by("partner_caller", HERE, message);
+    refusals.push(service.population().confirm_citizen(request).await.unwrap_err());
+    let mut message = order();
+    neighbours.clone_into(&mut message.case_code);
+    refusals.push(service.order(message).await.unwrap_err());
+    let message = case_with_code(&neighbours, CaseState::Accepted, 1);
+    refusals.push(service.submit(message).await.unwrap_err());
+    let mut message = progress();
+    neighbours.clone_into(&mut message.case_code);
+    let request = service.by("partner_caller", HERE, message);
+    refusals.push(service.portal().report_progress(request).await.unwrap_err());
+    for (code, case_code) in [(NEIGHBOURS_AGENCY, CASE), (AGENCY, neighbours.as_str())] {
+        let mut message = registration();
+        code.clone_into(&mut message.agency_code);
+        case_code.clone_into(&mut message.case_code);
+        let request = service.by("partner_caller", HERE, message);
+        refusals.push(service.civil_status().submit_registration(request).await.unwrap_err());
+    }
+    for status in &refusals {
+        let expected = (Code::FailedPrecondition, "AGENCY_CODE_NOT_OF_UNIT".to_owned());
+        assert_eq!(refusal(status), expected);
+        let fault = egov_fault::fault_of(status);
+        assert_eq!(fault.metadata()["agency_code"], NEIGHBOURS_AGENCY);
+    }
+    assert!(service.partners.population.asked().is_empty());
+    assert_eq!(service.count("SELECT count(*) FROM deliveries").await, 0);
+    // A code that the directory does not know is nobody's.
+    let message = case_with_code("H41.99-261126-0001", CaseState::Accepted, 1);
+    let status = service.submit(message).await.unwrap_err();
+    assert_eq!(refusal(&status).1, "AGENCY_CODE_NOT_OF_UNIT");
+    let message = case_with_code("no code", CaseState::Accepted, 1);
+    assert_eq!(
+        service.submit(message).await.unwrap_err().code(),
+        Code::FailedPrecondition
+    );
+}
+
+#[tokio::test]
+async fn an_agency_code_counts_as_it_was_on_the_day_of_the_case() {
+    let service = Running::start().await;
+    let mut connection = service.database.connect_as_superuser().await.unwrap();
+    sqlx::query("UPDATE organisation_codes SET valid_to = '2026-11-25' WHERE code = $1")
+        .bind(AGENCY)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    agency(&service.database, NEIGHBOUR, AGENCY, "2026-11-25").await;
+    let on = |day: &str| case_with_code(&format!("{AGENCY}-{day}-0001"), CaseState::Accepted, 1);
+    service.submit(on("261124")).await.unwrap();
+    let status = service.submit(on("261125")).await.unwrap_err();
+    assert_eq!(refusal(&status).1, "AGENCY_CODE_NOT_OF_UNIT");
+    // The directory knows a code from the day of its registration: before, it was its first holder's.
+    service.submit(on("250701")).await.unwrap();
 }
 
 #[tokio::test]

@@ -34,7 +34,9 @@ async fn a_birth_is_registered_and_its_number_is_read_and_the_reading_recorded()
         ("01", "01/2026")
     );
     assert_eq!(registered.personal_number.len(), 12);
-    assert_eq!(service.count("SELECT count(*) FROM egov.read_records").await, 2);
+    let for_the_person = "SELECT count(*) FROM egov.read_records WHERE purpose = 'case_handling'
+                          AND subjects = ARRAY['00000000-0000-0000-0000-00000000002a'::uuid]";
+    assert_eq!(service.count(for_the_person).await, 2);
     let events = service.events("civil_status_registered").await;
     assert_eq!(events.len(), 1);
     assert!(

@@ -12,6 +12,7 @@
 mod access;
 mod civil_status;
 mod deliveries;
+mod follow;
 mod killed;
 mod payments;
 mod population;

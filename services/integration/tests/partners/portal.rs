@@ -173,3 +173,73 @@ async fn a_case_without_an_owner_cannot_be_told() {
         (Code::FailedPrecondition, "CASE_NOT_MAPPABLE".to_owned())
     );
 }
+
+#[tokio::test]
+async fn a_step_that_the_portal_takes_late_is_one_step() {
+    let service = Running::start().await;
+    service.submit(case(CaseState::Processing, 1)).await.unwrap();
+    service.round().await;
+    let message = ReportProgressRequest {
+        request_id: new_id(),
+        unit_id: HERE,
+        case_code: CASE.to_owned(),
+        state: CaseState::Processing.into(),
+        officer_name: "Lê Thị Cúc".to_owned(),
+        officer_title: String::new(),
+        department: String::new(),
+        content: "Thẩm định hồ sơ".to_owned(),
+        process_time: Some(egov_proto::timestamp("2026-11-26T02:00:00Z".parse().unwrap())),
+    };
+    // The portal answers nothing, and takes it in when it has been asked in vain already.
+    let late = Fault::Late(1_500);
+    service.partners.portal.faults().script("CapNhatTienDoHoSoMC", late);
+    let request = service.by("partner_caller", HERE, message);
+    let answer = service.portal().report_progress(request).await.unwrap();
+    let id = answer.into_inner().delivery.unwrap().delivery_id;
+    service.round().await;
+    service.clock.advance(jiff::SignedDuration::from_secs(30));
+    service.round().await;
+    let asked = service.delivery(&id).await;
+    assert_eq!(
+        (asked.state(), asked.problem.as_str()),
+        (DeliveryState::OutcomeUnknown, "not_there_yet")
+    );
+    assert_eq!(service.round().await.tried, 0, "once said is not believed");
+    for _ in 0..100 {
+        if !service.partners.portal.progress(CASE).is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    service.clock.advance(jiff::SignedDuration::from_secs(130));
+    service.round().await;
+    assert_eq!(service.delivery(&id).await.state(), DeliveryState::Acknowledged);
+    assert_eq!(service.partners.portal.steps_taken(CASE), 1);
+}
+
+#[tokio::test]
+async fn a_step_that_never_arrived_is_told_again_when_the_portal_has_said_so_twice() {
+    let service = Running::start().await;
+    service.submit(case(CaseState::Processing, 1)).await.unwrap();
+    service.round().await;
+    service
+        .partners
+        .portal
+        .faults()
+        .script("CapNhatTienDoHoSoMC", Fault::HangUp);
+    let message = ReportProgressRequest {
+        request_id: new_id(),
+        unit_id: HERE,
+        case_code: CASE.to_owned(),
+        state: CaseState::Processing.into(),
+        officer_name: "Lê Thị Cúc".to_owned(),
+        officer_title: String::new(),
+        department: String::new(),
+        content: "Thẩm định hồ sơ".to_owned(),
+        process_time: Some(egov_proto::timestamp("2026-11-26T02:00:00Z".parse().unwrap())),
+    };
+    let request = service.by("partner_caller", HERE, message);
+    service.portal().report_progress(request).await.unwrap();
+    service.rounds().await;
+    assert_eq!(service.partners.portal.steps_taken(CASE), 1);
+}

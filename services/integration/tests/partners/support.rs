@@ -38,6 +38,9 @@ use uuid::Uuid;
 pub const HERE: i32 = 2;
 pub const NEIGHBOUR: i32 = 3;
 pub const CASE: &str = "H41.50.05.13-261126-0001";
+/// Their agency codes.
+pub const AGENCY: &str = "H41.50.05.13";
+pub const NEIGHBOURS_AGENCY: &str = "H41.50.05.14";
 
 /// The four partners.
 pub struct Partners {
@@ -164,6 +167,8 @@ impl Running {
 
     async fn with(partners: Partners, clock: ManualClock, keyring: Arc<Keyring>, connections: Connections) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        agency(&database, HERE, AGENCY, "2026-01-01").await;
+        agency(&database, NEIGHBOUR, NEIGHBOURS_AGENCY, "2026-01-01").await;
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
@@ -223,6 +228,11 @@ impl Running {
             tokens,
             shutdown,
         }
+    }
+
+    /// The service's database, as the service reaches it.
+    pub fn pool(&self) -> &Database {
+        &self.pool
     }
 
     /// The job as another process would run it.
@@ -352,6 +362,33 @@ impl Running {
     }
 }
 
+/// The directory says since when an agency code is a unit's.
+pub async fn agency(database: &TestDatabase, unit: i32, code: &str, since: &str) {
+    let mut connection = database.connect_as_superuser().await.unwrap();
+    let organisation = SystemIds::default().uuid();
+    sqlx::query(
+        "INSERT INTO organisations (organisation_id, responsible_unit_id, name, member_class, member_code, unit_id, contact,
+                                    state, version, create_time, update_time)
+         VALUES ($1, $2, 'UBND', 'GOV', $1::text, $2, '', 'active', 1, now(), now())",
+    )
+    .bind(organisation)
+    .bind(unit)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO organisation_codes (organisation_id, responsible_unit_id, generation, code, valid_from)
+         VALUES ($1, $2, 2, $3, $4::date)",
+    )
+    .bind(organisation)
+    .bind(unit)
+    .bind(code)
+    .bind(since)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+}
+
 pub fn new_id() -> String {
     SystemIds::default().uuid().to_string()
 }
@@ -437,5 +474,6 @@ pub fn registration() -> proto::SubmitRegistrationRequest {
             name: "nksHoTen".to_owned(),
             value: "Nguyễn Văn Bé".to_owned(),
         }],
+        subject_ids: vec![Uuid::from_u128(42).to_string()],
     }
 }

@@ -10,12 +10,22 @@ use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected, sealed_for};
 use crate::domain::delivery::Delivery;
+use crate::operations::agencies::{require_agency, require_case};
 use crate::partner_error::PartnerError;
 use crate::sealing::open;
 use crate::store::deliveries;
 
 const SUBMIT: &str = "integration.civil_status.submit";
 const READ: &str = "integration.civil_status.read";
+
+/// What of an entry the contract's fields say in types of ours.
+pub(crate) struct Entered {
+    pub(crate) kind: RegistrationKind,
+    /// Ngày đăng ký.
+    pub(crate) date: Date,
+    /// The persons concerned.
+    pub(crate) subjects: Vec<Uuid>,
+}
 
 impl Partners {
     /// Hands an entry to the register, at most once for a request id.
@@ -24,8 +34,7 @@ impl Partners {
         caller: &Caller,
         request_id: Uuid,
         body: &SubmitRegistrationRequest,
-        kind: RegistrationKind,
-        register_date: Date,
+        entered: Entered,
         answer: impl FnOnce(&Delivery) -> SubmitRegistrationResponse + Send,
     ) -> Result<SubmitRegistrationResponse, PartnerError> {
         let register = connected(self.connections.civil_status.as_ref(), Partner::CivilStatusRegister)?;
@@ -35,6 +44,9 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let today = unit.today();
+                require_agency(unit.conn(), body.unit_id, "agency_code", &body.agency_code, today).await?;
+                require_case(unit.conn(), body.unit_id, "case_code", &body.case_code).await?;
                 let key = unit.new_id().to_string();
                 let fields = body
                     .fields
@@ -44,10 +56,10 @@ impl Partners {
                 let message = Message::Register {
                     submission: Submission {
                         key: key.clone(),
-                        kind,
+                        kind: entered.kind,
                         case_code: body.case_code.clone(),
                         agency_code: body.agency_code.clone(),
-                        register_date: register_date.strftime("%d/%m/%Y").to_string(),
+                        register_date: entered.date.strftime("%d/%m/%Y").to_string(),
                         fields,
                     },
                 };
@@ -56,6 +68,7 @@ impl Partners {
                     partner_key: &key,
                     order_key: &key,
                     message: &message,
+                    subjects: entered.subjects,
                     actor: &caller.key(),
                 };
                 let delivery = self.hand_in(unit, new, &register.contract).await?;
@@ -84,7 +97,7 @@ impl Partners {
             })
             .await?;
         let resources = vec![format!("registrations/{delivery_id}")];
-        let record = ReadRecord::of(caller, Vec::new(), resources, self.now());
+        let record = ReadRecord::of(caller, delivery.subjects.clone(), resources, self.now());
         self.reads.record(record).await?;
         let Some(sealed) = sealed else {
             return Ok((delivery, None));

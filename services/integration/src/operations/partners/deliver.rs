@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::{Done, JOB, Message, Partners, record, sealed_for};
-use crate::domain::delivery::{Delivery, Next, State};
+use crate::domain::delivery::{Delivery, Next, Patience, State};
 use crate::partner_error::PartnerError;
 use crate::sealing::seal;
 use crate::store::{deliveries, payments};
@@ -129,6 +129,13 @@ impl Partners {
             (Err(_), _) => (Some(Err(CallError::NotSent(NotSent::Unsendable("message")))), None),
         };
         let event = message.as_ref().map_or("", Message::done_event);
+        let patience = Patience {
+            believe_after: match &message {
+                Ok(message) if message.has_own_key() => SignedDuration::ZERO,
+                _ => patience.believe_after,
+            },
+            ..patience
+        };
         self.database
             .work(lease, async |unit: &mut UnitOfWork<'_>| {
                 let Some((mut delivery, _)) = deliveries::lock(unit.conn(), id).await? else {
@@ -138,7 +145,7 @@ impl Partners {
                 if delivery.version != begun.version {
                     return Ok(Some(delivery.state));
                 }
-                self.conclude(unit, &mut delivery, sent.as_ref(), asked.as_ref(), event)
+                self.conclude(unit, &mut delivery, sent.as_ref(), asked.as_ref(), event, patience)
                     .await?;
                 Ok(Some(delivery.state))
             })
@@ -152,8 +159,8 @@ impl Partners {
         sent: Option<&Result<Done, CallError>>,
         asked: Option<&Result<Option<Done>, CallError>>,
         done_event: &'static str,
+        patience: Patience,
     ) -> Result<(), PartnerError> {
-        let patience = self.connections.delivering.patience();
         let attempt = u32::try_from(delivery.attempts.saturating_sub(1)).unwrap_or_default();
         let wait = self
             .connections

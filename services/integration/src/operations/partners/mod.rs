@@ -2,6 +2,7 @@
 
 mod civil_status;
 mod deliver;
+mod follow;
 mod inspect;
 mod payments;
 mod population;
@@ -21,7 +22,9 @@ use egov_partners::signing::sha256_hex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use civil_status::Entered;
 pub use deliver::Round;
+pub use follow::Followed;
 pub(crate) use payments::NoticeRefusal;
 pub(crate) use population::Question;
 
@@ -74,6 +77,15 @@ impl Message {
         }
     }
 
+    /// Whether the partner knows the act again by a key of ours, so that doing it twice does nothing. The portal knows a case by its
+    /// code, but neither the version of it nor a step.
+    fn has_own_key(&self) -> bool {
+        match self {
+            Self::SyncCase { .. } | Self::ReportProgress { .. } => false,
+            Self::CreateOrder { .. } | Self::Register { .. } => true,
+        }
+    }
+
     /// What other services hear when it is done.
     fn done_event(&self) -> &'static str {
         match self {
@@ -92,6 +104,8 @@ pub(crate) struct NewDelivery<'a> {
     /// What is sent in order.
     pub(crate) order_key: &'a str,
     pub(crate) message: &'a Message,
+    /// The persons concerned, for the record of who reads its answer.
+    pub(crate) subjects: Vec<Uuid>,
     pub(crate) actor: &'a str,
 }
 
@@ -124,6 +138,8 @@ impl Partners {
             problem: String::new(),
             partner_code: String::new(),
             reference: String::new(),
+            subjects: new.subjects,
+            denied_time: None,
             due_time: now,
             version: 1,
             create_time: now,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected};
 use crate::domain::payment::{PaymentOrder, PaymentState};
+use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
 use crate::store::payments;
 
@@ -60,6 +61,7 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                require_case(unit.conn(), body.unit_id, "case_code", &body.case_code).await?;
                 let order_id = unit.new_id();
                 let order_code = order_id.to_string();
                 let message = Message::CreateOrder {
@@ -74,6 +76,7 @@ impl Partners {
                     partner_key: &order_code,
                     order_key: &order_code,
                     message: &message,
+                    subjects: Vec::new(),
                     actor: &caller.key(),
                 };
                 let delivery = self.hand_in(unit, new, &platform.contract).await?;

@@ -9,6 +9,7 @@ use egov_proto::egov::integration::v1::{ConfirmCitizenResponse, LookUpCitizenRes
 use uuid::Uuid;
 
 use super::{Partners, connected};
+use crate::operations::agencies::require_agency;
 use crate::partner_error::PartnerError;
 use crate::store::partner_records::{PopulationRequest, insert_request};
 
@@ -100,6 +101,9 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let today = unit.today();
+                let field = "enquiry.agency_code";
+                require_agency(unit.conn(), question.unit_id, field, &question.agency_code, today).await?;
                 let id = unit.new_id();
                 let asked = PopulationRequest {
                     id,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected};
 use crate::domain::delivery::Delivery;
+use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
 use crate::store::deliveries;
 
@@ -51,6 +52,7 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                require_case(unit.conn(), case.responsible_unit_id, "case.case_code", &case.case_code).await?;
                 deliveries::lock_matter(unit.conn(), &case.case_code).await?;
                 let (partner, act) = (Partner::NationalPortal.name(), message.act());
                 if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
@@ -65,6 +67,7 @@ impl Partners {
                     partner_key: &key,
                     order_key: &case.case_code,
                     message: &message,
+                    subjects: Vec::new(),
                     actor: &caller.key(),
                 };
                 let delivery = self.hand_in(unit, new, &portal.contract).await?;
@@ -105,6 +108,7 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                require_case(unit.conn(), body.unit_id, "case_code", &body.case_code).await?;
                 deliveries::lock_matter(unit.conn(), &body.case_code).await?;
                 let (partner, act) = (Partner::NationalPortal.name(), message.act());
                 if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
@@ -115,6 +119,7 @@ impl Partners {
                     partner_key: &key,
                     order_key: &body.case_code,
                     message: &message,
+                    subjects: Vec::new(),
                     actor: &caller.key(),
                 };
                 let delivery = self.hand_in(unit, new, &portal.contract).await?;
@@ -126,7 +131,7 @@ impl Partners {
 }
 
 /// The key of a version: such keys sort as the versions do.
-fn version_key(case_code: &str, version: i64) -> String {
+pub(super) fn version_key(case_code: &str, version: i64) -> String {
     format!("{case_code}#{version:019}")
 }
 

@@ -1,0 +1,98 @@
+//! One-stop, as far as its cases are followed: read by its contract, as a system, for a purpose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use egov_clock::{SharedClock, SharedIds};
+use egov_events::{SystemToken, SystemTokenConfig};
+use egov_fault::{Code, Fault, fault_of};
+use egov_keyring::Keyring;
+use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::{Case, GetCaseRequest};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use uuid::Uuid;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Where one-stop is, and as whom its cases are read.
+#[derive(Clone, Debug)]
+pub struct OneStopConfig {
+    /// Its gRPC address.
+    pub address: String,
+    /// The authority of its certificate and of identity's, PEM; needed for an `https` address.
+    pub authority: Option<String>,
+    /// The token endpoint of identity.
+    pub token_endpoint: String,
+    /// The issuer, which assertions are for.
+    pub audience: String,
+    /// The client id of the system as which cases are read.
+    pub client_id: String,
+    /// For what they are read: a code of `purposes.toml`.
+    pub purpose: String,
+}
+
+/// Reads cases from one-stop. Each reading is recorded there, for the persons concerned, under the system's name and the purpose.
+#[derive(Clone)]
+pub struct OneStopCases {
+    client: CaseServiceClient<Channel>,
+    token: Arc<SystemToken>,
+    purpose: String,
+}
+
+impl OneStopCases {
+    /// Connects when it first reads.
+    ///
+    /// # Errors
+    /// If the address or the authority is none.
+    pub fn new(
+        config: OneStopConfig,
+        keyring: Arc<Keyring>,
+        clock: SharedClock,
+        ids: SharedIds,
+    ) -> anyhow::Result<Self> {
+        let mut endpoint = Endpoint::from_shared(config.address)?
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(ANSWER);
+        if let Some(authority) = &config.authority {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        let token = SystemTokenConfig {
+            token_endpoint: config.token_endpoint,
+            audience: config.audience,
+            client_id: config.client_id,
+            authority: config.authority,
+        };
+        Ok(Self {
+            client: CaseServiceClient::new(endpoint.connect_lazy()),
+            token: Arc::new(SystemToken::new(token, keyring, clock, ids)?),
+            purpose: config.purpose,
+        })
+    }
+
+    /// A case as it is now; none if there is none that this system may read.
+    ///
+    /// # Errors
+    /// One-stop's, and those of its connection.
+    pub(crate) async fn case(&self, case_id: Uuid) -> Result<Option<Case>, Fault> {
+        let message = GetCaseRequest {
+            case_id: case_id.to_string(),
+        };
+        let mut request = self.token.request(message).await?;
+        let purpose = self.purpose.parse().map_err(Fault::internal)?;
+        request.metadata_mut().insert(egov_auth::PURPOSE_HEADER, purpose);
+        match self.client.clone().get_case(request).await {
+            Ok(answer) => Ok(answer.into_inner().case),
+            Err(status) => {
+                let fault = fault_of(&status);
+                match fault.code() {
+                    Code::NotFound => return Ok(None),
+                    Code::Unauthenticated => self.token.forget().await,
+                    _ => {}
+                }
+                Err(fault)
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Cases that are told to the national portal by themselves: one-stop says in its log that something happened to a case, the case
+//! is read by one-stop's contract, and what the portal is told of it becomes a delivery.
+//!
+//! The effect of an event happens once: the inbox knows it, in the transaction of the delivery, and a version of a case is one
+//! delivery whatever led to it. Only then is the event acknowledged; a process that is killed in between finds it again.
+
+use std::time::Duration;
+
+use egov_auth::RowScope;
+use egov_clock::Clock as _;
+use egov_database::UnitOfWork;
+use egov_events::{Batch, Delivery as EventDelivery, Rejection};
+use egov_fault::Fault;
+use egov_partners::Partner;
+use egov_partners::case_mapping::{NotMappable, Surroundings, case_item};
+use egov_proto::egov::onestop::v1::Case;
+
+use super::portal::version_key;
+use super::{Message, NewDelivery, Partners, connected};
+use crate::domain::case_event::{CaseEvent, NotReadable, case_event};
+use crate::operations::Events;
+use crate::partner_error::PartnerError;
+use crate::partners::Follow;
+use crate::store::deliveries;
+
+/// Under this name the inbox knows what was applied, and the topic its subscription.
+pub(crate) const CONSUMER: &str = "portal.cases";
+
+/// Who acts.
+const ACTOR: &str = "job:integration.portal-cases";
+
+/// How many events are fetched at once.
+const BATCH: u32 = 20;
+
+/// When one-stop is asked again after it failed.
+const ONE_STOP_AWAY: Duration = Duration::from_mins(5);
+
+/// What a round of following did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Events that were dealt with: told, known already, or about what is not followed.
+    pub done: usize,
+    /// Events whose case cannot be told, at least not now: they come again, and lie with the dead letters in the end.
+    pub put_off: usize,
+    /// Whether one-stop could not be reached or refused.
+    pub one_stop_failed: bool,
+}
+
+/// Why an event is put off.
+#[derive(Debug, thiserror::Error)]
+enum PutOff {
+    #[error(transparent)]
+    Event(#[from] NotReadable),
+    #[error("one-stop shows no such case to this system")]
+    NoCase,
+    #[error("one-stop: {0}")]
+    OneStop(Fault),
+    /// Not asked: it failed a moment ago.
+    #[error("one-stop is away")]
+    Away,
+    #[error("the case cannot be told: {0}")]
+    NotMappable(#[from] NotMappable),
+    #[error(transparent)]
+    Failed(#[from] PartnerError),
+}
+
+impl Partners {
+    /// Applies what is due, at most one batch. Nothing while the topic is not there.
+    pub(crate) async fn follow(&self, events: &Events, follow: &Follow) -> Result<Followed, PartnerError> {
+        let mut followed = Followed::default();
+        let Some(subscription) = events.own_feed(&follow.topic, CONSUMER).await.map_err(Fault::from)? else {
+            return Ok(followed);
+        };
+        let due = events
+            .fetch(&subscription, Batch::of(BATCH), Duration::ZERO)
+            .await
+            .map_err(Fault::from)?;
+        for delivery in due {
+            let token = delivery.token.clone();
+            let applied = if followed.one_stop_failed {
+                Err(PutOff::Away)
+            } else {
+                self.apply(follow, &delivery).await
+            };
+            let (acknowledged, rejected) = match applied {
+                Ok(()) => {
+                    followed.done += 1;
+                    (vec![token], vec![])
+                }
+                Err(why) => {
+                    followed.put_off += 1;
+                    let away = matches!(&why, PutOff::OneStop(_) | PutOff::Away);
+                    followed.one_stop_failed |= away;
+                    // Ids and codes only: the words of a dead letter are no secret.
+                    tracing::warn!(event = delivery.event.id, offset = delivery.offset, %why, "a case was not told to the portal");
+                    let rejection = Rejection {
+                        token,
+                        cause: why.to_string(),
+                        retry_after: away.then_some(ONE_STOP_AWAY),
+                    };
+                    (vec![], vec![rejection])
+                }
+            };
+            events
+                .settle_on(&subscription, &acknowledged, &rejected)
+                .await
+                .map_err(Fault::from)?;
+        }
+        Ok(followed)
+    }
+
+    /// Applies one event.
+    async fn apply(&self, follow: &Follow, delivery: &EventDelivery) -> Result<(), PutOff> {
+        let Some(said) = case_event(&delivery.event)? else {
+            return Ok(());
+        };
+        if !follow.follows(said.unit_id) || self.is_told(&said).await? {
+            return Ok(());
+        }
+        let case = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)?;
+        let case = case.ok_or(PutOff::NoCase)?;
+        // It may have gone to another unit since.
+        if !follow.follows(case.responsible_unit_id) {
+            return Ok(());
+        }
+        self.tell(delivery, &case).await
+    }
+
+    /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again.
+    async fn is_told(&self, said: &CaseEvent) -> Result<bool, PartnerError> {
+        let key = version_key(&said.case_code, said.version);
+        let act = "sync_case";
+        self.database
+            .read(&RowScope::everything(), async |connection| {
+                let portal = Partner::NationalPortal.name();
+                let last = deliveries::last_of_matter(connection, portal, act, &said.case_code).await?;
+                Ok(last.is_some_and(|last| last.partner_key >= key))
+            })
+            .await
+    }
+
+    /// Hands in what the portal is told of a case as it is now, once for the event and once for the version.
+    async fn tell(&self, delivery: &EventDelivery, case: &Case) -> Result<(), PutOff> {
+        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
+        let today = self.database.clock().today();
+        let mapped = match case_item(case, &Surroundings::default(), &self.connections.tables, today) {
+            Ok(mapped) => mapped,
+            Err(why) => {
+                if let NotMappable::Unmapped(value) = &why {
+                    self.report_alone(case.responsible_unit_id, std::slice::from_ref(value))
+                        .await?;
+                }
+                return Err(why.into());
+            }
+        };
+        let key = version_key(&case.case_code, case.version);
+        let message = Message::SyncCase {
+            item: Box::new(mapped.item),
+        };
+        let event = delivery.event.dedupe();
+        self.database
+            .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
+                if !unit.first_time(CONSUMER, event).await? {
+                    return Ok(());
+                }
+                deliveries::lock_matter(unit.conn(), &case.case_code).await?;
+                let last = deliveries::last_of_matter(
+                    unit.conn(),
+                    Partner::NationalPortal.name(),
+                    message.act(),
+                    &case.case_code,
+                )
+                .await?;
+                if last.is_some_and(|last| last.partner_key >= key) {
+                    return Ok(());
+                }
+                let new = NewDelivery {
+                    unit_id: case.responsible_unit_id,
+                    partner_key: &key,
+                    order_key: &case.case_code,
+                    message: &message,
+                    subjects: Vec::new(),
+                    actor: ACTOR,
+                };
+                self.hand_in(unit, new, &portal.contract).await?;
+                self.report(unit, case.responsible_unit_id, &mapped.unmapped).await
+            })
+            .await?;
+        Ok(())
+    }
+}

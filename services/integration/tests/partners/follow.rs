@@ -1,0 +1,463 @@
+//! Cases that are told to the portal by themselves: one-stop's events, its contract, the portal.
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::routing::post;
+use egov_clock::SystemIds;
+use egov_database::{Database, DatabaseConfig};
+use egov_events::{CloudEvent, EventStore as _, PostgresStore};
+use egov_integration::onestop::{OneStopCases, OneStopConfig};
+use egov_integration::partners::{Connections, Follow};
+use egov_integration::{CaseFollower, EventParts, Followed, ensure_topic};
+use egov_keyring::Keyring;
+use egov_proto::egov::onestop::v1::{Case, CaseState, Deadline, GetCaseRequest, GetCaseResponse};
+use jiff::SignedDuration;
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+use crate::support::{CASE, HERE, NEIGHBOUR, Running, case_with_code, connections};
+
+const TOPIC: &str = "onestop.events";
+/// What the child is told: database, address of the portal, address of one-stop, folder of the keyring.
+const TOLD: &str = "EGOV_TEST_FOLLOWER";
+
+/// One-stop as far as it is read: cases by id behind a token and a purpose.
+#[derive(Clone, Default)]
+struct OneStop(Arc<Mutex<Shown>>);
+
+#[derive(Default)]
+struct Shown {
+    cases: HashMap<String, Case>,
+    /// The purposes for which a case was read.
+    read: Vec<String>,
+    away: bool,
+}
+
+impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
+    type Response = GetCaseResponse;
+    type Future = std::future::Ready<Result<tonic::Response<GetCaseResponse>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<GetCaseRequest>) -> Self::Future {
+        let header = |name: &str| {
+            let value = request.metadata().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let mut shown = self.0.lock().unwrap();
+        std::future::ready(if shown.away {
+            Err(Status::unavailable("away"))
+        } else if header("authorization") != "Bearer of-the-system" {
+            Err(Status::unauthenticated("no token"))
+        } else {
+            shown.read.push(header("x-egov-purpose"));
+            match shown.cases.get(&request.get_ref().case_id) {
+                None => Err(Status::not_found("no case")),
+                Some(case) => Ok(tonic::Response::new(GetCaseResponse {
+                    case: Some(case.clone()),
+                })),
+            }
+        })
+    }
+}
+
+impl OneStop {
+    async fn start(&self) -> String {
+        let get_case = async |State(one_stop): State<Self>, request: Request| {
+            tonic::server::Grpc::new(ProstCodec::<GetCaseResponse, GetCaseRequest>::default())
+                .unary(one_stop, request)
+                .await
+        };
+        let token = async || axum::Json(serde_json::json!({ "access_token": "of-the-system", "expires_in": 300 }));
+        let router = Router::new()
+            .route("/egov.onestop.v1.CaseService/GetCase", post(get_case))
+            .route("/oauth2/token", post(token))
+            .with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    fn show(&self, case: Case) {
+        self.0.lock().unwrap().cases.insert(case.case_id.clone(), case);
+    }
+
+    fn away(&self, away: bool) {
+        self.0.lock().unwrap().away = away;
+    }
+
+    fn read(&self) -> Vec<String> {
+        self.0.lock().unwrap().read.clone()
+    }
+}
+
+fn following(mut connections: Connections, one_stop: &str, units: Vec<i32>) -> Connections {
+    let config = OneStopConfig {
+        address: one_stop.to_owned(),
+        authority: None,
+        token_endpoint: format!("{one_stop}/oauth2/token"),
+        audience: "https://identity.test".to_owned(),
+        client_id: "egov-integration".to_owned(),
+        purpose: "portal_synchronisation".to_owned(),
+    };
+    let (clock, ids) = (egov_testkit::clock().shared(), SystemIds::shared());
+    let cases = OneStopCases::new(config, Arc::clone(&connections.keyring), clock, ids).unwrap();
+    connections.follow = Some(Arc::new(Follow {
+        topic: TOPIC.to_owned(),
+        units,
+        cases,
+    }));
+    connections
+}
+
+/// The service with one-stop beside it, whose events lie in the topic.
+struct Stage {
+    service: Running,
+    one_stop: OneStop,
+    address: String,
+    store: Arc<PostgresStore>,
+    topic: Uuid,
+}
+
+impl Stage {
+    async fn start(service: Running) -> Self {
+        let one_stop = OneStop::default();
+        let address = one_stop.start().await;
+        let store = Arc::new(PostgresStore::new(service.pool().clone(), 1 << 20));
+        let publisher = Uuid::from_u128(9);
+        let topic = ensure_topic(service.pool(), store.as_ref(), TOPIC, 0, publisher).await;
+        Self {
+            topic: topic.unwrap(),
+            service,
+            one_stop,
+            address,
+            store,
+        }
+    }
+
+    fn follower(&self, units: Vec<i32>) -> CaseFollower {
+        let service = &self.service;
+        let connections = service
+            .partners
+            .connections(Arc::clone(&service.keyring), &service.clock);
+        let events = EventParts {
+            store: Arc::clone(&self.store) as Arc<_>,
+            webhook_hosts: Vec::new(),
+        };
+        CaseFollower::new(service.pool(), following(connections, &self.address, units), events)
+    }
+
+    async fn round(&self) -> Followed {
+        self.follower(Vec::new()).round().await.unwrap().unwrap()
+    }
+
+    /// One-stop changed the case and said so; a second saying of the same changes nothing at one-stop.
+    async fn changed(&self, case: &Case) {
+        self.one_stop.show(case.clone());
+        self.said(case).await;
+    }
+
+    async fn said(&self, case: &Case) {
+        self.store.publish(self.topic, vec![event(case)]).await.unwrap();
+    }
+
+    async fn deliveries(&self) -> i64 {
+        self.service.count("SELECT count(*) FROM deliveries").await
+    }
+}
+
+/// As one-stop's forwarder says it: ids, codes and states.
+fn event(case: &Case) -> CloudEvent {
+    let about = format!("case/{}", case.case_id);
+    let payload = serde_json::json!({
+        "case_code": case.case_code, "procedure_code": case.procedure_code, "state": case.state, "step": "",
+        "responsible_unit_id": case.responsible_unit_id,
+    });
+    let data = serde_json::json!({ "version": case.version, "payload": payload });
+    CloudEvent {
+        id: format!("{}-{}", case.case_id, case.version),
+        source: "/egov/onestop".to_owned(),
+        kind: "vn.egov.onestop.case_changed".to_owned(),
+        subject: Some(about.clone()),
+        time: None,
+        data_content_type: None,
+        data_schema: None,
+        partition_key: Some(about),
+        epoch: Some(1),
+        data: data.to_string().into(),
+    }
+}
+
+/// A case as one-stop shows it.
+fn case(state: CaseState, version: i64) -> Case {
+    let at = |text: &str| Some(egov_proto::timestamp(text.parse().unwrap()));
+    Case {
+        case_id: Uuid::from_u128(7).to_string(),
+        accept_time: at("2026-11-23T01:30:00Z"),
+        deadline: Some(Deadline {
+            due_time: at("2026-11-26T10:00:00Z"),
+            ..Deadline::default()
+        }),
+        ..case_with_code(CASE, state, version).case.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_one_stop_accepted_is_told_to_the_portal_with_its_state_and_times() {
+    let stage = Stage::start(Running::start().await).await;
+    stage.changed(&case(CaseState::Accepted, 2)).await;
+    assert_eq!(
+        stage.round().await,
+        Followed {
+            done: 1,
+            ..Followed::default()
+        }
+    );
+    stage.service.rounds().await;
+    let told = stage.service.partners.portal.cases().remove(CASE).unwrap();
+    assert_eq!(told.state, "2");
+    assert_eq!(told.accept_time.map(|at| at.text()).unwrap(), "20261123083000");
+    assert_eq!(told.due_time.map(|at| at.text()).unwrap(), "20261126170000");
+    assert_eq!(
+        stage.one_stop.read(),
+        ["portal_synchronisation"],
+        "read once, for a purpose"
+    );
+    for (state, version) in [
+        (CaseState::SupplementRequested, 3),
+        (CaseState::Completed, 4),
+        (CaseState::Returned, 5),
+    ] {
+        stage.changed(&case(state, version)).await;
+        stage.round().await;
+        stage.service.rounds().await;
+        let told = stage.service.partners.portal.cases().remove(CASE).unwrap();
+        assert_eq!(told.state, i32::from(state).to_string());
+    }
+    assert_eq!(stage.service.partners.portal.writes(CASE), 4);
+    let events = stage.service.events("portal_acknowledged").await;
+    assert_eq!(events.len(), 4);
+    assert!(!events[0].to_string().contains("Nguyễn"), "the events name no person");
+}
+
+#[tokio::test]
+async fn the_same_event_twice_and_two_at_once_are_told_once_and_in_their_order() {
+    let stage = Stage::start(Running::start().await).await;
+    let (second, third) = (case(CaseState::Accepted, 2), case(CaseState::Processing, 3));
+    stage.changed(&second).await;
+    // The same event again under another id, as a restored log would say it.
+    let mut again = event(&second);
+    again.id.push_str("-again");
+    stage.store.publish(stage.topic, vec![again]).await.unwrap();
+    let (one, other) = (stage.follower(Vec::new()), stage.follower(Vec::new()));
+    for _ in 0..4 {
+        let (left, right) = tokio::join!(one.round(), other.round());
+        assert_eq!(left.unwrap().unwrap().put_off + right.unwrap().unwrap().put_off, 0);
+    }
+    assert_eq!(stage.deliveries().await, 1);
+    assert_eq!(stage.one_stop.read().len(), 1, "what is told already is not read again");
+    // The case has gone on when the event of its second version comes: it is told as it is, and nothing older after it.
+    let earlier = case(CaseState::Accepted, 1);
+    stage.changed(&third).await;
+    stage.said(&earlier).await;
+    for _ in 0..3 {
+        stage.round().await;
+    }
+    stage.service.rounds().await;
+    assert_eq!(stage.deliveries().await, 2);
+    assert_eq!(stage.service.partners.portal.cases()[CASE].state, "4");
+    assert_eq!(stage.service.partners.portal.writes(CASE), 2);
+}
+
+#[tokio::test]
+async fn an_event_that_is_delivered_again_after_its_effect_has_no_second_one() {
+    let stage = Stage::start(Running::start().await).await;
+    stage.changed(&case(CaseState::Accepted, 2)).await;
+    stage.round().await;
+    // The process died after the commit and before the acknowledgement: the event comes again.
+    let mut superuser = stage.service.database.connect_as_superuser().await.unwrap();
+    sqlx::query("UPDATE event_consumers SET next_offset = 0")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(stage.round().await.done, 1);
+    assert_eq!(stage.deliveries().await, 1);
+    // Also where the delivery itself is no longer there to be seen, the inbox knows.
+    for statement in [
+        "DELETE FROM delivery_history",
+        "DELETE FROM deliveries",
+        "UPDATE event_consumers SET next_offset = 0",
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "SET session_replication_role = replica; {statement}"
+        )))
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    }
+    assert_eq!(stage.round().await.done, 1);
+    assert_eq!(stage.deliveries().await, 0, "applied once is applied");
+}
+
+#[tokio::test]
+async fn only_the_cases_of_the_units_that_are_followed_are_read_and_told() {
+    let stage = Stage::start(Running::start().await).await;
+    let follower = stage.follower(vec![HERE]);
+    let neighbours = Case {
+        case_id: Uuid::from_u128(8).to_string(),
+        case_code: "H41.50.05.14-261126-0001".to_owned(),
+        responsible_unit_id: NEIGHBOUR,
+        ..case(CaseState::Accepted, 2)
+    };
+    stage.changed(&neighbours).await;
+    // Of one that has gone to the neighbour since, too.
+    let gone = case(CaseState::Accepted, 2);
+    stage.said(&gone).await;
+    stage.one_stop.show(Case {
+        responsible_unit_id: NEIGHBOUR,
+        version: 3,
+        ..gone
+    });
+    assert_eq!(follower.round().await.unwrap().unwrap().done, 2);
+    assert_eq!(stage.one_stop.read().len(), 1, "the neighbour's is not even read");
+    assert_eq!(stage.deliveries().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_now_comes_again_and_holds_up_no_other_case() {
+    let stage = Stage::start(Running::start().await).await;
+    stage.one_stop.away(true);
+    stage.changed(&case(CaseState::Accepted, 2)).await;
+    let away = stage.round().await;
+    assert_eq!((away.done, away.put_off, away.one_stop_failed), (0, 1, true));
+    stage.one_stop.away(false);
+    // One that one-stop does not show, and one without a form.
+    let hidden = Case {
+        case_id: Uuid::from_u128(9).to_string(),
+        case_code: "H41.50.05.13-261126-0009".to_owned(),
+        ..case(CaseState::Accepted, 2)
+    };
+    stage.said(&hidden).await;
+    let mut formless = event(&hidden);
+    (formless.id, formless.subject) = ("x".to_owned(), Some("case/x".to_owned()));
+    formless.partition_key = Some("case/x".to_owned());
+    stage.store.publish(stage.topic, vec![formless]).await.unwrap();
+    stage.service.clock.advance(SignedDuration::from_mins(6));
+    let round = stage.round().await;
+    assert_eq!((round.done, round.put_off, round.one_stop_failed), (1, 2, false));
+    stage.service.rounds().await;
+    assert_eq!(stage.service.partners.portal.cases()[CASE].state, "2");
+    let attempts = "SELECT count(*) FROM event_deliveries WHERE cause <> ''";
+    assert_eq!(stage.service.count(attempts).await, 2, "why stands with them");
+    // A decision about a procedure, a topic nobody has: nothing to tell.
+    let mut other = event(&hidden);
+    (other.id, other.subject, other.partition_key) = ("y".to_owned(), Some("procedure_decision/1".to_owned()), None);
+    stage.store.publish(stage.topic, vec![other]).await.unwrap();
+    assert_eq!(stage.round().await.done, 1);
+    let status = stage.service.submit(case_with_code(CASE, CaseState::Accepted, 1)).await;
+    assert_eq!(
+        status.unwrap_err().code(),
+        Code::FailedPrecondition,
+        "an older version by hand"
+    );
+}
+
+/// Not a test by itself: the process that is killed. Without its orders it does nothing.
+#[test]
+fn child_that_follows_until_it_is_killed() {
+    let Some(told) = std::env::var_os(TOLD) else {
+        return;
+    };
+    let told = told.into_string().unwrap();
+    let mut words = told.split('\n').map(str::to_owned);
+    let mut next = || words.next().unwrap();
+    let (url, portal, one_stop, folder) = (next(), next(), next(), next());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let clock = egov_testkit::clock();
+        let keyring = Arc::new(Keyring::open(folder.as_ref(), &clock).unwrap());
+        let config = DatabaseConfig::new(url).test_profile();
+        let database = Database::connect(&config, keyring.clone(), clock.shared(), SystemIds::shared())
+            .await
+            .unwrap();
+        let urls = [portal.clone(), portal.clone(), portal.clone(), portal];
+        let connections = following(connections(&urls, keyring, &clock), &one_stop, Vec::new());
+        let follower = CaseFollower::new(&database, connections, EventParts::in_database(&database));
+        loop {
+            follower.round().await.unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_follower_killed_at_any_moment_leaves_each_version_told_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("keys");
+    Keyring::create_missing(&folder, &egov_testkit::clock()).unwrap();
+    let stage = Stage::start(Running::on_disk(&folder).await).await;
+    const CASES: u32 = 60;
+    let nth = |n: u32| Case {
+        case_id: Uuid::from_u128(1_000 + u128::from(n)).to_string(),
+        case_code: format!("H41.50.05.13-261126-{n:04}"),
+        ..case(CaseState::Accepted, 2)
+    };
+    for n in 1..=CASES {
+        stage.changed(&nth(n)).await;
+    }
+    let told = [
+        stage.service.database.app_url.clone(),
+        stage.service.partners.portal.url(),
+        stage.address.clone(),
+        folder.to_string_lossy().into_owned(),
+    ]
+    .join("\n");
+    for kill in 1..=3_i64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "follow::child_that_follows_until_it_is_killed",
+                "--nocapture",
+            ])
+            .env(TOLD, &told)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..400 {
+            if stage.deliveries().await >= kill * 12 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // SIGKILL: nothing of the process runs any more.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Its database sessions end a moment later; what it had in hand comes again.
+        stage.service.clock.advance(SignedDuration::from_mins(6));
+        let mut superuser = stage.service.database.connect_as_superuser().await.unwrap();
+        sqlx::query("UPDATE event_deliveries SET due_time = '-infinity' WHERE attempt > 0")
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    }
+    for _ in 0..20 {
+        let round = stage.round().await;
+        if round.done == 0 && round.put_off == 0 {
+            break;
+        }
+    }
+    assert_eq!(stage.deliveries().await, i64::from(CASES));
+    stage.service.rounds().await;
+    for n in 1..=CASES {
+        let code = nth(n).case_code;
+        assert_eq!(stage.service.partners.portal.writes(&code), 1, "{code}");
+    }
+}
