@@ -5,6 +5,7 @@
 //!   one suite for both (`contract`, behind the feature of that name).
 //! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
 //! * [`Backoff`]: pauses that grow, with chance.
+//! * [`WebhookSecret`]: signs and checks webhooks as Standard Webhooks says.
 
 mod backoff;
 mod budget;
@@ -16,6 +17,7 @@ mod forward;
 mod jetstream;
 mod postgres;
 mod store;
+mod webhook;
 
 pub use backoff::Backoff;
 pub use client::{IntegrationConfig, IntegrationPublisher};
@@ -26,6 +28,10 @@ pub use postgres::PostgresStore;
 pub use store::{
     DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Progress, Published, Rejection, StartAt,
     SubscriptionSpec, TopicSpec,
+};
+pub use webhook::{
+    WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WEBHOOK_TOLERANCE_SECONDS, WebhookRefusal,
+    WebhookSecret, WebhookSecretError,
 };
 
 /// What the PostgreSQL store needs in its database. A service's migration begins with this text, and a test of the service

@@ -9,7 +9,9 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_clock::Clock as _;
 use egov_database::Lease;
-use egov_events::{Delivery, Rejection};
+use egov_events::{
+    Delivery, Rejection, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WebhookSecret,
+};
 use egov_fault::Fault;
 use egov_keyring::Purpose;
 use futures::StreamExt as _;
@@ -19,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::topic::Subscription;
-use crate::domain::webhook::signature;
 use crate::event_error::EventsError;
 use crate::operations::Events;
 use crate::operations::subscriptions::sealed_for;
@@ -117,7 +118,7 @@ async fn send_all(events: Arc<Events>, client: Client, subscription: Subscriptio
             .keyring
             .open_sealed(Purpose::Webhooks, sealed, &sealed_for(subscription.id))
     });
-    let Some(Ok(secret)) = secret else {
+    let Some(Ok(secret)) = secret.map(|opened| opened.map(|bytes| WebhookSecret::from_bytes(&bytes))) else {
         tracing::error!(subscription = %subscription.id, "the secret of a webhook cannot be opened");
         return;
     };
@@ -140,7 +141,13 @@ async fn send_all(events: Arc<Events>, client: Client, subscription: Subscriptio
     }
 }
 
-async fn send_one(events: &Events, client: &Client, subscription: &Subscription, secret: &[u8], delivery: Delivery) {
+async fn send_one(
+    events: &Events,
+    client: &Client,
+    subscription: &Subscription,
+    secret: &WebhookSecret,
+    delivery: Delivery,
+) {
     let outcome = post(events, client, subscription, secret, &delivery).await;
     let settled = match outcome {
         Ok(()) => {
@@ -169,7 +176,7 @@ async fn post(
     events: &Events,
     client: &Client,
     subscription: &Subscription,
-    secret: &[u8],
+    secret: &WebhookSecret,
     delivery: &Delivery,
 ) -> Result<(), (String, Option<Duration>)> {
     let address = subscription.webhook_url.as_deref().unwrap_or_default();
@@ -183,10 +190,10 @@ async fn post(
     let seconds = events.database.clock().now().as_second();
     let answer = client
         .post(address)
-        .header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
-        .header("webhook-signature", signature(secret, &id, seconds, body.as_bytes()))
-        .header("webhook-timestamp", seconds)
-        .header("webhook-id", id)
+        .header(header::CONTENT_TYPE, WEBHOOK_CONTENT_TYPE)
+        .header(WEBHOOK_SIGNATURE, secret.sign(&id, seconds, body.as_bytes()))
+        .header(WEBHOOK_TIMESTAMP, seconds)
+        .header(WEBHOOK_ID, id)
         .body(body)
         .send()
         .await;
