@@ -30,8 +30,8 @@ pub use store::{
     SubscriptionSpec, TopicSpec,
 };
 pub use webhook::{
-    WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WEBHOOK_TOLERANCE_SECONDS, WebhookRefusal,
-    WebhookSecret, WebhookSecretError,
+    WEBHOOK_ANSWER, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WEBHOOK_TOLERANCE_SECONDS,
+    WebhookRefusal, WebhookSecret, WebhookSecretError, webhook_client,
 };
 
 /// What the PostgreSQL store needs in its database. A service's migration begins with this text, and a test of the service

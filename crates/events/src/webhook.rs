@@ -1,9 +1,12 @@
 //! Webhooks as [Standard Webhooks](https://www.standardwebhooks.com) 1.0 describes them: how a message is signed, and how a receiver checks it.
 
+use std::time::Duration;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use reqwest::{Client, redirect};
 
 /// The header with the id of the message, the same for every attempt.
 pub const WEBHOOK_ID: &str = "webhook-id";
@@ -15,6 +18,25 @@ pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 pub const WEBHOOK_CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// How far the time of an attempt may lie from the receiver's own, in seconds.
 pub const WEBHOOK_TOLERANCE_SECONDS: i64 = 300;
+
+/// How long a receiver may take to answer.
+pub const WEBHOOK_ANSWER: Duration = Duration::from_secs(10);
+/// How long it may take to be reached.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The client that sends webhooks: no redirect (it could lead to a host that nobody registered), no proxy of the environment.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn webhook_client() -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .timeout(WEBHOOK_ANSWER)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .user_agent("egov-webhooks/1")
+        .build()
+}
 
 /// How a written secret begins.
 const PREFIX: &str = "whsec_";

@@ -1,9 +1,9 @@
 //! The desk at which a system is registered: at identity as a client, in the directory with its organisation and its key for
 //! agreements. What is there already is found and kept, so that a run that was cut off is simply repeated.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use egov_clock::{Clock as _, SharedClock, SystemClock, SystemIds};
@@ -96,6 +96,21 @@ pub(super) struct Party {
     pub(super) token: String,
     /// Where that came from.
     pub(super) token_endpoint: String,
+    /// The folder of the keys is this process's as long as this value lives.
+    _held: File,
+}
+
+/// Waits until no other run works in a folder: two at once would make two keys and keep one.
+fn hold(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("partner.lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// Every page of a list.
@@ -160,6 +175,7 @@ impl Desk {
             .mode(0o700)
             .create(&applicant.folder)
             .with_context(|| format!("cannot make {}", applicant.folder.display()))?;
+        let held = hold(&applicant.folder)?;
         let (client_key, new) = Key::open_or_make(&applicant.folder.join(CLIENT_KEY))?;
         let (signing_key, _) = Key::open_or_make(&applicant.folder.join(SIGNING_KEY))?;
         let unit_id = unit_id(&self.channel, applicant.unit_code).await?;
@@ -193,6 +209,7 @@ impl Desk {
             line,
             token: token.access_token,
             token_endpoint: token.endpoint,
+            _held: held,
         })
     }
 
@@ -222,6 +239,18 @@ impl Desk {
                         applicant.folder.display()
                     ),
                     "name the folder with its keys: --out DIR",
+                )
+                .or("or take another NAME")
+                .into());
+            }
+            if !known
+                .roles
+                .iter()
+                .any(|held| held.role == ROLE && held.unit_id == unit_id)
+            {
+                return Err(Problem::new(
+                    format!("{client_id} is registered, but not at unit {}", applicant.unit_code),
+                    "name the unit with which it was made: --unit CODE",
                 )
                 .or("or take another NAME")
                 .into());

@@ -5,18 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use egov_clock::{Clock as _, Ids as _, SharedClock, SystemIds};
 use egov_events::{
-    CloudEvent, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WEBHOOK_TOLERANCE_SECONDS,
-    WebhookSecret,
+    CloudEvent, WEBHOOK_ANSWER, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+    WEBHOOK_TOLERANCE_SECONDS, WebhookSecret, webhook_client,
 };
 use jiff::Timestamp;
-use reqwest::{Client, Url, header, redirect};
+use reqwest::{Client, Url, header};
 use serde::Serialize;
 
 use crate::problem::Problem;
 use crate::say;
 
-/// How long the platform waits for an answer.
-const ANSWER: Duration = Duration::from_secs(10);
 /// An answer that takes longer is worth a word: the receiver should take the event in and work on it afterwards.
 const SLOW: Duration = Duration::from_secs(3);
 
@@ -127,13 +125,12 @@ fn message(trial: Trial, first: &str, own: &str, secret: &WebhookSecret, now: Ti
 
 /// What an answer is worth.
 fn verdict(trial: Trial, status: u16, elapsed: Duration) -> (bool, String) {
-    let passed = match (trial.good(), status) {
-        (true, 200..=299) => true,
-        (false, 400..=499) => true,
-        _ => false,
-    };
+    let passed = matches!((trial.good(), status), (true, 200..=299) | (false, 400..=499));
     let advice = match (trial, status) {
-        (_, 0) => "no answer within ten seconds: take the event in, answer 204, and work on it afterwards".to_owned(),
+        (_, 0) => format!(
+            "no answer within {} s: take the event in, answer 204, and work on it afterwards",
+            WEBHOOK_ANSWER.as_secs()
+        ),
         (_, 300..=399) => "redirects are not followed: register the address itself".to_owned(),
         (Trial::Good, _) if !passed => {
             "a signed event gets 2xx; is the secret the one that was given with --secret?".to_owned()
@@ -174,14 +171,7 @@ async fn send(client: &Client, url: &Url, message: Message) -> (u16, Duration) {
 
 /// Sends everything and judges the answers.
 pub(super) async fn judge(url: &Url, secret: &WebhookSecret, clock: &SharedClock, json: bool) -> anyhow::Result<()> {
-    let client = Client::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .timeout(ANSWER)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent("egov-webhooks/1")
-        .build()
-        .context("no HTTP client can be made")?;
+    let client = webhook_client().context("no HTTP client can be made")?;
     let ids = SystemIds::default();
     let first = ids.uuid().simple().to_string();
     let mut answers = Vec::new();

@@ -15,7 +15,7 @@ use egov_events::{
 use egov_fault::Fault;
 use egov_keyring::Purpose;
 use futures::StreamExt as _;
-use reqwest::{Client, StatusCode, header, redirect};
+use reqwest::{Client, StatusCode, header};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -32,22 +32,8 @@ const LEASE_TIME: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(1);
 /// How many events of one subscription are sent at the same time; of one key it is always one.
 const AT_ONCE: usize = 16;
-/// How long a receiver may take.
-const CONNECT: Duration = Duration::from_secs(2);
-const ANSWER: Duration = Duration::from_secs(10);
 /// The longest pause that a receiver may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-
-/// The client that sends: no redirect (it could lead to a host that nobody registered), no proxy of the environment.
-pub(crate) fn client() -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .connect_timeout(CONNECT)
-        .timeout(ANSWER)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent("egov-webhooks/1")
-        .build()
-}
 
 /// Works until `stop`. Failures are logged and tried again.
 pub(crate) async fn run(events: Arc<Events>, client: Client, stop: CancellationToken) {
