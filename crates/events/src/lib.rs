@@ -6,6 +6,7 @@
 //! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
 //! * [`SystemToken`]: the token of a system, proved by its key and exchanged in time.
 //! * [`Backoff`]: pauses that grow, with chance.
+//! * [`WebhookSecret`]: signs and checks webhooks as Standard Webhooks says.
 
 mod backoff;
 mod budget;
@@ -18,6 +19,7 @@ mod jetstream;
 mod postgres;
 mod store;
 mod system_token;
+mod webhook;
 
 pub use backoff::Backoff;
 pub use client::{IntegrationConfig, IntegrationPublisher};
@@ -30,6 +32,10 @@ pub use store::{
     Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec,
 };
 pub use system_token::{SystemToken, SystemTokenConfig};
+pub use webhook::{
+    WEBHOOK_ANSWER, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WEBHOOK_TOLERANCE_SECONDS,
+    WebhookRefusal, WebhookSecret, WebhookSecretError, webhook_client,
+};
 
 /// What the PostgreSQL store needs in its database. A service's migration begins with this text, and a test of the service
 /// compares the two.

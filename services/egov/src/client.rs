@@ -153,6 +153,13 @@ pub(crate) struct Callers {
     http: reqwest::Client,
 }
 
+/// A token of a system.
+pub(crate) struct SystemToken {
+    pub(crate) access_token: String,
+    /// Where it was issued.
+    pub(crate) endpoint: String,
+}
+
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
@@ -322,19 +329,48 @@ impl Callers {
             .await
     }
 
-    /// The portal for itself (RFC 6749, section 4.4; RFC 7523, section 2.2).
+    /// The portal for itself.
     async fn system(&self) -> anyhow::Result<Issued> {
         let server = self.server().await?;
         let proof = self.portal_assertion(&server)?;
+        self.client_credentials(&server, &proof).await
+    }
+
+    /// By client credentials (RFC 6749, section 4.4), proved by a signed assertion (RFC 7523, section 2.2).
+    async fn client_credentials(&self, server: &Metadata, proof: &str) -> anyhow::Result<Issued> {
         self.ask(
-            &server,
+            server,
             &[
                 ("grant_type", oauth::CLIENT_CREDENTIALS),
                 ("client_assertion_type", oauth::CLIENT_ASSERTION),
-                ("client_assertion", &proof),
+                ("client_assertion", proof),
             ],
         )
         .await
+    }
+
+    /// A token of a system that signs with a key of its own.
+    pub(crate) async fn token_of_system(
+        &self,
+        client_id: &str,
+        sign: impl FnOnce(&serde_json::Value) -> String,
+    ) -> anyhow::Result<SystemToken> {
+        let server = self.server().await?;
+        let proof = sign(&self.client_claims(client_id, &server));
+        let issued = self.client_credentials(&server, &proof).await?;
+        Ok(SystemToken {
+            access_token: issued.access_token,
+            endpoint: server.token_endpoint,
+        })
+    }
+
+    /// What a system says of itself to the token endpoint.
+    fn client_claims(&self, client_id: &str, server: &Metadata) -> serde_json::Value {
+        let now = self.clock.now().as_second();
+        serde_json::json!({
+            "iss": client_id, "sub": client_id, "aud": server.token_endpoint,
+            "iat": now, "exp": now + 60, "jti": self.ids.uuid().to_string(),
+        })
     }
 
     /// The portal for the citizen (RFC 8693), whom the stand-in for VNeID vouches for.
@@ -361,11 +397,7 @@ impl Callers {
             .portal
             .as_ref()
             .context("this data folder has no portal")?;
-        let now = self.clock.now().as_second();
-        portal.key.assertion(&serde_json::json!({
-            "iss": portal.client_id, "sub": portal.client_id, "aud": server.token_endpoint,
-            "iat": now, "exp": now + 60, "jti": self.ids.uuid().to_string(),
-        }))
+        portal.key.assertion(&self.client_claims(&portal.client_id, server))
     }
 
     fn citizen_assertion(&self, server: &Metadata) -> anyhow::Result<String> {

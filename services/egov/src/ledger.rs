@@ -5,14 +5,17 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use clap::{Args, Subcommand};
 use egov_database::{Database, READ_KIND};
-use egov_ledger::{KeyKind, Receipt, VerifyingKey, verify_inclusion};
+use egov_integration::domain::exchange::{Committed, LEAF_KIND};
+use egov_ledger::{KeyKind, Promise, Receipt, VerifyingKey, verify_inclusion};
 use egov_transparency::{
     ANCHOR_KIND, KindReport, Ledger, LogReport, Rebuilt, Rule, Trust, WithoutRow, epochs, export, kinds,
     rebuilt_anchors, rebuilt_reads, verify_folder, verify_kind, verify_log,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::generate::bar;
 use crate::import::{self, Opened};
@@ -25,6 +28,8 @@ use crate::{Installation, say, stack};
 pub(crate) enum Command {
     /// A receipt, offline: the log of the key signed that the entry is in it.
     Receipt(ReceiptArguments),
+    /// An exchange through the door, offline: what was recorded of it is what the log holds, and the door kept its promise.
+    Exchange(ExchangeArguments),
     /// Whole logs: every leaf, the trees, all checkpoints and cosignatures, and the rows as they stand now.
     Log(LogArguments),
     /// Entries of a log from one index to another: their rows, and the proof of each.
@@ -80,6 +85,21 @@ pub(crate) struct ReceiptArguments {
     file: PathBuf,
     #[command(flatten)]
     keys: Keys,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `cargo egov verify exchange`
+#[derive(Debug, Args)]
+pub(crate) struct ExchangeArguments {
+    /// The answer of GetExchangeReceipt as JSON; `-` reads standard input.
+    file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+    /// The promise that came with the answer (x-egov-promise).
+    #[arg(long, value_name = "PROMISE")]
+    promise: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -165,6 +185,7 @@ impl Checked {
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Receipt(arguments) => receipt(&arguments),
+        Command::Exchange(arguments) => exchange(&arguments),
         Command::Log(arguments) => Box::pin(log(&arguments)).await,
         Command::Range(arguments) => Box::pin(range(&arguments)).await,
         Command::Export(arguments) => Box::pin(exported(&arguments)).await,
@@ -180,15 +201,141 @@ fn broken() -> anyhow::Error {
     .into()
 }
 
-fn receipt(arguments: &ReceiptArguments) -> anyhow::Result<()> {
-    let keys = arguments.keys.demanded()?;
-    let bytes = if arguments.file == Path::new("-") {
+/// The content of a file; `-` is standard input.
+fn given(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes)?;
-        bytes
-    } else {
-        std::fs::read(&arguments.file).with_context(|| format!("cannot read {}", arguments.file.display()))?
-    };
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The answer of GetExchangeReceipt in the JSON mapping of protobuf. What else stands in it is not proved and not read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExchangeProof {
+    canonical: String,
+    #[serde(default)]
+    salt: String,
+    receipt: String,
+}
+
+/// Bytes in JSON: base64 in either alphabet, with or without padding.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let plain: String = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|one| match one {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        })
+        .collect();
+    STANDARD_NO_PAD.decode(plain).ok()
+}
+
+/// What an exchange was, proved.
+#[derive(Debug)]
+struct Proved {
+    receipt: Receipt,
+    committed: Committed,
+}
+
+/// Proves an exchange by what its receipt holds and the keys of the log. Otherwise why it proves nothing.
+fn prove(bytes: &[u8], promise: Option<&str>, keys: &[VerifyingKey]) -> Result<Proved, String> {
+    let proof: ExchangeProof = serde_json::from_slice(bytes)
+        .map_err(|error| format!("it is not the answer of GetExchangeReceipt: {error}"))?;
+    let part = |name: &str, text: &str| decoded(text).ok_or_else(|| format!("its {name} is not base64"));
+    let receipt = Receipt::from_bytes(&part("receipt", &proof.receipt)?).map_err(|error| error.to_string())?;
+    receipt.verify(keys).map_err(|error| error.to_string())?;
+    let canonical = part("canonical", &proof.canonical)?;
+    let salt = part("salt", &proof.salt)?;
+    if salt.is_empty() {
+        return Err(
+            "its salt was erased: what was recorded can no longer be shown to be what the log holds".to_owned(),
+        );
+    }
+    if receipt.entry.kind != LEAF_KIND {
+        return Err(format!(
+            "the log's entry is of a {}, not of an exchange",
+            receipt.entry.kind
+        ));
+    }
+    if egov_database::leaf_commitment(&salt, &canonical) != receipt.entry.commitment {
+        return Err("what was recorded is not what the log holds".to_owned());
+    }
+    let committed = Committed::read(&canonical).map_err(|error| error.to_string())?;
+    if committed.exchange_id != receipt.entry.resource {
+        return Err("the log's entry is of another exchange".to_owned());
+    }
+    if let Some(promise) = promise {
+        let promise: Promise = promise
+            .trim()
+            .parse()
+            .map_err(|error| format!("the promise: {error}"))?;
+        if !keys.iter().any(|key| promise.verify(key).is_ok()) {
+            return Err("the promise is not signed by the log of this key".to_owned());
+        }
+        if promise.leaf() != receipt.entry.leaf_hash().map_err(|error| error.to_string())? {
+            return Err("the promise is of another exchange".to_owned());
+        }
+    }
+    Ok(Proved { receipt, committed })
+}
+
+fn exchange(arguments: &ExchangeArguments) -> anyhow::Result<()> {
+    let keys = arguments.keys.demanded()?;
+    let bytes = given(&arguments.file)?;
+    let Proved { receipt, committed } = prove(&bytes, arguments.promise.as_deref(), &keys).map_err(|why| {
+        Problem::new(
+            format!("the exchange is not proved: {why}"),
+            "check that the key is the one of this log and epoch, and that the file is whole",
+        )
+    })?;
+    let outcome = &committed.outcome;
+    let facts = [
+        ("exchange", committed.exchange_id.to_string()),
+        ("method", committed.method.clone()),
+        ("caller", committed.client_id.clone()),
+        (
+            "agreement",
+            format!("{} version {}", committed.agreement_id, committed.agreement_version),
+        ),
+        ("purpose", committed.purpose.clone().unwrap_or_default()),
+        ("came", committed.begin_time.to_string()),
+        ("outcome", format!("{} (status {})", outcome.outcome, outcome.status)),
+        ("request", hex::encode(outcome.request.hash)),
+        ("answer", hex::encode(outcome.response.hash)),
+        ("over", outcome.end_time.to_string()),
+        ("log", receipt.checkpoint.checkpoint().origin.clone()),
+        (
+            "entry",
+            format!("{} of {}", receipt.index, receipt.checkpoint.checkpoint().size),
+        ),
+    ];
+    if arguments.json {
+        let mut shown: serde_json::Map<String, serde_json::Value> = facts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        shown.insert("verified".to_owned(), true.into());
+        shown.insert("promise_kept".to_owned(), arguments.promise.is_some().into());
+        say::json(&shown);
+        return Ok(());
+    }
+    let rows = facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    say::line(say::table(rows));
+    say::line("the log signed that exactly this exchange is in it");
+    if arguments.promise.is_some() {
+        say::line("the door promised it, and kept the promise");
+    }
+    Ok(())
+}
+
+fn receipt(arguments: &ReceiptArguments) -> anyhow::Result<()> {
+    let keys = arguments.keys.demanded()?;
+    let bytes = given(&arguments.file)?;
     let refused = |error: egov_ledger::LedgerError| {
         Problem::new(
             format!("the receipt proves nothing: {error}"),
@@ -556,5 +703,139 @@ fn show(checked: &Checked) {
     }
     if checked.is_whole() {
         say::line("everything holds");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use egov_integration::domain::exchange::{Exchange, Outcome, canonical};
+    use egov_ledger::{Checkpoint, Entry, Hash, SeedSigner};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ORIGIN: &str = "egov.test/integration/1";
+    const SALT: [u8; 32] = [9; 32];
+
+    struct Proof {
+        canonical: Vec<u8>,
+        receipt: Receipt,
+        promise: Promise,
+        keys: Vec<VerifyingKey>,
+    }
+
+    /// An exchange as the only leaf of its log.
+    fn proof(seed: u8, change: impl FnOnce(&mut Entry)) -> Proof {
+        let signer = SeedSigner::from_seed(&[seed; 32]).unwrap();
+        let now = Timestamp::from_second(1_795_000_000).unwrap();
+        let exchange = Exchange {
+            exchange_id: Uuid::from_u128(1),
+            instance_id: Uuid::from_u128(2),
+            consumer_unit_id: 1,
+            provider_unit_id: 2,
+            consumer_organisation_id: Uuid::from_u128(3),
+            provider_organisation_id: Uuid::from_u128(4),
+            agreement_id: Uuid::from_u128(5),
+            agreement_version: 1,
+            delegation_id: None,
+            service_id: Uuid::from_u128(7),
+            client_id: "mot-cua".to_owned(),
+            caller: Uuid::from_u128(8),
+            on_behalf_of: None,
+            method: "demo.v1.People/Get".to_owned(),
+            purpose: None,
+            trace: None,
+            begin_time: now,
+        };
+        let canonical = canonical(&exchange, &Outcome::unknown([0; 32], now));
+        let mut entry = Entry {
+            kind: LEAF_KIND.to_owned(),
+            resource: exchange.exchange_id,
+            version: 1,
+            commitment: egov_database::leaf_commitment(&SALT, &canonical),
+            time: now,
+            epoch: 1,
+        };
+        change(&mut entry);
+        let leaf: Hash = entry.leaf_hash().unwrap();
+        let checkpoint = Checkpoint {
+            origin: ORIGIN.to_owned(),
+            size: 1,
+            root: leaf,
+        };
+        Proof {
+            canonical,
+            receipt: Receipt {
+                entry,
+                index: 0,
+                path: Vec::new(),
+                checkpoint: checkpoint.sign(&signer).unwrap(),
+            },
+            promise: Promise::make(ORIGIN, leaf, now, &signer).unwrap(),
+            keys: vec![VerifyingKey::new(ORIGIN, KeyKind::Log, egov_ledger::NoteSigner::public_key(&signer)).unwrap()],
+        }
+    }
+
+    fn json(canonical: &[u8], salt: &[u8], receipt: &Receipt) -> Vec<u8> {
+        let receipt = receipt.to_bytes().unwrap();
+        serde_json::json!({
+            "exchange": { "method": "not read" },
+            "canonical": STANDARD.encode(canonical), "salt": URL_SAFE.encode(salt), "receipt": STANDARD.encode(receipt),
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn an_exchange_is_proved_by_its_receipt_and_the_promise_is_kept() {
+        let made = proof(1, |_| {});
+        let text = made.promise.to_string();
+        let proved = prove(&json(&made.canonical, &SALT, &made.receipt), Some(&text), &made.keys).unwrap();
+        assert_eq!(proved.committed.method, "demo.v1.People/Get");
+        assert_eq!(proved.committed.exchange_id, proved.receipt.entry.resource);
+    }
+
+    #[test]
+    fn what_was_changed_or_is_of_something_else_proves_nothing() {
+        let made = proof(1, |_| {});
+        let why =
+            |canonical: &[u8], salt: &[u8], receipt: &Receipt, promise: Option<&Promise>, keys: &[VerifyingKey]| {
+                let promise = promise.map(ToString::to_string);
+                prove(&json(canonical, salt, receipt), promise.as_deref(), keys).unwrap_err()
+            };
+        let (right, keys) = (&made.receipt, &made.keys);
+        let mut other = made.canonical.clone();
+        other[60] ^= 1;
+        assert!(why(&other, &SALT, right, None, keys).contains("not what the log holds"));
+        assert!(why(&made.canonical, &[8; 32], right, None, keys).contains("not what the log holds"));
+        assert!(why(&made.canonical, &[], right, None, keys).contains("erased"));
+        let foreign = proof(2, |_| {});
+        why(&made.canonical, &SALT, right, None, &foreign.keys);
+        assert!(why(&made.canonical, &SALT, right, Some(&foreign.promise), keys).contains("not signed"));
+        let another = proof(1, |entry| entry.version = 2);
+        assert!(why(&made.canonical, &SALT, right, Some(&another.promise), keys).contains("another exchange"));
+        let case = proof(1, |entry| entry.kind = "case".to_owned());
+        assert!(why(&made.canonical, &SALT, &case.receipt, None, keys).contains("of a case"));
+        let resource = proof(1, |entry| entry.resource = Uuid::from_u128(99));
+        assert!(why(&made.canonical, &SALT, &resource.receipt, None, keys).contains("another exchange"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_file_holds_it_proves_an_exchange_or_says_why_not(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            text in "\\PC{0,60}",
+            promise in "\\PC{0,60}",
+        ) {
+            let made = proof(1, |_| {});
+            prop_assert!(prove(&bytes, None, &made.keys).is_err());
+            let named = serde_json::json!({ "canonical": text, "salt": text, "receipt": text }).to_string();
+            prop_assert!(prove(named.as_bytes(), None, &made.keys).is_err());
+            let whole = json(&made.canonical, &SALT, &made.receipt);
+            prop_assert!(prove(&whole, Some(&promise), &made.keys).is_err());
+        }
     }
 }

@@ -16,6 +16,7 @@ mod ledger;
 mod nats;
 mod new_service;
 mod packs;
+mod partner;
 mod place;
 mod postgres;
 mod prepare;
@@ -73,6 +74,11 @@ enum Command {
     Status(status::Arguments),
     /// Who read whose personal data, why, and on which legal basis.
     Readings(Box<readings::Arguments>),
+    /// What whoever connects a system needs: a sandbox with keys and an agreement, a token, a tester for webhooks.
+    Partner {
+        #[command(subcommand)]
+        command: partner::Command,
+    },
     /// The keys: list, rotate, withdraw; revoke the tokens of everybody.
     Keys {
         #[command(subcommand)]
@@ -171,6 +177,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Access { command } => Box::pin(review::run(command)).await,
         Command::Status(arguments) => Box::pin(status::run(arguments)).await,
         Command::Readings(arguments) => Box::pin(readings::run(*arguments)).await,
+        Command::Partner { command } => Box::pin(partner::run(command)).await,
         Command::Keys { command } => Box::pin(keys::run(command)).await,
         Command::Drill { command } => Box::pin(drill::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,

@@ -40,6 +40,11 @@ impl Running {
     pub(crate) fn url(&self) -> String {
         url_of(self.address)
     }
+
+    /// The same for the door between systems.
+    pub(crate) fn door_url(&self) -> String {
+        url_of(self.door)
+    }
 }
 
 /// The URL under which this machine calls a listening address.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use aws_lc_rs::digest;
 use clap::Args;
 use egov_clock::{SystemClock, SystemIds};
 use egov_proto::egov::identity::v1::ResolveUnitRequest;
@@ -79,16 +80,35 @@ impl Reach {
 impl Reached {
     /// The id of the unit that carries a code today.
     pub(crate) async fn unit(&self, code: &str) -> anyhow::Result<i32> {
-        let request = ResolveUnitRequest {
-            code: code.to_owned(),
-            on: None,
-        };
-        let found = UnitServiceClient::new(self.channel.clone())
-            .resolve_unit(request)
-            .await
-            .map_err(|status| refused(&status))?;
-        Ok(found.into_inner().unit.unwrap_or_default().unit_id)
+        unit_id(&self.channel, code).await
     }
+}
+
+/// The id of the unit that carries a code today.
+pub(crate) async fn unit_id(channel: &Channel, code: &str) -> anyhow::Result<i32> {
+    let request = ResolveUnitRequest {
+        code: code.to_owned(),
+        on: None,
+    };
+    let found = UnitServiceClient::new(channel.clone())
+        .resolve_unit(request)
+        .await
+        .map_err(|status| refused(&status))?;
+    Ok(found.into_inner().unit.unwrap_or_default().unit_id)
+}
+
+/// The id of a request: the same of the same content, so that a run that was cut off is simply repeated.
+pub(crate) fn request_id(area: &str, caller: &str, content: &[u8]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(format!("egov {area}\0").as_bytes());
+    context.update(caller.as_bytes());
+    context.update(&[0]);
+    context.update(content);
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// A refusal as an error for people.

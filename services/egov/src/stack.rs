@@ -34,6 +34,7 @@ use crate::Profile;
 use crate::accounts::{self, CITIZEN_ISSUER, Credentials};
 use crate::import::{self, Databases, Report};
 use crate::packs::Deploy;
+use crate::partner::WEBHOOK_TESTER;
 use crate::place::{Held, Place, Running, url_of};
 use crate::postgres::Postgres;
 use crate::problem::Problem;
@@ -334,7 +335,11 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
-    let events = EventParts::in_database(&databases.integration);
+    let mut events = EventParts::in_database(&databases.integration);
+    if profile == Profile::Demo {
+        // `cargo egov partner webhook` on this machine.
+        events.webhook_hosts.push(WEBHOOK_TESTER.to_string());
+    }
     let event_store = Arc::clone(&events.store);
     let publishers = publishers(&identity, &keyring).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use aws_lc_rs::digest;
 use clap::{Args, Subcommand};
 use egov_proto::egov::identity::v1::account_batch_service_client::AccountBatchServiceClient;
 use egov_proto::egov::identity::v1::{
@@ -22,11 +21,14 @@ use serde::Serialize;
 
 use crate::place::write_private;
 use crate::problem::Problem;
-use crate::reach::{Line, Reach, parse_day, refused};
+use crate::reach::{Line, Reach, parse_day, refused, request_id};
 use crate::say;
 
 /// Rows of one transaction.
 const BATCH: usize = 200;
+
+/// What makes the ids of this command's requests distinct from those of others.
+const AREA: &str = "accounts";
 
 /// Why the command reads what it reads.
 const PURPOSE: &str = "account_administration";
@@ -237,7 +239,7 @@ async fn batches(
             rows: batch.to_vec(),
             dry_run,
         };
-        request.request_id = request_id(caller, &request.encode_to_vec());
+        request.request_id = request_id(AREA, caller, &request.encode_to_vec());
         let answer = client
             .create_accounts(request)
             .await
@@ -252,20 +254,6 @@ async fn batches(
         }
     }
     Ok(reports)
-}
-
-/// The same content, the same request.
-fn request_id(caller: &str, content: &[u8]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"egov accounts\0");
-    context.update(caller.as_bytes());
-    context.update(&[0]);
-    context.update(content);
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 fn outcome(outcome: RowOutcome) -> (&'static str, &'static str) {
@@ -572,10 +560,10 @@ mod tests {
 
     #[test]
     fn the_same_batch_is_the_same_request_and_another_callers_is_not() {
-        assert_eq!(request_id("admin", b"x"), request_id("admin", b"x"));
-        assert_ne!(request_id("admin", b"x"), request_id("admin", b"y"));
-        assert_ne!(request_id("admin", b"x"), request_id("other", b"x"));
-        assert!(uuid::Uuid::parse_str(&request_id("admin", b"x")).is_ok());
+        assert_eq!(request_id(AREA, "admin", b"x"), request_id(AREA, "admin", b"x"));
+        assert_ne!(request_id(AREA, "admin", b"x"), request_id(AREA, "admin", b"y"));
+        assert_ne!(request_id(AREA, "admin", b"x"), request_id(AREA, "other", b"x"));
+        assert!(uuid::Uuid::parse_str(&request_id(AREA, "admin", b"x")).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod given;
 mod keys;
 mod ledger;
 mod newcomer;
+mod partner;
 mod power_cut;
 mod reorganisation;
 mod simulate;

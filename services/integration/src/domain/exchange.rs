@@ -12,6 +12,9 @@ pub const LEAF_VERSION: i64 = 1;
 /// The outcome of an exchange of which only the beginning is known.
 pub const UNKNOWN: &str = "unknown";
 
+/// What the bytes of an exchange begin with.
+const HEADING: &[u8] = b"egov exchange 1";
+
 /// What went through one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
@@ -136,7 +139,7 @@ fn put_passed(out: &mut Vec<u8>, passed: &Passed) {
 /// Either party gets them with its receipt and finds in them the hashes of what it sent and got.
 pub fn canonical(exchange: &Exchange, outcome: &Outcome) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    put(&mut out, b"egov exchange 1");
+    put(&mut out, HEADING);
     for id in [
         exchange.exchange_id,
         exchange.instance_id,
@@ -168,6 +171,153 @@ pub fn canonical(exchange: &Exchange, outcome: &Outcome) -> Vec<u8> {
     out.extend_from_slice(&outcome.provider_us.to_be_bytes());
     out.extend_from_slice(&outcome.end_time.as_microsecond().to_be_bytes());
     out
+}
+
+/// What [`canonical`] wrote: everything that is recorded of an exchange but the units that keep its sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its id.
+    pub exchange_id: Uuid,
+    /// The instance of the door.
+    pub instance_id: Uuid,
+    /// The consumer (bên khai thác).
+    pub consumer_organisation_id: Uuid,
+    /// The provider (bên cung cấp).
+    pub provider_organisation_id: Uuid,
+    /// The agreement.
+    pub agreement_id: Uuid,
+    /// The service.
+    pub service_id: Uuid,
+    /// The caller's account.
+    pub caller: Uuid,
+    /// The version of the agreement.
+    pub agreement_version: i64,
+    /// The delegation by which the caller acted.
+    pub delegation_id: Option<Uuid>,
+    /// The citizen for whom it acted.
+    pub on_behalf_of: Option<Uuid>,
+    /// The client id of the caller.
+    pub client_id: String,
+    /// The method.
+    pub method: String,
+    /// For what.
+    pub purpose: Option<String>,
+    /// The trace.
+    pub trace: Option<String>,
+    /// When it came.
+    pub begin_time: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// These bytes are not those of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these are not the bytes of an exchange")]
+pub struct NotAnExchange;
+
+/// Takes parts off the front of bytes.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Parts<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], NotAnExchange> {
+        let (part, rest) = self.0.split_first_chunk::<N>().ok_or(NotAnExchange)?;
+        self.0 = rest;
+        Ok(*part)
+    }
+
+    fn part(&mut self) -> Result<&'a [u8], NotAnExchange> {
+        let length = usize::try_from(u32::from_be_bytes(self.take()?)).map_err(|_| NotAnExchange)?;
+        let (part, rest) = self.0.split_at_checked(length).ok_or(NotAnExchange)?;
+        self.0 = rest;
+        Ok(part)
+    }
+
+    fn option<T>(
+        &mut self,
+        read: impl FnOnce(&'a [u8]) -> Result<T, NotAnExchange>,
+    ) -> Result<Option<T>, NotAnExchange> {
+        match self.take()? {
+            [0] => Ok(None),
+            [1] => read(self.part()?).map(Some),
+            _ => Err(NotAnExchange),
+        }
+    }
+
+    fn id(&mut self) -> Result<Uuid, NotAnExchange> {
+        Ok(Uuid::from_bytes(self.take()?))
+    }
+
+    fn number(&mut self) -> Result<i64, NotAnExchange> {
+        Ok(i64::from_be_bytes(self.take()?))
+    }
+
+    fn instant(&mut self) -> Result<Timestamp, NotAnExchange> {
+        Timestamp::from_microsecond(self.number()?).map_err(|_| NotAnExchange)
+    }
+
+    fn passed(&mut self) -> Result<Passed, NotAnExchange> {
+        Ok(Passed {
+            hash: self.take()?,
+            messages: self.number()?,
+            bytes: self.number()?,
+        })
+    }
+}
+
+fn text(part: &[u8]) -> Result<String, NotAnExchange> {
+    String::from_utf8(part.to_vec()).map_err(|_| NotAnExchange)
+}
+
+fn fixed<const N: usize>(part: &[u8]) -> Result<[u8; N], NotAnExchange> {
+    part.try_into().map_err(|_| NotAnExchange)
+}
+
+impl Committed {
+    /// Reads the bytes to which a leaf commits, all of them.
+    ///
+    /// # Errors
+    /// If [`canonical`] did not write them.
+    pub fn read(bytes: &[u8]) -> Result<Self, NotAnExchange> {
+        let mut parts = Parts(bytes);
+        if parts.part()? != HEADING {
+            return Err(NotAnExchange);
+        }
+        let id = |part: &[u8]| Ok(Uuid::from_bytes(fixed(part)?));
+        // The order of the fields is the order of the bytes.
+        let read = Self {
+            exchange_id: parts.id()?,
+            instance_id: parts.id()?,
+            consumer_organisation_id: parts.id()?,
+            provider_organisation_id: parts.id()?,
+            agreement_id: parts.id()?,
+            service_id: parts.id()?,
+            caller: parts.id()?,
+            agreement_version: parts.number()?,
+            delegation_id: parts.option(id)?,
+            on_behalf_of: parts.option(id)?,
+            client_id: text(parts.part()?)?,
+            method: text(parts.part()?)?,
+            purpose: parts.option(text)?,
+            trace: parts.option(text)?,
+            begin_time: parts.instant()?,
+            outcome: Outcome {
+                outcome: text(parts.part()?)?,
+                status: i32::from_be_bytes(parts.take()?),
+                request: parts.passed()?,
+                forwarded_hash: parts.option(fixed)?,
+                response: parts.passed()?,
+                received_hash: parts.option(fixed)?,
+                elapsed_us: parts.number()?,
+                provider_us: parts.number()?,
+                end_time: parts.instant()?,
+            },
+        };
+        if parts.0.is_empty() {
+            Ok(read)
+        } else {
+            Err(NotAnExchange)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +360,42 @@ mod tests {
                 canonical(&exchange, &Outcome::unknown([0; 32], Timestamp::UNIX_EPOCH))
             };
             prop_assert_eq!(one == two, of(one.clone()) == of(two.clone()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_leaf_commits_to_is_read_back_exactly_and_no_other_bytes_are(
+            texts in ("\\PC{0,9}", "\\PC{0,9}", prop::option::of("\\PC{0,9}"), prop::option::of("\\PC{0,9}")),
+            hashes in (any::<[u8; 32]>(), prop::option::of(any::<[u8; 32]>()), prop::option::of(any::<[u8; 32]>())),
+            ids in (prop::option::of(any::<u128>()), prop::option::of(any::<u128>())),
+            numbers in (any::<i64>(), any::<i32>(), 0_i64..4_000_000_000_000_000),
+            cut in any::<prop::sample::Index>(),
+            noise in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let exchange = Exchange {
+                client_id: texts.0,
+                method: texts.1,
+                purpose: texts.2,
+                trace: texts.3,
+                delegation_id: ids.0.map(Uuid::from_u128),
+                on_behalf_of: ids.1.map(Uuid::from_u128),
+                begin_time: Timestamp::from_microsecond(numbers.2).unwrap(),
+                ..exchange()
+            };
+            let mut outcome = Outcome::unknown(hashes.0, Timestamp::from_microsecond(numbers.2).unwrap());
+            outcome.forwarded_hash = hashes.1;
+            outcome.received_hash = hashes.2;
+            (outcome.elapsed_us, outcome.status) = (numbers.0, numbers.1);
+            let bytes = canonical(&exchange, &outcome);
+            let read = Committed::read(&bytes).unwrap();
+            prop_assert_eq!(&read.outcome, &outcome);
+            prop_assert_eq!((read.exchange_id, read.caller, read.service_id), (exchange.exchange_id, exchange.caller, exchange.service_id));
+            prop_assert_eq!((&read.client_id, &read.method, &read.purpose, &read.trace), (&exchange.client_id, &exchange.method, &exchange.purpose, &exchange.trace));
+            prop_assert_eq!((read.delegation_id, read.on_behalf_of, read.begin_time), (exchange.delegation_id, exchange.on_behalf_of, exchange.begin_time));
+            prop_assert_eq!(Committed::read(&bytes[..cut.index(bytes.len())]), Err(NotAnExchange));
+            prop_assert!(Committed::read(&[bytes, vec![0]].concat()).is_err());
+            prop_assert!(Committed::read(&noise).is_err());
         }
     }
 

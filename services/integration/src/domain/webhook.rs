@@ -1,11 +1,4 @@
-//! Webhooks: where they may go, and how they are signed (Standard Webhooks 1.0).
-
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-/// How many bytes of secret a subscription gets.
-pub(crate) const SECRET_BYTES: usize = 32;
+//! Webhooks: where they may go. How they are signed stands in [`egov_events::WebhookSecret`].
 
 /// The hosts to which events may be sent, as the operator has registered them: `host` or `host:port`. A name on this list is
 /// trusted; what it resolves to is the business of the network that the operator runs.
@@ -47,36 +40,10 @@ impl AllowedHosts {
     }
 }
 
-/// The secret as a subscriber keeps it.
-pub(crate) fn secret_text(secret: &[u8]) -> String {
-    format!("whsec_{}", STANDARD.encode(secret))
-}
-
-/// The header `webhook-signature`: version 1, HMAC-SHA256 over id, time and body.
-pub(crate) fn signature(secret: &[u8], id: &str, seconds: i64, body: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
-    context.update(format!("{id}.{seconds}.").as_bytes());
-    context.update(body);
-    format!("v1,{}", STANDARD.encode(context.sign()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// The example of the specification's reference libraries.
-    #[test]
-    fn the_signature_is_that_of_standard_webhooks() {
-        let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signed = signature(
-            &secret,
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            1_614_265_330,
-            br#"{"test": 2432232314}"#,
-        );
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
 
     #[test]
     fn only_registered_hosts_are_reached() {

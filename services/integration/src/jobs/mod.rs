@@ -110,7 +110,7 @@ pub(crate) fn add_events(
     events: &Arc<Events>,
     mailboxes: &Arc<Mailboxes>,
 ) -> Result<Assembly, reqwest::Error> {
-    let client = webhooks::client()?;
+    let client = egov_events::webhook_client()?;
     let (sending, sweeping, mailboxes) = (Arc::clone(events), Arc::clone(events), Arc::clone(mailboxes));
     Ok(assembly
         .job(Job::new("integration.retention", move |stop| {

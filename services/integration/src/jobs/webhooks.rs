@@ -9,17 +9,18 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_clock::Clock as _;
 use egov_database::Lease;
-use egov_events::{Batch, Delivery, Rejection};
+use egov_events::{
+    Batch, Delivery, Rejection, WEBHOOK_CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WebhookSecret,
+};
 use egov_fault::Fault;
 use egov_keyring::Purpose;
 use futures::StreamExt as _;
-use reqwest::{Client, StatusCode, header, redirect};
+use reqwest::{Client, StatusCode, header};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::topic::Subscription;
-use crate::domain::webhook::signature;
 use crate::event_error::EventsError;
 use crate::operations::Events;
 use crate::operations::subscriptions::sealed_for;
@@ -31,22 +32,8 @@ const LEASE_TIME: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(1);
 /// How many events of one subscription are sent at the same time; of one key it is always one.
 const AT_ONCE: usize = 16;
-/// How long a receiver may take.
-const CONNECT: Duration = Duration::from_secs(2);
-const ANSWER: Duration = Duration::from_secs(10);
 /// The longest pause that a receiver may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-
-/// The client that sends: no redirect (it could lead to a host that nobody registered), no proxy of the environment.
-pub(crate) fn client() -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .connect_timeout(CONNECT)
-        .timeout(ANSWER)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent("egov-webhooks/1")
-        .build()
-}
 
 /// Works until `stop`. Failures are logged and tried again.
 pub(crate) async fn run(events: Arc<Events>, client: Client, stop: CancellationToken) {
@@ -117,7 +104,7 @@ async fn send_all(events: Arc<Events>, client: Client, subscription: Subscriptio
             .keyring
             .open_sealed(Purpose::Webhooks, sealed, &sealed_for(subscription.id))
     });
-    let Some(Ok(secret)) = secret else {
+    let Some(Ok(secret)) = secret.map(|opened| opened.map(|bytes| WebhookSecret::from_bytes(&bytes))) else {
         tracing::error!(subscription = %subscription.id, "the secret of a webhook cannot be opened");
         return;
     };
@@ -140,7 +127,13 @@ async fn send_all(events: Arc<Events>, client: Client, subscription: Subscriptio
     }
 }
 
-async fn send_one(events: &Events, client: &Client, subscription: &Subscription, secret: &[u8], delivery: Delivery) {
+async fn send_one(
+    events: &Events,
+    client: &Client,
+    subscription: &Subscription,
+    secret: &WebhookSecret,
+    delivery: Delivery,
+) {
     let outcome = post(events, client, subscription, secret, &delivery).await;
     let settled = match outcome {
         Ok(()) => {
@@ -169,7 +162,7 @@ async fn post(
     events: &Events,
     client: &Client,
     subscription: &Subscription,
-    secret: &[u8],
+    secret: &WebhookSecret,
     delivery: &Delivery,
 ) -> Result<(), (String, Option<Duration>)> {
     let address = subscription.webhook_url.as_deref().unwrap_or_default();
@@ -183,10 +176,10 @@ async fn post(
     let seconds = events.database.clock().now().as_second();
     let answer = client
         .post(address)
-        .header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
-        .header("webhook-signature", signature(secret, &id, seconds, body.as_bytes()))
-        .header("webhook-timestamp", seconds)
-        .header("webhook-id", id)
+        .header(header::CONTENT_TYPE, WEBHOOK_CONTENT_TYPE)
+        .header(WEBHOOK_SIGNATURE, secret.sign(&id, seconds, body.as_bytes()))
+        .header(WEBHOOK_TIMESTAMP, seconds)
+        .header(WEBHOOK_ID, id)
         .body(body)
         .send()
         .await;

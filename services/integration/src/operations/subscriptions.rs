@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egov_auth::{Caller, RowScope};
 use egov_database::{Event, Leaf, PageBinding, UnitOfWork, WriteRequest};
-use egov_events::{Durability, Progress, StartAt};
+use egov_events::{Durability, Progress, StartAt, WebhookSecret};
 use egov_keyring::Purpose;
 use egov_proto::egov::integration::v1::{
     CreateSubscriptionRequest, CreateSubscriptionResponse, DeleteSubscriptionRequest, DeleteSubscriptionResponse,
@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::Events;
 use super::topics::USE;
 use crate::domain::topic::{MOST_SUBSCRIPTIONS, Mode, Subscription};
-use crate::domain::webhook::{SECRET_BYTES, secret_text};
 use crate::event_error::EventsError;
 use crate::store::topics;
 
@@ -108,7 +107,7 @@ impl Events {
                 }
                 let id = unit.new_id();
                 let secret = (wanted.mode == Mode::Webhook).then(|| {
-                    let mut secret = [0; SECRET_BYTES];
+                    let mut secret = [0; WebhookSecret::BYTES];
                     self.database.ids().random_bytes(&mut secret);
                     secret
                 });
@@ -133,7 +132,8 @@ impl Events {
                 }
                 record_created(unit, &subscription);
                 made = Some((topic, subscription.clone()));
-                Ok::<_, EventsError>(answer(&subscription, secret.map(|secret| secret_text(&secret))))
+                let secret = secret.map(|secret| WebhookSecret::from_bytes(&secret).to_text());
+                Ok::<_, EventsError>(answer(&subscription, secret))
             })
             .await?;
         if let Some((topic, subscription)) = made {
