@@ -288,9 +288,12 @@ fn outgoing(
         None => query.map(str::to_owned),
     };
     if filter.is_some_and(PlainFilter::masks) {
-        // A part of a document is no document, and what is masked is read.
+        // A part of a document is no document.
         headers.remove(RANGE);
         headers.remove(IF_RANGE);
+    }
+    if filter.is_some_and(PlainFilter::masks) || call.passage.bodies.response {
+        // What is kept must be readable without the headers that came with it.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     let path = match judged {

@@ -29,11 +29,15 @@ impl Catalogue {
         let members = store::catalogue::members(conn).await?;
         let services = store::catalogue::offered(conn).await?;
         let certificates = store::catalogue::certificates(conn).await?;
+        Ok(Self::of(members, services, certificates))
+    }
+
+    fn of(members: Vec<Member>, services: Vec<Offered>, certificates: Vec<Shown>) -> Self {
         let subsystem = |one: &Member| {
             let (class, code) = (one.member_class.clone(), one.member_code.clone());
             (class, code, one.subsystem_code.clone())
         };
-        Ok(Self {
+        Self {
             by_client: members
                 .iter()
                 .map(|one| (one.client_id.clone(), one.system_id))
@@ -45,7 +49,7 @@ impl Catalogue {
                 .into_iter()
                 .map(|one| (one.thumbprint.clone(), one))
                 .collect(),
-        })
+        }
     }
 
     /// The services of plain HTTP, each with the newest version of its interface.
@@ -77,5 +81,67 @@ impl Catalogue {
     /// What a system offers.
     pub(crate) fn services_of(&self, system_id: Uuid) -> impl Iterator<Item = &Offered> {
         self.services.iter().filter(move |one| one.system_id == system_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(number: u128) -> Member {
+        Member {
+            system_id: Uuid::from_u128(number),
+            client_id: format!("client-{number}"),
+            member_class: "GOV".to_owned(),
+            member_code: format!("H41.{number}"),
+            subsystem_code: "main".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_certificate_stands_for_its_system_within_its_dates_and_only_while_that_takes_part() {
+        let shown = |number: u128| Shown {
+            system_id: Uuid::from_u128(number),
+            thumbprint: format!("thumb-{number}"),
+            not_before: Timestamp::from_second(100).unwrap(),
+            not_after: Timestamp::from_second(200).unwrap(),
+        };
+        // The system 2 takes part no more, though its certificate is not withdrawn.
+        let catalogue = Catalogue::of(vec![member(1)], Vec::new(), vec![shown(1), shown(2)]);
+        let found = |thumbprint: &str, second: i64| {
+            let now = Timestamp::from_second(second).unwrap();
+            catalogue
+                .of_certificate(thumbprint, now)
+                .map(|member| member.client_id.as_str())
+        };
+        for (thumbprint, second, wanted) in [
+            ("thumb-1", 99, None),
+            ("thumb-1", 100, Some("client-1")),
+            ("thumb-1", 200, Some("client-1")),
+            ("thumb-1", 201, None),
+            ("thumb-2", 150, None),
+            ("thumb-3", 150, None),
+        ] {
+            assert_eq!(found(thumbprint, second), wanted, "{thumbprint} {second}");
+        }
+    }
+
+    #[test]
+    fn systems_are_found_by_all_parts_of_their_names() {
+        let catalogue = Catalogue::of(vec![member(1), member(2)], Vec::new(), Vec::new());
+        let found = |class: &str, code: &str, subsystem: &str| {
+            let member = catalogue.subsystem(class, code, subsystem);
+            member.map(|member| member.client_id.as_str())
+        };
+        assert_eq!(found("GOV", "H41.2", "main"), Some("client-2"));
+        for (class, code, subsystem) in [
+            ("COM", "H41.2", "main"),
+            ("GOV", "H41.3", "main"),
+            ("GOV", "H41.2", "x"),
+        ] {
+            assert_eq!(found(class, code, subsystem), None);
+        }
+        assert_eq!(catalogue.client("client-1"), Some(&member(1)));
+        assert_eq!(catalogue.client("client-3"), None);
     }
 }

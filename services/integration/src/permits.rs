@@ -485,6 +485,27 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_called_now_is_listed_by_service_and_not_beyond_its_dates() {
+        let (clock, book) = book(5);
+        let service = Uuid::from_u128(101);
+        assert_eq!(book.allowed("a", service), Err(Denial::Stale));
+        let callers = vec![caller("a", None, &[], 1_000), caller("d", Some(3), &[METHOD], 20)];
+        book.apply([change(vec![permit(1, 1, callers)])], at(5));
+        assert_eq!(book.allowed("a", service), Ok(BTreeSet::new()));
+        clock.set(at(10));
+        book.apply([], at(10));
+        let names = |client: &str, service: Uuid| -> Vec<String> {
+            book.allowed(client, service).unwrap().into_iter().collect()
+        };
+        assert_eq!(names("a", service), [METHOD, "demo.v1.People/List"]);
+        assert_eq!(names("d", service), [METHOD]);
+        assert!(names("a", Uuid::from_u128(102)).is_empty() && names("b", service).is_empty());
+        clock.set(at(20));
+        book.apply([], at(20));
+        assert!(names("d", service).is_empty());
+    }
+
+    #[test]
     fn what_was_revoked_is_gone_and_the_rest_stays() {
         let (_clock, book) = book(100);
         let first = permit(
