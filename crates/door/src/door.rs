@@ -405,9 +405,12 @@ impl Door {
     ) -> Result<Open, Fault> {
         let DoorParts { journal, clock, .. } = &self.inner.parts;
         let (journal, clock, started) = (Arc::clone(journal), Arc::clone(clock), call.started);
+        // So long: calls that are begun and reset at once must not pile up before the journal.
+        let places = Arc::clone(&call.places);
         // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
         // dropping that records that the consumer went away.
         let opening = tokio::spawn(async move {
+            let _places = places;
             journal.begin(&begun).await?;
             Ok(Open {
                 journal,
