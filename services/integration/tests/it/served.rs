@@ -3,7 +3,7 @@
 //! (`seen`, `outcomes`, `again`), and ends when that is closed.
 
 use std::convert::Infallible;
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -185,14 +185,13 @@ async fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answer, 
                 match piece {
                     None => break,
                     Some(Err(_)) => return,
-                    Some(Ok(piece)) => match piece.into_data() {
-                        Ok(data) => {
-                            if !send(data).await {
-                                return;
-                            }
+                    Some(Ok(piece)) => {
+                        if let Ok(data) = piece.into_data()
+                            && !send(data).await
+                        {
+                            return;
                         }
-                        Err(_) => {}
-                    },
+                    }
                 }
             },
         }
@@ -287,13 +286,15 @@ fn token(stack: &Stack, certificate: Option<&str>) -> String {
 
 fn say(line: &Value) {
     // What libtest has written before does not end with a new line.
-    println!("\n{line}");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n{line}").unwrap();
+    out.flush().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not a test: a door for others to call"]
 async fn serve_a_door() {
-    let Ok(kind) = std::env::var(VARIABLE) else { return };
+    let Some(kind) = std::env::var_os(VARIABLE) else { return };
     let mut settings = Settings::default();
     settings.door.drain.grace = Period::seconds(3);
     if kind == "strict" {
