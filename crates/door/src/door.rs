@@ -446,9 +446,12 @@ impl Door {
         } else {
             Kind::Unary
         };
+        // So long: calls that are begun and reset at once must not pile up before the journal.
+        let places = Arc::clone(&call.places);
         // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
         // dropping that records that the consumer went away.
         let opening = tokio::spawn(async move {
+            let _places = places;
             journal.begin(&begun).await?;
             meters.begun(kind);
             Ok(Open {

@@ -128,8 +128,10 @@ impl Door {
         let sent = {
             let sending = call.passage.upstream.send(request, None, call.deadline);
             tokio::select! {
-                sent = sending => sent.map_err(fault_of_upstream),
+                // First, here and below: what the door ends, the provider breaks off, and that is not why it ended.
+                biased;
                 ended = watch.ends(&call) => Err(ended),
+                sent = sending => sent.map_err(fault_of_upstream),
             }
         };
         let (response, at) = match sent {
@@ -423,9 +425,10 @@ impl Answering {
                 place.send(Ok(Frame::data(data)));
             }
             let frame = tokio::select! {
-                frame = incoming.frame() => frame,
-                () = to.closed() => return Over::ConsumerGone,
+                biased;
                 (outcome, fault) = self.watch.ends(&self.call) => return Over::Ended(outcome, fault),
+                () = to.closed() => return Over::ConsumerGone,
+                frame = incoming.frame() => frame,
             };
             let Some(Ok(frame)) = frame else {
                 return Over::Ended(Outcome::BrokenOff, refusal(Refusal::ProviderBrokeOff));

@@ -131,7 +131,7 @@ pub struct Beside {
     pub config: ServerConfig,
     /// Where it listens.
     pub listener: TcpListener,
-    /// What answers.
+    /// What answers, but for the health of the process, which every port says.
     pub router: Router,
 }
 
@@ -396,7 +396,7 @@ impl ServerBuilder {
             .beside
             .into_iter()
             .map(|one| Port::new(&one.config, self.clock.clone(), &self.meter).map(|port| (one, port)))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, StartError>>()?;
 
         let mut services = BTreeSet::new();
         let mut methods: HashSet<String> = INFRASTRUCTURE_METHODS.iter().map(ToString::to_string).collect();
@@ -434,6 +434,13 @@ impl ServerBuilder {
         let cors = cors::layer(&self.config.cors)?;
 
         let health = Health::new(services.into_iter().map(ToOwned::to_owned));
+        let beside = beside
+            .into_iter()
+            .map(|(mut beside, port): (Beside, Port)| {
+                beside.router = stack::beside(beside.router, &health, port.ending.draining.token().clone());
+                (beside, port)
+            })
+            .collect();
         let router = stack::build(stack::Parts {
             grpc,
             http,

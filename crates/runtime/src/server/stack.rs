@@ -118,6 +118,17 @@ pub(super) fn build(parts: Parts) -> Result<Router, StartError> {
     Ok(Router::new().fallback_service(outside))
 }
 
+/// What answers on a port beside the server's own: the health of the process, and `router` for all else.
+pub(super) fn beside(router: Router, health: &Health, draining: CancellationToken) -> Router {
+    Routes::default()
+        .add_service(health.service())
+        .into_axum_router()
+        .reset_fallback()
+        .merge(health.routes())
+        .layer(from_fn_with_state(draining, end_streams))
+        .fallback_service(router)
+}
+
 /// Health and reflection, which need no token.
 fn infrastructure(health: &Health, descriptors: &[u8]) -> Result<Router, StartError> {
     let reflection = || {

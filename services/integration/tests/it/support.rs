@@ -75,8 +75,10 @@ pub struct Settings {
 impl Default for Settings {
     /// Any free ports, and a short drain.
     fn default() -> Self {
-        let mut own = ServerConfig::default();
-        own.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut own = ServerConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            ..ServerConfig::default()
+        };
         own.drain.streams = Period::millis(200);
         own.drain.grace = Period::seconds(3);
         Self { door: own.clone(), own }
@@ -117,7 +119,7 @@ pub struct Caller {
 
 impl Stack {
     pub async fn start() -> Self {
-        Self::with(Settings::default()).await
+        Box::pin(Self::with(Settings::default())).await
     }
 
     pub async fn with(settings: Settings) -> Self {
@@ -129,7 +131,7 @@ impl Stack {
             .await
             .unwrap();
         let tokens = Tokens::by(clock.shared());
-        let served = serve(&pool, &keyring, &clock, &tokens, settings.clone()).await;
+        let served = Box::pin(serve(&pool, &keyring, &clock, &tokens, settings.clone())).await;
         let address = format!("http://{}", served.own);
         Self {
             database,
@@ -161,7 +163,7 @@ impl Stack {
         self.drain();
         self.drained().await;
         let settings = self.settings.clone();
-        let served = serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings).await;
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
         (self.shutdown, self.serving) = (served.shutdown, Some(served.task));
     }
 
