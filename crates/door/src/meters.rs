@@ -63,7 +63,10 @@ impl Meters {
                 .with_description("exchanges that ended, by outcome and kind")
                 .build(),
             duration: histogram("egov.door.call.duration", "whole time of exchanges, by kind"),
-            at_provider: histogram("egov.door.provider.duration", "time of exchanges at the provider, by kind"),
+            at_provider: histogram(
+                "egov.door.provider.duration",
+                "time of exchanges at the provider, by kind",
+            ),
             active: meter
                 .i64_up_down_counter("egov.door.calls.active")
                 .with_description("exchanges under way, by kind")

@@ -43,7 +43,8 @@ pub use hash::Hash;
 pub use note::{KeyKind, MAX_NOTE, MAX_SIGNATURES, NoteSignature, NoteSigner, SeedSigner, SignedNote, VerifyingKey};
 pub use promise::{PROMISE_FORMAT, Promise};
 pub use proof::{
-    Consistency, consistency, consistency_proof, inclusion_proof, root_from_inclusion, tree_root, verify_consistency, verify_inclusion,
+    Consistency, consistency, consistency_proof, inclusion_proof, root_from_inclusion, tree_root, verify_consistency,
+    verify_inclusion,
 };
 pub use receipt::{RECEIPT_FORMAT, Receipt};
 pub use tile::{

@@ -7,9 +7,7 @@ use egov_auth::RowScope;
 use egov_database::{Database, UnitOfWork};
 use egov_fault::{Fault, fault_of};
 use egov_keyring::{Keyring, Purpose};
-use egov_ledger::{
-    Checkpoint, Consistency, Hash, KeyKind, LedgerError, NoteSignature, SignedCheckpoint, VerifyingKey,
-};
+use egov_ledger::{Checkpoint, Consistency, Hash, KeyKind, LedgerError, NoteSignature, SignedCheckpoint, VerifyingKey};
 use egov_proto::egov::ledger::v1::CosignRequest;
 use egov_proto::egov::ledger::v1::witness_service_client::WitnessServiceClient;
 use opentelemetry::KeyValue;
@@ -169,7 +167,12 @@ impl Witness {
                 return Err(Error::LogRolledBack { size });
             }
             Judgement::NotShown(size) => {
-                tracing::warn!(origin = shown.origin, size, shown = shown.size, "a proof of consistency that shows nothing");
+                tracing::warn!(
+                    origin = shown.origin,
+                    size,
+                    shown = shown.size,
+                    "a proof of consistency that shows nothing"
+                );
                 return Err(Error::ProofFails { size });
             }
             Judgement::Forked(size) => {
@@ -330,7 +333,10 @@ mod tests {
         let forked = consistency_proof(&mut TileSet::of_leaves(others.clone()), 5, 13).unwrap();
         assert_eq!(judge(seen(5), 5, &at(&others, 13), &forked), Judgement::Forked(5));
         // A path that leads nowhere shows nothing, whoever sent it.
-        assert_eq!(judge(seen(5), 5, &at(&others, 13), &proof(5, 13)), Judgement::NotShown(5));
+        assert_eq!(
+            judge(seen(5), 5, &at(&others, 13), &proof(5, 13)),
+            Judgement::NotShown(5)
+        );
         assert_eq!(judge(seen(5), 5, &at(&leaves, 13), &forked), Judgement::NotShown(5));
         assert_eq!(judge(seen(5), 5, &at(&leaves, 13), &[]), Judgement::NotShown(5));
     }

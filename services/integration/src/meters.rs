@@ -30,11 +30,15 @@ impl JournalMeters {
                 .f64_histogram("egov.door.journal.wait")
                 .with_unit("s")
                 .with_description("how long calls waited until a record was durable, or was given up")
-                .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
+                .with_boundaries(vec![
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+                ])
                 .build(),
             failed: meter
                 .u64_counter("egov.door.journal.failed")
-                .with_description("records that could not be written; their calls were refused, or are swept to unknown")
+                .with_description(
+                    "records that could not be written; their calls were refused, or are swept to unknown",
+                )
                 .build(),
         }
     }

@@ -28,7 +28,7 @@ mod tests {
     fn what_was_sealed_with_the_key_of_answers_still_opens_and_new_bodies_outlive_a_rotation_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::at("2026-11-23T01:00:00Z".parse::<Timestamp>().unwrap());
-        let keyring = Keyring::create_missing(folder.path(), &clock).unwrap();
+        let keyring = Keyring::create_missing(&folder.path().join("keys"), &clock).unwrap();
         let before = keyring.seal(Purpose::Answers, b"before", b"row 1");
         let body = seal(&keyring, b"body", b"row 2");
         assert_eq!(open(&keyring, &before, b"row 1").unwrap(), b"before");

@@ -264,7 +264,10 @@ async fn who_truncates_is_found_by_a_witness() {
     // Once it is as large as it was, it cannot hide any more.
     stage.write(6).await;
     sequence(&stage.elsewhere()).await.unwrap();
-    assert!(matches!(other.see(&stage, 20).await, Err(Error::LogForked { size: 20 })));
+    assert!(matches!(
+        other.see(&stage, 20).await,
+        Err(Error::LogForked { size: 20 })
+    ));
     assert_eq!(other.evidence().await, [("forked".to_owned(), 21, 20)]);
 }
 

@@ -10,7 +10,7 @@ use super::exchange::{Exchange, Outcome, UNKNOWN};
 use super::terms::Problem;
 
 /// The outcomes that are no errors: the provider answered, or the consumer itself went away.
-pub(crate) const GOOD_OUTCOMES: [&str; 2] = ["answered", "cancelled"];
+pub const GOOD_OUTCOMES: [&str; 2] = ["answered", "cancelled"];
 
 /// The longest period that is summed up.
 const LONGEST: SignedDuration = SignedDuration::from_hours(93 * 24);
@@ -94,6 +94,13 @@ impl Histogram {
         }
         0
     }
+}
+
+/// The time within which this many in a thousand of stored calls lie, in microseconds: of buckets of `traffic`, how many calls each has,
+/// and the longest.
+pub fn percentile(buckets: &[i16], counts: &[i64], max_us: i64, per_mille: i64) -> i64 {
+    let histogram = Histogram::of(buckets, counts);
+    Latency { max_us, histogram }.percentile(per_mille)
 }
 
 /// How long calls took.
@@ -258,11 +265,7 @@ impl Period {
             if grain.start(at) != at {
                 match grain {
                     Grain::Hour => wrong(field, "phải là đầu giờ", "must be the beginning of an hour"),
-                    Grain::Day => wrong(
-                        field,
-                        "phải là 0 giờ theo giờ Việt Nam",
-                        "must be midnight in Viet Nam",
-                    ),
+                    Grain::Day => wrong(field, "phải là 0 giờ theo giờ Việt Nam", "must be midnight in Viet Nam"),
                 }
             }
         }
@@ -437,9 +440,16 @@ mod tests {
             let (_, sums) = hours.iter().find(|(key, _)| key.outcome == word).unwrap();
             sums
         };
-        assert_eq!((of("answered").request_bytes, of("answered").elapsed.max_us), (20, 3_000));
+        assert_eq!(
+            (of("answered").request_bytes, of("answered").elapsed.max_us),
+            (20, 3_000)
+        );
         assert_eq!(of("answered").elapsed.percentile(500), 1_023);
-        assert_eq!(of("answered").elapsed.percentile(990), 3_000, "no more than the longest");
+        assert_eq!(
+            of("answered").elapsed.percentile(990),
+            3_000,
+            "no more than the longest"
+        );
         assert_eq!(of("not_sent").at_provider, Latency::default());
         assert_eq!(of(UNKNOWN).elapsed, Latency::default());
         // 17:00 UTC is midnight in Việt Nam.
@@ -468,10 +478,7 @@ mod tests {
         assert_eq!(fields(midnight, days(15), Some(Grain::Hour)), ["to"]);
         let odd = at("2026-11-23T01:30:00Z");
         assert_eq!(fields(odd, odd, None), ["from", "to", "to"]);
-        assert_eq!(
-            fields(midnight, at("2026-11-24T01:00:00Z"), Some(Grain::Day)),
-            ["to"]
-        );
+        assert_eq!(fields(midnight, at("2026-11-24T01:00:00Z"), Some(Grain::Day)), ["to"]);
     }
 
     #[test]

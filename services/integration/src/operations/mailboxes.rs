@@ -201,8 +201,8 @@ impl Mailboxes {
             .await?;
         let mut opened = Vec::with_capacity(sealed.len());
         for (message, content) in sealed {
-            let content = open(&self.keyring, &content, &sealed_for(message.id))
-                .map_err(egov_fault::Fault::internal)?;
+            let content =
+                open(&self.keyring, &content, &sealed_for(message.id)).map_err(egov_fault::Fault::internal)?;
             opened.push((message, content));
         }
         Ok((mailbox, opened))

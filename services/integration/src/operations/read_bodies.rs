@@ -33,9 +33,17 @@ pub(crate) struct Wanted {
 pub(crate) enum Body {
     NotAsked,
     NotKept,
-    Kept { content: Vec<u8>, expire_time: Timestamp },
-    Deleted { expire_time: Timestamp, delete_time: Timestamp },
-    Unreadable { expire_time: Timestamp },
+    Kept {
+        content: Vec<u8>,
+        expire_time: Timestamp,
+    },
+    Deleted {
+        expire_time: Timestamp,
+        delete_time: Timestamp,
+    },
+    Unreadable {
+        expire_time: Timestamp,
+    },
 }
 
 impl Bodies {

@@ -74,7 +74,11 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         })
         .collect();
     rules.sort_by(|a, b| a.path.cmp(&b.path));
-    assert_eq!(rules.len(), 46, "every RPC of the directory and of the record of the door is in the table");
+    assert_eq!(
+        rules.len(),
+        46,
+        "every RPC of the directory and of the record of the door is in the table"
+    );
     let mut table = String::from("RPC × caller: o = of the own unit, n = the neighbour's; - = refused\n\n");
     write!(table, "{:<44}", "").unwrap();
     for (name, _) in &callers {

@@ -21,3 +21,4 @@ mod rest;
 mod schema;
 mod support;
 mod traffic;
+mod verification;

@@ -25,18 +25,29 @@ impl Measured {
         macro_rules! points {
             ($points:expr, $number:expr) => {
                 for point in $points {
-                    let mut labels: Vec<String> =
-                        point.attributes().map(|one| format!("{}={}", one.key, one.value)).collect();
+                    let mut labels: Vec<String> = point
+                        .attributes()
+                        .map(|one| format!("{}={}", one.key, one.value))
+                        .collect();
                     labels.sort();
                     of.insert(labels.join(","), $number(point));
                 }
             };
         }
         match data {
-            AggregatedMetrics::U64(MetricData::Sum(sum)) => points!(sum.data_points(), |point: &opentelemetry_sdk::metrics::data::SumDataPoint<u64>| point.value()),
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => points!(
+                sum.data_points(),
+                |point: &opentelemetry_sdk::metrics::data::SumDataPoint<u64>| point.value()
+            ),
             AggregatedMetrics::I64(MetricData::Sum(sum)) => points!(sum.data_points(), |_: &_| 0),
-            AggregatedMetrics::F64(MetricData::Histogram(histogram)) => points!(histogram.data_points(), |point: &opentelemetry_sdk::metrics::data::HistogramDataPoint<f64>| point.count()),
-            AggregatedMetrics::U64(MetricData::Histogram(histogram)) => points!(histogram.data_points(), |point: &opentelemetry_sdk::metrics::data::HistogramDataPoint<u64>| point.count()),
+            AggregatedMetrics::F64(MetricData::Histogram(histogram)) => points!(
+                histogram.data_points(),
+                |point: &opentelemetry_sdk::metrics::data::HistogramDataPoint<f64>| point.count()
+            ),
+            AggregatedMetrics::U64(MetricData::Histogram(histogram)) => points!(
+                histogram.data_points(),
+                |point: &opentelemetry_sdk::metrics::data::HistogramDataPoint<u64>| point.count()
+            ),
             AggregatedMetrics::F64(MetricData::Gauge(gauge)) => points!(gauge.data_points(), |_: &_| 0),
             AggregatedMetrics::U64(MetricData::Gauge(gauge)) => points!(gauge.data_points(), |_: &_| 0),
             _ => {}
@@ -85,11 +96,20 @@ async fn the_door_is_measured_without_naming_anybody() {
     let seen = measured.0.lock().unwrap().clone();
 
     let number = |name: &str, labels: &str| seen.get(name).and_then(|of| of.get(labels)).copied();
-    assert!(number("egov.door.calls", "kind=unary,outcome=answered") >= Some(1), "{seen:?}");
+    assert!(
+        number("egov.door.calls", "kind=unary,outcome=answered") >= Some(1),
+        "{seen:?}"
+    );
     assert!(number("egov.door.call.duration", "kind=unary") >= Some(1), "{seen:?}");
-    assert!(number("egov.door.provider.duration", "kind=unary") >= Some(1), "{seen:?}");
+    assert!(
+        number("egov.door.provider.duration", "kind=unary") >= Some(1),
+        "{seen:?}"
+    );
     assert!(number("egov.door.bytes", "direction=response") > Some(1), "{seen:?}");
-    assert!(number("egov.door.refusals", "reason=AGREEMENT_MISSING") >= Some(1), "{seen:?}");
+    assert!(
+        number("egov.door.refusals", "reason=AGREEMENT_MISSING") >= Some(1),
+        "{seen:?}"
+    );
     assert!(number("egov.door.journal.batch", "") >= Some(1), "{seen:?}");
     assert!(number("egov.door.journal.wait", "") >= Some(2), "{seen:?}");
     for gauge in ["egov.door.permits.age", "egov.door.endpoints.ejected"] {
@@ -100,10 +120,17 @@ async fn the_door_is_measured_without_naming_anybody() {
     // Labels are words of the code: no client, no method, no address.
     let known = ["kind", "outcome", "direction", "reason"];
     for (name, sets) in seen.iter().filter(|(name, _)| name.starts_with("egov.door.")) {
-        for label in sets.keys().flat_map(|labels| labels.split(',')).filter(|label| !label.is_empty()) {
+        for label in sets
+            .keys()
+            .flat_map(|labels| labels.split(','))
+            .filter(|label| !label.is_empty())
+        {
             let (key, value) = label.split_once('=').unwrap();
             assert!(known.contains(&key), "{name}: {label}");
-            assert!(value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_'), "{name}: {label}");
+            assert!(
+                value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_'),
+                "{name}: {label}"
+            );
         }
     }
 }

@@ -69,35 +69,54 @@ async fn each_side_sees_its_traffic_and_the_neighbour_sees_nothing() {
     for unit in [CONSUMER, PROVIDER, PROVINCE] {
         let lines = summary(&world.stack, unit, &by).await;
         let changed = lines.iter().find(|line| line.method == CHANGE).unwrap();
-        assert_eq!((changed.outcome(), changed.calls, changed.errors), (ExchangeOutcome::Answered, 3, 0));
+        assert_eq!(
+            (changed.outcome(), changed.calls, changed.errors),
+            (ExchangeOutcome::Answered, 3, 0)
+        );
         // A frame is five bytes longer than its message; the provider echoes.
         let frame = 5 + i64::try_from(prost::Message::encoded_len(&person("a"))).unwrap();
         assert_eq!((changed.request_bytes, changed.response_bytes), (3 * frame, 3 * frame));
         let (whole, provider) = (changed.elapsed.unwrap(), changed.at_provider.unwrap());
-        assert!(whole.p50_us > 0 && whole.p50_us <= whole.p95_us && whole.p99_us <= whole.max_us, "{whole:?}");
-        assert!(provider.max_us > 0 && provider.max_us <= whole.max_us, "{provider:?} {whole:?}");
+        assert!(
+            whole.p50_us > 0 && whole.p50_us <= whole.p95_us && whole.p99_us <= whole.max_us,
+            "{whole:?}"
+        );
+        assert!(
+            provider.max_us > 0 && provider.max_us <= whole.max_us,
+            "{provider:?} {whole:?}"
+        );
         assert!(changed.service_id.is_empty() && changed.agreement_id.is_empty());
         seen.push(lines);
     }
     assert!(seen.iter().all(|lines| *lines == seen[0]));
     let all = summary(&world.stack, PROVINCE, &[]).await;
-    let recorded: (i64, i64) = sqlx::query_as(
-        "SELECT count(*), sum(request_bytes)::bigint FROM exchange_outcomes",
-    )
-    .fetch_one(&mut superuser(&world.stack).await)
-    .await
-    .unwrap();
+    let recorded: (i64, i64) = sqlx::query_as("SELECT count(*), sum(request_bytes)::bigint FROM exchange_outcomes")
+        .fetch_one(&mut superuser(&world.stack).await)
+        .await
+        .unwrap();
     assert_eq!((all.len(), (all[0].calls, all[0].request_bytes)), (1, recorded));
 
     // The neighbour: nothing. The administrator of the province and an auditor: as they may. A mediating instance: refused.
     assert!(summary(&world.stack, STRANGER, &by).await.is_empty());
-    for (role, unit, lines) in [(ADMIN, PROVINCE, 1), ("integration_auditor", CONSUMER, 1), ("integration_auditor", STRANGER, 0)] {
+    for (role, unit, lines) in [
+        (ADMIN, PROVINCE, 1),
+        ("integration_auditor", CONSUMER, 1),
+        ("integration_auditor", STRANGER, 0),
+    ] {
         let mut caller = world.stack.staff(role, unit);
-        let answer = caller.traffic.summarize_traffic(asked(&world.stack, &[])).await.unwrap();
+        let answer = caller
+            .traffic
+            .summarize_traffic(asked(&world.stack, &[]))
+            .await
+            .unwrap();
         assert_eq!(answer.into_inner().lines.len(), lines, "{role} of {unit}");
     }
     let mut mediator = world.stack.mediator();
-    let refused = mediator.traffic.summarize_traffic(asked(&world.stack, &[])).await.unwrap_err();
+    let refused = mediator
+        .traffic
+        .summarize_traffic(asked(&world.stack, &[]))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 
     // Over REST.
@@ -114,8 +133,16 @@ async fn each_side_sees_its_traffic_and_the_neighbour_sees_nothing() {
     assert_eq!(answer.status(), 200);
     let body: serde_json::Value = answer.json().await.unwrap();
     let consumer = &world.agreed.consumer.organisation.organisation_id;
-    let found = body["lines"].as_array().unwrap().iter().find(|line| line["method"] == CHANGE).unwrap();
-    assert_eq!((found["calls"].as_str(), found["consumerOrganisationId"].as_str()), (Some("3"), Some(consumer.as_str())));
+    let found = body["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["method"] == CHANGE)
+        .unwrap();
+    assert_eq!(
+        (found["calls"].as_str(), found["consumerOrganisationId"].as_str()),
+        (Some("3"), Some(consumer.as_str()))
+    );
 }
 
 #[tokio::test]
@@ -137,7 +164,10 @@ async fn rolled_up_traffic_is_counted_once_also_when_who_rolls_up_is_killed() {
     // Killed between taking what waits and adding it: the sums cannot be reached, and whoever waits for them is dropped.
     let mut superuser = superuser(&world.stack).await;
     let mut lock = superuser.begin().await.unwrap();
-    sqlx::query("LOCK TABLE traffic IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE traffic IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let rolling = tokio::time::timeout(
         Duration::from_millis(300),
         roll_up_traffic_once(&world.stack.pool, TRAFFIC_DAYS),
@@ -173,7 +203,10 @@ async fn rolled_up_traffic_is_counted_once_also_when_who_rolls_up_is_killed() {
     world.stack.clock.advance(SignedDuration::from_hours(24 * 3));
     for (days, left) in [(30, true), (1, false)] {
         roll_up_traffic_once(&world.stack.pool, days).await.unwrap();
-        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM traffic").fetch_one(&mut superuser).await.unwrap();
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM traffic")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
         assert_eq!(rows > 0, left, "{days} days");
     }
 }
@@ -194,7 +227,10 @@ async fn a_summary_is_refused_with_everything_that_is_wrong_and_when_it_would_be
     let fields: Vec<&str> = fault.violations().iter().map(|one| one.field.as_str()).collect();
     assert_eq!(fields, ["from", "to", "to"]);
     let none = SummarizeTrafficRequest::default();
-    assert_eq!(ask(&world.stack, CONSUMER, none).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        ask(&world.stack, CONSUMER, none).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
 
     sqlx::query(
         "INSERT INTO traffic SELECT 'day', $1, gen_random_uuid(), 'm' || n, 'refused', 2, 3, gen_random_uuid(), gen_random_uuid(),
@@ -204,10 +240,18 @@ async fn a_summary_is_refused_with_everything_that_is_wrong_and_when_it_would_be
     .execute(&mut superuser(&world.stack).await)
     .await
     .unwrap();
-    let status = ask(&world.stack, CONSUMER, asked(&world.stack, &[TrafficDimension::Method])).await.unwrap_err();
-    assert_eq!(refusal(&status), (Code::FailedPrecondition, "SUMMARY_TOO_LARGE".to_owned()));
+    let status = ask(&world.stack, CONSUMER, asked(&world.stack, &[TrafficDimension::Method]))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "SUMMARY_TOO_LARGE".to_owned())
+    );
     let one = summary(&world.stack, CONSUMER, &[TrafficDimension::Outcome]).await;
-    let refused = one.iter().find(|line| line.outcome() == ExchangeOutcome::Refused).unwrap();
+    let refused = one
+        .iter()
+        .find(|line| line.outcome() == ExchangeOutcome::Refused)
+        .unwrap();
     assert_eq!((refused.calls, refused.errors), (4002, 4002));
     // Half of what lies in the bucket that ends at 143 µs, and none took longer than 100.
     assert_eq!(refused.elapsed.unwrap().p50_us, 100);
@@ -226,15 +270,28 @@ async fn the_use_of_an_agreement_stands_against_its_quota_for_both_sides_only() 
     };
     let calls = summary(&world.stack, CONSUMER, &[]).await[0].calls;
     for unit in [CONSUMER, PROVIDER] {
-        let usage = world.stack.staff(PARTNER, unit).traffic.get_agreement_usage(request()).await;
+        let usage = world
+            .stack
+            .staff(PARTNER, unit)
+            .traffic
+            .get_agreement_usage(request())
+            .await;
         let usage = usage.unwrap().into_inner();
         assert_eq!(usage.agreement_version, 1);
         let (hour, day) = (usage.hour.unwrap(), usage.day.unwrap());
         assert_eq!((day.quota, day.calls, day.per_mille), (100, calls, calls * 10));
         assert_eq!((hour.quota, hour.calls), (3000, calls));
     }
-    let stranger = world.stack.staff(PARTNER, STRANGER).traffic.get_agreement_usage(request()).await;
-    assert_eq!(refusal(&stranger.unwrap_err()), (Code::NotFound, "AGREEMENT_NOT_FOUND".to_owned()));
+    let stranger = world
+        .stack
+        .staff(PARTNER, STRANGER)
+        .traffic
+        .get_agreement_usage(request())
+        .await;
+    assert_eq!(
+        refusal(&stranger.unwrap_err()),
+        (Code::NotFound, "AGREEMENT_NOT_FOUND".to_owned())
+    );
 }
 
 /// The second wall: with the queries' own filter left out, the database still shows nothing beyond the scope.
@@ -248,7 +305,9 @@ async fn the_database_hides_traffic_and_bodies_where_a_query_forgets_to() {
     world.call(CHANGE, person("a")).await.unwrap();
     roll_up(&world.stack).await;
     world.call(GET, person("a")).await.unwrap();
-    let mut app = sqlx::PgConnection::connect(&world.stack.database.app_url).await.unwrap();
+    let mut app = sqlx::PgConnection::connect(&world.stack.database.app_url)
+        .await
+        .unwrap();
     for (units, seen) in [("{4}", false), ("{2}", true), ("{3}", true)] {
         let mut transaction = app.begin().await.unwrap();
         sqlx::query("SELECT set_config('egov.scope_units', $1, true), set_config('egov.scope_all', 'off', true)")
@@ -269,15 +328,28 @@ async fn the_database_hides_traffic_and_bodies_where_a_query_forgets_to() {
 }
 
 impl World {
-    async fn bodies(&self, role: &str, unit: i32, exchange: &str, purpose: bool) -> Result<GetExchangeBodiesResponse, Status> {
+    async fn bodies(
+        &self,
+        role: &str,
+        unit: i32,
+        exchange: &str,
+        purpose: bool,
+    ) -> Result<GetExchangeBodiesResponse, Status> {
         let mut request = Request::new(GetExchangeBodiesRequest {
             exchange_id: exchange.to_owned(),
             ..GetExchangeBodiesRequest::default()
         });
         if purpose {
-            request.metadata_mut().insert("x-egov-purpose", "case_handling".parse().unwrap());
+            request
+                .metadata_mut()
+                .insert("x-egov-purpose", "case_handling".parse().unwrap());
         }
-        let answer = self.stack.staff(role, unit).exchanges.get_exchange_bodies(request).await;
+        let answer = self
+            .stack
+            .staff(role, unit)
+            .exchanges
+            .get_exchange_bodies(request)
+            .await;
         answer.map(tonic::Response::into_inner)
     }
 }
@@ -290,13 +362,26 @@ async fn kept_bodies_are_read_by_the_two_sides_for_a_purpose_with_a_record_and_t
     })
     .await;
     let answer = world.call(CHANGE, person("Nguyễn Văn A")).await.unwrap();
-    let exchange = answer.metadata().get("x-egov-exchange").unwrap().to_str().unwrap().to_owned();
+    let exchange = answer
+        .metadata()
+        .get("x-egov-exchange")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     for unit in [CONSUMER, PROVIDER] {
         let read = world.bodies(PARTNER, unit, &exchange, true).await.unwrap();
         let (asked, answered) = (read.request.unwrap(), read.response.unwrap());
         assert_eq!(asked.state(), BodyState::Kept);
-        assert_eq!(&asked.content[5..], prost::Message::encode_to_vec(&person("Nguyễn Văn A")));
-        assert_eq!(answered.state(), BodyState::NotKept, "the agreement keeps requests only");
+        assert_eq!(
+            &asked.content[5..],
+            prost::Message::encode_to_vec(&person("Nguyễn Văn A"))
+        );
+        assert_eq!(
+            answered.state(),
+            BodyState::NotKept,
+            "the agreement keeps requests only"
+        );
     }
     let records: Vec<(Option<String>, Vec<String>, String)> =
         sqlx::query_as("SELECT purpose, resources, method FROM egov.read_records ORDER BY record_id")
@@ -314,10 +399,16 @@ async fn kept_bodies_are_read_by_the_two_sides_for_a_purpose_with_a_record_and_t
         let status = world.bodies(role, unit, &exchange, purpose).await.unwrap_err();
         refusal(&status)
     };
-    assert_eq!(refused(PARTNER, STRANGER, true).await, (Code::NotFound, "EXCHANGE_NOT_FOUND".to_owned()));
+    assert_eq!(
+        refused(PARTNER, STRANGER, true).await,
+        (Code::NotFound, "EXCHANGE_NOT_FOUND".to_owned())
+    );
     assert_eq!(refused(PARTNER, CONSUMER, false).await.1, "PURPOSE_MISSING");
     assert_eq!(refused(ADMIN, PROVINCE, true).await.0, Code::PermissionDenied);
-    assert_eq!(refused("integration_auditor", CONSUMER, true).await.0, Code::PermissionDenied);
+    assert_eq!(
+        refused("integration_auditor", CONSUMER, true).await.0,
+        Code::PermissionDenied
+    );
 
     world.stack.clock.advance(SignedDuration::from_hours(25));
     let mut superuser = superuser(&world.stack).await;
@@ -332,10 +423,18 @@ async fn kept_bodies_are_read_by_the_two_sides_for_a_purpose_with_a_record_and_t
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let gone = world.bodies(PARTNER, CONSUMER, &exchange, true).await.unwrap().request.unwrap();
+    let gone = world
+        .bodies(PARTNER, CONSUMER, &exchange, true)
+        .await
+        .unwrap()
+        .request
+        .unwrap();
     assert_eq!((gone.state(), gone.content.len()), (BodyState::Deleted, 0));
     assert!(gone.delete_time.is_some() && gone.expire_time.is_some());
-    let records: i64 = sqlx::query_scalar("SELECT count(*) FROM egov.read_records").fetch_one(&mut superuser).await.unwrap();
+    let records: i64 = sqlx::query_scalar("SELECT count(*) FROM egov.read_records")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
     assert_eq!(records, 2, "nothing was read, nothing is recorded");
 }
 
@@ -348,18 +447,29 @@ async fn a_body_that_cannot_be_recorded_as_read_does_not_leave_and_one_without_i
     })
     .await;
     let answer = world.call(CHANGE, person("a")).await.unwrap();
-    let exchange = answer.metadata().get("x-egov-exchange").unwrap().to_str().unwrap().to_owned();
+    let exchange = answer
+        .metadata()
+        .get("x-egov-exchange")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     let mut superuser = superuser(&world.stack).await;
     // As a row whose key was lost: the id of the key stands in the first bytes.
-    sqlx::query("UPDATE exchange_bodies SET sealed = overlay(sealed PLACING 'zzzz'::bytea FROM 3) WHERE direction = 'response'")
-        .execute(&mut superuser)
-        .await
-        .unwrap();
+    sqlx::query(
+        "UPDATE exchange_bodies SET sealed = overlay(sealed PLACING 'zzzz'::bytea FROM 3) WHERE direction = 'response'",
+    )
+    .execute(&mut superuser)
+    .await
+    .unwrap();
     let read = world.bodies(PARTNER, CONSUMER, &exchange, true).await.unwrap();
     assert_eq!(read.request.unwrap().state(), BodyState::Kept);
     assert_eq!(read.response.unwrap().state(), BodyState::Unreadable);
 
-    sqlx::query("ALTER TABLE egov.read_records RENAME TO elsewhere").execute(&mut superuser).await.unwrap();
+    sqlx::query("ALTER TABLE egov.read_records RENAME TO elsewhere")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
     let refused = world.bodies(PARTNER, CONSUMER, &exchange, true).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
 }
