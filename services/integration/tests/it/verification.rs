@@ -114,7 +114,7 @@ async fn grown(stack: &Stack) -> Agreed {
 #[tokio::test]
 async fn every_edited_or_deleted_row_of_agreements_and_of_the_directory_is_named() {
     let stack = Stack::start().await;
-    let held = grown(&stack).await;
+    let held = Box::pin(grown(&stack)).await;
     assert_eq!(findings(&stack).await, Vec::<String>::new(), "nothing was touched");
 
     let agreement = format!("agreement {}", held.agreement.agreement_id);
