@@ -11,6 +11,7 @@ use clap::Args;
 use egov_clock::{Clock as _, SystemClock, vietnam};
 use egov_keyring::{Keyring, Purpose};
 use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx as _;
 use reqwest::Url;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -88,6 +89,8 @@ struct Database {
     ledger: Option<Ledger>,
     /// Events that subscribers have not acknowledged.
     deliveries: Option<Deliveries>,
+    /// Exchanges of the door.
+    traffic: Option<Traffic>,
     /// Parts of this list that the schema does not have.
     not_there: Vec<&'static str>,
     leases: Vec<Lease>,
@@ -116,6 +119,17 @@ struct Deliveries {
     furthest_behind: i64,
     under_way: i64,
     dead_letters: i64,
+}
+
+/// The door since the beginning of the hour before this one.
+#[derive(Debug, Serialize)]
+struct Traffic {
+    calls: i64,
+    calls_per_minute: f64,
+    /// Of all that ended, 0 to 1.
+    error_share: f64,
+    /// In milliseconds.
+    p99_ms: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -277,6 +291,11 @@ async fn fill(connection: &mut PgConnection, database: &mut Database) -> Result<
         } else {
             database.not_there.push("subscriptions and dead letters");
         }
+        if is_there(connection, "public.traffic").await? {
+            database.traffic = Some(traffic(connection, SystemClock.now()).await?);
+        } else {
+            database.not_there.push("traffic of the door");
+        }
     }
     let leases: Vec<(String, i64, Option<jiff_sqlx::Timestamp>, bool)> = sqlx::query_as(
         "SELECT name, fence, CASE WHEN isfinite(expire_time) THEN expire_time END, expire_time > clock_timestamp()
@@ -347,6 +366,41 @@ async fn deliveries(connection: &mut PgConnection) -> Result<Deliveries, sqlx::E
         furthest_behind,
         under_way,
         dead_letters,
+    })
+}
+
+/// What ended since the beginning of the hour before this one: between one hour and two, so that a young hour says something too.
+async fn traffic(connection: &mut PgConnection, now: Timestamp) -> Result<Traffic, sqlx::Error> {
+    let second = now.as_second();
+    let since = Timestamp::from_second(second - second.rem_euclid(3600) - 3600).unwrap_or(now);
+    let (calls, errors, max): (i64, i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(calls), 0)::bigint, coalesce(sum(calls) FILTER (WHERE outcome <> ALL($2)), 0)::bigint,
+                coalesce(max(elapsed_max), 0)
+         FROM (SELECT calls, outcome, elapsed_max FROM traffic WHERE grain = 'hour' AND start_time >= $1
+               UNION ALL SELECT calls, outcome, elapsed_max FROM traffic_pending WHERE start_time >= $1) AS seen",
+    )
+    .bind(since.to_sqlx())
+    .bind(egov_integration::domain::traffic::GOOD_OUTCOMES.as_slice())
+    .fetch_one(&mut *connection)
+    .await?;
+    let (buckets, counts): (Vec<i16>, Vec<i64>) = sqlx::query_as::<_, (i16, i64)>(
+        "SELECT h.bucket, sum(h.calls)::bigint
+         FROM (SELECT elapsed_buckets, elapsed_counts FROM traffic WHERE grain = 'hour' AND start_time >= $1
+               UNION ALL SELECT elapsed_buckets, elapsed_counts FROM traffic_pending WHERE start_time >= $1) AS seen
+         CROSS JOIN LATERAL unnest(elapsed_buckets, elapsed_counts) AS h (bucket, calls) GROUP BY h.bucket ORDER BY h.bucket",
+    )
+    .bind(since.to_sqlx())
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .unzip();
+    let p99 = egov_integration::domain::traffic::percentile(&buckets, &counts, max, 990);
+    let share = |part: i64, of: f64| if of > 0.0 { part as f64 / of } else { 0.0 };
+    Ok(Traffic {
+        calls,
+        calls_per_minute: share(calls, now.duration_since(since).as_secs_f64() / 60.0),
+        error_share: share(errors, calls as f64),
+        p99_ms: p99 as f64 / 1000.0,
     })
 }
 
@@ -503,6 +557,16 @@ fn show(status: &Status) {
                 deliveries.furthest_behind,
                 deliveries.under_way,
                 deliveries.dead_letters
+            ));
+        }
+        if let Some(traffic) = &database.traffic {
+            say::line(format!(
+                "\n{}: the door since the hour before: {} exchanges, {:.1} a minute, {:.1} % errors, 99 of 100 within {:.1} ms",
+                database.service,
+                traffic.calls,
+                traffic.calls_per_minute,
+                traffic.error_share * 100.0,
+                traffic.p99_ms
             ));
         }
         if !database.not_there.is_empty() {

@@ -35,24 +35,21 @@ fn latency(latency: &Latency) -> proto::Latency {
 
 fn line(line: Line) -> proto::TrafficLine {
     let text = |id: Option<Uuid>| id.map_or_else(String::new, |id| id.to_string());
-    let sums = &line.sums;
+    let (key, sums) = (line.key, &line.sums);
+    let ended = key.outcome.as_deref().map(outcome).unwrap_or_default();
     proto::TrafficLine {
-        start_time: line.start.map(egov_proto::timestamp),
-        service_id: text(line.service_id),
-        agreement_id: text(line.agreement_id),
-        consumer_organisation_id: text(line.consumer_organisation_id),
-        outcome: line
-            .outcome
-            .as_deref()
-            .map_or_else(proto::ExchangeOutcome::default, outcome)
-            .into(),
+        start_time: key.start.map(egov_proto::timestamp),
+        service_id: text(key.service_id),
+        method: key.method.unwrap_or_default(),
+        agreement_id: text(key.agreement_id),
+        consumer_organisation_id: text(key.consumer_organisation_id),
+        outcome: ended.into(),
         calls: sums.calls,
         errors: line.errors,
         request_bytes: sums.request_bytes,
         response_bytes: sums.response_bytes,
         elapsed: Some(latency(&sums.elapsed)),
         at_provider: Some(latency(&sums.at_provider)),
-        method: line.method.unwrap_or_default(),
     }
 }
 

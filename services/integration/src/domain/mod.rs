@@ -3,6 +3,7 @@
 pub(crate) mod agreement;
 pub(crate) mod canonical;
 pub(crate) mod case_event;
+pub(crate) mod commitment;
 pub(crate) mod delivery;
 pub mod descriptors;
 pub(crate) mod endpoint;
@@ -22,5 +23,5 @@ pub(crate) mod signature;
 pub(crate) mod system;
 pub(crate) mod terms;
 pub(crate) mod topic;
-pub(crate) mod traffic;
+pub mod traffic;
 pub(crate) mod webhook;

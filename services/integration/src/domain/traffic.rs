@@ -10,7 +10,7 @@ use super::exchange::{Exchange, Outcome, UNKNOWN};
 use super::terms::Problem;
 
 /// The outcomes that are no errors: the provider answered, or the consumer itself went away.
-pub(crate) const GOOD_OUTCOMES: [&str; 2] = ["answered", "cancelled"];
+pub const GOOD_OUTCOMES: [&str; 2] = ["answered", "cancelled"];
 
 /// The longest period that is summed up.
 const LONGEST: SignedDuration = SignedDuration::from_hours(93 * 24);
@@ -94,6 +94,13 @@ impl Histogram {
         }
         0
     }
+}
+
+/// The time within which this many in a thousand of stored calls lie, in microseconds: of buckets of `traffic`, how many calls each has,
+/// and the longest.
+pub fn percentile(buckets: &[i16], counts: &[i64], max_us: i64, per_mille: i64) -> i64 {
+    let histogram = Histogram::of(buckets, counts);
+    Latency { max_us, histogram }.percentile(per_mille)
 }
 
 /// How long calls took.

@@ -50,6 +50,7 @@ use crate::domain::webhook::AllowedHosts;
 
 use crate::domain::agreement::{Actor, Agreement, Side};
 use crate::domain::canonical::canonical;
+use crate::domain::commitment::{AgreementChange, of_agreement};
 use crate::error::Error;
 use crate::store;
 
@@ -156,7 +157,16 @@ async fn record_agreement(unit: &mut UnitOfWork<'_>, one: &Agreement, done: Agre
         actor: done.actor.to_owned(),
         record_time: now,
     };
-    store::agreements::append_history(unit.conn(), one, &change).await?;
+    let document = of_agreement(
+        one,
+        AgreementChange {
+            change: done.event,
+            reason: done.reason,
+            actor: done.actor,
+            time: now,
+        },
+    );
+    store::agreements::append_history(unit.conn(), one, &change, &document).await?;
     unit.publish(Event {
         aggregate_kind: "agreement",
         aggregate_id: one.agreement_id,
@@ -167,30 +177,6 @@ async fn record_agreement(unit: &mut UnitOfWork<'_>, one: &Agreement, done: Agre
             "agreement_version": done.number,
             "service_id": one.parties.service_id,
         }),
-    });
-    let signed: Vec<_> = one
-        .versions
-        .iter()
-        .map(|version| {
-            let signatures: Vec<_> = version.signatures.iter().map(|held| held.jws.as_str()).collect();
-            let frame = version.effective.map(|frame| (frame.from, frame.to));
-            serde_json::json!({ "canonical": version.canonical, "signatures": signatures, "effective": frame })
-        })
-        .collect();
-    let delegations: Vec<_> = one
-        .delegations
-        .iter()
-        .map(|held| serde_json::json!({ "id": held.delegation_id, "system": held.system_id, "end": held.end_time }))
-        .collect();
-    let document = serde_json::json!({
-        "agreement_id": one.agreement_id,
-        "state": state.as_str(),
-        "change": done.event,
-        "reason": done.reason,
-        "actor": done.actor,
-        "time": now,
-        "versions": signed,
-        "delegations": delegations,
     });
     let text = canonical(&document).map_err(Fault::internal)?;
     unit.leaf(Leaf {

@@ -12,7 +12,7 @@ use crate::store;
 use crate::store::traffic::{About, Dimensions, Line};
 
 /// The most lines of a summary.
-const LINES: i64 = 2_000;
+const LINES: usize = 2_000;
 
 /// The most rows that are rolled up, and the most old sums of each grain that are deleted, in one transaction.
 const MOST: i64 = 2_000;
@@ -50,18 +50,13 @@ impl TrafficReader {
         about: About,
     ) -> Result<Vec<Line>, Error> {
         let scope = caller.scope(READ_TRAFFIC);
-        let lines = self
-            .database
+        self.database
             .read(&scope, async |conn| {
-                store::traffic::summarise(conn, &scope, period, by, about, LINES + 1)
-                    .await
-                    .map_err(Error::from)
+                store::traffic::summarise(conn, &scope, period, by, about, LINES)
+                    .await?
+                    .ok_or(Error::SummaryTooLarge)
             })
-            .await?;
-        if i64::try_from(lines.len()).is_ok_and(|lines| lines > LINES) {
-            return Err(Error::SummaryTooLarge);
-        }
-        Ok(lines)
+            .await
     }
 
     /// How much of the quota of an agreement that the caller sees is used in this hour and today.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use egov_auth::RowScope;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -352,11 +353,16 @@ pub(crate) struct Change {
 }
 
 /// Appends a change.
-pub(crate) async fn append_history(conn: &mut PgConnection, one: &Agreement, change: &Change) -> Result<()> {
+pub(crate) async fn append_history(
+    conn: &mut PgConnection,
+    one: &Agreement,
+    change: &Change,
+    document: &Value,
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO agreement_history (agreement_id, version, consumer_unit_id, provider_unit_id, change, state,
-                                        agreement_version, reason, actor, record_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                        agreement_version, reason, actor, record_time, document)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         one.agreement_id,
         change.version,
         one.consumer_unit_id,
@@ -367,6 +373,7 @@ pub(crate) async fn append_history(conn: &mut PgConnection, one: &Agreement, cha
         change.reason,
         change.actor,
         change.record_time.to_sqlx() as _,
+        document,
     )
     .execute(conn)
     .await?;

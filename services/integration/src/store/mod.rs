@@ -16,6 +16,7 @@ pub(crate) mod services;
 pub(crate) mod systems;
 pub(crate) mod topics;
 pub(crate) mod traffic;
+pub(crate) mod verification;
 
 /// Why the store failed. It is a fault of ours, never of the caller.
 #[derive(Debug, thiserror::Error)]

@@ -26,4 +26,5 @@ mod schema;
 mod served;
 mod support;
 mod traffic;
+mod verification;
 mod xroad;
