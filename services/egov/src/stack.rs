@@ -18,6 +18,7 @@ use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_accou
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
 
+use egov_integration::partners::PartnersSection;
 use egov_integration::{EventParts, ensure_topic};
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::{Period, ServerConfig};
@@ -42,6 +43,9 @@ use crate::problem::Problem;
 /// How long identity may take to be heard by the other services.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often it is looked whether the key by which the services prove themselves was rotated.
+const KEY_LOOK: Duration = Duration::from_secs(2);
+
 /// What a stack is started with.
 pub(crate) struct Start<'a> {
     /// The data folder.
@@ -60,6 +64,8 @@ pub(crate) struct Start<'a> {
     pub(crate) shutdown: Shutdown,
     /// How long a new key of tokens is published before it signs; identity's own default if none.
     pub(crate) publish_before_use: Option<Period>,
+    /// The province's partners.
+    pub(crate) partners: PartnersSection,
 }
 
 /// A running stack.
@@ -130,6 +136,7 @@ impl Stack {
             quiet,
             shutdown,
             publish_before_use,
+            partners,
         } = start;
         let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
         let held = place.hold()?;
@@ -153,6 +160,7 @@ impl Stack {
             door_listener,
             &shutdown,
             publish_before_use,
+            partners,
             clock,
             ids,
         ))
@@ -253,6 +261,7 @@ async fn serve(
     door_listener: TcpListener,
     shutdown: &Shutdown,
     publish_before_use: Option<Period>,
+    mut partners: PartnersSection,
     clock: SharedClock,
     ids: SharedIds,
 ) -> anyhow::Result<Served> {
@@ -335,20 +344,32 @@ async fn serve(
         Problem::new(what, advice)
     })?;
 
+    let token_endpoint = identity.token_endpoint();
+    let one_stop_of_partners = &mut partners.portal.one_stop;
+    for (setting, here) in [
+        (&mut one_stop_of_partners.address, &url),
+        (&mut one_stop_of_partners.token_endpoint, &format!("{url}/oauth2/token")),
+        (&mut one_stop_of_partners.audience, &token_endpoint),
+    ] {
+        if setting.is_empty() {
+            setting.clone_from(here);
+        }
+    }
     let mut events = EventParts::in_database(&databases.integration);
     if profile == Profile::Demo {
         // `cargo egov partner webhook` on this machine.
         events.webhook_hosts.push(WEBHOOK_TESTER.to_string());
     }
     let event_store = Arc::clone(&events.store);
-    let publishers = publishers(&identity, &keyring).await?;
+    let follows = !partners.portal.follow.is_empty();
+    let publishers = publishers(&identity, &keyring, follows).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.
     let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
-        partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
+        partners: partners.open(Arc::clone(&keyring), &clock, &ids)?,
         keyring: Arc::clone(&keyring),
         events,
         log: Arc::clone(integrations_log.log()),
@@ -376,7 +397,6 @@ async fn serve(
         &[identitys.clone(), one_stops_log.clone(), integrations_log.clone()],
     );
 
-    let token_endpoint = identity.token_endpoint();
     let (forward_clock, forward_ids) = (clock.clone(), ids.clone());
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
         .assembly(identitys.work(identity.assembly(verifier, contract)))
@@ -390,6 +410,7 @@ async fn serve(
     for (service, database, system) in [
         ("identity", &databases.identity, publishers.identity),
         ("onestop", &databases.onestop, publishers.onestop),
+        ("integration", &databases.integration, publishers.integration),
     ] {
         let topic = format!("{service}.events");
         // 0: the topic is the installation's own, not a unit's.
@@ -405,6 +426,12 @@ async fn serve(
             IntegrationPublisher::new(config, Arc::clone(&keyring), forward_clock.clone(), forward_ids.clone())?;
         tokio::spawn(Forwarder::new(database.clone(), service, publisher).run(following.clone()));
     }
+    tokio::spawn(keep_registered(
+        Arc::clone(&identity),
+        Arc::clone(&keyring),
+        follows,
+        following.clone(),
+    ));
     let feed = GrpcFeed::lazy(&url)?;
     let followers = [one_stops.directory, integrations.directory, records.directory];
     // The first round at once, and aloud if it fails; then again and again.
@@ -437,10 +464,31 @@ async fn serve(
 struct Publishers {
     identity: Uuid,
     onestop: Uuid,
+    integration: Uuid,
+}
+
+/// Registers the systems of the services anew when the keyring's key for assertions was rotated. Until then identity refuses their
+/// proofs, and their events wait in their logs.
+async fn keep_registered(identity: Arc<Identity>, keyring: Arc<Keyring>, follows: bool, stop: CancellationToken) {
+    let mut registered = String::new();
+    while !stop.is_cancelled() {
+        let present = keyring.signing(Purpose::ClientAssertions).id().to_owned();
+        if present != registered {
+            match publishers(&identity, &keyring, follows).await {
+                Ok(_) => registered = present,
+                Err(error) => tracing::warn!(%error, "the services' key is not registered; tried again"),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(KEY_LOOK) => {}
+        }
+    }
 }
 
 /// Makes the systems of the services, or puts them right: each proves itself with the keyring's key for assertions.
-async fn publishers(identity: &Identity, keyring: &Keyring) -> anyhow::Result<Publishers> {
+/// Integration reads cases where it tells the national portal of them.
+async fn publishers(identity: &Identity, keyring: &Keyring, follows: bool) -> anyhow::Result<Publishers> {
     let published = keyring.jwks(Purpose::ClientAssertions);
     let current = keyring.signing(Purpose::ClientAssertions);
     let key = published
@@ -452,19 +500,22 @@ async fn publishers(identity: &Identity, keyring: &Keyring) -> anyhow::Result<Pu
         })
         .context("the keyring does not publish its key for assertions")?
         .to_string();
-    let ensure = async |client_id: &str, name: &str| -> anyhow::Result<Uuid> {
+    let ensure = async |client_id: &str, name: &str, roles: &[(&str, i32)]| -> anyhow::Result<Uuid> {
         let spec = SystemSpec {
             client_id,
             name,
             public_jwk: &key,
-            roles: &[],
+            roles,
             acts_for_citizens: false,
         };
         Ok(ensure_system(identity, &spec).await?.system_id)
     };
+    let reader = [("case_synchroniser", egov_auth::WHOLE_PROVINCE)];
+    let reads: &[(&str, i32)] = if follows { &reader } else { &[] };
     Ok(Publishers {
-        identity: ensure("egov-identity", "Dịch vụ định danh").await?,
-        onestop: ensure("egov-onestop", "Dịch vụ một cửa").await?,
+        identity: ensure("egov-identity", "Dịch vụ định danh", &[]).await?,
+        onestop: ensure("egov-onestop", "Dịch vụ một cửa", &[]).await?,
+        integration: ensure("egov-integration", "Phần mềm trung gian", reads).await?,
     })
 }
 

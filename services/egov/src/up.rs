@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use egov_clock::SystemClock;
+use egov_integration::partners::PartnersSection;
 use egov_runtime::config::{LogFormat, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::Shutdown;
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
     /// Address and port; port 0 takes a free one. [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// A file with the sections `[server]` and `[telemetry]`; variables `EGOV_UP__SERVER__…` win over it.
+    /// A file with the sections `[server]`, `[telemetry]` and `[partners]`; variables `EGOV_UP__SERVER__…` win over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// When ready, print one JSON object.
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
 struct Config {
     server: ServerConfig,
     telemetry: TelemetryConfig,
+    /// The province's partners, as integration alone knows them; none at first. What `[partners.portal.one_stop]` leaves empty is this
+    /// process.
+    partners: PartnersSection,
 }
 
 impl Default for Config {
@@ -56,6 +60,7 @@ impl Default for Config {
         Self {
             server: server_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 8765))),
             telemetry,
+            partners: PartnersSection::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         quiet: !human,
         shutdown,
         publish_before_use: None,
+        partners: config.partners,
     }))
     .await?;
     if let Some(notice) = &stack.notice {

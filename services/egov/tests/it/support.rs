@@ -81,9 +81,20 @@ impl Up {
 
     /// The same, with these variables in its surroundings.
     pub(crate) fn start_with(data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = egov()
-            .envs(variables.iter().copied())
-            .args(["up", "--json", "--listen", listen, "--data"])
+        Self::run(
+            data,
+            egov().envs(variables.iter().copied()).args(["up", "--listen", listen]),
+        )
+    }
+
+    /// The same, with a configuration.
+    pub(crate) fn configured(data: &Path, listen: &str, config: &Path) -> Self {
+        Self::run(data, egov().args(["up", "--listen", listen, "--config"]).arg(config))
+    }
+
+    fn run(data: &Path, up: &mut Command) -> Self {
+        let mut child = up
+            .args(["--json", "--data"])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
