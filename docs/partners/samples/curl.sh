@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The program that checks a receipt: `cargo egov` in a clone, or the binary.
 read -ra egov <<<"${EGOV:-cargo egov}"
 # How the door is called: `grpc` (a frame of protobuf over HTTP/2) or `rest` (JSON, by the google.api.http of the contract).
-way=${EGOV_WAY:-grpc}
+way=${EGOV_WAY:-rest}
 procedure=${1:-1.001193}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
