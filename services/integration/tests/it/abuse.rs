@@ -432,12 +432,6 @@ async fn streams_without_bodies_take_no_more_than_the_places_of_their_system() {
     open_streams(10_000).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "most of a minute in a debug build; the smaller one runs always"]
-async fn a_hundred_thousand_streams_without_bodies_take_no_more_than_the_places_of_their_system() {
-    open_streams(100_000).await;
-}
-
 async fn open_streams(all: usize) {
     let served = served().await;
     let before = served.resident();
