@@ -513,7 +513,7 @@ fn a_lost_key_is_reported_and_never_replaced_silently() {
 fn a_purpose_of_a_newer_version_is_added_to_an_older_keyring() {
     let (folder, before, clock) = made();
     // As it was before the purpose existed: neither file nor entry in the list.
-    fs::remove_file(file(&folder.path, Purpose::ClientAssertions)).unwrap();
+    fs::remove_file(file(&folder.path, Purpose::Bodies)).unwrap();
     let index = folder.path.join("index.json");
     let mut list: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
     list["made"].as_array_mut().unwrap().pop();
@@ -522,13 +522,13 @@ fn a_purpose_of_a_newer_version_is_added_to_an_older_keyring() {
     assert!(matches!(
         Keyring::open(&folder.path, &clock),
         Err(KeyringError::NotYetMade {
-            purpose: Purpose::ClientAssertions,
+            purpose: Purpose::Bodies,
             ..
         })
     ));
     let after = Keyring::create_missing(&folder.path, &clock).unwrap();
-    assert_eq!(ids(&after)[..8], ids(&before)[..8]);
-    assert_ne!(ids(&after)[8], ids(&before)[8]);
+    assert_eq!(ids(&after)[..9], ids(&before)[..9]);
+    assert_ne!(ids(&after)[9], ids(&before)[9]);
 }
 
 #[test]
