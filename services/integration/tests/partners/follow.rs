@@ -15,6 +15,7 @@ use egov_integration::onestop::{OneStopCases, OneStopConfig};
 use egov_integration::partners::{Connections, Follow};
 use egov_integration::{CaseFollower, EventParts, Followed, ensure_topic};
 use egov_keyring::Keyring;
+use egov_partners::wire_time::WireTime;
 use egov_proto::egov::onestop::v1::{Case, CaseState, Deadline, GetCaseRequest, GetCaseResponse};
 use jiff::SignedDuration;
 use tonic::{Code, Status};
@@ -221,8 +222,8 @@ async fn a_case_that_one_stop_accepted_is_told_to_the_portal_with_its_state_and_
     stage.service.rounds().await;
     let told = stage.service.partners.portal.cases().remove(CASE).unwrap();
     assert_eq!(told.state, "2");
-    assert_eq!(told.accept_time.map(|at| at.text()).unwrap(), "20261123083000");
-    assert_eq!(told.due_time.map(|at| at.text()).unwrap(), "20261126170000");
+    assert_eq!(told.accept_time.map(WireTime::text).unwrap(), "20261123083000");
+    assert_eq!(told.due_time.map(WireTime::text).unwrap(), "20261126170000");
     assert_eq!(
         stage.one_stop.read(),
         ["portal_synchronisation"],
