@@ -100,6 +100,52 @@ async fn what_is_done_by_delegation_says_in_whose_name_and_reaches_no_further() 
 }
 
 #[tokio::test]
+async fn what_tells_the_portal_reads_the_cases_of_its_units_for_a_purpose_and_writes_nothing() {
+    let stack = Stack::start().await;
+    let case = submit(&stack).await.case.unwrap();
+    let system = |unit| {
+        stack
+            .tokens
+            .system(Uuid::from_u128(0x901), &[("case_synchroniser", unit)])
+    };
+    let purpose = Some("portal_synchronisation");
+    let read = get(&stack.client(Some(system(TRUONG_VINH)), purpose), &case.case_id)
+        .await
+        .unwrap();
+    assert_eq!(read.case_code, case.case_code);
+    let status = get(&stack.client(Some(system(TRUONG_VINH)), None), &case.case_id)
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "PURPOSE_MISSING");
+    let status = get(&stack.client(Some(system(THANH_VINH)), purpose), &case.case_id)
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "CASE_NOT_FOUND", "the neighbour's");
+    let request = egov_proto::egov::onestop::v1::AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        ..Default::default()
+    };
+    let status = stack
+        .client(Some(system(TRUONG_VINH)), purpose)
+        .cases
+        .accept_case(request)
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "PERMISSION_MISSING");
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let recorded: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM egov.read_records WHERE purpose = 'portal_synchronisation' AND $1 = ANY (subjects)",
+    )
+    .bind(citizen())
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(recorded, 1, "the person sees who read it");
+}
+
+#[tokio::test]
 async fn reading_without_a_purpose_is_refused_and_with_one_recorded_before_the_data_leaves() {
     let stack = Stack::start().await;
     let case = submit(&stack).await.case.unwrap();
@@ -277,6 +323,10 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         (
             "portal alone",
             tokens.system(Uuid::from_u128(0x900), &[("national_portal", 0)]),
+        ),
+        (
+            "case_synchroniser",
+            tokens.system(Uuid::from_u128(0x901), &[("case_synchroniser", TRUONG_VINH)]),
         ),
     ];
     let mut rules: Vec<_> = contract
