@@ -1,39 +1,73 @@
 //! Publishing to the service integration over gRPC, as a system.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use egov_clock::{SharedClock, SharedIds};
+use egov_database::Database;
 use egov_fault::{Fault, fault_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::event_service_client::EventServiceClient;
 use egov_proto::egov::integration::v1::{ListTopicsRequest, PublishRequest};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::CloudEvent;
-use crate::forward::Publisher;
+use crate::forward::{Forwarder, Publisher};
 use crate::store::topic_not_found;
 use crate::system_token::{SystemToken, SystemTokenConfig};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Where and as whom events are published.
-#[derive(Clone, Debug)]
+/// `[integration]`: where and as whom a service publishes its events. Without an address they stay in its own log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct IntegrationConfig {
-    /// The gRPC address of integration.
+    /// The gRPC address of integration; empty publishes nothing.
     pub address: String,
     /// The token endpoint of identity.
     pub token_endpoint: String,
     /// The issuer, which assertions are for.
     pub audience: String,
-    /// The system's client id.
+    /// The system's client id; `egov-SERVICE` if empty. It is registered at identity with the keyring's public key for assertions.
     pub client_id: String,
-    /// The name of the topic.
+    /// The name of the topic; `SERVICE.events` if empty. It is made at integration, with this system as publisher.
     pub topic: String,
+    /// The authority of both certificates, PEM; none trusts what the machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
+impl IntegrationConfig {
+    /// What publishes the log of `service` by this configuration; none without an address.
+    ///
+    /// # Errors
+    /// The address is none, or the authority cannot be read.
+    pub fn forwarder(
+        &self,
+        service: &'static str,
+        database: &Database,
+        keyring: &Arc<Keyring>,
+        clock: &SharedClock,
+        ids: &SharedIds,
+    ) -> Result<Option<Forwarder<IntegrationPublisher>>, Fault> {
+        if self.address.is_empty() {
+            return Ok(None);
+        }
+        let mut config = self.clone();
+        if config.client_id.is_empty() {
+            config.client_id = format!("egov-{service}");
+        }
+        if config.topic.is_empty() {
+            config.topic = format!("{service}.events");
+        }
+        let publisher = IntegrationPublisher::new(config, Arc::clone(keyring), clock.clone(), ids.clone())?;
+        Ok(Some(Forwarder::new(database.clone(), service, publisher)))
+    }
 }
 
 /// Publishes to a topic of integration, with a [`SystemToken`].
@@ -55,21 +89,32 @@ impl fmt::Debug for IntegrationPublisher {
 
 impl IntegrationPublisher {
     /// Connects when it first publishes.
+    ///
+    /// # Errors
+    /// The address is none, or the authority cannot be read.
     pub fn new(
         config: IntegrationConfig,
         keyring: Arc<Keyring>,
         clock: SharedClock,
         ids: SharedIds,
     ) -> Result<Self, Fault> {
-        let endpoint = Endpoint::from_shared(config.address)
+        let authority = match &config.ca {
+            Some(path) => Some(std::fs::read_to_string(path).map_err(Fault::internal)?),
+            None => None,
+        };
+        let mut endpoint = Endpoint::from_shared(config.address)
             .map_err(Fault::internal)?
             .connect_timeout(Duration::from_secs(2))
             .timeout(ANSWER);
+        if let Some(authority) = &authority {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls).map_err(Fault::internal)?;
+        }
         let token = SystemTokenConfig {
             token_endpoint: config.token_endpoint,
             audience: config.audience,
             client_id: config.client_id,
-            authority: None,
+            authority,
         };
         Ok(Self {
             topic: config.topic,
@@ -115,5 +160,17 @@ impl Publisher for IntegrationPublisher {
             *self.topic_id.lock().await = None;
         }
         published
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_address_nothing_is_published_and_unknown_settings_are_refused() {
+        let empty: IntegrationConfig = serde_json::from_str("{}").unwrap();
+        assert!(empty.address.is_empty() && empty.ca.is_none());
+        assert!(serde_json::from_str::<IntegrationConfig>(r#"{"adress":"x"}"#).is_err());
     }
 }

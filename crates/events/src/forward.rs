@@ -77,7 +77,7 @@ impl<P: Publisher> Forwarder<P> {
     }
 
     /// Publishes until `stop`, one process at a time. Failures are logged and tried again.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let worked = match self.database.acquire_lease("events.forward", LEASE_TIME).await {
                 Ok(Some(lease)) => self.while_held(lease, &stop).await,

@@ -11,7 +11,7 @@ use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, Verifier
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
 use egov_door::DoorLimits;
-use egov_events::{Forwarder, IntegrationConfig, IntegrationPublisher};
+use egov_events::IntegrationConfig;
 use egov_files::FileConfig;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
@@ -419,12 +419,12 @@ async fn serve(
             address: url.clone(),
             token_endpoint: format!("{url}/oauth2/token"),
             audience: token_endpoint.clone(),
-            client_id: format!("egov-{service}"),
-            topic,
+            ..IntegrationConfig::default()
         };
-        let publisher =
-            IntegrationPublisher::new(config, Arc::clone(&keyring), forward_clock.clone(), forward_ids.clone())?;
-        tokio::spawn(Forwarder::new(database.clone(), service, publisher).run(following.clone()));
+        if let Some(forwarder) = config.forwarder(service, database, &keyring, &forward_clock, &forward_ids)? {
+            let stop = following.clone();
+            tokio::spawn(async move { forwarder.run(stop).await });
+        }
     }
     tokio::spawn(keep_registered(
         Arc::clone(&identity),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use egov_auth::{Assurance, KeySourceConfig};
 use egov_database::DatabaseConfig;
+use egov_events::IntegrationConfig;
 use egov_runtime::config::{Period, Secret, ServerConfig, TelemetryConfig};
 use egov_transparency::LedgerConfig;
 use jiff::SignedDuration;
@@ -49,6 +50,8 @@ pub struct ServiceConfig {
     pub federation: FederationConfig,
     /// The ledger: its log, its witnesses.
     pub ledger: LedgerConfig,
+    /// Where its events are published.
+    pub integration: IntegrationConfig,
 }
 
 impl ServiceConfig {

@@ -49,7 +49,7 @@ use egov_proto::egov::identity::v1::sign_in_service_server::SignInServiceServer;
 use egov_proto::egov::identity::v1::system_service_server::SystemServiceServer;
 use egov_proto::egov::identity::v1::unit_service_server::UnitServiceServer;
 use egov_runtime::contract::{Contract, ContractError};
-use egov_runtime::server::{Assembly, Server, Shutdown};
+use egov_runtime::server::{Assembly, Job, Server, Shutdown};
 use prost_reflect::DescriptorPool;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
@@ -299,6 +299,9 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
     tracing::info!(key = keyring.signing(Purpose::TokenSigning).id(), "tokens are signed");
 
     let ledgers_keyring = Arc::clone(&keyring);
+    let forwarder = config
+        .integration
+        .forwarder(SERVICE, &database, &keyring, &clock, &ids)?;
     let readings = egov_readings::service(egov_readings::Parts {
         databases: vec![(SERVICE, database.clone())],
         directory: Arc::clone(&directory),
@@ -315,6 +318,16 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
     let assembly = assemble(&settings, deps, verifier, Arc::clone(&contract))
         .await?
         .service(readings);
+    let assembly = match forwarder.map(Arc::new) {
+        None => assembly,
+        Some(forwarder) => assembly.job(Job::new("identity.forward", move |stop| {
+            let forwarder = Arc::clone(&forwarder);
+            async move {
+                forwarder.run(stop).await;
+                Ok(())
+            }
+        })),
+    };
     let ledger = config.ledger.open(SERVICE, &database, &ledgers_keyring)?;
     let assembly = ledger.complete(assembly, &contract);
     let listener = TcpListener::bind(config.server.listen)

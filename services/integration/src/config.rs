@@ -10,7 +10,7 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
-use egov_events::{EventStore, JetStreamConfig, JetStreamStore, PostgresStore};
+use egov_events::{EventStore, IntegrationConfig, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
@@ -46,6 +46,8 @@ pub struct Config {
     pub events: EventsSection,
     /// The province's partners.
     pub partners: PartnersSection,
+    /// Where its own events are published: at itself, by its address.
+    pub integration: IntegrationConfig,
 }
 
 /// Where events are kept, and where webhooks may go.
@@ -223,6 +225,9 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         clock: clock.clone(),
         contract: Arc::clone(&contract),
     })?;
+    let forwarder = config
+        .integration
+        .forwarder(SERVICE, &database, &keyring, &clock, &ids)?;
     let assembled = assemble(parts)?;
     let assembly = assembled
         .assembly
@@ -234,6 +239,16 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 Ok(())
             }
         }));
+    let assembly = match forwarder.map(Arc::new) {
+        None => assembly,
+        Some(forwarder) => assembly.job(Job::new("integration.forward", move |stop| {
+            let forwarder = Arc::clone(&forwarder);
+            async move {
+                forwarder.run(stop).await;
+                Ok(())
+            }
+        })),
+    };
     let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await

@@ -11,6 +11,7 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
+use egov_events::IntegrationConfig;
 use egov_files::{BucketConfig, FileConfig};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, ServerConfig, TelemetryConfig};
@@ -43,6 +44,8 @@ pub struct Config {
     pub access: AccessSection,
     /// The ledger: its log, its witnesses.
     pub ledger: LedgerConfig,
+    /// Where its events are published.
+    pub integration: IntegrationConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -127,6 +130,7 @@ impl Default for Config {
             identity: IdentitySection::default(),
             access: AccessSection::default(),
             ledger: LedgerConfig::default(),
+            integration: IntegrationConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -295,6 +299,9 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
     })?;
     let (reloaded, reload_clock) = (Arc::clone(&keyring), clock.clone());
+    let forwarder = config
+        .integration
+        .forwarder("onestop", &database, &keyring, &clock, &ids)?;
     let assembly = assemble(Parts {
         database,
         keyring,
@@ -327,6 +334,16 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             }
         }
     }));
+    let assembly = match forwarder.map(Arc::new) {
+        None => assembly,
+        Some(forwarder) => assembly.job(Job::new("onestop.forward", move |stop| {
+            let forwarder = Arc::clone(&forwarder);
+            async move {
+                forwarder.run(stop).await;
+                Ok(())
+            }
+        })),
+    };
 
     let assembly = ledger.complete(assembly, &contract);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
