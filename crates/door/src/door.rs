@@ -315,6 +315,11 @@ impl Door {
         self.inner.parts.authenticator.consumer(headers, extensions).await
     }
 
+    /// Counts a call that was refused before it became an exchange: by the door, or by what stands in front of it.
+    pub fn refused(&self, fault: &Fault) {
+        self.inner.meters.refused(fault.reason());
+    }
+
     /// Forgets the meters of agreements that nobody uses; to be called now and then.
     pub fn sweep(&self) {
         self.inner.quotas.sweep(self.inner.parts.clock.now());

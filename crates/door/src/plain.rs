@@ -91,7 +91,10 @@ impl Door {
     {
         match Box::pin(self.plain_call(consumer, request, &call)).await {
             Ok(response) => response,
-            Err(fault) => told(call.manner, fault),
+            Err(fault) => {
+                self.refused(&fault);
+                told(call.manner, fault)
+            }
         }
     }
 
@@ -135,6 +138,9 @@ impl Door {
         let call = self.admitted(consumer, (method, bare), parts.headers, purpose, passage, GONE)?;
         let limit = self.limits().message_bytes;
         let received = received(&call, body, limit).await?;
+        if parts.method == Method::POST {
+            body_bends_nothing(&call.headers, &received)?;
+        }
         let filter = filter.as_deref();
         let outgoing = outgoing(&call, parts.method, query, &variables, filter, received)?;
         let outgoing = addressed(outgoing, &call, asked.manner);
@@ -187,7 +193,7 @@ impl Door {
                     provider_us,
                     body: (call.passage.bodies.response && success).then(|| passed.data.clone()),
                 };
-                let mut response = Response::new(AnswerBody::of(passed.data));
+                let mut response = Response::new(AnswerBody::of(call.placed(passed.data)));
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = passed.headers;
                 manner.answering(response.headers_mut());
@@ -226,22 +232,59 @@ fn is_success(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::NOT_MODIFIED
 }
 
-/// A query by which widespread frameworks take a request for one of another method: the agreement is about the one that is there.
+/// The name of the parameter by which widespread frameworks take a request for one of another method: the agreement is about the
+/// one that is there.
+const METHOD_PARAMETER: &str = "_method";
+
+/// Whether some framework takes a parameter for that one: PHP trims the name and writes some signs as underscores.
+fn bends(name: &str) -> bool {
+    let spaced = name.replace('+', " ");
+    let name = percent_decode_str(&spaced).decode_utf8_lossy();
+    let folded = name.trim().replace(['.', ' ', '['], "_");
+    folded.trim_end_matches(']').eq_ignore_ascii_case(METHOD_PARAMETER)
+}
+
+fn bent(field: &str) -> Fault {
+    refusal(Refusal::PathRefused).violating(vec![Violation {
+        field: field.to_owned(),
+        rule: field.to_owned(),
+        vi: "tham số _method đổi phương thức của yêu cầu".to_owned(),
+        en: "the parameter _method would make it a request of another method".to_owned(),
+    }])
+}
+
 fn bends_nothing(query: Option<&str>) -> Result<(), Fault> {
-    let bends = |pair: &str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        let name = percent_decode_str(name).decode_utf8_lossy();
-        name.trim().eq_ignore_ascii_case("_method")
-    };
-    if query.unwrap_or_default().split(['&', ';']).any(bends) {
-        return Err(refusal(Refusal::PathRefused).violating(vec![Violation {
-            field: "query".to_owned(),
-            rule: "query".to_owned(),
-            vi: "tham số _method đổi phương thức của yêu cầu".to_owned(),
-            en: "the parameter _method would make it a request of another method".to_owned(),
-        }]));
+    let names = |pair: &str| bends(pair.split('=').next().unwrap_or_default());
+    if query.unwrap_or_default().split(['&', ';']).any(names) {
+        return Err(bent("query"));
     }
     Ok(())
+}
+
+/// The same of a body: a form, of either kind, or a document.
+fn body_bends_nothing(headers: &HeaderMap, body: &Bytes) -> Result<(), Fault> {
+    let mut kinds = headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    let bends_it = kinds.any(|kind| {
+        if kind.contains("form-urlencoded") {
+            String::from_utf8_lossy(body)
+                .split(['&', ';'])
+                .any(|pair| bends(pair.split('=').next().unwrap_or_default()))
+        } else if kind.contains("multipart/") {
+            String::from_utf8_lossy(body)
+                .split("name=")
+                .skip(1)
+                .filter_map(|rest| rest.split(['\r', '\n', ';']).next())
+                .any(|name| bends(name.trim().trim_matches(['"', '\''])))
+        } else {
+            let may = body.windows(2).any(|two| two == b"\\u") || body.windows(7).any(|some| some == b"_method");
+            may && serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
+                .is_ok_and(|members| members.keys().any(|name| bends(name)))
+        }
+    });
+    if bends_it { Err(bent("body")) } else { Ok(()) }
 }
 
 /// The whole body of a request.
@@ -406,7 +449,10 @@ fn masked(answer: &Answer, mask: &dyn PlainFilter, limit: usize) -> Result<Bytes
     if !is_json(&answer.headers) {
         return Err(Refusal::AnswerUnreadable);
     }
-    let compression = match answer.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+    let mut encodings = answer.headers.get_all(CONTENT_ENCODING).iter();
+    let (encoding, further) = (encodings.next(), encodings.next());
+    let compression = match encoding.map(HeaderValue::as_bytes) {
+        _ if further.is_some() => Compression::Unknown,
         None | Some(b"identity") => Compression::Identity,
         Some(b"gzip" | b"x-gzip") => Compression::Gzip,
         Some(b"deflate") => Compression::Deflate,
@@ -423,24 +469,88 @@ fn masked(answer: &Answer, mask: &dyn PlainFilter, limit: usize) -> Result<Bytes
     mask.response(&document).map_err(|_| Refusal::AnswerUnreadable)
 }
 
-/// Whether a content type is one of JSON: `application/json` or one that ends with `+json`, whatever its parameters.
+/// Whether a content type is one of JSON: `application/json` or one that ends with `+json`, in UTF-8.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
     };
-    let text = value.to_str().unwrap_or_default();
-    let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.contains('/') && kind.ends_with("+json"))
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    // JSON is UTF-8 (RFC 8259, 8.1). A reader that believes another charset would read another document than the one judged here.
+    let utf_8 = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.trim() == "charset")
+        .all(|(_, value)| matches!(value.trim().trim_matches('"'), "utf-8" | "utf8"));
+    utf_8 && (kind == "application/json" || (kind.contains('/') && kind.ends_with("+json")))
 }
 
 impl PlainRequest<'_> {
     /// Whether the body may be read as JSON: by its type, and because it is not compressed.
     pub fn is_json(&self) -> bool {
-        let plain = self
-            .headers
-            .get(CONTENT_ENCODING)
-            .is_none_or(|value| value.as_bytes() == b"identity");
-        plain && is_json(self.headers)
+        let mut encodings = self.headers.get_all(CONTENT_ENCODING).iter();
+        let plain = encodings.next().is_none_or(|value| value.as_bytes() == b"identity");
+        plain && encodings.next().is_none() && is_json(self.headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_type(kind: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))])
+    }
+
+    #[test]
+    fn json_is_what_says_so_in_utf_8() {
+        for (kind, wanted) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/problem+json; charset=\"utf-8\"; x=1", true),
+            ("application/json; charset=utf-7", false),
+            ("application/json; charset=utf-8; charset=utf-16", false),
+            ("text/plain", false),
+        ] {
+            assert_eq!(is_json(&of_type(kind)), wanted, "{kind}");
+        }
+        let mut twice = of_type("application/json");
+        twice.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        assert!(!is_json(&twice));
+    }
+
+    #[test]
+    fn nothing_makes_a_request_one_of_another_method() {
+        for query in [
+            "_method=DELETE",
+            "a=1&%5Fmethod=x",
+            ".method=x",
+            "[method=x",
+            "+_METHOD=x",
+            "a;_method=x",
+        ] {
+            assert!(bends_nothing(Some(query)).is_err(), "{query}");
+        }
+        assert!(bends_nothing(Some("method=x&my_method=y&a=_method")).is_ok());
+        for (kind, body, wanted) in [
+            ("application/x-www-form-urlencoded", "a=1&_method=DELETE", false),
+            ("application/x-www-form-urlencoded", "a=_method", true),
+            (
+                "multipart/form-data; boundary=b",
+                "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n--b--",
+                false,
+            ),
+            (
+                "multipart/form-data; boundary=b",
+                "--b\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n_method\r\n--b--",
+                true,
+            ),
+            ("application/json", r#"{"\u005fmethod":"DELETE"}"#, false),
+            ("application/json", r#"{"a":{"_method":"DELETE"}}"#, true),
+        ] {
+            let judged = body_bends_nothing(&of_type(kind), &Bytes::from_static(body.as_bytes()));
+            assert_eq!(judged.is_ok(), wanted, "{kind}: {body}");
+        }
     }
 }

@@ -422,7 +422,7 @@ impl Answering {
                 };
                 let Ok(place) = place else { return Over::ConsumerGone };
                 self.delivered.add(&data);
-                place.send(Ok(Frame::data(data)));
+                place.send(Ok(Frame::data(self.call.placed(data))));
             }
             let frame = tokio::select! {
                 biased;

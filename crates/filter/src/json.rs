@@ -36,15 +36,16 @@ impl JsonMask {
         Self::with_maps(mask, |_| false)
     }
 
-    /// A mask of these paths. `is_map` says by the interface whether what is at a path is a map; the names that follow in a path
-    /// are then those of its values.
+    /// A mask of these paths. `is_map` says by the interface whether what is at a path is a map, the root being at the empty one;
+    /// the names that follow in a path are then those of its values.
     pub fn with_maps(mask: &[String], is_map: impl Fn(&str) -> bool) -> Self {
         let mut root = Granted::default();
         for (number, path) in mask.iter().enumerate() {
             let mut at = &mut root;
-            let mut read = 0;
+            let mut read = 0_usize;
             for name in path.split('.') {
-                if read > 0 && path.get(..read - 1).is_some_and(&is_map) {
+                // Before the first name stands the root, and it may be a map as well.
+                if path.get(..read.saturating_sub(1)).is_some_and(&is_map) {
                     at = at.values.get_or_insert_default();
                 }
                 at = at.fields.entry(name.to_owned()).or_default();
@@ -140,8 +141,9 @@ impl JsonMask {
     }
 }
 
-/// What must hold of a document that stands for a request. A path goes through objects only; `null` is not set; a number is
-/// compared as it is written, so that `1.0` is not `1`.
+/// What must hold of a document that stands for a request. A path goes through objects only: a list or a value on its way is
+/// refused, because a reader may find the name in there after all; `null` is not set; a number is compared as it is written, so
+/// that `1.0` is not `1`.
 #[derive(Clone, Debug, Default)]
 pub struct JsonPredicates {
     all: Vec<(Vec<String>, Rule)>,
@@ -159,9 +161,9 @@ impl JsonPredicates {
     /// Whether all hold of a body, which may be empty.
     ///
     /// # Errors
-    /// [`Refused::NotAgreed`]; [`Refused::Unreadable`] if it is not JSON, or if a name on the way of a rule stands twice: one
-    /// reader takes the first, another the last. A name that differs in its case only is the same name for some readers, and so
-    /// is it here.
+    /// [`Refused::NotAgreed`]; [`Refused::Unreadable`] if it is not JSON, if anything but an object or null is on the way of a
+    /// rule, or if a name on it stands twice: one reader takes the first, another the last. A name that differs in its case only
+    /// is the same name for some readers, and so is it here.
     pub fn hold(&self, body: &[u8]) -> Result<(), Refused> {
         let body = if body.is_empty() { b"{}" } else { body };
         Scanner::of(body)?;
@@ -174,13 +176,16 @@ impl JsonPredicates {
     }
 }
 
-/// The value at a path; none if it is not there.
+/// The value at a path; none if it is not there, or null is on its way.
 fn find<'b>(body: &'b [u8], path: &[String]) -> Result<Option<&'b [u8]>, Refused> {
     let mut at = body;
     for wanted in path {
         let mut scanner = Scanner::within(at);
         if !scanner.take(b'{')? {
-            return Ok(None);
+            return match scanner.value()? {
+                b"null" => Ok(None),
+                _ => Err(Refused::Unreadable),
+            };
         }
         let mut found = None;
         let blind = folded(wanted);
@@ -337,8 +342,11 @@ mod tests {
             ),
             (Rule::Present, r#"{"a":{"b":[]}}"#, Ok(())),
             (Rule::Present, r#"{"a":{"b":null}}"#, Err(Refused::NotAgreed)),
-            (Rule::Absent, r#"{"a":[{"b":1}]}"#, Ok(())),
+            (Rule::Absent, r#"{"a":{"c":1}}"#, Ok(())),
+            (Rule::Absent, r#"{ "a" : null }"#, Ok(())),
+            (Rule::Absent, " null ", Ok(())),
             (Rule::Absent, "", Ok(())),
+            (is("1"), r#"{"a":null}"#, Err(Refused::NotAgreed)),
             (is(""), r#"{"a":{}}"#, Err(Refused::NotAgreed)),
             // Twice, under two spellings.
             (is("1"), r#"{"a":{"b":1,"\u0062":2}}"#, Err(Refused::Unreadable)),
@@ -350,6 +358,48 @@ mod tests {
             let judged = JsonPredicates::new(&[("a.b".to_owned(), rule.clone())]).hold(body.as_bytes());
             assert_eq!(judged, wanted, "{rule:?} {body}");
         }
+    }
+
+    #[test]
+    fn a_rule_is_not_judged_where_its_way_goes_through_anything_but_objects() {
+        let rules = [
+            Rule::Absent,
+            Rule::Present,
+            Rule::Equals("true".to_owned()),
+            Rule::In(vec!["true".to_owned()]),
+            Rule::Prefix("t".to_owned()),
+        ];
+        for body in [
+            r#"{"person":[{"flag":true}]}"#,
+            r#"{"person":[]}"#,
+            r#"{"person":[[{"flag":true}]]}"#,
+            r#"{"person":"{\"flag\":true}"}"#,
+            r#"{"person":""}"#,
+            r#"{"person":7}"#,
+            r#"{"person":false}"#,
+            r#"[{"person":{"flag":true}}]"#,
+            " [] ",
+            r#""person""#,
+        ] {
+            for rule in &rules {
+                let judged = JsonPredicates::new(&[("person.flag".to_owned(), rule.clone())]).hold(body.as_bytes());
+                assert_eq!(judged, Err(Refused::Unreadable), "{rule:?} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mask_goes_through_each_value_of_a_root_that_is_a_map() {
+        let mask = ["name", "places.name", "all"].map(str::to_owned);
+        let mask = JsonMask::with_maps(&mask, |path| ["", "places"].contains(&path));
+        let person = |name| json!({ "name": name, "secret": "S", "places": { "nhà": { "name": "P", "secret": "S" } } });
+        let document = json!({ "k1": person("A"), "name": person("B"), "all": { "all": [1], "x": 2 }, "odd": "S" });
+        let passed = mask.pass(document.to_string().as_bytes()).unwrap();
+        let left = |name| json!({ "name": name, "places": { "nhà": { "name": "P" } } });
+        assert_eq!(
+            serde_json::from_slice::<Value>(&passed).unwrap(),
+            json!({ "k1": left("A"), "name": left("B"), "all": { "all": [1] }, "odd": null })
+        );
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -397,6 +447,23 @@ mod tests {
             let split: Vec<Vec<&str>> = mask.iter().map(|path| path.split('.').collect()).collect();
             let passed = JsonMask::new(&paths).pass(&text.unwrap()).unwrap();
             prop_assert_eq!(serde_json::from_slice::<Value>(&passed).unwrap(), plainly(&document, &split));
+        }
+
+        /// The second reading, by values.
+        #[test]
+        fn what_must_be_absent_is_nowhere_where_a_reader_could_find_it(document in value()) {
+            let judged = JsonPredicates::new(&[("a.b".to_owned(), Rule::Absent)]).hold(document.to_string().as_bytes());
+            let wanted = match &document {
+                Value::Null => Ok(()),
+                Value::Object(fields) => match fields.get("a") {
+                    None | Some(Value::Null) => Ok(()),
+                    Some(Value::Object(inner)) if inner.get("b").is_none_or(Value::is_null) => Ok(()),
+                    Some(Value::Object(_)) => Err(Refused::NotAgreed),
+                    Some(_) => Err(Refused::Unreadable),
+                },
+                _ => Err(Refused::Unreadable),
+            };
+            prop_assert_eq!(judged, wanted);
         }
 
         #[test]

@@ -18,6 +18,9 @@ use crate::to_json::Writer;
 /// The header with the reason of a refusal, for whoever looks at headers only. The auth layer names it so.
 const REASON: HeaderName = HeaderName::from_static("x-egov-reason");
 
+/// The most bytes of a failure with its details. They come in a header, so that real ones have a few thousand.
+const MOST_BYTES: usize = 1024 * 1024;
+
 /// How a call ended, in the extensions of its HTTP answer, for whoever records calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -155,14 +158,14 @@ fn body(status: &Status, language: Language) -> Vec<u8> {
         whole.details = others.into_iter().chain(vi).collect();
     }
     let bytes = whole.encode_to_vec();
-    let mut writer = Writer::new(&DETAILS, Vec::with_capacity(bytes.len() * 2));
+    let mut writer = Writer::new(&DETAILS, Vec::with_capacity(bytes.len() * 2), MOST_BYTES);
     let written = DETAILS
         .id("google.rpc.Status")
         .is_some_and(|id| writer.message(id, &bytes).is_ok());
     if written {
         return writer.out;
     }
-    // Details of another server that are no protobuf: code and message are what is left.
+    // Details of another server that are no protobuf, or without end: code and message are what is left.
     serde_json::json!({ "code": whole.code, "message": whole.message })
         .to_string()
         .into_bytes()

@@ -23,3 +23,13 @@ pub use page::{docs, page};
 pub use rest::{Call, FORWARDED, Rest, RestError, Target};
 pub use router::{Found, Router, Segments};
 pub use template::{Segment, Template, TemplateError, Variable};
+
+/// The contracts of a descriptor set that somebody else made.
+///
+/// # Errors
+/// Why it cannot be read. The library that reads it panics on some malformed notes about the source; that is told as an error too.
+pub fn foreign_contracts(set: &[u8]) -> Result<prost_reflect::DescriptorPool, String> {
+    std::panic::catch_unwind(|| prost_reflect::DescriptorPool::decode(set))
+        .map_err(|_| "its notes about the source (source_code_info) are malformed".to_owned())?
+        .map_err(|error| error.to_string())
+}

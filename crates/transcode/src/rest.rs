@@ -25,7 +25,7 @@ use crate::from_json::Reader;
 use crate::plan::{FieldPlan, MessageId, Messages, Shape, Special, Type};
 use crate::router::{Found, Router, Segments};
 use crate::template::Segment;
-use crate::to_json::Writer;
+use crate::to_json::{Unwritten, Writer};
 use crate::wire::Malformed;
 
 /// The headers of an HTTP request that become metadata of the call. No other does: a caller cannot reach by HTTP what the
@@ -42,6 +42,10 @@ pub static FORWARDED: [HeaderName; 7] = [
 
 /// The length of what stands before a message of gRPC: a flag and four bytes of length.
 const PREFIX: usize = 5;
+
+/// How many times the limit of a message its JSON may have. Names stand in JSON for each value, in the message never: for real
+/// answers that makes two to five times as many bytes, for one that is made to hurt as many as somebody likes.
+const JSON_TIMES: usize = 8;
 
 /// The most segments of a path template that somebody else wrote: a search goes as deep as a template is long.
 const MOST_SEGMENTS: usize = 32;
@@ -70,6 +74,7 @@ pub struct Rest {
     limit: usize,
     passing: Vec<HeaderName>,
     unreadable: fn() -> Fault,
+    overlong: fn() -> Fault,
 }
 
 /// Why contracts cannot be served over HTTP: every reason.
@@ -258,6 +263,7 @@ impl Rest {
             limit: 4 * 1024 * 1024,
             passing: Vec::new(),
             unreadable: || Fault::internal("the answer is not one message of its type"),
+            overlong: || Fault::internal("the answer is too long as JSON"),
         }
     }
 
@@ -267,6 +273,16 @@ impl Rest {
     pub fn unreadable(self, fault: fn() -> Fault) -> Self {
         Self {
             unreadable: fault,
+            ..self
+        }
+    }
+
+    /// Answers with this fault where an answer of gRPC would have more than eight times [`Rest::limit`] bytes as JSON; if not
+    /// set, with `INTERNAL`.
+    #[must_use]
+    pub fn overlong(self, fault: fn() -> Fault) -> Self {
+        Self {
+            overlong: fault,
             ..self
         }
     }
@@ -281,7 +297,8 @@ impl Rest {
         }
     }
 
-    /// Takes bodies, and messages made of them, of at most `bytes`; 4 MiB if not set.
+    /// Takes bodies, and messages made of them, of at most `bytes`; 4 MiB if not set. The JSON of an answer has at most eight
+    /// times as many.
     #[must_use]
     pub fn limit(self, bytes: usize) -> Self {
         Self { limit: bytes, ..self }
@@ -635,7 +652,8 @@ impl Rest {
 
     /// The HTTP answer of a gRPC answer.
     ///
-    /// Of what it says beside its message, in head or trailers, what may pass goes into `said`.
+    /// Of what it says beside its message, in head or trailers, what may pass goes into `said`. Whatever the bytes of its
+    /// message keep alive (a place among the calls under way) is kept until the caller has taken the JSON.
     async fn answer<R>(&self, route: &Route, answer: Response<R>, said: &mut HeaderMap) -> Result<Response, Status>
     where
         R: http_body::Body<Data = Bytes> + Send + 'static,
@@ -648,7 +666,7 @@ impl Rest {
         {
             return Err(status);
         }
-        let (message, trailers) = collect(body).await?;
+        let Collected { bytes, first, trailers } = collect(body).await?;
         if let Some(trailers) = &trailers {
             self.note(trailers, said);
         }
@@ -656,22 +674,33 @@ impl Rest {
             Some(status) if status.code() != tonic::Code::Ok => return Err(status),
             _ => {}
         }
-        let message = unframed(&message).ok_or_else(|| Status::from((self.unreadable)()))?;
+        let message = unframed(&bytes).ok_or_else(|| Status::from((self.unreadable)()))?;
 
-        let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16));
+        let most = self.limit.saturating_mul(JSON_TIMES);
+        let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16), most);
         let written = match route.response_body {
             None => writer.message(route.output, message),
             Some(number) => {
                 let plan = self.messages.plan(route.output);
                 match plan.by_number(number).and_then(|index| plan.fields.get(index)) {
                     Some(field) => writer.only(route.output, field, message),
-                    None => Err(Malformed),
+                    None => Err(Malformed.into()),
                 }
             }
         };
-        written.map_err(|error| Status::from((self.unreadable)().caused_by(error)))?;
+        written.map_err(|error| {
+            let fault = match error {
+                Unwritten::Malformed(_) => (self.unreadable)(),
+                Unwritten::TooLong(_) => (self.overlong)(),
+            };
+            Status::from(fault.caused_by(error))
+        })?;
 
-        let mut response = Response::new(Body::from(writer.out));
+        let json = Bytes::from_owner(Keeping {
+            json: writer.out,
+            _first: first,
+        });
+        let mut response = Response::new(Body::from(json));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Nearly every answer is about somebody.
@@ -824,26 +853,46 @@ fn is_json(headers: &HeaderMap) -> bool {
     json && plain
 }
 
-/// The bytes of a gRPC body and its trailers.
-async fn collect<R>(body: R) -> Result<(Bytes, Option<HeaderMap>), Status>
+/// The JSON of an answer, and bytes of the answer itself: who sent these sees when the caller has taken those.
+struct Keeping {
+    json: Vec<u8>,
+    _first: Bytes,
+}
+
+impl AsRef<[u8]> for Keeping {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+/// A whole gRPC body.
+struct Collected {
+    bytes: Bytes,
+    /// The first frame as it came, not copied.
+    first: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+/// Reads a whole gRPC body.
+async fn collect<R>(body: R) -> Result<Collected, Status>
 where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut body = std::pin::pin!(body);
-    let mut first: Option<Bytes> = None;
+    let mut first = Bytes::new();
     let mut more: Option<BytesMut> = None;
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::from(Fault::internal(error)))?;
         match frame.into_data() {
             // One frame is the rule: then nothing is copied.
-            Ok(data) => match (&first, &mut more) {
-                (None, _) => first = Some(data),
-                (Some(_), Some(more)) => more.extend_from_slice(&data),
-                (Some(before), None) => {
-                    let mut all = BytesMut::with_capacity(before.len() + data.len() * 2);
-                    all.extend_from_slice(before);
+            Ok(data) => match &mut more {
+                Some(more) => more.extend_from_slice(&data),
+                None if first.is_empty() => first = data,
+                None => {
+                    let mut all = BytesMut::with_capacity(first.len() + data.len() * 2);
+                    all.extend_from_slice(&first);
                     all.extend_from_slice(&data);
                     more = Some(all);
                 }
@@ -851,8 +900,8 @@ where
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    let bytes = more.map(BytesMut::freeze).or(first).unwrap_or_default();
-    Ok((bytes, trailers))
+    let bytes = more.map_or_else(|| first.clone(), BytesMut::freeze);
+    Ok(Collected { bytes, first, trailers })
 }
 
 /// The one message of a gRPC body; `None` if it is not exactly one, or compressed, which was not asked for.

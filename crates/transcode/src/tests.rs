@@ -18,7 +18,8 @@ use tower::ServiceExt as _;
 use crate::Rest;
 use crate::from_json::Reader;
 use crate::plan::Messages;
-use crate::to_json::Writer;
+use crate::to_json::{Unwritten, Writer};
+use crate::wire::{Cursor, Raw};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -63,11 +64,13 @@ fn read(json: &str) -> Result<Vec<u8>, Vec<Violation>> {
 
 /// The binary form to JSON, by this crate.
 fn write(bytes: &[u8]) -> Option<String> {
-    let mut writer = Writer::new(&MESSAGES, Vec::new());
-    writer
-        .message(MESSAGES.id("egov.transcode.test.v1.Everything").unwrap(), bytes)
-        .ok()?;
-    Some(String::from_utf8(writer.out).unwrap())
+    write_at_most(bytes, usize::MAX).ok()
+}
+
+fn write_at_most(bytes: &[u8], limit: usize) -> Result<String, Unwritten> {
+    let mut writer = Writer::new(&MESSAGES, Vec::new(), limit);
+    writer.message(MESSAGES.id("egov.transcode.test.v1.Everything").unwrap(), bytes)?;
+    Ok(String::from_utf8(writer.out).unwrap())
 }
 
 /// JSON to a message, by the second implementation.
@@ -356,6 +359,22 @@ proptest! {
     fn any_bytes_are_written_or_refused_and_the_json_is_valid(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         if let Some(json) = write(&bytes) {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{}", json);
+        }
+    }
+
+    #[test]
+    fn no_json_is_longer_than_it_may_be(bytes in prop::collection::vec(any::<u8>(), 0..80), limit in 0_usize..200) {
+        match (write(&bytes), write_at_most(&bytes, limit)) {
+            (Some(whole), Ok(json)) => {
+                prop_assert!(json.len() <= limit);
+                prop_assert_eq!(json, whole);
+            }
+            (Some(whole), Err(error)) => {
+                prop_assert_eq!(error, Unwritten::TooLong(limit));
+                // Parts that are copied count too.
+                prop_assert!(whole.len() + bytes.len() > limit);
+            }
+            (None, written) => prop_assert!(written.is_err()),
         }
     }
 
@@ -1226,6 +1245,7 @@ fn section<'a>(pool: &'a DescriptorPool, rest: &'a Rest, methods: &[&str]) -> cr
             .iter()
             .map(|method| ((*method).to_owned(), crate::Terms::default()))
             .collect(),
+        elsewhere: None,
     }
 }
 
@@ -1296,12 +1316,34 @@ fn assert_references(document: &serde_json::Value) {
     }
 }
 
-/// A pool of one file, made by hand.
+/// A pool with the foreign file changed by hand.
 fn by_hand(change: impl FnOnce(&mut prost_types::FileDescriptorProto)) -> DescriptorPool {
+    changed(|set| {
+        let file = set.file.iter_mut().find(|file| file.name() == "foreign.proto").unwrap();
+        change(file);
+    })
+}
+
+/// The foreign pool changed by hand. Its services stay as they are: prost would lose the options that say their bindings.
+fn changed(change: impl FnOnce(&mut prost_types::FileDescriptorSet)) -> DescriptorPool {
     let mut set = prost_types::FileDescriptorSet::decode(FOREIGN_SET.as_slice()).unwrap();
-    let file = set.file.iter_mut().find(|file| file.name() == "foreign.proto").unwrap();
-    change(file);
-    DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap()
+    change(&mut set);
+    let (mut out, mut files) = (Vec::new(), Cursor(&FOREIGN_SET));
+    for mut file in set.file {
+        file.service.clear();
+        let mut bytes = file.encode_to_vec();
+        let Some((1, Raw::Bytes(original))) = files.field().unwrap() else {
+            panic!("a file");
+        };
+        let mut original = Cursor(original);
+        while let Some((number, raw)) = original.field().unwrap() {
+            if let (6, Raw::Bytes(service)) = (number, raw) {
+                prost::encoding::bytes::encode(6, &service.to_vec(), &mut bytes);
+            }
+        }
+        prost::encoding::bytes::encode(1, &bytes, &mut out);
+    }
+    DescriptorPool::decode(out.as_slice()).unwrap()
 }
 
 fn field_of(number: i32, name: String, of: &str) -> prost_types::FieldDescriptorProto {
@@ -1350,22 +1392,209 @@ fn contracts_that_would_make_an_endless_document_make_a_bounded_one() {
             &["foreign.v1.People/Get", "foreign.v1.People/Change"],
         )],
     );
+    assert!(!document["paths"].as_object().unwrap().is_empty());
     assert_references(&document);
     let length = document.to_string().len();
     assert!(length < 24 * 1024 * 1024, "{length}");
 }
 
 #[test]
+fn a_document_of_too_many_contracts_says_where_the_rest_is_described() {
+    let pool = foreign();
+    let (rest, _) = Rest::compile_foreign(&pool, 100);
+    let sections: Vec<crate::Section<'_>> = (0..5)
+        .map(|at| crate::Section {
+            base: format!("/s/{at}"),
+            prefix: format!("{at}."),
+            elsewhere: Some(format!("/s/{at}/openapi.json")),
+            ..section(&pool, &rest, &["foreign.v1.People/Get"])
+        })
+        .collect();
+    let described = |document: &serde_json::Value| document["paths"].as_object().unwrap().len() / 2;
+    let at_most = |most| crate::openapi::of_at_most(crate::Introduction::default(), &sections, most);
+
+    let whole = crate::document_of(crate::Introduction::default(), &sections);
+    assert_eq!(described(&whole), 5);
+    assert!(whole["info"].get("x-egov-not-described").is_none());
+
+    let one = at_most(0);
+    assert_eq!(described(&one), 1);
+    let of_one = one.to_string().len();
+    let most = 3 * of_one;
+    let some = at_most(most);
+    assert!((2..5).contains(&described(&some)), "{}", described(&some));
+    assert!(some.to_string().len() < of_one + most);
+    let missing = &some["info"]["x-egov-not-described"];
+    let wanted: Vec<String> = (described(&some)..5)
+        .map(|at| format!("/s/{at}/openapi.json"))
+        .collect();
+    assert_eq!(missing["documents"], json!(wanted));
+    let said = some["info"]["description"].as_str().unwrap();
+    assert!(said.contains(missing["en"].as_str().unwrap()), "{said}");
+    for document in [whole, one, some] {
+        assert_references(&document);
+    }
+}
+
+/// A service that answers with these frames.
+fn frames(frames: Vec<Bytes>) -> axum::Router {
+    axum::Router::new().fallback(move |request: Request<Body>| {
+        let frames = frames.clone();
+        async move {
+            request.into_body().collect().await.unwrap();
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            let frames = frames
+                .into_iter()
+                .map(http_body::Frame::data)
+                .chain([http_body::Frame::trailers(trailers)])
+                .map(Ok::<_, std::convert::Infallible>);
+            let mut response = Response::new(Body::new(http_body_util::StreamBody::new(futures::stream::iter(
+                frames,
+            ))));
+            response
+                .headers_mut()
+                .insert("content-type", HeaderValue::from_static("application/grpc"));
+            response
+        }
+    })
+}
+
+/// A message in the frame of gRPC.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], length.as_slice(), message].concat()
+}
+
+#[tokio::test]
+async fn names_without_end_make_no_answer_without_end() {
+    use prost_types::field_descriptor_proto::{Label, Type};
+    let long = "X".repeat(50_000);
+    let pool = by_hand(|file| {
+        file.enum_type[0].value[1].name = Some(long.clone());
+        let person = &mut file.message_type[0];
+        let mut colours = field_of(20, "colours".to_owned(), "Colour");
+        colours.set_type(Type::Enum);
+        colours.set_label(Label::Repeated);
+        let mut flag = field_of(21, "flag".to_owned(), "Person");
+        (flag.type_name, flag.json_name) = (None, Some(long.clone()));
+        flag.set_type(Type::Bool);
+        person.field.extend([colours, flag]);
+    });
+    let (rest, _) = Rest::compile_foreign(&pool, 100);
+    let too_long = || egov_fault::Fault::new(egov_fault::Code::Internal, "TOO_LONG", "", "");
+    let rest = Arc::new(rest.limit(1024 * 1024).overlong(too_long));
+    let ask = async |message: Vec<u8>| {
+        let request = Request::get("/v1/people/a").body(Body::empty()).unwrap();
+        let grpc = frames(vec![framed(&message).into()]);
+        Arc::clone(&rest).in_front_of(grpc).oneshot(request).await.unwrap()
+    };
+    let mut packed = vec![0xa2, 0x01];
+    prost::encoding::encode_varint(1_000_000, &mut packed);
+    packed.resize(packed.len() + 1_000_000, 1);
+    let unpacked = [0xa0, 0x01, 1].repeat(300_000);
+    let children = [0x1a, 3, 0xa8, 0x01, 1].repeat(200_000);
+    for (name, message) in [("packed", packed), ("unpacked", unpacked), ("children", children)] {
+        let began = std::time::Instant::now();
+        let response = ask(message).await;
+        assert_eq!(response.status(), 500, "{name}");
+        assert_eq!(answer(response).await["details"][0]["reason"], "TOO_LONG");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    }
+    // As long as it is no more than the limit allows, long names are written.
+    let response = ask([0xa0, 0x01, 1].repeat(100)).await;
+    assert_eq!(response.status(), 200);
+    let written = answer(response).await;
+    assert_eq!(written["colours"].as_array().unwrap().len(), 100);
+    assert_eq!(written["colours"][99], json!(long));
+}
+
+#[test]
+fn a_message_in_parts_within_parts_is_not_copied_without_end() {
+    let id = "foreign.v1.Person";
+    let messages = Messages::compile(&foreign());
+    // Its parent in two parts, of which the second is empty; and so on, ninety deep.
+    let mut bytes = Vec::new();
+    prost::encoding::string::encode(1, &"a".repeat(100_000), &mut bytes);
+    for _ in 0..90 {
+        let inner = std::mem::take(&mut bytes);
+        prost::encoding::bytes::encode(2, &inner, &mut bytes);
+        bytes.extend_from_slice(&[0x12, 0]);
+    }
+    let write = |limit| {
+        let mut writer = Writer::new(&messages, Vec::new(), limit);
+        writer.message(messages.id(id).unwrap(), &bytes).map(|()| writer.out)
+    };
+    assert_eq!(write(1_000_000).unwrap_err(), Unwritten::TooLong(1_000_000));
+    assert!(write(20_000_000).unwrap().starts_with(b"{\"parent\":{\"parent\":"));
+}
+
+/// Bytes that hold a place until they are dropped.
+struct Placed {
+    bytes: Vec<u8>,
+    _place: Arc<()>,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test]
+async fn what_the_answer_of_grpc_holds_is_held_until_its_json_is_taken() {
+    let (rest, _) = Rest::compile_foreign(&foreign(), 100);
+    let rest = Arc::new(rest);
+    let whole = framed(b"\x0a\x05hello");
+    for cuts in [vec![], vec![5], vec![0, 0, 1, 7]] {
+        let place = Arc::new(());
+        let mut parts = Vec::new();
+        let mut begin = 0;
+        for end in cuts.iter().copied().chain([whole.len()]) {
+            parts.push(Bytes::from_owner(Placed {
+                bytes: whole[begin..end].to_vec(),
+                _place: Arc::clone(&place),
+            }));
+            begin = end;
+        }
+        let response = once(&rest, Method::GET, parts).await;
+        assert_eq!(response.status(), 200);
+        assert!(Arc::strong_count(&place) > 1, "{cuts:?}");
+        let json = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(json, "{\"name\":\"hello\"}");
+        assert!(Arc::strong_count(&place) > 1, "{cuts:?}");
+        drop(json);
+        assert_eq!(Arc::strong_count(&place), 1, "{cuts:?}");
+    }
+    // Nobody takes the body of an answer to HEAD.
+    let place = Arc::new(());
+    let bytes = Bytes::from_owner(Placed {
+        bytes: whole,
+        _place: Arc::clone(&place),
+    });
+    let head = once(&rest, Method::HEAD, vec![bytes]).await;
+    assert_eq!(head.headers()["content-length"], "16");
+    assert_eq!(Arc::strong_count(&place), 1);
+}
+
+async fn once(rest: &Arc<Rest>, method: Method, answered: Vec<Bytes>) -> Response {
+    let request = Request::builder().method(method).uri("/v1/people/a");
+    let request = request.body(Body::empty()).unwrap();
+    let crate::Target::Call(call) = rest.find(request.method(), request.uri().path()) else {
+        panic!("it is served");
+    };
+    rest.serve(call, request, frames(answered)).await
+}
+
+#[test]
 fn an_option_that_only_has_the_name_of_one_of_ours_says_nothing() {
-    let mut set = prost_types::FileDescriptorSet::decode(FOREIGN_SET.as_slice()).unwrap();
-    for file in &mut set.file {
-        for extension in &mut file.extension {
+    let pool = changed(|set| {
+        for extension in set.file.iter_mut().flat_map(|file| &mut file.extension) {
             if extension.name() == "http" {
                 extension.extendee = Some(".google.protobuf.MessageOptions".to_owned());
             }
         }
-    }
-    let pool = DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
+    });
     let (rest, left_out) = Rest::compile_foreign(&pool, 100);
     assert!(rest.is_empty() && left_out.is_empty(), "{left_out:?}");
 }
@@ -1427,7 +1656,7 @@ proptest! {
             let at = if byte % 4 == 0 { index.index(set.len()) } else { from + index.index(span) };
             set[at] = byte;
         }
-        if let Ok(pool) = DescriptorPool::decode(set.as_slice()) {
+        if let Ok(pool) = crate::foreign_contracts(&set) {
             let (rest, _) = Rest::compile_foreign(&pool, 100);
             let _ = rest.find(&Method::GET, &path);
             let methods: Vec<String> = pool

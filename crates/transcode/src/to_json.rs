@@ -14,6 +14,16 @@ use crate::wire::{Cursor, Malformed, Raw, WireType};
 /// How deep messages may nest, as prost reads them.
 const DEPTH: usize = 100;
 
+/// Why a message is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unwritten {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Names are written once for each value that has them: a few bytes may stand for a long text, again and again.
+    #[error("its JSON would be longer than {0} bytes")]
+    TooLong(usize),
+}
+
 /// Writes messages of a pool as JSON.
 pub(crate) struct Writer<'p, 'b> {
     messages: &'p Messages,
@@ -21,23 +31,40 @@ pub(crate) struct Writer<'p, 'b> {
     /// The fields of the messages that are being written, the innermost last: one allocation for all.
     stack: Vec<(usize, Raw<'b>)>,
     depth: usize,
+    /// The most bytes that are written and copied.
+    limit: usize,
+    /// How many bytes were copied, of messages that come in parts.
+    copied: usize,
 }
 
 impl<'p, 'b> Writer<'p, 'b> {
-    pub(crate) fn new(messages: &'p Messages, out: Vec<u8>) -> Self {
+    /// `limit` is the most bytes of JSON, to the byte for what is written whole.
+    pub(crate) fn new(messages: &'p Messages, out: Vec<u8>, limit: usize) -> Self {
         Self {
             messages,
             out,
             stack: Vec::with_capacity(32),
             depth: 0,
+            limit,
+            copied: 0,
         }
     }
 
-    /// Writes a message of any type.
-    pub(crate) fn message(&mut self, id: MessageId, bytes: &'b [u8]) -> Result<(), Malformed> {
-        if self.depth >= DEPTH {
-            return Err(Malformed);
+    /// Whether there is room for so many bytes more.
+    fn room(&self, bytes: usize) -> Result<(), Unwritten> {
+        let used = self.out.len().saturating_add(self.copied);
+        if used.saturating_add(bytes) > self.limit {
+            return Err(Unwritten::TooLong(self.limit));
         }
+        Ok(())
+    }
+
+    /// Writes a message of any type.
+    pub(crate) fn message(&mut self, id: MessageId, bytes: &'b [u8]) -> Result<(), Unwritten> {
+        if self.depth >= DEPTH {
+            return Err(Malformed.into());
+        }
+        self.room(1)?;
         self.depth += 1;
         let plan = self.messages.plan(id);
         match plan.special {
@@ -49,18 +76,18 @@ impl<'p, 'b> Writer<'p, 'b> {
             Some(special) => self.special(special, bytes)?,
         }
         self.depth -= 1;
-        Ok(())
+        self.room(0)
     }
 
     /// Writes the value of one field of a message, and its default if it is not set.
-    pub(crate) fn only(&mut self, id: MessageId, field: &FieldPlan, bytes: &'b [u8]) -> Result<(), Malformed> {
+    pub(crate) fn only(&mut self, id: MessageId, field: &FieldPlan, bytes: &'b [u8]) -> Result<(), Unwritten> {
         let plan = self.messages.plan(id);
         self.collect(plan, bytes, 0)?;
         let index = plan.by_number(field.number);
         let begin = self.stack.iter().position(|(at, _)| Some(*at) == index);
         let Some(begin) = begin else {
             self.default(field)?;
-            return Ok(());
+            return self.room(0);
         };
         let end = self
             .stack
@@ -68,10 +95,10 @@ impl<'p, 'b> Writer<'p, 'b> {
             .rposition(|(at, _)| Some(*at) == index)
             .map_or(begin, |last| last + 1);
         self.value_of(field, begin, end)?;
-        Ok(())
+        self.room(0)
     }
 
-    fn default(&mut self, field: &FieldPlan) -> Result<(), Malformed> {
+    fn default(&mut self, field: &FieldPlan) -> Result<(), Unwritten> {
         match (field.shape, field.of) {
             (Shape::List { .. }, _) => self.out.extend_from_slice(b"[]"),
             (Shape::Map { .. }, _) => self.out.extend_from_slice(b"{}"),
@@ -86,7 +113,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// Puts the known fields of a message on the stack from `base` on, sorted by number.
-    fn collect(&mut self, plan: &MessagePlan, bytes: &'b [u8], base: usize) -> Result<(), Malformed> {
+    fn collect(&mut self, plan: &MessagePlan, bytes: &'b [u8], base: usize) -> Result<(), Unwritten> {
         let mut cursor = Cursor(bytes);
         let mut sorted = true;
         let mut before = 0;
@@ -134,7 +161,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// Writes the fields that are set, without the braces. `first` if nothing stands before them.
-    fn fields(&mut self, plan: &'p MessagePlan, bytes: &'b [u8], mut first: bool) -> Result<(), Malformed> {
+    fn fields(&mut self, plan: &'p MessagePlan, bytes: &'b [u8], mut first: bool) -> Result<(), Unwritten> {
         let base = self.stack.len();
         self.collect(plan, bytes, base)?;
         let end = self.stack.len();
@@ -145,6 +172,7 @@ impl<'p, 'b> Writer<'p, 'b> {
                 .find(|other| self.stack.get(*other).is_none_or(|(other, _)| *other != index))
                 .unwrap_or(end);
             if let Some(field) = plan.fields.get(index) {
+                self.room(field.quoted.len() + 1)?;
                 let mark = self.out.len();
                 if !first {
                     self.out.push(b',');
@@ -163,7 +191,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// Writes the value of a field from its entries on the stack. `false` if it is as good as not set.
-    fn value_of(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Malformed> {
+    fn value_of(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Unwritten> {
         match field.shape {
             Shape::One => self.one(field, begin, end),
             Shape::List { .. } => self.list(field, begin, end),
@@ -171,11 +199,14 @@ impl<'p, 'b> Writer<'p, 'b> {
         }
     }
 
-    fn entry(&self, at: usize) -> Result<Raw<'b>, Malformed> {
-        self.stack.get(at).map(|(_, raw)| *raw).ok_or(Malformed)
+    fn entry(&self, at: usize) -> Result<Raw<'b>, Unwritten> {
+        self.stack
+            .get(at)
+            .map(|(_, raw)| *raw)
+            .ok_or(Unwritten::Malformed(Malformed))
     }
 
-    fn one(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Malformed> {
+    fn one(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Unwritten> {
         let last = self.entry(end.saturating_sub(1))?;
         match field.of {
             Type::Scalar(scalar) => {
@@ -189,18 +220,22 @@ impl<'p, 'b> Writer<'p, 'b> {
             Type::Message(id) => {
                 let mut whole = Vec::new();
                 for at in begin..end {
-                    whole.extend_from_slice(bytes(self.entry(at)?)?);
+                    let part = bytes(self.entry(at)?)?;
+                    // The parts of a message may come in parts themselves, a hundred times one within the other.
+                    self.copied = self.copied.saturating_add(part.len());
+                    self.room(0)?;
+                    whole.extend_from_slice(part);
                 }
-                let mut writer = Writer::new(self.messages, std::mem::take(&mut self.out));
-                writer.depth = self.depth;
+                let mut writer = Writer::new(self.messages, std::mem::take(&mut self.out), self.limit);
+                (writer.depth, writer.copied) = (self.depth, self.copied);
                 writer.message(id, &whole)?;
-                self.out = writer.out;
+                (self.out, self.copied) = (writer.out, writer.copied);
             }
         }
         Ok(true)
     }
 
-    fn list(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Malformed> {
+    fn list(&mut self, field: &FieldPlan, begin: usize, end: usize) -> Result<bool, Unwritten> {
         let mut first = true;
         for at in begin..end {
             match (field.of, self.entry(at)?) {
@@ -235,7 +270,7 @@ impl<'p, 'b> Writer<'p, 'b> {
         Ok(!first)
     }
 
-    fn map(&mut self, field: &FieldPlan, keys: Scalar, begin: usize, end: usize) -> Result<(), Malformed> {
+    fn map(&mut self, field: &FieldPlan, keys: Scalar, begin: usize, end: usize) -> Result<(), Unwritten> {
         // Of two entries with one key the last counts.
         let mut last: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut entries = Vec::with_capacity(end - begin);
@@ -267,6 +302,7 @@ impl<'p, 'b> Writer<'p, 'b> {
                 self.out.push(b',');
             }
             first = false;
+            self.room(text.len() + 1)?;
             self.out.extend_from_slice(&text);
             self.out.push(b':');
             match (field.of, value) {
@@ -280,7 +316,7 @@ impl<'p, 'b> Writer<'p, 'b> {
         Ok(())
     }
 
-    fn zero(&mut self, scalar: Scalar) -> Result<(), Malformed> {
+    fn zero(&mut self, scalar: Scalar) -> Result<(), Unwritten> {
         let raw = match scalar.wire() {
             WireType::Varint => Raw::Varint(0),
             WireType::Fixed64 => Raw::Fixed64(0),
@@ -291,7 +327,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// A key of a map is a text in JSON, whatever its type.
-    fn map_key(&mut self, keys: Scalar, raw: Option<Raw<'b>>) -> Result<(), Malformed> {
+    fn map_key(&mut self, keys: Scalar, raw: Option<Raw<'b>>) -> Result<(), Unwritten> {
         let before = self.out.len();
         match raw {
             Some(raw) => self.scalar(keys, raw)?,
@@ -304,7 +340,8 @@ impl<'p, 'b> Writer<'p, 'b> {
         Ok(())
     }
 
-    fn scalar(&mut self, scalar: Scalar, raw: Raw<'b>) -> Result<(), Malformed> {
+    fn scalar(&mut self, scalar: Scalar, raw: Raw<'b>) -> Result<(), Unwritten> {
+        self.room(if let Raw::Bytes(value) = raw { value.len() } else { 1 })?;
         let out = &mut self.out;
         match (scalar, raw) {
             (Scalar::Bool, Raw::Varint(value)) => out.extend_from_slice(if value == 0 { b"false" } else { b"true" }),
@@ -342,16 +379,19 @@ impl<'p, 'b> Writer<'p, 'b> {
                 let plan = self.messages.enumeration(id).ok_or(Malformed)?;
                 match plan.name(value) {
                     _ if plan.is_null => out.extend_from_slice(b"null"),
-                    Some(name) => text(out, name),
+                    Some(name) => {
+                        self.room(name.len())?;
+                        text(&mut self.out, name);
+                    }
                     None => number(out, &value),
                 }
             }
-            _ => return Err(Malformed),
+            _ => return Err(Malformed.into()),
         }
-        Ok(())
+        self.room(0)
     }
 
-    fn special(&mut self, special: Special, bytes: &'b [u8]) -> Result<(), Malformed> {
+    fn special(&mut self, special: Special, bytes: &'b [u8]) -> Result<(), Unwritten> {
         match special {
             Special::Timestamp => {
                 let (seconds, nanos) = seconds(bytes)?;
@@ -382,6 +422,7 @@ impl<'p, 'b> Writer<'p, 'b> {
                         );
                     }
                 }
+                self.room(mask.len())?;
                 text(&mut self.out, &mask);
             }
             Special::Wrapper(scalar) => {
@@ -436,7 +477,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// A `google.protobuf.Value`.
-    fn dynamic(&mut self, bytes: &'b [u8]) -> Result<(), Malformed> {
+    fn dynamic(&mut self, bytes: &'b [u8]) -> Result<(), Unwritten> {
         let mut last = None;
         let mut cursor = Cursor(bytes);
         while let Some((number, raw)) = cursor.field()? {
@@ -463,7 +504,7 @@ impl<'p, 'b> Writer<'p, 'b> {
     }
 
     /// A `google.protobuf.Any`: its type and the fields beside it. What is of an unknown type is shown as bytes.
-    fn any(&mut self, bytes: &'b [u8]) -> Result<(), Malformed> {
+    fn any(&mut self, bytes: &'b [u8]) -> Result<(), Unwritten> {
         let (mut url, mut value): (&[u8], &[u8]) = (&[], &[]);
         let mut cursor = Cursor(bytes);
         while let Some((number, raw)) = cursor.field()? {
@@ -478,6 +519,7 @@ impl<'p, 'b> Writer<'p, 'b> {
             self.out.extend_from_slice(b"{}");
             return Ok(());
         }
+        self.room(url.len())?;
         self.out.extend_from_slice(b"{\"@type\":");
         text(&mut self.out, url);
         let known = url.rsplit_once('/').and_then(|(_, name)| self.messages.id(name));

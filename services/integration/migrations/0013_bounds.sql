@@ -1,7 +1,8 @@
--- Events, second part: batches bounded by bytes; dead letters meant until an instant; what retention took before it was acknowledged.
+-- Events, second part: batches bounded by bytes; dead letters meant until an instant; what retention took before it was acknowledged;
+-- settling that waits for retention and fetching.
 --
 -- The service's migration begins with this text, word for word; a test compares the two. The functions of before stay for
--- processes of the version before. Roll-back: drop the functions and columns of this file.
+-- processes of the version before. Roll-back: drop the functions and columns of this file, but for settle_events, which may stay.
 
 -- What a subscription did not get, because it was dropped by age or size: how many events, and the first and last of them.
 ALTER TABLE event_consumers
@@ -161,6 +162,27 @@ BEGIN
 END
 $$;
 SELECT egov.allow_execute('retain_events(uuid, timestamptz, bigint, bigint)');
+
+-- As before, but the subscription's row is taken first, as whoever fetches, retains or ends it does; the dead letters would take it
+-- anyway, after rows of deliveries. Settling waits for these three so, and not for other settling.
+CREATE OR REPLACE FUNCTION settle_events(
+    of_subscription uuid, at timestamptz, give_up_after integer,
+    acknowledged bigint[], rejected bigint[], attempts integer[], again timestamptz[], causes text[]
+) RETURNS void
+    LANGUAGE plpgsql SET search_path = public, pg_temp
+    AS $$
+BEGIN
+    PERFORM 1 FROM event_consumers c WHERE c.subscription_id = of_subscription FOR KEY SHARE;
+    DELETE FROM event_deliveries d WHERE d.subscription_id = of_subscription AND d.log_offset = ANY (acknowledged);
+    IF cardinality(rejected) > 0 THEN
+        UPDATE event_deliveries d
+        SET due_time = CASE WHEN d.attempt >= give_up_after THEN at ELSE n.again END, cause = n.cause
+        FROM unnest(rejected, attempts, again, causes) AS n (log_offset, attempt, again, cause)
+        WHERE d.subscription_id = of_subscription AND d.log_offset = n.log_offset AND d.attempt = n.attempt;
+        PERFORM bury_events(of_subscription, at, give_up_after);
+    END IF;
+END
+$$;
 
 -- What follows is the service's own.
 

@@ -559,15 +559,21 @@ impl Gatekeeper for Agreements {
     }
 
     fn admit_plain(&self, consumer: &Consumer, asked: PlainAsked<'_>) -> Result<PlainPassage, Fault> {
+        if !self.book.is_fresh() {
+            return Err(refusal(Refusal::PermitsStale));
+        }
+        // Nobody without an agreement learns which operations there are, and whoever lost one must not take "not found" for an
+        // answer about a person.
+        if !self.book.services_of(&consumer.client_id).contains(&asked.service_id) {
+            return Err(refusal(Refusal::AgreementMissing));
+        }
         let known = self.known.load_full();
-        let routed = known.routes.get(&asked.service_id).ok_or_else(|| {
-            refusal(if self.book.is_fresh() {
-                Refusal::AgreementMissing
-            } else {
-                Refusal::PermitsStale
-            })
-        })?;
+        let behind = || refusal(Refusal::PermitsStale);
+        let routed = known.routes.get(&asked.service_id).ok_or_else(behind)?;
         let named = routed.routes.find(asked.verb.as_str(), asked.path.segments());
+        if named.is_empty() && self.is_behind(&consumer.client_id) {
+            return Err(behind());
+        }
         let mut why = refusal(Refusal::OperationUnknown);
         // Mostly one. Of several, which differ in the names of variables only, the one that was agreed on.
         for (number, one) in named.into_iter().enumerate() {

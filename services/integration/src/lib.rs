@@ -312,6 +312,6 @@ impl CaseFollower {
         let Some(follow) = self.partners.connections.follow.clone() else {
             return Ok(None);
         };
-        Ok(Some(self.partners.follow(&self.events, &follow).await?))
+        Ok(Some(self.partners.follow(&self.events, &follow, false).await?))
     }
 }

@@ -52,7 +52,10 @@ async fn serve(door: Door, request: Request) -> Response {
         .unwrap_or_default();
     let consumer = match door.consumer(request.headers(), request.extensions()).await {
         Ok(consumer) => consumer,
-        Err(fault) => return told(&manner, fault),
+        Err(fault) => {
+            door.refused(&fault);
+            return told(&manner, fault);
+        }
     };
     let Some((service_id, path_and_query)) = target_of(&target) else {
         return told(&manner, refusal(Refusal::OperationUnknown));

@@ -7,6 +7,7 @@
 //! a client certificate that is registered for it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA512, digest};
 use axum::body::Body;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use egov_auth::{RowScope, TokenRefusal};
 use egov_clock::Ids as _;
 use egov_database::Database;
-use egov_door::{AnswerBody, Consumer, Door, Manner, PlainCall};
+use egov_door::{AnswerBody, Consumer, Door, Manner, PlainCall, Refusal, refusal};
 use egov_fault::{Code, Fault};
 use egov_runtime::server::client_certificate;
 use egov_xroad::{
@@ -26,6 +27,8 @@ use egov_xroad::{
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderValue, Method};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
@@ -42,7 +45,12 @@ pub(crate) struct XRoad {
     door: Door,
     agreements: Arc<Agreements>,
     database: Database,
+    turns: Arc<Semaphore>,
 }
+
+/// How many metaservices read from the database at once, and how long one waits for its turn.
+const TURNS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl XRoad {
     /// A façade of this instance of X-Road.
@@ -65,6 +73,7 @@ impl XRoad {
             door,
             agreements,
             database,
+            turns: Arc::new(Semaphore::new(TURNS)),
         })
     }
 
@@ -100,7 +109,10 @@ impl XRoad {
         let consumer = self
             .consumer(request.headers(), request.extensions())
             .await
-            .map_err(|fault| failure_of(&fault))?;
+            .map_err(|fault| {
+                self.door.refused(&fault);
+                failure_of(&fault)
+            })?;
         let catalogue = self.agreements.catalogue();
         self.is_client(&catalogue, &consumer, &call.client)?;
         let provider = self.provider(&catalogue, &call.service)?;
@@ -125,11 +137,13 @@ impl XRoad {
                 Err(Failure::new(FailureKind::BadRequest, "a metaservice is asked by GET"))
             }
             Asked::Meta(MetaService::GetOpenApi { service }) => {
+                let _turn = self.turn().await?;
                 let service = service_of(&catalogue, provider, service)?;
                 let document = self.document(service).await?;
                 Ok(whole(manner.told(document)))
             }
             Asked::Meta(asked) => {
+                let _turn = self.turn().await?;
                 let all = matches!(asked, MetaService::ListMethods);
                 let mut list = MethodList::default();
                 for service in catalogue.services_of(provider.system_id).filter(|one| is_rest(one)) {
@@ -147,6 +161,15 @@ impl XRoad {
                 Ok(whole(manner.told(Bytes::from(body))))
             }
         }
+    }
+
+    /// A turn to ask the database for documents: the journal needs its connections more.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let busy = || failure_of(&refusal(Refusal::ConsumerBusy));
+        timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| busy())
     }
 
     /// Who calls: by a token if there is one, otherwise by the certificate of the connection.

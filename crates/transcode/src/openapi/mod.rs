@@ -12,7 +12,7 @@
 mod comments;
 mod schema;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 use serde_json::{Map, Value, json};
@@ -29,6 +29,9 @@ const QUERY_DEPTH: usize = 4;
 
 /// About how many bytes a section of a document of foreign contracts may have.
 const FOREIGN_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many bytes all sections of a document of foreign contracts may have, if it has more than one.
+const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// What stands at the beginning of a document.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +59,8 @@ pub struct Section<'a> {
     pub prefix: String,
     /// What may be called, by `package.Service/Method`; nothing else is described.
     pub methods: BTreeMap<String, Terms>,
+    /// Where less than this document is described, this section too: a reader is sent there if there is no room for it here.
+    pub elsewhere: Option<String>,
 }
 
 /// On which terms an RPC may be called, as far as a document says it.
@@ -94,10 +99,17 @@ pub fn document(pool: &DescriptorPool, served: impl Fn(&str) -> bool) -> Value {
 /// The document of contracts that others wrote: what may be called of each, and on which terms.
 ///
 /// What the contracts say in our own options of who may call is not repeated: the terms say it. Where contracts are so large
-/// that the document would be, the rest of a section is left undescribed, and says so.
+/// that the document would be, the rest of a section is left undescribed, and says so. Of so many sections that they have more
+/// than 16 MiB together the first ones are described, and `info` says where the others are (`x-egov-not-described`).
 pub fn document_of(introduction: Introduction, sections: &[Section<'_>]) -> Value {
+    of_at_most(introduction, sections, DOCUMENT_BYTES)
+}
+
+/// The first section is described whatever its size, which has a bound of its own.
+pub(crate) fn of_at_most(mut introduction: Introduction, sections: &[Section<'_>], most: usize) -> Value {
     let mut document = Document::default();
-    for section in sections {
+    let mut used = 0_usize;
+    for (at, section) in sections.iter().enumerate() {
         let described = Described {
             pool: section.pool,
             served: &|method| {
@@ -109,9 +121,34 @@ pub fn document_of(introduction: Introduction, sections: &[Section<'_>]) -> Valu
             prefix: &section.prefix,
             most: Some(FOREIGN_BYTES),
         };
-        document.add(&described);
+        let mut part = Document::default();
+        part.add(&described);
+        used = used.saturating_add(part.length());
+        if at > 0 && used > most {
+            // Nothing after it is tried: each try takes as long as what is described.
+            say_what_is_missing(&mut introduction, sections.get(at..).unwrap_or_default());
+            break;
+        }
+        document.join(part);
     }
     document.finish(introduction)
+}
+
+/// Says which sections are not described, and where they are.
+fn say_what_is_missing(introduction: &mut Introduction, missing: &[Section<'_>]) {
+    let elsewhere: BTreeSet<&String> = missing
+        .iter()
+        .filter_map(|section| section.elsewhere.as_ref())
+        .collect();
+    let en = "Not all that may be called is described here, since there is too much of it. Documents of less than this one: \
+        `x-egov-not-described`.";
+    let vi = "Tài liệu này không mô tả hết những gì được gọi vì quá dài. Các tài liệu riêng: `x-egov-not-described`.";
+    introduction.description.push_str("\n\n");
+    introduction.description.push_str(en);
+    introduction.extensions.insert(
+        "x-egov-not-described".to_owned(),
+        json!({ "vi": vi, "en": en, "documents": elsewhere }),
+    );
 }
 
 /// What is described of a pool.
@@ -136,6 +173,34 @@ struct Document {
 }
 
 impl Document {
+    /// How many bytes it has as JSON, about.
+    fn length(&self) -> usize {
+        let length = |value: &Map<String, Value>| -> usize {
+            value
+                .iter()
+                .map(|(name, value)| name.len() + value.to_string().len() + 4)
+                .sum()
+        };
+        let tags: usize = self.tags.iter().map(|tag| tag.to_string().len() + 1).sum();
+        length(&self.paths) + length(&self.schemas) + tags
+    }
+
+    /// Adds what another has and this has not.
+    fn join(&mut self, other: Self) {
+        for (path, operations) in other.paths {
+            let item = self.paths.entry(path).or_insert_with(|| Value::Object(Map::new()));
+            if let (Some(item), Value::Object(operations)) = (item.as_object_mut(), operations) {
+                for (verb, operation) in operations {
+                    item.entry(verb).or_insert(operation);
+                }
+            }
+        }
+        for (name, schema) in other.schemas {
+            self.schemas.entry(name).or_insert(schema);
+        }
+        self.tags.extend(other.tags);
+    }
+
     fn add(&mut self, described: &Described<'_, '_>) {
         let Described { pool, prefix, .. } = described;
         let options = Options::of(pool);

@@ -36,7 +36,7 @@ fn topic() -> TopicSpec {
     TopicSpec {
         id: SystemIds::default().uuid(),
         max_age: Duration::from_hours(24),
-        max_bytes: 1 << 36,
+        max_bytes: 1 << 32,
     }
 }
 

@@ -18,7 +18,7 @@ use egov_door::{
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::ServerConfig;
-use egov_runtime::contract::Contract;
+use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Beside, Server, Shutdown};
 use jsonwebtoken::jwk::JwkSet;
 use prost::Message as _;
@@ -228,7 +228,7 @@ pub(super) async fn serve_door(upstream: &str) -> anyhow::Result<()> {
         listener,
         router,
     };
-    let contract = Arc::new(Contract::from_pool(&egov_proto::POOL)?);
+    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
     let server = Server::builder(ServerConfig::default(), contract, clock, SystemIds::shared())
         .beside(beside)
         .build()?;

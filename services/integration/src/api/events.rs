@@ -180,10 +180,19 @@ fn rejections(given: Vec<proto::Rejection>) -> Result<Vec<Rejection>, EventsErro
         .collect()
 }
 
-/// Which dead letters a request means: those at offsets, or all until an instant. Never all of whenever it arrives: repeated after a
-/// lost answer, it would mean more than at first.
-fn letters<'a>(offsets: &'a [i64], until: Option<&prost_types::Timestamp>) -> Result<Letters<'a>, EventsError> {
+/// Which dead letters a request means: those at offsets, or all until an instant that is not to come. Never all of whenever it arrives:
+/// repeated after a lost answer, it would mean more than at first.
+fn letters<'a>(
+    offsets: &'a [i64],
+    until: Option<&prost_types::Timestamp>,
+    now: Timestamp,
+) -> Result<Letters<'a>, EventsError> {
     match (offsets, until.map(instant)) {
+        ([], Some(Some(until))) if until > now => Err(EventsError::Field {
+            field: "until_time",
+            vi: "không được ở tương lai",
+            en: "must not lie in the future",
+        }),
         ([], Some(Some(until))) => Ok(Letters::Until(until)),
         ([_, ..], None) => Ok(Letters::At(offsets)),
         _ => Err(EventsError::Field {
@@ -548,7 +557,8 @@ impl EventService for EventApi {
         let request_id = id(&accepted.message.request_id, "request_id")?;
         let subscription = id(&accepted.message.subscription_id, "subscription_id")?;
         let message = &accepted.message;
-        let letters = letters(&message.offsets, message.until_time.as_ref()).map_err(status)?;
+        let now = self.clock.now();
+        let letters = letters(&message.offsets, message.until_time.as_ref(), now).map_err(status)?;
         let redriven = self
             .events
             .redrive_dead_letters(accepted.caller()?, request_id, message, subscription, letters)
@@ -564,7 +574,8 @@ impl EventService for EventApi {
         let request_id = id(&accepted.message.request_id, "request_id")?;
         let subscription = id(&accepted.message.subscription_id, "subscription_id")?;
         let message = &accepted.message;
-        let letters = letters(&message.offsets, message.until_time.as_ref()).map_err(status)?;
+        let now = self.clock.now();
+        let letters = letters(&message.offsets, message.until_time.as_ref(), now).map_err(status)?;
         let purged = self
             .events
             .purge_dead_letters(accepted.caller()?, request_id, message, subscription, letters)

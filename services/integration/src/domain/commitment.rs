@@ -1,14 +1,38 @@
 //! What the leaves of agreements and of entries of the directory commit to, and what rows must say that go with them.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::agreement::{Agreement, Status};
 use super::canonical::{NotCanonical, canonical};
+use super::service::Interface;
 
-/// A change of an agreement.
+/// The kind of the leaves of changes of agreements whose document is kept. A kind of its own, which the log commits to: nobody can
+/// pass a change off as one of [`OLDER_AGREEMENT`].
+pub(crate) const AGREEMENT: &str = "agreement_change";
+
+/// The kind of the leaves of changes of agreements from before their documents were kept.
+pub(crate) const OLDER_AGREEMENT: &str = "agreement";
+
+/// The kinds of the leaves of changes of entries of the directory from before a leaf committed to who changed what and why: their
+/// leaves commit to the entry alone.
+pub(crate) const OLDER_ENTRIES: [&str; 3] = ["organisation", "system", "service"];
+
+/// The kinds of the leaves of changes of entries of the directory.
+pub(crate) const ENTRIES: [&str; 3] = ["organisation_change", "system_change", "service_change"];
+
+/// The kind of the leaf of a change of an entry of a kind.
+pub(crate) fn of_entry_kind(kind: &str) -> Option<&'static str> {
+    OLDER_ENTRIES
+        .into_iter()
+        .zip(ENTRIES)
+        .find_map(|(older, now)| (older == kind).then_some(now))
+}
+
+/// What was done to an agreement or an entry of the directory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AgreementChange<'a> {
+pub(crate) struct ChangeMade<'a> {
     /// In the past tense, for example `agreement_signed`.
     pub(crate) change: &'a str,
     pub(crate) reason: &'a str,
@@ -18,7 +42,7 @@ pub(crate) struct AgreementChange<'a> {
 
 /// What the leaf of a change of an agreement commits to: what was signed, by whom, when it is in force, who may call by delegation, and
 /// where the agreement stands. In an order that does not hang on the order of rows.
-pub(crate) fn of_agreement(one: &Agreement, change: AgreementChange<'_>) -> Value {
+pub(crate) fn of_agreement(one: &Agreement, change: ChangeMade<'_>) -> Value {
     let versions: Vec<Value> = one
         .versions
         .iter()
@@ -75,6 +99,38 @@ pub(crate) fn of_agreement(one: &Agreement, change: AgreementChange<'_>) -> Valu
         "versions": versions,
         "delegations": delegations,
     })
+}
+
+/// What the leaf of a change of an entry of the directory commits to: the entry as it became, what was done, by whom, why and when.
+pub(crate) fn of_entry(entry: &Value, change: ChangeMade<'_>) -> Value {
+    json!({
+        "entry": entry,
+        "change": change.change,
+        "reason": change.reason,
+        "actor": change.actor,
+        "time": change.time,
+    })
+}
+
+/// What the leaf of a change of a service commits to of a version of its interface: its document by the hash, and what else was
+/// published with it by a hash over its canonical form.
+///
+/// # Errors
+/// If what it breaks has no canonical form.
+pub(crate) fn of_interface(one: &Interface) -> Result<Value, NotCanonical> {
+    let beside = json!({
+        "kind": one.kind,
+        "methods": one.methods,
+        "breaking": one.breaking,
+        "breaking_reason": one.breaking_reason,
+        "time": one.create_time,
+    });
+    let beside = digest(&SHA256, canonical(&beside)?.as_bytes());
+    Ok(json!({
+        "version": one.interface_version,
+        "sha256": hex::encode(&one.sha256),
+        "beside_sha256": hex::encode(beside),
+    }))
 }
 
 /// The same document with its lists sorted: rows that came in one microsecond have no order.

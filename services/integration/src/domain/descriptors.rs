@@ -53,7 +53,7 @@ pub fn pool(document: &[u8]) -> Result<DescriptorPool, Vec<String>> {
             document.len()
         )]);
     }
-    let pool = DescriptorPool::decode(document)
+    let pool = egov_transcode::foreign_contracts(document)
         .map_err(|error| vec![format!("it is not a FileDescriptorSet with all its imports: {error}")])?;
     let mut problems = Vec::new();
     if pool.services().len() == 0 {

@@ -1,15 +1,17 @@
 //! An OpenAPI 3.0 or 3.1 document that somebody uploaded: read, and turned into the shape of an interface.
 //!
 //! Each operation gets one message for its request (parameters as `query.x`, `path.x`, `header.x`, the body as `body.x`) and one
-//! for its response (the properties of all its 2xx answers). Nested properties keep their whole path as their name, so
-//! that it does not matter whether a schema is written in place or referred to. What repeats itself endlessly ends there.
+//! for its response (the properties of all its 2xx answers; the answer itself is [`ROOT`]). Nested properties keep their whole path
+//! as their name, so that it does not matter whether a schema is written in place or referred to. What repeats itself endlessly
+//! ends there. What lies below a place of an answer that may be a map or something else has no name: in a mask it would mean two
+//! things.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::descriptors::MAX_DOCUMENT_BYTES;
-use super::shape::{Cardinality, FieldShape, FieldType, MethodShape, Shape, TypeShape, Way};
+use super::shape::{Cardinality, FieldShape, FieldType, MethodShape, ROOT, Shape, TypeShape, Way};
 
 /// How deep schemas are followed.
 const MAX_DEPTH: usize = 12;
@@ -38,6 +40,7 @@ pub(crate) fn shape(document: &[u8]) -> Result<Shape, Vec<String>> {
         problems: Vec::new(),
         shape: Shape::default(),
         fields: 0,
+        unclear: BTreeSet::new(),
     };
     reader.document();
     if reader.problems.is_empty() {
@@ -52,6 +55,8 @@ struct Reader<'a> {
     problems: Vec<String>,
     shape: Shape,
     fields: usize,
+    /// The places of the message at hand that may be a map or something else, by their paths.
+    unclear: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -117,6 +122,8 @@ impl<'a> Reader<'a> {
                 self.schema(schema, "body", required, 0, &mut request);
             }
         }
+        // The names of a request are judged as they stand; only masks mean something else below a map.
+        self.unclear.clear();
         let mut response = BTreeMap::new();
         match operation.get("responses").and_then(Value::as_object) {
             None => self.problems.push(format!("{name}: responses is missing")),
@@ -126,11 +133,12 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                     if let Some(schema) = self.resolve(answer, &name).and_then(json_schema) {
-                        self.schema(schema, "", true, 0, &mut response);
+                        self.schema(schema, ROOT, true, 0, &mut response);
                     }
                 }
             }
         }
+        self.leave_out_the_unclear(&mut response);
         let (input, output) = (format!("{name} request"), format!("{name} response"));
         for (key, way, fields) in [(&input, Way::Input, request), (&output, Way::Output, response)] {
             self.shape.types.insert(key.clone(), TypeShape { way, fields });
@@ -171,7 +179,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds the field at a path and all below it. The root of a response has no name of its own.
+    /// Leaves out what lies below the places of an answer that may be a map or something else.
+    fn leave_out_the_unclear(&mut self, fields: &mut BTreeMap<String, FieldShape>) {
+        let unclear = std::mem::take(&mut self.unclear);
+        fields.retain(|path, _| {
+            let below_root = path != ROOT && unclear.contains(ROOT);
+            let mut above = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
+            !below_root && !above.any(|above| unclear.contains(above))
+        });
+    }
+
+    /// Adds the field at a path and all below it.
     fn schema(
         &mut self,
         schema: &'a Value,
@@ -196,23 +214,25 @@ impl<'a> Reader<'a> {
             if let Some(items) = schema.get("items").and_then(|items| self.resolve(items, path)) {
                 schema = items;
             }
-        } else if let Some(values) = schema.get("additionalProperties").filter(|more| more.is_object())
-            && schema.get("properties").is_none()
-            && let Some(values) = self.resolve(values, path)
-        {
+        } else if let Some(values) = values_of_map(schema).and_then(|values| self.resolve(values, path)) {
             cardinality = Cardinality::Map;
             schema = values;
         }
-        if !path.is_empty() {
-            let field = FieldShape {
-                number: 0,
-                kind: FieldType::Scalar(type_name(schema)),
-                cardinality,
-                required,
-                oneof: None,
-            };
-            // Two answers of one operation may share a field.
-            into.entry(path.to_owned()).or_insert(field);
+        // Maps within maps or lists have no names inside; another schema of the same place must not give them some.
+        if cardinality != Cardinality::Single && values_of_map(schema).is_some() {
+            self.unclear.insert(path.to_owned());
+        }
+        let field = FieldShape {
+            number: 0,
+            kind: FieldType::Scalar(type_name(schema)),
+            cardinality,
+            required,
+            oneof: None,
+        };
+        // Two answers of one operation may share a field.
+        let held = into.entry(path.to_owned()).or_insert(field);
+        if (held.cardinality == Cardinality::Map) != (cardinality == Cardinality::Map) {
+            self.unclear.insert(path.to_owned());
         }
         self.properties(schema, path, depth, into);
     }
@@ -231,7 +251,7 @@ impl<'a> Reader<'a> {
             .into_iter()
             .flatten()
         {
-            let below = if path.is_empty() {
+            let below = if path == ROOT {
                 name.clone()
             } else {
                 format!("{path}.{name}")
@@ -246,6 +266,10 @@ impl<'a> Reader<'a> {
                     && self.fields < MAX_FIELDS
                     && let Some(branch) = self.resolve(branch, path)
                 {
+                    // Of all that hold, the names of one stay what they are; of a choice, one may be a map.
+                    if word != "allOf" && values_of_map(branch).is_some() {
+                        self.unclear.insert(path.to_owned());
+                    }
                     self.properties(branch, path, depth + 1, into);
                 }
             }
@@ -284,6 +308,12 @@ fn json_schema(holder: &Value) -> Option<&Value> {
         .and_then(|(_, media)| media.get("schema"))
 }
 
+/// The schema of the values of a map: an object that names none of its properties.
+fn values_of_map(schema: &Value) -> Option<&Value> {
+    let values = schema.get("additionalProperties").filter(|more| more.is_object())?;
+    schema.get("properties").is_none().then_some(values)
+}
+
 /// The type of a schema with its format: `string`, `string date`, `object`; of several types (3.1), all but null.
 fn type_name(schema: &Value) -> String {
     let kind = match schema.get("type") {
@@ -311,6 +341,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::permit::MethodTerms;
+    use crate::domain::plain::PlainTerms;
     use crate::domain::shape::{BreakingKind, compare};
 
     fn document() -> Value {
@@ -350,6 +382,79 @@ mod tests {
         assert!(shape.field(&method.output, "addresses.ward").unwrap().through_many);
         assert!(shape.field(&method.output, "mother.mother.name").is_some());
         assert!(shape.field(&method.output, "secret").is_none());
+    }
+
+    /// The shape of the people's document with other answers: for each code a schema.
+    fn answering(answers: &[(&str, Value)]) -> Shape {
+        let mut changed = document();
+        let answers: Map<String, Value> = answers
+            .iter()
+            .map(|(code, schema)| {
+                let answer = json!({ "description": "x", "content": { "application/json": { "schema": schema } } });
+                ((*code).to_owned(), answer)
+            })
+            .collect();
+        *changed.pointer_mut("/paths/~1people~1{id}/get/responses").unwrap() = Value::Object(answers);
+        read(&changed).unwrap()
+    }
+
+    fn person() -> Value {
+        json!({ "$ref": "#/components/schemas/Person" })
+    }
+
+    #[test]
+    fn an_answer_that_is_a_map_is_noted_as_one() {
+        let output = "GET /people/{id} response";
+        let map = answering(&[("200", json!({ "type": "object", "additionalProperties": person() }))]);
+        assert_eq!(map.types[output].fields[ROOT].cardinality, Cardinality::Map);
+        assert!(map.field(output, "name").unwrap().through_many);
+        // The root itself is nothing that terms could name.
+        assert!(map.field(output, ROOT).is_none());
+
+        let one = answering(&[("200", person())]);
+        assert_eq!(one.types[output].fields[ROOT].cardinality, Cardinality::Single);
+        assert!(!one.field(output, "name").unwrap().through_many);
+        let found = compare(&one, &map);
+        let found: Vec<_> = found.iter().map(|one| (one.kind, one.element.as_str())).collect();
+        assert_eq!(found, [(BreakingKind::CardinalityChanged, output)]);
+    }
+
+    #[test]
+    fn the_mask_of_an_answer_that_is_a_map_is_that_of_each_of_its_values() {
+        let shape = answering(&[("200", json!({ "additionalProperties": person() }))]);
+        let terms = MethodTerms {
+            predicates: Vec::new(),
+            mask: vec!["name".to_owned()],
+        };
+        let terms = PlainTerms::compile(&shape, &shape.methods["GET /people/{id}"], &terms);
+        let answer = json!({ "k1": { "name": "A", "secret": "S" }, "name": { "name": "B", "secret": "S" } });
+        let passed = terms.unwrap().unwrap().response(answer.to_string().as_bytes()).unwrap();
+        let passed: Value = serde_json::from_slice(&passed).unwrap();
+        assert_eq!(passed, json!({ "k1": { "name": "A" }, "name": { "name": "B" } }));
+    }
+
+    #[test]
+    fn what_lies_below_a_place_that_may_be_a_map_or_something_else_has_no_name() {
+        let output = "GET /people/{id} response";
+        let map = || json!({ "additionalProperties": person() });
+        for answers in [
+            vec![("200", person()), ("201", map())],
+            vec![("200", map()), ("201", person())],
+            vec![("200", json!({ "oneOf": [person(), map()] }))],
+            vec![("200", person()), ("201", json!({ "type": "array", "items": map() }))],
+            vec![("200", map()), ("201", json!({ "additionalProperties": map() }))],
+        ] {
+            let shape = answering(&answers);
+            assert!(shape.field(output, "name").is_none(), "{answers:?}");
+            assert!(shape.field(output, "mother.name").is_none(), "{answers:?}");
+        }
+        let inner = |of: Value| json!({ "properties": { "of": of, "office": { "type": "string" } } });
+        let shape = answering(&[("200", inner(person())), ("201", inner(map()))]);
+        assert!(shape.field(output, "of").is_some() && shape.field(output, "office").is_some());
+        assert!(shape.field(output, "of.name").is_none());
+        // Two that agree are as one.
+        let shape = answering(&[("200", map()), ("201", map())]);
+        assert!(shape.field(output, "name").is_some());
     }
 
     #[test]

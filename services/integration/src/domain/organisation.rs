@@ -81,12 +81,14 @@ pub(crate) struct Tenure {
 }
 
 /// Whose the code was on a day, by all its tenures. The directory knows a code from the day of its registration; before that it
-/// was its first holder's.
+/// was its first holder's. Between two holders it is nobody's.
 pub(crate) fn holder(tenures: &[Tenure], day: Date) -> Option<Tenure> {
-    let not_over = tenures
+    let first = tenures.iter().map(|tenure| tenure.valid_from).min()?;
+    let day = day.max(first);
+    let on_the_day = tenures
         .iter()
-        .filter(|tenure| tenure.valid_to.is_none_or(|end| day < end));
-    not_over.min_by_key(|tenure| tenure.valid_from).copied()
+        .filter(|tenure| tenure.valid_from <= day && tenure.valid_to.is_none_or(|end| day < end));
+    on_the_day.min_by_key(|tenure| tenure.valid_from).copied()
 }
 
 /// Why a code is not taken.
@@ -225,22 +227,33 @@ mod tests {
         assert_eq!(holder(&[], change), None);
     }
 
+    #[test]
+    fn between_two_holders_a_code_is_nobodys() {
+        let (end, begin) = (date(2026, 7, 1), date(2026, 9, 1));
+        let tenures = [tenure(2, begin, None), tenure(1, date(2021, 1, 1), Some(end))];
+        let unit = |day| holder(&tenures, day).and_then(|tenure| tenure.unit_id);
+        assert_eq!(unit(date(2026, 6, 30)), Some(1));
+        assert_eq!(unit(date(2026, 8, 1)), None, "the next one has not begun");
+        assert_eq!(unit(begin), Some(2));
+    }
+
     proptest::proptest! {
         #[test]
         fn whoever_holds_a_code_on_a_day_is_found_whatever_the_order(
-            lengths in proptest::collection::vec(1_i32..400, 1..6), at in 0_i32..2400, turn in 0_usize..6,
+            spans in proptest::collection::vec((1_i32..400, 0_i32..100), 1..6), at in -100_i32..3000, turn in 0_usize..6,
         ) {
             let first = date(2021, 1, 1);
             let add = |day: Date, days: i32| day.saturating_add(jiff::Span::new().days(days));
             let mut from = first;
             let mut tenures = Vec::new();
-            for (unit, length) in (1_i32..).zip(&lengths) {
+            for (unit, (length, pause)) in (1_i32..).zip(&spans) {
                 let to = add(from, *length);
                 tenures.push(tenure(unit, from, Some(to)));
-                from = to;
+                from = add(to, *pause);
             }
             let day = add(first, at);
-            let expected = tenures.iter().find(|one| one.valid_from <= day && one.valid_to.is_some_and(|to| day < to)).copied();
+            let holds = |one: &&Tenure| one.valid_from <= day && one.valid_to.is_some_and(|to| day < to);
+            let expected = if at < 0 { tenures.first() } else { tenures.iter().find(holds) }.copied();
             let turns = turn % tenures.len();
             tenures.rotate_left(turns);
             proptest::prop_assert_eq!(holder(&tenures, day), expected);

@@ -2,15 +2,16 @@
 //! answer.
 //!
 //! A predicate names what the interface calls `path.id`, `query.on`, `header.X-Unit`, `body.person.id`. Where any predicate
-//! stands, only what the interface knows goes on: another parameter could mean to the provider what no predicate has seen.
+//! stands, only what the interface knows goes on, of parameters and of the body: another one could mean to the provider what no
+//! predicate has seen. Widespread frameworks take a name from the body before they take it from the query or the path.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use egov_filter::{JsonMask, JsonPredicates, Refused, Rule};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::permit::{MethodTerms, PredicateRule};
 use super::shape::{Cardinality, MethodShape, Shape, TypeShape};
@@ -25,8 +26,8 @@ pub(crate) struct PlainTerms {
 #[derive(Debug)]
 struct Judgement {
     predicates: JsonPredicates,
-    /// Whether a predicate is about the body.
-    of_body: bool,
+    /// The names of the body that the interface knows, by the path of the object that has them; of one whose names are free, none.
+    body: HashMap<String, HashSet<String>>,
     /// The parameters of the query that the interface knows.
     query: HashSet<String>,
     /// The headers that it knows.
@@ -97,9 +98,7 @@ impl PlainTerms {
         }
         let predicates = (!rules.is_empty()).then(|| Judgement {
             predicates: JsonPredicates::new(&rules),
-            of_body: rules
-                .iter()
-                .any(|(field, _)| field == "body" || field.starts_with("body.")),
+            body: names_of_body(input),
             query: names(input, "query.").map(str::to_owned).collect(),
             headers: names(input, "header.").filter_map(|name| name.parse().ok()).collect(),
         });
@@ -134,7 +133,7 @@ impl PlainTerms {
     ///
     /// # Errors
     /// [`Refused::NotAgreed`] if a predicate does not hold; [`Refused::Unreadable`] if what a predicate is about stands twice, a
-    /// parameter is not one of the interface, or the body is no JSON where a predicate is about it.
+    /// parameter or a name of the body is not one of the interface, or the body is no JSON in UTF-8.
     pub(crate) fn request(&self, request: &Judged<'_>) -> Result<Option<String>, Refused> {
         let Some(judgement) = &self.predicates else {
             return Ok(request.query.map(str::to_owned));
@@ -172,6 +171,21 @@ fn names<'s>(input: &'s TypeShape, place: &'static str) -> impl Iterator<Item = 
 }
 
 impl Judgement {
+    /// Whether the interface knows every name in a value of the body, by the path at which it stands.
+    fn knows(&self, value: &Value, path: &str) -> bool {
+        match value {
+            Value::Array(items) => items.iter().all(|item| self.knows(item, path)),
+            Value::Object(members) => match self.body.get(path) {
+                Some(names) => members
+                    .iter()
+                    .all(|(name, inner)| names.contains(name) && self.knows(inner, &format!("{path}.{name}"))),
+                // Nothing is said of what is in it, or its names are free.
+                None => true,
+            },
+            _ => true,
+        }
+    }
+
     /// The request as one document. What stands twice in the request stands twice in it, so that the predicates refuse it.
     fn document(&self, request: &Judged<'_>, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<Vec<u8>, Refused> {
         let mut out = Vec::with_capacity(256 + request.body.len());
@@ -189,9 +203,10 @@ impl Judgement {
             }
         }
         object(&mut out, headers.into_iter())?;
-        if self.of_body && !request.body.is_empty() {
+        if !request.body.is_empty() {
             // One value and no more: what follows it would become a part of the document.
-            if !request.is_json || serde_json::from_slice::<IgnoredAny>(request.body).is_err() {
+            let body = serde_json::from_slice::<Value>(request.body).map_err(|_| Refused::Unreadable)?;
+            if !request.is_json || !self.knows(&body, "body") {
                 return Err(Refused::Unreadable);
             }
             out.extend_from_slice(b",\"body\":");
@@ -200,6 +215,32 @@ impl Judgement {
         out.push(b'}');
         Ok(out)
     }
+}
+
+/// The names that the interface knows in each object of the body. The body itself always has an entry: without a schema of it
+/// nothing may stand there.
+fn names_of_body(input: &TypeShape) -> HashMap<String, HashSet<String>> {
+    let mut names = HashMap::from([("body".to_owned(), HashSet::new())]);
+    for field in input.fields.keys().filter(|field| field.starts_with("body.")) {
+        // A name may have a dot: what stands above it is the longest path that is a field itself.
+        let above = field
+            .match_indices('.')
+            .filter_map(|(at, _)| field.get(..at))
+            .rfind(|above| *above == "body" || input.fields.contains_key(*above))
+            .unwrap_or("body");
+        let name = field.get(above.len() + 1..).unwrap_or_default();
+        names
+            .entry(above.to_owned())
+            .or_insert_with(HashSet::new)
+            .insert(name.to_owned());
+    }
+    let is_map = |path: &str| {
+        let field = input.fields.get(path);
+        field.is_some_and(|field| field.cardinality == Cardinality::Map)
+    };
+    // What is a map has free names.
+    names.retain(|path, _| path == "body" || !is_map(path));
+    names
 }
 
 fn object<'p>(out: &mut Vec<u8>, pairs: impl Iterator<Item = (&'p str, &'p str)>) -> Result<(), Refused> {
@@ -403,14 +444,26 @@ mod tests {
             };
             assert_eq!(judge(&of_body, &sent), wanted, "{body}");
         }
-        // Where no predicate is about it, it is not read.
+        // Also where no predicate is about it: to many a provider a name in the body is that of the query or the path.
         let of_path = terms(&[("path.unit", is("H41"))], &[]).unwrap();
-        let sent = Sent {
-            body: "\u{1}",
-            is_json: false,
-            ..Sent::default()
-        };
-        assert_eq!(judge(&of_path, &sent), Ok(None));
+        for (body, is_json, wanted) in [
+            (
+                r#"{"name":"A","places":{"nhà":{"name":"B"}},"a.b":"C"}"#,
+                true,
+                Ok(None),
+            ),
+            ("\u{1}", false, Err(Refused::Unreadable)),
+            ("unit=H42", false, Err(Refused::Unreadable)),
+            (r#"{"name":"A","unit":"H42"}"#, true, Err(Refused::Unreadable)),
+            (r#"[{"unit":"H42"}]"#, true, Err(Refused::Unreadable)),
+        ] {
+            let sent = Sent {
+                body,
+                is_json,
+                ..Sent::default()
+            };
+            assert_eq!(judge(&of_path, &sent), wanted, "{body}");
+        }
     }
 
     #[test]

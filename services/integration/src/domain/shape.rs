@@ -37,6 +37,9 @@ pub(crate) enum Way {
     Output,
 }
 
+/// The name of the field that stands for an answer of OpenAPI itself, which may be a list or a map. No path of terms leads to it.
+pub(crate) const ROOT: &str = "";
+
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TypeShape {
@@ -169,6 +172,9 @@ impl Shape {
     /// It goes through messages, repeated fields and the values of maps; `through_many` says whether it went through one
     /// of the latter two before its last field.
     pub(crate) fn field<'a>(&'a self, type_name: &str, path: &str) -> Option<FoundField<'a>> {
+        if path == ROOT {
+            return None;
+        }
         let mut holder = self.types.get(type_name)?;
         let mut rest = path;
         let mut through_many = false;
@@ -179,7 +185,7 @@ impl Shape {
                 return Some(FoundField { field, through_many });
             }
             let (head, tail) = rest.split_once('.')?;
-            let field = holder.fields.get(head)?;
+            let field = holder.fields.get(head).filter(|_| head != ROOT)?;
             let FieldType::Message(inner) = &field.kind else {
                 return None;
             };
@@ -190,13 +196,13 @@ impl Shape {
     }
 }
 
-/// Whether a field whose name is a whole path lies below a repeated field or a map.
+/// Whether a field whose name is a whole path lies below a repeated field or a map, which the root may be.
 fn many_above(holder: &TypeShape, path: &str) -> bool {
-    path.match_indices('.').any(|(at, _)| {
-        path.get(..at)
-            .and_then(|above| holder.fields.get(above))
-            .is_some_and(|above| above.cardinality != Cardinality::Single)
-    })
+    let above = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
+    above
+        .chain([ROOT])
+        .filter_map(|above| holder.fields.get(above))
+        .any(|above| above.cardinality != Cardinality::Single)
 }
 
 /// A field that a path leads to.
@@ -287,7 +293,11 @@ fn compare_types(name: &str, before: &TypeShape, after: &TypeShape, methods: &[S
     let mut add = |kind, field: &str, detail: String| {
         found.push(Breaking {
             kind,
-            element: format!("{name}.{field}"),
+            element: if field == ROOT {
+                name.to_owned()
+            } else {
+                format!("{name}.{field}")
+            },
             detail,
             methods: methods.to_vec(),
         });

@@ -15,7 +15,7 @@ const LEASE: &str = "integration.portal-cases";
 const LEASE_TIME: Duration = Duration::from_mins(2);
 /// How often it looks while nothing comes.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long it leaves one-stop alone after it failed.
+/// How long it leaves one-stop alone while it is away.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Works until `stop`. Failures are logged and tried again.
@@ -43,16 +43,18 @@ async fn while_held(
     mut lease: Lease,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    let mut one_stop_answers = false;
     while !stop.is_cancelled() {
         lease.renew().await?;
         let round = tokio::select! {
             // What is given up halfway comes again.
             () = stop.cancelled() => break,
-            round = partners.follow(events, follow) => round.map_err(Fault::from)?,
+            round = partners.follow(events, follow, one_stop_answers) => round.map_err(Fault::from)?,
         };
+        one_stop_answers = !round.one_stop_away;
         let pause = match round {
             Followed {
-                one_stop_failed: true, ..
+                one_stop_away: true, ..
             } => PAUSE,
             Followed {
                 done: 0, put_off: 0, ..

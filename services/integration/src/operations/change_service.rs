@@ -2,22 +2,33 @@
 
 use egov_auth::{Caller, Resource};
 use egov_database::{UnitOfWork, WriteRequest};
+use egov_fault::Fault;
 use egov_proto::egov::integration::v1::{UpdateServiceRequest, UpdateServiceResponse};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::permission::MANAGE_DIRECTORY;
 use super::{Done, Integration, check_etag, record};
+use crate::domain::canonical::NotCanonical;
+use crate::domain::commitment::of_interface;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::service::Service;
+use crate::domain::service::{Interface, Service};
 use crate::error::Error;
 use crate::{store, wire};
 
-/// What a leaf and the history of a service commit to: the service with its endpoints.
+/// What a leaf and the history of a service commit to: the service with its endpoints and every version of its interface.
 #[derive(Serialize)]
-struct Entry<'a> {
-    service: &'a Service,
-    endpoints: &'a [Endpoint],
+pub(super) struct Entry<'a> {
+    pub(super) service: &'a Service,
+    pub(super) endpoints: &'a [Endpoint],
+    /// By [`published`].
+    pub(super) interfaces: Vec<Value>,
+}
+
+/// Every version of a service's interface, the newest first, as the leaf of a change commits to it.
+pub(super) fn published(interfaces: &[Interface]) -> Result<Vec<Value>, NotCanonical> {
+    interfaces.iter().map(of_interface).collect()
 }
 
 /// The service that the caller is about to change; its version already raised.
@@ -55,9 +66,11 @@ pub(super) async fn save(
         reason,
         caller,
     };
+    let interfaces = store::services::interfaces(unit.conn(), one.service_id, None, i64::MAX).await?;
     let entry = Entry {
         service: one,
         endpoints: &endpoints,
+        interfaces: published(&interfaces).map_err(Fault::internal)?,
     };
     record(unit, done, &entry).await?;
     Ok(endpoints)

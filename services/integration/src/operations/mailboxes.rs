@@ -201,7 +201,7 @@ impl Mailboxes {
         Ok(written.into_answer())
     }
 
-    /// Hands the receiver what waits.
+    /// Hands the receiver what waits. What cannot be opened is left where it was, for a later try.
     pub(crate) async fn fetch(
         &self,
         caller: &Caller,
@@ -209,7 +209,7 @@ impl Mailboxes {
         limit: i64,
     ) -> Result<(Mailbox, Vec<(Message, Vec<u8>)>), EventsError> {
         let scope = caller.scope(READ);
-        let (mailbox, sealed) = self
+        let (mailbox, opened) = self
             .database
             .write_unkeyed(&scope, async |unit| {
                 let found = store::get(unit.conn(), mailbox_id, &scope).await?;
@@ -218,14 +218,15 @@ impl Mailboxes {
                 let now = unit.now();
                 let again = now.checked_add(FETCH_AGAIN).unwrap_or(Timestamp::MAX);
                 let messages = store::fetch(unit.conn(), mailbox_id, now, again, limit, FETCH_BYTES).await?;
-                for (message, _) in &messages {
+                let (opened, closed) = self.opened(messages);
+                store::put_back(unit.conn(), &closed).await?;
+                for (message, _) in &opened {
                     record(unit, message, "mailbox_message_fetched");
                 }
-                Ok::<_, EventsError>((mailbox, messages))
+                Ok::<_, EventsError>((mailbox, opened))
             })
             .await?;
-        let mut opened = Vec::with_capacity(sealed.len());
-        for (message, content) in sealed {
+        for (message, _) in &opened {
             if !message.subjects.is_empty() {
                 // Before the content leaves; if it cannot be recorded, the message comes again later.
                 let resources = vec![format!("mailbox-messages/{}", message.id)];
@@ -235,11 +236,31 @@ impl Mailboxes {
                 };
                 self.reads.record(read).await?;
             }
-            let content =
-                open(&self.keyring, &content, &sealed_for(message.id)).map_err(egov_fault::Fault::internal)?;
-            opened.push((message, content));
         }
         Ok((mailbox, opened))
+    }
+
+    /// The messages with their contents, and those whose content cannot be opened.
+    fn opened(&self, messages: Vec<(Message, Vec<u8>)>) -> (Vec<(Message, Vec<u8>)>, Vec<Uuid>) {
+        let (mut opened, mut closed) = (Vec::with_capacity(messages.len()), Vec::new());
+        for (message, sealed) in messages {
+            match open(&self.keyring, &sealed, &sealed_for(message.id)) {
+                Ok(content) => opened.push((message, content)),
+                Err(error) => {
+                    tracing::error!(message_id = %message.id, %error, "a message in a mailbox cannot be opened");
+                    closed.push(message.id);
+                }
+            }
+        }
+        if !closed.is_empty() {
+            // Rare enough to be made when it is needed.
+            opentelemetry::global::meter("egov")
+                .u64_counter("egov.integration.mailbox.unopened")
+                .with_description("messages that could not be opened when they were to be fetched")
+                .build()
+                .add(u64::try_from(closed.len()).unwrap_or(u64::MAX), &[]);
+        }
+        (opened, closed)
     }
 
     /// The receiver has a message, at most once for a request id.

@@ -50,7 +50,7 @@ use crate::domain::webhook::AllowedHosts;
 
 use crate::domain::agreement::{Actor, Agreement, Side};
 use crate::domain::canonical::canonical;
-use crate::domain::commitment::{AgreementChange, of_agreement};
+use crate::domain::commitment::{AGREEMENT, ChangeMade, of_agreement, of_entry, of_entry_kind};
 use crate::error::Error;
 use crate::store;
 
@@ -108,12 +108,20 @@ struct Done<'a> {
 /// Leaves history, event and ledger leaf of a change of the directory.
 async fn record(unit: &mut UnitOfWork<'_>, done: Done<'_>, became: &impl Serialize) -> Result<(), Error> {
     let document = serde_json::to_value(became).map_err(Fault::internal)?;
-    let text = canonical(&document).map_err(Fault::internal)?;
+    let actor = done.caller.key();
+    let made = ChangeMade {
+        change: done.event,
+        reason: done.reason,
+        actor: &actor,
+        time: unit.now(),
+    };
+    let text = canonical(&of_entry(&document, made)).map_err(Fault::internal)?;
+    let leaf = of_entry_kind(done.kind).ok_or_else(|| Fault::internal("no kind of entry of the directory"))?;
     let change = store::history::Change {
         version: done.version,
         change: done.event.to_owned(),
         reason: done.reason.to_owned(),
-        actor: done.caller.key(),
+        actor: actor.clone(),
         record_time: unit.now(),
         document,
     };
@@ -126,7 +134,7 @@ async fn record(unit: &mut UnitOfWork<'_>, done: Done<'_>, became: &impl Seriali
         payload: serde_json::json!({ "unit_id": done.unit_id }),
     });
     unit.leaf(Leaf {
-        kind: done.kind,
+        kind: leaf,
         resource: done.id,
         version: done.version,
         canonical: text.as_bytes(),
@@ -159,7 +167,7 @@ async fn record_agreement(unit: &mut UnitOfWork<'_>, one: &Agreement, done: Agre
     };
     let document = of_agreement(
         one,
-        AgreementChange {
+        ChangeMade {
             change: done.event,
             reason: done.reason,
             actor: done.actor,
@@ -180,7 +188,7 @@ async fn record_agreement(unit: &mut UnitOfWork<'_>, one: &Agreement, done: Agre
     });
     let text = canonical(&document).map_err(Fault::internal)?;
     unit.leaf(Leaf {
-        kind: "agreement",
+        kind: AGREEMENT,
         resource: one.agreement_id,
         version: one.version,
         canonical: text.as_bytes(),

@@ -61,29 +61,31 @@ impl Bodies {
                 Ok::<_, Error>((exchange, kept))
             })
             .await?;
+        let now = self.database.clock().now();
         let mut bodies = (Body::NotAsked, Body::NotAsked);
         if wanted.request {
-            bodies.0 = self.opened(exchange_id, REQUEST, &kept);
+            bodies.0 = self.opened(exchange_id, REQUEST, &kept, now);
         }
         if wanted.response {
-            bodies.1 = self.opened(exchange_id, RESPONSE, &kept);
+            bodies.1 = self.opened(exchange_id, RESPONSE, &kept, now);
         }
         let read = |body: &Body| matches!(body, Body::Kept { .. });
         if read(&bodies.0) || read(&bodies.1) {
             let resources = vec![format!("exchanges/{exchange_id}/bodies")];
             let subjects = exchange.on_behalf_of.into_iter().collect();
-            let record = ReadRecord::of(caller, subjects, resources, self.database.clock().now());
+            let record = ReadRecord::of(caller, subjects, resources, now);
             self.reads.record(record).await?;
         }
         Ok(bodies)
     }
 
-    fn opened(&self, exchange_id: Uuid, direction: &str, kept: &[KeptBody]) -> Body {
+    fn opened(&self, exchange_id: Uuid, direction: &str, kept: &[KeptBody], now: Timestamp) -> Body {
         let Some(body) = kept.iter().find(|body| body.direction == direction) else {
             return Body::NotKept;
         };
         let expire_time = body.expire_time;
-        let Some(sealed) = &body.sealed else {
+        // What the sweep has not come to yet is gone as well once its time is over.
+        let Some(sealed) = body.sealed.as_ref().filter(|_| now < expire_time) else {
             return Body::Deleted {
                 expire_time,
                 delete_time: body.delete_time.unwrap_or(expire_time),

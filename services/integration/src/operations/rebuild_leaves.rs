@@ -6,20 +6,29 @@ use std::collections::HashMap;
 use egov_auth::RowScope;
 use egov_database::Database;
 use egov_fault::Fault;
-use egov_transparency::Rebuilt;
+use egov_transparency::{Rebuilt, WithoutRow};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::agreement::Agreement;
+use super::change_service::{Entry, published};
+use crate::domain::agreement::{Agreement, Side, Signature};
 use crate::domain::canonical::canonical as canonical_text;
-use crate::domain::commitment::{AgreementChange, of_agreement, says_the_same};
+use crate::domain::commitment::{
+    AGREEMENT, ChangeMade, ENTRIES, OLDER_AGREEMENT, OLDER_ENTRIES, of_agreement, of_entry, of_entry_kind,
+    says_the_same,
+};
+use crate::domain::endpoint::Endpoint;
 use crate::domain::exchange::{LEAF_KIND, LEAF_VERSION, canonical};
+use crate::domain::service::{Interface, Service};
+use crate::domain::signature::Jws;
+use crate::domain::system::SigningKey;
 use crate::domain::terms::document;
 use crate::error::Error;
 use crate::store;
 use crate::store::exchanges;
-use crate::store::verification::{self, Recorded, RecordedAgreement};
+use crate::store::verification::{self, KeyOf, Recorded, RecordedAgreement};
 
 /// Rows read at once.
 const PAGE: i64 = 2000;
@@ -27,10 +36,19 @@ const PAGE: i64 = 2000;
 /// Changes read at once: their documents are larger.
 const CHANGES: i64 = 200;
 
-/// The kinds of which every leaf has a row that is never changed or removed: a leaf without one is a row that was deleted. Those of
-/// agreements from before their documents were kept have none; a change of an agreement that is gone is found by
+/// What of a leaf of a kind of this service whose row was not rebuilt: for the exchanges and every change whose document is kept, a row
+/// was deleted. Changes of agreements from before have leaves of a kind of their own; which of their rows is gone is found by
 /// [`rows_unlike_history`].
-pub const COMPLETE: &[&str] = &[LEAF_KIND, "organisation", "system", "service"];
+#[must_use]
+pub fn without_row(kind: &str) -> WithoutRow<'static> {
+    if kind == LEAF_KIND || kind == AGREEMENT || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
+        WithoutRow::Wrong
+    } else if kind == OLDER_AGREEMENT {
+        WithoutRow::Expected("changes of agreements from before their documents were kept")
+    } else {
+        WithoutRow::Expected("the service has no reading of its rows for this yet")
+    }
+}
 
 /// Every exchange that is over, and every recorded change of agreements and entries of the directory.
 ///
@@ -48,13 +66,20 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
         let Some(last) = changes.last() else { break };
         after = (last.id, last.version);
         for change in changes {
-            add(
-                &mut rebuilt,
-                &change.kind,
-                change.id,
-                change.version,
-                change.document.as_ref(),
-            )?;
+            let made = ChangeMade {
+                change: &change.change,
+                reason: &change.reason,
+                actor: &change.actor,
+                time: change.record_time,
+            };
+            let (kind, document) = if change.older {
+                (change.kind.as_str(), change.document.clone())
+            } else {
+                // A kind that nobody writes has no leaf, and is found so.
+                let kind = of_entry_kind(&change.kind).unwrap_or(change.kind.as_str());
+                (kind, of_entry(&change.document, made))
+            };
+            rebuilt.push(of_change(kind, (change.id, change.version), &document));
         }
     }
     let mut after = (Uuid::nil(), 0);
@@ -66,13 +91,14 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
         let Some(last) = changes.last() else { break };
         after = (last.agreement_id, last.version);
         for change in changes {
-            add(
-                &mut rebuilt,
-                "agreement",
-                change.agreement_id,
-                change.version,
-                change.document.as_ref(),
-            )?;
+            let kind = if change.older { OLDER_AGREEMENT } else { AGREEMENT };
+            let document = match &change.document {
+                Some(document) => document,
+                None if change.older => continue,
+                // Whoever takes a document away gives no leaf what it commits to.
+                None => &Value::Null,
+            };
+            rebuilt.push(of_change(kind, (change.agreement_id, change.version), document));
         }
     }
     Ok(rebuilt)
@@ -91,22 +117,15 @@ async fn page<T>(
         .map_err(Fault::from)
 }
 
-fn add(
-    rebuilt: &mut Vec<Rebuilt>,
-    kind: &str,
-    resource: Uuid,
-    version: i64,
-    document: Option<&Value>,
-) -> Result<(), Fault> {
-    if let Some(document) = document {
-        rebuilt.push(Rebuilt {
-            kind: kind.to_owned(),
-            resource,
-            version,
-            canonical: canonical_text(document).map_err(Fault::internal)?.into_bytes(),
-        });
+fn of_change(kind: &str, (resource, version): (Uuid, i64), document: &Value) -> Rebuilt {
+    // What has no canonical form was never recorded: its text is nothing that a leaf commits to, and so the row is named.
+    let text = canonical_text(document).unwrap_or_else(|_| document.to_string());
+    Rebuilt {
+        kind: kind.to_owned(),
+        resource,
+        version,
+        canonical: text.into_bytes(),
     }
-    Ok(())
 }
 
 async fn of_exchanges(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
@@ -142,11 +161,19 @@ async fn of_exchanges(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result
 /// The store's.
 pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fault> {
     let mut wrong = Vec::new();
-    let (without, interfaces) = page(database, async |conn| {
+    let (without, interfaces, erased) = page(database, async |conn| {
         let without = verification::without_history(&mut *conn).await?;
-        Ok((without, verification::changed_interfaces(conn).await?))
+        let interfaces = verification::changed_interfaces(&mut *conn).await?;
+        let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &[AGREEMENT, OLDER_AGREEMENT]].concat();
+        Ok((without, interfaces, verification::erasures(conn, &kinds).await?))
     })
     .await?;
+    for (kind, id) in erased {
+        // They hold nothing of a person that could be asked to be forgotten; an erasure would hide what was changed.
+        wrong.push(format!(
+            "{kind} {id}: its leaves were erased, and none of this kind ever is"
+        ));
+    }
     for (kind, id, version) in without {
         wrong.push(format!("{kind} {id} version {version} is not in the history"));
     }
@@ -209,42 +236,69 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
     Ok(wrong)
 }
 
+/// A service, its endpoints and the versions of its interface.
+type ServiceRows = (Service, Vec<Endpoint>, Vec<Interface>);
+
+/// The rows of an entry.
+enum Found {
+    Entry(Option<Value>),
+    Service(Option<ServiceRows>),
+}
+
+async fn service_rows(conn: &mut PgConnection, id: Uuid) -> Result<Option<ServiceRows>, store::StoreError> {
+    let Some(one) = store::services::get(&mut *conn, id).await? else {
+        return Ok(None);
+    };
+    let endpoints = store::endpoints::of_services(&mut *conn, Some(&[id])).await?;
+    let interfaces = store::services::interfaces(conn, id, None, i64::MAX).await?;
+    Ok(Some((one, endpoints, interfaces)))
+}
+
+/// The rows of a service in the form of its last change.
+fn as_recorded((one, endpoints, interfaces): &ServiceRows, recorded: &Value) -> Result<Value, Fault> {
+    let every = (1..=one.interface_version).rev();
+    if !interfaces.iter().map(|held| held.interface_version).eq(every) {
+        // No change says so.
+        return Ok(Value::Null);
+    }
+    // The first version is the service alone: there is nothing else yet. The changes of before say nothing of interfaces.
+    let says = |name| recorded.get(name).is_some();
+    if !says("service") && endpoints.is_empty() && interfaces.is_empty() {
+        Ok(json!(one))
+    } else if says("service") && !says("interfaces") {
+        Ok(json!({ "service": one, "endpoints": endpoints }))
+    } else {
+        let interfaces = published(interfaces).map_err(Fault::internal)?;
+        Ok(json!(Entry {
+            service: one,
+            endpoints,
+            interfaces
+        }))
+    }
+}
+
 /// What is wrong with the rows of an entry, by its last change.
 async fn entry(database: &Database, change: &Recorded) -> Result<Option<String>, Fault> {
     let (kind, id) = (change.kind.as_str(), change.id);
     let rows = page(database, async |conn| {
-        Ok(match kind {
+        Ok(Found::Entry(match kind {
             "organisation" => store::organisations::get(conn, id).await?.map(|one| json!(one)),
             "system" => store::systems::get(conn, id).await?.map(|one| json!(one)),
-            "service" => match store::services::get(&mut *conn, id).await? {
-                None => None,
-                Some(one) => {
-                    let endpoints = store::endpoints::of_services(conn, Some(&[id])).await?;
-                    // The first version is the service alone: there is nothing else yet.
-                    let alone = endpoints.is_empty()
-                        && change
-                            .document
-                            .as_ref()
-                            .is_some_and(|document| document.get("service").is_none());
-                    Some(if alone {
-                        json!(one)
-                    } else {
-                        json!({ "service": one, "endpoints": endpoints })
-                    })
-                }
-            },
-            _ => change.document.clone(),
-        })
+            "service" => return Ok(Found::Service(service_rows(conn, id).await?)),
+            _ => return Ok(Found::Entry(Some(change.document.clone()))),
+        }))
     })
-    .await;
+    .await
+    .and_then(|found| match found {
+        Found::Entry(rows) => Ok(rows),
+        Found::Service(rows) => rows.map(|rows| as_recorded(&rows, &change.document)).transpose(),
+    });
     let said = match (rows, &change.document) {
         // An edited row may be none that can be read any more.
         (Err(fault), _) if fault.reason() == "INTERNAL" => "its rows cannot be read",
         (Err(fault), _) => return Err(fault),
         (Ok(None), _) => "its row is gone",
-        (Ok(Some(rows)), Some(recorded)) if !says_the_same(&rows, recorded) => {
-            "its rows are not what its last change says"
-        }
+        (Ok(Some(rows)), recorded) if !says_the_same(&rows, recorded) => "its rows are not what its last change says",
         _ => return Ok(None),
     };
     Ok(Some(format!("{kind} {id} version {}: {said}", change.version)))
@@ -279,9 +333,11 @@ async fn agreement(database: &Database, change: &RecordedAgreement) -> Result<Op
             let service = one.as_ref().map(|one| one.parties.service_id).unwrap_or_default();
             signed.push(store::services::interface(&mut *conn, service, version.terms.interface_version).await?);
         }
+        let sides = one.as_ref().map(|one| SIDES.map(|side| one.organisation_of(side)));
+        let keys = verification::keys_of(conn, sides.as_ref().map_or(&[], <[Uuid; 2]>::as_slice)).await?;
         Ok(one.map(|one| {
             let hashes: Vec<Option<Vec<u8>>> = signed.into_iter().map(|one| one.map(|(one, _)| one.sha256)).collect();
-            (one, hashes)
+            (one, hashes, keys)
         }))
     })
     .await;
@@ -290,15 +346,17 @@ async fn agreement(database: &Database, change: &RecordedAgreement) -> Result<Op
         Err(fault) if fault.reason() == "INTERNAL" => "its rows cannot be read",
         Err(fault) => return Err(fault),
         Ok(None) => "its row is gone",
-        Ok(Some((one, hashes))) => {
+        Ok(Some((one, hashes, keys))) => {
             if one.version != change.version {
                 "its row is not at the version of its last change"
             } else if !is_what_was_signed(&one, &hashes) {
                 "its terms or parties are not what was signed"
+            } else if !is_signed(&one, &keys) {
+                "it is in force without the signatures of both sides, or one of them does not verify"
             } else if !change
                 .document
                 .as_ref()
-                .is_none_or(|document| is_recorded(&one, change, document))
+                .map_or(change.older, |document| is_recorded(&one, change, document))
             {
                 "its rows are not what its last change says"
             } else {
@@ -320,10 +378,45 @@ fn is_what_was_signed(one: &Agreement, hashes: &[Option<Vec<u8>>]) -> bool {
         })
 }
 
+const SIDES: [Side; 2] = [Side::Consumer, Side::Provider];
+
+/// Whether every signature is one of its side over the text of its version, by a key that was valid then; and whether what is in
+/// force was signed by both, and is so within its terms. This holds without any history.
+fn is_signed(one: &Agreement, keys: &[KeyOf]) -> bool {
+    one.versions.iter().all(|version| {
+        let verifies = |signature: &Signature| {
+            let of_side = one.organisation_of(signature.side);
+            let read = Jws::read(&signature.jws, version.canonical.as_bytes());
+            read.is_ok_and(|jws| {
+                jws.key_id == signature.key_id
+                    && keys.iter().any(|held| {
+                        held.organisation_id == of_side
+                            && held.key.key_id == signature.key_id
+                            && was_valid(&held.key, signature.sign_time)
+                            && jws.verify(&held.key.public_jwk).is_ok()
+                    })
+            })
+        };
+        let signed = |side| version.signatures.iter().any(|signature| signature.side == side);
+        let in_force = version.effective.is_none_or(|frame| {
+            SIDES.into_iter().all(signed)
+                && frame.from >= version.terms.valid_from
+                // One that was replaced before it began has an empty frame.
+                && frame.to <= version.terms.valid_to.max(frame.from)
+        });
+        in_force && version.signatures.iter().all(verifies)
+    })
+}
+
+/// Whether a key might sign then: what was withdrawn since does not undo it.
+fn was_valid(key: &SigningKey, then: Timestamp) -> bool {
+    key.valid_from <= then && then < key.valid_to && key.withdraw_time.is_none_or(|withdrawn| then <= withdrawn)
+}
+
 fn is_recorded(one: &Agreement, change: &RecordedAgreement, recorded: &Value) -> bool {
     let rows = of_agreement(
         one,
-        AgreementChange {
+        ChangeMade {
             change: &change.change,
             reason: &change.reason,
             actor: &change.actor,

@@ -46,6 +46,12 @@ pub(crate) fn sealed_for(subscription: Uuid) -> Vec<u8> {
 /// The owner of what this service follows itself: no caller has this subject.
 const THIS_SERVICE: Uuid = Uuid::nil();
 
+/// How many events may be under way to this service itself: as many as the contract allows. Those that wait for another attempt count.
+const OWN_IN_FLIGHT: u32 = 1_000;
+
+/// After how many attempts this service gives an event up: it is a dead letter then and can be sent out again.
+const OWN_ATTEMPTS: u32 = 8;
+
 /// The event and the leaf of a new subscription.
 fn record_created(unit: &mut UnitOfWork<'_>, subscription: &Subscription) {
     let canonical = serde_json::json!({
@@ -174,9 +180,9 @@ impl Events {
                     mode: Mode::Pull,
                     start: StartAt::Oldest,
                     types: Vec::new(),
-                    max_in_flight: 100,
+                    max_in_flight: OWN_IN_FLIGHT,
                     acknowledge_within: Duration::from_mins(5),
-                    max_attempts: 100,
+                    max_attempts: OWN_ATTEMPTS,
                     webhook_url: None,
                     webhook_secret: None,
                     create_time: unit.now(),

@@ -39,6 +39,8 @@ pub(super) fn of(reach: &[Reach], now: Timestamp) -> Value {
             } else {
                 String::new()
             },
+            // A document of one service has nothing smaller beside it.
+            elsewhere: (services.len() > 1).then(|| format!("/s/{service_id}/openapi.json")),
             methods: methods
                 .into_iter()
                 .map(|(name, grants)| (name.clone(), terms_of(service_id, &grants)))

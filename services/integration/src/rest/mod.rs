@@ -6,6 +6,7 @@ mod document;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,7 +19,7 @@ use egov_transcode::{Language, Rest, Target, method_not_allowed, unknown_path};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri};
 use prost_reflect::DescriptorPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{ServiceExt as _, service_fn};
 use uuid::Uuid;
 
@@ -33,6 +34,9 @@ const MOST_LOGGED: usize = 20;
 
 /// How many documents are made at once: a large one takes a core for a while.
 const DOCUMENTS_AT_ONCE: usize = 2;
+
+/// How long a caller waits for its turn to have one made.
+const DOCUMENT_WAIT: Duration = Duration::from_secs(5);
 
 /// One version of the gRPC interface of a service, compiled.
 pub(crate) struct Interface {
@@ -51,7 +55,8 @@ impl Interface {
         let rest = rest
             .limit(message_bytes)
             .passing([AGREEMENT, EXCHANGE, PROMISE])
-            .unreadable(|| refusal(Refusal::AnswerUnreadable));
+            .unreadable(|| refusal(Refusal::AnswerUnreadable))
+            .overlong(|| refusal(Refusal::AnswerTooLarge));
         Self {
             pool,
             rest: Arc::new(rest),
@@ -105,16 +110,22 @@ impl RestFront {
         let mut reach = self.agreements.reach(&consumer)?;
         reach.retain(|one| service_id.is_none_or(|wanted| wanted == one.permit.service_id));
         if request.uri().path() == "/openapi.json" {
-            return self.document(request.method(), reach, service_id, language).await;
+            if service_id.is_some() && reach.is_empty() {
+                let behind = self.agreements.is_behind(&consumer.client_id);
+                return nothing(behind, None);
+            }
+            return self.document(request.method(), reach, language).await;
         }
         match find(&self.agreements, &reach, &consumer.client_id, &request)? {
             Found::One(found) => Ok(self.call(found, request).await),
             Found::OtherMethods(allowed) => Ok(Rest::other_methods(request.method(), &allowed, language)),
-            // Of a service that it may call the caller can be told what there is not. Otherwise it is told that it may not: a
-            // system that lost its agreement must not take "nothing there" for an answer about what it asked for.
-            Found::Nothing if service_id.is_some() && !reach.is_empty() => Ok(unknown_path(language)),
-            Found::Nothing if self.agreements.is_behind(&consumer.client_id) => Err(refusal(Refusal::PermitsStale)),
-            Found::Nothing => Err(refusal(Refusal::AgreementMissing)),
+            Found::Nothing => {
+                let known = service_id.is_some() && !reach.is_empty();
+                nothing(
+                    self.agreements.is_behind(&consumer.client_id),
+                    known.then(|| unknown_path(language)),
+                )
+            }
         }
     }
 
@@ -134,24 +145,12 @@ impl RestFront {
         found.rest.serve_when_read(found.call, request, grpc).await
     }
 
-    async fn document(
-        &self,
-        method: &Method,
-        reach: Vec<Reach>,
-        service_id: Option<Uuid>,
-        language: Language,
-    ) -> Result<Response, Fault> {
+    async fn document(&self, method: &Method, reach: Vec<Reach>, language: Language) -> Result<Response, Fault> {
         let allowed = [Method::GET, Method::HEAD];
         if !allowed.contains(method) {
             return Ok(method_not_allowed(&allowed, language));
         }
-        if service_id.is_some() && reach.is_empty() {
-            return Err(refusal(Refusal::AgreementMissing));
-        }
-        let place = Arc::clone(&self.documents)
-            .acquire_owned()
-            .await
-            .map_err(Fault::internal)?;
+        let place = turn(&self.documents).await?;
         let now = self.agreements.now();
         let made = tokio::task::spawn_blocking(move || {
             let _place = place;
@@ -168,6 +167,26 @@ impl RestFront {
         // It is of this caller and of this moment.
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
+    }
+}
+
+/// The answer where nothing is found that the caller may call. `unknown` is what there is not of a service that it may call:
+/// only then it can be told. Otherwise it is told that it may not: a system that lost its agreement must not take "nothing
+/// there" for an answer about what it asked for.
+///
+/// Neither is said while this instance is behind with the permits of the caller: in a moment it may know better.
+fn nothing(is_behind: bool, unknown: Option<Response>) -> Result<Response, Fault> {
+    if is_behind {
+        return Err(refusal(Refusal::PermitsStale));
+    }
+    unknown.ok_or_else(|| refusal(Refusal::AgreementMissing))
+}
+
+/// Waits for a turn to have a document made, but not for ever: those who wait hold their requests open.
+async fn turn(documents: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
+    match tokio::time::timeout(DOCUMENT_WAIT, Arc::clone(documents).acquire_owned()).await {
+        Ok(place) => place.map_err(Fault::internal),
+        Err(_) => Err(refusal(Refusal::ConsumerBusy)),
     }
 }
 
@@ -312,6 +331,27 @@ mod tests {
             assert_eq!(named(&mut plain).unwrap(), None);
             assert_eq!(plain.uri().path(), path);
         }
+    }
+
+    #[test]
+    fn nothing_is_unknown_or_forbidden_while_the_permits_of_the_caller_are_not_all_known() {
+        let unknown = || Some(unknown_path(Language::default()));
+        for named in [unknown(), None] {
+            assert_eq!(nothing(true, named).unwrap_err().reason(), "PERMITS_STALE");
+        }
+        assert_eq!(nothing(false, unknown()).unwrap().status(), 404);
+        assert_eq!(nothing(false, None).unwrap_err().reason(), "AGREEMENT_MISSING");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_document_is_told_to_come_again() {
+        let documents = Arc::new(Semaphore::new(1));
+        let held = turn(&documents).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(turn(&documents).await.unwrap_err().reason(), "CONSUMER_BUSY");
+        assert_eq!(began.elapsed().as_secs(), DOCUMENT_WAIT.as_secs());
+        drop(held);
+        assert!(turn(&documents).await.is_ok());
     }
 
     proptest! {

@@ -249,6 +249,24 @@ pub(crate) async fn fetch(
     Ok(messages)
 }
 
+/// Undoes [`fetch`] for messages that could not be handed out after all. They come again no sooner than they would have, so that they
+/// stand in nobody's way.
+pub(crate) async fn put_back(connection: &mut PgConnection, messages: &[Uuid]) -> Result<(), StoreError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "UPDATE mailbox_messages
+         SET state = CASE WHEN attempts = 1 THEN 1 ELSE 2 END, attempts = attempts - 1, version = version - 1,
+             fetch_time = CASE WHEN attempts = 1 THEN NULL ELSE fetch_time END
+         WHERE message_id = ANY ($1)",
+        messages,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// A message in the scope.
 pub(crate) async fn get_message(
     connection: &mut PgConnection,

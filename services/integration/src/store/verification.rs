@@ -6,6 +6,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Result;
+use crate::domain::commitment::{AGREEMENT, OLDER_AGREEMENT};
+use crate::domain::system::SigningKey;
 
 /// A change as it was recorded.
 #[derive(Clone, Debug)]
@@ -13,8 +15,13 @@ pub(crate) struct Recorded {
     pub(crate) kind: String,
     pub(crate) id: Uuid,
     pub(crate) version: i64,
-    /// None for changes of agreements from before documents were kept.
-    pub(crate) document: Option<Value>,
+    pub(crate) change: String,
+    pub(crate) reason: String,
+    pub(crate) actor: String,
+    pub(crate) record_time: Timestamp,
+    pub(crate) document: Value,
+    /// Whether its leaf is of the kind of before, which commits to the document alone.
+    pub(crate) older: bool,
 }
 
 /// A change of an agreement as it was recorded.
@@ -27,7 +34,22 @@ pub(crate) struct RecordedAgreement {
     pub(crate) reason: String,
     pub(crate) actor: String,
     pub(crate) record_time: Timestamp,
+    /// None for changes from before documents were kept.
     pub(crate) document: Option<Value>,
+    /// Whether its leaf is of the kind of before, and none of the kind of now came before it: only then it may be without a document.
+    pub(crate) older: bool,
+}
+
+/// A key that signs for an organisation, or did.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyOf {
+    pub(crate) organisation_id: Uuid,
+    pub(crate) key: SigningKey,
+}
+
+/// A document, from its text. What is none that can be read here (a number beyond any) becomes its text, which no leaf commits to.
+fn read(document: String) -> Value {
+    serde_json::from_str(&document).unwrap_or(Value::String(document))
 }
 
 /// Changes of entries of the directory after one, by entry and version.
@@ -37,8 +59,11 @@ pub(crate) async fn directory_changes(
     limit: i64,
 ) -> Result<Vec<Recorded>> {
     let rows = sqlx::query!(
-        "SELECT kind, resource_id, version, document FROM directory_history
-         WHERE (resource_id, version) > ($1, $2) ORDER BY resource_id, version LIMIT $3",
+        r#"SELECT h.kind, h.resource_id, h.version, h.change, h.reason, h.actor, h.record_time, h.document::text AS "document!",
+                  EXISTS (SELECT 1 FROM egov.leaves l
+                          WHERE l.kind = h.kind AND l.resource_id = h.resource_id AND l.version = h.version) AS "older!"
+           FROM directory_history h
+           WHERE (h.resource_id, h.version) > ($1, $2) ORDER BY h.resource_id, h.version LIMIT $3"#,
         id,
         version,
         limit,
@@ -51,7 +76,12 @@ pub(crate) async fn directory_changes(
             kind: row.kind,
             id: row.resource_id,
             version: row.version,
-            document: Some(row.document),
+            change: row.change,
+            reason: row.reason,
+            actor: row.actor,
+            record_time: row.record_time.to_jiff(),
+            document: read(row.document),
+            older: row.older,
         })
         .collect())
 }
@@ -63,11 +93,18 @@ pub(crate) async fn agreement_changes(
     limit: i64,
 ) -> Result<Vec<RecordedAgreement>> {
     let rows = sqlx::query!(
-        "SELECT agreement_id, version, change, state, reason, actor, record_time, document FROM agreement_history
-         WHERE (agreement_id, version) > ($1, $2) ORDER BY agreement_id, version LIMIT $3",
+        r#"SELECT h.agreement_id, h.version, h.change, h.state, h.reason, h.actor, h.record_time, h.document::text AS document,
+                  EXISTS (SELECT 1 FROM egov.leaves l
+                          WHERE l.kind = $4 AND l.resource_id = h.agreement_id AND l.version = h.version)
+                  AND NOT EXISTS (SELECT 1 FROM egov.leaves l
+                          WHERE l.kind = $5 AND l.resource_id = h.agreement_id AND l.version <= h.version) AS "older!"
+           FROM agreement_history h
+           WHERE (h.agreement_id, h.version) > ($1, $2) ORDER BY h.agreement_id, h.version LIMIT $3"#,
         id,
         version,
         limit,
+        OLDER_AGREEMENT,
+        AGREEMENT,
     )
     .fetch_all(conn)
     .await?;
@@ -81,7 +118,8 @@ pub(crate) async fn agreement_changes(
             reason: row.reason,
             actor: row.actor,
             record_time: row.record_time.to_jiff(),
-            document: row.document,
+            document: row.document.map(read),
+            older: row.older,
         })
         .collect())
 }
@@ -90,7 +128,7 @@ pub(crate) async fn agreement_changes(
 pub(crate) async fn without_history(conn: &mut PgConnection) -> Result<Vec<(String, Uuid, i64)>> {
     let rows = sqlx::query!(
         r#"SELECT 'agreement' AS "kind!", l.resource_id AS "id!", l.version AS "version!" FROM egov.leaves l
-           WHERE l.kind = 'agreement' AND NOT EXISTS (
+           WHERE l.kind IN ('agreement', 'agreement_change') AND NOT EXISTS (
              SELECT 1 FROM agreement_history h WHERE h.agreement_id = l.resource_id AND h.version = l.version)
            UNION ALL
            SELECT 'agreement', a.agreement_id, a.version FROM agreements a
@@ -123,4 +161,41 @@ pub(crate) async fn changed_interfaces(conn: &mut PgConnection) -> Result<Vec<(U
         .into_iter()
         .map(|row| (row.service_id, row.interface_version))
         .collect())
+}
+
+/// The keys of systems of organisations, whatever became of either since.
+pub(crate) async fn keys_of(conn: &mut PgConnection, organisations: &[Uuid]) -> Result<Vec<KeyOf>> {
+    // A key is compared with the history of its system, which does not say whose the system is beside each key.
+    let rows = sqlx::query!(
+        "SELECT k.organisation_id, k.key_id, k.public_jwk, k.valid_from, k.valid_to, k.withdraw_time
+         FROM signing_keys k JOIN systems s ON s.system_id = k.system_id AND s.organisation_id = k.organisation_id
+         WHERE k.organisation_id = ANY ($1)",
+        organisations,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| KeyOf {
+            organisation_id: row.organisation_id,
+            key: SigningKey {
+                key_id: row.key_id,
+                public_jwk: row.public_jwk,
+                valid_from: row.valid_from.to_jiff(),
+                valid_to: row.valid_to.to_jiff(),
+                withdraw_time: row.withdraw_time.map(jiff_sqlx::Timestamp::to_jiff),
+            },
+        })
+        .collect())
+}
+
+/// The erasures of leaves of kinds, as (kind, resource).
+pub(crate) async fn erasures(conn: &mut PgConnection, kinds: &[&str]) -> Result<Vec<(String, Uuid)>> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT kind, resource_id FROM egov.leaf_erasures WHERE kind = ANY ($1) ORDER BY kind, resource_id",
+        kinds as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.resource_id)).collect())
 }

@@ -401,6 +401,96 @@ async fn purging_all_means_all_until_an_instant_also_when_it_is_repeated() {
 }
 
 #[tokio::test]
+async fn all_dead_letters_until_an_instant_to_come_are_refused() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    let mut wanted = pulling(&topic, "a");
+    wanted.max_attempts = 1;
+    let subscription = stage.subscribe(SUBSCRIBER, wanted).await.unwrap().subscription_id;
+    give_up(&stage, &topic, &subscription, "1").await;
+    let tomorrow = stage.now() + SignedDuration::from_hours(24);
+    let purge = |until| PurgeDeadLettersRequest {
+        request_id: new_id(),
+        subscription_id: subscription.clone(),
+        offsets: vec![],
+        until_time: Some(egov_proto::timestamp(until)),
+    };
+    let purged = async |until| {
+        let request = stage.system(SUBSCRIBER, &[], purge(until));
+        stage.events.clone().purge_dead_letters(request).await
+    };
+    let redrive = RedriveDeadLettersRequest {
+        request_id: new_id(),
+        subscription_id: subscription.clone(),
+        offsets: vec![],
+        until_time: Some(egov_proto::timestamp(tomorrow)),
+    };
+    let request = stage.system(SUBSCRIBER, &[], redrive);
+    let redriven = stage.events.clone().redrive_dead_letters(request).await;
+    for status in [purged(tomorrow).await.unwrap_err(), redriven.unwrap_err()] {
+        assert_eq!(refusal(&status), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
+        let violations = egov_fault::fault_of(&status).violations().to_vec();
+        assert_eq!(violations[0].field, "until_time");
+    }
+    assert_eq!(purged(stage.now()).await.unwrap().into_inner().purged, 1);
+}
+
+/// Who settles holds nothing that retention waits for while it waits for retention.
+#[tokio::test]
+async fn giving_an_event_up_and_dropping_old_events_do_not_lock_each_other_out() {
+    let stage = Stage::start().await;
+    let topic = stage.topic("test.cases").await.topic_id;
+    let mut wanted = pulling(&topic, "a");
+    wanted.max_attempts = 1;
+    let subscription = stage.subscribe(SUBSCRIBER, wanted).await.unwrap().subscription_id;
+    stage.publish(&topic, vec![event("1", "")]).await.unwrap();
+    let got = stage.pull(&subscription).await.unwrap();
+    let mut retention = stage.database.connect_as_superuser().await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM event_consumers FOR UPDATE")
+        .execute(&mut retention)
+        .await
+        .unwrap();
+    let rejected = vec![Rejection {
+        token: got[0].token.clone(),
+        cause: "no".to_owned(),
+        retry_after: None,
+    }];
+    let request = stage.system(SUBSCRIBER, &[], acknowledgement(&subscription, vec![], rejected));
+    let mut events = stage.events.clone();
+    let settling = tokio::spawn(async move { events.acknowledge(request).await });
+    for _ in 0..200 {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                            WHERE NOT l.granted AND a.datname = current_database())",
+        )
+        .fetch_one(&mut retention)
+        .await
+        .unwrap();
+        if waiting {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(!settling.is_finished(), "it waits for whoever retains");
+    let dropped: i64 = sqlx::query_scalar(
+        "SELECT events FROM retain_events($1, 'infinity', 1, 100) WHERE subscription_id IS NOT NULL",
+    )
+    .bind(topic.parse::<Uuid>().unwrap())
+    .fetch_one(&mut retention)
+    .await
+    .unwrap();
+    assert_eq!(dropped, 1);
+    sqlx::raw_sql("COMMIT").execute(&mut retention).await.unwrap();
+    settling.await.unwrap().unwrap();
+    let status = status(&stage, &subscription).await;
+    assert_eq!(
+        (status.dead_letters, status.missed),
+        (0, 1),
+        "dropped before it was given up"
+    );
+}
+
+#[tokio::test]
 async fn a_subscription_begins_where_it_was_asked_to_although_the_store_failed_after_its_row() {
     let stage = Stage::start().await;
     let topic = stage.topic("test.cases").await.topic_id;

@@ -16,6 +16,9 @@ use sqlx::Connection as _;
 use tonic::Code;
 use uuid::Uuid;
 
+use egov_proto::egov::integration::v1::mailbox_service_client::MailboxServiceClient;
+
+use crate::door::{CHANGE, World, person, superuser};
 use crate::support::*;
 
 /// role × RPC × own/neighbour unit, from the same decision function that the service asks. The checked-in table is what a
@@ -469,4 +472,166 @@ async fn without_a_token_nothing_answers() {
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
+}
+
+/// A request of whoever holds a token.
+fn bearing<T>(token: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request
+        .metadata_mut()
+        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn a_body_whose_time_is_over_does_not_leave_though_no_sweep_has_come_to_it() {
+    let world = World::start(|terms| {
+        terms.record_requests = true;
+        terms.retention_days = 1;
+    })
+    .await;
+    let answer = world.call(CHANGE, person("a")).await.unwrap();
+    let exchange = answer.metadata().get("x-egov-exchange").unwrap().to_str().unwrap();
+    let read = async || {
+        let mut request = tonic::Request::new(GetExchangeBodiesRequest {
+            exchange_id: exchange.to_owned(),
+            ..GetExchangeBodiesRequest::default()
+        });
+        request
+            .metadata_mut()
+            .insert("x-egov-purpose", "case_handling".parse().unwrap());
+        let mut caller = world.stack.staff(PARTNER, CONSUMER);
+        let answer = caller.exchanges.get_exchange_bodies(request).await.unwrap();
+        answer.into_inner().request.unwrap()
+    };
+    assert_eq!(read().await.state(), BodyState::Kept);
+    let mut superuser = superuser(&world.stack).await;
+    // Nobody sweeps: the lease is another's.
+    let lease = world
+        .stack
+        .pool
+        .acquire_lease("integration.exchanges", std::time::Duration::from_hours(1000))
+        .await
+        .unwrap();
+    sqlx::query("UPDATE exchange_bodies SET expire_time = $1::timestamptz")
+        .bind(world.stack.now().to_string())
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let gone = read().await;
+    assert_eq!((gone.state(), gone.content.len()), (BodyState::Deleted, 0));
+    assert_eq!(gone.delete_time, gone.expire_time);
+    if lease.is_some() {
+        let kept: bool = sqlx::query_scalar("SELECT bool_and(sealed IS NOT NULL) FROM exchange_bodies")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
+        assert!(kept, "it was there");
+    }
+    let reads: i64 = sqlx::query_scalar("SELECT count(*) FROM egov.read_records")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(reads, 1, "what did not leave was not read");
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_opened_keeps_no_other_from_its_receiver_and_is_not_said_to_be_read() {
+    let stack = Stack::start().await;
+    party(&stack, CONSUMER).await;
+    party(&stack, PROVIDER).await;
+    let mut mail = MailboxServiceClient::connect(stack.address.clone()).await.unwrap();
+    let system = |id, unit| {
+        let roles = [("integration_mail_system", unit)];
+        stack.tokens.system(Uuid::from_u128(id), &roles)
+    };
+    let sender = system(21, CONSUMER);
+    let made = CreateMailboxRequest {
+        request_id: request_id(),
+        sender_unit_id: CONSUMER,
+        receiver_unit_id: PROVIDER,
+        sender_agency: "H41.2".to_owned(),
+        receiver_agency: "H41.3".to_owned(),
+        max_age: None,
+        max_messages: 0,
+    };
+    let admin = stack.token("integration_mailbox_admin", PROVINCE);
+    let made = mail.create_mailbox(bearing(&admin, made)).await.unwrap().into_inner();
+    let mailbox_id = made.mailbox.unwrap().mailbox_id;
+    let person = Uuid::from_u128(7);
+    let mut sent = Vec::new();
+    for content in ["một", "hai"] {
+        let message = SendMessageRequest {
+            request_id: request_id(),
+            mailbox_id: mailbox_id.clone(),
+            kind: "vn.edxml.document".to_owned(),
+            media_type: "application/xml".to_owned(),
+            content: content.as_bytes().to_vec().into(),
+            subject_ids: vec![person.to_string()],
+        };
+        let mut request = bearing(&sender, message);
+        request
+            .metadata_mut()
+            .insert("x-egov-purpose", "case_handling".parse().unwrap());
+        let receipt = mail.send_message(request).await.unwrap().into_inner().receipt.unwrap();
+        sent.push(receipt.message_id);
+    }
+    let mut superuser = superuser(&stack).await;
+    // As a row whose key was lost: the id of the key stands in the first bytes.
+    let keep = "CREATE TABLE kept_content AS SELECT message_id, content FROM mailbox_messages";
+    sqlx::query(keep).execute(&mut superuser).await.unwrap();
+    sqlx::query(
+        "UPDATE mailbox_messages SET content = overlay(content PLACING 'zzzz'::bytea FROM 3) WHERE message_id = $1::uuid",
+    )
+    .bind(&sent[0])
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    let fetch = async |mail: &mut MailboxServiceClient<_>| {
+        let message = FetchMessagesRequest {
+            mailbox_id: mailbox_id.clone(),
+            max_messages: 0,
+        };
+        let fetched = mail
+            .fetch_messages(bearing(&system(22, PROVIDER), message))
+            .await
+            .unwrap();
+        let ids = fetched.into_inner().messages.into_iter().map(|one| one.message_id);
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(fetch(&mut mail).await, [sent[1].clone()]);
+    let state = async |id: &str| {
+        let message = GetMessageReceiptRequest {
+            message_id: id.to_owned(),
+        };
+        let receipt = MailboxServiceClient::connect(stack.address.clone())
+            .await
+            .unwrap()
+            .get_message_receipt(bearing(&sender, message))
+            .await
+            .unwrap();
+        receipt.into_inner().receipt.unwrap().state()
+    };
+    assert_eq!(state(&sent[0]).await, MessageState::Waiting, "nobody has it");
+    assert_eq!(state(&sent[1]).await, MessageState::Fetched);
+    let read: Vec<Vec<String>> = sqlx::query_scalar("SELECT resources FROM egov.read_records")
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(read, [[format!("mailbox-messages/{}", sent[1])]]);
+
+    // Its key is found again.
+    sqlx::query(
+        "UPDATE mailbox_messages m SET content = k.content FROM kept_content k WHERE k.message_id = m.message_id",
+    )
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(
+        fetch(&mut mail).await,
+        Vec::<String>::new(),
+        "it comes no sooner than one that was fetched"
+    );
+    stack.clock.advance(SignedDuration::from_mins(10));
+    assert_eq!(fetch(&mut mail).await, sent);
 }

@@ -38,6 +38,8 @@ struct Shown {
     /// The purposes for which a case was read.
     read: Vec<String>,
     away: bool,
+    /// What it answers instead of a case.
+    faults: HashMap<String, Code>,
 }
 
 impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
@@ -54,14 +56,13 @@ impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
             Err(Status::unavailable("away"))
         } else if header("authorization") != "Bearer of-the-system" {
             Err(Status::unauthenticated("no token"))
-        } else {
+        } else if let Some(code) = shown.faults.get(&request.get_ref().case_id) {
+            Err(Status::new(*code, "no"))
+        } else if let Some(case) = shown.cases.get(&request.get_ref().case_id).cloned() {
             shown.read.push(header("x-egov-purpose"));
-            match shown.cases.get(&request.get_ref().case_id) {
-                None => Err(Status::not_found("no case")),
-                Some(case) => Ok(tonic::Response::new(GetCaseResponse {
-                    case: Some(case.clone()),
-                })),
-            }
+            Ok(tonic::Response::new(GetCaseResponse { case: Some(case) }))
+        } else {
+            Err(Status::not_found("no case"))
         })
     }
 }
@@ -90,6 +91,14 @@ impl OneStop {
 
     fn away(&self, away: bool) {
         self.0.lock().unwrap().away = away;
+    }
+
+    fn fails(&self, case: &Case, code: Code) {
+        self.0.lock().unwrap().faults.insert(case.case_id.clone(), code);
+    }
+
+    fn fails_no_more(&self) {
+        self.0.lock().unwrap().faults.clear();
     }
 
     fn read(&self) -> Vec<String> {
@@ -165,6 +174,14 @@ impl Stage {
 
     async fn said(&self, case: &Case) {
         self.store.publish(self.topic, vec![event(case)]).await.unwrap();
+    }
+
+    /// Something about another case, that has not the form of one-stop's events.
+    async fn said_without_form(&self, about: &str) {
+        let mut formless = event(&case(CaseState::Accepted, 2));
+        (formless.id, formless.subject) = (about.to_owned(), Some(format!("case/{about}")));
+        formless.partition_key = formless.subject.clone();
+        self.store.publish(self.topic, vec![formless]).await.unwrap();
     }
 
     async fn deliveries(&self) -> i64 {
@@ -329,34 +346,43 @@ async fn only_the_cases_of_the_units_that_are_followed_are_read_and_told() {
     assert_eq!(stage.deliveries().await, 0);
 }
 
+/// The case of another citizen.
+fn nth(n: u32) -> Case {
+    Case {
+        case_id: Uuid::from_u128(1_000 + u128::from(n)).to_string(),
+        case_code: format!("H41.50.05.13-261126-{n:04}"),
+        ..case(CaseState::Accepted, 2)
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_told_now_comes_again_and_holds_up_no_other_case() {
     let stage = Stage::start(Running::start().await).await;
-    stage.one_stop.away(true);
+    // One without a form, one that one-stop cannot show at present, and one of which nothing is wrong.
+    let broken = nth(9);
+    stage.said_without_form("x").await;
+    stage.one_stop.fails(&broken, Code::Internal);
+    stage.changed(&broken).await;
     stage.changed(&case(CaseState::Accepted, 2)).await;
-    let away = stage.round().await;
-    assert_eq!((away.done, away.put_off, away.one_stop_failed), (0, 1, true));
-    stage.one_stop.away(false);
-    // One that one-stop does not show, and one without a form.
-    let hidden = Case {
-        case_id: Uuid::from_u128(9).to_string(),
-        case_code: "H41.50.05.13-261126-0009".to_owned(),
-        ..case(CaseState::Accepted, 2)
-    };
-    stage.said(&hidden).await;
-    let mut formless = event(&hidden);
-    (formless.id, formless.subject) = ("x".to_owned(), Some("case/x".to_owned()));
-    formless.partition_key = Some("case/x".to_owned());
-    stage.store.publish(stage.topic, vec![formless]).await.unwrap();
-    stage.service.clock.advance(SignedDuration::from_mins(6));
     let round = stage.round().await;
-    assert_eq!((round.done, round.put_off, round.one_stop_failed), (1, 2, false));
+    assert_eq!((round.done, round.put_off, round.one_stop_away), (1, 2, false));
     stage.service.rounds().await;
     assert_eq!(stage.service.partners.portal.cases()[CASE].state, "2");
-    let attempts = "SELECT count(*) FROM event_deliveries WHERE cause <> ''";
-    assert_eq!(stage.service.count(attempts).await, 2, "why stands with them");
+    let waiting = "SELECT count(*) FROM event_deliveries WHERE cause <> ''";
+    assert_eq!(stage.service.count(waiting).await, 2, "why stands with them");
+    stage.one_stop.fails_no_more();
+    stage.service.clock.advance(SignedDuration::from_mins(6));
+    assert_eq!(stage.round().await.done, 1);
+    // The other is given up after a few attempts more.
+    for _ in 3..=8 {
+        stage.service.clock.advance(SignedDuration::from_mins(6));
+        assert_eq!(stage.round().await.put_off, 1);
+    }
+    let dead = "SELECT count(*) FROM event_dead_letters WHERE attempts = 8 AND cause LIKE '%form%'";
+    assert_eq!(stage.service.count(dead).await, 1);
+    assert_eq!(stage.service.count("SELECT count(*) FROM event_deliveries").await, 0);
     // A decision about a procedure, a topic nobody has: nothing to tell.
-    let mut other = event(&hidden);
+    let mut other = event(&broken);
     (other.id, other.subject, other.partition_key) = ("y".to_owned(), Some("procedure_decision/1".to_owned()), None);
     stage.store.publish(stage.topic, vec![other]).await.unwrap();
     assert_eq!(stage.round().await.done, 1);
@@ -366,6 +392,60 @@ async fn what_cannot_be_told_now_comes_again_and_holds_up_no_other_case() {
         Code::FailedPrecondition,
         "an older version by hand"
     );
+}
+
+#[tokio::test]
+async fn events_of_cases_that_one_stop_does_not_show_hold_up_nobody_however_many() {
+    let stage = Stage::start(Running::start().await).await;
+    const HIDDEN: u32 = 130;
+    let hidden = (1..=HIDDEN).map(|n| event(&nth(n))).collect();
+    stage.store.publish(stage.topic, hidden).await.unwrap();
+    stage.changed(&case(CaseState::Accepted, 2)).await;
+    let mut not_shown = 0;
+    for _ in 0..7 {
+        let round = stage.round().await;
+        assert_eq!(round.put_off, 0);
+        not_shown += round.not_shown;
+    }
+    assert_eq!(not_shown, usize::try_from(HIDDEN).unwrap());
+    assert_eq!(stage.deliveries().await, 1, "the one that is shown was told");
+    for left in [
+        "SELECT count(*) FROM event_deliveries",
+        "SELECT count(*) FROM event_dead_letters",
+    ] {
+        assert_eq!(stage.service.count(left).await, 0);
+    }
+    // One of them goes to a unit at which this system may read: that is an event, and it is told.
+    stage.changed(&Case { version: 3, ..nth(1) }).await;
+    assert_eq!(stage.round().await.not_shown, 0);
+    assert_eq!(stage.deliveries().await, 2);
+}
+
+#[tokio::test]
+async fn however_long_one_stop_is_away_no_event_is_given_up_for_it() {
+    let stage = Stage::start(Running::start().await).await;
+    for n in 1..=3 {
+        stage.changed(&nth(n)).await;
+    }
+    // Away in the middle of a batch: one event was tried, and the rest is not blamed for it.
+    stage.one_stop.fails(&nth(2), Code::Unavailable);
+    let round = stage.round().await;
+    assert_eq!((round.done, round.put_off, round.one_stop_away), (1, 1, true));
+    let rejected = "SELECT count(*) FROM event_deliveries WHERE cause <> ''";
+    assert_eq!(stage.service.count(rejected).await, 1);
+    let attempts = "SELECT sum(attempt)::bigint FROM event_deliveries";
+    assert_eq!(stage.service.count(attempts).await, 2, "one each");
+    stage.one_stop.fails_no_more();
+    stage.one_stop.away(true);
+    for _ in 0..20 {
+        stage.service.clock.advance(SignedDuration::from_mins(6));
+        let round = stage.round().await;
+        assert_eq!((round.done, round.put_off, round.one_stop_away), (0, 0, true));
+    }
+    assert_eq!(stage.service.count(attempts).await, 2, "as many as before");
+    stage.one_stop.away(false);
+    assert_eq!(stage.round().await.done, 2);
+    assert_eq!(stage.deliveries().await, 3);
 }
 
 /// Not a test by itself: the process that is killed. Without its orders it does nothing.
@@ -405,11 +485,6 @@ async fn a_follower_killed_at_any_moment_leaves_each_version_told_once() {
     Keyring::create_missing(&folder, &egov_testkit::clock()).unwrap();
     let stage = Stage::start(Running::on_disk(&folder).await).await;
     const CASES: u32 = 60;
-    let nth = |n: u32| Case {
-        case_id: Uuid::from_u128(1_000 + u128::from(n)).to_string(),
-        case_code: format!("H41.50.05.13-261126-{n:04}"),
-        ..case(CaseState::Accepted, 2)
-    };
     for n in 1..=CASES {
         stage.changed(&nth(n)).await;
     }

@@ -3,6 +3,12 @@
 //!
 //! The effect of an event happens once: the inbox knows it, in the transaction of the delivery, and a version of a case is one
 //! delivery whatever led to it. Only then is the event acknowledged; a process that is killed in between finds it again.
+//!
+//! A case that one-stop does not show to this system is not this system's to tell, and its event is acknowledged. That is final: one-stop
+//! publishes an event after the commit that it is about, so the case was there to be read. It may be shown later, after it went to
+//! another unit or the system got a role at its unit: then its next event tells it, and that it went is such an event.
+//!
+//! While one-stop is away no event is fetched, so that an outage uses up no event's attempts, however long it is.
 
 use std::time::Duration;
 
@@ -10,10 +16,11 @@ use egov_auth::RowScope;
 use egov_clock::Clock as _;
 use egov_database::UnitOfWork;
 use egov_events::{Batch, Delivery as EventDelivery, Rejection};
-use egov_fault::Fault;
+use egov_fault::{Code, Fault};
 use egov_partners::Partner;
 use egov_partners::case_mapping::{NotMappable, Surroundings, case_item};
 use egov_proto::egov::onestop::v1::Case;
+use uuid::Uuid;
 
 use super::portal::version_key;
 use super::{Message, NewDelivery, Partners, connected};
@@ -32,18 +39,28 @@ const ACTOR: &str = "job:integration.portal-cases";
 /// How many events are fetched at once.
 const BATCH: u32 = 20;
 
-/// When one-stop is asked again after it failed.
-const ONE_STOP_AWAY: Duration = Duration::from_mins(5);
+/// When one-stop is asked about a case again after it failed.
+const ONE_STOP_FAILED: Duration = Duration::from_mins(5);
 
 /// What a round of following did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
     /// Events that were dealt with: told, known already, or about what is not followed.
     pub done: usize,
+    /// Of these, events whose case one-stop does not show to this system.
+    pub not_shown: usize,
     /// Events whose case cannot be told, at least not now: they come again, and lie with the dead letters in the end.
     pub put_off: usize,
-    /// Whether one-stop could not be reached or refused.
-    pub one_stop_failed: bool,
+    /// Whether one-stop is away: it could not be reached, did not answer in time, or did not know this system. The round ended there.
+    pub one_stop_away: bool,
+}
+
+/// What came of an event.
+enum Applied {
+    /// Told, known already, or about what is not followed.
+    Done,
+    /// One-stop shows no such case to this system.
+    NotShown,
 }
 
 /// Why an event is put off.
@@ -51,23 +68,43 @@ pub struct Followed {
 enum PutOff {
     #[error(transparent)]
     Event(#[from] NotReadable),
-    #[error("one-stop shows no such case to this system")]
-    NoCase,
     #[error("one-stop: {0}")]
     OneStop(Fault),
-    /// Not asked: it failed a moment ago.
-    #[error("one-stop is away")]
-    Away,
     #[error("the case cannot be told: {0}")]
     NotMappable(#[from] NotMappable),
     #[error(transparent)]
     Failed(#[from] PartnerError),
 }
 
+/// Whether one-stop is away, for whatever it is asked; any other fault concerns the one case. That identity issues no token is
+/// `UNAVAILABLE` too, and a time-out of our own is `CANCELLED`: tonic names it so.
+fn is_away(fault: &Fault) -> bool {
+    matches!(
+        fault.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unauthenticated
+    )
+}
+
 impl Partners {
     /// Applies what is due, at most one batch. Nothing while the topic is not there.
-    pub(crate) async fn follow(&self, events: &Events, follow: &Follow) -> Result<Followed, PartnerError> {
+    ///
+    /// Fetching an event is one of its attempts. Unless one-stop is known to answer (`one_stop_answers`: it was not away in the round
+    /// before), it is asked first, for a case that there cannot be.
+    pub(crate) async fn follow(
+        &self,
+        events: &Events,
+        follow: &Follow,
+        one_stop_answers: bool,
+    ) -> Result<Followed, PartnerError> {
         let mut followed = Followed::default();
+        if !one_stop_answers
+            && let Err(fault) = follow.cases.case(Uuid::nil()).await
+            && is_away(&fault)
+        {
+            tracing::warn!(reason = fault.reason(), error = ?fault, "one-stop is away, its cases are not told to the portal");
+            followed.one_stop_away = true;
+            return Ok(followed);
+        }
         let Some(subscription) = events.own_feed(&follow.topic, CONSUMER).await.map_err(Fault::from)? else {
             return Ok(followed);
         };
@@ -77,26 +114,32 @@ impl Partners {
             .map_err(Fault::from)?;
         for delivery in due {
             let token = delivery.token.clone();
-            let applied = if followed.one_stop_failed {
-                Err(PutOff::Away)
-            } else {
-                self.apply(follow, &delivery).await
-            };
-            let (acknowledged, rejected) = match applied {
-                Ok(()) => {
+            let (acknowledged, rejected) = match self.apply(follow, &delivery).await {
+                Ok(applied) => {
                     followed.done += 1;
+                    if let Applied::NotShown = applied {
+                        followed.not_shown += 1;
+                        tracing::debug!(
+                            event = delivery.event.id,
+                            offset = delivery.offset,
+                            "one-stop does not show this case"
+                        );
+                    }
                     (vec![token], vec![])
                 }
                 Err(why) => {
                     followed.put_off += 1;
-                    let away = matches!(&why, PutOff::OneStop(_) | PutOff::Away);
-                    followed.one_stop_failed |= away;
+                    let one_stop = match &why {
+                        PutOff::OneStop(fault) => Some(fault),
+                        _ => None,
+                    };
+                    followed.one_stop_away = one_stop.is_some_and(is_away);
                     // Ids and codes only: the words of a dead letter are no secret.
                     tracing::warn!(event = delivery.event.id, offset = delivery.offset, %why, "a case was not told to the portal");
                     let rejection = Rejection {
                         token,
                         cause: why.to_string(),
-                        retry_after: away.then_some(ONE_STOP_AWAY),
+                        retry_after: one_stop.map(|_| ONE_STOP_FAILED),
                     };
                     (vec![], vec![rejection])
                 }
@@ -105,25 +148,30 @@ impl Partners {
                 .settle_on(&subscription, &acknowledged, &rejected)
                 .await
                 .map_err(Fault::from)?;
+            if followed.one_stop_away {
+                // The rest of the batch was not tried: it is not rejected, and comes again when its time to be acknowledged is over.
+                break;
+            }
         }
         Ok(followed)
     }
 
     /// Applies one event.
-    async fn apply(&self, follow: &Follow, delivery: &EventDelivery) -> Result<(), PutOff> {
+    async fn apply(&self, follow: &Follow, delivery: &EventDelivery) -> Result<Applied, PutOff> {
         let Some(said) = case_event(&delivery.event)? else {
-            return Ok(());
+            return Ok(Applied::Done);
         };
         if !follow.follows(said.unit_id) || self.is_told(&said).await? {
-            return Ok(());
+            return Ok(Applied::Done);
         }
-        let case = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)?;
-        let case = case.ok_or(PutOff::NoCase)?;
+        let Some(case) = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)? else {
+            return Ok(Applied::NotShown);
+        };
         // It may have gone to another unit since.
-        if !follow.follows(case.responsible_unit_id) {
-            return Ok(());
+        if follow.follows(case.responsible_unit_id) {
+            self.tell(delivery, &case).await?;
         }
-        self.tell(delivery, &case).await
+        Ok(Applied::Done)
     }
 
     /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again.
