@@ -1482,7 +1482,7 @@ async fn names_without_end_make_no_answer_without_end() {
         person.field.extend([colours, flag]);
     });
     let (rest, _) = Rest::compile_foreign(&pool, 100);
-    let too_long = || egov_fault::Fault::new(egov_fault::Code::Internal, "TOO_LONG", "", "");
+    let too_long = || egov_fault::Fault::internal("too long").with("what", "too_long");
     let rest = Arc::new(rest.limit(1024 * 1024).overlong(too_long));
     let ask = async |message: Vec<u8>| {
         let request = Request::get("/v1/people/a").body(Body::empty()).unwrap();
@@ -1498,7 +1498,7 @@ async fn names_without_end_make_no_answer_without_end() {
         let began = std::time::Instant::now();
         let response = ask(message).await;
         assert_eq!(response.status(), 500, "{name}");
-        assert_eq!(answer(response).await["details"][0]["reason"], "TOO_LONG");
+        assert_eq!(answer(response).await["details"][0]["metadata"]["what"], "too_long");
         assert!(began.elapsed() < std::time::Duration::from_secs(5));
     }
     // As long as it is no more than the limit allows, long names are written.

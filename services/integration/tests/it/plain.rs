@@ -232,6 +232,10 @@ impl World {
     }
 
     pub async fn start_with(settings: Settings, terms: impl FnOnce(&mut AgreementTerms)) -> Self {
+        Box::pin(Self::made(settings, terms)).await
+    }
+
+    async fn made(settings: Settings, terms: impl FnOnce(&mut AgreementTerms)) -> Self {
         // Over TLS the caller waits by itself: it has the certificates.
         let encrypted = settings.door.tls.certificate.is_some();
         let stack = Stack::with(settings).await;
