@@ -46,7 +46,7 @@ fn the_cases_of_a_stack_are_told_to_the_portal_with_their_states_and_times_also_
             begin.elapsed() < Duration::from_mins(1),
             "states at the portal: {known:?}"
         );
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(200)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(200)).await });
     };
     // By the new key, too: the services are registered with it anew, and no event is lost meanwhile.
     json(&on(
@@ -57,7 +57,7 @@ fn the_cases_of_a_stack_are_told_to_the_portal_with_their_states_and_times_also_
     let begin = Instant::now();
     while portal.cases().values().filter(|case| case.state == "10").count() < 2 {
         assert!(begin.elapsed() < Duration::from_mins(2), "the second case is not told");
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(200)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(200)).await });
     }
     assert!(told.accept_time.is_some() && told.due_time.is_some() && !told.owner_name.is_empty());
     drop(up);

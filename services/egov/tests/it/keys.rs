@@ -190,7 +190,7 @@ fn an_operator_lists_rotates_and_withdraws_keys_and_revokes_everybody() {
     let said = text(&table);
     assert!(table.status.success(), "{said}");
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 10, "{said}");
+    assert_eq!(lines.len(), 11, "{said}");
     // Aligned: the states stand below their heading.
     let column = lines[0].find("state").unwrap();
     for line in &lines[1..] {
