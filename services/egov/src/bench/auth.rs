@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use egov_auth::{
-    ACCESS_TOKEN_TYPE, Assurance, CallerKind, IssuerConfig, KeySourceConfig, RoleClaim, TokenClaims, Verifier,
-    VerifierConfig,
+    ACCESS_TOKEN_TYPE, CallerKind, IssuerConfig, KeySourceConfig, RoleClaim, TokenClaims, Verifier, VerifierConfig,
 };
-use egov_clock::{Clock as _, Ids as _, SystemClock, SystemIds};
+use egov_clock::{Clock as _, SystemClock};
 use egov_keyring::{Keyring, Purpose};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 
+use super::stage::system_claims;
 use super::{Aim, How, Outcome, Run, outcome};
 
 const ISSUER: &str = "https://issuer.bench";
@@ -63,32 +63,19 @@ impl Stopwatch {
 
 /// Tokens of as many callers, signed by one key.
 fn tokens(keyring: &Keyring) -> anyhow::Result<Vec<String>> {
-    let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+    let clock = SystemClock::shared();
     let key = keyring.signing(Purpose::TokenSigning);
     let now = clock.now().as_second();
     (0..TOKENS)
         .map(|_| {
             let claims = TokenClaims {
-                iss: ISSUER.to_owned(),
-                sub: ids.uuid(),
-                aud: AUDIENCE.into(),
-                exp: now + 300,
-                nbf: None,
-                iat: now,
-                jti: ids.uuid().to_string(),
                 kind: CallerKind::Staff,
                 roles: vec![RoleClaim {
                     role: "officer".to_owned(),
                     unit: 7,
                 }],
-                dlg: Vec::new(),
                 unit: Some(7),
-                acr: Assurance::None,
-                sid: None,
-                act: None,
-                client_id: None,
-                cnf: None,
-                name: None,
+                ..system_claims(ISSUER, AUDIENCE, now)
             };
             Ok(key.jwt(ACCESS_TOKEN_TYPE, &claims)?)
         })

@@ -14,7 +14,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::stage::{Running, Stage};
-use super::{Aim, How, Outcome};
+use super::{Aim, How, Outcome, absolute};
 use crate::say;
 
 /// Leaves a second that come while the lag is measured.
@@ -47,12 +47,6 @@ async fn insert(connection: &mut PgConnection, count: u64) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Percentile of lags in microseconds.
-fn part(sorted: &[i64], of: f64) -> f64 {
-    let place = ((sorted.len() as f64 * of) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(place).copied().unwrap_or_default() as f64
-}
-
 async fn open(running: &Running, stage: &Stage) -> anyhow::Result<(Arc<Log>, Database, String)> {
     // One-stop's database of a stack at work has a sequencer already; the ledger is measured on one that nobody else touches.
     let superuser = running.database(TWIN)?;
@@ -75,19 +69,32 @@ async fn open(running: &Running, stage: &Stage) -> anyhow::Result<(Arc<Log>, Dat
 
 const TWIN: &str = "ledger_bench";
 
-fn outcome(name: &'static str, per_second: f64, parts: [f64; 3], aim: Aim) -> Outcome {
-    let [p50_us, p95_us, p99_us] = parts;
-    Outcome {
-        name,
-        ours: per_second,
-        anchor: f64::NAN,
-        ratio: f64::NAN,
-        p50_us,
-        p95_us,
-        p99_us,
-        errors: 0,
-        aim: Some(aim),
-    }
+/// How many leaves have a place in the log.
+pub(super) async fn places(connection: &mut PgConnection) -> anyhow::Result<i64> {
+    Ok(
+        sqlx::query_scalar("SELECT coalesce(max(log_index) + 1, 0) FROM egov.ledger_entries")
+            .fetch_one(connection)
+            .await?,
+    )
+}
+
+/// Of the leaves from a place on: the time from the leaf's own instant to that of the checkpoint that it is under; 50th, 95th and
+/// 99th part, in microseconds.
+pub(super) async fn lags(connection: &mut PgConnection, from: i64) -> anyhow::Result<[f64; 3]> {
+    let parts: Option<Vec<f64>> = sqlx::query_scalar(
+        "SELECT percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP
+                  (ORDER BY (extract(epoch FROM c.create_time - l.create_time) * 1000000)::float8)
+         FROM egov.ledger_entries e JOIN egov.leaves l USING (leaf_id)
+         JOIN LATERAL (SELECT create_time FROM egov.checkpoints
+                       WHERE epoch = e.epoch AND tree_size > e.log_index ORDER BY tree_size LIMIT 1) c ON true
+         WHERE e.log_index >= $1",
+    )
+    .bind(from)
+    .fetch_one(connection)
+    .await?;
+    parts
+        .and_then(|parts| parts.try_into().ok())
+        .context("no leaf of the benchmark was sequenced")
 }
 
 /// Sequences a backlog, sequences beside a steady load, verifies everything.
@@ -116,7 +123,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     }
     let placed = head.size() as f64 / begin.elapsed().as_secs_f64();
     lease.release().await?;
-    let mut all = vec![outcome(
+    let mut all = vec![absolute(
         "ledger_backlog",
         placed,
         [f64::NAN; 3],
@@ -143,20 +150,8 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     }
     stop.cancel();
     working.await?;
-    // From the leaf's own time to that of the checkpoint that it is under.
-    let mut lags: Vec<i64> = sqlx::query_scalar(
-        "SELECT (extract(epoch FROM c.create_time - l.create_time) * 1000000)::bigint
-         FROM egov.ledger_entries e JOIN egov.leaves l USING (leaf_id)
-         JOIN LATERAL (SELECT create_time FROM egov.checkpoints
-                       WHERE epoch = e.epoch AND tree_size > e.log_index ORDER BY tree_size LIMIT 1) c ON true
-         WHERE e.log_index >= $1",
-    )
-    .bind(i64::try_from(before)?)
-    .fetch_all(&mut writer)
-    .await?;
-    lags.sort_unstable();
-    let parts = [0.50, 0.95, 0.99].map(|of| part(&lags, of));
-    all.push(outcome(
+    let parts = lags(&mut writer, i64::try_from(before)?).await?;
+    all.push(absolute(
         "ledger_lag",
         per_second,
         parts,
@@ -181,7 +176,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     anyhow::ensure!(report.is_whole(), "the ledger does not hold: {:?}", report.findings);
     say::note(format!("  {} leaves verified in {seconds:.2} s", report.entries));
     let verified = report.entries as f64 / seconds;
-    all.push(outcome(
+    all.push(absolute(
         "ledger_verify",
         verified,
         [f64::NAN; 3],

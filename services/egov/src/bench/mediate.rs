@@ -31,12 +31,13 @@ use uuid::Uuid;
 use super::contract::Wide;
 use super::contract::wide_service_client::WideServiceClient;
 use super::load::{self, Connections};
-use super::parties::{IN_FORCE, Signer, Wanted, agree};
+use super::parties::{IN_FORCE, Wanted, agree};
 use super::pgbench::Anchor;
 use super::proxy::{LetIn, Proxy};
 use super::stage::{Process, Running, Stage, THREADS, system_claims};
-use super::{Aim, How, Outcome, Run, echo, outcome};
+use super::{Aim, How, Outcome, Run, absolute, echo, ledger, outcome};
 use crate::client::Carrier;
+use crate::partner::Key;
 use crate::say;
 
 const ECHO: &str = "egov.bench.v1.EchoService/Echo";
@@ -255,26 +256,6 @@ impl Bare {
     }
 }
 
-/// Of leaves since `since`: how long each waited for its place in the log, 50th, 95th and 99th part, in microseconds.
-async fn lags(url: &str, since: jiff::Timestamp) -> anyhow::Result<[f64; 3]> {
-    let mut connection = PgConnection::connect(url).await?;
-    let parts: Option<Vec<f64>> = sqlx::query_scalar(
-        "SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP
-                  (ORDER BY (extract(epoch FROM c.create_time - l.create_time) * 1000000)::float8)
-         FROM egov.ledger_entries e JOIN egov.leaves l USING (leaf_id)
-         JOIN LATERAL (SELECT create_time FROM egov.checkpoints
-                       WHERE epoch = e.epoch AND tree_size > e.log_index ORDER BY tree_size LIMIT 1) c ON true
-         WHERE l.create_time >= to_timestamp($1)",
-    )
-    .bind(since.as_second() as f64)
-    .fetch_one(&mut connection)
-    .await?;
-    connection.close().await?;
-    parts
-        .and_then(|parts| parts.try_into().ok())
-        .context("no leaf of the calls was sequenced")
-}
-
 /// What the runs of one scenario gave.
 #[derive(Default)]
 struct Runs {
@@ -316,16 +297,16 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     let bare = Bare::start(&echo.url).await?;
     let nginx = Proxy::nginx(how, &echo.url).await?;
     // Envoy's own token: EdDSA, which it checks as fast as it can.
-    let signer = Signer::generate("bench")?;
+    let (key, _) = Key::open_or_make(&stage.data().join("envoy.pem"))?;
     let claims = TokenClaims {
         exp: SystemClock::shared().now().as_second() + 3600,
         ..system_claims(ISSUER, AUDIENCE, SystemClock::shared().now().as_second())
     };
     let subject = claims.sub.to_string();
-    let envoys_token = signer.sign(&serde_json::to_vec(&claims)?);
+    let envoys_token = key.assertion(&serde_json::to_value(&claims)?);
     let let_in = LetIn {
         issuer: ISSUER,
-        jwks: &serde_json::json!({ "keys": [signer.jwk()] }).to_string(),
+        jwks: &format!(r#"{{"keys":[{}]}}"#, key.public_jwk()),
         subject: &subject,
     };
     let envoy = Proxy::admitting_envoy(how, &echo.url, &let_in).await?;
@@ -334,6 +315,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     sqlx::raw_sql("CREATE TABLE bench_commits (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, content bytea)")
         .execute(&mut connection)
         .await?;
+    let before = ledger::places(&mut connection).await?;
     connection.close().await?;
     let commit = Anchor {
         data: stage.data(),
@@ -343,7 +325,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
         variables: &[],
     };
 
-    let (mut runs, began) = (Runs::default(), SystemClock::shared().now());
+    let mut runs = Runs::default();
     for _ in 0..how.runs.max(1) {
         let duration = how.duration();
         // Tokens count for five minutes: new ones for each round.
@@ -364,7 +346,9 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
             .push(call_wide(&running.door, &token(MASKED)?, true, duration).await?);
         runs.commits.push(commit.run_by(1, duration).await?);
     }
-    let lag = lags(&database, began).await?;
+    let mut connection = PgConnection::connect(&database).await?;
+    let lag = ledger::lags(&mut connection, before).await?;
+    connection.close().await?;
     envoy.stop().await?;
     nginx.stop().await?;
     bare.process.stop().await?;
@@ -375,7 +359,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
 }
 
 /// The rows of the table.
-fn outcomes(runs: &Runs, [p50, p95, p99]: [f64; 3]) -> Vec<Outcome> {
+fn outcomes(runs: &Runs, lag: [f64; 3]) -> Vec<Outcome> {
     let unmasked: Vec<f64> = runs.unmasked.iter().map(|run| run.per_second).collect();
     let direct: Vec<f64> = runs.echo.iter().map(|run| run.per_second).collect();
     let mut all = vec![
@@ -398,22 +382,11 @@ fn outcomes(runs: &Runs, [p50, p95, p99]: [f64; 3]) -> Vec<Outcome> {
     // What the door adds to half of the calls, against twice the time of a group commit and half a millisecond.
     let half = |of: &[Run]| super::median(of.iter().map(|run| run.p50_us));
     let commit_us = 1e6 / super::median(runs.commits.iter().copied());
-    let row = |name, ours, p50_us, p95_us, p99_us, aim| Outcome {
-        name,
-        ours,
-        anchor: f64::NAN,
-        ratio: f64::NAN,
-        p50_us,
-        p95_us,
-        p99_us,
-        errors: 0,
-        aim,
-    };
     let added = half(&runs.door) - half(&runs.echo);
     let aim = Aim::HalfWithin((2.0 * commit_us + 500.0).round());
-    all.push(row("mediate, added", f64::NAN, added, f64::NAN, f64::NAN, Some(aim)));
+    all.push(absolute("mediate, added", f64::NAN, [added, f64::NAN, f64::NAN], aim));
     let aim = Aim::NearlyAllWithin(2_000_000.0);
-    all.push(row("mediate, lag of the ledger", f64::NAN, p50, p95, p99, Some(aim)));
+    all.push(absolute("mediate, lag of the ledger", f64::NAN, lag, aim));
     all
 }
 

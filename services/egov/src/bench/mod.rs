@@ -225,6 +225,22 @@ fn outcome(name: &'static str, ours: &[Run], anchor: &[f64], aim: Option<Aim>) -
     }
 }
 
+/// A row without an anchor beside it: its aim is absolute.
+fn absolute(name: &'static str, per_second: f64, parts: [f64; 3], aim: Aim) -> Outcome {
+    let [p50_us, p95_us, p99_us] = parts;
+    Outcome {
+        name,
+        ours: per_second,
+        anchor: f64::NAN,
+        ratio: f64::NAN,
+        p50_us,
+        p95_us,
+        p99_us,
+        errors: 0,
+        aim: Some(aim),
+    }
+}
+
 /// A benchmark means something in a release build only: builds one and goes on as that program.
 fn as_release_build() -> anyhow::Result<()> {
     if !cfg!(debug_assertions) {

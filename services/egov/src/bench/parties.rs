@@ -1,12 +1,9 @@
 //! Two agencies with a service between them and agreements in force, made as everybody makes them: by the RPCs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_clock::{Clock as _, Ids as _, SystemClock, SystemIds};
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
 use egov_proto::egov::integration::v1::interface_service_client::InterfaceServiceClient;
@@ -24,48 +21,7 @@ use tonic::transport::Channel;
 
 use super::stage::{Agency, Running, Stage};
 use crate::client::{self, Carrier};
-
-/// An Ed25519 key (RFC 8032) that signs compact JWS (RFC 7515).
-pub(super) struct Signer {
-    pair: Ed25519KeyPair,
-    key_id: String,
-}
-
-impl Signer {
-    /// A new one.
-    pub(super) fn generate(key_id: &str) -> anyhow::Result<Self> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .ok()
-            .context("no key could be made")?;
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref())
-            .ok()
-            .context("the new key cannot be read")?;
-        Ok(Self {
-            pair,
-            key_id: key_id.to_owned(),
-        })
-    }
-
-    /// The public half.
-    pub(super) fn jwk(&self) -> serde_json::Value {
-        serde_json::json!({
-            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.key_id,
-            "x": URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref()),
-        })
-    }
-
-    /// The JWS of a payload: header, payload, signature.
-    pub(super) fn sign(&self, payload: &[u8]) -> String {
-        let header = serde_json::json!({ "alg": "EdDSA", "typ": "JWT", "kid": self.key_id });
-        let signed = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(payload)
-        );
-        let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()).as_ref());
-        format!("{signed}.{signature}")
-    }
-}
+use crate::partner::Key;
 
 type Clients = InterceptedService<Channel, Carrier>;
 
@@ -83,7 +39,7 @@ pub(super) struct Wanted<'a> {
 struct Party {
     clients: Clients,
     system: System,
-    signer: Signer,
+    key: Key,
 }
 
 /// Registers a provider with one service at `upstream` (`http://host:port`), and for each of `wanted` a consumer with an agreement
@@ -104,11 +60,11 @@ pub(super) async fn agree(
         anyhow::Ok((agency, clients))
     };
     let (agency, clients) = next()?;
-    let provider = Party::register(agency, clients, "bench-provider").await?;
+    let provider = Party::register(stage.data(), agency, clients, "bench-provider").await?;
     let service = provider.service(document, upstream).await?;
     for one in wanted {
         let (agency, clients) = next()?;
-        let consumer = Party::register(agency, clients, one.client_id).await?;
+        let consumer = Party::register(stage.data(), agency, clients, one.client_id).await?;
         let agreement = consumer.draft(&service, one).await?;
         let agreement = consumer.sign(agreement, Side::Consumer).await?;
         provider.sign(agreement, Side::Provider).await?;
@@ -117,7 +73,7 @@ pub(super) async fn agree(
 }
 
 impl Party {
-    async fn register(agency: &Agency, clients: Clients, client_id: &str) -> anyhow::Result<Self> {
+    async fn register(folder: &Path, agency: &Agency, clients: Clients, client_id: &str) -> anyhow::Result<Self> {
         let mut organisations = OrganisationServiceClient::new(clients.clone());
         let request = RegisterOrganisationRequest {
             request_id: request_id(),
@@ -141,12 +97,12 @@ impl Party {
         };
         let answer = systems.register_system(request).await?.into_inner();
         let system = answer.system.context("no system was registered")?;
-        let signer = Signer::generate(client_id)?;
+        let (key, _) = Key::open_or_make(&folder.join(format!("{client_id}.pem")))?;
         let request = AddSigningKeyRequest {
             request_id: request_id(),
             system_id: system.system_id,
             etag: system.etag,
-            public_jwk: signer.jwk().to_string(),
+            public_jwk: key.public_jwk(),
             valid_from: None,
             valid_to: Some(timestamp(SystemClock::shared().now() + SignedDuration::from_hours(24))),
         };
@@ -154,7 +110,7 @@ impl Party {
         Ok(Self {
             clients,
             system: answer.system.context("no key was added")?,
-            signer,
+            key,
         })
     }
 
@@ -233,7 +189,7 @@ impl Party {
             agreement_id: agreement.agreement_id,
             side: side.into(),
             agreement_version: pending.agreement_version,
-            jws: self.signer.sign(pending.canonical.as_bytes()),
+            jws: self.key.detached(&pending.canonical),
         };
         let answer = agreements.sign_agreement(request).await?.into_inner();
         answer.agreement.context("no agreement was signed")

@@ -20,10 +20,10 @@ use crate::problem::Problem;
 const LINE: usize = 64;
 
 /// A key that signs.
-pub(super) struct Key {
+pub(crate) struct Key {
     pair: Ed25519KeyPair,
     /// Its id: its thumbprint (RFC 7638), which anybody can work out.
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 impl fmt::Debug for Key {
@@ -34,7 +34,7 @@ impl fmt::Debug for Key {
 
 impl Key {
     /// The key in a file, or a new one that is written there for its owner only. True if it is new.
-    pub(super) fn open_or_make(path: &Path) -> anyhow::Result<(Self, bool)> {
+    pub(crate) fn open_or_make(path: &Path) -> anyhow::Result<(Self, bool)> {
         if path.exists() {
             return Ok((Self::open(path)?, false));
         }
@@ -54,7 +54,7 @@ impl Key {
     }
 
     /// The key in a file.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let unusable = |why: String| {
             Problem::new(
                 format!("{} holds no Ed25519 key in PEM: {why}", path.display()),
@@ -70,19 +70,19 @@ impl Key {
     }
 
     /// The public half (JWK, JSON).
-    pub(super) fn public_jwk(&self) -> String {
+    pub(crate) fn public_jwk(&self) -> String {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
         json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": self.id, "x": x }).to_string()
     }
 
     /// The claims of an assertion, signed (JWT, RFC 7519).
-    pub(super) fn assertion(&self, claims: &Value) -> String {
+    pub(crate) fn assertion(&self, claims: &Value) -> String {
         let (header, payload, signature) = self.sign("JWT", claims.to_string().as_bytes());
         format!("{header}.{payload}.{signature}")
     }
 
     /// The signature over a text that the receiver has already (JWS with detached payload, RFC 7515 appendix F).
-    pub(super) fn detached(&self, text: &str) -> String {
+    pub(crate) fn detached(&self, text: &str) -> String {
         let (header, _, signature) = self.sign("JOSE", text.as_bytes());
         format!("{header}..{signature}")
     }

@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Webhook(webhook::Arguments),
 }
 
+pub(crate) use keys::Key;
 pub(crate) use webhook::LISTEN as WEBHOOK_TESTER;
 
 /// `cargo egov partner`

@@ -12,7 +12,17 @@ use crate::support::{egov, folder, text};
 #[test]
 fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
     let output = egov()
-        .args(["bench", "submit", "get", "list", "auth", "--any-build", "--json"])
+        .args([
+            "bench",
+            "submit",
+            "get",
+            "list",
+            "auth",
+            "events",
+            "ledger",
+            "--any-build",
+            "--json",
+        ])
         .args(["--seconds", "1", "--runs", "1", "--cases", "2000"])
         .stdin(Stdio::null())
         .output()
@@ -25,9 +35,21 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["submit", "get", "list", "auth_cold", "auth_cached"]);
+    let beside_an_anchor = [
+        "submit",
+        "get",
+        "list",
+        "auth_cold",
+        "auth_cached",
+        "events acknowledged, PostgreSQL",
+    ];
+    let absolute = ["ledger_backlog", "ledger_lag", "ledger_verify"];
+    assert_eq!(names, [beside_an_anchor.as_slice(), &absolute].concat());
     for row in &rows {
         assert_eq!(row["errors"], 0, "{row}");
+        assert!(row["ours"].as_f64().is_some_and(|figure| figure > 0.0), "{row}");
+    }
+    for row in &rows[..beside_an_anchor.len()] {
         for figure in ["ours", "anchor", "ratio", "p50_us", "p95_us", "p99_us"] {
             assert!(
                 row[figure].as_f64().is_some_and(|figure| figure > 0.0),

@@ -99,7 +99,10 @@ impl RestFront {
         }
         match self.judged(request, language).await {
             Ok(response) => response,
-            Err(fault) => egov_transcode::refusal(fault, language),
+            Err(fault) => {
+                self.door.refused(&fault);
+                egov_transcode::refusal(fault, language)
+            }
         }
     }
 
@@ -118,6 +121,9 @@ impl RestFront {
         }
         match find(&self.agreements, &reach, &consumer.client_id, &request)? {
             Found::One(found) => Ok(self.call(found, request).await),
+            Found::OtherMethods(_) if self.agreements.is_behind(&consumer.client_id) => {
+                Err(refusal(Refusal::PermitsStale))
+            }
             Found::OtherMethods(allowed) => Ok(Rest::other_methods(request.method(), &allowed, language)),
             Found::Nothing => {
                 let known = service_id.is_some() && !reach.is_empty();

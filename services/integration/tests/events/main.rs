@@ -8,6 +8,8 @@
     reason = "tests fail loudly"
 )]
 
+#[path = "../entries/agencies.rs"]
+mod agencies;
 mod mailboxes;
 mod stage;
 mod streams;

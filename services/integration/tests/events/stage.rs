@@ -25,6 +25,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use crate::agencies::agency;
+
 /// A commune and its neighbour.
 pub(crate) const HERE: i32 = 2;
 pub(crate) const NEIGHBOUR: i32 = 3;
@@ -195,33 +197,6 @@ impl Stage {
         let request = self.system(SUBSCRIBER, &[], message);
         Ok(self.events.clone().pull(request).await?.into_inner().deliveries)
     }
-}
-
-/// The directory says since when an agency code is a unit's.
-pub(crate) async fn agency(database: &TestDatabase, unit: i32, code: &str, since: &str) {
-    let mut connection = database.connect_as_superuser().await.unwrap();
-    let organisation = SystemIds::default().uuid();
-    sqlx::query(
-        "INSERT INTO organisations (organisation_id, responsible_unit_id, name, member_class, member_code, unit_id, contact,
-                                    state, version, create_time, update_time)
-         VALUES ($1, $2, 'UBND', 'GOV', $1::text, $2, '', 'active', 1, now(), now())",
-    )
-    .bind(organisation)
-    .bind(unit)
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    sqlx::query(
-        "INSERT INTO organisation_codes (organisation_id, responsible_unit_id, generation, code, valid_from)
-         VALUES ($1, $2, 2, $3, $4::date)",
-    )
-    .bind(organisation)
-    .bind(unit)
-    .bind(code)
-    .bind(since)
-    .execute(&mut connection)
-    .await
-    .unwrap();
 }
 
 fn bearer<T>(token: &str, message: T) -> Request<T> {

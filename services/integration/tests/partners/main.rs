@@ -10,6 +10,8 @@
 )]
 
 mod access;
+#[path = "../entries/agencies.rs"]
+mod agencies;
 mod civil_status;
 mod deliveries;
 mod follow;
