@@ -6,6 +6,7 @@
 //! judged, recorded before and after. Whoever `X-Road-Client` names must be the system that has proved itself: by its token, or by
 //! a client certificate that is registered for it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -146,9 +147,18 @@ impl XRoad {
                 let _turn = self.turn().await?;
                 let all = matches!(asked, MetaService::ListMethods);
                 let mut list = MethodList::default();
-                for service in catalogue.services_of(provider.system_id).filter(|one| is_rest(one)) {
+                let services: Vec<&Offered> = catalogue
+                    .services_of(provider.system_id)
+                    .filter(|one| is_rest(one))
+                    .collect();
+                let mut known = if all {
+                    self.methods(&services).await?
+                } else {
+                    HashMap::new()
+                };
+                for service in services {
                     let methods = if all {
-                        self.methods(service).await?
+                        known.remove(&service.service_id).unwrap_or_default()
                     } else {
                         let allowed = self.agreements.allowed(&consumer.client_id, service.service_id);
                         allowed.map_err(|fault| failure_of(&fault))?.into_iter().collect()
@@ -236,11 +246,14 @@ impl XRoad {
         }
     }
 
-    async fn methods(&self, service: &Offered) -> Result<Vec<String>, Failure> {
-        let (id, version) = (service.service_id, service.interface_version);
+    async fn methods(&self, services: &[&Offered]) -> Result<HashMap<Uuid, Vec<String>>, Failure> {
+        let versions: Vec<(Uuid, i64)> = services
+            .iter()
+            .map(|service| (service.service_id, service.interface_version))
+            .collect();
         self.database
             .read(&RowScope::everything(), async |conn| {
-                Ok::<_, Error>(store::catalogue::methods(conn, id, version).await?)
+                Ok::<_, Error>(store::catalogue::methods(conn, &versions).await?)
             })
             .await
             .map_err(|error| failure_of(&Fault::from(error)))

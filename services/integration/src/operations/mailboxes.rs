@@ -1,12 +1,14 @@
 //! Mailboxes between agencies: CreateMailbox, SendMessage, FetchMessages, ConfirmMessage, RefuseMessage and what tells of them.
 
+use std::sync::Arc;
+
 use egov_auth::{Caller, ReadRecord, ReadRecorder, Resource, RowScope};
 use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as proto;
+use futures::future::try_join_all;
 use jiff::Timestamp;
-use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::mailbox::{FETCH_AGAIN, IsDead, Mailbox, Message, State};
@@ -226,17 +228,17 @@ impl Mailboxes {
                 Ok::<_, EventsError>((mailbox, opened))
             })
             .await?;
-        for (message, _) in &opened {
-            if !message.subjects.is_empty() {
-                // Before the content leaves; if it cannot be recorded, the message comes again later.
-                let resources = vec![format!("mailbox-messages/{}", message.id)];
-                let read = ReadRecord {
-                    purpose: Some(message.purpose.clone()),
-                    ..ReadRecord::of(caller, message.subjects.clone(), resources, self.database.clock().now())
-                };
-                self.reads.record(read).await?;
-            }
-        }
+        // Before a content leaves, all of them in one flush; what cannot be recorded comes again later.
+        let now = self.database.clock().now();
+        let concerned = opened.iter().filter(|(message, _)| !message.subjects.is_empty());
+        try_join_all(concerned.map(|(message, _)| {
+            let resources = vec![format!("mailbox-messages/{}", message.id)];
+            self.reads.record(ReadRecord {
+                purpose: Some(message.purpose.clone()),
+                ..ReadRecord::of(caller, message.subjects.clone(), resources, now)
+            })
+        }))
+        .await?;
         Ok((mailbox, opened))
     }
 

@@ -1,5 +1,7 @@
 //! Who takes part in the directory and what is offered there, as the door and X-Road name it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -99,14 +101,16 @@ pub(crate) async fn certificates(conn: &mut PgConnection) -> Result<Vec<Shown>> 
         .collect())
 }
 
-/// The operations of a version of an interface, by their names.
-pub(crate) async fn methods(conn: &mut PgConnection, service_id: Uuid, version: i64) -> Result<Vec<String>> {
-    let row = sqlx::query_scalar!(
-        "SELECT methods FROM interfaces WHERE service_id = $1 AND interface_version = $2",
-        service_id,
-        version,
+/// The operations of versions of interfaces, by their names: each service with its own.
+pub(crate) async fn methods(conn: &mut PgConnection, of: &[(Uuid, i64)]) -> Result<HashMap<Uuid, Vec<String>>> {
+    let (services, versions): (Vec<Uuid>, Vec<i64>) = of.iter().copied().unzip();
+    let rows = sqlx::query!(
+        "SELECT i.service_id, i.methods FROM unnest($1::uuid[], $2::bigint[]) AS s (service_id, version)
+         JOIN interfaces i ON i.service_id = s.service_id AND i.interface_version = s.version",
+        &services,
+        &versions,
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(row.unwrap_or_default())
+    Ok(rows.into_iter().map(|row| (row.service_id, row.methods)).collect())
 }
