@@ -44,7 +44,7 @@ pub use reads::{
     stored_capacities,
 };
 pub use relay::{LoggedEvent, Position, Relay};
-pub use unit::{Event, Leaf, UnitOfWork, leaf_commitment, stored_instant};
+pub use unit::{Event, Leaf, PromisedLeaf, UnitOfWork, leaf_commitment, stored_instant};
 pub use write::{WriteRequest, Written};
 
 /// The schema `egov`. Every service's first migration, `migrations/0001_shared.sql`, is a copy of this text, and a test

@@ -44,6 +44,19 @@ pub struct Leaf<'a> {
     pub canonical: &'a [u8],
 }
 
+/// A leaf that was promised before this write: everything of it is given.
+#[derive(Clone, Copy, Debug)]
+pub struct PromisedLeaf<'a> {
+    /// What is committed to.
+    pub leaf: Leaf<'a>,
+    /// Its id.
+    pub id: Uuid,
+    /// The salt of its commitment.
+    pub salt: [u8; 32],
+    /// The instant that was promised, in whole microseconds.
+    pub time: Timestamp,
+}
+
 /// The commitment of a leaf: HMAC-SHA256 of the canonical bytes, with the leaf's random salt as the key. Whoever has both
 /// can check it; without the salt it says nothing.
 pub fn leaf_commitment(salt: &[u8], canonical: &[u8]) -> [u8; 32] {
@@ -119,8 +132,15 @@ impl<'c> UnitOfWork<'c> {
         self.inner.ids.random_bytes(&mut salt);
         let commitment = leaf_commitment(&salt, leaf.canonical);
         let leaf_id = self.inner.ids.uuid();
-        self.pending.leaves.push(leaf_id, leaf, commitment, salt);
+        self.pending.leaves.push(leaf_id, leaf, commitment, (salt, None));
         commitment
+    }
+
+    /// Commits to what was promised before this write, so that the promise is kept.
+    pub fn promised_leaf(&mut self, promised: &PromisedLeaf<'_>) {
+        let commitment = leaf_commitment(&promised.salt, promised.leaf.canonical);
+        let kept = (promised.salt, Some(promised.time));
+        self.pending.leaves.push(promised.id, promised.leaf, commitment, kept);
     }
 
     /// Names the resource and version that this write led to, for the record of the request. Without it, those of the
@@ -221,16 +241,19 @@ struct Leaves {
     versions: Vec<i64>,
     commitments: Vec<Vec<u8>>,
     salts: Vec<Vec<u8>>,
+    /// Where it is not the instant of the write.
+    times: Vec<Option<jiff_sqlx::Timestamp>>,
 }
 
 impl Leaves {
-    fn push(&mut self, id: Uuid, leaf: Leaf<'_>, commitment: [u8; 32], salt: [u8; 32]) {
+    fn push(&mut self, id: Uuid, leaf: Leaf<'_>, commitment: [u8; 32], (salt, time): ([u8; 32], Option<Timestamp>)) {
         self.ids.push(id);
         self.kinds.push(leaf.kind);
         self.resources.push(leaf.resource);
         self.versions.push(leaf.version);
         self.commitments.push(commitment.to_vec());
         self.salts.push(salt.to_vec());
+        self.times.push(time.map(|time| time.to_sqlx()));
     }
 }
 
@@ -246,9 +269,9 @@ macro_rules! store_then {
                 ORDER BY e.place
             ), leaves AS (
                 INSERT INTO egov.leaves (leaf_id, kind, resource_id, version, commitment, create_time)
-                SELECT l.leaf_id, l.kind, l.resource_id, l.version, l.commitment, $1
-                FROM unnest($8::uuid[], $9::text[], $10::uuid[], $11::bigint[], $12::bytea[])
-                     AS l (leaf_id, kind, resource_id, version, commitment)
+                SELECT l.leaf_id, l.kind, l.resource_id, l.version, l.commitment, COALESCE(l.create_time, $1)
+                FROM unnest($8::uuid[], $9::text[], $10::uuid[], $11::bigint[], $12::bytea[], $14::timestamptz[])
+                     AS l (leaf_id, kind, resource_id, version, commitment, create_time)
             ), salts AS (
                 INSERT INTO egov.leaf_salts (leaf_id, salt)
                 SELECT s.leaf_id, s.salt FROM unnest($8::uuid[], $13::bytea[]) AS s (leaf_id, salt)
@@ -259,7 +282,7 @@ macro_rules! store_then {
 }
 
 const STORE: &str = store_then!("SELECT 1");
-const STORE_WITH_ANSWER: &str = store_then!("SELECT egov.record_answer($14, $15, $16, $17, $18, $19, $20, $21, $1)");
+const STORE_WITH_ANSWER: &str = store_then!("SELECT egov.record_answer($15, $16, $17, $18, $19, $20, $21, $22, $1)");
 
 impl Pending {
     fn at(now: Timestamp) -> Self {
@@ -319,6 +342,7 @@ impl Pending {
             .bind(&leaves.versions)
             .bind(&leaves.commitments)
             .bind(&leaves.salts)
+            .bind(&leaves.times)
     }
 }
 

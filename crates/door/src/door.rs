@@ -133,9 +133,9 @@ impl AsRef<[u8]> for Placed {
 
 impl Admitted {
     /// What is recorded before the call is forwarded.
-    pub(crate) fn begun(&self, request: Option<Tally>, body: Option<Bytes>) -> Begun {
+    pub(crate) fn begun(&self, request: Option<Tally>) -> Arc<Begun> {
         let passage = &self.passage;
-        Begun {
+        Arc::new(Begun {
             exchange_id: self.exchange_id,
             agreement_id: passage.agreement_id,
             agreement_version: passage.agreement_version,
@@ -153,9 +153,8 @@ impl Admitted {
             request,
             trace: trace_of(&self.headers),
             at: self.at,
-            body,
             retention_days: passage.bodies.retention_days,
-        }
+        })
     }
 }
 
@@ -206,7 +205,7 @@ pub(crate) struct Open {
     clock: SharedClock,
     started: Instant,
     gone: i32,
-    state: Option<Begun>,
+    state: Option<Arc<Begun>>,
     /// What a stream has sent so far.
     requests: Option<Arc<Requests>>,
 }
@@ -230,11 +229,7 @@ impl Open {
             return Err(refusal(Refusal::ExchangeNotRecorded));
         };
         let ended = self.ended(begun, end);
-        let journal = Arc::clone(&self.journal);
-        // In a task of its own: a consumer that goes away now must not take the record along.
-        tokio::spawn(async move { journal.end(ended).await })
-            .await
-            .unwrap_or_else(|_| Err(refusal(Refusal::ExchangeNotRecorded)))
+        self.journal.end(ended).await
     }
 
     /// Records how it ended for a consumer that has gone.
@@ -245,7 +240,7 @@ impl Open {
         }
     }
 
-    fn ended(&self, begun: Begun, end: End) -> Ended {
+    fn ended(&self, begun: Arc<Begun>, end: End) -> Ended {
         let ended = Ended {
             begun,
             outcome: end.outcome,
@@ -434,45 +429,41 @@ impl Door {
         places.try_acquire_owned().map_err(|_| refusal(Refusal::ConsumerBusy))
     }
 
-    /// Records that a call is about to be forwarded.
+    /// Records that a call is about to be forwarded, with the request where it is kept.
     pub(crate) async fn open(
         &self,
         call: &Admitted,
-        begun: Begun,
+        begun: Arc<Begun>,
+        body: Option<Bytes>,
         requests: Option<Arc<Requests>>,
     ) -> Result<Open, Fault> {
         let DoorParts { journal, clock, .. } = &self.inner.parts;
-        let (journal, clock, started) = (Arc::clone(journal), Arc::clone(clock), call.started);
-        let gone = call.gone;
-        let meters = Arc::clone(&self.inner.meters);
         let facts = call.passage.facts;
-        let kind = if facts.client_streaming || facts.server_streaming {
-            Kind::Stream
-        } else {
-            Kind::Unary
-        };
         // So long: calls that are begun and reset at once must not pile up before the journal.
         let places = Arc::clone(&call.places);
-        // In a task of its own: if the consumer goes away before the record is durable, nobody takes what this gives, and
-        // dropping that records that the consumer went away.
-        let opening = tokio::spawn(async move {
-            let _places = places;
-            journal.begin(&begun).await?;
-            meters.begun(kind);
-            Ok(Open {
-                journal,
-                meters,
-                kind,
-                clock,
-                started,
-                gone,
-                state: Some(Begun { body: None, ..begun }),
-                requests,
-            })
-        });
-        opening
-            .await
-            .unwrap_or_else(|_| Err(refusal(Refusal::ExchangeNotRecorded)))
+        let recording = journal.begin(Arc::clone(&begun), body, places);
+        // From here on the record is on its way: if the consumer goes away, dropping this records that it did.
+        let mut open = Open {
+            journal: Arc::clone(journal),
+            meters: Arc::clone(&self.inner.meters),
+            kind: if facts.client_streaming || facts.server_streaming {
+                Kind::Stream
+            } else {
+                Kind::Unary
+            },
+            clock: Arc::clone(clock),
+            started: call.started,
+            gone: call.gone,
+            state: Some(begun),
+            requests,
+        };
+        open.meters.begun(open.kind);
+        if let Err(fault) = recording.await {
+            open.state = None;
+            open.meters.not_begun(open.kind);
+            return Err(fault);
+        }
+        Ok(open)
     }
 }
 

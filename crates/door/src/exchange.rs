@@ -1,8 +1,11 @@
 //! What is recorded of a call.
 
-use async_trait::async_trait;
+use std::any::Any;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use egov_fault::Fault;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -45,8 +48,6 @@ pub struct Begun {
     pub trace: Option<String>,
     /// When the call came.
     pub at: Timestamp,
-    /// The request, where the agreement says that it is kept.
-    pub body: Option<Bytes>,
     /// For how many days bodies are kept.
     pub retention_days: u32,
 }
@@ -104,7 +105,7 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// The call.
-    pub begun: Begun,
+    pub begun: Arc<Begun>,
     /// How it ended.
     pub outcome: Outcome,
     /// The gRPC status that the consumer gets; for plain HTTP the HTTP status.
@@ -131,17 +132,26 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promise(pub String);
 
+/// What must not be given back before a record is stored or given up: the places of the call.
+pub type Held = Arc<dyn Any + Send + Sync>;
+
+/// A record on its way: resolves when it survives a crash, or cannot be made to.
+pub type Recording<T> = BoxFuture<'static, Result<T, Fault>>;
+
 /// Where exchanges are recorded.
-#[async_trait]
+///
+/// A record is taken when the function is called, behind those that were taken before; what it returns only waits. Whoever drops
+/// that does not take the record back.
 pub trait Journal: Send + Sync + 'static {
-    /// Records that a call is about to be forwarded. When it returns, the record survives a crash. `EXCHANGE_NOT_RECORDED` if it
-    /// cannot be.
-    async fn begin(&self, begun: &Begun) -> Result<(), Fault>;
+    /// Records that a call is about to be forwarded, with the request where the agreement says that it is kept. When it resolves, the
+    /// record survives a crash. `EXCHANGE_NOT_RECORDED` if it cannot be.
+    fn begin(&self, begun: Arc<Begun>, body: Option<Bytes>, held: Held) -> Recording<()>;
 
-    /// Records how it ended, together with its leaf. When it returns, both survive a crash. `EXCHANGE_NOT_RECORDED` if they
+    /// Records how it ended, together with its leaf. When it resolves, both survive a crash. `EXCHANGE_NOT_RECORDED` if they
     /// cannot be; the exchange is then swept to "outcome unknown" some time later.
-    async fn end(&self, ended: Ended) -> Result<Promise, Fault>;
+    fn end(&self, ended: Ended) -> Recording<Promise>;
 
-    /// The same for an exchange whose consumer went away and waits for nothing. Must not block; what is lost here is swept.
+    /// The same for an exchange whose consumer went away and waits for nothing. It may have gone before its beginning was stored.
+    /// Must not block; what is lost here is swept.
     fn abandon(&self, ended: Ended);
 }

@@ -21,7 +21,7 @@ mod wire_headers;
 pub use body::{AnswerBody, BrokenOff};
 pub use consumer::{Authenticator, Consumer};
 pub use door::{Door, DoorLimits, DoorParts, service_of};
-pub use exchange::{Begun, Ended, Journal, Outcome, Promise};
+pub use exchange::{Begun, Ended, Held, Journal, Outcome, Promise, Recording};
 pub use frames::{Compression, FrameError, Message, inflate};
 pub use passage::{
     Asked, BodyRules, FilterRefusal, Gatekeeper, MessageFilter, MethodFacts, Passage, PlainAsked, PlainFilter,

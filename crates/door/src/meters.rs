@@ -83,9 +83,14 @@ impl Meters {
         }
     }
 
-    /// An exchange was recorded and is about to be forwarded.
+    /// An exchange is about to be recorded and forwarded.
     pub(crate) fn begun(&self, kind: Kind) {
         self.active.add(1, &[kind.label()]);
+    }
+
+    /// It could not be recorded, and is none.
+    pub(crate) fn not_begun(&self, kind: Kind) {
+        self.active.add(-1, &[kind.label()]);
     }
 
     /// An exchange is over.

@@ -145,7 +145,7 @@ impl Door {
         let outgoing = outgoing(&call, parts.method, query, &variables, filter, received)?;
         let outgoing = addressed(outgoing, &call, asked.manner);
         let kept = call.passage.bodies.request.then(|| outgoing.body.clone());
-        let open = self.open(&call, call.begun(Some(outgoing.request), kept), None).await?;
+        let open = self.open(&call, call.begun(Some(outgoing.request)), kept, None).await?;
 
         let begun = Instant::now();
         // Reading the request and recording it took their time: what was revoked meanwhile is not forwarded.

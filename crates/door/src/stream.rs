@@ -96,7 +96,7 @@ impl Door {
         let limit = self.limits().message_bytes;
         let requests = Arc::new(Requests::default());
         let open = self
-            .open(&call, call.begun(None, None), Some(Arc::clone(&requests)))
+            .open(&call, call.begun(None), None, Some(Arc::clone(&requests)))
             .await?;
         let stop = CancellationToken::new();
         // Whatever way this stream ends, nothing more of the consumer reaches the provider.

@@ -130,7 +130,7 @@ impl Door {
         };
         let outgoing = outgoing(&call, received, limit)?;
         let kept = call.passage.bodies.request.then(|| outgoing.body.clone());
-        let open = self.open(&call, call.begun(Some(outgoing.request), kept), None).await?;
+        let open = self.open(&call, call.begun(Some(outgoing.request)), kept, None).await?;
 
         let asked = Instant::now();
         // Reading the request and recording it took their time: what was revoked meanwhile is not forwarded.

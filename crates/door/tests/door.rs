@@ -12,17 +12,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use egov_auth::{Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::{ManualClock, SystemIds};
 use egov_door::{
     AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Door, DoorLimits, DoorParts, Ended,
-    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Journal, MessageFilter, MethodFacts, Outcome, Passage,
-    Promise, Quota, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
+    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, MessageFilter, MethodFacts, Outcome, Passage,
+    Promise, Recording, Quota, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;
+use futures::FutureExt as _;
+use futures::future::ready;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -177,9 +178,9 @@ impl MessageFilter for Letters {
     }
 }
 
-struct Held(Arc<AtomicBool>);
+struct Agreed(Arc<AtomicBool>);
 
-impl Standing for Held {
+impl Standing for Agreed {
     fn stands(&self) -> Stands {
         if self.0.load(Ordering::SeqCst) {
             Stands::Holds
@@ -217,14 +218,15 @@ impl Gatekeeper for Keeper {
             filter: self.filter.clone(),
             quota: self.quota,
             bodies: self.bodies,
-            standing: Arc::new(Held(Arc::clone(&self.holds))),
+            standing: Arc::new(Agreed(Arc::clone(&self.holds))),
         })
     }
 }
 
 #[derive(Default)]
 struct Notes {
-    begun: Mutex<Vec<Begun>>,
+    begun: Mutex<Vec<Arc<Begun>>>,
+    bodies: Mutex<Vec<Bytes>>,
     ended: Mutex<Vec<Ended>>,
     down: AtomicBool,
     /// Only the second record cannot be made.
@@ -234,25 +236,25 @@ struct Notes {
     seen: Mutex<Option<Arc<Seen>>>,
 }
 
-#[async_trait]
 impl Journal for Notes {
-    async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+    fn begin(&self, begun: Arc<Begun>, body: Option<Bytes>, _: Held) -> Recording<()> {
         if self.down.load(Ordering::SeqCst) {
-            return Err(refusal(Refusal::ExchangeNotRecorded));
+            return ready(Err(refusal(Refusal::ExchangeNotRecorded))).boxed();
         }
         if let Some(seen) = &*self.seen.lock().unwrap() {
             self.before.lock().unwrap().push(seen.calls.load(Ordering::SeqCst));
         }
-        self.begun.lock().unwrap().push(begun.clone());
-        Ok(())
+        self.begun.lock().unwrap().push(begun);
+        self.bodies.lock().unwrap().extend(body);
+        ready(Ok(())).boxed()
     }
 
-    async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+    fn end(&self, ended: Ended) -> Recording<Promise> {
         if self.end_fails.load(Ordering::SeqCst) || self.down.load(Ordering::SeqCst) {
-            return Err(refusal(Refusal::ExchangeNotRecorded));
+            return ready(Err(refusal(Refusal::ExchangeNotRecorded))).boxed();
         }
         self.ended.lock().unwrap().push(ended);
-        Ok(Promise("promised".to_owned()))
+        ready(Ok(Promise("promised".to_owned()))).boxed()
     }
 
     fn abandon(&self, ended: Ended) {
@@ -667,11 +669,11 @@ async fn bodies_are_kept_only_where_the_agreement_says_so() {
     };
     let world = World::start(terms).await;
     world.unary("demo.Echo/Unary", b"a").await;
-    assert_eq!(world.notes.begun.lock().unwrap()[0].body, Some(frame(b"a")));
+    assert_eq!(world.notes.bodies.lock().unwrap()[..], [frame(b"a")]);
     let ended = world.ended();
     assert_eq!(
-        (ended.body, ended.begun.body, ended.begun.retention_days),
-        (None, None, 30)
+        (ended.body, ended.begun.retention_days),
+        (None, 30)
     );
 }
 

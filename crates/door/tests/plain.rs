@@ -13,18 +13,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use egov_auth::{CallerKind, Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::SystemIds;
 use egov_door::{
     AnswerBody, Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec,
-    EndpointState, FilterRefusal, Gatekeeper, Journal, Manner, MethodFacts, Outcome, Passage, PlainAsked, PlainCall,
-    PlainFilter, PlainPassage, PlainRequest, Promise, Quota, Refusal, Standing, Stands, Tally, Trust, Upstream,
+    EndpointState, FilterRefusal, Gatekeeper, Held, Journal, Manner, MethodFacts, Outcome, Passage, PlainAsked, PlainCall,
+    PlainFilter, PlainPassage, PlainRequest, Promise, Recording, Quota, Refusal, Standing, Stands, Tally, Trust, Upstream,
     UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;
+use futures::FutureExt as _;
+use futures::future::ready;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt as _, Full};
@@ -221,24 +222,25 @@ impl Gatekeeper for Keeper {
 
 #[derive(Default)]
 struct Notes {
-    begun: Mutex<Vec<Begun>>,
+    begun: Mutex<Vec<Arc<Begun>>>,
+    bodies: Mutex<Vec<Bytes>>,
     ended: Mutex<Vec<Ended>>,
     down: AtomicBool,
 }
 
-#[async_trait]
 impl Journal for Notes {
-    async fn begin(&self, begun: &Begun) -> Result<(), Fault> {
+    fn begin(&self, begun: Arc<Begun>, body: Option<Bytes>, _: Held) -> Recording<()> {
         if self.down.load(Ordering::SeqCst) {
-            return Err(refusal(Refusal::ExchangeNotRecorded));
+            return ready(Err(refusal(Refusal::ExchangeNotRecorded))).boxed();
         }
-        self.begun.lock().unwrap().push(begun.clone());
-        Ok(())
+        self.begun.lock().unwrap().push(begun);
+        self.bodies.lock().unwrap().extend(body);
+        ready(Ok(())).boxed()
     }
 
-    async fn end(&self, ended: Ended) -> Result<Promise, Fault> {
+    fn end(&self, ended: Ended) -> Recording<Promise> {
         self.ended.lock().unwrap().push(ended);
-        Ok(Promise("promised".to_owned()))
+        ready(Ok(Promise("promised".to_owned()))).boxed()
     }
 
     fn abandon(&self, ended: Ended) {
@@ -526,7 +528,7 @@ async fn without_a_record_nothing_is_forwarded_and_bodies_are_kept_where_agreed(
     };
     let world = World::of(&[&address], terms, None).await;
     world.call("POST", "/a", b"x").await;
-    assert_eq!(world.notes.begun.lock().unwrap()[0].body.as_deref(), Some(&b"x"[..]));
+    assert_eq!(world.notes.bodies.lock().unwrap()[..], [&b"x"[..]]);
     assert_eq!(world.ended().body.as_deref(), Some(&b"x"[..]));
     world.notes.down.store(true, Ordering::SeqCst);
     let answer = world.call("POST", "/a", b"x").await;

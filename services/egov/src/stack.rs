@@ -382,6 +382,7 @@ async fn serve(
             limits: DoorLimits::default(),
             xroad_instance: None,
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
+            journal_folder: Some(place.path("door")),
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

@@ -12,10 +12,8 @@ use axum::response::Response;
 use egov_auth::{Revocations, Verifier};
 use egov_database::Database;
 use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
-use egov_keyring::Keyring;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
-use egov_transparency::Log;
 use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -50,6 +48,9 @@ pub struct DoorSection {
     pub xroad_instance: Option<String>,
     /// For how many days sums of traffic are kept.
     pub traffic_days: u32,
+    /// A folder that outlives the process, on a disk that outlives a crash, for it alone: there exchanges are recorded first, and
+    /// shipped to the database from there. Without it a call waits for the database twice.
+    pub journal_folder: Option<PathBuf>,
 }
 
 /// For how many days sums of traffic are kept where nothing else is said: five years.
@@ -65,6 +66,7 @@ impl Default for DoorSection {
             key: None,
             xroad_instance: None,
             traffic_days: TRAFFIC_DAYS,
+            journal_folder: None,
         }
     }
 }
@@ -148,6 +150,8 @@ pub struct DoorGiven {
     pub xroad_instance: Option<String>,
     /// For how many days sums of traffic are kept.
     pub traffic_days: u32,
+    /// Where exchanges are recorded before they are shipped to the database; at once in the database without it.
+    pub journal_folder: Option<PathBuf>,
 }
 
 /// The door, and what keeps it knowing and recording.
@@ -163,11 +167,9 @@ pub(crate) struct Built {
 pub(crate) fn build(
     given: DoorGiven,
     database: &Database,
-    keyring: Arc<Keyring>,
-    log: Arc<Log>,
+    journal: ExchangeJournal,
     book: Arc<PermitBook>,
 ) -> Built {
-    let journal = ExchangeJournal::start(database.clone(), keyring, log);
     let traffic_kept = SignedDuration::from_hours(24 * i64::from(given.traffic_days));
     let agreements = Arc::new(Agreements::new(
         Arc::clone(&book),

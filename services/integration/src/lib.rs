@@ -65,6 +65,7 @@ use crate::api::partners::PartnerApi;
 use crate::api::traffic::TrafficApi;
 use crate::domain::webhook::AllowedHosts;
 use crate::door::DoorGiven;
+use crate::journal::ExchangeJournal;
 use crate::operations::mailboxes::Mailboxes;
 use crate::operations::partners::{Partners, Shared};
 use crate::operations::read_bodies::Bodies;
@@ -167,14 +168,25 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let service = Arc::new(Integration {
         database: database.clone(),
     });
+    let journal = match &parts.door {
+        Some(door) => Some(ExchangeJournal::start(
+            database.clone(),
+            Arc::clone(&parts.keyring),
+            Arc::clone(&parts.log),
+            door.journal_folder.as_deref(),
+        )?),
+        None => None,
+    };
     let exchanges = ExchangeApi {
         contract: Arc::clone(&parts.contract),
         exchanges: Arc::new(Exchanges {
             database: database.clone(),
             log: Arc::clone(&parts.log),
+            journal: journal.clone(),
         }),
         bodies: Arc::new(Bodies {
             database: database.clone(),
+            journal: journal.clone(),
             keyring: Arc::clone(&parts.keyring),
             reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
         }),
@@ -183,6 +195,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         contract: Arc::clone(&parts.contract),
         traffic: Arc::new(TrafficReader {
             database: database.clone(),
+            journal: journal.clone(),
         }),
     };
     let events = events_of(&database, parts.events, &parts.keyring);
@@ -229,11 +242,11 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
     let assembly = jobs::add_deliveries(assembly, &partners);
     let assembly = jobs::add_follower(assembly, &partners, &events);
-    let Some(given) = parts.door else {
+    let (Some(given), Some(journal)) = (parts.door, journal) else {
         return Ok(Assembled { assembly, door: None });
     };
     let xroad_instance = given.xroad_instance.clone();
-    let built = door::build(given, &database, parts.keyring, parts.log, permits);
+    let built = door::build(given, &database, journal, permits);
     let xroad = xroad_instance
         .map(|instance| {
             XRoad::new(

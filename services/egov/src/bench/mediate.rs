@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use axum::Router;
+use bytes::Bytes;
 use egov_auth::{
     ACCESS_TOKEN_TYPE, Issuer, IssuerConfig, KeySourceConfig, Revocations, TokenClaims, Verifier, VerifierConfig,
 };
 use egov_clock::{Clock as _, SystemClock, SystemIds};
 use egov_door::{
     Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec, EndpointState,
-    Gatekeeper, Journal, MethodFacts, Passage, Promise, Quota, Standing, Stands, Upstream, UpstreamLimits,
+    Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Recording, Quota, Standing, Stands, Upstream, UpstreamLimits,
 };
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Beside, Server, Shutdown};
+use futures::FutureExt as _;
+use futures::future::ready;
 use jsonwebtoken::jwk::JwkSet;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -156,14 +158,13 @@ impl Gatekeeper for Everybody {
 /// A journal that keeps nothing.
 struct Nothing;
 
-#[async_trait]
 impl Journal for Nothing {
-    async fn begin(&self, _: &Begun) -> Result<(), Fault> {
-        Ok(())
+    fn begin(&self, _: Arc<Begun>, _: Option<Bytes>, _: Held) -> Recording<()> {
+        ready(Ok(())).boxed()
     }
 
-    async fn end(&self, _: Ended) -> Result<Promise, Fault> {
-        Ok(Promise("none".to_owned()))
+    fn end(&self, _: Ended) -> Recording<Promise> {
+        ready(Ok(Promise("none".to_owned()))).boxed()
     }
 
     fn abandon(&self, _: Ended) {}

@@ -6,8 +6,11 @@ use uuid::Uuid;
 /// The kind of the leaves of exchanges.
 pub const LEAF_KIND: &str = "exchange";
 
-/// The version of the leaf: an exchange is over once.
-pub const LEAF_VERSION: i64 = 1;
+/// The version of the leaf of how a door saw an exchange end: it is over once.
+pub const SEEN: i64 = 1;
+
+/// The version of the leaf of an exchange that was swept, because nobody has said how it ended. If a door says so later, both stand.
+pub const SWEPT: i64 = 2;
 
 /// The outcome of an exchange of which only the beginning is known.
 pub const UNKNOWN: &str = "unknown";
@@ -89,6 +92,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The version of the leaf with which it is recorded.
+    pub fn leaf_version(&self) -> i64 {
+        if self.outcome == UNKNOWN { SWEPT } else { SEEN }
+    }
+
     /// Of an exchange whose end nobody saw.
     pub fn unknown(nothing: [u8; 32], at: Timestamp) -> Self {
         let none = Passed {
@@ -109,6 +117,28 @@ impl Outcome {
             end_time: at,
         }
     }
+}
+
+/// An exchange that is over.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The exchange.
+    pub exchange: Exchange,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its leaf, if that was promised already.
+    pub promised: Option<Promised>,
+}
+
+/// What a promise was made of before anything reached the database. The instant of the leaf is that of the end.
+#[derive(Clone, Debug)]
+pub struct Promised {
+    /// The id of the leaf.
+    pub leaf_id: Uuid,
+    /// The salt of its commitment.
+    pub salt: [u8; 32],
+    /// The bytes to which it commits.
+    pub canonical: Vec<u8>,
 }
 
 /// Puts a part with its length before it, so that no two lists of parts have the same bytes.
@@ -208,6 +238,32 @@ pub struct Committed {
     pub begin_time: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+impl Committed {
+    /// The exchange and its outcome, with the units that keep its sides.
+    pub fn kept_by(self, consumer_unit_id: i32, provider_unit_id: i32) -> (Exchange, Outcome) {
+        let exchange = Exchange {
+            exchange_id: self.exchange_id,
+            instance_id: self.instance_id,
+            consumer_unit_id,
+            provider_unit_id,
+            consumer_organisation_id: self.consumer_organisation_id,
+            provider_organisation_id: self.provider_organisation_id,
+            agreement_id: self.agreement_id,
+            agreement_version: self.agreement_version,
+            delegation_id: self.delegation_id,
+            service_id: self.service_id,
+            client_id: self.client_id,
+            caller: self.caller,
+            on_behalf_of: self.on_behalf_of,
+            method: self.method,
+            purpose: self.purpose,
+            trace: self.trace,
+            begin_time: self.begin_time,
+        };
+        (exchange, self.outcome)
+    }
 }
 
 /// These bytes are not those of an exchange.

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::exchange::{Exchange, Outcome};
+use crate::domain::exchange::{End, Outcome};
 use crate::error::Error;
 use crate::journal::write;
 use crate::store::exchanges;
@@ -53,9 +53,13 @@ pub(crate) async fn sweep_once(database: &Database, lease: &Lease) -> Result<(us
             let open = exchanges::left_open(unit.conn(), before(DEAD_AFTER), before(TOO_OLD), MOST).await?;
             let nothing = digest(&SHA256, &[]);
             let nothing: [u8; 32] = nothing.as_ref().try_into().unwrap_or([0; 32]);
-            let ended: Vec<(Exchange, Outcome)> = open
+            let ended: Vec<End> = open
                 .into_iter()
-                .map(|exchange| (exchange, Outcome::unknown(nothing, now)))
+                .map(|exchange| End {
+                    exchange,
+                    outcome: Outcome::unknown(nothing, now),
+                    promised: None,
+                })
                 .collect();
             write(unit, &[], &ended, &[]).await?;
             let bodies = exchanges::delete_bodies(unit.conn(), now, MOST).await?;

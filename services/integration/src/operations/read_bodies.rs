@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use super::permission::READ_BODIES;
 use crate::error::Error;
-use crate::journal::{REQUEST, RESPONSE, sealed_for};
+use crate::journal::{ExchangeJournal, REQUEST, RESPONSE, caught_up, sealed_for};
 use crate::sealing::open;
 use crate::store::exchanges::{self, KeptBody};
 
 /// What the reading of bodies works with.
 pub(crate) struct Bodies {
     pub(crate) database: Database,
+    /// Where this process mediates.
+    pub(crate) journal: Option<ExchangeJournal>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) reads: ReadRecorder,
 }
@@ -51,6 +53,7 @@ impl Bodies {
     /// reading is recorded before it leaves.
     pub(crate) async fn get(&self, caller: &Caller, exchange_id: Uuid, wanted: Wanted) -> Result<(Body, Body), Error> {
         let scope = caller.scope(READ_BODIES);
+        caught_up(self.journal.as_ref()).await;
         let (exchange, kept) = self
             .database
             .read(&scope, async |connection| {

@@ -11,8 +11,9 @@ use egov_transparency::{Log, leaf_hash};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::exchange::{Exchange, LEAF_KIND, LEAF_VERSION, Outcome, canonical};
+use crate::domain::exchange::{Exchange, LEAF_KIND, Outcome, canonical};
 use crate::error::Error;
+use crate::journal::{ExchangeJournal, caught_up};
 use crate::store::exchanges::{self, Place};
 
 /// The permission by which a caller sees exchanges.
@@ -25,6 +26,8 @@ const RECEIPT_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Exchanges {
     pub(crate) database: Database,
     pub(crate) log: Arc<Log>,
+    /// Where this process mediates.
+    pub(crate) journal: Option<ExchangeJournal>,
 }
 
 /// An exchange, with its outcome if it is over.
@@ -69,6 +72,7 @@ impl Exchanges {
             exchange_id: key.exchange_id,
         });
         let scope = caller.scope(READ);
+        caught_up(self.journal.as_ref()).await;
         let (found, outcomes) = self
             .database
             .read(&scope, async |connection| {
@@ -96,6 +100,7 @@ impl Exchanges {
     /// One exchange.
     pub(crate) async fn get(&self, caller: &Caller, exchange_id: Uuid) -> Result<Recorded, Error> {
         let scope = caller.scope(READ);
+        caught_up(self.journal.as_ref()).await;
         self.database
             .read(&scope, async |connection| {
                 exchanges::get(connection, exchange_id, &scope)
@@ -108,6 +113,7 @@ impl Exchanges {
     /// Everything that proves an exchange.
     pub(crate) async fn receipt(&self, caller: &Caller, exchange_id: Uuid) -> Result<Proof, Error> {
         let scope = caller.scope(READ);
+        caught_up(self.journal.as_ref()).await;
         let (exchange, outcome, leaf) = self
             .database
             .read(&scope, async |connection| {
@@ -125,7 +131,7 @@ impl Exchanges {
         let hash = leaf_hash(
             LEAF_KIND,
             exchange_id,
-            u64::try_from(LEAF_VERSION).unwrap_or_default(),
+            u64::try_from(leaf.version).unwrap_or_default(),
             commitment,
             leaf.create_time,
             u32::try_from(leaf.epoch).unwrap_or_default(),

@@ -20,7 +20,7 @@ use crate::domain::commitment::{
     says_the_same,
 };
 use crate::domain::endpoint::Endpoint;
-use crate::domain::exchange::{LEAF_KIND, LEAF_VERSION, canonical};
+use crate::domain::exchange::{LEAF_KIND, canonical};
 use crate::domain::service::{Interface, Service};
 use crate::domain::signature::Jws;
 use crate::domain::system::SigningKey;
@@ -134,23 +134,22 @@ async fn of_exchanges(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result
         let (found, outcomes) = page(database, async |connection| {
             let found = exchanges::after(connection, after, PAGE).await?;
             let ids: Vec<Uuid> = found.iter().map(|exchange| exchange.exchange_id).collect();
-            let outcomes = exchanges::outcomes(connection, &ids).await?;
+            let outcomes = exchanges::all_outcomes(connection, &ids).await?;
             Ok((found, outcomes))
         })
         .await?;
         let Some(last) = found.last() else { return Ok(()) };
         after = last.exchange_id;
-        let outcomes: HashMap<_, _> = outcomes.into_iter().collect();
-        for exchange in &found {
-            if let Some(outcome) = outcomes.get(&exchange.exchange_id) {
-                rebuilt.push(Rebuilt {
-                    kind: LEAF_KIND.to_owned(),
-                    resource: exchange.exchange_id,
-                    version: LEAF_VERSION,
-                    canonical: canonical(exchange, outcome),
-                });
-            }
-        }
+        let exchanges: HashMap<_, _> = found.iter().map(|exchange| (exchange.exchange_id, exchange)).collect();
+        rebuilt.extend(outcomes.iter().filter_map(|recorded| {
+            let exchange = exchanges.get(&recorded.exchange_id)?;
+            Some(Rebuilt {
+                kind: LEAF_KIND.to_owned(),
+                resource: recorded.exchange_id,
+                version: recorded.leaf_version,
+                canonical: canonical(exchange, &recorded.outcome),
+            })
+        }));
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::permission::READ_TRAFFIC;
 use crate::domain::traffic::{Grain, Period, coarser};
 use crate::error::Error;
+use crate::journal::{ExchangeJournal, caught_up};
 use crate::store;
 use crate::store::traffic::{About, Dimensions, Line};
 
@@ -20,6 +21,8 @@ const MOST: i64 = 2_000;
 /// What the reading of traffic works with.
 pub(crate) struct TrafficReader {
     pub(crate) database: Database,
+    /// Where this process mediates.
+    pub(crate) journal: Option<ExchangeJournal>,
 }
 
 /// How much of an agreement was used.
@@ -50,6 +53,7 @@ impl TrafficReader {
         about: About,
     ) -> Result<Vec<Line>, Error> {
         let scope = caller.scope(READ_TRAFFIC);
+        caught_up(self.journal.as_ref()).await;
         self.database
             .read(&scope, async |conn| {
                 store::traffic::summarise(conn, &scope, period, by, about, LINES)
@@ -64,6 +68,7 @@ impl TrafficReader {
         let now = self.database.clock().now();
         let (hour, day) = (Grain::Hour.start(now), Grain::Day.start(now));
         let scope = caller.scope(READ_TRAFFIC);
+        caught_up(self.journal.as_ref()).await;
         let (agreement, (in_hour, in_day)) = self
             .database
             .read(&scope, async |conn| {

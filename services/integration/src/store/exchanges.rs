@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::exchange::{Exchange, Outcome, Passed};
+use crate::domain::exchange::{End, Exchange, Outcome, Passed};
 
 /// The place of an exchange in a list, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,13 @@ fn instants(times: impl Iterator<Item = Timestamp>) -> Vec<jiff_sqlx::Timestamp>
     times.map(jiff_sqlx::ToSqlx::to_sqlx).collect()
 }
 
-/// Adds exchanges that are about to be forwarded: one statement.
-pub(crate) async fn insert(connection: &mut PgConnection, batch: &[&Exchange]) -> Result<(), StoreError> {
+/// Adds exchanges that are about to be forwarded: one statement. Those that are `over` by now are not open for anybody; what is there
+/// stays as it is.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    batch: &[Exchange],
+    over: &[Uuid],
+) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -59,8 +64,11 @@ pub(crate) async fn insert(connection: &mut PgConnection, batch: &[&Exchange]) -
              method, purpose, trace, begin_time)
            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::uuid[], $7::uuid[], $8::bigint[],
              $9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::text[], $16::text[],
-             $17::timestamptz[]) RETURNING exchange_id, instance_id, begin_time)
-           INSERT INTO open_exchanges (exchange_id, instance_id, begin_time) SELECT exchange_id, instance_id, begin_time FROM added"#,
+             $17::timestamptz[])
+           ON CONFLICT (exchange_id) DO NOTHING
+           RETURNING exchange_id, instance_id, begin_time)
+           INSERT INTO open_exchanges (exchange_id, instance_id, begin_time)
+           SELECT exchange_id, instance_id, begin_time FROM added WHERE exchange_id <> ALL($18::uuid[])"#,
         &ids,
         &instances,
         &consumer_units,
@@ -78,6 +86,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, batch: &[&Exchange]) -
         &purposes as _,
         &traces as _,
         &times as _,
+        over,
     )
     .execute(connection)
     .await?;
@@ -88,70 +97,150 @@ fn passed(hash: &[u8; 32]) -> Vec<u8> {
     hash.to_vec()
 }
 
-/// Adds outcomes; returns the epoch, and the exchanges whose outcome is now this one. Those that had one already keep it.
+/// Outcomes as the columns of a statement.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    consumer_units: Vec<i32>,
+    provider_units: Vec<i32>,
+    outcomes: Vec<&'a str>,
+    statuses: Vec<i32>,
+    request_hashes: Vec<Vec<u8>>,
+    request_messages: Vec<i64>,
+    request_bytes: Vec<i64>,
+    forwarded: Vec<Option<Vec<u8>>>,
+    response_hashes: Vec<Vec<u8>>,
+    response_messages: Vec<i64>,
+    response_bytes: Vec<i64>,
+    received: Vec<Option<Vec<u8>>>,
+    elapsed: Vec<i64>,
+    at_provider: Vec<i64>,
+    times: Vec<jiff_sqlx::Timestamp>,
+    versions: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(ends: impl Iterator<Item = &'a End>) -> Self {
+        let mut columns = Self::default();
+        for End { exchange, outcome, .. } in ends {
+            columns.ids.push(exchange.exchange_id);
+            columns.consumer_units.push(exchange.consumer_unit_id);
+            columns.provider_units.push(exchange.provider_unit_id);
+            columns.outcomes.push(&outcome.outcome);
+            columns.statuses.push(outcome.status);
+            columns.request_hashes.push(passed(&outcome.request.hash));
+            columns.request_messages.push(outcome.request.messages);
+            columns.request_bytes.push(outcome.request.bytes);
+            columns.forwarded.push(outcome.forwarded_hash.as_ref().map(passed));
+            columns.response_hashes.push(passed(&outcome.response.hash));
+            columns.response_messages.push(outcome.response.messages);
+            columns.response_bytes.push(outcome.response.bytes);
+            columns.received.push(outcome.received_hash.as_ref().map(passed));
+            columns.elapsed.push(outcome.elapsed_us);
+            columns.at_provider.push(outcome.provider_us);
+            columns.times.push(outcome.end_time.to_sqlx());
+            columns.versions.push(outcome.leaf_version());
+        }
+        columns
+    }
+}
+
+/// Adds outcomes; returns the epoch, and the exchanges whose outcome is now this one. Those that had one already keep it; of an
+/// exchange whose beginning could not be recorded there is none. `opened` are those that somebody saw open.
 pub(crate) async fn insert_outcomes(
     connection: &mut PgConnection,
-    batch: &[(&Exchange, &Outcome)],
+    batch: &[End],
+    opened: &[Uuid],
 ) -> Result<(i32, Vec<Uuid>), StoreError> {
     if batch.is_empty() {
         return Ok((0, Vec::new()));
     }
-    let ids: Vec<Uuid> = batch.iter().map(|(one, _)| one.exchange_id).collect();
-    let consumer_units: Vec<i32> = batch.iter().map(|(one, _)| one.consumer_unit_id).collect();
-    let provider_units: Vec<i32> = batch.iter().map(|(one, _)| one.provider_unit_id).collect();
-    let outcomes: Vec<&str> = batch.iter().map(|(_, one)| one.outcome.as_str()).collect();
-    let statuses: Vec<i32> = batch.iter().map(|(_, one)| one.status).collect();
-    let request_hashes: Vec<Vec<u8>> = batch.iter().map(|(_, one)| passed(&one.request.hash)).collect();
-    let request_messages: Vec<i64> = batch.iter().map(|(_, one)| one.request.messages).collect();
-    let request_bytes: Vec<i64> = batch.iter().map(|(_, one)| one.request.bytes).collect();
-    let forwarded: Vec<Option<Vec<u8>>> = batch
-        .iter()
-        .map(|(_, one)| one.forwarded_hash.as_ref().map(passed))
-        .collect();
-    let response_hashes: Vec<Vec<u8>> = batch.iter().map(|(_, one)| passed(&one.response.hash)).collect();
-    let response_messages: Vec<i64> = batch.iter().map(|(_, one)| one.response.messages).collect();
-    let response_bytes: Vec<i64> = batch.iter().map(|(_, one)| one.response.bytes).collect();
-    let received: Vec<Option<Vec<u8>>> = batch
-        .iter()
-        .map(|(_, one)| one.received_hash.as_ref().map(passed))
-        .collect();
-    let elapsed: Vec<i64> = batch.iter().map(|(_, one)| one.elapsed_us).collect();
-    let at_provider: Vec<i64> = batch.iter().map(|(_, one)| one.provider_us).collect();
-    let times = instants(batch.iter().map(|(_, one)| one.end_time));
+    let columns = Columns::of(batch.iter());
     let row = sqlx::query!(
         r#"WITH added AS (INSERT INTO exchange_outcomes (exchange_id, consumer_unit_id, provider_unit_id, outcome, status, request_hash,
              request_messages, request_bytes, forwarded_hash, response_hash, response_messages, response_bytes, received_hash,
-             elapsed_us, provider_us, end_time)
-           SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::bytea[], $7::bigint[], $8::bigint[],
+             elapsed_us, provider_us, end_time, leaf_version)
+           SELECT n.* FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::bytea[], $7::bigint[], $8::bigint[],
              $9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[], $15::bigint[],
-             $16::timestamptz[])
+             $16::timestamptz[], $17::bigint[]) AS n (exchange_id, consumer_unit_id, provider_unit_id, outcome, status, request_hash,
+             request_messages, request_bytes, forwarded_hash, response_hash, response_messages, response_bytes, received_hash,
+             elapsed_us, provider_us, end_time, leaf_version)
+           WHERE EXISTS (SELECT 1 FROM exchanges e WHERE e.exchange_id = n.exchange_id)
            ON CONFLICT (exchange_id) DO NOTHING
            RETURNING exchange_id),
-           over AS (DELETE FROM open_exchanges WHERE exchange_id = ANY($1))
+           over AS (DELETE FROM open_exchanges WHERE exchange_id = ANY($18::uuid[]))
            SELECT egov.current_epoch() AS "epoch!", ARRAY(SELECT exchange_id FROM added) AS "added!""#,
-        &ids,
-        &consumer_units,
-        &provider_units,
-        &outcomes as _,
-        &statuses,
-        &request_hashes,
-        &request_messages,
-        &request_bytes,
-        &forwarded as _,
-        &response_hashes,
-        &response_messages,
-        &response_bytes,
-        &received as _,
-        &elapsed,
-        &at_provider,
-        &times as _,
+        &columns.ids,
+        &columns.consumer_units,
+        &columns.provider_units,
+        &columns.outcomes as _,
+        &columns.statuses,
+        &columns.request_hashes,
+        &columns.request_messages,
+        &columns.request_bytes,
+        &columns.forwarded as _,
+        &columns.response_hashes,
+        &columns.response_messages,
+        &columns.response_bytes,
+        &columns.received as _,
+        &columns.elapsed,
+        &columns.at_provider,
+        &columns.times as _,
+        &columns.versions,
+        opened,
     )
     .fetch_one(connection)
     .await?;
     Ok((row.epoch, row.added))
 }
 
-/// Adds bodies.
+/// Adds outcomes of exchanges that were swept before; returns those whose outcome is now this one.
+pub(crate) async fn insert_late_outcomes(
+    connection: &mut PgConnection,
+    batch: impl Iterator<Item = &End>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let columns = Columns::of(batch);
+    if columns.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_scalar!(
+        r#"INSERT INTO exchange_late_outcomes (exchange_id, consumer_unit_id, provider_unit_id, outcome, status, request_hash,
+             request_messages, request_bytes, forwarded_hash, response_hash, response_messages, response_bytes, received_hash,
+             elapsed_us, provider_us, end_time)
+           SELECT n.* FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::int[], $6::bytea[], $7::bigint[], $8::bigint[],
+             $9::bytea[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[], $15::bigint[],
+             $16::timestamptz[]) AS n (exchange_id, consumer_unit_id, provider_unit_id, outcome, status, request_hash,
+             request_messages, request_bytes, forwarded_hash, response_hash, response_messages, response_bytes, received_hash,
+             elapsed_us, provider_us, end_time)
+           WHERE n.outcome <> 'unknown'
+             -- What was swept before sweeps had a version of their own keeps the one leaf that there can be.
+             AND EXISTS (SELECT 1 FROM exchange_outcomes o
+                         WHERE o.exchange_id = n.exchange_id AND o.outcome = 'unknown' AND o.leaf_version = 2)
+           ON CONFLICT (exchange_id) DO NOTHING
+           RETURNING exchange_id"#,
+        &columns.ids,
+        &columns.consumer_units,
+        &columns.provider_units,
+        &columns.outcomes as _,
+        &columns.statuses,
+        &columns.request_hashes,
+        &columns.request_messages,
+        &columns.request_bytes,
+        &columns.forwarded as _,
+        &columns.response_hashes,
+        &columns.response_messages,
+        &columns.response_bytes,
+        &columns.received as _,
+        &columns.elapsed,
+        &columns.at_provider,
+        &columns.times as _,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// Adds bodies of exchanges that are recorded.
 pub(crate) async fn insert_bodies(connection: &mut PgConnection, batch: &[Body]) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
@@ -164,7 +253,10 @@ pub(crate) async fn insert_bodies(connection: &mut PgConnection, batch: &[Body])
     let ends = instants(batch.iter().map(|one| one.expire_time));
     sqlx::query!(
         r#"INSERT INTO exchange_bodies (exchange_id, direction, consumer_unit_id, provider_unit_id, sealed, expire_time)
-           SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::bytea[], $6::timestamptz[])"#,
+           SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::bytea[], $6::timestamptz[])
+             AS n (exchange_id, direction, consumer_unit_id, provider_unit_id, sealed, expire_time)
+           WHERE EXISTS (SELECT 1 FROM exchanges e WHERE e.exchange_id = n.exchange_id)
+           ON CONFLICT (exchange_id, direction) DO NOTHING"#,
         &ids,
         &directions as _,
         &consumer_units,
@@ -325,23 +417,54 @@ pub(crate) async fn get(
     Ok(Some((exchange, outcome)))
 }
 
-/// The outcomes of exchanges that were read under a scope.
+/// The outcomes of exchanges that were read under a scope: what a door saw, where it saw anything.
 pub(crate) async fn outcomes(
     connection: &mut PgConnection,
     exchanges: &[Uuid],
 ) -> Result<Vec<(Uuid, Outcome)>, StoreError> {
+    let mut all = all_outcomes(connection, exchanges).await?;
+    all.sort_by_key(|recorded| (recorded.exchange_id, recorded.leaf_version));
+    all.dedup_by_key(|recorded| recorded.exchange_id);
+    Ok(all
+        .into_iter()
+        .map(|recorded| (recorded.exchange_id, recorded.outcome))
+        .collect())
+}
+
+/// An outcome with the version of its leaf.
+#[derive(Debug)]
+pub(crate) struct RecordedOutcome {
+    pub(crate) exchange_id: Uuid,
+    pub(crate) leaf_version: i64,
+    pub(crate) outcome: Outcome,
+}
+
+/// Every outcome that was recorded of exchanges: of one that was swept and brought later there are two.
+pub(crate) async fn all_outcomes(
+    connection: &mut PgConnection,
+    exchanges: &[Uuid],
+) -> Result<Vec<RecordedOutcome>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT exchange_id, outcome, status, request_hash, request_messages, request_bytes, forwarded_hash, response_hash,
+        r#"SELECT exchange_id AS "exchange_id!", leaf_version AS "leaf_version!", outcome AS "outcome!", status AS "status!",
+             request_hash AS "request_hash!", request_messages AS "request_messages!", request_bytes AS "request_bytes!",
+             forwarded_hash, response_hash AS "response_hash!", response_messages AS "response_messages!",
+             response_bytes AS "response_bytes!", received_hash, elapsed_us AS "elapsed_us!", provider_us AS "provider_us!",
+             end_time AS "end_time!"
+           FROM exchange_outcomes WHERE exchange_id = ANY($1)
+           UNION ALL
+           SELECT exchange_id, 1, outcome, status, request_hash, request_messages, request_bytes, forwarded_hash, response_hash,
              response_messages, response_bytes, received_hash, elapsed_us, provider_us, end_time
-           FROM exchange_outcomes WHERE exchange_id = ANY($1)"#,
+           FROM exchange_late_outcomes WHERE exchange_id = ANY($1)"#,
         exchanges,
     )
     .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| {
-            let outcome = Outcome {
+        .map(|row| RecordedOutcome {
+            exchange_id: row.exchange_id,
+            leaf_version: row.leaf_version,
+            outcome: Outcome {
                 outcome: row.outcome,
                 status: row.status,
                 request: Passed {
@@ -359,8 +482,7 @@ pub(crate) async fn outcomes(
                 elapsed_us: row.elapsed_us,
                 provider_us: row.provider_us,
                 end_time: row.end_time.to_jiff(),
-            };
-            (row.exchange_id, outcome)
+            },
         })
         .collect())
 }
@@ -429,28 +551,30 @@ pub(crate) async fn after(
 /// What belongs to the leaf of an exchange: salt, commitment, time, epoch. The salt is gone after an erasure.
 #[derive(Clone, Debug)]
 pub(crate) struct LeafParts {
+    pub(crate) version: i64,
     pub(crate) commitment: Vec<u8>,
     pub(crate) salt: Option<Vec<u8>>,
     pub(crate) create_time: Timestamp,
     pub(crate) epoch: i32,
 }
 
-/// The leaf of an exchange that was read under a scope.
+/// The leaf of an exchange that was read under a scope: of the outcome that [`outcomes`] gives.
 pub(crate) async fn leaf(
     connection: &mut PgConnection,
     kind: &str,
     exchange_id: Uuid,
 ) -> Result<Option<LeafParts>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT l.commitment, l.create_time, l.epoch, s.salt AS "salt?"
+        r#"SELECT l.version, l.commitment, l.create_time, l.epoch, s.salt AS "salt?"
            FROM egov.leaves l LEFT JOIN egov.leaf_salts s ON s.leaf_id = l.leaf_id
-           WHERE l.kind = $1 AND l.resource_id = $2"#,
+           WHERE l.kind = $1 AND l.resource_id = $2 ORDER BY l.version LIMIT 1"#,
         kind,
         exchange_id,
     )
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| LeafParts {
+        version: row.version,
         commitment: row.commitment,
         salt: row.salt,
         create_time: row.create_time.to_jiff(),

@@ -156,7 +156,28 @@ impl World {
         answer: fn(hyper::Request<Incoming>) -> Answer,
         terms: impl FnOnce(&mut AgreementTerms),
     ) -> Self {
-        let stack = Stack::start().await;
+        Self::with(Settings::default(), document, answer, terms).await
+    }
+
+    /// Whose door records in the database at once.
+    pub async fn without_disk() -> Self {
+        let settings = Settings {
+            journal: None,
+            ..Settings::default()
+        };
+        Self::with(settings, document(), echo, |wanted| {
+            wanted.methods = [GET, CHANGE, CHAT].map(granted).to_vec();
+        })
+        .await
+    }
+
+    async fn with(
+        settings: Settings,
+        document: Vec<u8>,
+        answer: fn(hyper::Request<Incoming>) -> Answer,
+        terms: impl FnOnce(&mut AgreementTerms),
+    ) -> Self {
+        let stack = Box::pin(Stack::with(settings)).await;
         let provider = Provider::start(answer).await;
         let (consumer, providing) = (party(&stack, CONSUMER).await, party(&stack, PROVIDER).await);
         let (service, agreement) = agree(
@@ -200,7 +221,7 @@ impl World {
         self.stack.tokens.sign(&claims)
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let token = self.token(&self.agreed.consumer.system.client_id);
         request
@@ -209,7 +230,7 @@ impl World {
         request
     }
 
-    async fn grpc(&self) -> Grpc<Channel> {
+    pub async fn grpc(&self) -> Grpc<Channel> {
         let channel = Endpoint::from_shared(self.stack.door.clone())
             .unwrap()
             .connect()
@@ -580,7 +601,7 @@ async fn at_a_stop_calls_finish_streams_are_told_and_every_exchange_has_an_end_o
 
 #[tokio::test]
 async fn when_the_record_cannot_be_written_calls_are_refused_and_nothing_is_lost() {
-    let world = World::start(|_| {}).await;
+    let world = World::without_disk().await;
     let before = world.provider.calls.load(Ordering::SeqCst);
     let recorded = world.listed(CONSUMER).await.len();
     world.stack.pool.close().await;
@@ -687,18 +708,11 @@ async fn who_edits_or_deletes_an_exchange_in_the_database_is_found_out() {
     for _ in 0..3 {
         world.call(CHANGE, person("a")).await.unwrap();
     }
-    let found = async || {
-        let rebuilt = egov_integration::rebuild_leaves::rebuild_leaves(&world.stack.pool)
-            .await
-            .unwrap();
-        let mut report = LogReport::default();
-        let exchanges = verify_kind(&world.stack.pool, "exchange", &rebuilt, WithoutRow::Wrong, &mut report).await;
-        (exchanges.unwrap().recomputed, report.findings.len())
-    };
+    let mut superuser = superuser(&world.stack).await;
+    let found = async || verified(&world.stack).await;
     let (all, wrong) = found().await;
     assert!(all >= 3 && wrong == 0);
 
-    let mut superuser = superuser(&world.stack).await;
     sqlx::raw_sql(
         "SET session_replication_role = replica;
          UPDATE exchange_outcomes SET response_bytes = response_bytes + 1
@@ -717,6 +731,17 @@ async fn who_edits_or_deletes_an_exchange_in_the_database_is_found_out() {
     assert_eq!(found().await, (all - 1, 1));
 }
 
+/// How many leaves of exchanges are what the rows say, and how many findings there are.
+pub async fn verified(stack: &Stack) -> (u64, usize) {
+    let rebuilt = egov_integration::rebuild_leaves::rebuild_leaves(&stack.pool).await.unwrap();
+    let mut report = LogReport::default();
+    let exchanges = verify_kind(&stack.pool, "exchange", &rebuilt, WithoutRow::Wrong, &mut report).await;
+    (exchanges.unwrap().recomputed, report.findings.len())
+}
+
+/// Looks into the database, after what the door has on its disk is there.
 pub async fn superuser(stack: &Stack) -> sqlx::PgConnection {
+    let request = ListExchangesRequest::default();
+    let _ = stack.staff(PARTNER, CONSUMER).exchanges.list_exchanges(request).await;
     stack.database.connect_as_superuser().await.unwrap()
 }

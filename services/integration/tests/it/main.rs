@@ -14,6 +14,7 @@ mod abuse;
 mod access;
 mod agreements;
 mod directory;
+mod disk;
 mod door;
 mod door_rest;
 mod door_web;

@@ -13,7 +13,7 @@ use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_door::DoorLimits;
 use egov_integration::door::{DoorGiven, DoorSection};
-use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
+use egov_integration::{Assembled, EventParts, MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
 use egov_proto::egov::integration::v1::exchange_service_client::ExchangeServiceClient;
@@ -30,6 +30,7 @@ use egov_runtime::server::{Drained, Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
 use egov_transparency::{LedgerConfig, Log};
 use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -65,15 +66,17 @@ pub struct Stack {
     serving: Option<JoinHandle<Drained>>,
 }
 
-/// The ports of a stack.
+/// The ports of a stack, and where its door records.
 #[derive(Clone)]
 pub struct Settings {
     pub own: ServerConfig,
     pub door: ServerConfig,
+    /// On its disk, or at once in the database.
+    pub journal: Option<Arc<TempDir>>,
 }
 
 impl Default for Settings {
-    /// Any free ports, and a short drain.
+    /// Any free ports, a short drain, and a journal on the disk.
     fn default() -> Self {
         let mut own = ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -81,7 +84,11 @@ impl Default for Settings {
         };
         own.drain.streams = Period::millis(200);
         own.drain.grace = Period::seconds(3);
-        Self { door: own.clone(), own }
+        Self {
+            door: own.clone(),
+            own,
+            journal: Some(Arc::new(tempfile::tempdir().unwrap())),
+        }
     }
 }
 
@@ -152,6 +159,7 @@ impl Stack {
                     listen: served.door,
                     ..settings.door
                 },
+                journal: settings.journal,
             },
             shutdown: served.shutdown,
             serving: Some(served.task),
@@ -165,6 +173,40 @@ impl Stack {
         let settings = self.settings.clone();
         let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
         (self.shutdown, self.serving) = (served.shutdown, Some(served.task));
+    }
+
+    /// Ends it at once, with its connections to the database; there is a new pool over the same one.
+    pub async fn crash(&mut self) {
+        self.shutdown.abort();
+        self.drained().await;
+        let closing = self.pool.clone();
+        let closing = tokio::spawn(async move { closing.close().await });
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND usename <> current_user",
+        )
+        .execute(&mut self.database.connect_as_superuser().await.unwrap())
+        .await
+        .unwrap();
+        closing.await.unwrap();
+        let config = DatabaseConfig::new(self.database.app_url.clone()).test_profile();
+        let keyring = Arc::clone(&self.keyring);
+        self.pool = Database::connect(&config, keyring, self.clock.shared(), SystemIds::shared())
+            .await
+            .unwrap();
+    }
+
+    /// Serves again after a crash, when the leases of the process before have run out, at the same addresses and with the same
+    /// folder.
+    pub async fn recover(&mut self) {
+        sqlx::query("UPDATE egov.leases SET expire_time = clock_timestamp()")
+            .execute(&mut self.database.connect_as_superuser().await.unwrap())
+            .await
+            .unwrap();
+        let settings = self.settings.clone();
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
+        (self.shutdown, self.serving, self.log) = (served.shutdown, Some(served.task), served.log);
     }
 
     /// Asks for the drain, as SIGTERM does.
@@ -221,6 +263,23 @@ struct Served {
     log: Arc<Log>,
     shutdown: Shutdown,
     task: JoinHandle<Drained>,
+}
+
+/// Assembles it; what a process before it held of the folder of its journal is given back when its last connection is gone.
+async fn assembled(mut parts: Parts, journal: Option<&TempDir>) -> Assembled {
+    let Some(journal) = journal else {
+        return assemble(parts).unwrap();
+    };
+    let lock = std::fs::File::create(journal.path().join("lock")).unwrap();
+    for _ in 0..500 {
+        if lock.try_lock().is_ok() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    drop(lock);
+    parts.door.as_mut().unwrap().journal_folder = Some(journal.path().to_owned());
+    assemble(parts).unwrap()
 }
 
 async fn serve(
@@ -281,9 +340,10 @@ async fn serve(
             },
             xroad_instance: Some("VN".to_owned()),
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
+            journal_folder: None,
         }),
     };
-    let assembled = assemble(parts).unwrap();
+    let assembled = assembled(parts, settings.journal.as_deref()).await;
     let log = Arc::clone(ledger.log());
     let assembly = ledger.complete(assembled.assembly, &contract);
     let beside = section.beside(assembled.door.unwrap()).await.unwrap();

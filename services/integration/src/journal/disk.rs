@@ -1,0 +1,347 @@
+//! Records exchanges on the disk of this process before a call goes on, and ships them to the database from there.
+//!
+//! A flush of the disk costs a call a fraction of a millisecond, a transaction several; shipped are hundreds of records at once. The
+//! promise about a leaf is made before the leaf reaches the database, and kept when the record is shipped, also after a crash. While the
+//! database does not take what is here, calls are refused after a moment; nothing is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use egov_auth::RowScope;
+use egov_database::leaf_commitment;
+use egov_door::{Begun, Ended, Held, Journal, Promise, Recording, Refusal, refusal};
+use egov_fault::Fault;
+use egov_spool::{AppendError, Settings, Shipments, Spool, Spooled};
+use futures::FutureExt as _;
+use futures::future::ready;
+use tokio::sync::{Notify, OnceCell, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::entry::Entry;
+use super::record::{Made, REQUEST, RESPONSE, Recorder, outcome_of, write};
+use crate::domain::exchange::{End, Promised, canonical};
+use crate::error::Error;
+use crate::meters::JournalMeters;
+
+/// The most records in one transaction.
+const BATCH: usize = 2048;
+
+/// How long records gather before they are shipped, unless somebody waits for them.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// How long a shipment may take before it is tried anew.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a shipment may be under way before calls are refused: as old as what the door knows of agreements may become.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// The longest pause between two tries.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// After this long without a record what was written is wiped.
+const REST: Duration = Duration::from_secs(10);
+
+/// The journal of one instance of the door, on its disk.
+#[derive(Clone)]
+pub(crate) struct DiskJournal {
+    spool: Spool<Entry>,
+    recorder: Arc<Recorder>,
+    shared: Arc<Shared>,
+    meters: JournalMeters,
+}
+
+struct Shared {
+    started: Instant,
+    /// Since when a shipment is under way, in milliseconds after the start, from one; zero if none is.
+    shipping: AtomicU64,
+    /// How many records are shipped.
+    shipped: watch::Sender<u64>,
+    /// How many exchanges were begun and are not over.
+    open: watch::Sender<usize>,
+    /// Somebody waits for what is durable to be shipped.
+    hurry: Notify,
+    epoch: OnceCell<i32>,
+}
+
+impl Shared {
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
+    }
+
+    /// Whether the database has not taken what is here for too long.
+    fn is_behind(&self) -> bool {
+        let since = self.shipping.load(Ordering::Relaxed);
+        since > 0 && Duration::from_millis(self.now().saturating_sub(since)) > BEHIND
+    }
+
+    fn closed(&self) {
+        self.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
+impl DiskJournal {
+    /// Opens the spool of a folder and starts to ship what is there, on the present runtime; that ends after the last clone is gone and
+    /// everything is shipped. Blocks while it reads the folder.
+    ///
+    /// # Errors
+    /// Those of the spool.
+    pub(crate) fn start(recorder: Arc<Recorder>, settings: &Settings) -> Result<Self, egov_spool::OpenError> {
+        let Spooled { spool, shipments, left } = Spool::open(settings)?;
+        if left > 0 {
+            tracing::info!(records = left, "exchanges that an earlier process recorded are shipped");
+        }
+        let shared = Arc::new(Shared {
+            started: Instant::now(),
+            shipping: AtomicU64::new(0),
+            shipped: watch::Sender::new(0),
+            open: watch::Sender::new(0),
+            hurry: Notify::new(),
+            epoch: OnceCell::new(),
+        });
+        let meters = JournalMeters::new();
+        let shipper = Shipper {
+            recorder: Arc::clone(&recorder),
+            shared: Arc::clone(&shared),
+            meters: meters.clone(),
+            rest: spool.resting(),
+        };
+        tokio::spawn(shipper.run(shipments));
+        Ok(Self {
+            spool,
+            recorder,
+            shared,
+            meters,
+        })
+    }
+
+    /// Waits until everything that is durable now is in the database.
+    pub(crate) async fn caught_up(&self) {
+        let durable = self.spool.durable();
+        let mut shipped = self.shared.shipped.subscribe();
+        self.shared.hurry.notify_one();
+        // The sender lives as long as this journal.
+        let _ = shipped.wait_for(|shipped| *shipped >= durable).await;
+    }
+
+    /// Waits until every exchange that was begun here is over and in the database; for the time after the last call. Ends at `stop`
+    /// otherwise: what is durable is shipped by the next process.
+    pub(crate) async fn settled(&self, stop: CancellationToken) -> Result<(), super::Unsettled> {
+        let mut open = self.shared.open.subscribe();
+        let settling = async {
+            let _ = open.wait_for(|open| *open == 0).await;
+            // Behind everything that was appended.
+            let _ = self.spool.flushed().await;
+            self.caught_up().await;
+        };
+        tokio::select! {
+            () = settling => return Ok(()),
+            () = stop.cancelled() => {}
+        }
+        match *self.shared.open.borrow() {
+            0 => {
+                tracing::warn!("records of exchanges wait on the disk for the next start: the database did not take them");
+                Ok(())
+            }
+            left => Err(super::Unsettled(left)),
+        }
+    }
+
+    /// The promise about an end; needs the epoch, which is asked for once.
+    async fn promise(&self, made: impl FnOnce(i32) -> Made) -> Option<Promise> {
+        let epoch = self
+            .shared
+            .epoch
+            .get_or_try_init(|| self.recorder.log.epoch())
+            .await
+            .inspect_err(|error| tracing::error!(%error, "the epoch of the log cannot be read"))
+            .ok()?;
+        self.recorder.promise(&made(*epoch))
+    }
+
+    fn entry_of(&self, ended: &Ended) -> Entry {
+        let recorder = &self.recorder;
+        let exchange = recorder.exchange(&ended.begun);
+        let outcome = outcome_of(ended);
+        let ids = recorder.database.ids();
+        let mut salt = [0; 32];
+        ids.random_bytes(&mut salt);
+        let promised = Promised {
+            leaf_id: ids.uuid(),
+            salt,
+            canonical: canonical(&exchange, &outcome),
+        };
+        let body = recorder.body(&ended.begun, RESPONSE, ended.body.as_ref(), ended.at);
+        let end = End {
+            exchange,
+            outcome,
+            promised: Some(promised),
+        };
+        Entry::End {
+            end: Box::new(end),
+            body,
+        }
+    }
+}
+
+fn refused(error: AppendError) -> Fault {
+    refusal(Refusal::ExchangeNotRecorded).caused_by(error)
+}
+
+impl Journal for DiskJournal {
+    fn begin(&self, begun: Arc<Begun>, body: Option<Bytes>, held: Held) -> Recording<()> {
+        if self.shared.is_behind() {
+            return ready(Err(refusal(Refusal::ExchangeNotRecorded))).boxed();
+        }
+        self.shared.open.send_modify(|open| *open += 1);
+        let body = self.recorder.body(&begun, REQUEST, body.as_ref(), begun.at);
+        let asked = Instant::now();
+        let durable = self.spool.append(Entry::Begin {
+            exchange: self.recorder.exchange(&begun),
+            body,
+            held: Some(held),
+        });
+        let (meters, shared) = (self.meters.clone(), Arc::clone(&self.shared));
+        async move {
+            let recorded = durable.await;
+            meters.waited(asked.elapsed());
+            recorded.map_err(|error| {
+                shared.closed();
+                meters.failed(1);
+                refused(error)
+            })
+        }
+        .boxed()
+    }
+
+    fn end(&self, ended: Ended) -> Recording<Promise> {
+        let entry = self.entry_of(&ended);
+        let leaf = match &entry {
+            Entry::End { end, .. } => end.promised.as_ref().map(|promised| {
+                let commitment = leaf_commitment(&promised.salt, &promised.canonical);
+                (end.exchange.exchange_id, commitment, end.outcome.end_time)
+            }),
+            Entry::Begin { .. } => None,
+        };
+        let asked = Instant::now();
+        let durable = self.spool.append(entry);
+        self.shared.closed();
+        let journal = self.clone();
+        async move {
+            // Signed while the disk is busy, given when it is done.
+            let promise = match leaf {
+                Some((exchange_id, commitment, time)) => {
+                    let made = |epoch| Made {
+                        exchange_id,
+                        commitment,
+                        time,
+                        epoch,
+                    };
+                    journal.promise(made).await
+                }
+                None => None,
+            };
+            let recorded = durable.await;
+            journal.meters.waited(asked.elapsed());
+            if let Err(error) = recorded {
+                journal.meters.failed(1);
+                return Err(refused(error));
+            }
+            promise.ok_or_else(|| refusal(Refusal::ExchangeNotRecorded))
+        }
+        .boxed()
+    }
+
+    fn abandon(&self, ended: Ended) {
+        // What does not become durable is swept.
+        drop(self.spool.append(self.entry_of(&ended)));
+        self.shared.closed();
+    }
+}
+
+struct Shipper {
+    recorder: Arc<Recorder>,
+    shared: Arc<Shared>,
+    meters: JournalMeters,
+    rest: egov_spool::Resting<Entry>,
+}
+
+impl Shipper {
+    async fn run(self, mut shipments: Shipments<Entry>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let taken = match timeout(REST, shipments.take(&mut batch, BATCH)).await {
+                Ok(taken) => taken,
+                Err(_) => {
+                    self.rest.rest();
+                    shipments.take(&mut batch, BATCH).await
+                }
+            };
+            if taken == 0 {
+                return;
+            }
+            self.ship(std::mem::take(&mut batch)).await;
+            self.shared.shipped.send_replace(shipments.shipped());
+            self.shared.shipping.store(0, Ordering::Relaxed);
+            if shipments.len() < BATCH {
+                tokio::select! {
+                    () = self.shared.hurry.notified() => {}
+                    () = tokio::time::sleep(GATHER) => {}
+                }
+            }
+        }
+    }
+
+    /// Ships a batch, however often it has to be tried.
+    async fn ship(&self, batch: Vec<Entry>) {
+        let records = batch.len();
+        self.meters.batch(records);
+        let mut begun = Vec::with_capacity(records);
+        let mut ended = Vec::with_capacity(records);
+        let mut bodies = Vec::new();
+        for entry in batch {
+            match entry {
+                Entry::Begin { exchange, body, held } => {
+                    // Its bytes on the disk are what bounds how many wait.
+                    drop(held);
+                    begun.push(exchange);
+                    bodies.extend(body);
+                }
+                Entry::End { end, body } => {
+                    ended.push(*end);
+                    bodies.extend(body);
+                }
+            }
+        }
+        let everything = RowScope::everything();
+        let mut pause = GATHER;
+        self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+        loop {
+            let written = self
+                .recorder
+                .database
+                .write_unkeyed(&everything, async |unit| {
+                    write(unit, &begun, &ended, &bodies).await?;
+                    Ok::<_, Error>(())
+                });
+            match timeout(PATIENCE, written).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => {
+                    tracing::error!(error = ?Fault::from(error), records, "records of exchanges wait on the disk: the database does not take them");
+                }
+                Err(_) => {
+                    tracing::error!(
+                        records,
+                        "records of exchanges wait on the disk: the database did not take them in time"
+                    );
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSE);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The journal on the disk of the door: what it has said is kept, whatever happens to the process and to the database.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use egov_ledger::{Promise, Receipt};
+use egov_proto::egov::integration::v1::*;
+use tonic::codegen::http::uri::PathAndQuery;
+use sqlx::{Connection as _, PgConnection};
+use tonic::Code;
+use tonic_prost::ProstCodec;
+
+use crate::door::{CHANGE, CHAT, Person, World, person, superuser, verified};
+use crate::traffic::summary;
+use crate::support::{CONSUMER, PARTNER, PROVIDER, reason, refusal};
+
+/// Keeps everybody from recording how exchanges end, until it is dropped or rolled back.
+async fn stop_shipping(world: &World) -> PgConnection {
+    let mut superuser = superuser(&world.stack).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE exchange_outcomes IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    superuser
+}
+
+fn promise_of(metadata: &tonic::metadata::MetadataMap) -> Promise {
+    metadata.get("x-egov-promise").unwrap().to_str().unwrap().parse().unwrap()
+}
+
+fn exchange_of(metadata: &tonic::metadata::MetadataMap) -> String {
+    metadata.get("x-egov-exchange").unwrap().to_str().unwrap().to_owned()
+}
+
+/// The receipt of an exchange proves the very leaf that was promised.
+async fn assert_kept(world: &World, exchange_id: &str, promise: &Promise) {
+    for unit in [CONSUMER, PROVIDER] {
+        let request = GetExchangeReceiptRequest {
+            exchange_id: exchange_id.to_owned(),
+        };
+        let mut caller = world.stack.staff(PARTNER, unit);
+        let proof = caller.exchanges.get_exchange_receipt(request).await.unwrap().into_inner();
+        assert_eq!(proof.exchange.unwrap().outcome(), ExchangeOutcome::Answered);
+        let receipt = Receipt::from_bytes(&proof.receipt).unwrap();
+        receipt.verify(&world.stack.log.keys(1).unwrap()).unwrap();
+        assert_eq!(receipt.entry.leaf_hash().unwrap(), promise.leaf());
+    }
+}
+
+#[tokio::test]
+async fn a_promise_is_kept_after_a_crash_before_its_leaf_reached_the_database() {
+    let mut world = World::start(|terms| {
+        terms.record_responses = true;
+        terms.retention_days = 1;
+    })
+    .await;
+    let lock = stop_shipping(&world).await;
+    let answer = world.call(CHANGE, person("a")).await.unwrap();
+    let (exchange_id, promise) = (exchange_of(answer.metadata()), promise_of(answer.metadata()));
+    world.stack.crash().await;
+    drop(lock);
+    let mut looking = world.stack.database.connect_as_superuser().await.unwrap();
+    let recorded = async |looking: &mut PgConnection| -> (i64, i64, i64) {
+        sqlx::query_as(
+            "SELECT (SELECT count(*) FROM exchanges WHERE exchange_id = $1::uuid),
+               (SELECT count(*) FROM exchange_bodies WHERE exchange_id = $1::uuid),
+               (SELECT count(*) FROM egov.leaves WHERE resource_id = $1::uuid)",
+        )
+        .bind(&exchange_id)
+        .fetch_one(looking)
+        .await
+        .unwrap()
+    };
+    assert_eq!(recorded(&mut looking).await, (0, 0, 0));
+
+    world.stack.recover().await;
+    world.listed(CONSUMER).await;
+    assert_eq!(recorded(&mut looking).await, (1, 1, 1));
+    assert_kept(&world, &exchange_id, &promise).await;
+
+    // What was shipped and is still on the disk comes again after the next crash, and changes nothing.
+    world.stack.crash().await;
+    world.stack.recover().await;
+    world.listed(CONSUMER).await;
+    assert_eq!(recorded(&mut looking).await, (1, 1, 1));
+    let lines = summary(&world.stack, CONSUMER, &[]).await;
+    let calls: i64 = lines.iter().map(|line| line.calls).sum();
+    let all: i64 = sqlx::query_scalar("SELECT count(*) FROM exchange_outcomes")
+        .fetch_one(&mut looking)
+        .await
+        .unwrap();
+    assert_eq!(calls, all);
+}
+
+#[tokio::test]
+async fn while_the_database_takes_nothing_calls_are_refused_after_a_moment_and_none_is_lost() {
+    let world = World::start(|_| {}).await;
+    let before = (
+        world.provider.calls.load(Ordering::SeqCst),
+        world.listed(CONSUMER).await.len(),
+    );
+    let mut lock = stop_shipping(&world).await;
+    let mut answered = 0;
+    let refused = loop {
+        match world.call(CHANGE, person("a")).await {
+            Ok(answer) => {
+                promise_of(answer.metadata());
+                answered += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(status) => break status,
+        }
+        assert!(answered < 100, "it goes on without a database");
+    };
+    assert_eq!(
+        refusal(&refused),
+        (Code::Unavailable, "EXCHANGE_NOT_RECORDED".to_owned())
+    );
+    assert!(answered > 0);
+    assert_eq!(world.provider.calls.load(Ordering::SeqCst), before.0 + answered);
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.unwrap();
+    // It goes on as soon as what waits is taken.
+    for _ in 0..200 {
+        if world.call(CHANGE, person("a")).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let recorded = world.listed(CONSUMER).await;
+    assert_eq!(recorded.len(), before.1 + answered + 1);
+    assert!(recorded.iter().all(|one| one.outcome() == ExchangeOutcome::Answered));
+}
+
+#[tokio::test]
+async fn an_end_that_comes_after_the_sweep_counts_and_both_stand() {
+    let mut world = World::start(|_| {}).await;
+    let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    let sent = world.request(tokio_stream::wrappers::ReceiverStream::new(receive));
+    send.send(person("a")).await.unwrap();
+    let codec = ProstCodec::<Person, Person>::default();
+    let mut answers = world.grpc().await.streaming(sent, path, codec).await.unwrap();
+    let exchange_id = exchange_of(answers.metadata());
+    assert_eq!(answers.get_mut().message().await.unwrap().unwrap(), person("a"));
+    // It has begun for everybody to see, and ends on the disk of a machine that goes away.
+    let lock = stop_shipping(&world).await;
+    drop(send);
+    assert_eq!(answers.get_mut().message().await.unwrap(), None);
+    let promise = promise_of(&answers.get_mut().trailers().await.unwrap().unwrap());
+    world.stack.crash().await;
+    lock.close().await.unwrap();
+
+    // Others say that nobody knows how it ended.
+    world.stack.clock.advance(jiff::SignedDuration::from_secs(31));
+    egov_integration::sweep_exchanges_once(&world.stack.pool).await.unwrap();
+    let mut looking = world.stack.database.connect_as_superuser().await.unwrap();
+    let swept: String = sqlx::query_scalar("SELECT outcome FROM exchange_outcomes WHERE exchange_id = $1::uuid")
+        .bind(&exchange_id)
+        .fetch_one(&mut looking)
+        .await
+        .unwrap();
+    assert_eq!(swept, "unknown");
+
+    // It comes back.
+    world.stack.recover().await;
+    assert_kept(&world, &exchange_id, &promise).await;
+    let exchange = world.listed(CONSUMER).await.remove(0);
+    assert_eq!(exchange.outcome(), ExchangeOutcome::Answered);
+    assert_eq!(exchange.exchange_id, exchange_id);
+    let leaves: Vec<i64> = sqlx::query_scalar("SELECT version FROM egov.leaves WHERE resource_id = $1::uuid ORDER BY 1")
+        .bind(&exchange_id)
+        .fetch_all(&mut looking)
+        .await
+        .unwrap();
+    assert_eq!(leaves, [1, 2]);
+    assert_eq!(verified(&world.stack).await.1, 0);
+    // Whoever takes the late end away is found out.
+    sqlx::raw_sql("SET session_replication_role = replica; DELETE FROM exchange_late_outcomes")
+        .execute(&mut looking)
+        .await
+        .unwrap();
+    assert_eq!(verified(&world.stack).await.1, 1);
+}
+
+#[tokio::test]
+async fn without_a_disk_of_its_own_a_call_is_answered_when_the_database_has_it() {
+    let world = World::without_disk().await;
+    for number in 0..5_i64 {
+        let answer = world.call(CHANGE, person("a")).await.unwrap();
+        let promise = promise_of(answer.metadata());
+        let exchange_id = exchange_of(answer.metadata());
+        let mut looking = world.stack.database.connect_as_superuser().await.unwrap();
+        let recorded: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM exchange_outcomes JOIN egov.leaves ON resource_id = exchange_id
+             WHERE exchange_id = $1::uuid AND outcome = 'answered'",
+        )
+        .bind(&exchange_id)
+        .fetch_one(&mut looking)
+        .await
+        .unwrap();
+        assert_eq!(recorded, 1, "call {number}");
+        assert_kept(&world, &exchange_id, &promise).await;
+    }
+    let refused = world.call("demo.people.v1.People/None", person("a")).await.unwrap_err();
+    assert_eq!(reason(&refused), "AGREEMENT_MISSING");
+}
