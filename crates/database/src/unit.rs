@@ -253,7 +253,7 @@ impl Leaves {
         self.versions.push(leaf.version);
         self.commitments.push(commitment.to_vec());
         self.salts.push(salt.to_vec());
-        self.times.push(time.map(|time| time.to_sqlx()));
+        self.times.push(time.map(jiff_sqlx::ToSqlx::to_sqlx));
     }
 }
 

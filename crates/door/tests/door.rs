@@ -17,8 +17,8 @@ use egov_auth::{Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::{ManualClock, SystemIds};
 use egov_door::{
     AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Door, DoorLimits, DoorParts, Ended,
-    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, MessageFilter, MethodFacts, Outcome, Passage,
-    Promise, Recording, Quota, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
+    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, MessageFilter, MethodFacts, Outcome,
+    Passage, Promise, Quota, Recording, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;
@@ -671,10 +671,7 @@ async fn bodies_are_kept_only_where_the_agreement_says_so() {
     world.unary("demo.Echo/Unary", b"a").await;
     assert_eq!(world.notes.bodies.lock().unwrap()[..], [frame(b"a")]);
     let ended = world.ended();
-    assert_eq!(
-        (ended.body, ended.begun.retention_days),
-        (None, 30)
-    );
+    assert_eq!((ended.body, ended.begun.retention_days), (None, 30));
 }
 
 #[tokio::test]

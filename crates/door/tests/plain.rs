@@ -18,9 +18,9 @@ use egov_auth::{CallerKind, Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::SystemIds;
 use egov_door::{
     AnswerBody, Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec,
-    EndpointState, FilterRefusal, Gatekeeper, Held, Journal, Manner, MethodFacts, Outcome, Passage, PlainAsked, PlainCall,
-    PlainFilter, PlainPassage, PlainRequest, Promise, Recording, Quota, Refusal, Standing, Stands, Tally, Trust, Upstream,
-    UpstreamLimits, refusal,
+    EndpointState, FilterRefusal, Gatekeeper, Held, Journal, Manner, MethodFacts, Outcome, Passage, PlainAsked,
+    PlainCall, PlainFilter, PlainPassage, PlainRequest, Promise, Quota, Recording, Refusal, Standing, Stands, Tally,
+    Trust, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;

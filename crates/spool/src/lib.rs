@@ -24,6 +24,9 @@ pub trait Record: Send + Sized + 'static {
 
     /// Reads what [`encode`](Self::encode) wrote, also by an earlier version of the program; none if that cannot be.
     fn decode(bytes: &[u8]) -> Option<Self>;
+
+    /// It is durable now: what was held until then can be given back.
+    fn is_durable(&mut self) {}
 }
 
 /// Where a spool lies and how much it may hold.

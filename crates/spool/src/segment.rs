@@ -185,7 +185,9 @@ pub(crate) fn content(bytes: &[u8]) -> Content {
         if length == 0 {
             break;
         }
-        let Some(payload) = bytes.get(at + FRAME..end) else { break };
+        let Some(payload) = bytes.get(at + FRAME..end) else {
+            break;
+        };
         if check != checksum(number, length, payload) {
             break;
         }

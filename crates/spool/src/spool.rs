@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +23,9 @@ const GROUP: usize = 1024;
 
 /// The bytes after which a group is written although more wait.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a group gathers while records come one upon the other: about as long as a flush takes. Whoever comes alone does not wait.
+const GATHER: Duration = Duration::from_micros(150);
 
 /// Segments that a new spool begins with: one in use, one to go on in.
 const FIRST: usize = 2;
@@ -428,7 +432,19 @@ impl<R: Record> Writer<R> {
     fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command<R>>) {
         let mut gathered = Vec::with_capacity(GROUP);
         let mut framed = Vec::with_capacity(GROUP);
+        let mut last = 0;
         while commands.blocking_recv_many(&mut gathered, GROUP) > 0 {
+            // Many come: with a flush for each few of them, processor time would go into waking whoever waits, one by one.
+            if last > 1 && gathered.len() < last {
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own, which does nothing else")]
+                thread::sleep(GATHER);
+                while gathered.len() < GROUP
+                    && let Ok(command) = commands.try_recv()
+                {
+                    gathered.push(command);
+                }
+            }
+            last = gathered.len();
             for command in gathered.drain(..) {
                 match command {
                     Command::Append(record, answer) => self.frame(record, answer, &mut framed),
@@ -492,11 +508,17 @@ impl<R: Record> Writer<R> {
         if let Err(error) = &written {
             self.fail(error);
         }
-        for Framed { size, record, answer } in framed.drain(..) {
+        for Framed {
+            size,
+            mut record,
+            answer,
+        } in framed.drain(..)
+        {
             if written.is_err() {
                 let _ = answer.send(Err(AppendError::Failed));
                 continue;
             }
+            record.is_durable();
             self.place += 1;
             let place = self.place;
             self.shared.waiting.fetch_add(size, Ordering::Relaxed);

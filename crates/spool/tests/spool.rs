@@ -1,5 +1,7 @@
 //! What a spool promises: nothing that was durable is lost, order is kept, room is used again, and nothing rests on the disk.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -88,10 +90,7 @@ async fn an_append_counts_also_when_nobody_waits_for_it() {
     } = open(&small(folder.path()));
     drop(spool.append(line("first")));
     spool.append(line("second")).await.unwrap();
-    assert_eq!(
-        everything(&mut shipments, 2).await,
-        [line("first"), line("second")]
-    );
+    assert_eq!(everything(&mut shipments, 2).await, [line("first"), line("second")]);
 }
 
 #[tokio::test]
@@ -181,7 +180,10 @@ async fn a_complete_segment_that_was_damaged_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let Spooled { spool, .. } = open(&small(folder.path()));
     for number in 0..200 {
-        spool.append(line(&format!("a line with number {number}"))).await.unwrap();
+        spool
+            .append(line(&format!("a line with number {number}")))
+            .await
+            .unwrap();
     }
     let copy = crashed(folder.path());
     let damaged = copy.path().join("000000.segment");
@@ -271,7 +273,9 @@ proptest! {
 async fn a_flush_takes_all_that_wait() {
     let folder = tempfile::tempdir().unwrap();
     let Spooled { spool, .. } = open(&Settings::new(folder.path().to_owned()));
-    let all: Vec<_> = (0..10_000).map(|number| spool.append(line(&number.to_string()))).collect();
+    let all: Vec<_> = (0..10_000)
+        .map(|number| spool.append(line(&number.to_string())))
+        .collect();
     tokio::time::timeout(Duration::from_secs(20), async {
         for one in all {
             one.await.unwrap();

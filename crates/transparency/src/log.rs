@@ -44,7 +44,12 @@ pub struct Log {
     config: LogConfig,
     stopped: Mutex<Option<Stopped>>,
     memory: AsyncMutex<()>,
+    /// The key that signs promises, and since when it is known to be that.
+    promising: Mutex<Option<(Instant, Arc<KeyringSigner>)>>,
 }
+
+/// How long the key that signs promises is not looked for anew: thousands are signed a second.
+const PROMISING: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -102,6 +107,7 @@ impl Log {
             config,
             stopped: Mutex::new(None),
             memory: AsyncMutex::new(()),
+            promising: Mutex::new(None),
         }
     }
 
@@ -128,9 +134,21 @@ impl Log {
         KeyringSigner(self.keyring.note_key(Purpose::Checkpoints))
     }
 
-    /// Promises that a leaf, which must have been committed, will be in the log of this epoch.
+    /// Promises that a leaf, which must be durable, will be in the log of this epoch. A key that was rotated signs within a second.
     pub fn promise(&self, epoch: i32, leaf: Hash, time: Timestamp) -> Result<Promise, LedgerError> {
-        Promise::make(&self.origin(epoch), leaf, time, &self.signer())
+        Promise::make(&self.origin(epoch), leaf, time, &*self.promising())
+    }
+
+    fn promising(&self) -> Arc<KeyringSigner> {
+        let mut known = self.promising.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((since, signer)) if since.elapsed() < PROMISING => Arc::clone(signer),
+            _ => {
+                let signer = Arc::new(self.signer());
+                *known = Some((Instant::now(), Arc::clone(&signer)));
+                signer
+            }
+        }
     }
 
     /// The present epoch of the database.

@@ -164,12 +164,7 @@ pub(crate) struct Built {
 }
 
 /// Puts the door together.
-pub(crate) fn build(
-    given: DoorGiven,
-    database: &Database,
-    journal: ExchangeJournal,
-    book: Arc<PermitBook>,
-) -> Built {
+pub(crate) fn build(given: DoorGiven, database: &Database, journal: ExchangeJournal, book: Arc<PermitBook>) -> Built {
     let traffic_kept = SignedDuration::from_hours(24 * i64::from(given.traffic_days));
     let agreements = Arc::new(Agreements::new(
         Arc::clone(&book),

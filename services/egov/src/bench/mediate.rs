@@ -13,7 +13,8 @@ use egov_auth::{
 use egov_clock::{Clock as _, SystemClock, SystemIds};
 use egov_door::{
     Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec, EndpointState,
-    Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Recording, Quota, Standing, Stands, Upstream, UpstreamLimits,
+    Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Quota, Recording, Standing, Stands, Upstream,
+    UpstreamLimits,
 };
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};

@@ -174,7 +174,11 @@ impl Journal for DatabaseJournal {
 
     fn abandon(&self, ended: Ended) {
         let counted = Counted(Arc::clone(&self.open));
-        if self.queue.send(Waiting::End(Box::new(ended), None, None, counted)).is_err() {
+        if self
+            .queue
+            .send(Waiting::End(Box::new(ended), None, None, counted))
+            .is_err()
+        {
             lost(&self.meters);
         }
     }

@@ -144,7 +144,9 @@ impl DiskJournal {
         }
         match *self.shared.open.borrow() {
             0 => {
-                tracing::warn!("records of exchanges wait on the disk for the next start: the database did not take them");
+                tracing::warn!(
+                    "records of exchanges wait on the disk for the next start: the database did not take them"
+                );
                 Ok(())
             }
             left => Err(super::Unsettled(left)),
@@ -305,9 +307,7 @@ impl Shipper {
         let mut bodies = Vec::new();
         for entry in batch {
             match entry {
-                Entry::Begin { exchange, body, held } => {
-                    // Its bytes on the disk are what bounds how many wait.
-                    drop(held);
+                Entry::Begin { exchange, body, .. } => {
                     begun.push(exchange);
                     bodies.extend(body);
                 }
@@ -321,13 +321,10 @@ impl Shipper {
         let mut pause = GATHER;
         self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
         loop {
-            let written = self
-                .recorder
-                .database
-                .write_unkeyed(&everything, async |unit| {
-                    write(unit, &begun, &ended, &bodies).await?;
-                    Ok::<_, Error>(())
-                });
+            let written = self.recorder.database.write_unkeyed(&everything, async |unit| {
+                write(unit, &begun, &ended, &bodies).await?;
+                Ok::<_, Error>(())
+            });
             match timeout(PATIENCE, written).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {

@@ -21,7 +21,7 @@ pub(super) enum Entry {
     Begin {
         exchange: Exchange,
         body: Option<Body>,
-        /// What is given back when the record is stored; none after a crash.
+        /// What is given back when the record is durable.
         held: Option<Held>,
     },
     End {
@@ -72,6 +72,12 @@ impl Record for Entry {
                 Some(promised) => out.extend_from_slice(&promised.canonical),
                 None => out.extend_from_slice(&canonical(&end.exchange, &end.outcome)),
             },
+        }
+    }
+
+    fn is_durable(&mut self) {
+        if let Self::Begin { held, .. } = self {
+            *held = None;
         }
     }
 

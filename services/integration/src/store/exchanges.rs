@@ -33,11 +33,7 @@ fn instants(times: impl Iterator<Item = Timestamp>) -> Vec<jiff_sqlx::Timestamp>
 
 /// Adds exchanges that are about to be forwarded: one statement. Those that are `over` by now are not open for anybody; what is there
 /// stays as it is.
-pub(crate) async fn insert(
-    connection: &mut PgConnection,
-    batch: &[Exchange],
-    over: &[Uuid],
-) -> Result<(), StoreError> {
+pub(crate) async fn insert(connection: &mut PgConnection, batch: &[Exchange], over: &[Uuid]) -> Result<(), StoreError> {
     if batch.is_empty() {
         return Ok(());
     }

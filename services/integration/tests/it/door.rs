@@ -733,7 +733,9 @@ async fn who_edits_or_deletes_an_exchange_in_the_database_is_found_out() {
 
 /// How many leaves of exchanges are what the rows say, and how many findings there are.
 pub async fn verified(stack: &Stack) -> (u64, usize) {
-    let rebuilt = egov_integration::rebuild_leaves::rebuild_leaves(&stack.pool).await.unwrap();
+    let rebuilt = egov_integration::rebuild_leaves::rebuild_leaves(&stack.pool)
+        .await
+        .unwrap();
     let mut report = LogReport::default();
     let exchanges = verify_kind(&stack.pool, "exchange", &rebuilt, WithoutRow::Wrong, &mut report).await;
     (exchanges.unwrap().recomputed, report.findings.len())
