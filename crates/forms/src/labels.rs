@@ -53,8 +53,15 @@ fn fields(root: &Value, schema: &Value, pointer: &str, faults: &mut Vec<FormFaul
                 }
             }
             (
-                "items" | "contains" | "not" | "if" | "then" | "else" | "additionalProperties"
-                | "unevaluatedProperties" | "unevaluatedItems",
+                "items"
+                | "contains"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "unevaluatedItems",
                 value,
             ) => fields(root, value, &below, faults),
             ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(schemas)) => {

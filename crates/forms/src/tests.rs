@@ -69,7 +69,11 @@ fn every_violation_is_named_by_the_label_of_its_field() {
         ]
     );
     // What was filled in is personal data: no message repeats it.
-    assert!(violations.iter().all(|violation| !violation.vi.contains("không\"") && !violation.en.contains("2026-02")));
+    assert!(
+        violations
+            .iter()
+            .all(|violation| !violation.vi.contains("không\"") && !violation.en.contains("2026-02"))
+    );
 }
 
 #[test]
@@ -143,7 +147,10 @@ fn a_form_that_refers_to_itself_ends_and_what_is_too_deep_or_long_is_refused() {
     )
     .unwrap();
     assert!(form.check(r#"{"con": {"con": {}}}"#).is_ok());
-    assert_eq!(form.check(r#"{"con": {"con": {"x": 1}}}"#).unwrap_err()[0].pointer, "/con/con/x");
+    assert_eq!(
+        form.check(r#"{"con": {"con": {"x": 1}}}"#).unwrap_err()[0].pointer,
+        "/con/con/x"
+    );
     let deep = format!("{}{}{}", r#"{"con":"#.repeat(40), "{}", "}".repeat(40));
     assert_eq!(form.check(&deep).unwrap_err()[0].rule, "json");
     let long = format!(r#"{{"con": {{}}{}}}"#, " ".repeat(MOST_BYTES));

@@ -44,7 +44,10 @@ pub(crate) fn violations(error: &ValidationError<'_>, schema: &Value) -> Vec<Vio
         }
         // Of several possible forms of an answer, the one that is nearest says what to mend.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-            let nearest = context.iter().filter(|branch| !branch.is_empty()).min_by_key(|b| b.len());
+            let nearest = context
+                .iter()
+                .filter(|branch| !branch.is_empty())
+                .min_by_key(|b| b.len());
             let below: Vec<Violation> = nearest
                 .into_iter()
                 .flatten()
@@ -79,16 +82,28 @@ fn words(kind: &Kind) -> (String, String) {
             format!("không được quá {limit} ký tự"),
             format!("must have at most {limit} characters"),
         ),
-        Kind::Minimum { limit } => (format!("không được nhỏ hơn {limit}"), format!("must not be less than {limit}")),
-        Kind::Maximum { limit } => (format!("không được lớn hơn {limit}"), format!("must not be more than {limit}")),
+        Kind::Minimum { limit } => (
+            format!("không được nhỏ hơn {limit}"),
+            format!("must not be less than {limit}"),
+        ),
+        Kind::Maximum { limit } => (
+            format!("không được lớn hơn {limit}"),
+            format!("must not be more than {limit}"),
+        ),
         Kind::ExclusiveMinimum { limit } => (format!("phải lớn hơn {limit}"), format!("must be more than {limit}")),
         Kind::ExclusiveMaximum { limit } => (format!("phải nhỏ hơn {limit}"), format!("must be less than {limit}")),
         Kind::MultipleOf { multiple_of } => (
             format!("phải là bội số của {multiple_of}"),
             format!("must be a multiple of {multiple_of}"),
         ),
-        Kind::MinItems { limit } => (format!("phải có ít nhất {limit} mục"), format!("must have at least {limit} items")),
-        Kind::MaxItems { limit } => (format!("không được quá {limit} mục"), format!("must have at most {limit} items")),
+        Kind::MinItems { limit } => (
+            format!("phải có ít nhất {limit} mục"),
+            format!("must have at least {limit} items"),
+        ),
+        Kind::MaxItems { limit } => (
+            format!("không được quá {limit} mục"),
+            format!("must have at most {limit} items"),
+        ),
         Kind::AdditionalItems { limit } => (
             format!("không được quá {limit} mục"),
             format!("must have at most {limit} items"),
