@@ -131,7 +131,7 @@ impl Scenario<'_> {
     /// Whether a condition may hold of a case in this scenario.
     fn may_hold(&self, procedure: &Procedure, code: &str) -> bool {
         let Some(condition) = procedure.conditions.iter().find(|condition| condition.code == code) else {
-            return true;
+            return false;
         };
         if let Some(channel) = condition.channel {
             return channel == self.channel;
