@@ -555,8 +555,8 @@ async fn past_cases_are_replayed_under_a_draft_with_times_fees_and_who_would_hav
         )
         .replacen("amount_vnd = 4000", "amount_vnd = 6000", 1)
         .replacen(
-            "role = \"officer\"\nstate = 4\ntime = { value = 4, unit = \"working_hour\" }",
-            "role = \"unit_leader\"\nstate = 4\ntime = { value = 4, unit = \"working_hour\" }",
+            "role = \"officer\"\nstate = 4\ntime = { value = 3, unit = \"working_hour\" }",
+            "role = \"unit_leader\"\nstate = 4\ntime = { value = 3, unit = \"working_hour\" }",
             1,
         )
         .replacen(

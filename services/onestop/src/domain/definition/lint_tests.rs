@@ -221,10 +221,10 @@ fn a_state_that_no_act_reaches_and_a_process_without_a_return_are_named() {
 
 #[test]
 fn steps_that_take_longer_than_the_law_gives_are_named_by_channel_and_case() {
-    // 4 h + 1 + 4 h + 1 days are 3 of 3 days; with one more hour they are too long in both channels, and 6 of 6 as well.
+    // 4 h + 1 + 3 h + 1 days are 23 h of 24; with two more hours they are too long in both channels, and of 48 h as well.
     let found = with(
         "time = { value = 4, unit = \"working_hour\" }",
-        "time = { value = 5, unit = \"working_hour\" }",
+        "time = { value = 6, unit = \"working_hour\" }",
     );
     let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
     assert!(
