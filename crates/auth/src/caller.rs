@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egov_fault::Fault;
 use uuid::Uuid;
 
-use crate::{Access, Capacity, Decision, Principal, Resource, RowScope};
+use crate::{Access, Capacity, Decision, Policies, Principal, Resource, RowScope};
 
 /// Who calls, for what purpose, and the way to ask what it may do.
 ///
@@ -101,6 +101,11 @@ impl Caller {
         self.access
             .admit(&self.principal, permission, self.purpose.as_deref())
             .into_result()
+    }
+
+    /// Every role and grant that the service knows: for what is said about roles, not about this caller.
+    pub fn policies(&self) -> &Policies {
+        self.access.policies()
     }
 
     /// Whether some role of the caller has the permission, whatever the rows and conditions.

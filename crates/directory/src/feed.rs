@@ -106,6 +106,19 @@ fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
         .timeout(Duration::from_secs(5)))
 }
 
+/// The way to identity at an address, connected when first asked and again when the connection is lost; over TLS if there is any.
+/// For what is asked of identity beside its feed. A call takes five seconds at most.
+pub fn identity_channel(address: &str, tls: Option<&FeedTls>) -> Result<Channel, tonic::transport::Error> {
+    let Some(tls) = tls else {
+        return Ok(endpoint(address)?.connect_lazy());
+    };
+    let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.authority));
+    if let Some((certificate, key)) = &tls.client {
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    Ok(endpoint(address)?.tls_config(config)?.connect_lazy())
+}
+
 /// Identity over gRPC.
 #[derive(Clone, Debug)]
 pub struct GrpcFeed {
@@ -130,19 +143,12 @@ impl GrpcFeed {
 
     /// The same over TLS if there is any: then the address is an `https` one.
     pub fn reach(address: &str, tls: Option<&FeedTls>) -> Result<Self, tonic::transport::Error> {
-        match tls {
-            Some(tls) => Self::lazy_tls(address, tls),
-            None => Self::lazy(address),
-        }
+        Ok(Self::new(identity_channel(address, tls)?))
     }
 
     /// The same over TLS, for an `https` address.
     pub fn lazy_tls(address: &str, tls: &FeedTls) -> Result<Self, tonic::transport::Error> {
-        let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.authority));
-        if let Some((certificate, key)) = &tls.client {
-            config = config.identity(Identity::from_pem(certificate, key));
-        }
-        Ok(Self::new(endpoint(address)?.tls_config(config)?.connect_lazy()))
+        Self::reach(address, Some(tls))
     }
 }
 

@@ -39,7 +39,7 @@ mod trust;
 mod units;
 
 pub use directory::{Directory, DirectoryConfig, DirectoryError};
-pub use feed::{Feed, FeedTls, FeedTlsError, GrpcFeed};
+pub use feed::{Feed, FeedTls, FeedTlsError, GrpcFeed, identity_channel};
 pub use snapshot::SnapshotError;
 pub use trust::Trust;
 pub use units::{AgencyCode, Unit, Units, Whereabouts};

@@ -50,6 +50,7 @@ const TABLES: &[&str] = &[
     "services/integration/src/error.rs",
     "services/integration/src/event_error.rs",
     "services/integration/src/partner_error.rs",
+    "services/onestop/src/definition_error.rs",
     "services/onestop/src/error.rs",
     "services/onestop/src/operations/files.rs",
 ];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
-use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts};
+use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts, identity_channel};
 use egov_door::DoorLimits;
 use egov_events::IntegrationConfig;
 use egov_files::FileConfig;
@@ -17,6 +17,7 @@ use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
+use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;
 use egov_integration::{EventParts, ensure_topic};
@@ -332,6 +333,7 @@ async fn serve(
         contract: Arc::clone(&contract),
         auth: one_stops.auth,
         profile: profile.into(),
+        holders: Arc::new(IdentityHolders::new(identity_channel(&url, None)?)),
     })
     .await
     .map_err(|error| {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
+use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed, identity_channel};
 use egov_events::IntegrationConfig;
 use egov_files::{BucketConfig, FileConfig};
 use egov_keyring::Keyring;
@@ -21,6 +21,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
+use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
 
 /// Time between two looks at the keyring.
@@ -210,6 +211,12 @@ impl FilesSection {
 }
 
 impl IdentitySection {
+    /// The way to identity for what is asked beside its feed.
+    fn channel(&self) -> anyhow::Result<tonic::transport::Channel> {
+        let tls = FeedTls::read(self.ca.as_deref(), self.certificate.as_deref(), self.key.as_deref())?;
+        Ok(identity_channel(&self.address, tls.as_ref())?)
+    }
+
     /// Identity's feed, over TLS if an authority is named.
     fn feed(&self) -> anyhow::Result<GrpcFeed> {
         let tls = FeedTls::read(self.ca.as_deref(), self.certificate.as_deref(), self.key.as_deref())?;
@@ -312,6 +319,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
         auth,
         profile: config.profile,
+        holders: Arc::new(IdentityHolders::new(config.identity.channel()?)),
     })
     .await?
     .service(readings)

@@ -5,8 +5,9 @@ use std::time::Duration;
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
 
+use crate::definition_error::DefinitionError;
 use crate::domain::case::ActRefused;
-use crate::domain::pack::{Flaw, PackError};
+use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
 use crate::domain::transitions::{Refused, State};
 use crate::store::StoreError;
 
@@ -109,6 +110,9 @@ pub enum Error {
     /// The calendar does not cover the days that the period needs.
     #[error("calendar: {0}")]
     Calendar(#[source] egov_calendar::CalendarError),
+    /// Something about definitions.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -135,7 +139,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Why a reason is given, in both languages.
-struct Words {
+pub(crate) struct Words {
     code: Code,
     reason: ErrorReason,
     vi: String,
@@ -143,7 +147,7 @@ struct Words {
 }
 
 impl Words {
-    fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         let name = self.reason.as_str_name();
         Fault::new(
             self.code,
@@ -155,7 +159,7 @@ impl Words {
     }
 }
 
-fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
+pub(crate) fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
     Words {
         code,
         reason,
@@ -395,6 +399,7 @@ impl From<Error> for Fault {
             )
             .fault()
             .caused_by(source),
+            Error::Definition(error) => error.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),
@@ -410,25 +415,10 @@ const DECIDES_EN: &str = "the province's controller of procedures";
 
 /// A flaw of a decided value in both languages.
 fn violation(flaw: Flaw) -> Violation {
-    let vi = match flaw.text.as_str() {
-        "empty" => "không được để trống",
-        "at least one" => "phải có ít nhất một",
-        "something is there twice" => "có giá trị lặp lại",
-        "a code of small letters, digits and _" => "mã gồm chữ thường không dấu, chữ số và _",
-        "a time of nothing" => "thời hạn phải lớn hơn 0",
-        "a settled time has a value and a unit" => "thời hạn phải có số và đơn vị",
-        "the same day has no value" => "“trong ngày” không có số",
-        "a cut-off belongs to the same day only" => "giờ chốt chỉ dành cho “trong ngày”",
-        "a settled fee has a kind and an amount" => "phí phải có loại (phí hoặc lệ phí) và mức thu",
-        "a negative amount" => "mức thu không được âm",
-        "neither an original nor a copy" => "không có bản chính lẫn bản sao",
-        "a result code looks like KQ.G15.000031" => "mã kết quả có dạng KQ.G15.000031",
-        _ => "không hợp lệ",
-    };
     Violation {
         field: flaw.path,
         rule: "procedure".to_owned(),
-        vi: vi.to_owned(),
+        vi: flaw_in_vietnamese(&flaw.text).to_owned(),
         en: flaw.text,
     }
 }

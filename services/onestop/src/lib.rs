@@ -12,11 +12,13 @@
 
 mod api;
 pub mod config;
+pub mod definition_error;
 pub mod domain;
 pub mod error;
 mod jobs;
 pub mod law;
 pub mod operations;
+pub mod staffing;
 mod store;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_runtime::contract::Contract;
@@ -38,7 +41,9 @@ use crate::api::Api;
 use crate::domain::lookup;
 use crate::domain::pack::Profile;
 use crate::law::{Law, LawError};
+use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
+use crate::staffing::Holders;
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -63,6 +68,8 @@ pub struct Parts {
     pub auth: AuthLayer,
     /// What may be relied on.
     pub profile: Profile,
+    /// Who is asked where the roles of a definition's steps are held.
+    pub holders: Arc<dyn Holders>,
 }
 
 pub use jobs::units::Round;
@@ -78,6 +85,24 @@ pub async fn follow_units(
     stop: impl Fn() -> bool,
 ) -> Result<Option<Round>, egov_fault::Fault> {
     Ok(jobs::units::round(database, directory, clock, batch, stop).await?)
+}
+
+/// One round of the job that lets running cases go over to another version where a migration was started, `batch` cases in a
+/// transaction; it ends between two batches when `stop` says so. How many cases were looked at; none if another process holds the
+/// lease. For the operator; the running service does it by itself.
+pub async fn migrate_cases(
+    database: &Database,
+    profile: Profile,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<usize>, LawError> {
+    let law = Law::load(database).await?;
+    let means = Means {
+        law: &law,
+        procedures: &KnownProcedures::new(),
+        profile,
+    };
+    Ok(jobs::migrations::round(database, &means, batch, stop).await?)
 }
 
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
@@ -101,17 +126,20 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         law,
         procedures: KnownProcedures::new(),
         profile: parts.profile,
+        holders: parts.holders,
         nobodys_secret,
     });
     let api = Api {
         contract: parts.contract,
-        one_stop,
+        one_stop: Arc::clone(&one_stop),
     };
     // A part of a file is at most 1 MiB; four times that leaves room for everything else.
     let assembly = Assembly::new("onestop")
         .service(CaseServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
+        .service(DefinitionServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
-    Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))
+    let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
+    Ok(jobs::add_migrations(assembly, one_stop))
 }

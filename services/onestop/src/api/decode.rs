@@ -102,6 +102,7 @@ pub(super) fn components(components: Vec<proto::CaseComponent>) -> Result<Vec<Fi
                 copies: component.copies,
                 replaced_by_data: component.replaced_by_data,
                 file_ids: ids(&component.file_ids, "components.file_ids")?,
+                form_data: (!component.form_data.is_empty()).then_some(component.form_data),
             })
         })
         .collect()

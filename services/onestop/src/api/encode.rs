@@ -5,6 +5,7 @@ use egov_proto::egov::types::v1::{FactBasis, FactStatus, LocalizedText};
 use egov_proto::google::r#type::{Date, Money};
 use egov_proto::timestamp;
 
+use super::encode_definition;
 use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
 use crate::domain::deadline::basis_of;
 use crate::domain::listing::{Decided, HistoryEntry, Open, StoredFile, Summary, Versioned};
@@ -28,7 +29,7 @@ fn text(text: &Text) -> LocalizedText {
     }
 }
 
-fn basis(basis: &Basis) -> FactBasis {
+pub(super) fn basis(basis: &Basis) -> FactBasis {
     let status = match basis.status.as_str() {
         "confirmed" => FactStatus::Confirmed,
         "decided" => FactStatus::Decided,
@@ -66,10 +67,11 @@ fn component(component: &FiledComponent) -> proto::CaseComponent {
         originals: component.originals,
         copies: component.copies,
         replaced_by_data: component.replaced_by_data.clone(),
+        form_data: component.form_data.clone().unwrap_or_default(),
     }
 }
 
-fn fee(fee: &CaseFee) -> proto::CaseFee {
+pub(super) fn fee(fee: &CaseFee) -> proto::CaseFee {
     proto::CaseFee {
         name: fee.name.clone(),
         kind: fee.kind.clone(),
@@ -291,29 +293,42 @@ pub(super) fn procedure(versioned: &Versioned, profile: Profile) -> proto::Proce
         components: procedure
             .components
             .iter()
-            .map(|component| proto::ProcedureComponent {
-                code: component.code.clone(),
-                name: component.name.clone(),
-                form: component.form.clone().unwrap_or_default(),
-                originals: i32::try_from(component.originals).unwrap_or(i32::MAX),
-                copies: i32::try_from(component.copies).unwrap_or(i32::MAX),
-                required: component.required,
-                condition_code: component.when.clone().unwrap_or_default(),
-                alternative_group: component.alternative_group.clone().unwrap_or_default(),
-                data_allowed: component.data_allowed,
-                basis: Some(basis(&basis_of(&component.fact))),
-                exempting_condition_code: component.unless.clone().unwrap_or_default(),
-                presented: component.presented,
+            .map(|component| {
+                encode_definition::with_ways(
+                    component,
+                    proto::ProcedureComponent {
+                        code: component.code.clone(),
+                        name: component.name.clone(),
+                        form: component.form.clone().unwrap_or_default(),
+                        originals: i32::try_from(component.originals).unwrap_or(i32::MAX),
+                        copies: i32::try_from(component.copies).unwrap_or(i32::MAX),
+                        required: component.required,
+                        condition_code: component.when.clone().unwrap_or_default(),
+                        alternative_group: component.alternative_group.clone().unwrap_or_default(),
+                        data_allowed: component.data_allowed,
+                        basis: Some(basis(&basis_of(&component.fact))),
+                        exempting_condition_code: component.unless.clone().unwrap_or_default(),
+                        presented: component.presented,
+                        ..proto::ProcedureComponent::default()
+                    },
+                )
             })
             .collect(),
         steps: procedure
             .steps
             .iter()
-            .map(|step| proto::ProcedureStep {
-                code: step.code.clone(),
-                name: step.name.clone(),
-                role: step.role.clone(),
-                state: state(step.state),
+            .map(|step| {
+                encode_definition::with_branches(
+                    procedure,
+                    step,
+                    proto::ProcedureStep {
+                        code: step.code.clone(),
+                        name: step.name.clone(),
+                        role: step.role.clone(),
+                        state: state(step.state),
+                        ..proto::ProcedureStep::default()
+                    },
+                )
             })
             .collect(),
         results: procedure
@@ -364,6 +379,7 @@ pub(super) fn procedure(versioned: &Versioned, profile: Profile) -> proto::Proce
             .into_iter()
             .map(|fact| fact.path)
             .collect(),
+        ..proto::Procedure::default()
     }
 }
 
@@ -379,10 +395,11 @@ pub(super) fn whole_procedure(versioned: &Versioned, profile: Profile) -> proto:
             basis: Some(basis(&basis_of(fact))),
             source: fact.source.clone(),
         });
-    proto::Procedure {
+    let shown = proto::Procedure {
         facts: facts.collect(),
         ..procedure(versioned, profile)
-    }
+    };
+    encode_definition::with_tables(&versioned.procedure, shown)
 }
 
 /// The contract's number of a kind of fact.

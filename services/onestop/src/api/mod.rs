@@ -2,7 +2,9 @@
 
 mod cases;
 mod decode;
+mod definitions;
 mod encode;
+mod encode_definition;
 mod files;
 mod procedures;
 
@@ -15,7 +17,7 @@ use tonic::Status;
 use crate::error::Error;
 use crate::operations::OneStop;
 
-/// The three services of the contract over the same use cases.
+/// The four services of the contract over the same use cases.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) contract: Arc<Contract>,

@@ -3,17 +3,20 @@
 //! Every act is a method that takes the case as it is, judges, and leaves it as it will be, or refuses and leaves
 //! it alone. Nothing here reads a clock, a database or a token: what an act needs to know is passed in.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::listing::Versioned;
 use super::pack::Channel;
 use super::party::Party;
 use super::transitions::{Operation, Refused, State, Transitions};
 
-/// Thành phần hồ sơ as it was filed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Thành phần hồ sơ as it was filed. `Debug` says that an e-form was filled in, and not what: it is personal data.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiledComponent {
     /// 0 as filed; n for the n-th supplement.
     pub round: i32,
@@ -27,6 +30,9 @@ pub struct FiledComponent {
     pub replaced_by_data: String,
     /// Files that show it.
     pub file_ids: Vec<Uuid>,
+    /// Mẫu điện tử: the e-form as it was filled in, one line of JSON that was judged when it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form_data: Option<String>,
 }
 
 impl FiledComponent {
@@ -35,9 +41,27 @@ impl FiledComponent {
         (&self.component_code, !self.replaced_by_data.is_empty())
     }
 
-    /// True if a code is named but nothing stands behind it: no file, no paper, no data.
+    /// True if a code is named but nothing stands behind it: no file, no paper, no data, no e-form.
     pub fn is_empty(&self) -> bool {
-        self.file_ids.is_empty() && self.originals == 0 && self.copies == 0 && self.replaced_by_data.is_empty()
+        self.file_ids.is_empty()
+            && self.originals == 0
+            && self.copies == 0
+            && self.replaced_by_data.is_empty()
+            && self.form_data.is_none()
+    }
+}
+
+impl fmt::Debug for FiledComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FiledComponent")
+            .field("round", &self.round)
+            .field("component_code", &self.component_code)
+            .field("originals", &self.originals)
+            .field("copies", &self.copies)
+            .field("replaced_by_data", &self.replaced_by_data)
+            .field("file_ids", &self.file_ids)
+            .field("form_data", &self.form_data.as_ref().map(|_| "…"))
+            .finish()
     }
 }
 
@@ -401,6 +425,16 @@ impl Case {
     /// Chuyển đến đơn vị kế thừa: the responsible unit closed. Not a transition: state, clock and code stay.
     pub fn move_to(&mut self, unit_id: i32) {
         self.responsible_unit_id = unit_id;
+        self.version = self.version.saturating_add(1);
+    }
+
+    /// Chuyển sang phiên bản quy trình khác while it runs. Not a transition: the state stays.
+    pub fn take_version(&mut self, to: &Versioned, step: String, deadline: Option<Deadline>, fees: Vec<CaseFee>) {
+        self.procedure_version = to.version;
+        to.procedure.name.clone_into(&mut self.procedure_name);
+        self.step = step;
+        self.deadline = deadline;
+        self.fees = fees;
         self.version = self.version.saturating_add(1);
     }
 

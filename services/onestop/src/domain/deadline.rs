@@ -3,7 +3,7 @@
 use egov_calendar::{CalendarError, Effect, Language, WorkCalendar, vietnam_instant, vietnam_time};
 use jiff::Timestamp;
 
-use super::case::{Basis, CaseFee, DayNote, Deadline, Pause, Text};
+use super::case::{Basis, DayNote, Deadline, Pause, Text};
 use super::pack::{Channel, Fact, FactStatus, Procedure, Profile};
 
 /// Why no due date can be worked out.
@@ -87,20 +87,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::PassedOver => "passed_over",
         Effect::MovedHere => "moved_here",
     }
-}
-
-/// The fees of a channel under these conditions.
-pub fn fees_of(procedure: &Procedure, channel: Channel, conditions: &[String]) -> Vec<CaseFee> {
-    procedure
-        .fees_for(channel, conditions)
-        .into_iter()
-        .map(|fee| CaseFee {
-            name: fee.name.clone(),
-            kind: fee.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-            amount_vnd: fee.amount_vnd,
-            basis: basis_of(&fee.fact),
-        })
-        .collect()
 }
 
 /// How a fact is established, as a case keeps it.

@@ -149,6 +149,8 @@ pub enum Origin {
     Catalogue,
     /// A decision on the version before.
     Decision,
+    /// A draft that was published.
+    Draft,
 }
 
 /// A version to be added.

@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod deadline;
+pub mod definition;
 pub mod listing;
 pub mod lookup;
 pub mod pack;

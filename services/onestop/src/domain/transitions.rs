@@ -372,6 +372,11 @@ impl Transitions {
             .collect()
     }
 
+    /// Whether some act leads from one state to another, however the first was entered.
+    pub fn leads(&self, from: State, to: State) -> bool {
+        self.edges.iter().any(|edge| edge.from == from && edge.to == to)
+    }
+
     /// Where an act leads. `RecordStep` may lead to several states: see [`Self::next_step`].
     pub fn next(
         &self,

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::case::{Case, Pause};
 use super::deadline::deadline_of;
+use super::definition::migrate::MIGRATE;
 use super::listing::HistoryEntry;
 use super::pack::{Procedure, Profile};
 use super::transitions::{Operation, State, Transitions};
@@ -353,7 +354,8 @@ impl Check<'_> {
         let operation = Operation::ALL
             .into_iter()
             .find(|operation| operation.as_str() == entry.operation);
-        let moves = entry.operation == MOVE_UNIT;
+        let migrates = entry.operation == MIGRATE;
+        let moves = entry.operation == MOVE_UNIT || migrates;
         let allowed = match operation {
             Some(operation) => self
                 .rules
@@ -377,7 +379,7 @@ impl Check<'_> {
                 to.code()
             )
         });
-        let steps = entry.step == told.step || operation == Some(Operation::RecordStep);
+        let steps = entry.step == told.step || operation == Some(Operation::RecordStep) || migrates;
         self.demand(Rule::Transitions, steps, || {
             format!("version {}: {} changes the step", entry.version, entry.operation)
         });

@@ -1,5 +1,6 @@
 //! Background work, each under a lease or harmless to do twice.
 
+pub(crate) mod migrations;
 pub(crate) mod units;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use uuid::Uuid;
 
 use crate::domain::lookup::MEMORY;
 use crate::error::Error;
+use crate::operations::OneStop;
+use crate::operations::migrate_cases::Means;
 use crate::store;
 
 /// Time between two looks for abandoned uploads.
@@ -79,6 +82,21 @@ pub(crate) fn add(
                 }
             }
         }))
+}
+
+/// Adds the job that lets running cases go over to another version.
+pub(crate) fn add_migrations(assembly: Assembly, one_stop: Arc<OneStop>) -> Assembly {
+    assembly.job(Job::new("onestop.migrations", move |stop| {
+        let one_stop = Arc::clone(&one_stop);
+        async move {
+            let means = Means {
+                law: &one_stop.law,
+                procedures: &one_stop.procedures,
+                profile: one_stop.profile,
+            };
+            migrations::run(&one_stop.database, &means, stop).await
+        }
+    }))
 }
 
 /// Forgets a swept upload; true if its content is nobody's.

@@ -7,7 +7,7 @@ use super::OneStop;
 use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::{check_complete, due};
 use crate::domain::case::Case;
-use crate::domain::deadline::fees_of;
+use crate::domain::definition::Asked;
 use crate::error::Error;
 
 pub(crate) const ACT: Act = Act {
@@ -26,7 +26,8 @@ pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>) -> Result<Recorded, Erro
     let deadline = due(case, facts, facts.now)?;
     case.procedure_version = facts.procedure.version;
     procedure.name.clone_into(&mut case.procedure_name);
-    case.fees = fees_of(procedure, case.channel, &case.conditions);
+    let asked = Asked::at(case.channel, case.owner.kind, &case.conditions, facts.now);
+    case.fees = procedure.fees_on(&asked);
     let due_date = deadline.due_date;
     case.accept(facts.transitions, facts.now, deadline)?;
     Ok(Recorded {

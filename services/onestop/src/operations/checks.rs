@@ -1,9 +1,11 @@
 //! What several acts check in the same way.
 
 use super::act::Facts;
+use crate::definition_error::DefinitionError;
 use crate::domain::case::{Case, Deadline, FiledComponent};
 use crate::domain::deadline::{NoDeadline, deadline_of};
-use crate::domain::pack::{ConditionFault, Procedure, Profile};
+use crate::domain::definition::Asked;
+use crate::domain::pack::{Channel, ConditionFault, Procedure, Profile};
 use crate::domain::party::PartyKind;
 use crate::domain::transitions::State;
 use crate::error::Error;
@@ -62,6 +64,34 @@ pub(crate) fn check_contents(procedure: &Procedure, components: &[FiledComponent
     } else {
         Err(Error::ComponentsEmpty(empty))
     }
+}
+
+/// Demands that no row of the eligibility table speaks against the case.
+pub(crate) fn check_eligible(procedure: &Procedure, asked: &Asked<'_>) -> Result<(), Error> {
+    match procedure.eligibility_for(asked) {
+        Some(row) if !row.eligible => Err(DefinitionError::NotEligible {
+            row: row.code.clone(),
+            text: row.text.clone(),
+            article: row.article.clone(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Demands that every component was filed in a shape that is accepted, and brings e-forms to the form in which they are kept.
+/// `index` of a violation is the place in `filed`.
+pub(crate) fn check_shapes_and_forms(
+    procedure: &Procedure,
+    channel: Channel,
+    conditions: &[String],
+    filed: &mut [FiledComponent],
+) -> Result<(), Error> {
+    let wrong = procedure.wrong_shapes(channel, conditions, filed);
+    if !wrong.is_empty() {
+        return Err(DefinitionError::Shapes(wrong).into());
+    }
+    Ok(procedure.check_forms(filed).map_err(DefinitionError::Forms)?)
 }
 
 /// Demands that nothing is missing which the procedure requires under these conditions.

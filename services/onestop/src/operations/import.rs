@@ -8,6 +8,9 @@ use egov_database::{Database, UnitOfWork};
 use serde::Serialize;
 
 use super::import_catalogue;
+use super::lint_draft::office_minutes;
+use crate::domain::definition::lint;
+use crate::domain::definition::lint::{Context, OFFICE_MINUTES, Severity};
 use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::transitions::Transitions;
@@ -107,6 +110,11 @@ pub async fn import(
         };
         push(&mut report, &mut progress, name, outcome, detail);
     }
+    let known = known_transitions(database).await?;
+    let office = read_calendar(&packs.calendar).ok().map(|calendar| {
+        let today = database.clock().today();
+        office_minutes(&calendar, today)
+    });
     let mut decisions = Vec::new();
     for (name, text) in &packs.decisions {
         let (outcome, detail) = match Decisions::from_toml(text) {
@@ -142,8 +150,13 @@ pub async fn import(
                         )
                     }
                     Ok(Ok(())) => {
-                        put(database, "procedure", name, text).await?;
-                        publish(database, procedure).await?
+                        let faults = unworkable(&procedure, &known, office);
+                        if faults.is_empty() {
+                            put(database, "procedure", name, text).await?;
+                            publish(database, procedure).await?
+                        } else {
+                            (Outcome::Refused, format!("it cannot work: {}", faults.join("; ")))
+                        }
                     }
                 }
             }
@@ -156,6 +169,33 @@ pub async fn import(
         push(&mut report, &mut progress, &line.name, line.outcome, line.detail);
     }
     Ok(report)
+}
+
+/// The sets of transitions in force, by their names.
+async fn known_transitions(database: &Database) -> Result<BTreeMap<String, Transitions>, Error> {
+    let texts = database
+        .read(&RowScope::none(), async |connection| {
+            Ok::<_, Error>(packs::in_force(connection, "transitions").await?)
+        })
+        .await?;
+    let read = texts.iter().filter_map(|(_, text)| Transitions::from_toml(text).ok());
+    Ok(read.map(|set| (set.name().to_owned(), set)).collect())
+}
+
+/// Why a pack cannot work, by the same linter as drafts, as far as it can be told without policies and staff.
+fn unworkable(procedure: &Procedure, known: &BTreeMap<String, Transitions>, office: Option<u32>) -> Vec<String> {
+    let context = Context {
+        transitions: known.get(&procedure.transitions),
+        office_minutes: office.unwrap_or(OFFICE_MINUTES),
+        profile: None,
+        roles: None,
+        staffing: None,
+    };
+    let findings = lint(procedure, &context).into_iter();
+    findings
+        .filter(|finding| finding.severity() == Severity::Error)
+        .map(|finding| finding.to_string())
+        .collect()
 }
 
 fn push(report: &mut Vec<Line>, progress: &mut impl FnMut(&Line), name: &str, outcome: Outcome, detail: String) {

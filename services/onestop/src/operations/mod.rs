@@ -5,29 +5,41 @@ pub(crate) mod act;
 mod approve_case;
 mod assign_case;
 mod checks;
+mod create_draft;
 pub(crate) mod decide_fact;
+mod discard_draft;
+pub(crate) mod drafting;
 pub(crate) mod files;
 pub(crate) mod follow_units;
 pub mod generate;
 pub mod import;
 mod import_catalogue;
-mod known_procedures;
+pub(crate) mod known_procedures;
+mod lint_draft;
 mod list_case_history;
 mod list_cases;
 mod list_open_facts;
+pub(crate) mod migrate_cases;
+pub(crate) mod preview_migration;
 mod procedures;
+mod publish_draft;
 mod rate_case;
 mod read_case;
+mod read_drafts;
+mod read_migrations;
 pub mod rebuild_leaves;
 mod record_step;
 mod reject_case;
 mod request_supplement;
 mod return_result;
 mod search_cases;
+pub(crate) mod simulate;
+mod start_migration;
 mod stop_case;
 pub(crate) mod submit_case;
 mod supply_components;
 mod track_case;
+mod update_draft;
 pub mod verify;
 mod withdraw_case;
 
@@ -46,6 +58,7 @@ use crate::domain::case::Case;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::Law;
+use crate::staffing::Holders;
 
 pub(crate) use self::known_procedures::KnownProcedures;
 
@@ -62,6 +75,8 @@ pub struct OneStop {
     pub(crate) law: Arc<Law>,
     pub(crate) procedures: KnownProcedures,
     pub(crate) profile: Profile,
+    /// Who holds which role where.
+    pub(crate) holders: Arc<dyn Holders>,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

@@ -5,17 +5,22 @@ use egov_database::Database;
 use egov_transparency::Rebuilt;
 
 use crate::error::Error;
-use crate::store::{decisions, files};
+use crate::store::{case_versions, decisions, drafts, files};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
                                recomputed by `verify` without a subcommand";
 
-/// The files and the decisions about procedures, as their rows stand now.
+/// The files, the decisions about procedures, the changes of drafts and the migrations of cases, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions) = database
+    let (files, decisions, changes, migrations) = database
         .read(&RowScope::everything(), async |connection| {
-            Ok::<_, Error>((files::contents(connection).await?, decisions::all(connection).await?))
+            Ok::<_, Error>((
+                files::contents(&mut *connection).await?,
+                decisions::all(&mut *connection).await?,
+                drafts::all_changes(&mut *connection).await?,
+                case_versions::all(connection).await?,
+            ))
         })
         .await?;
     let mut rebuilt = Vec::with_capacity(files.len() + decisions.len());
@@ -34,6 +39,27 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
             version: 1,
             canonical: super::decide_fact::canonical(&decided)?,
         });
+    }
+    for change in changes {
+        rebuilt.push(Rebuilt {
+            kind: super::drafting::KIND.to_owned(),
+            resource: change.draft_id,
+            version: change.version,
+            canonical: change.canonical().map_err(egov_fault::Fault::internal)?,
+        });
+    }
+    for migration in migrations {
+        for finished in [false, true]
+            .into_iter()
+            .filter(|finished| !finished || migration.finished)
+        {
+            rebuilt.push(Rebuilt {
+                kind: super::start_migration::KIND.to_owned(),
+                resource: migration.migration_id,
+                version: if finished { 2 } else { 1 },
+                canonical: migration.canonical(finished).map_err(egov_fault::Fault::internal)?,
+            });
+        }
     }
     Ok(rebuilt)
 }

@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::act::{Actor, READ, Recorded, announce, attach, entry};
-use super::checks::{check_applicant, check_complete, check_conditions, check_contents, check_settled};
+use super::checks::{
+    check_applicant, check_complete, check_conditions, check_contents, check_eligible, check_settled,
+    check_shapes_and_forms,
+};
 use crate::domain::case::{Case, FiledComponent};
-use crate::domain::deadline::fees_of;
+use crate::domain::definition::Asked;
 use crate::domain::listing::Versioned;
 use crate::domain::lookup;
 use crate::domain::pack::{Channel, Level, Procedure, Profile};
@@ -46,7 +49,8 @@ pub(crate) const EVENT: &str = "case_submitted";
 pub(crate) fn judge(
     procedure: &Procedure,
     level: Option<Level>,
-    submission: &Submission,
+    submission: &mut Submission,
+    now: Timestamp,
 ) -> Result<Vec<String>, Error> {
     if procedure.offer(submission.channel).is_none() {
         return Err(Error::NotOffered(format!("channel {}", submission.channel.number())));
@@ -58,8 +62,11 @@ pub(crate) fn judge(
     check_contents(procedure, &submission.components)?;
     check_conditions(procedure, &submission.conditions)?;
     let conditions = procedure.conditions_for(submission.channel, &submission.conditions);
+    let asked = Asked::at(submission.channel, submission.owner.kind, &conditions, now);
+    check_eligible(procedure, &asked)?;
     let filed: Vec<(&str, bool)> = submission.components.iter().map(FiledComponent::as_filed).collect();
     check_complete(procedure, &conditions, &filed)?;
+    check_shapes_and_forms(procedure, submission.channel, &conditions, &mut submission.components)?;
     Ok(conditions)
 }
 
@@ -85,6 +92,7 @@ pub(crate) fn new_case(
     filing: Filing,
 ) -> Case {
     let procedure = &found.procedure;
+    let owner_kind = submission.owner.kind;
     Case {
         case_id: filing.case_id,
         case_code,
@@ -104,7 +112,7 @@ pub(crate) fn new_case(
         owner: submission.owner,
         submitter: submission.submitter,
         subject: submission.subject,
-        fees: fees_of(procedure, submission.channel, &conditions),
+        fees: procedure.fees_on(&Asked::at(submission.channel, owner_kind, &conditions, filing.now)),
         conditions,
         submit_time: filing.now,
         accept_time: None,
@@ -195,7 +203,8 @@ impl OneStop {
                     .version(unit.conn(), &submission.procedure_code, facts.procedure_version)
                     .await?;
                 check_settled(&found.procedure, self.profile)?;
-                let conditions = judge(&found.procedure, responsible.level, &submission)?;
+                let mut submission = submission;
+                let conditions = judge(&found.procedure, responsible.level, &mut submission, now)?;
                 let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
 
                 let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));

@@ -2,7 +2,7 @@
 
 use super::OneStop;
 use super::act::{Act, Facts, Recorded, Target, Version};
-use super::checks::check_contents;
+use super::checks::{check_contents, check_shapes_and_forms};
 use crate::domain::case::{Case, FiledComponent};
 use crate::error::Error;
 use egov_auth::Caller;
@@ -17,8 +17,14 @@ pub(crate) const ACT: Act = Act {
 };
 
 /// The supplement: something stands behind each component.
-pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, components: Vec<FiledComponent>) -> Result<Recorded, Error> {
-    check_contents(&facts.procedure.procedure, &components)?;
+pub(crate) fn judge(
+    case: &mut Case,
+    facts: &Facts<'_>,
+    mut components: Vec<FiledComponent>,
+) -> Result<Recorded, Error> {
+    let procedure = &facts.procedure.procedure;
+    check_contents(procedure, &components)?;
+    check_shapes_and_forms(procedure, case.channel, &case.conditions, &mut components)?;
     let file_ids = components
         .iter()
         .flat_map(|component| component.file_ids.clone())

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::{
-    accept_case, approve_case, assign_case, follow_units, rate_case, record_step, reject_case, request_supplement,
-    return_result, stop_case, submit_case, supply_components, withdraw_case,
+    accept_case, approve_case, assign_case, follow_units, migrate_cases, rate_case, record_step, reject_case,
+    request_supplement, return_result, stop_case, submit_case, supply_components, withdraw_case,
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
@@ -128,6 +128,7 @@ pub async fn verify(
         .chain([
             (submit_case::OPERATION, submit_case::EVENT),
             (follow_units::OPERATION, follow_units::EVENT),
+            (migrate_cases::OPERATION, migrate_cases::EVENT),
         ])
         .collect();
 

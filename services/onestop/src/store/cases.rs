@@ -454,8 +454,9 @@ async fn insert_components(connection: &mut PgConnection, case: &Case, known: us
     for (position, component) in case.components.iter().enumerate().skip(known) {
         sqlx::query!(
             r#"
-            INSERT INTO case_components (case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO case_components (case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids,
+                                         form_data)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             "#,
             case.case_id,
             component.round,
@@ -465,6 +466,7 @@ async fn insert_components(connection: &mut PgConnection, case: &Case, known: us
             component.copies,
             component.replaced_by_data,
             &component.file_ids,
+            component.form_data,
         )
         .execute(&mut *connection)
         .await?;

@@ -66,6 +66,7 @@ struct ComponentRow<'a> {
     copies: i32,
     replaced_by_data: &'a str,
     file_ids: &'a [Uuid],
+    form_data: Option<&'a str>,
 }
 
 impl<'a> ComponentRow<'a> {
@@ -78,6 +79,7 @@ impl<'a> ComponentRow<'a> {
             copies: component.copies,
             replaced_by_data: &component.replaced_by_data,
             file_ids: &component.file_ids,
+            form_data: component.form_data.as_deref(),
         }
     }
 }
@@ -132,10 +134,12 @@ pub(crate) async fn insert(
     sqlx::query!(
         r#"
         WITH components AS (
-            INSERT INTO case_components (case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids)
-            SELECT $1, round, position, component_code, originals, copies, replaced_by_data, file_ids
+            INSERT INTO case_components (case_id, round, position, component_code, originals, copies, replaced_by_data, file_ids,
+                                         form_data)
+            SELECT $1, round, position, component_code, originals, copies, replaced_by_data, file_ids, form_data
             FROM jsonb_to_recordset($14) AS c (
-                round int, position int, component_code text, originals int, copies int, replaced_by_data text, file_ids uuid[])
+                round int, position int, component_code text, originals int, copies int, replaced_by_data text, file_ids uuid[],
+                form_data text)
         )
         INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind,
                                   on_behalf_of, reason, legal_basis, details, event_time, record_time)

@@ -3,8 +3,10 @@
 pub(crate) mod agencies;
 pub(crate) mod audit;
 pub(crate) mod bulk;
+pub(crate) mod case_versions;
 pub(crate) mod cases;
 pub(crate) mod decisions;
+pub(crate) mod drafts;
 pub(crate) mod files;
 pub(crate) mod filing;
 pub(crate) mod history;

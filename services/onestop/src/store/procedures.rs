@@ -355,7 +355,8 @@ fn row(new: &NewVersion) -> serde_json::Value {
         "effective_to": effective_to.map(|day| day.to_string()),
         "document": procedure,
         "content_sha256": hex::encode(&new.content_sha256),
-        "origin": match new.origin { Origin::Pack => "pack", Origin::Catalogue => "catalogue", Origin::Decision => "decision" },
+        "origin": match new.origin { Origin::Pack => "pack", Origin::Catalogue => "catalogue", Origin::Decision => "decision",
+                                     Origin::Draft => "draft" },
         "open_facts": to_decide.iter().map(|kind| kind.paths.len()).sum::<usize>(),
         "words": procedure.search_words(),
         "to_decide": to_decide

@@ -13,8 +13,10 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
+use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{
@@ -74,6 +76,7 @@ pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
+    pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
 }
 
@@ -196,12 +199,26 @@ impl Stack {
         Self::assembled(published, profile, egov_files::in_memory()).await
     }
 
+    /// A service for the demonstration that asks these who holds which role where.
+    pub(crate) async fn with_holders(holders: Arc<dyn Holders>) -> Self {
+        Self::assembled_with(Profile::Demo, Profile::Demo, egov_files::in_memory(), holders).await
+    }
+
     /// The same over a file store of the test's.
     pub(crate) async fn with_files(files: Arc<dyn egov_files::FileStore>) -> Self {
         Self::assembled(Profile::Demo, Profile::Demo, files).await
     }
 
     async fn assembled(published: Profile, profile: Profile, files: Arc<dyn egov_files::FileStore>) -> Self {
+        Self::assembled_with(published, profile, files, Arc::new(NobodyKnows)).await
+    }
+
+    async fn assembled_with(
+        published: Profile,
+        profile: Profile,
+        files: Arc<dyn egov_files::FileStore>,
+        holders: Arc<dyn Holders>,
+    ) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
             .with_test_writer()
@@ -295,6 +312,7 @@ impl Stack {
             contract: Arc::clone(&contract),
             auth,
             profile,
+            holders,
         })
         .await
         .unwrap()
@@ -355,6 +373,7 @@ impl Stack {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             readings: ReadingServiceClient::with_interceptor(channel, credentials),
         }
     }

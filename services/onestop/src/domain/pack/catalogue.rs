@@ -539,6 +539,9 @@ impl Entry {
                     fact: results.clone(),
                 })
                 .collect(),
+            eligibility: Vec::new(),
+            fee_rows: Vec::new(),
+            forms: Vec::new(),
             catalogue: Some(Box::new(Catalogued {
                 raw: self.raw.clone(),
                 line: self.line,

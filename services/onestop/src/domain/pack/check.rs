@@ -59,19 +59,40 @@ pub enum PackError {
     },
 }
 
+/// What a flaw says, in Vietnamese.
+pub(crate) fn flaw_in_vietnamese(text: &str) -> &'static str {
+    match text {
+        "empty" => "không được để trống",
+        "at least one" => "phải có ít nhất một",
+        "something is there twice" => "có giá trị lặp lại",
+        "a code of small letters, digits and _" => "mã gồm chữ thường không dấu, chữ số và _",
+        "a time of nothing" => "thời hạn phải lớn hơn 0",
+        "a settled time has a value and a unit" => "thời hạn phải có số và đơn vị",
+        "the same day has no value" => "“trong ngày” không có số",
+        "a cut-off belongs to the same day only" => "giờ chốt chỉ dành cho “trong ngày”",
+        "a settled fee has a kind and an amount" => "phí phải có loại (phí hoặc lệ phí) và mức thu",
+        "a negative amount" => "mức thu không được âm",
+        "neither an original nor a copy" => "không có bản chính lẫn bản sao",
+        "a result code looks like KQ.G15.000031" => "mã kết quả có dạng KQ.G15.000031",
+        "names a condition that the pack does not define" => "nêu một trường hợp chưa được định nghĩa",
+        _ => "không hợp lệ",
+    }
+}
+
 fn join(flaws: &[Flaw]) -> String {
     flaws.iter().map(Flaw::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Procedure {
     /// Everything that the rest of the service relies on.
-    pub(super) fn check(&self) -> Result<(), PackError> {
+    pub(crate) fn check(&self) -> Result<(), PackError> {
         let mut flaws = Flaws::default();
         self.check_header(&mut flaws);
         self.check_conditions(&mut flaws);
         self.check_channels(&mut flaws);
         self.check_components(&mut flaws);
         self.check_steps_and_results(&mut flaws);
+        self.check_rows_and_forms(&mut flaws);
         if flaws.found.is_empty() {
             Ok(())
         } else {
@@ -240,6 +261,21 @@ impl Procedure {
                 "a result code looks like KQ.G15.000031",
             );
             flaws.text(&path, &result.name);
+        }
+    }
+
+    fn check_rows_and_forms(&self, flaws: &mut Flaws) {
+        for (list, codes) in [
+            (
+                "eligibility",
+                self.eligibility.iter().map(|row| &row.code).collect::<Vec<_>>(),
+            ),
+            ("fee_rows", self.fee_rows.iter().map(|row| &row.code).collect()),
+            ("forms", self.forms.iter().map(|form| &form.code).collect()),
+        ] {
+            for code in codes {
+                flaws.slug(&format!("{list}.{code}"), code);
+            }
         }
     }
 

@@ -304,6 +304,9 @@ pub fn apply_decisions(procedure: &mut Procedure, decisions: &Decisions) -> Resu
                         alternative_group: None,
                         presented: false,
                         data_allowed: said.data_allowed,
+                        ways: Vec::new(),
+                        e_form: None,
+                        reuse: None,
                         fact: fact.clone(),
                     })
                     .collect();

@@ -184,6 +184,9 @@ impl FactKind {
             "components" => Self::Components,
             "steps" => Self::Steps,
             "results" => Self::Results,
+            // Who may file, and how much a fee is in which case.
+            "eligibility" => Self::Applicants,
+            "fee_rows" => Self::Fee,
             _ => Self::Header,
         }
     }

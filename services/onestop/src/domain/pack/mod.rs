@@ -39,6 +39,7 @@ mod rules;
 mod tests;
 
 pub use catalogue::{CatalogueError, Catalogued, Entry, FEE, LineFault, Manifest, ReadLine, read_lines};
+pub(crate) use check::flaw_in_vietnamese;
 pub use check::{Flaw, PackError};
 pub use decisions::{
     Decision, Decisions, FeeDecision, NewComponent, NewLegalBasis, NewResult, Subject, TimeDecision, apply_decisions,
@@ -46,6 +47,6 @@ pub use decisions::{
 pub use facts::{Fact, FactKind, FactStatus, OpenFact, Profile, ToDecide};
 pub use procedure::{
     ApplicantKind, Channel, ChannelOffer, Component, Condition, Fee, FeeKind, LegalBasis, Level, Procedure, ResultKind,
-    Sector, SpecialTime, Step, Time, TimeUnit,
+    Sector, SpecialTime, Step, StepTime, Time, TimeUnit,
 };
 pub use rules::{ConditionFault, MissingComponent, MissingReason, Requirement};

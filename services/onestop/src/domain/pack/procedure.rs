@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalogue::Catalogued;
 use super::facts::Fact;
+use crate::domain::definition::{Branch, EligibilityRow, FeeRow, Form, Reuse, Way};
 use crate::domain::transitions::State;
 
 /// Kênh nộp hồ sơ (cách thức thực hiện).
@@ -342,6 +343,15 @@ pub struct Component {
     /// A database may replace it (NQ 66.7/2025/NQ-CP).
     #[serde(default)]
     pub data_allowed: bool,
+    /// In which shape it is filed, by channel and case; the first that applies counts. None: in whatever shape.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<Way>,
+    /// Code of the e-form that is filled in for it ([`Procedure::forms`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e_form: Option<String>,
+    /// What the citizen handed in once may be used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Reuse>,
     /// How it is established.
     pub fact: Fact,
 }
@@ -366,6 +376,24 @@ pub struct Step {
     pub role: String,
     /// The national state in which a case stands when the step is done.
     pub state: State,
+    /// How long it may take; the steps together no longer than the law gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<StepTime>,
+    /// What follows. Absent: the next step of the list. Empty: nothing, the process ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Vec<Branch>>,
+}
+
+/// Thời gian of a step: the office's own plan within the legal time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepTime {
+    /// How many units; none for the same day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u32>,
+    /// The unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<TimeUnit>,
 }
 
 /// Kết quả giải quyết that the procedure may have.
@@ -425,6 +453,15 @@ pub struct Procedure {
     pub steps: Vec<Step>,
     /// Kết quả.
     pub results: Vec<ResultKind>,
+    /// Điều kiện thực hiện: who may file; the first row that applies decides, and without one everybody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eligibility: Vec<EligibilityRow>,
+    /// Mức thu by case, channel and day: the first row that applies to a fee takes the place of its amount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fee_rows: Vec<FeeRow>,
+    /// Mẫu đơn, tờ khai điện tử.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<Form>,
     /// Of a version from the catalogue: its line, and how its lists are established. No pack has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<Box<Catalogued>>,

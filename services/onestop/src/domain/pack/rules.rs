@@ -304,7 +304,7 @@ impl Procedure {
     }
 
     /// The choices with the codes of their conditions.
-    pub(super) fn choices(&self) -> BTreeMap<&str, Vec<String>> {
+    pub(crate) fn choices(&self) -> BTreeMap<&str, Vec<String>> {
         let mut choices: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for condition in &self.conditions {
             if let Some(choice) = &condition.choice {
@@ -355,6 +355,16 @@ impl Procedure {
                     .map(|fee| (fee_path(offer.channel, &fee.code), &fee.fact)),
             );
         }
+        facts.extend(
+            self.eligibility
+                .iter()
+                .map(|row| (format!("eligibility.{}", row.code), &row.fact)),
+        );
+        facts.extend(
+            self.fee_rows
+                .iter()
+                .map(|row| (format!("fee_rows.{}", row.code), &row.fact)),
+        );
         if self.catalogue.is_none() {
             facts.extend(
                 self.components
@@ -376,6 +386,20 @@ impl Procedure {
             HEADER => return Some(&mut self.fact),
             EFFECTIVE_FROM => return Some(&mut self.effective_fact),
             _ => {}
+        }
+        if let Some(code) = path.strip_prefix("eligibility.") {
+            return self
+                .eligibility
+                .iter_mut()
+                .find(|row| row.code == code)
+                .map(|row| &mut row.fact);
+        }
+        if let Some(code) = path.strip_prefix("fee_rows.") {
+            return self
+                .fee_rows
+                .iter_mut()
+                .find(|row| row.code == code)
+                .map(|row| &mut row.fact);
         }
         if let Some(catalogue) = self.catalogue.as_mut() {
             if LISTS.contains(&path) {

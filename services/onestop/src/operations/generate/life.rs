@@ -113,8 +113,8 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
     } = visit;
     let now = vietnam_instant(at).map_err(|_| GenerateError::NothingToFile)?;
     let owner = maker.population.person(rng.random_range(0..maker.population.size()))?;
-    let (submission, surname) = submission(maker, offer, office, receiving, &owner, &mut rng)?;
-    let conditions = submit_case::judge(&offer.version.procedure, Some(office.level), &submission)?;
+    let (mut submission, surname) = submission(maker, offer, office, receiving, &owner, &mut rng)?;
+    let conditions = submit_case::judge(&offer.version.procedure, Some(office.level), &mut submission, now)?;
     let case_id = id_at(&mut rng, now);
     // The secret is a secret also here: it does not follow from the seed.
     let secret = lookup::secret(|bytes| maker.ids.random_bytes(bytes));
@@ -595,6 +595,7 @@ impl Life<'_> {
                 copies: 0,
                 replaced_by_data: String::new(),
                 file_ids: Vec::new(),
+                form_data: None,
             })
             .collect();
         let actor = self.filer();

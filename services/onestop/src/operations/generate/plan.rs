@@ -344,6 +344,7 @@ fn filed(component: &Component, by_data: bool) -> FiledComponent {
             String::new()
         },
         file_ids: Vec::new(),
+        form_data: None,
     }
 }
 

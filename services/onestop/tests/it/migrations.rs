@@ -1,0 +1,401 @@
+//! Running cases go over to a new version: previewed, case by case, and resumed after a stop.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use egov_onestop::domain::pack::Profile;
+use egov_onestop::migrate_cases;
+use egov_onestop::operations::verify::verify;
+use egov_proto::egov::onestop::v1::{
+    Case, GetMigrationRequest, ListCaseHistoryRequest, ListMigratedCasesRequest, Migration, MigrationPreview,
+    MigrationState, PreviewMigrationRequest, StartMigrationRequest, StepMapping,
+};
+use jiff::SignedDuration;
+use tonic::{Code, Status};
+
+use crate::definitions::{BIRTH, controller, create, publish, update};
+use crate::support::*;
+
+const LEASE: &str = "onestop.migrations";
+
+/// Keeps the service's own job from its turn until it is released.
+async fn hold(stack: &Stack) -> egov_database::Lease {
+    loop {
+        if let Some(lease) = stack.pool.acquire_lease(LEASE, Duration::from_mins(5)).await.unwrap() {
+            return lease;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Publishes the next version of the birth registration, in force today, with a change of its text.
+async fn next_version(stack: &Stack, change: impl Fn(String) -> String) -> i32 {
+    let client = controller(stack);
+    let draft = create(&client, BIRTH, "").await.unwrap();
+    let text = draft
+        .definition
+        .replacen("effective_from = \"2026-07-20\"", "effective_from = \"2026-11-23\"", 1);
+    let draft = update(&client, &draft, &change(text)).await.unwrap();
+    publish(&client, &draft).await.unwrap().procedure.unwrap().version
+}
+
+/// The step that checks is called otherwise.
+fn renamed(text: String) -> String {
+    text.replace("code = \"tham_tra\"", "code = \"tham_dinh\"")
+}
+
+fn mapping() -> Vec<StepMapping> {
+    vec![StepMapping {
+        from: "tham_tra".to_owned(),
+        to: "tham_dinh".to_owned(),
+    }]
+}
+
+async fn checked(stack: &Stack, case: &Case) -> Case {
+    let request = egov_proto::egov::onestop::v1::RecordStepRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        step: "tham_tra".to_owned(),
+        ..Default::default()
+    };
+    let mut officer = stack.staff("officer", TRUONG_VINH);
+    officer
+        .cases
+        .record_step(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap()
+}
+
+fn start(from: i32, to: i32, steps: Vec<StepMapping>) -> StartMigrationRequest {
+    StartMigrationRequest {
+        request_id: request_id(),
+        procedure_code: BIRTH.to_owned(),
+        from_version: from,
+        to_version: to,
+        steps,
+        reason: "Áp dụng quy trình mới".to_owned(),
+        legal_basis: "Quyết định số 2/QĐ-UBND".to_owned(),
+    }
+}
+
+async fn preview(client: &Client, to: i32, steps: Vec<StepMapping>) -> Result<Vec<MigrationPreview>, Status> {
+    let request = PreviewMigrationRequest {
+        procedure_code: BIRTH.to_owned(),
+        from_version: 1,
+        to_version: to,
+        steps,
+        ..Default::default()
+    };
+    let answer = client.clone().definitions.preview_migration(request).await?;
+    Ok(answer.into_inner().cases)
+}
+
+async fn migration(client: &Client, id: &str) -> Migration {
+    let request = GetMigrationRequest {
+        migration_id: id.to_owned(),
+    };
+    client
+        .clone()
+        .definitions
+        .get_migration(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .migration
+        .unwrap()
+}
+
+async fn whole(stack: &Stack) {
+    let found = verify(&stack.pool, &stack.keyring, Profile::Demo, None, |_, _| {})
+        .await
+        .unwrap();
+    assert!(found.is_whole(), "{:?}", found.violations);
+}
+
+#[tokio::test]
+async fn running_cases_go_over_as_previewed_and_a_stop_loses_nothing() {
+    let stack = Stack::start().await;
+    let lease = hold(&stack).await;
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let case = processing(&stack).await;
+        running.push(checked(&stack, &case).await);
+        stack.advance(SignedDuration::from_secs(1)).await;
+    }
+    let decided = approve(&stack, &processing(&stack).await).await;
+    let version = next_version(&stack, renamed).await;
+    let client = controller(&stack);
+
+    // Without the new name of the step everything stays; with it everything goes over. A decided case is not asked.
+    let without = preview(&client, version, Vec::new()).await.unwrap();
+    assert_eq!(without.len(), 3);
+    assert!(
+        without
+            .iter()
+            .all(|case| case.hindrances[0].kind == "step_gone" && case.new_due_date.is_none()),
+        "{without:?}"
+    );
+    let with = preview(&client, version, mapping()).await.unwrap();
+    for case in &with {
+        assert_eq!(
+            (case.hindrances.len(), case.new_step.as_str()),
+            (0, "tham_dinh"),
+            "{case:?}"
+        );
+        assert_eq!(case.due_date, case.new_due_date);
+    }
+
+    let request = start(1, version, mapping());
+    let started = client
+        .clone()
+        .definitions
+        .start_migration(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let again = client
+        .clone()
+        .definitions
+        .start_migration(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(again, started, "the same request begins nothing twice");
+    let status = client
+        .clone()
+        .definitions
+        .start_migration(start(1, version, mapping()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "MIGRATION_RUNNING")
+    );
+    let id = started.migration.unwrap().migration_id;
+
+    // One case, then the process stops; the next one goes on where it was.
+    lease.release().await.unwrap();
+    let turns = AtomicUsize::new(0);
+    while migration(&client, &id).await.moved == 0 {
+        turns.store(0, Ordering::Relaxed);
+        migrate_cases(&stack.pool, Profile::Demo, 1, || {
+            turns.fetch_add(1, Ordering::Relaxed) >= 1
+        })
+        .await
+        .unwrap();
+    }
+    let mut finished = migration(&client, &id).await;
+    while finished.state() != MigrationState::Finished {
+        migrate_cases(&stack.pool, Profile::Demo, 2, || false).await.unwrap();
+        finished = migration(&client, &id).await;
+    }
+    assert_eq!((finished.moved, finished.kept), (3, 0));
+
+    let reader = stack.staff("case_reader", TRUONG_VINH);
+    for before in &running {
+        let after = get(&reader, &before.case_id).await.unwrap();
+        assert_eq!((after.procedure_version, after.step.as_str()), (version, "tham_dinh"));
+        assert_eq!(
+            (after.state, &after.deadline, &after.fees),
+            (before.state, &before.deadline, &before.fees)
+        );
+        assert_eq!(after.version, before.version + 1, "once, however often it was begun");
+        let request = ListCaseHistoryRequest {
+            case_id: before.case_id.clone(),
+            ..Default::default()
+        };
+        let history = reader
+            .clone()
+            .cases
+            .list_case_history(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .entries;
+        let last = history.last().unwrap();
+        assert_eq!(
+            (last.operation.as_str(), last.step.as_str()),
+            ("migrate_version", "tham_dinh")
+        );
+        assert_eq!(last.legal_basis, "Quyết định số 2/QĐ-UBND");
+    }
+    assert_eq!(get(&reader, &decided.case_id).await.unwrap().procedure_version, 1);
+    let outcomes = ListMigratedCasesRequest {
+        migration_id: id.clone(),
+        page_size: 2,
+        ..Default::default()
+    };
+    let page = client
+        .clone()
+        .definitions
+        .list_migrated_cases(outcomes.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let rest = ListMigratedCasesRequest {
+        page_token: page.next_page_token.clone(),
+        ..outcomes
+    };
+    let rest = client
+        .clone()
+        .definitions
+        .list_migrated_cases(rest)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((page.cases.len(), rest.cases.len()), (2, 1));
+    assert!(page.cases.iter().chain(&rest.cases).all(|case| case.moved));
+    whole(&stack).await;
+    let rebuilt = egov_onestop::operations::rebuild_leaves::rebuild_leaves(&stack.pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        rebuilt.iter().filter(|one| one.kind == "procedure_migration").count(),
+        2
+    );
+    // The case goes on by its new version.
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let case = get(&officer, &running[0].case_id).await.unwrap();
+    approve(&stack, &case).await;
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn what_was_promised_is_not_taken_away_by_a_migration() {
+    let stack = Stack::start().await;
+    let lease = hold(&stack).await;
+    let promised = processing(&stack).await;
+    let waiting = submit(&stack).await.case.unwrap();
+    let version = next_version(&stack, |text| {
+        text.replace("value = 1\nunit = \"working_day\"", "value = 5\nunit = \"working_day\"")
+    })
+    .await;
+    let client = controller(&stack);
+    let previews = preview(&client, version, Vec::new()).await.unwrap();
+    let of = |id: &str| previews.iter().find(|case| case.case_id == id).unwrap();
+    let kinds: Vec<&str> = of(&promised.case_id)
+        .hindrances
+        .iter()
+        .map(|one| one.kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["due_later"]);
+    assert_eq!(of(&waiting.case_id).hindrances.len(), 0, "nothing was promised yet");
+
+    let started = client
+        .clone()
+        .definitions
+        .start_migration(start(1, version, Vec::new()))
+        .await
+        .unwrap()
+        .into_inner();
+    let id = started.migration.unwrap().migration_id;
+    lease.release().await.unwrap();
+    let mut done = migration(&client, &id).await;
+    while done.state() != MigrationState::Finished {
+        migrate_cases(&stack.pool, Profile::Demo, 50, || false).await.unwrap();
+        done = migration(&client, &id).await;
+    }
+    assert_eq!((done.moved, done.kept), (1, 1));
+    let reader = stack.staff("case_reader", TRUONG_VINH);
+    let kept = get(&reader, &promised.case_id).await.unwrap();
+    assert_eq!((kept.procedure_version, &kept.etag), (1, &promised.etag));
+    assert_eq!(get(&reader, &waiting.case_id).await.unwrap().procedure_version, version);
+    let outcomes = ListMigratedCasesRequest {
+        migration_id: id,
+        ..Default::default()
+    };
+    let outcomes = client
+        .clone()
+        .definitions
+        .list_migrated_cases(outcomes)
+        .await
+        .unwrap()
+        .into_inner()
+        .cases;
+    let stayed = outcomes.iter().find(|one| one.case_id == promised.case_id).unwrap();
+    assert_eq!((stayed.moved, stayed.hindrances[0].kind.as_str()), (false, "due_later"));
+    whole(&stack).await;
+    // The old version keeps working for the case that stayed.
+    approve(&stack, &kept).await;
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_cases_of_the_callers_units_and_only_the_province_migrates() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    let version = next_version(&stack, renamed).await;
+    let own = stack.staff("procedure_controller", TRUONG_VINH);
+    let neighbour = stack.staff("procedure_controller", THANH_VINH);
+    let seen = preview(&own, version, mapping()).await.unwrap();
+    assert_eq!((seen.len(), seen[0].case_id.as_str()), (1, case.case_id.as_str()));
+    let shown = format!("{seen:?}");
+    assert!(
+        !shown.contains("Hường") && !shown.contains("040190000123"),
+        "it names nobody"
+    );
+    assert_eq!(preview(&neighbour, version, mapping()).await.unwrap(), []);
+    let status = own
+        .clone()
+        .definitions
+        .start_migration(start(1, version, mapping()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "PERMISSION_MISSING")
+    );
+    for role in ["one_stop_clerk", "officer", "unit_leader", "case_reader"] {
+        let status = preview(&stack.staff(role, PROVINCE), version, mapping())
+            .await
+            .unwrap_err();
+        assert_eq!(reason(&status), "PERMISSION_MISSING", "{role}");
+    }
+    let client = controller(&stack);
+    let started = client
+        .clone()
+        .definitions
+        .start_migration(start(1, version, mapping()))
+        .await
+        .unwrap()
+        .into_inner();
+    let id = started.migration.unwrap().migration_id;
+    let request = GetMigrationRequest {
+        migration_id: id.clone(),
+    };
+    let status = own.clone().definitions.get_migration(request).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::NotFound, "MIGRATION_NOT_FOUND")
+    );
+    let outcomes = ListMigratedCasesRequest {
+        migration_id: id,
+        ..Default::default()
+    };
+    let status = own.clone().definitions.list_migrated_cases(outcomes).await.unwrap_err();
+    assert_eq!(reason(&status), "MIGRATION_NOT_FOUND");
+    let mut owner = stack.database.connect_as_owner().await.unwrap();
+    for table in ["procedure_migrations", "procedure_migration_cases"] {
+        let query = format!("SELECT count(*) FROM {table}");
+        let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+        assert_eq!(seen, 0, "{table}");
+    }
+
+    // To itself, from nothing, or to a version that is not in force yet: nothing begins.
+    let status = preview(&client, 1, Vec::new()).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&status).violations()[0].field, "to_version");
+    let status = preview(&client, 99, Vec::new()).await.unwrap_err();
+    assert_eq!(reason(&status), "PROCEDURE_NOT_FOUND");
+    let later = next_version(&stack, |text| {
+        text.replacen("effective_from = \"2026-11-23\"", "effective_from = \"2026-12-23\"", 1)
+    })
+    .await;
+    let status = preview(&client, later, Vec::new()).await.unwrap_err();
+    assert_eq!(reason(&status), "PROCEDURE_NOT_FOUND");
+}
