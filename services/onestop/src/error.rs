@@ -8,7 +8,9 @@ use egov_proto::egov::onestop::v1::ErrorReason;
 use crate::domain::case::ActRefused;
 use crate::domain::pack::{Flaw, PackError};
 use crate::domain::transitions::{Refused, State};
+use crate::domain::work::task::WorkRefused;
 use crate::store::StoreError;
+use crate::work_error::work_refused;
 
 /// ErrorInfo.domain of this service's own reasons.
 const DOMAIN: &str = "onestop.egov";
@@ -109,6 +111,12 @@ pub enum Error {
     /// The calendar does not cover the days that the period needs.
     #[error("calendar: {0}")]
     Calendar(#[source] egov_calendar::CalendarError),
+    /// The rules of work refuse the act.
+    #[error(transparent)]
+    Work(#[from] WorkRefused),
+    /// The task changed since the caller read it.
+    #[error("stale etag of a task")]
+    StaleTask,
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -135,7 +143,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Why a reason is given, in both languages.
-struct Words {
+pub(crate) struct Words {
     code: Code,
     reason: ErrorReason,
     vi: String,
@@ -143,7 +151,7 @@ struct Words {
 }
 
 impl Words {
-    fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         let name = self.reason.as_str_name();
         Fault::new(
             self.code,
@@ -155,7 +163,7 @@ impl Words {
     }
 }
 
-fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
+pub(crate) fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
     Words {
         code,
         reason,
@@ -191,6 +199,13 @@ impl From<Error> for Fault {
                 "the case changed since it was read; read it again and repeat",
             ),
             Error::Act(refused) => act_refused(refused),
+            Error::Work(refused) => work_refused(refused),
+            Error::StaleTask => Fault::new(
+                Code::Aborted,
+                "STALE_ETAG",
+                "việc đã thay đổi từ khi được đọc; hãy đọc lại rồi thực hiện lại",
+                "the task changed since it was read; read it again and repeat",
+            ),
             Error::ComponentsMissing(missing) => words(
                 Code::FailedPrecondition,
                 R::ComponentsMissing,

@@ -18,6 +18,7 @@ mod jobs;
 pub mod law;
 pub mod operations;
 mod store;
+mod work_error;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
+use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;
@@ -111,6 +113,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     let assembly = Assembly::new("onestop")
         .service(CaseServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
+        .service(WorkServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))

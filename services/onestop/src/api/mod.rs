@@ -3,8 +3,10 @@
 mod cases;
 mod decode;
 mod encode;
+mod encode_work;
 mod files;
 mod procedures;
+mod work;
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use tonic::Status;
 use crate::error::Error;
 use crate::operations::OneStop;
 
-/// The three services of the contract over the same use cases.
+/// The services of the contract over the same use cases.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) contract: Arc<Contract>,

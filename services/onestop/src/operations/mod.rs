@@ -30,6 +30,7 @@ mod supply_components;
 mod track_case;
 pub mod verify;
 mod withdraw_case;
+pub(crate) mod work;
 
 use std::sync::Arc;
 

@@ -28,3 +28,6 @@ mod schema;
 mod support;
 mod units;
 mod validation;
+mod work;
+mod work_places;
+mod work_refusals;
