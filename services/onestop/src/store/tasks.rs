@@ -45,11 +45,11 @@ impl TryFrom<TaskRow> for Task {
             task_id: row.task_id,
             case_id: row.case_id,
             number: row.number,
-            kind: TaskKind::from_number(row.kind).ok_or(outside("kind"))?,
+            kind: TaskKind::from_number(row.kind).ok_or_else(|| outside("kind"))?,
             step: row.step,
             role: row.role,
             responsible_unit_id: row.responsible_unit_id,
-            state: TaskState::from_number(row.state).ok_or(outside("state"))?,
+            state: TaskState::from_number(row.state).ok_or_else(|| outside("state"))?,
             assignee_id: row.assignee_id,
             delegator_id: row.delegator_id,
             consultation: Consultation {
