@@ -9,13 +9,14 @@ CREATE INDEX cases_received_by_unit ON cases (receiving_unit_id, submit_time DES
 CREATE INDEX cases_received_by_time ON cases (submit_time DESC, case_id DESC)
     WHERE receiving_unit_id <> responsible_unit_id;
 
--- Policies are tried in the order of their names, `scope` first: what a caller sees by its own unit costs no more than before.
-CREATE POLICY scope_reception ON cases FOR SELECT
+-- PostgreSQL tries the policies in the reverse order of their names, so that `scope` comes first: what a caller sees by its own unit
+-- costs no more than before.
+CREATE POLICY by_reception ON cases FOR SELECT
     USING (receiving_unit_id = ANY ((SELECT egov.scope())::int[]));
 
 -- Lấy ý kiến: who is asked for an opinion sees the case while the question is open. The sub-select runs once a statement, over the
 -- few open questions of the caller's units.
-CREATE POLICY scope_zconsulted ON cases FOR SELECT
+CREATE POLICY asked_for_an_opinion ON cases FOR SELECT
     USING (case_id IN (
         SELECT case_tasks.case_id FROM case_tasks
         WHERE case_tasks.state = 1 AND case_tasks.kind = 2

@@ -439,6 +439,8 @@ async fn another_unit_gives_its_opinion_sees_the_case_only_until_then_and_the_de
 
     // The clock goes on: same state, no pause, same due date.
     stack.advance(jiff::SignedDuration::from_hours(3)).await;
+    let a = officer(&stack, 0xA1);
+    let neighbour = with_roles(&stack, 0xC1, &[("officer", THANH_VINH)]);
     let meanwhile = get(&neighbour, &case.case_id).await.unwrap();
     assert_eq!(meanwhile.state(), CaseState::Processing);
     assert!(meanwhile.pauses.is_empty());
