@@ -9,7 +9,9 @@ use crate::definition_error::DefinitionError;
 use crate::domain::case::ActRefused;
 use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
 use crate::domain::transitions::{Refused, State};
+use crate::domain::work::task::WorkRefused;
 use crate::store::StoreError;
+use crate::work_error::work_refused;
 
 /// ErrorInfo.domain of this service's own reasons.
 const DOMAIN: &str = "onestop.egov";
@@ -113,6 +115,12 @@ pub enum Error {
     /// Something about definitions.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// The rules of work refuse the act.
+    #[error(transparent)]
+    Work(#[from] WorkRefused),
+    /// The task changed since the caller read it.
+    #[error("stale etag of a task")]
+    StaleTask,
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -195,6 +203,13 @@ impl From<Error> for Fault {
                 "the case changed since it was read; read it again and repeat",
             ),
             Error::Act(refused) => act_refused(refused),
+            Error::Work(refused) => work_refused(refused),
+            Error::StaleTask => Fault::new(
+                Code::Aborted,
+                "STALE_ETAG",
+                "việc đã thay đổi từ khi được đọc; hãy đọc lại rồi thực hiện lại",
+                "the task changed since it was read; read it again and repeat",
+            ),
             Error::ComponentsMissing(missing) => words(
                 Code::FailedPrecondition,
                 R::ComponentsMissing,

@@ -20,6 +20,7 @@ pub mod law;
 pub mod operations;
 pub mod staffing;
 mod store;
+mod work_error;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
+use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;
@@ -138,6 +140,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(CaseServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
         .service(DefinitionServiceServer::new(api.clone()))
+        .service(WorkServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);

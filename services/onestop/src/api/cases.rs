@@ -1,5 +1,6 @@
 //! CaseService.
 
+use egov_auth::Caller;
 use egov_database::PageBinding;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::case_service_server::CaseService;
@@ -11,10 +12,20 @@ use crate::domain::case::Case;
 use crate::domain::listing::CaseFilter;
 use crate::operations::act::Target;
 use crate::operations::submit_case::Submission;
+use crate::operations::work::for_applicant;
 
 /// An optional text: empty is absent.
 fn given(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The case as the caller may read it: its applicant does without the inside of the office.
+fn shown(caller: &Caller, case: &Case) -> proto::Case {
+    if caller.principal.citizen().is_some() {
+        encode::own_case(case)
+    } else {
+        encode::case(case)
+    }
 }
 
 const LIST: &str = "egov.onestop.v1.CaseService/ListCases";
@@ -72,12 +83,17 @@ impl CaseService for Api {
             case_id: decode::id(&message.case_id, "case_id")?,
             etag: Some(&message.etag),
         };
-        let receiving_unit = |case: &Case| self.one_stop.unit_name(case.receiving_unit_id);
+        let name = |unit| self.one_stop.unit_name(unit);
+        let places = |case: &Case| encode::Places {
+            responsible: name(case.responsible_unit_id),
+            receiving: name(case.receiving_unit_id),
+            support: case.support_unit_id.map(name).unwrap_or_default(),
+        };
         let answer = self
             .one_stop
             .accept_case(request.caller()?, target, |case, secret| proto::AcceptCaseResponse {
                 case: Some(encode::case(case)),
-                receipt: Some(encode::receipt(case, secret, receiving_unit(case))),
+                receipt: Some(encode::receipt(case, secret, places(case))),
             })
             .await
             .map_err(status)?;
@@ -138,6 +154,7 @@ impl CaseService for Api {
         request: Request<proto::SupplyComponentsRequest>,
     ) -> Result<Response<proto::SupplyComponentsResponse>, Status> {
         let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
         let message = &request.message;
         let target = Target {
             request_id: decode::id(&message.request_id, "request_id")?,
@@ -148,11 +165,11 @@ impl CaseService for Api {
         let answer = self
             .one_stop
             .supply_components(
-                request.caller()?,
+                caller,
                 target,
                 decode::components(message.components.clone())?,
                 |case| proto::SupplyComponentsResponse {
-                    case: Some(encode::case(case)),
+                    case: Some(shown(caller, case)),
                 },
             )
             .await
@@ -268,6 +285,7 @@ impl CaseService for Api {
         request: Request<proto::WithdrawCaseRequest>,
     ) -> Result<Response<proto::WithdrawCaseResponse>, Status> {
         let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
         let message = &request.message;
         let target = Target {
             request_id: decode::id(&message.request_id, "request_id")?,
@@ -277,8 +295,8 @@ impl CaseService for Api {
         };
         let answer = self
             .one_stop
-            .withdraw_case(request.caller()?, target, |case| proto::WithdrawCaseResponse {
-                case: Some(encode::case(case)),
+            .withdraw_case(caller, target, |case| proto::WithdrawCaseResponse {
+                case: Some(shown(caller, case)),
             })
             .await
             .map_err(status)?;
@@ -314,6 +332,7 @@ impl CaseService for Api {
         request: Request<proto::RateCaseRequest>,
     ) -> Result<Response<proto::RateCaseResponse>, Status> {
         let request = accept(&self.contract, request)?;
+        let caller = request.caller()?;
         let message = &request.message;
         let target = Target {
             request_id: decode::id(&message.request_id, "request_id")?,
@@ -324,8 +343,8 @@ impl CaseService for Api {
         let score = i16::try_from(message.score).unwrap_or_default();
         let answer = self
             .one_stop
-            .rate_case(request.caller()?, target, score, |case| proto::RateCaseResponse {
-                case: Some(encode::case(case)),
+            .rate_case(caller, target, score, |case| proto::RateCaseResponse {
+                case: Some(shown(caller, case)),
             })
             .await
             .map_err(status)?;
@@ -338,13 +357,10 @@ impl CaseService for Api {
     ) -> Result<Response<proto::GetCaseResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let case_id = decode::id(&request.message.case_id, "case_id")?;
-        let case = self
-            .one_stop
-            .read_case(request.caller()?, case_id)
-            .await
-            .map_err(status)?;
+        let caller = request.caller()?;
+        let case = self.one_stop.read_case(caller, case_id).await.map_err(status)?;
         Ok(Response::new(proto::GetCaseResponse {
-            case: Some(encode::case(&case)),
+            case: Some(shown(caller, &case)),
         }))
     }
 
@@ -417,7 +433,12 @@ impl CaseService for Api {
             .list_case_history(caller, case_id, page)
             .await
             .map_err(status)?;
-        let entries = entries.into_iter().map(encode::history_entry).collect();
+        let applicant = caller.principal.citizen().is_some();
+        let entries = entries
+            .into_iter()
+            .map(|entry| if applicant { for_applicant(entry) } else { entry })
+            .map(encode::history_entry)
+            .collect();
         Ok(Response::new(proto::ListCaseHistoryResponse {
             entries,
             next_page_token,

@@ -163,12 +163,33 @@ pub(super) fn case(case: &Case) -> proto::Case {
     }
 }
 
+/// The case as its applicant reads it: without the finer step and the official, which are the office's own business.
+pub(super) fn own_case(whole: &Case) -> proto::Case {
+    proto::Case {
+        step: String::new(),
+        assignee_id: String::new(),
+        ..case(whole)
+    }
+}
+
+/// The names of the three places of a case.
+pub(super) struct Places {
+    /// Cơ quan có thẩm quyền.
+    pub(super) responsible: String,
+    /// Nơi tiếp nhận.
+    pub(super) receiving: String,
+    /// Nơi hỗ trợ nộp; empty if there was none.
+    pub(super) support: String,
+}
+
 /// Giấy tiếp nhận hồ sơ và hẹn trả kết quả.
-pub(super) fn receipt(case: &Case, secret: &str, receiving_unit_name: String) -> proto::Receipt {
+pub(super) fn receipt(case: &Case, secret: &str, places: Places) -> proto::Receipt {
     proto::Receipt {
         case_code: case.case_code.clone(),
         lookup_secret: secret.to_owned(),
-        receiving_unit_name,
+        receiving_unit_name: places.receiving,
+        responsible_unit_name: places.responsible,
+        support_unit_name: places.support,
         accept_time: case.accept_time.map(timestamp),
         deadline: case.deadline.as_ref().map(deadline),
         components: case.components.iter().map(component).collect(),

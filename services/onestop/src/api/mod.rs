@@ -5,8 +5,10 @@ mod decode;
 mod definitions;
 mod encode;
 mod encode_definition;
+mod encode_work;
 mod files;
 mod procedures;
+mod work;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use tonic::Status;
 use crate::error::Error;
 use crate::operations::OneStop;
 
-/// The four services of the contract over the same use cases.
+/// The services of the contract over the same use cases.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) contract: Arc<Contract>,

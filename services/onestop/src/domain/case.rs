@@ -377,6 +377,14 @@ impl Case {
         Ok(())
     }
 
+    /// Trả lại: an earlier step is done again; `done` is the one before it. The clock goes on.
+    pub fn send_back(&mut self, transitions: &Transitions, now: Timestamp, done: &str) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::SendBack)?;
+        done.clone_into(&mut self.step);
+        self.enter(next, now);
+        Ok(())
+    }
+
     /// Phê duyệt: the results are fixed.
     pub fn approve(
         &mut self,

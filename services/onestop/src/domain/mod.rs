@@ -9,3 +9,4 @@ pub mod pack;
 pub mod party;
 pub mod transitions;
 pub mod verify;
+pub mod work;

@@ -9,6 +9,8 @@ use std::fmt;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::work::internal::{InternalStep, InternalStepFault, check_internal};
+
 /// Trạng thái hồ sơ: the national synchronisation code, 1 to 10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i16", into = "i16")]
@@ -109,11 +111,13 @@ pub enum Operation {
     Withdraw,
     /// Trả kết quả.
     ReturnResult,
+    /// Trả lại bước trước: an earlier step is to be done again.
+    SendBack,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accept,
         Self::Reject,
         Self::RequestSupplement,
@@ -124,6 +128,7 @@ impl Operation {
         Self::Stop,
         Self::Withdraw,
         Self::ReturnResult,
+        Self::SendBack,
     ];
 
     /// The name in packs, history and events.
@@ -139,6 +144,7 @@ impl Operation {
             Self::Stop => "stop",
             Self::Withdraw => "withdraw",
             Self::ReturnResult => "return_result",
+            Self::SendBack => "send_back",
         }
     }
 }
@@ -189,6 +195,9 @@ pub enum TransitionsError {
         /// The state.
         from: State,
     },
+    /// The internal steps contradict each other or the states.
+    #[error(transparent)]
+    Internal(#[from] InternalStepFault),
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,6 +211,9 @@ struct Pack {
     rules: Source,
     state: Vec<StateEntry>,
     transition: Vec<TransitionEntry>,
+    /// A pack that was imported before there were internal steps has none.
+    #[serde(default)]
+    internal_step: Vec<InternalStep>,
 }
 
 /// Where a part of the pack comes from.
@@ -274,6 +286,7 @@ pub struct Transitions {
     rules: Source,
     states: BTreeMap<State, StateInfo>,
     edges: Vec<TransitionEntry>,
+    internal: Vec<InternalStep>,
 }
 
 impl Transitions {
@@ -311,6 +324,7 @@ impl Transitions {
             rules: pack.rules,
             states,
             edges: pack.transition,
+            internal: pack.internal_step,
         };
         transitions.check()?;
         Ok(transitions)
@@ -339,7 +353,13 @@ impl Transitions {
                 });
             }
         }
+        check_internal(&self.internal)?;
         Ok(())
+    }
+
+    /// Bước nội bộ: the steps inside the office, each mapped to a national code.
+    pub fn internal_steps(&self) -> &[InternalStep] {
+        &self.internal
     }
 
     /// Name of the set, as procedures refer to it.
@@ -524,6 +544,28 @@ mod tests {
         assert!(matches!(
             Transitions::from_toml(&ambiguous),
             Err(TransitionsError::Ambiguous { .. })
+        ));
+    }
+
+    #[test]
+    fn a_pack_whose_internal_waiting_would_pause_the_clock_is_refused() {
+        let waiting = |state: i16| {
+            format!(
+                "{NATIONAL}\n[[internal_step]]\ncode = \"cho\"\nname = \"Chờ\"\nname_en = \"Wait\"\nstate = {state}\nwaits = true\n"
+            )
+        };
+        assert!(Transitions::from_toml(&waiting(4)).is_ok());
+        for paused in [5, 6] {
+            assert!(matches!(
+                Transitions::from_toml(&waiting(paused)),
+                Err(TransitionsError::Internal(InternalStepFault::WaitingPauses { .. }))
+            ));
+        }
+        let twice =
+            format!("{NATIONAL}\n[[internal_step]]\ncode = \"tham_dinh\"\nname = \"x\"\nname_en = \"x\"\nstate = 4\n");
+        assert!(matches!(
+            Transitions::from_toml(&twice),
+            Err(TransitionsError::Internal(InternalStepFault::Twice(_)))
         ));
     }
 

@@ -20,6 +20,7 @@ use super::definition::migrate::MIGRATE;
 use super::listing::HistoryEntry;
 use super::pack::{Procedure, Profile};
 use super::transitions::{Operation, State, Transitions};
+use super::work::check::{WorkRecord, check_tasks};
 
 /// The kind of aggregate of events, and of resource of leaves.
 pub const KIND: &str = "case";
@@ -85,6 +86,8 @@ pub enum Rule {
     Orphan,
     /// Places in the log run without a gap.
     Log,
+    /// The open step is the one that follows; tasks have their leaves.
+    Tasks,
 }
 
 /// Something that does not fit.
@@ -158,6 +161,8 @@ pub struct CaseRecord {
     pub leaves: Vec<RecordedLeaf>,
     /// By word.
     pub words: Vec<RecordedWord>,
+    /// Việc.
+    pub work: WorkRecord,
     /// True if the salts of the case were erased, as the record of erasures says.
     pub erased: bool,
 }
@@ -194,6 +199,7 @@ pub fn check(record: &CaseRecord, rules: &Rules<'_>) -> Vec<Violation> {
     check.events();
     check.words();
     check.code();
+    check.tasks();
     check.found
 }
 
@@ -379,7 +385,8 @@ impl Check<'_> {
                 to.code()
             )
         });
-        let steps = entry.step == told.step || operation == Some(Operation::RecordStep) || migrates;
+        let moves = matches!(operation, Some(Operation::RecordStep | Operation::SendBack));
+        let steps = entry.step == told.step || moves || migrates;
         self.demand(Rule::Transitions, steps, || {
             format!("version {}: {} changes the step", entry.version, entry.operation)
         });
@@ -544,6 +551,13 @@ impl Check<'_> {
         self.demand(Rule::Words, missing == 0 && foreign == 0, || {
             format!("{missing} words are missing, {foreign} do not belong to the case")
         });
+    }
+
+    fn tasks(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        for wrong in check_tasks(&record.case, &rules.procedure.steps, &record.work, rules.commit) {
+            self.say(Rule::Tasks, wrong);
+        }
     }
 
     fn code(&mut self) {

@@ -15,11 +15,13 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::checks::go_on;
+use super::work::follow_tasks;
 use crate::domain::case::Case;
 use crate::domain::listing::{HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
 use crate::domain::transitions::Transitions;
 use crate::domain::verify::{EventFacts, KIND};
+use crate::domain::work::task::Task;
 use crate::error::Error;
 use crate::store::{Visible, cases, files, history, procedures};
 
@@ -83,6 +85,12 @@ pub(crate) struct Recorded {
     pub(crate) acting_for: Option<Uuid>,
 }
 
+/// What an act leaves: the case, and all its tasks by number.
+pub(crate) struct Applied {
+    pub(crate) case: Case,
+    pub(crate) tasks: Vec<Task>,
+}
+
 impl OneStop {
     /// Does an act at most once and gives its answer. `judge` changes the case or refuses; `answer` is what the caller
     /// gets, now and if it asks again.
@@ -115,37 +123,79 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                let before = cases::get_for_update(unit.conn(), target.case_id, &visible)
-                    .await?
-                    .ok_or(Error::CaseNotFound)?;
-                caller.require(act.permission, &resource(&before))?;
+                let before = self
+                    .case_to_change(unit, caller, &act, target.case_id, &visible)
+                    .await?;
                 if target.etag.is_some_and(|etag| !before.etag_matches(etag)) {
                     return Err(Error::StaleEtag);
                 }
-                let (now, today) = (unit.now(), unit.today());
-                let procedure = self.procedure_for(unit, &before, act.version, today).await?;
-                let transitions = self.law.transitions(&procedure.procedure.transitions)?;
-                let facts = Facts {
-                    now,
-                    transitions,
-                    procedure: &procedure,
-                    calendar: &self.law.calendar,
-                    profile: self.profile,
-                };
-                let (after, mut recorded) = perform(&before, &facts, judge)?;
-                recorded.acting_for = caller.acting_for(act.permission, &resource(&before));
-
-                cases::save(unit.conn(), &before, &after, now).await?;
-                attach(unit, &after, uploader, &recorded.file_ids).await?;
-                record(unit, caller, Some(&before), &after, act.operation, recorded).await?;
-                announce(unit, &after, act.event)?;
+                // A citizen's scope is their own cases: the tasks of the competent unit follow the act all the same.
+                if !visible.all && !visible.units.contains(&before.responsible_unit_id) {
+                    unit.hand_over_to(&[before.responsible_unit_id]).await?;
+                }
+                let applied = self.apply(unit, caller, &act, &before, judge).await?;
+                let after = applied.case;
                 answer(&after)
             })
             .await?;
         Ok(written.into_answer())
     }
 
-    async fn procedure_for(
+    /// The case, held until the transaction ends, for a caller who may do the act.
+    async fn case_to_change(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        caller: &Caller,
+        act: &Act,
+        case_id: Uuid,
+        visible: &Visible,
+    ) -> Result<Case, Error> {
+        if let Some(case) = cases::get_for_update(unit.conn(), case_id, visible).await? {
+            caller.require(act.permission, &resource(&case))?;
+            return Ok(case);
+        }
+        // Who received it for another unit, or is asked for an opinion, reads it and is told that they may do no more.
+        let read = cases::get(unit.conn(), case_id, visible)
+            .await?
+            .ok_or(Error::CaseNotFound)?;
+        caller.require(act.permission, &resource(&read))?;
+        Err(Error::CaseNotFound)
+    }
+
+    /// Does an act on a case whose row is held: judges, stores, lets the tasks follow, records and announces.
+    pub(crate) async fn apply(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        caller: &Caller,
+        act: &Act,
+        before: &Case,
+        judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
+    ) -> Result<Applied, Error> {
+        let (now, today) = (unit.now(), unit.today());
+        let procedure = self.procedure_for(unit, before, act.version, today).await?;
+        let transitions = self.law.transitions(&procedure.procedure.transitions)?;
+        let facts = Facts {
+            now,
+            transitions,
+            procedure: &procedure,
+            calendar: &self.law.calendar,
+            profile: self.profile,
+        };
+        let (after, mut recorded) = perform(before, &facts, judge)?;
+        recorded.acting_for = caller.acting_for(act.permission, &resource(before));
+        self.demand_work(unit, caller, act.operation, &procedure.procedure, &after)
+            .await?;
+
+        cases::save(unit.conn(), before, &after, now).await?;
+        let steps = &procedure.procedure.steps;
+        let tasks = follow_tasks(unit, caller, act.operation, steps, &after).await?;
+        attach(unit, &after, caller.principal.record_owner(), &recorded.file_ids).await?;
+        record(unit, caller, Some(before), &after, act.operation, recorded).await?;
+        announce(unit, &after, act.event)?;
+        Ok(Applied { case: after, tasks })
+    }
+
+    pub(super) async fn procedure_for(
         &self,
         unit: &mut UnitOfWork<'_>,
         case: &Case,

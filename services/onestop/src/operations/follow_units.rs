@@ -18,7 +18,7 @@ use super::act::{Actor, Recorded, announce, entry};
 use crate::domain::case::Case;
 use crate::domain::listing::After;
 use crate::error::Error;
-use crate::store::{Visible, cases, history};
+use crate::store::{Visible, cases, history, tasks};
 
 /// Its name in the history.
 pub(crate) const OPERATION: &str = crate::domain::verify::MOVE_UNIT;
@@ -103,6 +103,7 @@ async fn follow(unit: &mut UnitOfWork<'_>, case_id: Uuid, closed: &Closed) -> Re
     let mut after = before.clone();
     after.move_to(to.id);
     cases::move_to_unit(unit.conn(), &before, &after, now).await?;
+    tasks::move_to_unit(unit.conn(), case_id, to.id).await?;
     let recorded = Recorded {
         reason: format!("{} kết thúc hoạt động; hồ sơ chuyển đến {}", from.name, to.name),
         details: json!({ "from_unit": from.id, "from_code": from.code, "to_unit": to.id, "to_code": to.code }),

@@ -27,13 +27,16 @@ impl OneStop {
                 Ok::<_, Error>(cases::list(connection, &visible, &filter, after, limit).await?)
             })
             .await?;
-        let (rows, next) = page.finish(rows, Summary::position)?;
-        self.record_summaries(caller, &rows).await?;
+        let (mut rows, next) = page.finish(rows, Summary::position)?;
+        self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))
     }
 
-    /// One record of reading for a page, with its subjects.
-    pub(crate) async fn record_summaries(&self, caller: &Caller, rows: &[Summary]) -> Result<(), Error> {
+    /// One record of reading for a page, with its subjects. An applicant does without the names of internal steps.
+    pub(crate) async fn record_summaries(&self, caller: &Caller, rows: &mut [Summary]) -> Result<(), Error> {
+        if caller.principal.citizen().is_some() {
+            rows.iter_mut().for_each(|row| row.step.clear());
+        }
         let read = rows
             .iter()
             .map(|row| (row.owner_id, format!("cases/{}", row.case_code)));

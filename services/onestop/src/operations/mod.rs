@@ -42,6 +42,7 @@ mod track_case;
 mod update_draft;
 pub mod verify;
 mod withdraw_case;
+pub(crate) mod work;
 
 use std::sync::Arc;
 

@@ -34,8 +34,8 @@ impl OneStop {
                 })
             })
             .await?;
-        let (rows, next) = page.finish(rows, Summary::position)?;
-        self.record_summaries(caller, &rows).await?;
+        let (mut rows, next) = page.finish(rows, Summary::position)?;
+        self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))
     }
 }

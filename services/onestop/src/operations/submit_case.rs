@@ -8,12 +8,13 @@ use egov_proto::egov::onestop::v1::{SubmitCaseRequest, SubmitCaseResponse};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::OneStop;
 use super::act::{Actor, READ, Recorded, announce, attach, entry};
 use super::checks::{
     check_applicant, check_complete, check_conditions, check_contents, check_eligible, check_settled,
     check_shapes_and_forms,
 };
+use super::work::first_task;
+use super::{KnownUnit, OneStop};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::definition::Asked;
 use crate::domain::listing::Versioned;
@@ -137,6 +138,22 @@ pub(crate) fn recorded_of(case: &Case) -> Recorded {
     }
 }
 
+/// Nơi tiếp nhận and nơi hỗ trợ: any unit of the province that handles procedures, whatever the boundary (QĐ 29/2026/QĐ-TTg; facts 1.5).
+/// Neither of them decides the case, and support alone gives no sight of it.
+fn check_places(receiving: &KnownUnit, support: Option<&KnownUnit>) -> Result<(), Error> {
+    match [Some(receiving), support]
+        .into_iter()
+        .flatten()
+        .find(|unit| unit.level.is_none())
+    {
+        Some(unit) => Err(Error::NotOffered(format!(
+            "reception or support at unit {}",
+            unit.unit_id
+        ))),
+        None => Ok(()),
+    }
+}
+
 impl OneStop {
     /// Files a case. `answer` makes the caller's answer from the case and its look-up secret.
     pub(crate) async fn submit_case(
@@ -158,6 +175,8 @@ impl OneStop {
             .as_ref()
             .map(|code| self.unit(code, today))
             .transpose()?;
+
+        check_places(&receiving, support.as_ref())?;
 
         // A citizen, or a system for one, files its own case wherever it is to be decided; a clerk files what came to
         // the counter of their unit, which may be another than the competent one.
@@ -240,7 +259,8 @@ impl OneStop {
                     recorded,
                     now,
                 );
-                filing::insert(unit.conn(), &case, &entry, now).await?;
+                let first = first_task(&found.procedure.steps, OPERATION, &case, entry.actor_id, unit.new_id());
+                filing::insert(unit.conn(), &case, &entry, first.as_ref(), now).await?;
                 let file_ids: Vec<Uuid> = case
                     .components
                     .iter()

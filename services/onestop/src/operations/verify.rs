@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::act::Act;
 use super::{
     accept_case, approve_case, assign_case, follow_units, migrate_cases, rate_case, record_step, reject_case,
-    request_supplement, return_result, stop_case, submit_case, supply_components, withdraw_case,
+    request_supplement, return_result, stop_case, submit_case, supply_components, withdraw_case, work,
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
@@ -35,7 +35,7 @@ const KEPT: usize = 1_000;
 const ORPHANS: i64 = 20;
 
 /// All acts on a case.
-const ACTS: [&Act; 11] = [
+const ACTS: [&Act; 12] = [
     &accept_case::ACT,
     &approve_case::ACT,
     &assign_case::ACT,
@@ -44,6 +44,7 @@ const ACTS: [&Act; 11] = [
     &reject_case::ACT,
     &request_supplement::ACT,
     &return_result::ACT,
+    &work::SEND_BACK,
     &stop_case::ACT,
     &supply_components::ACT,
     &withdraw_case::ACT,

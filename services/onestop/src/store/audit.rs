@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::cases::{Belonging, CaseRow, select_case};
+use super::tasks;
 use crate::domain::case::{Case, CaseFee, CaseResult, CaseReturn, Deadline, Rating, SupplementItem};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
 use crate::domain::verify::{CaseRecord, KIND, RecordedEvent, RecordedLeaf, RecordedWord};
+use crate::domain::work::check::WorkRecord;
 
 fn channel(number: i16, table: &'static str) -> Result<Channel, StoreError> {
     Channel::from_number(number).ok_or(StoreError::Inconsistent {
@@ -72,6 +74,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             events: Vec::new(),
             leaves: Vec::new(),
             words: Vec::new(),
+            work: WorkRecord::default(),
             erased: false,
             case,
         })
@@ -238,6 +241,11 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             token: row.token,
             of: (row.responsible_unit_id, row.owner_id, instant(row.submit_time)),
         });
+    }
+    for (case_id, work) in tasks::work_of(connection, &ids).await? {
+        if let Some(record) = place.get(&case_id).and_then(|&place| records.get_mut(place)) {
+            record.work = work;
+        }
     }
     Ok(records)
 }

@@ -10,6 +10,7 @@ use super::cases::search_tokens;
 use crate::domain::case::Case;
 use crate::domain::listing::HistoryEntry;
 use crate::domain::transitions::State;
+use crate::domain::work::task::Task;
 use jiff::Timestamp;
 
 /// Rows of every table that a case has, ready to be copied.
@@ -23,6 +24,7 @@ pub(crate) struct CaseRows {
     ratings: CopyRows,
     history: CopyRows,
     tokens: CopyRows,
+    tasks: CopyRows,
 }
 
 impl CaseRows {
@@ -141,6 +143,26 @@ impl CaseRows {
         Ok(())
     }
 
+    /// Adds a task as it is.
+    pub(crate) fn push_task(&mut self, task: &Task) {
+        self.tasks.push(&[
+            &task.task_id,
+            &task.case_id,
+            &task.number,
+            &task.kind.number(),
+            &task.step,
+            &task.role,
+            &task.responsible_unit_id,
+            &task.state.number(),
+            &task.assignee_id,
+            &task.create_time,
+            &task.assign_time,
+            &task.finish_time,
+            &task.finished_by,
+            &task.version,
+        ]);
+    }
+
     /// Copies all of it, the cases first: what belongs to them refers to them.
     pub(crate) async fn copy(&self, load: &mut BulkLoad) -> Result<(), Fault> {
         load.copy(
@@ -183,6 +205,13 @@ impl CaseRows {
             "(case_id, version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, \
              legal_basis, details, event_time, record_time)",
             &self.history,
+        )
+        .await?;
+        load.copy(
+            "case_tasks",
+            "(task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id, create_time, assign_time, \
+             finish_time, finished_by, version)",
+            &self.tasks,
         )
         .await?;
         load.copy(

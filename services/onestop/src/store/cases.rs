@@ -154,7 +154,8 @@ macro_rules! select_case {
 }
 pub(super) use select_case;
 
-/// Reads one case with all that belongs to it.
+/// Reads one case with all that belongs to it. The unit that received it reads it as well, and one whose opinion is asked for; neither
+/// may hold its row ([`get_for_update`]).
 pub(crate) async fn get(
     connection: &mut PgConnection,
     case_id: Uuid,
@@ -163,7 +164,9 @@ pub(crate) async fn get(
     let row = select_case!(
         r#"
         WHERE case_id = $1
-          AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
+          AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5 OR receiving_unit_id = ANY ($3)
+               OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = cases.case_id AND asked.state = 1
+                          AND asked.kind = 2 AND asked.responsible_unit_id = ANY ($3)))
         "#,
         case_id,
         visible.all,
@@ -502,18 +505,23 @@ fn list_query(
     limit: i64,
 ) -> QueryBuilder<sqlx::Postgres> {
     let mut query = QueryBuilder::new(head);
-    let reasons = visible.reasons();
-    if let [reason] = reasons.as_slice() {
-        push_visible(&mut query, reason);
+    let grounds: Vec<Ground> = visible
+        .reasons()
+        .into_iter()
+        .map(Ground::Seen)
+        .chain(received(visible))
+        .collect();
+    if let [ground] = grounds.as_slice() {
+        ground.push(&mut query);
         push_filter(&mut query, filter);
         push_page(&mut query, after, limit);
         return query;
     }
     query.push("case_id IN (SELECT case_id FROM (");
-    for (number, reason) in reasons.iter().enumerate() {
+    for (number, ground) in grounds.iter().enumerate() {
         query.push(if number == 0 { "(" } else { " UNION (" });
         query.push("SELECT case_id, submit_time FROM cases WHERE ");
-        push_visible(&mut query, reason);
+        ground.push(&mut query);
         push_filter(&mut query, filter);
         push_page(&mut query, after, limit);
         query.push(")");
@@ -523,6 +531,35 @@ fn list_query(
     query.push(")");
     push_order(&mut query, limit);
     query
+}
+
+/// Why a caller sees cases in a list.
+enum Ground {
+    /// By its scope.
+    Seen(Visible),
+    /// Its units received them for another one (nơi tiếp nhận).
+    Received(Vec<i32>),
+}
+
+impl Ground {
+    fn push(&self, query: &mut QueryBuilder<sqlx::Postgres>) {
+        match self {
+            Self::Seen(visible) => push_visible(query, visible),
+            Self::Received(units) => {
+                // Word for word the condition of the partial indexes.
+                query.push("receiving_unit_id <> responsible_unit_id AND receiving_unit_id");
+                match units.as_slice() {
+                    [unit] => query.push(" = ").push_bind(*unit),
+                    units => query.push(" = ANY (").push_bind(units.to_vec()).push(")"),
+                };
+            }
+        }
+    }
+}
+
+/// The ground of reception: whoever sees cases of units sees those that these units received.
+fn received(visible: &Visible) -> Option<Ground> {
+    (!visible.all && !visible.units.is_empty()).then(|| Ground::Received(visible.units.clone()))
 }
 
 fn push_filter(query: &mut QueryBuilder<sqlx::Postgres>, filter: &CaseFilter) {
@@ -550,8 +587,13 @@ pub(crate) async fn list_by_code(
     case_code: &str,
 ) -> Result<Vec<Summary>, StoreError> {
     let mut query = QueryBuilder::new(SUMMARY);
+    query.push("(");
     push_visible(&mut query, visible);
-    query.push(" AND case_code = ").push_bind(case_code.to_owned());
+    if let Some(received) = received(visible) {
+        query.push(" OR ");
+        received.push(&mut query);
+    }
+    query.push(") AND case_code = ").push_bind(case_code.to_owned());
     summaries(query.build().fetch_all(connection).await?)
 }
 
@@ -657,7 +699,7 @@ fn push_order(query: &mut QueryBuilder<sqlx::Postgres>, limit: i64) {
     query.push(format_args!(" ORDER BY submit_time DESC, case_id DESC LIMIT {limit}"));
 }
 
-fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {
+pub(super) fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {
     rows.into_iter()
         .map(|row| {
             Ok(Summary {

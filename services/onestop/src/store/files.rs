@@ -129,7 +129,10 @@ pub(crate) async fn get(
           AND ($3 OR (case_id IS NULL AND owner_id = $2) OR EXISTS (
               SELECT 1 FROM cases
               WHERE cases.case_id = files.case_id
-                AND (cases.responsible_unit_id = ANY ($4) OR cases.owner_id = $5 OR cases.assignee_id = $6)
+                AND (cases.responsible_unit_id = ANY ($4) OR cases.owner_id = $5 OR cases.assignee_id = $6
+                     OR cases.receiving_unit_id = ANY ($4)
+                     OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = cases.case_id AND asked.state = 1
+                                AND asked.kind = 2 AND asked.responsible_unit_id = ANY ($4)))
           ))
         "#,
         file_id,

@@ -15,6 +15,7 @@ use super::cases::search_tokens;
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::transitions::State;
+use crate::domain::work::task::Task;
 
 /// What is asked of the database before a case is judged.
 pub(crate) struct Facts {
@@ -84,7 +85,7 @@ impl<'a> ComponentRow<'a> {
     }
 }
 
-/// Stores a new case with the words by which it is found, its components and the first entry of its history.
+/// Stores a new case with the words by which it is found, its components, its first task and the first entry of its history.
 ///
 /// Two statements, because what belongs to a case is written by whoever sees the case, and a row is seen by the statements
 /// after the one that inserts it.
@@ -92,6 +93,7 @@ pub(crate) async fn insert(
     connection: &mut PgConnection,
     case: &Case,
     entry: &HistoryEntry,
+    task: Option<&Task>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
@@ -140,6 +142,9 @@ pub(crate) async fn insert(
             FROM jsonb_to_recordset($14) AS c (
                 round int, position int, component_code text, originals int, copies int, replaced_by_data text, file_ids uuid[],
                 form_data text)
+        ), task AS (
+            INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, create_time, version)
+            SELECT $15, $1, 1, 1, $16, $17, $18, 1, $13, 1 WHERE $15::uuid IS NOT NULL
         )
         INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind,
                                   on_behalf_of, reason, legal_basis, details, event_time, record_time)
@@ -159,6 +164,10 @@ pub(crate) async fn insert(
         entry.details,
         entry.record_time.to_sqlx() as _,
         Json(&components) as _,
+        task.map(|task| task.task_id),
+        task.map_or("", |task| task.step.as_str()),
+        task.map_or("", |task| task.role.as_str()),
+        case.responsible_unit_id,
     )
     .execute(connection)
     .await?;

@@ -39,6 +39,48 @@ pub(crate) async fn append(
     Ok(())
 }
 
+struct EntryRow {
+    version: i64,
+    operation: String,
+    from_state: Option<i16>,
+    to_state: i16,
+    step: String,
+    actor_id: Uuid,
+    actor_kind: String,
+    on_behalf_of: Option<Uuid>,
+    reason: String,
+    legal_basis: String,
+    details: serde_json::Value,
+    record_time: jiff_sqlx::Timestamp,
+}
+
+impl TryFrom<EntryRow> for HistoryEntry {
+    type Error = StoreError;
+
+    fn try_from(row: EntryRow) -> Result<Self, StoreError> {
+        let state = |code: i16| {
+            State::try_from(code).map_err(|_| StoreError::Inconsistent {
+                table: "case_history",
+                column: "to_state",
+            })
+        };
+        Ok(Self {
+            version: row.version,
+            operation: row.operation,
+            from_state: row.from_state.map(state).transpose()?,
+            to_state: state(row.to_state)?,
+            step: row.step,
+            actor_id: row.actor_id,
+            actor_kind: row.actor_kind,
+            on_behalf_of: row.on_behalf_of,
+            reason: row.reason,
+            legal_basis: row.legal_basis,
+            details: row.details,
+            record_time: row.record_time.to_jiff(),
+        })
+    }
+}
+
 /// The entries after a version, oldest first. Whoever sees the case sees its history: the caller has looked.
 pub(crate) async fn list(
     connection: &mut PgConnection,
@@ -46,7 +88,8 @@ pub(crate) async fn list(
     after_version: i64,
     limit: i64,
 ) -> Result<Vec<HistoryEntry>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        EntryRow,
         r#"
         SELECT version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, legal_basis,
                details, record_time
@@ -61,28 +104,32 @@ pub(crate) async fn list(
     )
     .fetch_all(connection)
     .await?;
-    let state = |code: i16| {
-        State::try_from(code).map_err(|_| StoreError::Inconsistent {
-            table: "case_history",
-            column: "to_state",
-        })
-    };
-    rows.into_iter()
-        .map(|row| {
-            Ok(HistoryEntry {
-                version: row.version,
-                operation: row.operation,
-                from_state: row.from_state.map(state).transpose()?,
-                to_state: state(row.to_state)?,
-                step: row.step,
-                actor_id: row.actor_id,
-                actor_kind: row.actor_kind,
-                on_behalf_of: row.on_behalf_of,
-                reason: row.reason,
-                legal_basis: row.legal_basis,
-                details: row.details,
-                record_time: row.record_time.to_jiff(),
-            })
-        })
-        .collect()
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
+/// The same without what happened inside the office only: acts that left the case in its state and were none towards the applicant.
+pub(crate) async fn list_open(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    after_version: i64,
+    limit: i64,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"
+        SELECT version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, legal_basis,
+               details, record_time
+        FROM case_history
+        WHERE case_id = $1 AND version > $2
+          AND (from_state IS DISTINCT FROM to_state OR operation NOT IN ('assign', 'record_step', 'send_back'))
+        ORDER BY version
+        LIMIT $3
+        "#,
+        case_id,
+        after_version,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(HistoryEntry::try_from).collect()
 }

@@ -10,9 +10,12 @@ pub(crate) mod drafts;
 pub(crate) mod files;
 pub(crate) mod filing;
 pub(crate) mod history;
+pub(crate) mod inbox;
 pub(crate) mod lookups;
+pub(crate) mod marks;
 pub(crate) mod packs;
 pub(crate) mod procedures;
+pub(crate) mod tasks;
 mod visible;
 
 pub(crate) use visible::Visible;

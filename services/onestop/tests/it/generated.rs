@@ -407,6 +407,7 @@ async fn every_kind_of_fault_is_found_in_the_case_that_has_it() {
             "Code",
         ),
         ("UPDATE cases SET lookup_secret = '\\x00' WHERE case_id = $1", "Secret"),
+        ("DELETE FROM case_tasks WHERE case_id = $1 AND number = 2", "Tasks"),
     ];
     let mut expected: Vec<(Uuid, &str)> = Vec::new();
     for (place, (sql, rule)) in faults.into_iter().enumerate() {

@@ -32,3 +32,6 @@ mod staffing;
 mod support;
 mod units;
 mod validation;
+mod work;
+mod work_places;
+mod work_refusals;

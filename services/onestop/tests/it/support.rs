@@ -19,6 +19,7 @@ use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
+use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
     CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
@@ -77,6 +78,7 @@ pub(crate) struct Client {
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) definitions: DefinitionServiceClient<Called>,
+    pub(crate) work: WorkServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
 }
 
@@ -374,6 +376,7 @@ impl Stack {
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             readings: ReadingServiceClient::with_interceptor(channel, credentials),
         }
     }

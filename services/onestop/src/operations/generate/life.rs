@@ -24,6 +24,8 @@ use crate::domain::pack::Channel;
 use crate::domain::party::{Party, PartyKind};
 use crate::domain::transitions::State;
 use crate::domain::verify::KIND;
+use crate::domain::work::follow::{Progress, Stand, follow};
+use crate::domain::work::task::Task;
 use crate::error::Error;
 use crate::operations::act::{Act, Actor, Facts, Recorded, Version, entry, event_of, perform};
 use crate::operations::submit_case::{self, Filing, Submission};
@@ -72,6 +74,8 @@ struct Life<'a> {
     case: Case,
     last: Timestamp,
     decided: Option<Timestamp>,
+    /// Việc of the case, by number.
+    tasks: Vec<Task>,
     made: &'a mut Made,
 }
 
@@ -148,11 +152,13 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
         rng,
         last: now,
         decided: None,
+        tasks: Vec::new(),
         made,
         case,
     };
     let actor = life.filer();
     let recorded = submit_case::recorded_of(&life.case);
+    life.follow(submit_case::OPERATION, &actor);
     life.keep(None, &actor, submit_case::OPERATION, submit_case::EVENT, recorded)?;
     life.go()?;
 
@@ -161,9 +167,11 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
         last,
         decided,
         made,
+        tasks,
         ..
     } = life;
     made.rows.push(&case, last)?;
+    tasks.iter().for_each(|task| made.rows.push_task(task));
     made.truth.count(
         &case,
         &Known {
@@ -339,6 +347,19 @@ impl Life<'_> {
         Ok(())
     }
 
+    /// Lets the tasks follow, by the steps of the version that judged the act.
+    fn follow(&mut self, operation: &str, actor: &Actor) {
+        let progress = Progress {
+            steps: &self.version.procedure.steps,
+            operation,
+            stand: Stand::from(&self.case),
+            actor: actor.id,
+            now: self.last,
+        };
+        let (rng, last) = (&mut self.rng, self.last);
+        follow(&mut self.tasks, &progress, || id_at(rng, last));
+    }
+
     /// Does an act at that time or as soon after the last one as is possible; not after the end of the span.
     fn act(
         &mut self,
@@ -371,6 +392,8 @@ impl Life<'_> {
         let (after, recorded) = perform(&self.case, &facts, judge)?;
         let before = std::mem::replace(&mut self.case, after);
         self.last = now;
+        self.version = version;
+        self.follow(act.operation, &actor);
         self.keep(Some(&before), &actor, act.operation, act.event, recorded)?;
         Ok(Goes::On)
     }

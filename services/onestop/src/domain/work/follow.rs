@@ -1,0 +1,363 @@
+//! Which tasks a case has as it goes on: made from the steps of its procedure's version, ended by the acts on the case.
+//!
+//! A case that has not ended has at most one open step, the one that follows from where it stands. The same function is asked behind
+//! the port, by the generator of test data and by the verification.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::task::{Consultation, Task, TaskKind, TaskState};
+use crate::domain::case::Case;
+use crate::domain::pack::Step;
+use crate::domain::transitions::{Operation, State};
+
+/// Where a case stands, as far as its next step follows from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stand<'a> {
+    /// The case.
+    pub case_id: Uuid,
+    /// National code.
+    pub state: State,
+    /// From where 5 was entered.
+    pub entered_from: Option<State>,
+    /// The step that was done last.
+    pub step: &'a str,
+    /// Cơ quan có thẩm quyền.
+    pub unit_id: i32,
+    /// Người được phân công.
+    pub assignee_id: Option<Uuid>,
+}
+
+impl<'a> From<&'a Case> for Stand<'a> {
+    fn from(case: &'a Case) -> Self {
+        Self {
+            case_id: case.case_id,
+            state: case.state,
+            entered_from: case.entered_from,
+            step: &case.step,
+            unit_id: case.responsible_unit_id,
+            assignee_id: case.assignee_id,
+        }
+    }
+}
+
+/// An act on a case, and where it left it.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Steps of the version by which the act was judged.
+    pub steps: &'a [Step],
+    /// Its name in the history.
+    pub operation: &'a str,
+    /// Afterwards.
+    pub stand: Stand<'a>,
+    /// Who did it.
+    pub actor: Uuid,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Whether a step is done in the competent unit, between reception and decision.
+pub fn is_inner(step: &Step) -> bool {
+    matches!(step.state, State::Processing | State::PaymentRequested)
+}
+
+/// The step that is to be done next; none if the case has ended or the procedure names none.
+pub fn next_step<'a>(steps: &'a [Step], stand: &Stand<'_>) -> Option<&'a Step> {
+    let leading_to = |wanted: State| steps.iter().find(|step| step.state == wanted);
+    match stand.state {
+        State::Registered => leading_to(State::Accepted),
+        // Asked for before acceptance, what is supplied is checked at the counter again.
+        State::SupplementRequested if stand.entered_from != Some(State::Processing) => leading_to(State::Accepted),
+        State::Accepted | State::Processing | State::PaymentRequested | State::SupplementRequested => {
+            let done = steps.iter().position(|step| step.code == stand.step);
+            steps
+                .iter()
+                .skip(done.map_or(0, |place| place.saturating_add(1)))
+                .find(|step| is_inner(step) || step.state == State::Completed)
+        }
+        State::Completed => leading_to(State::Returned),
+        State::Rejected | State::Withdrawn | State::Stopped | State::Returned => None,
+    }
+}
+
+/// Lets the tasks of a case follow an act on it. `tasks` are all of the case, by number.
+///
+/// A step that follows one of the same role stays with who has it (thụ lý chính); what is sent back goes to who did it before.
+pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnce() -> Uuid) {
+    let wanted = next_step(progress.steps, &progress.stand);
+    let mut heir = None;
+    if let Some(task) = tasks.iter_mut().find(|task| is_open_step(task)) {
+        let done = was_done(task, progress);
+        if !done && let Some(step) = wanted.filter(|step| step.code == task.step) {
+            let given = progress.stand.assignee_id;
+            if progress.operation == Operation::Assign.as_str() && is_inner(step) && task.assignee_id != given {
+                task.give(given, None, progress.now);
+            }
+            return;
+        }
+        let ended = if done {
+            heir = task.assignee_id.map(|holder| (task.role.clone(), holder));
+            TaskState::Done
+        } else if progress.operation == Operation::SendBack.as_str() {
+            TaskState::SentBack
+        } else {
+            TaskState::PassedOver
+        };
+        let (ended_task, actor, now) = (task.task_id, progress.actor, progress.now);
+        task.end(ended, actor, now);
+        for opinion in tasks
+            .iter_mut()
+            .filter(|task| task.is_open() && task.consultation.asked_by_task == Some(ended_task))
+        {
+            opinion.end(TaskState::PassedOver, actor, now);
+        }
+    }
+    let Some(step) = wanted else { return };
+    let assignee = if progress.operation == Operation::SendBack.as_str() {
+        last_done(tasks, &step.code)
+    } else if progress.operation == Operation::Assign.as_str() && is_inner(step) {
+        progress.stand.assignee_id
+    } else {
+        heir.filter(|(role, _)| *role == step.role).map(|(_, holder)| holder)
+    };
+    let number = tasks.last().map_or(0, |last| last.number).saturating_add(1);
+    tasks.push(Task {
+        task_id: new_id(),
+        case_id: progress.stand.case_id,
+        number,
+        kind: TaskKind::Step,
+        step: step.code.clone(),
+        role: step.role.clone(),
+        responsible_unit_id: progress.stand.unit_id,
+        state: TaskState::Open,
+        assignee_id: assignee,
+        delegator_id: None,
+        consultation: Consultation::default(),
+        create_time: progress.now,
+        assign_time: assignee.map(|_| progress.now),
+        finish_time: None,
+        finished_by: None,
+        version: 1,
+    });
+}
+
+/// Whether a task is a step that is to be done.
+pub fn is_open_step(task: &Task) -> bool {
+    task.is_open() && task.kind == TaskKind::Step
+}
+
+/// Whether the act did the step, rather than going past it.
+fn was_done(task: &Task, progress: &Progress<'_>) -> bool {
+    let is = |operation: Operation| progress.operation == operation.as_str();
+    if is(Operation::RecordStep) {
+        return task.step == progress.stand.step;
+    }
+    let decides = is(Operation::Accept) || is(Operation::Approve) || is(Operation::ReturnResult);
+    decides
+        && progress
+            .steps
+            .iter()
+            .find(|step| step.code == task.step)
+            .is_none_or(|step| step.state == progress.stand.state)
+}
+
+/// Who did a step last.
+fn last_done(tasks: &[Task], step: &str) -> Option<Uuid> {
+    tasks
+        .iter()
+        .rev()
+        .find(|task| task.kind == TaskKind::Step && task.step == step && task.state == TaskState::Done)
+        .and_then(|task| task.assignee_id.or(task.finished_by))
+}
+
+/// Where a step can be sent back to: the inner steps before it, in their order.
+pub fn earlier_steps<'a>(steps: &'a [Step], of: &str) -> Vec<&'a Step> {
+    steps
+        .iter()
+        .take_while(|step| step.code != of)
+        .filter(|step| is_inner(step))
+        .collect()
+}
+
+/// The step after which `code` is the next one; empty if it is the first.
+pub fn done_before<'a>(steps: &'a [Step], code: &str) -> &'a str {
+    earlier_steps(steps, code).last().map_or("", |step| step.code.as_str())
+}
+
+/// The act on the case by which a step ends, if being done is not all that it says.
+pub fn act_of(step: &Step) -> Option<&'static str> {
+    match step.state {
+        State::Accepted => Some("AcceptCase"),
+        State::Completed => Some("ApproveCase"),
+        State::Returned => Some("ReturnResult"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::transitions::Transitions;
+
+    const NATIONAL: &str = include_str!("../../../../../deploy/packs/transitions/national-2026.toml");
+    const OFFICER: Uuid = Uuid::from_u128(0xA);
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn steps() -> Vec<Step> {
+        serde_json::from_value(serde_json::json!([
+            { "code": "tiep_nhan", "name": "", "role": "one_stop_clerk", "state": 2 },
+            { "code": "tham_tra", "name": "", "role": "officer", "state": 4 },
+            { "code": "nop_tien", "name": "", "role": "officer", "state": 6 },
+            { "code": "trinh_ky", "name": "", "role": "officer", "state": 4 },
+            { "code": "ky", "name": "", "role": "unit_leader", "state": 9 },
+            { "code": "tra", "name": "", "role": "one_stop_clerk", "state": 10 },
+        ]))
+        .unwrap()
+    }
+
+    fn stand(state: i16, step: &str) -> Stand<'_> {
+        Stand {
+            case_id: Uuid::nil(),
+            state: State::try_from(state).unwrap(),
+            entered_from: None,
+            step,
+            unit_id: 7,
+            assignee_id: None,
+        }
+    }
+
+    fn go(tasks: &mut Vec<Task>, operation: &str, stand: Stand<'_>) {
+        let steps = steps();
+        let progress = Progress {
+            steps: &steps,
+            operation,
+            stand,
+            actor: OFFICER,
+            now: NOW,
+        };
+        let id = Uuid::from_u128(tasks.len() as u128 + 100);
+        follow(tasks, &progress, || id);
+    }
+
+    fn shown(tasks: &[Task]) -> Vec<(&str, TaskState, Option<Uuid>)> {
+        tasks
+            .iter()
+            .map(|task| (task.step.as_str(), task.state, task.assignee_id))
+            .collect()
+    }
+
+    #[test]
+    fn a_case_has_the_task_of_its_next_step_from_filing_to_return() {
+        let mut tasks = Vec::new();
+        go(&mut tasks, "submit", stand(1, ""));
+        go(&mut tasks, "accept", stand(2, ""));
+        let assigned = Stand {
+            assignee_id: Some(OFFICER),
+            ..stand(4, "")
+        };
+        go(&mut tasks, "assign", assigned);
+        go(&mut tasks, "record_step", stand(4, "tham_tra"));
+        go(&mut tasks, "record_step", stand(6, "nop_tien"));
+        go(&mut tasks, "record_step", stand(4, "trinh_ky"));
+        go(&mut tasks, "approve", stand(9, "trinh_ky"));
+        go(&mut tasks, "return_result", stand(10, "trinh_ky"));
+        use TaskState::Done;
+        assert_eq!(
+            shown(&tasks),
+            [
+                ("tiep_nhan", Done, None),
+                // The officer who was assigned keeps the steps of the same role.
+                ("tham_tra", Done, Some(OFFICER)),
+                ("nop_tien", Done, Some(OFFICER)),
+                ("trinh_ky", Done, Some(OFFICER)),
+                ("ky", Done, None),
+                ("tra", Done, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_sent_back_goes_to_who_did_it_and_comes_again() {
+        let mut tasks = Vec::new();
+        go(&mut tasks, "accept", stand(2, ""));
+        go(&mut tasks, "record_step", stand(4, "tham_tra"));
+        go(&mut tasks, "record_step", stand(6, "nop_tien"));
+        go(&mut tasks, "record_step", stand(4, "trinh_ky"));
+        let steps = steps();
+        assert_eq!(done_before(&steps, "trinh_ky"), "nop_tien");
+        assert_eq!(done_before(&steps, "tham_tra"), "");
+        go(&mut tasks, "send_back", stand(4, ""));
+        let last_two: Vec<_> = shown(&tasks).into_iter().rev().take(2).collect();
+        assert_eq!(
+            last_two,
+            [
+                ("tham_tra", TaskState::Open, Some(OFFICER)),
+                ("ky", TaskState::SentBack, None)
+            ]
+        );
+        assert_eq!(tasks.last().unwrap().number, 5);
+    }
+
+    #[test]
+    fn steps_that_a_decision_goes_past_are_passed_over_and_a_case_that_ends_has_no_task() {
+        let mut tasks = Vec::new();
+        go(&mut tasks, "accept", stand(2, ""));
+        go(&mut tasks, "approve", stand(9, ""));
+        assert_eq!(shown(&tasks)[0].1, TaskState::PassedOver);
+        assert_eq!(shown(&tasks)[1], ("tra", TaskState::Open, None));
+        for (operation, state) in [("withdraw", 7), ("stop", 8), ("reject", 3)] {
+            let mut tasks = Vec::new();
+            go(&mut tasks, "accept", stand(2, ""));
+            go(&mut tasks, operation, stand(state, ""));
+            assert_eq!(shown(&tasks), [("tham_tra", TaskState::PassedOver, None)]);
+        }
+    }
+
+    proptest! {
+        /// Whatever way a case takes through the national transitions: its one open step is the next one, numbers run from 1
+        /// without a gap, and what has ended never changes again.
+        #[test]
+        fn the_one_open_step_is_always_the_next_one(
+            choices in proptest::collection::vec((any::<prop::sample::Index>(), 0..6_usize), 0..50)
+        ) {
+            let transitions = Transitions::from_toml(NATIONAL).unwrap();
+            let steps = steps();
+            let (mut state, mut entered_from, mut step) = (State::Registered, None, String::new());
+            let mut tasks: Vec<Task> = Vec::new();
+            go(&mut tasks, "submit", stand(1, ""));
+            for (choice, which) in choices {
+                let allowed = transitions.allowed(state, entered_from);
+                if allowed.is_empty() {
+                    break;
+                }
+                let (operation, to) = *choice.get(&allowed);
+                match operation {
+                    Operation::RecordStep => match steps.iter().filter(|one| one.state == to).nth(which % 2) {
+                        Some(one) => step.clone_from(&one.code),
+                        None => continue,
+                    },
+                    Operation::SendBack => {
+                        let before = earlier_steps(&steps, "ky");
+                        step = done_before(&steps, &before[which % before.len()].code).to_owned();
+                    }
+                    _ => {}
+                }
+                if to != state {
+                    entered_from = (to == State::SupplementRequested).then_some(state);
+                }
+                state = to;
+                let ended: Vec<Task> = tasks.iter().filter(|task| !task.is_open()).cloned().collect();
+                let at = Stand { entered_from, ..stand(state.code(), &step) };
+                go(&mut tasks, operation.as_str(), at);
+
+                let open: Vec<&str> = tasks.iter().filter(|task| task.is_open()).map(|task| task.step.as_str()).collect();
+                let wanted: Vec<&str> = next_step(&steps, &at).map(|step| step.code.as_str()).into_iter().collect();
+                prop_assert_eq!(open, wanted, "{} into {:?}", operation, state);
+                prop_assert!(tasks.iter().map(|task| task.number).eq(1..=tasks.len() as i32));
+                prop_assert!(ended.iter().all(|task| tasks.contains(task)));
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Hộp việc: the open tasks of a person, of the caller's roles, or of a unit; what has waited longest first.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::{FromRow as _, PgConnection, QueryBuilder, Row as _};
+use uuid::Uuid;
+
+use super::cases::summaries;
+use super::tasks::TaskRow;
+use super::{StoreError, Visible};
+use crate::domain::listing::Summary;
+use crate::domain::work::task::Task;
+
+/// Whose tasks.
+#[derive(Debug, Clone)]
+pub(crate) enum Whose {
+    /// Those of one person.
+    Person(Uuid),
+    /// Those that nobody has, of a role at a unit.
+    Roles(Vec<(String, i32)>),
+    /// All of one unit.
+    Unit(i32),
+}
+
+/// Where a page begins: after this task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct AfterTask {
+    pub(crate) create_time: Timestamp,
+    pub(crate) task_id: Uuid,
+}
+
+/// A task with its case.
+pub(crate) struct InboxRow {
+    pub(crate) task: Task,
+    pub(crate) case: Summary,
+    /// The version of the procedure that the case keeps.
+    pub(crate) procedure_version: i32,
+    /// Marks of the case that have not been dealt with.
+    pub(crate) open_marks: i64,
+}
+
+impl InboxRow {
+    pub(crate) fn position(&self) -> AfterTask {
+        AfterTask {
+            create_time: self.task.create_time,
+            task_id: self.task.task_id,
+        }
+    }
+}
+
+impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for TaskRow {
+    fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            task_id: row.try_get("task_id")?,
+            case_id: row.try_get("case_id")?,
+            number: row.try_get("number")?,
+            kind: row.try_get("kind")?,
+            step: row.try_get("task_step")?,
+            role: row.try_get("role")?,
+            responsible_unit_id: row.try_get("task_unit_id")?,
+            state: row.try_get("task_state")?,
+            assignee_id: row.try_get("assignee_id")?,
+            delegator_id: row.try_get("delegator_id")?,
+            asked_by_task: row.try_get("asked_by_task")?,
+            asking_unit_id: row.try_get("asking_unit_id")?,
+            question: row.try_get("question")?,
+            opinion: row.try_get("opinion")?,
+            agrees: row.try_get("agrees")?,
+            create_time: row.try_get("create_time")?,
+            assign_time: row.try_get("assign_time")?,
+            finish_time: row.try_get("finish_time")?,
+            finished_by: row.try_get("finished_by")?,
+            version: row.try_get("version")?,
+        })
+    }
+}
+
+/// What is shown of a task and its case, of the rows that follow as `t`.
+const HEAD: &str = "SELECT t.task_id, t.number, t.kind, t.step AS task_step, t.role, t.responsible_unit_id AS task_unit_id, \
+    t.state AS task_state, t.assignee_id, t.delegator_id, t.asked_by_task, t.asking_unit_id, t.question, t.opinion, t.agrees, \
+    t.create_time, t.assign_time, t.finish_time, t.finished_by, t.version, \
+    c.case_id, c.case_code, c.procedure_code, c.procedure_version, c.state, c.step, c.owner ->> 'full_name' AS owner_name, \
+    c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, \
+    (SELECT count(*) FROM case_marks AS m WHERE m.case_id = t.case_id AND m.resolve_time IS NULL) AS open_marks FROM (";
+
+/// One page.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    whose: &Whose,
+    after: Option<AfterTask>,
+    limit: i64,
+) -> Result<Vec<InboxRow>, StoreError> {
+    let rows = query(HEAD, visible, whose, after, limit)
+        .build()
+        .fetch_all(connection)
+        .await?;
+    let tasks: Vec<Task> = rows
+        .iter()
+        .map(|row| Task::try_from(TaskRow::from_row(row)?))
+        .collect::<Result<_, StoreError>>()?;
+    let others: Vec<(i32, i64)> = rows
+        .iter()
+        .map(|row| Ok((row.try_get("procedure_version")?, row.try_get("open_marks")?)))
+        .collect::<Result<_, sqlx::Error>>()?;
+    Ok(tasks
+        .into_iter()
+        .zip(summaries(rows)?)
+        .zip(others)
+        .map(|((task, case), (procedure_version, open_marks))| InboxRow {
+            task,
+            case,
+            procedure_version,
+            open_marks,
+        })
+        .collect())
+}
+
+/// The query of a page. `head` is apart so that a test can put EXPLAIN before it.
+///
+/// A page for each unit and role, each in the order of the index, and the page of them all: joined by OR or `= ANY`, no index would
+/// give the order, and every open task of the province would be sorted.
+pub(super) fn query(
+    head: &str,
+    visible: &Visible,
+    whose: &Whose,
+    after: Option<AfterTask>,
+    limit: i64,
+) -> QueryBuilder<sqlx::Postgres> {
+    let mut query = QueryBuilder::new(head);
+    match whose {
+        Whose::Person(person) => {
+            query
+                .push("SELECT * FROM case_tasks WHERE assignee_id = ")
+                .push_bind(*person);
+            push_visible(&mut query, visible);
+            push_page(&mut query, after, limit);
+        }
+        Whose::Unit(unit) => {
+            query
+                .push("SELECT * FROM case_tasks WHERE responsible_unit_id = ")
+                .push_bind(*unit);
+            push_visible(&mut query, visible);
+            push_page(&mut query, after, limit);
+        }
+        Whose::Roles(held) => {
+            let (roles, units): (Vec<String>, Vec<i32>) = held.iter().cloned().unzip();
+            query
+                .push("SELECT page.* FROM unnest(")
+                .push_bind(roles)
+                .push("::text[], ")
+                .push_bind(units)
+                .push(
+                    "::int[]) AS held (role, unit) CROSS JOIN LATERAL (SELECT * FROM case_tasks \
+                     WHERE responsible_unit_id = held.unit AND role = held.role AND assignee_id IS NULL",
+                );
+            push_visible(&mut query, visible);
+            push_page(&mut query, after, limit);
+            query.push(") AS page");
+            push_order(&mut query, "page.", limit);
+        }
+    }
+    query.push(") AS t JOIN cases AS c ON c.case_id = t.case_id");
+    push_order(&mut query, "t.", limit);
+    query
+}
+
+/// The query's own filter; by unit alone, as tasks belong to units.
+fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
+    query.push(" AND state = 1");
+    if !visible.all {
+        query
+            .push(" AND responsible_unit_id = ANY (")
+            .push_bind(visible.units.clone())
+            .push(")");
+    }
+}
+
+fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<AfterTask>, limit: i64) {
+    if let Some(after) = after {
+        query
+            .push(" AND (create_time, task_id) > (")
+            .push_bind(after.create_time.to_sqlx())
+            .push(", ")
+            .push_bind(after.task_id)
+            .push(")");
+    }
+    push_order(query, "", limit);
+}
+
+fn push_order(query: &mut QueryBuilder<sqlx::Postgres>, of: &str, limit: i64) {
+    query.push(format_args!(" ORDER BY {of}create_time, {of}task_id LIMIT {limit}"));
+}
+
+#[cfg(test)]
+#[path = "inbox_plans.rs"]
+mod plans;
