@@ -4,12 +4,12 @@
 //! *date*. A day counts as it does in a period of working days: it is worked, and the clock runs on it without a break from its
 //! beginning to the close of the office. So a pause after the extension moves the new date as it moves any other.
 
+use crate::Amount;
 use crate::deadline::{Deadline, midnight};
 use crate::error::CalendarError;
 use crate::note::{DayNote, Effect};
 use crate::period::{Pause, Pauses};
 use crate::work_calendar::WorkCalendar;
-use crate::Amount;
 
 /// The deadline with `working_days` more; unchanged for 0. `found` is what [`crate::deadline`] gave with these pauses.
 ///

@@ -28,6 +28,7 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_runtime::contract::Contract;
@@ -37,7 +38,7 @@ use uuid::Uuid;
 use crate::api::Api;
 use crate::domain::lookup;
 use crate::domain::pack::Profile;
-use crate::law::{Law, LawError};
+use crate::law::{InForce, Law, LawError};
 use crate::operations::{KnownProcedures, OneStop};
 
 /// The migrations of this service's database.
@@ -66,6 +67,32 @@ pub struct Parts {
 }
 
 pub use jobs::units::Round;
+pub use operations::recalculate_deadlines::Recalculated;
+
+/// One round of the job that works the due dates of open cases out again with the calendar that was imported last, under its lease,
+/// `batch` cases in a transaction; it ends between two batches when `stop` says so. None if another process holds the lease. For the
+/// operator; the running service does it by itself.
+pub async fn recalculate_deadlines(
+    database: &Database,
+    profile: Profile,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<Recalculated>, LawError> {
+    let law = Law::load(database).await?;
+    law.keep_calendar(database).await?;
+    Ok(jobs::deadlines::round(database, &law, profile, batch, stop).await?)
+}
+
+/// One round of the job that gives the notices about due dates, under its lease, `batch` in a transaction: how many were given. None
+/// if another process holds the lease. For the operator; the running service does it by itself.
+pub async fn give_notices(
+    database: &Database,
+    clock: &SharedClock,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<usize>, egov_fault::Fault> {
+    Ok(jobs::reminders::round(database, clock, batch, stop).await?)
+}
 
 /// One round of the job that lets open cases follow a unit that closed, under its lease, `batch` cases in a transaction; it
 /// ends between two batches when `stop` says so. None if another process holds the lease. For the operator; the running
@@ -83,7 +110,7 @@ pub async fn follow_units(
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
-    let law = Arc::new(Law::load(&parts.database).await?);
+    let law = InForce::load(&parts.database).await?;
     let nobodys = lookup::secret(|bytes| parts.ids.random_bytes(bytes));
     let nobodys_secret = parts
         .keyring
@@ -105,13 +132,16 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     });
     let api = Api {
         contract: parts.contract,
-        one_stop,
+        one_stop: Arc::clone(&one_stop),
     };
     // A part of a file is at most 1 MiB; four times that leaves room for everything else.
     let assembly = Assembly::new("onestop")
         .service(CaseServiceServer::new(api.clone()))
+        .service(DeadlineServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
+    let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::reminders::add(assembly, one_stop);
     Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))
 }

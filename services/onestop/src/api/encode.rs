@@ -21,7 +21,7 @@ pub(super) fn channel(channel: Channel) -> i32 {
     i32::from(channel.number())
 }
 
-fn text(text: &Text) -> LocalizedText {
+pub(super) fn text(text: &Text) -> LocalizedText {
     LocalizedText {
         vi: text.vi.clone(),
         en: text.en.clone(),
@@ -94,6 +94,8 @@ pub(super) fn deadline(deadline: &Deadline) -> proto::Deadline {
                 text: Some(text(&note.text)),
             })
             .collect(),
+        calendar_version: deadline.calendar.clone(),
+        awaits_notice: deadline.awaits_notice,
     }
 }
 
@@ -158,6 +160,7 @@ pub(super) fn case(case: &Case) -> proto::Case {
             recipient_name: returned.recipient_name.clone(),
             return_time: Some(timestamp(returned.time)),
         }),
+        extension: case.extension.as_ref().map(super::encode_deadlines::extension),
     }
 }
 

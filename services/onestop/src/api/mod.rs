@@ -1,8 +1,10 @@
 //! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
 
 mod cases;
+mod deadlines;
 mod decode;
 mod encode;
+mod encode_deadlines;
 mod files;
 mod procedures;
 
@@ -15,7 +17,7 @@ use tonic::Status;
 use crate::error::Error;
 use crate::operations::OneStop;
 
-/// The three services of the contract over the same use cases.
+/// The services of the contract over the same use cases.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) contract: Arc<Contract>,

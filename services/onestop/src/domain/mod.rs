@@ -2,6 +2,9 @@
 
 pub mod case;
 pub mod deadline;
+pub mod deadline_rules;
+pub mod extension;
+pub mod forecast;
 pub mod listing;
 pub mod lookup;
 pub mod pack;

@@ -1,5 +1,7 @@
 //! Background work, each under a lease or harmless to do twice.
 
+pub(crate) mod deadlines;
+pub(crate) mod reminders;
 pub(crate) mod units;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use egov_database::{Database, UnitOfWork};
 use serde::Serialize;
 
 use super::import_catalogue;
+use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::transitions::Transitions;
@@ -29,6 +30,8 @@ pub struct Packs {
     pub decisions: BTreeMap<String, String>,
     /// deploy/packs/catalogue: the lines of the national catalogue, with what they are.
     pub catalogue: BTreeMap<String, String>,
+    /// deploy/packs/deadlines: extensions and reminders.
+    pub deadlines: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -36,6 +39,7 @@ impl Packs {
     pub fn steps(&self) -> usize {
         self.calendar.len()
             + self.transitions.len()
+            + self.deadlines.len()
             + self.decisions.len()
             + self.procedures.len()
             + self.catalogue_lines()
@@ -103,6 +107,13 @@ pub async fn import(
     for (name, text) in &packs.transitions {
         let (outcome, detail) = match Transitions::from_toml(text) {
             Ok(_) => (put(database, "transitions", name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    for (name, text) in &packs.deadlines {
+        let (outcome, detail) = match DeadlineRules::from_toml(text) {
+            Ok(_) => (put(database, "deadlines", name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);

@@ -6,21 +6,29 @@ mod approve_case;
 mod assign_case;
 mod checks;
 pub(crate) mod decide_fact;
+pub(crate) mod explain_deadline;
+mod extend_deadline;
 pub(crate) mod files;
 pub(crate) mod follow_units;
+mod forecast_deadlines;
 pub mod generate;
 pub mod import;
 mod import_catalogue;
 mod known_procedures;
 mod list_case_history;
 mod list_cases;
+mod list_cases_at_risk;
+mod list_deadline_changes;
 mod list_open_facts;
+pub(crate) mod preview_calendar;
 mod procedures;
 mod rate_case;
 mod read_case;
 pub mod rebuild_leaves;
+pub mod recalculate_deadlines;
 mod record_step;
 mod reject_case;
+pub(crate) mod remind;
 mod request_supplement;
 mod return_result;
 mod search_cases;
@@ -45,7 +53,7 @@ use uuid::Uuid;
 use crate::domain::case::Case;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
-use crate::law::Law;
+use crate::law::InForce;
 
 pub(crate) use self::known_procedures::KnownProcedures;
 
@@ -59,7 +67,7 @@ pub struct OneStop {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: SharedClock,
     pub(crate) ids: SharedIds,
-    pub(crate) law: Arc<Law>,
+    pub(crate) law: InForce,
     pub(crate) procedures: KnownProcedures,
     pub(crate) profile: Profile,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.

@@ -4,6 +4,7 @@ pub(crate) mod agencies;
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod cases;
+pub(crate) mod deadlines;
 pub(crate) mod decisions;
 pub(crate) mod files;
 pub(crate) mod filing;

@@ -13,7 +13,10 @@
 mod access;
 mod alone;
 mod bucket;
+mod calendar_change;
 mod catalogue;
+mod deadlines;
+mod due_dates;
 mod files;
 mod generated;
 mod house;

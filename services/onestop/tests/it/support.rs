@@ -15,6 +15,7 @@ use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{
@@ -72,6 +73,7 @@ type Called = InterceptedService<Channel, Credentials>;
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
+    pub(crate) deadlines: DeadlineServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
@@ -182,6 +184,7 @@ pub(crate) fn packs() -> Packs {
         procedures: texts(&folder.join("procedures"), &[".toml"]),
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
+        deadlines: texts(&folder.join("deadlines"), &[".toml"]),
     }
 }
 
@@ -353,6 +356,7 @@ impl Stack {
         let credentials = Credentials { token, purpose };
         Client {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            deadlines: DeadlineServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             readings: ReadingServiceClient::with_interceptor(channel, credentials),

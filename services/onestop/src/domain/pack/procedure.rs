@@ -366,6 +366,9 @@ pub struct Step {
     pub role: String,
     /// The national state in which a case stands when the step is done.
     pub state: State,
+    /// Thời gian thực hiện of the step, if the version sets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
 }
 
 /// Kết quả giải quyết that the procedure may have.
