@@ -72,6 +72,8 @@ CREATE TABLE case_deadline_changes (
     new_calendar        text        NOT NULL,
     responsible_unit_id int         NOT NULL,
     change_time         timestamptz NOT NULL,
+    case_code           text        NOT NULL,
+    owner_id            uuid,                   -- the citizen's account: who is told who looked
     PRIMARY KEY (case_id, version)
 );
 CREATE INDEX case_deadline_changes_by_unit ON case_deadline_changes (responsible_unit_id, change_time DESC, case_id DESC, version DESC);

@@ -160,6 +160,8 @@ impl CaseRows {
             &change.new_calendar,
             &change.responsible_unit_id,
             &change.change_time,
+            &change.case_code,
+            &change.owner_id,
         ]);
     }
 
@@ -245,7 +247,8 @@ impl CaseRows {
         .await?;
         load.copy(
             "case_deadline_changes",
-            "(case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar, responsible_unit_id, change_time)",
+            "(case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar, responsible_unit_id, change_time, \
+             case_code, owner_id)",
             &self.changes,
         )
         .await

@@ -27,8 +27,8 @@ async fn filled() -> egov_testkit::TestDatabase {
                    submit_time + interval '40 days', 'calendar'
             FROM cases;
             INSERT INTO case_deadline_changes (case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar,
-                                               responsible_unit_id, change_time)
-            SELECT case_id, 2, 3, now(), now(), 'a', 'b', responsible_unit_id, submit_time FROM cases;
+                                               responsible_unit_id, change_time, case_code)
+            SELECT case_id, 2, 3, now(), now(), 'a', 'b', responsible_unit_id, submit_time, case_code FROM cases;
             ANALYZE;
             "#,
         )
