@@ -10,7 +10,14 @@ the moments at which the clock starts or stops. It reads one thing only: the lis
 A question is one JSON object a line:
     {"received": "2026-11-23T09:00:00", "unit": "working_days", "value": 3, "cut_off": null,
      "first_day_counted": false, "last_day_moves": true, "pauses": [["2026-11-24T08:00:00", null]]}
-An answer is {"due": "..."} or {"stopped": true} (a pause without an end holds the clock) or {"unknown": true} (the list does
+Any of these may be added:
+    "states": [["2026-11-24T08:00:00", 5], ["2026-11-26T10:00:00", 4]]   instead of "pauses": the national states that the case entered
+    "extended_by": 3            gia han: so many working days were added
+    "notice": {"off": ["2026-11-25"], "worked": ["2026-11-28"]}          a notice that changes the list
+    "offers": {"online": {"time": TIME, "special": [["nha_o", TIME]]}}, "channel": "online", "conditions": ["nha_o"]
+        instead of "unit", "value" and "cut_off", which a TIME has: the time of the channel, or of the first condition that holds
+    "remind_before": 1          when a reminder is sent, so many working days before
+An answer is {"due": "..."} (with "remind": "..." where it was asked) or {"stopped": true} (a pause without an end holds the clock) or {"unknown": true} (the list does
 not reach that far).
 
 What it follows:
@@ -21,9 +28,15 @@ What it follows:
   * BLLĐ 2019 Đ.112 with the yearly notices: the days off and the rest days that are worked in exchange (the list).
   * Same-day procedures: received after the cut-off, or when the office is not at work any more, is received on the next
     working day; a result is handed out before the office closes.
-  * While the applicant completes the case, the clock stands still.
+  * While the applicant completes the case (state 5) or pays (state 6), the clock stands still; in no other state, however long
+    the work or an opinion of another office takes.
+  * An extension adds working days after the last day of the period; a day on which the clock stood still is none of them.
+  * The time is that of the channel by which the case came; where the case is of a special kind that has its own time, that one.
+  * A notice of the government decides what the list says otherwise.
+  * A reminder comes as the office opens, so many working days before the day on which the result is due.
 """
 
+import copy
 import csv
 import json
 import sys
@@ -52,6 +65,13 @@ class DayList:
         self.worked = {day for day, kind in kinds.items() if kind == "workday_swap"}
         self.first = date(min(kinds).year, 1, 1)
         self.last = date(max(kinds).year, 12, 31)
+
+    def with_notice(self, notice):
+        changed = copy.copy(self)
+        off, worked = ({date.fromisoformat(day) for day in notice.get(kind, [])} for kind in ("off", "worked"))
+        changed.off = (self.off | off) - worked
+        changed.worked = (self.worked | worked) - off
+        return changed
 
     def works(self, day):
         if not self.first <= day <= self.last:
@@ -160,10 +180,51 @@ def due_same_day(days_off_list, question, received, pauses):
         arrival = max(arrival, until)
 
 
+def waits_of(states):
+    """From when to when the case waited for the applicant: a supplement (5) or a payment (6). Nothing else stops the clock."""
+    moments = [(datetime.fromisoformat(moment), state) for moment, state in states]
+    ends = [moment for moment, _ in moments[1:]] + [None]
+    return [[begin.isoformat(), end and end.isoformat()] for (begin, state), end in zip(moments, ends) if state in (5, 6)]
+
+
+def after_extension(days_off_list, due, wanted, pauses):
+    """The last of the working days that were added: the sieve of the days after the period, in order."""
+    if wanted == 0:
+        return due
+    for day in days_off_list.days_from(due.date() + ONE_DAY):
+        if held_for_ever(end_of(day), pauses):
+            raise Stopped
+        if days_off_list.works(day) and undisturbed(day, pauses):
+            wanted -= 1
+            if wanted == 0:
+                return end_of(day)
+
+
+def reminder(days_off_list, due, before):
+    """The n-th working day before the day of the due date, as the office opens; that day itself for 0."""
+    day = due.date()
+    while before > 0:
+        day -= ONE_DAY
+        if days_off_list.works(day):
+            before -= 1
+    return datetime.combine(day, MORNING[0])
+
+
+def time_of(question):
+    offer = question["offers"][question["channel"]]
+    special = [time for condition, time in offer["special"] if condition in question["conditions"]]
+    return (special + [offer["time"]])[0]
+
+
 def answer(days_off_list, question):
+    if "offers" in question:
+        question = {**question, **time_of(question)}
     received = datetime.fromisoformat(question["received"])
+    if "notice" in question:
+        days_off_list = days_off_list.with_notice(question["notice"])
+    waits = waits_of(question["states"]) if "states" in question else question["pauses"]
     pauses = []
-    for since, until in question["pauses"]:
+    for since, until in waits:
         since = datetime.fromisoformat(since)
         until = NEVER if until is None else datetime.fromisoformat(until)
         if since < until:
@@ -176,11 +237,15 @@ def answer(days_off_list, question):
             due = due_in_days(days_off_list, question, received, pauses, unit == "working_days")
         else:
             due = due_in_hours(days_off_list, question, received, pauses, unit == "working_hours")
+        due = after_extension(days_off_list, due, question.get("extended_by", 0), pauses)
+        found = {"due": due.isoformat()}
+        if "remind_before" in question:
+            found["remind"] = reminder(days_off_list, due, question["remind_before"]).isoformat()
     except Stopped:
         return {"stopped": True}
     except Unknown:
         return {"unknown": True}
-    return {"due": due.isoformat()}
+    return found
 
 
 def main():

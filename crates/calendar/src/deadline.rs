@@ -33,16 +33,38 @@ pub struct Deadline {
     pub days_status: Status,
     /// [`WorkCalendar::version`] of the calendar.
     pub calendar_version: String,
+    /// Gia hạn: by how many working days it was moved on ([`crate::extended`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extended_by: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(days: &u32) -> bool {
+    *days == 0
 }
 
 impl Deadline {
+    /// The period in words, with what it was extended by.
+    pub fn period_text(&self, language: Language) -> String {
+        let period = self.period.text(language);
+        if self.extended_by == 0 {
+            return period;
+        }
+        let more = Period::WorkingDays(self.extended_by).text(language);
+        match language {
+            Language::Vietnamese => format!("{period}, gia hạn {more}"),
+            Language::English => format!("{period}, extended by {more}"),
+        }
+    }
+
     /// The explanation as lines for a person, with the due date as the last one.
     pub fn lines(&self, language: Language) -> Vec<String> {
         let mut lines: Vec<String> = self.explanation.iter().map(|note| note.text(language)).collect();
         let due = written_time(self.due);
+        let period = self.period_text(language);
         lines.push(match language {
-            Language::Vietnamese => format!("Hạn trả kết quả ({}): {due}", self.period.text(language)),
-            Language::English => format!("Due ({}): {due}", self.period.text(language)),
+            Language::Vietnamese => format!("Hạn trả kết quả ({period}): {due}"),
+            Language::English => format!("Due ({period}): {due}"),
         });
         if self.days_status == Status::Computed {
             lines.push(match language {
@@ -117,6 +139,7 @@ pub fn deadline(
                 explanation: walk.notes,
                 days_status: calendar.weakest_status(received.date(), last)?,
                 calendar_version: calendar.version().to_owned(),
+                extended_by: 0,
             })
         }
     }
@@ -398,6 +421,6 @@ impl Walk<'_> {
     }
 }
 
-fn midnight(date: Date) -> DateTime {
+pub(crate) fn midnight(date: Date) -> DateTime {
     date.to_datetime(Time::midnight())
 }

@@ -6,7 +6,8 @@
 //!
 //! * [`WorkCalendar`] says what kind of day a day is, and who says so;
 //! * [`Period`] and [`Pause`] are what a procedure and a case bring along, [`Rules`] how to count;
-//! * [`deadline`] gives the due date with one [`DayNote`] a day, [`progress`] what has been used of it by some moment.
+//! * [`deadline`] gives the due date with one [`DayNote`] a day, [`extended`] moves it on, [`progress`] says what has been used of it
+//!   by some moment, [`latest_start`] when a period must begin to end in time.
 //!
 //! Everything is a pure function of its arguments; only [`WorkCalendar::read`] touches the file system. Times are civil times
 //! in Việt Nam; [`vietnam_time`] and [`vietnam_instant`] convert.
@@ -37,8 +38,10 @@
 //! ```
 
 mod amount;
+mod backward;
 mod deadline;
 mod error;
+mod extension;
 mod language;
 mod note;
 mod notice;
@@ -50,8 +53,10 @@ mod rules;
 mod work_calendar;
 
 pub use amount::Amount;
+pub use backward::latest_start;
 pub use deadline::{Deadline, Progress, deadline, progress, vietnam_instant, vietnam_time};
 pub use error::{CalendarError, PackError};
+pub use extension::extended;
 pub use language::{Language, Name, written_date, written_time};
 pub use note::{DayNote, Effect};
 pub use office::{OfficeHours, Part};

@@ -56,6 +56,13 @@ pub enum Effect {
     PassedOver,
     /// The last day of the period was a day off, so the period ends with this working day.
     MovedHere,
+    /// Day `n` of the `of` working days by which the period was extended (gia hạn).
+    Extended {
+        /// Which one it is.
+        n: u32,
+        /// How many there are.
+        of: u32,
+    },
 }
 
 impl DayNote {
@@ -121,6 +128,8 @@ impl Effect {
             (Self::Paused, Language::English) => "the clock stood still, not counted".to_owned(),
             (Self::PassedOver, Language::Vietnamese) => "ngày cuối của thời hạn là ngày nghỉ, chuyển tiếp".to_owned(),
             (Self::PassedOver, Language::English) => "the last day of the period is a day off, passed over".to_owned(),
+            (Self::Extended { n, of }, Language::Vietnamese) => format!("gia hạn, tính ngày thứ {n}/{of}"),
+            (Self::Extended { n, of }, Language::English) => format!("extension, counted, day {n} of {of}"),
             (Self::MovedHere, Language::Vietnamese) => {
                 "ngày cuối của thời hạn là ngày nghỉ, thời hạn kết thúc khi hết ngày làm việc này".to_owned()
             }

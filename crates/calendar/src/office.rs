@@ -106,6 +106,12 @@ impl OfficeHours {
         self.on(date).map(|entry| &entry.origin)
     }
 
+    /// When the office opens on `date`: the beginning of its first part.
+    pub(crate) fn opening(&self, date: Date) -> DateTime {
+        let start = self.parts(date).first().map_or(Time::midnight(), |part| part.start);
+        date.to_datetime(start)
+    }
+
     /// When the office closes on `date`: the end of its last part.
     pub(crate) fn close(&self, date: Date) -> DateTime {
         let end = self.parts(date).last().map_or(Time::MAX, |part| part.end);

@@ -241,6 +241,25 @@ impl WorkCalendar {
         Ok(next)
     }
 
+    /// When the office opens on `date`, worked or not.
+    pub fn opening(&self, date: Date) -> DateTime {
+        self.office.opening(date)
+    }
+
+    /// The working day that lies `days` working days before `date`; `date` itself for 0.
+    ///
+    /// # Errors
+    /// [`CalendarError::OutsideCoverage`].
+    pub fn working_day_before(&self, date: Date, days: u32) -> Result<Date, CalendarError> {
+        let mut day = date;
+        let mut left = days;
+        while left > 0 {
+            day = day.yesterday().map_err(|_| self.outside(day))?;
+            left -= u32::from(self.is_working_day(day)?);
+        }
+        Ok(day)
+    }
+
     /// How many working days lie after `after`, up to and including `until`; negative when `until` is the earlier one.
     /// From reception to today it is the days used, from today to the due date the days left, from the due date to
     /// today the days late. Pauses are not regarded; [`crate::progress`] regards them.
@@ -287,7 +306,7 @@ impl WorkCalendar {
     }
 
     /// When the office closes on `date`, worked or not.
-    pub(crate) fn close(&self, date: Date) -> DateTime {
+    pub fn close(&self, date: Date) -> DateTime {
         self.office.close(date)
     }
 

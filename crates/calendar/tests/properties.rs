@@ -7,7 +7,8 @@ mod support;
 use std::sync::LazyLock;
 
 use egov_calendar::{
-    Amount, CalendarError, Effect, FirstDay, LastDayOff, Pause, Period, Rules, WorkCalendar, deadline, progress,
+    Amount, CalendarError, Effect, FirstDay, LastDayOff, Pause, Period, Rules, WorkCalendar, deadline, extended,
+    latest_start, progress,
 };
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, Time, date};
@@ -241,6 +242,41 @@ proptest! {
         prop_assert!(!over || all_used);
         if !matches!(period, Period::Days(_)) {
             prop_assert_eq!(over, all_used);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_latest_start_is_in_time_and_a_second_later_is_not(
+        by in moments(), period in periods(), rules in rules(), cut_off in prop::option::of(moments()),
+    ) {
+        let by = by + SignedDuration::from_hours(24 * 365);
+        let rules = rules.with_cut_off(cut_off.map(|at| at.time()).filter(|_| period == Period::SameDay));
+        let latest = latest_start(&CALENDAR, by, period, &rules).unwrap();
+        let after = latest + SignedDuration::from_secs(1);
+        prop_assert!(due(latest, period, &rules, &[]).unwrap() <= by, "{latest}");
+        prop_assert!(due(after, period, &rules, &[]).unwrap() > by, "{after}");
+    }
+
+    #[test]
+    fn an_extension_adds_working_days_and_a_pause_never_brings_it_forward(
+        received in moments(), period in periods(), rules in rules(), days in 1..20_u32, offsets in pause_offsets(),
+    ) {
+        let pauses = pauses_of(received, &offsets);
+        let plain = deadline(&CALENDAR, received, period, &rules, &[]).unwrap();
+        let ends = plain.due;
+        let plain = extended(&CALENDAR, plain, days, &[]).unwrap();
+        prop_assert_eq!(CALENDAR.working_days_between(ends.date(), plain.due.date()).unwrap(), i64::from(days));
+        prop_assert_eq!(plain.due, CALENDAR.close(plain.due.date()));
+        let counted = plain.explanation.iter().filter(|note| matches!(note.effect, Effect::Extended { .. })).count();
+        prop_assert_eq!(counted, days as usize);
+        let found = deadline(&CALENDAR, received, period, &rules, &pauses);
+        let paused = found.and_then(|found| extended(&CALENDAR, found, days, &pauses));
+        match paused {
+            Ok(paused) => prop_assert!(paused.due >= plain.due),
+            Err(CalendarError::ClockStopped { .. }) => {}
+            Err(error) => panic!("{error}"),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use egov_calendar::{CalendarError, FirstDay, LastDayOff, Pause, Period, Rules, WorkCalendar, deadline};
+use egov_calendar::{CalendarError, FirstDay, LastDayOff, Pause, Period, Rules, WorkCalendar, deadline, extended};
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time, date, time};
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ struct Question {
     period: Period,
     rules: Rules,
     pauses: Vec<Pause>,
+    extended_by: u32,
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn the_second_implementation_agrees_with_the_hand_worked_table() {
             period: case.period,
             rules: Rules::default().with_cut_off(case.cut_off),
             pauses: case.pauses.clone(),
+            extended_by: 0,
         })
         .collect();
     for (case, answer) in cases.iter().zip(ask(&questions)) {
@@ -67,13 +69,15 @@ fn compare(calendar: &WorkCalendar, questions: &[Question]) {
     let mut different = Vec::new();
     let (mut due, mut stopped, mut unknown) = (0, 0, 0);
     for (question, theirs) in questions.iter().zip(answers) {
-        let ours = match deadline(
+        let found = deadline(
             calendar,
             question.received,
             question.period,
             &question.rules,
             &question.pauses,
-        ) {
+        )
+        .and_then(|found| extended(calendar, found, question.extended_by, &question.pauses));
+        let ours = match found {
             Ok(deadline) => {
                 due += 1;
                 json!({"due": written(deadline.due)})
@@ -163,6 +167,7 @@ fn as_json(question: &Question) -> Value {
         "first_day_counted": question.rules.first_day == FirstDay::Counted,
         "last_day_moves": question.rules.last_day_off == LastDayOff::MovesToNextWorkingDay,
         "pauses": pauses,
+        "extended_by": question.extended_by,
     })
 }
 
@@ -222,11 +227,14 @@ impl Random {
         // Half without pauses; the others with up to four, in any order, overlapping, touching, empty.
         let pauses = if self.one_in(2) { 0 } else { 1 + self.below(4) };
         let pauses = (0..pauses).map(|_| self.pause(received, same_day)).collect();
+        // Every third one was extended (gia hạn).
+        let extended_by = if self.one_in(3) { 1 + self.below(15) as u32 } else { 0 };
         Question {
             received,
             period,
             rules,
             pauses,
+            extended_by,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use egov_calendar::{vietnam_time, written_date, written_time};
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
 
 use crate::definition_error::DefinitionError;
 use crate::domain::case::ActRefused;
+use crate::domain::extension::ExtensionRefused;
 use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
 use crate::domain::transitions::{Refused, State};
 use crate::domain::work::task::WorkRefused;
@@ -109,6 +111,12 @@ pub enum Error {
     /// The procedure has no such result.
     #[error("unknown result {0}")]
     ResultUnknown(String),
+    /// An extension to this date, or at this time, is refused.
+    #[error("extension refused: {0}")]
+    Extension(ExtensionRefused),
+    /// Notices that no calendar can be made of.
+    #[error("the notices cannot be read: {0}")]
+    NoticesRefused(String),
     /// The calendar does not cover the days that the period needs.
     #[error("calendar: {0}")]
     Calendar(#[source] egov_calendar::CalendarError),
@@ -136,6 +144,15 @@ impl From<PackError> for Error {
             PackError::AlreadySettled { path, .. } => Self::FactConfirmed(path),
             PackError::Flawed { flaws, .. } => Self::DecisionFlawed(flaws),
             error @ (PackError::Malformed(_) | PackError::Unexplained) => Fault::internal(error).into(),
+        }
+    }
+}
+
+impl From<ExtensionRefused> for Error {
+    fn from(refused: ExtensionRefused) -> Self {
+        match refused {
+            ExtensionRefused::Calendar(source) => Self::Calendar(source),
+            refused => Self::Extension(refused),
         }
     }
 }
@@ -406,6 +423,13 @@ impl From<Error> for Fault {
                 format!("the procedure has no result {result}"),
             )
             .fault(),
+            Error::Extension(refused) => extension_refused(&refused),
+            Error::NoticesRefused(why) => Fault::invalid(vec![Violation {
+                field: "notices".to_owned(),
+                rule: "calendar".to_owned(),
+                vi: format!("không lập được lịch làm việc từ các thông báo này: {why}"),
+                en: format!("no calendar can be made of these notices: {why}"),
+            }]),
             Error::Calendar(source) => words(
                 Code::FailedPrecondition,
                 R::CalendarNotCovered,
@@ -463,6 +487,32 @@ fn act_refused(refused: ActRefused) -> Fault {
             "the case was rated already",
         )
         .fault(),
+        ActRefused::ClockNotRunning { state } => words(
+            Code::FailedPrecondition,
+            R::DeadlineNotRunning,
+            "thời hạn của hồ sơ không đang được tính: hồ sơ chưa tiếp nhận, đang tạm dừng, hoặc đã có kết quả",
+            "the clock of the case does not run: it was not accepted, stands still, or is decided",
+        )
+        .fault()
+        .with("state", state.code().to_string()),
+        ActRefused::AlreadyExtended => words(
+            Code::FailedPrecondition,
+            R::DeadlineAlreadyExtended,
+            "thời hạn giải quyết chỉ được gia hạn một lần, và hồ sơ đã được gia hạn",
+            "a period is extended at most once, and this one was",
+        )
+        .fault(),
+        ActRefused::Expired { due } => {
+            let at = written_time(vietnam_time(due));
+            words(
+                Code::FailedPrecondition,
+                R::DeadlinePassed,
+                format!("thời hạn đã hết lúc {at}, không gia hạn được nữa; kết quả vẫn được trả"),
+                format!("the period expired at {at} and cannot be extended; the result is given all the same"),
+            )
+            .fault()
+            .with("due_time", due.to_string())
+        }
         ActRefused::NotReturned { state } => words(
             Code::FailedPrecondition,
             R::NotReturned,
@@ -471,6 +521,45 @@ fn act_refused(refused: ActRefused) -> Fault {
         )
         .fault()
         .with("state", state.code().to_string()),
+    }
+}
+
+fn extension_refused(refused: &ExtensionRefused) -> Fault {
+    let new_date = |vi: String, en: String| {
+        Fault::invalid(vec![Violation {
+            field: "new_due_date".to_owned(),
+            rule: "deadline".to_owned(),
+            vi,
+            en,
+        }])
+    };
+    match refused {
+        ExtensionRefused::NotLater(present) => {
+            let day = written_date(*present);
+            new_date(
+                format!("phải sau ngày hẹn trả hiện tại {day}"),
+                format!("must be after the present due date {day}"),
+            )
+        }
+        ExtensionRefused::DayOff(day) => {
+            let day = written_date(*day);
+            new_date(
+                format!("{day} không phải là ngày làm việc"),
+                format!("{day} is not a working day"),
+            )
+        }
+        ExtensionRefused::TooLate { latest, basis } => {
+            let at = written_time(vietnam_time(*latest));
+            words(
+                Code::FailedPrecondition,
+                ErrorReason::ExtensionTooLate,
+                format!("văn bản xin lỗi và hẹn lại phải gửi chậm nhất {at} ({basis})"),
+                format!("the apology with the new date had to be given by {at} ({basis})"),
+            )
+            .fault()
+            .with("latest", latest.to_string())
+        }
+        ExtensionRefused::Calendar(_) => Fault::internal(refused.clone()),
     }
 }
 

@@ -1,15 +1,18 @@
-//! Dữ liệu pháp luật in force: what was imported, read once at the start.
+//! Dữ liệu pháp luật in force: what was imported, read at the start and again as soon as an import changes it.
 //!
 //! The service decides by what its database holds, never by files beside it: the same text that decided a case can be
 //! shown years later.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use egov_auth::RowScope;
 use egov_calendar::WorkCalendar;
-use egov_database::Database;
+use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
 
+use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
 use crate::store::packs;
@@ -21,7 +24,45 @@ pub type CalendarFiles = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct Law {
     pub(crate) calendar: WorkCalendar,
+    pub(crate) calendar_files: CalendarFiles,
     transitions: BTreeMap<String, Transitions>,
+    deadline_rules: Vec<DeadlineRules>,
+    /// The last change of a pack that it knows of.
+    change: i64,
+}
+
+/// The law as it is now. Whoever begins something takes it once and keeps it to the end.
+#[derive(Debug)]
+pub struct InForce(ArcSwap<Law>);
+
+impl InForce {
+    /// Reads what is in force, and keeps the calendar for those who work out again what it gave.
+    pub async fn load(database: &Database) -> Result<Self, LawError> {
+        let law = Law::load(database).await?;
+        law.keep_calendar(database).await?;
+        Ok(Self(ArcSwap::from_pointee(law)))
+    }
+
+    /// The law as it is now.
+    pub fn get(&self) -> Arc<Law> {
+        self.0.load_full()
+    }
+
+    /// Takes up what was imported since; true if that was anything.
+    pub async fn refresh(&self, database: &Database) -> Result<bool, LawError> {
+        let change = database
+            .read(&RowScope::none(), async |connection| {
+                Ok::<_, Error>(packs::last_change(connection).await?)
+            })
+            .await?;
+        if change == self.get().change {
+            return Ok(false);
+        }
+        let law = Law::load(database).await?;
+        law.keep_calendar(database).await?;
+        self.0.store(Arc::new(law));
+        Ok(true)
+    }
 }
 
 /// Why the law cannot be read.
@@ -54,11 +95,14 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (calendar, transitions) = database
+        let (change, calendar, transitions, deadlines) = database
             .read(&RowScope::none(), async |connection| {
+                // First: what is imported meanwhile is then found by the next look.
+                let change = packs::last_change(&mut *connection).await?;
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
-                let transitions = packs::in_force(connection, "transitions").await?;
-                Ok::<_, Error>((calendar, transitions))
+                let transitions = packs::in_force(&mut *connection, "transitions").await?;
+                let deadlines = packs::in_force(connection, "deadlines").await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines))
             })
             .await?;
         if calendar.is_empty() {
@@ -67,7 +111,8 @@ impl Law {
         if transitions.is_empty() {
             return Err(LawError::Missing("transitions"));
         }
-        let calendar = read_calendar(&calendar.into_iter().collect())?;
+        let calendar_files: CalendarFiles = calendar.into_iter().collect();
+        let calendar = read_calendar(&calendar_files)?;
         let mut sets = BTreeMap::new();
         for (name, text) in transitions {
             let set = Transitions::from_toml(&text).map_err(|source| LawError::Unreadable {
@@ -77,10 +122,40 @@ impl Law {
             })?;
             sets.insert(set.name().to_owned(), set);
         }
+        let mut deadline_rules = Vec::new();
+        for (name, text) in deadlines {
+            let rules = DeadlineRules::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: "deadlines",
+                name,
+                source: source.into(),
+            })?;
+            deadline_rules.push(rules);
+        }
+        deadline_rules.sort_by_key(|rules| rules.effective_from);
         Ok(Self {
             calendar,
+            calendar_files,
             transitions: sets,
+            deadline_rules,
+            change,
         })
+    }
+
+    /// Keeps the calendar under its version, word for word, so that a due date that it gave can be worked out again whatever notice
+    /// comes later.
+    pub(crate) async fn keep_calendar(&self, database: &Database) -> Result<(), Error> {
+        let (version, files) = (self.calendar.version(), &self.calendar_files);
+        database
+            .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {
+                let now = unit.now();
+                Ok::<_, Error>(packs::keep_calendar(unit.conn(), version, files, now).await?)
+            })
+            .await
+    }
+
+    /// The rules of extensions and reminders on a day, if any were imported.
+    pub(crate) fn deadline_rules_on(&self, day: Date) -> Option<&DeadlineRules> {
+        self.deadline_rules.iter().rfind(|rules| rules.in_force_on(day))
     }
 
     /// The set of transitions that a procedure names.

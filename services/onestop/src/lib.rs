@@ -32,6 +32,7 @@ use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
+use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
@@ -42,7 +43,7 @@ use uuid::Uuid;
 use crate::api::Api;
 use crate::domain::lookup;
 use crate::domain::pack::Profile;
-use crate::law::{Law, LawError};
+use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
 use crate::staffing::Holders;
@@ -75,6 +76,32 @@ pub struct Parts {
 }
 
 pub use jobs::units::Round;
+pub use operations::recalculate_deadlines::Recalculated;
+
+/// One round of the job that works the due dates of open cases out again with the calendar that was imported last, under its lease,
+/// `batch` cases in a transaction; it ends between two batches when `stop` says so. None if another process holds the lease. For the
+/// operator; the running service does it by itself.
+pub async fn recalculate_deadlines(
+    database: &Database,
+    profile: Profile,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<Recalculated>, LawError> {
+    let law = Law::load(database).await?;
+    law.keep_calendar(database).await?;
+    Ok(jobs::deadlines::round(database, &law, profile, batch, stop).await?)
+}
+
+/// One round of the job that gives the notices about due dates, under its lease, `batch` in a transaction: how many were given. None
+/// if another process holds the lease. For the operator; the running service does it by itself.
+pub async fn give_notices(
+    database: &Database,
+    clock: &SharedClock,
+    batch: i64,
+    stop: impl Fn() -> bool,
+) -> Result<Option<usize>, egov_fault::Fault> {
+    Ok(jobs::reminders::round(database, clock, batch, stop).await?)
+}
 
 /// One round of the job that lets open cases follow a unit that closed, under its lease, `batch` cases in a transaction; it
 /// ends between two batches when `stop` says so. None if another process holds the lease. For the operator; the running
@@ -98,7 +125,7 @@ pub async fn migrate_cases(
     batch: i64,
     stop: impl Fn() -> bool,
 ) -> Result<Option<usize>, LawError> {
-    let law = Law::load(database).await?;
+    let law = InForce::load(database).await?;
     let means = Means {
         law: &law,
         procedures: &KnownProcedures::new(),
@@ -110,7 +137,7 @@ pub async fn migrate_cases(
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
-    let law = Arc::new(Law::load(&parts.database).await?);
+    let law = InForce::load(&parts.database).await?;
     let nobodys = lookup::secret(|bytes| parts.ids.random_bytes(bytes));
     let nobodys_secret = parts
         .keyring
@@ -138,11 +165,14 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     // A part of a file is at most 1 MiB; four times that leaves room for everything else.
     let assembly = Assembly::new("onestop")
         .service(CaseServiceServer::new(api.clone()))
+        .service(DeadlineServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
         .service(DefinitionServiceServer::new(api.clone()))
         .service(WorkServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
+    let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::reminders::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
     Ok(jobs::add_migrations(assembly, one_stop))
 }

@@ -456,11 +456,12 @@ impl CaseService for Api {
             .await
             .map_err(status)?;
         let unit = self.one_stop.unit_name(case.responsible_unit_id);
+        let law = self.one_stop.law.get();
         Ok(Response::new(encode::tracked(
             &case,
             &entries,
             unit,
-            self.one_stop.law.transitions_on(self.one_stop.clock.today()),
+            law.transitions_on(self.one_stop.clock.today()),
         )))
     }
 }

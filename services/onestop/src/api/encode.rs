@@ -22,7 +22,7 @@ pub(super) fn channel(channel: Channel) -> i32 {
     i32::from(channel.number())
 }
 
-fn text(text: &Text) -> LocalizedText {
+pub(super) fn text(text: &Text) -> LocalizedText {
     LocalizedText {
         vi: text.vi.clone(),
         en: text.en.clone(),
@@ -96,6 +96,8 @@ pub(super) fn deadline(deadline: &Deadline) -> proto::Deadline {
                 text: Some(text(&note.text)),
             })
             .collect(),
+        calendar_version: deadline.calendar.clone(),
+        awaits_notice: deadline.awaits_notice,
     }
 }
 
@@ -160,6 +162,7 @@ pub(super) fn case(case: &Case) -> proto::Case {
             recipient_name: returned.recipient_name.clone(),
             return_time: Some(timestamp(returned.time)),
         }),
+        extension: case.extension.as_ref().map(super::encode_deadlines::extension),
     }
 }
 

@@ -1,11 +1,13 @@
 //! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
 
 mod cases;
+mod deadlines;
 mod decode;
 mod definitions;
 mod encode;
 mod encode_definition;
 mod encode_work;
+mod encode_deadlines;
 mod files;
 mod procedures;
 mod work;

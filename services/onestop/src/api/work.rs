@@ -339,7 +339,8 @@ impl WorkService for Api {
             .list_own_history(caller, case_id, page)
             .await
             .map_err(status)?;
-        let names = self.one_stop.law.transitions_on(self.one_stop.clock.today());
+        let law = self.one_stop.law.get();
+        let names = law.transitions_on(self.one_stop.clock.today());
         let entries = entries
             .into_iter()
             .map(|entry| encode_work::own_entry(entry, names))

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::extension::Extension;
 use super::listing::Versioned;
 use super::pack::Channel;
 use super::party::Party;
@@ -181,6 +182,12 @@ pub struct Deadline {
     pub basis: Basis,
     /// Day by day.
     pub days: Vec<DayNote>,
+    /// Version of the calendar that it was worked out with; empty in cases of old versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub calendar: String,
+    /// True if some of the days await the official notice of their year.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_notice: bool,
 }
 
 /// Hồ sơ thủ tục hành chính.
@@ -251,6 +258,12 @@ pub struct Case {
     pub returned: Option<CaseReturn>,
     /// Đánh giá.
     pub rating: Option<Rating>,
+    /// Gia hạn. A case without one is written as it was before there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extension: Option<Extension>,
+    /// Since when it stands at its step. It follows from the history, so the ledger does not commit to it.
+    #[serde(skip)]
+    pub step_since: Option<Timestamp>,
 }
 
 /// Why an act was refused. Each variant is something that a caller can act on.
@@ -268,6 +281,21 @@ pub enum ActRefused {
     /// It was rated before.
     #[error("the case was rated already")]
     AlreadyRated,
+    /// The clock of the case does not run.
+    #[error("the clock does not run in state {}", state.code())]
+    ClockNotRunning {
+        /// The state it is in.
+        state: State,
+    },
+    /// It was extended before.
+    #[error("the period was extended already")]
+    AlreadyExtended,
+    /// The period has expired.
+    #[error("the period expired at {due}")]
+    Expired {
+        /// When.
+        due: Timestamp,
+    },
     /// A rating is given after the result was returned.
     #[error("a case is rated after its result was returned")]
     NotReturned {
@@ -307,6 +335,7 @@ impl Case {
         self.enter(next, now);
         self.accept_time = Some(now);
         self.deadline = Some(deadline);
+        self.step_since = Some(now);
         Ok(())
     }
 
@@ -373,6 +402,7 @@ impl Case {
     ) -> Result<(), ActRefused> {
         let next = transitions.next_step(self.state, self.entered_from, to)?;
         step.clone_into(&mut self.step);
+        self.step_since = Some(now);
         self.enter(next, now);
         Ok(())
     }
@@ -444,6 +474,61 @@ impl Case {
         self.deadline = deadline;
         self.fees = fees;
         self.version = self.version.saturating_add(1);
+    }
+
+    /// True while a due date is ahead: accepted, and neither decided nor ended. While it is paused the clock stands still.
+    pub fn is_open_with_deadline(&self) -> bool {
+        self.accept_time.is_some()
+            && matches!(
+                self.state,
+                State::Accepted | State::Processing | State::SupplementRequested | State::PaymentRequested
+            )
+    }
+
+    /// Gia hạn, at most once, while the clock runs and before the period has expired. Not a transition: the state stays. The caller
+    /// works out `deadline` with the extension.
+    pub fn extend(&mut self, now: Timestamp, extension: Extension, deadline: Deadline) -> Result<(), ActRefused> {
+        self.may_be_extended(now)?;
+        self.extension = Some(extension);
+        self.deadline = Some(deadline);
+        self.version = self.version.saturating_add(1);
+        Ok(())
+    }
+
+    /// Whether the period may be extended now: the due date that would be moved.
+    pub fn may_be_extended(&self, now: Timestamp) -> Result<&Deadline, ActRefused> {
+        let not_running = ActRefused::ClockNotRunning { state: self.state };
+        if !self.is_open_with_deadline() || self.is_paused() {
+            return Err(not_running);
+        }
+        let deadline = self.deadline.as_ref().ok_or(not_running)?;
+        if self.extension.is_some() {
+            return Err(ActRefused::AlreadyExtended);
+        }
+        if now >= deadline.due_time {
+            return Err(ActRefused::Expired { due: deadline.due_time });
+        }
+        Ok(deadline)
+    }
+
+    /// Lịch làm việc thay đổi: the due date is another one by the calendar in force. Nobody's act and no transition.
+    pub fn recalculate(&mut self, deadline: Deadline) {
+        self.deadline = Some(deadline);
+        self.version = self.version.saturating_add(1);
+    }
+
+    /// The pauses that have ended: what the due date that is shown rests on.
+    pub fn ended_pauses(&self) -> Vec<Pause> {
+        self.pauses
+            .iter()
+            .copied()
+            .filter(|pause| pause.end.is_some())
+            .collect()
+    }
+
+    /// By how many working days the period was extended.
+    pub fn extended_by(&self) -> u32 {
+        self.extension.as_ref().map_or(0, |extension| extension.working_days)
     }
 
     /// Đánh giá, once, after the result was returned. Not a transition: the state stays.

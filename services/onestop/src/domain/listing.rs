@@ -66,6 +66,118 @@ impl Summary {
     }
 }
 
+/// What the list of cases that will be late is narrowed to.
+#[derive(Debug, Clone)]
+pub struct AtRiskFilter {
+    /// Will be late if nothing happens until then.
+    pub as_of: Timestamp,
+    /// Only this responsible unit.
+    pub unit_id: Option<i32>,
+    /// Only this procedure.
+    pub procedure_code: Option<String>,
+    /// Only at this step.
+    pub step: Option<String>,
+}
+
+/// Where a page of a list by due date begins: after this case.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AfterDue {
+    /// Due.
+    pub due_time: Timestamp,
+    /// Its id, which breaks ties.
+    pub case_id: Uuid,
+}
+
+/// The open cases of a unit and procedure at a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForecastGroup {
+    /// Cơ quan có thẩm quyền.
+    pub responsible_unit_id: i32,
+    /// Mã thủ tục.
+    pub procedure_code: String,
+    /// The step.
+    pub step: String,
+    /// How many are open.
+    pub open: i64,
+    /// Their clock stands still.
+    pub paused: i64,
+    /// They will be late.
+    pub at_risk: i64,
+    /// They are late.
+    pub overdue: i64,
+    /// The earliest due date of those whose clock runs.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Where a page of these groups begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AfterPlace {
+    /// Its unit.
+    pub responsible_unit_id: i32,
+    /// Its procedure.
+    pub procedure_code: String,
+    /// Its step.
+    pub step: String,
+}
+
+/// A due date that moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadlineChanged {
+    /// The case.
+    pub case_id: Uuid,
+    /// Mã hồ sơ.
+    pub case_code: String,
+    /// The citizen's account, where a list has read it.
+    pub owner_id: Option<Uuid>,
+    /// The version of the case that it made.
+    pub version: i64,
+    /// 1 a pause ended, 2 extended, 3 the calendar changed.
+    pub cause: i16,
+    /// Due before.
+    pub old_due_time: Timestamp,
+    /// Due after.
+    pub new_due_time: Timestamp,
+    /// Version of the calendar before.
+    pub old_calendar: String,
+    /// Version of the calendar after.
+    pub new_calendar: String,
+    /// Cơ quan có thẩm quyền at that time.
+    pub responsible_unit_id: i32,
+    /// When.
+    pub change_time: Timestamp,
+}
+
+/// What the list of changes is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeFilter {
+    /// Only this responsible unit.
+    pub unit_id: Option<i32>,
+    /// Only this cause.
+    pub cause: Option<i16>,
+}
+
+/// Where a page of changes, the latest first, begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AfterChange {
+    /// When.
+    pub change_time: Timestamp,
+    /// Its case.
+    pub case_id: Uuid,
+    /// The version that it made.
+    pub version: i64,
+}
+
+/// A notice that was given about a due date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeGiven {
+    /// Which.
+    pub kind: super::forecast::NoticeKind,
+    /// About which due date.
+    pub due_time: Timestamp,
+    /// When.
+    pub notice_time: Timestamp,
+}
+
 /// One entry of the history (phiếu kiểm soát quá trình giải quyết).
 #[derive(Clone)]
 pub struct HistoryEntry {

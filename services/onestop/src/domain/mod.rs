@@ -3,6 +3,9 @@
 pub mod case;
 pub mod deadline;
 pub mod definition;
+pub mod deadline_rules;
+pub mod extension;
+pub mod forecast;
 pub mod listing;
 pub mod lookup;
 pub mod pack;

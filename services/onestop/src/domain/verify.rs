@@ -14,9 +14,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::case::{Case, Pause};
-use super::deadline::deadline_of;
+use super::case::{Case, Deadline, Pause};
+use super::deadline::{Clock, deadline_of};
 use super::definition::migrate::MIGRATE;
+use super::forecast::DueNext;
 use super::listing::HistoryEntry;
 use super::pack::{Procedure, Profile};
 use super::transitions::{Operation, State, Transitions};
@@ -27,6 +28,12 @@ pub const KIND: &str = "case";
 
 /// The operation by which a case follows its unit through a reorganisation. It is nobody's act and no transition.
 pub const MOVE_UNIT: &str = "move_unit";
+
+/// Gia hạn: an act that is no transition.
+pub const EXTEND_DEADLINE: &str = "extend_deadline";
+
+/// The due date is another one by a changed calendar. It is nobody's act and no transition.
+pub const RECALCULATE_DEADLINE: &str = "recalculate_deadline";
 
 /// What the event of an act says of the case.
 #[derive(Debug, Clone, Copy)]
@@ -163,6 +170,8 @@ pub struct CaseRecord {
     pub words: Vec<RecordedWord>,
     /// Việc.
     pub work: WorkRecord,
+    /// What is kept as due next of it.
+    pub next: Option<DueNext>,
     /// True if the salts of the case were erased, as the record of erasures says.
     pub erased: bool,
 }
@@ -173,7 +182,7 @@ pub struct Rules<'a> {
     pub transitions: &'a Transitions,
     /// The version of its procedure.
     pub procedure: &'a Procedure,
-    /// The calendar in force.
+    /// The calendar by which the due date of the case was worked out; of a case that does not say, the one in force.
     pub calendar: &'a WorkCalendar,
     /// What may be relied on.
     pub profile: Profile,
@@ -195,6 +204,7 @@ pub fn check(record: &CaseRecord, rules: &Rules<'_>) -> Vec<Violation> {
     check.versions();
     check.history();
     check.deadline();
+    check.due_next();
     check.leaves();
     check.events();
     check.words();
@@ -221,6 +231,8 @@ struct Told {
     return_time: Option<Timestamp>,
     rate_time: Option<Timestamp>,
     approved: bool,
+    extend_time: Option<Timestamp>,
+    step_since: Option<Timestamp>,
 }
 
 impl Check<'_> {
@@ -319,6 +331,20 @@ impl Check<'_> {
         self.demand(Rule::Row, rated == told.rate_time, || {
             format!("rated at {rated:?} instead of {:?}", told.rate_time)
         });
+        let extended = case.extension.as_ref().map(|extension| extension.time);
+        self.demand(Rule::Row, extended == told.extend_time, || {
+            format!("extended at {extended:?} instead of {:?}", told.extend_time)
+        });
+        self.demand(
+            Rule::Row,
+            case.step_since.is_none() || case.step_since == told.step_since,
+            || {
+                format!(
+                    "at its step since {:?} instead of {:?}",
+                    case.step_since, told.step_since
+                )
+            },
+        );
         self.demand(Rule::Times, case.accept_time == told.accept_time, || {
             format!("accepted at {:?} instead of {:?}", case.accept_time, told.accept_time)
         });
@@ -362,6 +388,8 @@ impl Check<'_> {
             .find(|operation| operation.as_str() == entry.operation);
         let migrates = entry.operation == MIGRATE;
         let moves = entry.operation == MOVE_UNIT || migrates;
+        let extends = entry.operation == EXTEND_DEADLINE;
+        let recalculates = entry.operation == RECALCULATE_DEADLINE;
         let allowed = match operation {
             Some(operation) => self
                 .rules
@@ -369,6 +397,13 @@ impl Check<'_> {
                 .allowed(from, told.entered_from)
                 .contains(&(operation, to)),
             None if moves => from == to,
+            None if extends => {
+                from == to
+                    && matches!(from, State::Accepted | State::Processing)
+                    && told.accept_time.is_some()
+                    && told.extend_time.is_none()
+            }
+            None if recalculates => from == to && told.accept_time.is_some(),
             None => {
                 entry.operation == "rate"
                     && from == State::Returned
@@ -393,11 +428,16 @@ impl Check<'_> {
 
         let at = entry.record_time;
         match operation {
-            Some(Operation::Accept) => told.accept_time = Some(at),
+            Some(Operation::Accept) => {
+                told.accept_time = Some(at);
+                told.step_since = Some(at);
+            }
+            Some(Operation::RecordStep) => told.step_since = Some(at),
             Some(Operation::RequestSupplement) => told.rounds += 1,
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
-            None if !moves => told.rate_time = Some(at),
+            None if extends => told.extend_time = Some(at),
+            None if !moves && !recalculates => told.rate_time = Some(at),
             None => {}
             Some(_) => {}
         }
@@ -438,21 +478,27 @@ impl Check<'_> {
             });
             return;
         };
-        let ended: Vec<Pause> = case
-            .pauses
-            .iter()
-            .copied()
-            .filter(|pause| pause.end.is_some())
-            .collect();
         let again = deadline_of(
             rules.calendar,
             rules.procedure,
             rules.profile,
             case.channel,
             &case.conditions,
-            accepted,
-            &ended,
-        );
+            &Clock {
+                accepted,
+                pauses: &case.ended_pauses(),
+                extended_by: case.extended_by(),
+            },
+        )
+        .map(|again| match kept {
+            // A case of an old version does not say with which calendar it was worked out.
+            Some(kept) if kept.calendar.is_empty() => Deadline {
+                calendar: String::new(),
+                awaits_notice: kept.awaits_notice,
+                ..again
+            },
+            _ => again,
+        });
         match (again, kept) {
             (Ok(again), Some(kept)) if again == *kept => {}
             (Ok(again), Some(kept)) if again.due_time == kept.due_time => self.say(
@@ -467,6 +513,47 @@ impl Check<'_> {
             (Err(_), Some(_)) if case.state != State::Processing => {}
             (Err(error), _) => self.say(Rule::Deadline, format!("cannot be worked out: {error}")),
         }
+    }
+
+    /// What is kept as due next is that of this case, and there is such a row exactly while it is open with a due date.
+    fn due_next(&mut self) {
+        let record = self.record;
+        let case = &record.case;
+        let expected = case.is_open_with_deadline();
+        self.demand(Rule::Deadline, record.next.is_some() == expected, || {
+            if expected {
+                "open, and not among what is due".to_owned()
+            } else {
+                "among what is due although it is not open".to_owned()
+            }
+        });
+        let Some(next) = record.next.as_ref().filter(|_| expected) else {
+            return;
+        };
+        let kept = (
+            next.state,
+            next.recorded_step.as_str(),
+            next.responsible_unit_id,
+            next.owner_id,
+            next.assignee_id,
+            Some(next.due_time),
+            next.procedure_version,
+        );
+        let of_case = (
+            case.state,
+            case.step.as_str(),
+            case.responsible_unit_id,
+            case.owner_id,
+            case.assignee_id,
+            case.deadline.as_ref().map(|deadline| deadline.due_time),
+            case.procedure_version,
+        );
+        self.demand(Rule::Deadline, kept == of_case, || {
+            format!("due next says {kept:?} instead of {of_case:?}")
+        });
+        self.demand(Rule::Deadline, next.at_risk_from.is_some() != case.is_paused(), || {
+            "due next does not say that the clock stands still".to_owned()
+        });
     }
 
     fn leaves(&mut self) {

@@ -1,6 +1,8 @@
 //! Background work, each under a lease or harmless to do twice.
 
 pub(crate) mod migrations;
+pub(crate) mod deadlines;
+pub(crate) mod reminders;
 pub(crate) mod units;
 
 use std::sync::Arc;

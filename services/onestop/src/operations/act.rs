@@ -17,13 +17,16 @@ use super::OneStop;
 use super::checks::go_on;
 use super::work::follow_tasks;
 use crate::domain::case::Case;
-use crate::domain::listing::{HistoryEntry, Versioned};
+use crate::domain::deadline_rules::DeadlineRules;
+use crate::domain::definition::migrate::MIGRATE;
+use crate::domain::forecast::{DueNext, due_next};
+use crate::domain::listing::{DeadlineChanged, HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
 use crate::domain::transitions::Transitions;
-use crate::domain::verify::{EventFacts, KIND};
+use crate::domain::verify::{EXTEND_DEADLINE, EventFacts, KIND, RECALCULATE_DEADLINE};
 use crate::domain::work::task::Task;
 use crate::error::Error;
-use crate::store::{Visible, cases, files, history, procedures};
+use crate::store::{Visible, cases, deadlines, files, history, procedures};
 
 /// The permission by which a caller sees a case at all.
 pub(crate) const READ: &str = "onestop.cases.read";
@@ -70,6 +73,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) transitions: &'a Transitions,
     pub(crate) procedure: &'a Versioned,
     pub(crate) calendar: &'a WorkCalendar,
+    /// Of extensions and reminders, if any were imported.
+    pub(crate) deadline_rules: Option<&'a DeadlineRules>,
     pub(crate) profile: Profile,
 }
 
@@ -173,12 +178,14 @@ impl OneStop {
     ) -> Result<Applied, Error> {
         let (now, today) = (unit.now(), unit.today());
         let procedure = self.procedure_for(unit, before, act.version, today).await?;
-        let transitions = self.law.transitions(&procedure.procedure.transitions)?;
+        let law = self.law.get();
+        let transitions = law.transitions(&procedure.procedure.transitions)?;
         let facts = Facts {
             now,
             transitions,
             procedure: &procedure,
-            calendar: &self.law.calendar,
+            calendar: &law.calendar,
+            deadline_rules: law.deadline_rules_on(today),
             profile: self.profile,
         };
         let (after, mut recorded) = perform(before, &facts, judge)?;
@@ -187,8 +194,9 @@ impl OneStop {
             .await?;
 
         cases::save(unit.conn(), before, &after, now).await?;
+        keep_deadline(unit, before, &after, &facts, act.operation).await?;
         let steps = &procedure.procedure.steps;
-        let tasks = follow_tasks(unit, caller, act.operation, steps, &after).await?;
+        let tasks = follow_tasks(unit, caller.principal.subject, act.operation, steps, &after).await?;
         attach(unit, &after, caller.principal.record_owner(), &recorded.file_ids).await?;
         record(unit, caller, Some(before), &after, act.operation, recorded).await?;
         announce(unit, &after, act.event)?;
@@ -257,6 +265,61 @@ pub(crate) fn perform(
     Ok((after, recorded))
 }
 
+/// Keeps what is due next of the case, and that its due date moved, if it did.
+pub(crate) async fn keep_deadline(
+    unit: &mut UnitOfWork<'_>,
+    before: &Case,
+    after: &Case,
+    facts: &Facts<'_>,
+    operation: &str,
+) -> Result<(), Error> {
+    if let Some(change) = deadline_changed(before, after, operation, facts.now) {
+        deadlines::record_change(unit.conn(), &change).await?;
+    }
+    Ok(deadlines::keep(unit.conn(), before, next_of(after, facts).as_ref()).await?)
+}
+
+/// What is due next of a case by these facts.
+pub(crate) fn next_of(case: &Case, facts: &Facts<'_>) -> Option<DueNext> {
+    due_next(
+        case,
+        &facts.procedure.procedure,
+        facts.calendar,
+        facts.deadline_rules.map(|rules| &rules.reminder),
+    )
+}
+
+/// How the due date of a case moved by an act; none if it did not, or if there was none before.
+pub(crate) fn deadline_changed(
+    before: &Case,
+    after: &Case,
+    operation: &str,
+    now: Timestamp,
+) -> Option<DeadlineChanged> {
+    let (old, new) = (before.deadline.as_ref()?, after.deadline.as_ref()?);
+    if old.due_time == new.due_time {
+        return None;
+    }
+    Some(DeadlineChanged {
+        case_id: after.case_id,
+        case_code: after.case_code.clone(),
+        owner_id: after.owner_id,
+        version: after.version,
+        cause: match operation {
+            EXTEND_DEADLINE => 2,
+            RECALCULATE_DEADLINE => 3,
+            MIGRATE => 4,
+            _ => 1,
+        },
+        old_due_time: old.due_time,
+        new_due_time: new.due_time,
+        old_calendar: old.calendar.clone(),
+        new_calendar: new.calendar.clone(),
+        responsible_unit_id: after.responsible_unit_id,
+        change_time: now,
+    })
+}
+
 /// Who acts, as the history names them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor {
@@ -276,6 +339,13 @@ impl From<&Principal> for Actor {
         }
     }
 }
+
+/// The platform itself: nobody decided about the single case.
+pub(crate) const PLATFORM: Actor = Actor {
+    id: Uuid::nil(),
+    kind: "system",
+    on_behalf_of: None,
+};
 
 /// The entry of an act in the history.
 pub(crate) fn entry(

@@ -3,7 +3,7 @@
 use super::act::Facts;
 use crate::definition_error::DefinitionError;
 use crate::domain::case::{Case, Deadline, FiledComponent};
-use crate::domain::deadline::{NoDeadline, deadline_of};
+use crate::domain::deadline::{Clock, NoDeadline, deadline_of};
 use crate::domain::definition::Asked;
 use crate::domain::pack::{Channel, ConditionFault, Procedure, Profile};
 use crate::domain::party::PartyKind;
@@ -133,13 +133,21 @@ pub(crate) fn due(case: &Case, facts: &Facts<'_>, accepted: jiff::Timestamp) -> 
         facts.profile,
         case.channel,
         &case.conditions,
-        accepted,
-        &case.pauses,
+        &Clock {
+            accepted,
+            pauses: &case.pauses,
+            extended_by: case.extended_by(),
+        },
     )
-    .map_err(|refused| match refused {
+    .map_err(|refused| no_deadline(procedure, refused))
+}
+
+/// Why a due date could not be worked out, as a caller can act on it.
+pub(crate) fn no_deadline(procedure: &Procedure, refused: NoDeadline) -> Error {
+    match refused {
         NoDeadline::NotDecided(channel) => Error::FactNotDecided(format!("{} {channel} time", procedure.code)),
         NoDeadline::Calendar(error) => Error::Calendar(error),
-    })
+    }
 }
 
 /// Works out the due date again when a pause has ended, whichever act ended it. Where it cannot be worked out any more

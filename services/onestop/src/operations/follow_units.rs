@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::act::{Actor, Recorded, announce, entry};
+use super::act::{PLATFORM, Recorded, announce, entry};
 use crate::domain::case::Case;
 use crate::domain::listing::After;
 use crate::error::Error;
@@ -25,13 +25,6 @@ pub(crate) const OPERATION: &str = crate::domain::verify::MOVE_UNIT;
 
 /// Its event.
 pub(crate) const EVENT: &str = "case_unit_moved";
-
-/// The platform itself: nobody decided about the single case.
-const PLATFORM: Actor = Actor {
-    id: Uuid::nil(),
-    kind: "system",
-    on_behalf_of: None,
-};
 
 /// The units that have closed by a day.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::import_catalogue;
 use super::lint_draft::office_minutes;
+use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::definition::lint;
 use crate::domain::definition::lint::{Context, OFFICE_MINUTES, Severity};
 use crate::domain::listing::{NewVersion, Origin, Versioned};
@@ -32,6 +33,8 @@ pub struct Packs {
     pub decisions: BTreeMap<String, String>,
     /// deploy/packs/catalogue: the lines of the national catalogue, with what they are.
     pub catalogue: BTreeMap<String, String>,
+    /// deploy/packs/deadlines: extensions and reminders.
+    pub deadlines: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -39,6 +42,7 @@ impl Packs {
     pub fn steps(&self) -> usize {
         self.calendar.len()
             + self.transitions.len()
+            + self.deadlines.len()
             + self.decisions.len()
             + self.procedures.len()
             + self.catalogue_lines()
@@ -115,6 +119,13 @@ pub async fn import(
         let today = database.clock().today();
         office_minutes(&calendar, today)
     });
+    for (name, text) in &packs.deadlines {
+        let (outcome, detail) = match DeadlineRules::from_toml(text) {
+            Ok(_) => (put(database, "deadlines", name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
     let mut decisions = Vec::new();
     for (name, text) in &packs.decisions {
         let (outcome, detail) = match Decisions::from_toml(text) {

@@ -47,15 +47,15 @@ impl OneStop {
                 procedure: None,
             };
         };
-        let today = self.clock.today();
+        let (law, today) = (self.law.get(), self.clock.today());
         let wanted: BTreeSet<String> = procedure.steps.iter().map(|step| step.role.clone()).collect();
         let held = self.holders.held(&wanted, token).await;
         let units = self.directory.units();
         let staffing = staffing(&procedure, &units, today, caller, &wanted, &held);
         let roles = roles(caller);
         let context = Context {
-            transitions: self.law.transitions(&procedure.transitions).ok(),
-            office_minutes: office_minutes(&self.law.calendar, today),
+            transitions: law.transitions(&procedure.transitions).ok(),
+            office_minutes: office_minutes(&law.calendar, today),
             profile: Some(self.profile),
             roles: Some(&roles),
             staffing: Some(&staffing),

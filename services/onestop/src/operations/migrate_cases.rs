@@ -5,16 +5,17 @@ use egov_auth::RowScope;
 use egov_database::{Database, Lease, UnitOfWork};
 use uuid::Uuid;
 
-use super::act::{Actor, Recorded, announce, entry};
+use super::act::{self, Actor, Recorded, announce, entry, keep_deadline};
 use super::known_procedures::KnownProcedures;
 use super::start_migration;
+use super::work::follow_tasks;
 use crate::domain::case::Case;
 use crate::domain::definition::draft::{Migration, Outcome};
 use crate::domain::definition::migrate::{Facts, MIGRATE, migrated};
 use crate::domain::listing::After;
 use crate::domain::pack::Profile;
 use crate::error::Error;
-use crate::law::Law;
+use crate::law::InForce;
 use crate::store::case_versions::{self, CasesOf};
 use crate::store::{Visible, cases, history};
 
@@ -26,7 +27,7 @@ pub(crate) const EVENT: &str = "case_version_migrated";
 
 /// By what cases are migrated.
 pub(crate) struct Means<'a> {
-    pub(crate) law: &'a Law,
+    pub(crate) law: &'a InForce,
     pub(crate) procedures: &'a KnownProcedures,
     pub(crate) profile: Profile,
 }
@@ -103,11 +104,12 @@ async fn one(
         .procedures
         .version(unit.conn(), code, migration.to_version)
         .await?;
+    let law = means.law.get();
     let facts = Facts {
         from: &from,
         to: &to,
         steps: &migration.steps,
-        calendar: &means.law.calendar,
+        calendar: &law.calendar,
         profile: means.profile,
         now,
     };
@@ -120,6 +122,16 @@ async fn one(
             migration.moved += 1;
             let after = moved.case;
             case_versions::save_version(unit.conn(), &before, &after, now).await?;
+            let by = act::Facts {
+                now,
+                transitions: law.transitions(&to.procedure.transitions)?,
+                procedure: &to,
+                calendar: &law.calendar,
+                deadline_rules: law.deadline_rules_on(unit.today()),
+                profile: means.profile,
+            };
+            keep_deadline(unit, &before, &after, &by, OPERATION).await?;
+            follow_tasks(unit, migration.actor_id, OPERATION, &to.procedure.steps, &after).await?;
             let due = |case: &Case| case.deadline.as_ref().map(|deadline| deadline.due_date);
             let recorded = Recorded {
                 reason: migration.reason.clone(),

@@ -9,8 +9,11 @@ mod create_draft;
 pub(crate) mod decide_fact;
 mod discard_draft;
 pub(crate) mod drafting;
+pub(crate) mod explain_deadline;
+mod extend_deadline;
 pub(crate) mod files;
 pub(crate) mod follow_units;
+mod forecast_deadlines;
 pub mod generate;
 pub mod import;
 mod import_catalogue;
@@ -18,9 +21,12 @@ pub(crate) mod known_procedures;
 mod lint_draft;
 mod list_case_history;
 mod list_cases;
+mod list_cases_at_risk;
+mod list_deadline_changes;
 mod list_open_facts;
 pub(crate) mod migrate_cases;
 pub(crate) mod preview_migration;
+pub(crate) mod preview_calendar;
 mod procedures;
 mod publish_draft;
 mod rate_case;
@@ -28,8 +34,10 @@ mod read_case;
 mod read_drafts;
 mod read_migrations;
 pub mod rebuild_leaves;
+pub mod recalculate_deadlines;
 mod record_step;
 mod reject_case;
+pub(crate) mod remind;
 mod request_supplement;
 mod return_result;
 mod search_cases;
@@ -58,7 +66,7 @@ use uuid::Uuid;
 use crate::domain::case::Case;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
-use crate::law::Law;
+use crate::law::InForce;
 use crate::staffing::Holders;
 
 pub(crate) use self::known_procedures::KnownProcedures;
@@ -73,7 +81,7 @@ pub struct OneStop {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: SharedClock,
     pub(crate) ids: SharedIds,
-    pub(crate) law: Arc<Law>,
+    pub(crate) law: InForce,
     pub(crate) procedures: KnownProcedures,
     pub(crate) profile: Profile,
     /// Who holds which role where.

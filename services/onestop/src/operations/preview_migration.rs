@@ -84,11 +84,12 @@ impl OneStop {
                 Ok::<_, Error>(found)
             })
             .await?;
+        let law = self.law.get();
         let facts = Facts {
             from: &from,
             to: &to,
             steps: &versions.steps,
-            calendar: &self.law.calendar,
+            calendar: &law.calendar,
             profile: self.profile,
             now: self.clock.now(),
         };

@@ -87,6 +87,7 @@ impl OneStop {
                 Ok::<_, Error>((found, case_versions::decided(connection, &ids).await?))
             })
             .await?;
+        let law = self.law.get();
         let mut summed = Summed::default();
         let cases = found
             .into_iter()
@@ -94,7 +95,7 @@ impl OneStop {
                 let facts = Facts {
                     draft: &procedure,
                     own: &own.procedure,
-                    calendar: &self.law.calendar,
+                    calendar: &law.calendar,
                     profile: self.profile,
                     decided: decided.get(&case.case_id).copied(),
                 };

@@ -127,6 +127,8 @@ pub(crate) fn new_case(
         results: Vec::new(),
         returned: None,
         rating: None,
+        extension: None,
+        step_since: None,
     }
 }
 

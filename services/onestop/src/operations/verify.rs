@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use egov_auth::RowScope;
+use egov_calendar::WorkCalendar;
 use egov_database::{Database, leaf_commitment};
 use egov_keyring::{Keyring, Purpose};
 use serde::Serialize;
@@ -13,17 +14,18 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::{
-    accept_case, approve_case, assign_case, follow_units, migrate_cases, rate_case, record_step, reject_case,
-    request_supplement, return_result, stop_case, submit_case, supply_components, withdraw_case, work,
+    accept_case, approve_case, assign_case, extend_deadline, follow_units, migrate_cases, rate_case,
+    recalculate_deadlines, record_step, reject_case, request_supplement, return_result, stop_case, submit_case,
+    supply_components, withdraw_case, work,
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
 use crate::domain::pack::Profile;
-use crate::domain::verify::{CaseRecord, Rule, Rules, Violation, check};
+use crate::domain::verify::{CaseRecord, RECALCULATE_DEADLINE, Rule, Rules, Violation, check};
 use crate::error::Error;
-use crate::law::{Law, LawError};
+use crate::law::{Law, LawError, read_calendar};
 use crate::store::cases::search_tokens;
-use crate::store::{audit, procedures};
+use crate::store::{audit, packs, procedures};
 
 /// Cases of one page.
 const PAGE: i64 = 500;
@@ -35,10 +37,11 @@ const KEPT: usize = 1_000;
 const ORPHANS: i64 = 20;
 
 /// All acts on a case.
-const ACTS: [&Act; 12] = [
+const ACTS: [&Act; 13] = [
     &accept_case::ACT,
     &approve_case::ACT,
     &assign_case::ACT,
+    &extend_deadline::ACT,
     &rate_case::ACT,
     &record_step::ACT,
     &reject_case::ACT,
@@ -109,6 +112,7 @@ pub async fn verify(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Verified, VerifyError> {
     let law = Law::load(database).await?;
+    let calendars = calendars(database).await?;
     let everything = RowScope::everything();
     let count = database
         .read(&everything, async |connection| {
@@ -130,6 +134,7 @@ pub async fn verify(
             (submit_case::OPERATION, submit_case::EVENT),
             (follow_units::OPERATION, follow_units::EVENT),
             (migrate_cases::OPERATION, migrate_cases::EVENT),
+            (RECALCULATE_DEADLINE, recalculate_deadlines::EVENT),
         ])
         .collect();
 
@@ -153,7 +158,15 @@ pub async fn verify(
         let Some(last) = page.last() else { break };
         after = last.case.case_id;
         for record in &page {
-            look_at(record, &law, &versions, profile, keyring, &events, &mut verified)?;
+            let by = LookedAtBy {
+                law: &law,
+                calendars: &calendars,
+                versions: &versions,
+                profile,
+                keyring,
+                events: &events,
+            };
+            look_at(record, &by, &mut verified)?;
         }
         progress(verified.checked, expected);
     }
@@ -203,16 +216,40 @@ pub async fn verify(
     Ok(verified)
 }
 
-/// Looks at one case.
-fn look_at(
-    record: &CaseRecord,
-    law: &Law,
-    versions: &HashMap<(String, i32), Arc<Versioned>>,
+/// Every calendar by which due dates were worked out, by its version.
+async fn calendars(database: &Database) -> Result<BTreeMap<String, WorkCalendar>, VerifyError> {
+    let kept = database
+        .read(&RowScope::none(), async |connection| {
+            Ok::<_, Error>(packs::calendars(connection).await?)
+        })
+        .await?;
+    let mut calendars = BTreeMap::new();
+    for (version, files) in kept {
+        calendars.insert(version, read_calendar(&files)?);
+    }
+    Ok(calendars)
+}
+
+/// What cases are looked at by.
+struct LookedAtBy<'a> {
+    law: &'a Law,
+    calendars: &'a BTreeMap<String, WorkCalendar>,
+    versions: &'a HashMap<(String, i32), Arc<Versioned>>,
     profile: Profile,
-    keyring: &Keyring,
-    events: &BTreeMap<&'static str, &'static str>,
-    verified: &mut Verified,
-) -> Result<(), Error> {
+    keyring: &'a Keyring,
+    events: &'a BTreeMap<&'static str, &'static str>,
+}
+
+/// Looks at one case.
+fn look_at(record: &CaseRecord, by: &LookedAtBy<'_>, verified: &mut Verified) -> Result<(), Error> {
+    let LookedAtBy {
+        law,
+        calendars,
+        versions,
+        profile,
+        keyring,
+        events,
+    } = *by;
     let case = &record.case;
     verified.checked += 1;
     verified.versions += record.history.len() as u64;
@@ -220,10 +257,20 @@ fn look_at(
     let version = versions
         .get(&key)
         .ok_or_else(|| Error::ProcedureNotFound(case.procedure_code.clone()))?;
+    let counted_with = case.deadline.as_ref().map_or("", |deadline| deadline.calendar.as_str());
+    let counted_by = calendars.get(counted_with);
+    if counted_by.is_none() && !counted_with.is_empty() {
+        verified.found(Violation {
+            rule: Rule::Deadline,
+            case_id: Some(case.case_id),
+            case_code: case.case_code.clone(),
+            detail: format!("worked out with the calendar {counted_with}, which was not kept"),
+        });
+    }
     let rules = Rules {
         transitions: law.transitions(&version.procedure.transitions)?,
         procedure: &version.procedure,
-        calendar: &law.calendar,
+        calendar: counted_by.unwrap_or(&law.calendar),
         profile,
         events,
         commit: leaf_commitment,

@@ -75,6 +75,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             leaves: Vec::new(),
             words: Vec::new(),
             work: WorkRecord::default(),
+            next: None,
             erased: false,
             case,
         })
@@ -229,6 +230,10 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
     .await?
     {
         of!(row).erased = true;
+    }
+    for next in super::deadlines::of_cases(&mut *connection, &ids).await? {
+        let record = of!(next);
+        record.next = Some(next);
     }
     for row in sqlx::query!(
         "SELECT case_id, token, responsible_unit_id, owner_id, submit_time FROM case_tokens WHERE case_id = ANY ($1)",

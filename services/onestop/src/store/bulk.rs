@@ -7,8 +7,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::cases::search_tokens;
+use super::deadlines::notice_of;
 use crate::domain::case::Case;
-use crate::domain::listing::HistoryEntry;
+use crate::domain::forecast::DueNext;
+use crate::domain::listing::{DeadlineChanged, HistoryEntry};
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
 use jiff::Timestamp;
@@ -25,6 +27,8 @@ pub(crate) struct CaseRows {
     history: CopyRows,
     tokens: CopyRows,
     tasks: CopyRows,
+    deadlines: CopyRows,
+    changes: CopyRows,
 }
 
 impl CaseRows {
@@ -119,6 +123,48 @@ impl CaseRows {
             ]);
         }
         Ok(())
+    }
+
+    /// Adds what is due next of an open case.
+    pub(crate) fn push_due(&mut self, next: &DueNext) {
+        let (notice_kind, notice_time) = notice_of(next);
+        self.deadlines.push(&[
+            &next.case_id,
+            &next.case_code,
+            &next.procedure_code,
+            &next.procedure_version,
+            &next.state.code(),
+            &next.recorded_step,
+            &next.current_step,
+            &next.responsible_unit_id,
+            &next.owner_id,
+            &next.assignee_id,
+            &next.due_time,
+            &next.step_since,
+            &next.step_end,
+            &next.latest_step_end,
+            &next.at_risk_from,
+            &notice_kind,
+            &notice_time,
+            &next.calendar,
+        ]);
+    }
+
+    /// Adds that a due date moved.
+    pub(crate) fn push_change(&mut self, change: &DeadlineChanged) {
+        self.changes.push(&[
+            &change.case_id,
+            &change.version,
+            &change.cause,
+            &change.old_due_time,
+            &change.new_due_time,
+            &change.old_calendar,
+            &change.new_calendar,
+            &change.responsible_unit_id,
+            &change.change_time,
+            &change.case_code,
+            &change.owner_id,
+        ]);
     }
 
     /// Adds an entry of the history.
@@ -218,6 +264,21 @@ impl CaseRows {
             "case_tokens",
             "(responsible_unit_id, token, owner_id, case_id, submit_time)",
             &self.tokens,
+        )
+        .await?;
+        load.copy(
+            "case_deadlines",
+            "(case_id, case_code, procedure_code, procedure_version, state, recorded_step, current_step, responsible_unit_id, \
+             owner_id, assignee_id, due_time, step_since, step_end, latest_step_end, at_risk_from, notice_kind, notice_time, \
+             calendar_version)",
+            &self.deadlines,
+        )
+        .await?;
+        load.copy(
+            "case_deadline_changes",
+            "(case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar, responsible_unit_id, change_time, \
+             case_code, owner_id)",
+            &self.changes,
         )
         .await
     }

@@ -11,6 +11,7 @@ use super::{StoreError, Visible, one_row};
 use crate::domain::case::{
     Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
 };
+use crate::domain::extension::Extension;
 use crate::domain::listing::{After, CaseFilter, Summary};
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
@@ -52,6 +53,39 @@ pub(super) struct CaseRow {
 pub(super) struct Belonging {
     components: Option<Vec<FiledComponent>>,
     pauses: Option<Vec<PauseRow>>,
+    extension: Option<ExtensionRow>,
+    step_since: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct ExtensionRow {
+    old_due_time: Timestamp,
+    new_due_date: jiff::civil::Date,
+    working_days: u32,
+    reason: String,
+    legal_basis: String,
+    signer_name: String,
+    signer_title: String,
+    agency_name: String,
+    after_latest: bool,
+    extend_time: Timestamp,
+}
+
+impl From<ExtensionRow> for Extension {
+    fn from(row: ExtensionRow) -> Self {
+        Self {
+            old_due_time: row.old_due_time,
+            new_due_date: row.new_due_date,
+            working_days: row.working_days,
+            reason: row.reason,
+            legal_basis: row.legal_basis,
+            signer_name: row.signer_name,
+            signer_title: row.signer_title,
+            agency_name: row.agency_name,
+            after_latest: row.after_latest,
+            time: row.extend_time,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,7 +115,12 @@ impl TryFrom<CaseRow> for Case {
     type Error = StoreError;
 
     fn try_from(row: CaseRow) -> Result<Self, StoreError> {
-        let Belonging { components, pauses } = row.belonging.0;
+        let Belonging {
+            components,
+            pauses,
+            extension,
+            step_since,
+        } = row.belonging.0;
         Ok(Self {
             case_id: row.case_id,
             case_code: row.case_code,
@@ -122,6 +161,8 @@ impl TryFrom<CaseRow> for Case {
             results: Vec::new(),
             returned: None,
             rating: None,
+            extension: extension.map(Extension::from),
+            step_since,
         })
     }
 }
@@ -144,7 +185,9 @@ macro_rules! select_case {
                json_build_object(
                    'components', (SELECT json_agg(c ORDER BY c.round, c.position) FROM case_components AS c
                                   WHERE c.case_id = cases.case_id),
-                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id)
+                   'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id),
+                   'extension', (SELECT to_json(e) FROM case_extensions AS e WHERE e.case_id = cases.case_id),
+                   'step_since', (SELECT d.step_since FROM case_deadlines AS d WHERE d.case_id = cases.case_id)
                ) AS "belonging!: Json<Belonging>"
         FROM cases
         "# + $which,
@@ -200,6 +243,29 @@ pub(crate) async fn get_for_update(
     .fetch_optional(&mut *connection)
     .await?;
     complete(connection, row).await
+}
+
+/// Those of these cases that are visible, without what only finished cases have, in the order of their ids.
+pub(crate) async fn get_open(
+    connection: &mut PgConnection,
+    case_ids: &[Uuid],
+    visible: &Visible,
+) -> Result<Vec<Case>, StoreError> {
+    let rows = select_case!(
+        r#"
+        WHERE case_id = ANY ($1)
+          AND ($2 OR responsible_unit_id = ANY ($3) OR owner_id = $4 OR assignee_id = $5)
+        ORDER BY case_id
+        "#,
+        case_ids,
+        visible.all,
+        &visible.units,
+        visible.owner,
+        visible.assignee,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Case::try_from).collect()
 }
 
 /// The id and the sealed look-up secret of the case with this code, for the public look-up: no more than is needed to
@@ -334,6 +400,28 @@ pub(crate) async fn save(
             .await?;
         }
     }
+    if let (None, Some(extension)) = (&before.extension, &after.extension) {
+        sqlx::query!(
+            r#"
+            INSERT INTO case_extensions (case_id, old_due_time, new_due_date, working_days, reason, legal_basis, signer_name,
+                                         signer_title, agency_name, after_latest, extend_time)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            "#,
+            after.case_id,
+            extension.old_due_time.to_sqlx() as _,
+            extension.new_due_date.to_sqlx() as _,
+            i32::try_from(extension.working_days).unwrap_or(i32::MAX),
+            extension.reason,
+            extension.legal_basis,
+            extension.signer_name,
+            extension.signer_title,
+            extension.agency_name,
+            extension.after_latest,
+            extension.time.to_sqlx() as _,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
     for (position, result) in after.results.iter().enumerate().skip(before.results.len()) {
         sqlx::query!(
             "INSERT INTO case_results (case_id, position, result_code, number, file_id) VALUES ($1, $2, $3, $4, $5)",
@@ -444,6 +532,13 @@ pub(crate) async fn move_to_unit(
     one_row("cases", changed.rows_affected())?;
     sqlx::query!(
         "UPDATE case_tokens SET responsible_unit_id = $2 WHERE case_id = $1",
+        before.case_id,
+        after.responsible_unit_id,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE case_deadlines SET responsible_unit_id = $2 WHERE case_id = $1",
         before.case_id,
         after.responsible_unit_id,
     )

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod case_versions;
 pub(crate) mod cases;
+pub(crate) mod deadlines;
 pub(crate) mod decisions;
 pub(crate) mod drafts;
 pub(crate) mod files;

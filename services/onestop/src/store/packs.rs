@@ -1,8 +1,11 @@
 //! Gói dữ liệu pháp luật: `law_packs`, word for word as imported.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::StoreError;
 
@@ -22,6 +25,43 @@ pub(crate) async fn in_force(connection: &mut PgConnection, kind: &str) -> Resul
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.name, row.content)).collect())
+}
+
+/// The last change of any pack; 0 if there was none.
+pub(crate) async fn last_change(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(
+        sqlx::query_scalar!(r#"SELECT coalesce(max(change_id), 0) AS "change!" FROM law_pack_changes"#)
+            .fetch_one(connection)
+            .await?,
+    )
+}
+
+/// Keeps the files of a calendar under its version, once.
+pub(crate) async fn keep_calendar(
+    connection: &mut PgConnection,
+    version: &str,
+    files: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO calendars (version, files, first_time) VALUES ($1, $2, $3) ON CONFLICT (version) DO NOTHING",
+        version,
+        Json(files) as _,
+        now.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Every calendar by which due dates were worked out, by its version.
+pub(crate) async fn calendars(
+    connection: &mut PgConnection,
+) -> Result<Vec<(String, BTreeMap<String, String>)>, StoreError> {
+    let rows = sqlx::query!(r#"SELECT version, files AS "files: Json<BTreeMap<String, String>>" FROM calendars"#)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.version, row.files.0)).collect())
 }
 
 /// Puts a content in force under its name. Gives false if it was in force already.

@@ -13,9 +13,12 @@
 mod access;
 mod alone;
 mod bucket;
+mod calendar_change;
 mod catalogue;
 mod definitions;
 mod eforms;
+mod deadlines;
+mod due_dates;
 mod files;
 mod generated;
 mod house;

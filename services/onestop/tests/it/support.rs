@@ -17,6 +17,7 @@ use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
+use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
@@ -75,6 +76,7 @@ type Called = InterceptedService<Channel, Credentials>;
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
+    pub(crate) deadlines: DeadlineServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) definitions: DefinitionServiceClient<Called>,
@@ -187,6 +189,7 @@ pub(crate) fn packs() -> Packs {
         procedures: texts(&folder.join("procedures"), &[".toml"]),
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
+        deadlines: texts(&folder.join("deadlines"), &[".toml"]),
     }
 }
 
@@ -373,6 +376,7 @@ impl Stack {
         let credentials = Credentials { token, purpose };
         Client {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            deadlines: DeadlineServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::table::Asked;
-use crate::domain::case::{Case, Deadline, Pause};
-use crate::domain::deadline::deadline_of;
+use crate::domain::case::{Case, Deadline};
+use crate::domain::deadline::{Clock, deadline_of};
 use crate::domain::listing::Versioned;
 use crate::domain::pack::Profile;
 use crate::domain::transitions::State;
@@ -249,12 +249,11 @@ fn due(case: &Case, facts: &Facts<'_>, conditions: &[String]) -> Result<Option<D
         return Ok(None);
     };
     // A pause that has not ended counts when it ends, as for every other act.
-    let ended: Vec<Pause> = case
-        .pauses
-        .iter()
-        .copied()
-        .filter(|pause| pause.end.is_some())
-        .collect();
+    let clock = Clock {
+        accepted,
+        pauses: &case.ended_pauses(),
+        extended_by: case.extended_by(),
+    };
     let by = |version: &Versioned, conditions: &[String]| {
         deadline_of(
             facts.calendar,
@@ -262,8 +261,7 @@ fn due(case: &Case, facts: &Facts<'_>, conditions: &[String]) -> Result<Option<D
             facts.profile,
             case.channel,
             conditions,
-            accepted,
-            &ended,
+            &clock,
         )
     };
     let old = by(facts.from, &case.conditions).map_err(|_| Hindrance::DueDateOfItsOwn)?;

@@ -8,8 +8,8 @@ use jiff::civil::Date;
 
 use super::table::Asked;
 use super::ways::WrongShape;
-use crate::domain::case::{Case, CaseFee, Pause};
-use crate::domain::deadline::deadline_of;
+use crate::domain::case::{Case, CaseFee};
+use crate::domain::deadline::{Clock, deadline_of};
 use crate::domain::pack::{Procedure, Profile};
 
 /// By what past cases are replayed.
@@ -99,21 +99,20 @@ pub fn replay(case: &Case, facts: &Facts<'_>) -> Replayed {
         .collect();
     let conditions = draft.conditions_for(case.channel, &stated);
     let asked = Asked::at(case.channel, case.owner.kind, &conditions, case.submit_time);
-    let ended: Vec<Pause> = case
-        .pauses
-        .iter()
-        .copied()
-        .filter(|pause| pause.end.is_some())
-        .collect();
+    let ended = case.ended_pauses();
     let due = case.accept_time.and_then(|accepted| {
+        let clock = Clock {
+            accepted,
+            pauses: &ended,
+            extended_by: 0,
+        };
         deadline_of(
             facts.calendar,
             draft,
             facts.profile,
             case.channel,
             &conditions,
-            accepted,
-            &ended,
+            &clock,
         )
         .ok()
     });

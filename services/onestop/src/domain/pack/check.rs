@@ -6,7 +6,7 @@ use std::fmt;
 use egov_codes::ProcedureCode;
 
 use super::facts::{FactStatus, Profile};
-use super::procedure::{Channel, Procedure, TimeUnit};
+use super::procedure::{Channel, Procedure, Time, TimeUnit};
 
 /// One flaw of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,17 +166,7 @@ impl Procedure {
         );
         flaws.each_once("channels", self.channels.iter().map(|offer| offer.channel));
         for (path, time) in self.times() {
-            let settled = time.fact.is_settled(Profile::Demo);
-            flaws.unless(
-                time.period().is_some() || !settled,
-                &path,
-                "a settled time has a value and a unit",
-            );
-            flaws.unless(time.value != Some(0), &path, "a time of nothing");
-            let no_value = time.unit != Some(TimeUnit::SameDay) || time.value.is_none();
-            flaws.unless(no_value, &path, "the same day has no value");
-            let same_day = matches!(time.unit, None | Some(TimeUnit::SameDay)) || time.cut_off.is_none();
-            flaws.unless(same_day, &path, "a cut-off belongs to the same day only");
+            flaws.time(&path, time);
         }
         for offer in &self.channels {
             let path = format!("channels.{}", offer.channel.as_str());
@@ -330,6 +320,21 @@ struct Flaws {
 }
 
 impl Flaws {
+    /// A time that can be counted, or one that is open.
+    fn time(&mut self, path: &str, time: &Time) {
+        let settled = time.fact.is_settled(Profile::Demo);
+        self.unless(
+            time.period().is_some() || !settled,
+            path,
+            "a settled time has a value and a unit",
+        );
+        self.unless(time.value != Some(0), path, "a time of nothing");
+        let no_value = time.unit != Some(TimeUnit::SameDay) || time.value.is_none();
+        self.unless(no_value, path, "the same day has no value");
+        let same_day = matches!(time.unit, None | Some(TimeUnit::SameDay)) || time.cut_off.is_none();
+        self.unless(same_day, path, "a cut-off belongs to the same day only");
+    }
+
     fn unless(&mut self, fine: bool, path: &str, text: &str) {
         if !fine {
             self.found.push(Flaw {

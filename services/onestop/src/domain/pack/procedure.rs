@@ -210,14 +210,18 @@ pub struct Time {
 impl Time {
     /// The period to count, if value and unit are both known. It says nothing of the fact.
     pub fn period(&self) -> Option<Period> {
-        match (self.unit?, self.value) {
-            (TimeUnit::SameDay, None) => Some(Period::SameDay),
-            (TimeUnit::SameDay, Some(_)) | (_, None) => None,
-            (TimeUnit::WorkingDay, Some(value)) => Some(Period::WorkingDays(value)),
-            (TimeUnit::Day, Some(value)) => Some(Period::Days(value)),
-            (TimeUnit::WorkingHour, Some(value)) => Some(Period::WorkingHours(value)),
-            (TimeUnit::Hour, Some(value)) => Some(Period::ElapsedHours(value)),
-        }
+        period_of(self.unit, self.value)
+    }
+}
+
+fn period_of(unit: Option<TimeUnit>, value: Option<u32>) -> Option<Period> {
+    match (unit?, value) {
+        (TimeUnit::SameDay, None) => Some(Period::SameDay),
+        (TimeUnit::SameDay, Some(_)) | (_, None) => None,
+        (TimeUnit::WorkingDay, Some(value)) => Some(Period::WorkingDays(value)),
+        (TimeUnit::Day, Some(value)) => Some(Period::Days(value)),
+        (TimeUnit::WorkingHour, Some(value)) => Some(Period::WorkingHours(value)),
+        (TimeUnit::Hour, Some(value)) => Some(Period::ElapsedHours(value)),
     }
 }
 
@@ -394,6 +398,13 @@ pub struct StepTime {
     /// The unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<TimeUnit>,
+}
+
+impl StepTime {
+    /// The period to count, if value and unit are both known.
+    pub fn period(self) -> Option<Period> {
+        period_of(self.unit, self.value)
+    }
 }
 
 /// Kết quả giải quyết that the procedure may have.

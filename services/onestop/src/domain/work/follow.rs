@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::task::{Consultation, Task, TaskKind, TaskState};
 use crate::domain::case::Case;
+use crate::domain::definition::migrate::MIGRATE;
 use crate::domain::pack::Step;
 use crate::domain::transitions::{Operation, State};
 
@@ -100,6 +101,10 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
             TaskState::Done
         } else if progress.operation == Operation::SendBack.as_str() {
             TaskState::SentBack
+        } else if progress.operation == MIGRATE {
+            // The same work by another version: it stays with who has it.
+            heir = task.assignee_id.map(|holder| (task.role.clone(), holder));
+            TaskState::PassedOver
         } else {
             TaskState::PassedOver
         };

@@ -18,6 +18,7 @@ use super::plan::{Offer, Office, owners};
 use super::truth::{Known, Truth};
 use super::{GenerateError, Maker, Role};
 use crate::domain::case::{Case, CaseResult, FiledComponent, SupplementItem};
+use crate::domain::forecast::{DueNext, NoticeKind, due_next};
 use crate::domain::listing::Versioned;
 use crate::domain::lookup;
 use crate::domain::pack::Channel;
@@ -27,7 +28,7 @@ use crate::domain::verify::KIND;
 use crate::domain::work::follow::{Progress, Stand, follow};
 use crate::domain::work::task::Task;
 use crate::error::Error;
-use crate::operations::act::{Act, Actor, Facts, Recorded, Version, entry, event_of, perform};
+use crate::operations::act::{Act, Actor, Facts, Recorded, Version, deadline_changed, entry, event_of, perform};
 use crate::operations::submit_case::{self, Filing, Submission};
 use crate::operations::{
     accept_case, approve_case, assign_case, rate_case, record_step, reject_case, request_supplement, return_result,
@@ -168,10 +169,14 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
         decided,
         made,
         tasks,
+        version,
         ..
     } = life;
     made.rows.push(&case, last)?;
     tasks.iter().for_each(|task| made.rows.push_task(task));
+    if let Some(next) = next_at_the_end(maker, version, &case) {
+        made.rows.push_due(&next);
+    }
     made.truth.count(
         &case,
         &Known {
@@ -184,6 +189,22 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
         },
     );
     Ok(())
+}
+
+/// What is due next of a case at the end of the span; of notices only those that come after it.
+fn next_at_the_end(maker: &Maker, version: &Versioned, case: &Case) -> Option<DueNext> {
+    let law = &maker.law;
+    let rules = law.deadline_rules_on(vietnam_time(maker.as_of).date());
+    let mut next = due_next(
+        case,
+        &version.procedure,
+        &law.calendar,
+        rules.map(|rules| &rules.reminder),
+    )?;
+    if next.notice.is_some_and(|(_, at)| at < maker.as_of) {
+        next.notice = (next.due_time >= maker.as_of).then_some((NoticeKind::Overdue, next.due_time));
+    }
+    Some(next)
 }
 
 /// What is filed, and the surname of the owner if it is a person.
@@ -387,6 +408,7 @@ impl Life<'_> {
             transitions: self.maker.law.transitions(&version.procedure.transitions)?,
             procedure: version,
             calendar: &self.maker.law.calendar,
+            deadline_rules: self.maker.law.deadline_rules_on(vietnam_time(now).date()),
             profile: self.maker.profile,
         };
         let (after, recorded) = perform(&self.case, &facts, judge)?;
@@ -394,6 +416,9 @@ impl Life<'_> {
         self.last = now;
         self.version = version;
         self.follow(act.operation, &actor);
+        if let Some(change) = deadline_changed(&before, &self.case, act.operation, now) {
+            self.made.rows.push_change(&change);
+        }
         self.keep(Some(&before), &actor, act.operation, act.event, recorded)?;
         Ok(Goes::On)
     }

@@ -292,6 +292,7 @@ async fn prepare(
     epoch: i32,
 ) -> Result<Maker, GenerateError> {
     let law = Law::load(sources.database).await?;
+    law.keep_calendar(sources.database).await?;
     let parameters = Parameters::from_toml(pack.parameters)?;
     let arrivals = parameters.arrivals()?;
     let size = (order.cases.saturating_mul(parameters.people.per_hundred_cases) / 100).clamp(1, 1_000_000);

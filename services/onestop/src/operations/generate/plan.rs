@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use super::parameters::Parameters;
 use super::{GenerateError, Order};
 use crate::domain::case::FiledComponent;
-use crate::domain::deadline::deadline_of;
+use crate::domain::deadline::{Clock, deadline_of};
 use crate::domain::listing::Versioned;
 use crate::domain::pack::{ApplicantKind, Channel, Component, Level, Profile};
 use crate::operations::level_of;
@@ -308,7 +308,12 @@ fn variants(
             }
         }
         let conditions = procedure.conditions_for(channel, &stated);
-        let dated = deadline_of(calendar, procedure, profile, channel, &conditions, accepted, &[]).is_ok();
+        let clock = Clock {
+            accepted,
+            pauses: &[],
+            extended_by: 0,
+        };
+        let dated = deadline_of(calendar, procedure, profile, channel, &conditions, &clock).is_ok();
         if !dated || !procedure.condition_faults(&stated).is_empty() {
             continue;
         }

@@ -38,7 +38,8 @@ impl OneStop {
                 self.demand_act(caller, &ACT, &held, target.etag)?;
                 held.task.demand_kind(TaskKind::Step)?;
                 held.task.demand_held(caller.principal.subject)?;
-                let transitions = self.law.transitions(&held.procedure.procedure.transitions)?;
+                let law = self.law.get();
+                let transitions = law.transitions(&held.procedure.procedure.transitions)?;
                 let step = consulting(transitions.internal_steps());
                 if step.is_none_or(|step| step.state != held.case.state) {
                     return Err(WorkRefused::StepOutOfState {

@@ -55,6 +55,7 @@ impl OneStop {
             .read(&scope, async |connection| {
                 let rows = inbox::list(&mut *connection, &visible, &whose, after, limit).await?;
                 let (rows, next) = page.finish(rows, InboxRow::position)?;
+                let law = self.law.get();
                 let mut listed = Vec::with_capacity(rows.len());
                 for row in rows {
                     let code = &row.case.procedure_code;
@@ -64,7 +65,7 @@ impl OneStop {
                         .await?;
                     let procedure = &version.procedure;
                     let step = procedure.step(&row.task.step);
-                    let internal = self.law.transitions(&procedure.transitions)?.internal_steps();
+                    let internal = law.transitions(&procedure.transitions)?.internal_steps();
                     listed.push(ListedTask {
                         view: TaskView {
                             case_code: row.case.case_code.clone(),

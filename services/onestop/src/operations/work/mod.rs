@@ -191,7 +191,8 @@ impl OneStop {
         };
         let case = &held.case;
         let inner = held.procedure.procedure.step(&after.step).is_some_and(is_inner);
-        let transitions = self.law.transitions(&held.procedure.procedure.transitions)?;
+        let law = self.law.get();
+        let transitions = law.transitions(&held.procedure.procedure.transitions)?;
         let allowed = transitions
             .next(case.state, case.entered_from, Operation::Assign)
             .is_ok();
@@ -209,7 +210,8 @@ impl OneStop {
     fn view(&self, procedure: &Versioned, case: &Case, task: Task) -> Result<TaskView, Error> {
         let procedure = &procedure.procedure;
         let step = procedure.step(&task.step);
-        let internal = self.law.transitions(&procedure.transitions)?.internal_steps();
+        let law = self.law.get();
+        let internal = law.transitions(&procedure.transitions)?.internal_steps();
         Ok(TaskView {
             case_code: case.case_code.clone(),
             case_state: case.state,
@@ -284,7 +286,7 @@ fn task_resource(task: &Task) -> Resource {
 /// Lets the tasks of a case follow an act on it.
 pub(super) async fn follow_tasks(
     unit: &mut UnitOfWork<'_>,
-    caller: &Caller,
+    actor: Uuid,
     operation: &str,
     steps: &[Step],
     after: &Case,
@@ -295,7 +297,7 @@ pub(super) async fn follow_tasks(
         steps,
         operation,
         stand: Stand::from(after),
-        actor: caller.principal.subject,
+        actor,
         now: unit.now(),
     };
     follow(&mut followed, &progress, || unit.new_id());
