@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod follow_units;
 pub mod generate;
 pub mod import;
+pub mod import_cases;
 mod import_catalogue;
 mod known_procedures;
 mod list_case_history;

@@ -18,11 +18,12 @@ use super::{
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
+use crate::domain::old_case;
 use crate::domain::pack::Profile;
+use crate::domain::search::tokens_of;
 use crate::domain::verify::{CaseRecord, Rule, Rules, Violation, check};
 use crate::error::Error;
 use crate::law::{Law, LawError};
-use crate::store::cases::search_tokens;
 use crate::store::{audit, procedures};
 
 /// Cases of one page.
@@ -128,6 +129,7 @@ pub async fn verify(
         .chain([
             (submit_case::OPERATION, submit_case::EVENT),
             (follow_units::OPERATION, follow_units::EVENT),
+            (old_case::OPERATION, old_case::EVENT),
         ])
         .collect();
 
@@ -225,7 +227,7 @@ fn look_at(
         profile,
         events,
         commit: leaf_commitment,
-        words: search_tokens(case),
+        words: tokens_of(case),
     };
     verified.leaves_recomputed += u64::from(!record.erased);
     verified.deadlines_recomputed += u64::from(case.accept_time.is_some());

@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::cases::search_tokens;
 use crate::domain::case::Case;
 use crate::domain::listing::HistoryEntry;
+use crate::domain::search::tokens_of;
 use crate::domain::transitions::State;
 use jiff::Timestamp;
 
@@ -107,7 +107,7 @@ impl CaseRows {
             self.ratings
                 .push(&[&case.case_id, &rating.score, &rating.comment, &rating.time]);
         }
-        for token in search_tokens(case) {
+        for token in tokens_of(case) {
             self.tokens.push(&[
                 &case.responsible_unit_id,
                 &token,

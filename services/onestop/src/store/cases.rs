@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::{StoreError, Visible, one_row};
 use crate::domain::case::{
     Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
 };
-use crate::domain::listing::{After, CaseFilter, Summary};
+use crate::domain::listing::After;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::domain::transitions::State;
@@ -260,17 +260,6 @@ async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result
     Ok(Some(case))
 }
 
-/// The words by which a case is found: those of its owner and of who submitted it, each once.
-pub(crate) fn search_tokens(case: &Case) -> Vec<String> {
-    let mut tokens = case.owner.search_tokens();
-    if let Some(submitter) = &case.submitter {
-        tokens.extend(submitter.search_tokens());
-    }
-    tokens.sort();
-    tokens.dedup();
-    tokens
-}
-
 /// Stores what an act changed: the row itself, and of what belongs to it only what is new.
 pub(crate) async fn save(
     connection: &mut PgConnection,
@@ -471,211 +460,3 @@ async fn insert_components(connection: &mut PgConnection, case: &Case, known: us
     }
     Ok(())
 }
-
-const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, state, step, owner ->> 'full_name' AS owner_name, \
-                       owner_id, responsible_unit_id, submit_time, due_date FROM cases WHERE ";
-
-/// One page, newest first.
-pub(crate) async fn list(
-    connection: &mut PgConnection,
-    visible: &Visible,
-    filter: &CaseFilter,
-    after: Option<After>,
-    limit: i64,
-) -> Result<Vec<Summary>, StoreError> {
-    let mut query = list_query(SUMMARY, visible, filter, after, limit);
-    summaries(query.build().fetch_all(connection).await?)
-}
-
-/// The query of a list. `head` is apart so that a test can put EXPLAIN before it.
-///
-/// Whoever sees rows for several reasons (the cases of the unit, and those assigned to them elsewhere) gets the page from a page
-/// for each reason: joined by OR, none of the indexes gives the order, and PostgreSQL walks everybody's cases by time until it has
-/// met enough that the caller sees.
-fn list_query(
-    head: &str,
-    visible: &Visible,
-    filter: &CaseFilter,
-    after: Option<After>,
-    limit: i64,
-) -> QueryBuilder<sqlx::Postgres> {
-    let mut query = QueryBuilder::new(head);
-    let reasons = visible.reasons();
-    if let [reason] = reasons.as_slice() {
-        push_visible(&mut query, reason);
-        push_filter(&mut query, filter);
-        push_page(&mut query, after, limit);
-        return query;
-    }
-    query.push("case_id IN (SELECT case_id FROM (");
-    for (number, reason) in reasons.iter().enumerate() {
-        query.push(if number == 0 { "(" } else { " UNION (" });
-        query.push("SELECT case_id, submit_time FROM cases WHERE ");
-        push_visible(&mut query, reason);
-        push_filter(&mut query, filter);
-        push_page(&mut query, after, limit);
-        query.push(")");
-    }
-    query.push(") AS pages");
-    push_order(&mut query, limit);
-    query.push(")");
-    push_order(&mut query, limit);
-    query
-}
-
-fn push_filter(query: &mut QueryBuilder<sqlx::Postgres>, filter: &CaseFilter) {
-    if let Some(unit_id) = filter.unit_id {
-        query.push(" AND responsible_unit_id = ").push_bind(unit_id);
-    }
-    if !filter.states.is_empty() {
-        query
-            .push(" AND state = ANY (")
-            .push_bind(filter.states.clone())
-            .push(")");
-    }
-    if let Some(procedure_code) = &filter.procedure_code {
-        query.push(" AND procedure_code = ").push_bind(procedure_code.clone());
-    }
-    if let Some(due_until) = filter.due_until {
-        query.push(" AND due_date <= ").push_bind(due_until.to_sqlx());
-    }
-}
-
-/// The case with this code, if it is visible.
-pub(crate) async fn list_by_code(
-    connection: &mut PgConnection,
-    visible: &Visible,
-    case_code: &str,
-) -> Result<Vec<Summary>, StoreError> {
-    let mut query = QueryBuilder::new(SUMMARY);
-    push_visible(&mut query, visible);
-    query.push(" AND case_code = ").push_bind(case_code.to_owned());
-    summaries(query.build().fetch_all(connection).await?)
-}
-
-/// One page of the cases that carry all of these words, newest first.
-///
-/// The rarest word leads: its rows are few, and the others are looked up for each of them by `=`.
-pub(crate) async fn search(
-    connection: &mut PgConnection,
-    visible: &Visible,
-    words: &[String],
-    after: Option<After>,
-    limit: i64,
-) -> Result<Vec<Summary>, StoreError> {
-    let rarest_first = sqlx::query_scalar!(
-        r#"
-        SELECT word AS "word!"
-        FROM unnest($1::text[]) AS word
-        ORDER BY (SELECT count(*) FROM (SELECT 1 FROM case_tokens WHERE token = word LIMIT 1000) AS counted)
-        "#,
-        words
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut query = search_query(SUMMARY, visible, rarest_first, after, limit);
-    summaries(query.build().fetch_all(connection).await?)
-}
-
-/// The query of a search, the rarest word first.
-fn search_query(
-    head: &str,
-    visible: &Visible,
-    rarest_first: Vec<String>,
-    after: Option<After>,
-    limit: i64,
-) -> QueryBuilder<sqlx::Postgres> {
-    let mut query = QueryBuilder::new(head);
-    push_visible(&mut query, visible);
-    for (number, word) in rarest_first.into_iter().enumerate() {
-        if number == 0 {
-            query
-                .push(" AND case_id IN (SELECT case_id FROM case_tokens WHERE token = ")
-                .push_bind(word);
-        } else {
-            query
-                .push(" AND EXISTS (SELECT 1 FROM case_tokens WHERE case_tokens.case_id = cases.case_id AND token = ")
-                .push_bind(word);
-        }
-        if !visible.all {
-            query
-                .push(" AND responsible_unit_id = ANY (")
-                .push_bind(visible.units.clone())
-                .push(")");
-        }
-        query.push(")");
-    }
-    push_page(&mut query, after, limit);
-    query
-}
-
-/// The query's own filter, no longer than it must be: a condition that cannot hold would only keep PostgreSQL from the
-/// index in whose order the list comes. For one unit it is `=` and not `= ANY` for the same reason.
-fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
-    if visible.all {
-        query.push("true");
-        return;
-    }
-    query.push("(false");
-    match visible.units.as_slice() {
-        [] => {}
-        [unit] => {
-            query.push(" OR responsible_unit_id = ").push_bind(*unit);
-        }
-        units => {
-            query
-                .push(" OR responsible_unit_id = ANY (")
-                .push_bind(units.to_vec())
-                .push(")");
-        }
-    }
-    if let Some(owner) = visible.owner {
-        query.push(" OR owner_id = ").push_bind(owner);
-    }
-    if let Some(assignee) = visible.assignee {
-        query.push(" OR assignee_id = ").push_bind(assignee);
-    }
-    query.push(")");
-}
-
-fn push_page(query: &mut QueryBuilder<sqlx::Postgres>, after: Option<After>, limit: i64) {
-    if let Some(after) = after {
-        query
-            .push(" AND (submit_time, case_id) < (")
-            .push_bind(after.submit_time.to_sqlx())
-            .push(", ")
-            .push_bind(after.case_id)
-            .push(")");
-    }
-    push_order(query, limit);
-}
-
-fn push_order(query: &mut QueryBuilder<sqlx::Postgres>, limit: i64) {
-    // Spelt out: where PostgreSQL does not know how few rows are wanted, it makes a new plan for every page.
-    query.push(format_args!(" ORDER BY submit_time DESC, case_id DESC LIMIT {limit}"));
-}
-
-fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {
-    rows.into_iter()
-        .map(|row| {
-            Ok(Summary {
-                case_id: row.try_get("case_id")?,
-                case_code: row.try_get("case_code")?,
-                procedure_code: row.try_get("procedure_code")?,
-                state: state(row.try_get("state")?, "state")?,
-                step: row.try_get("step")?,
-                owner_name: row.try_get::<Option<String>, _>("owner_name")?.unwrap_or_default(),
-                owner_id: row.try_get("owner_id")?,
-                responsible_unit_id: row.try_get("responsible_unit_id")?,
-                submit_time: row.try_get::<jiff_sqlx::Timestamp, _>("submit_time")?.to_jiff(),
-                due_date: row
-                    .try_get::<Option<jiff_sqlx::Date>, _>("due_date")?
-                    .map(jiff_sqlx::Date::to_jiff),
-            })
-        })
-        .collect()
-}
-
-#[cfg(test)]
-#[path = "cases_plans.rs"]
-mod plans;

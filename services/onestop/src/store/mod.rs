@@ -3,11 +3,14 @@
 pub(crate) mod agencies;
 pub(crate) mod audit;
 pub(crate) mod bulk;
+pub(crate) mod case_lists;
+pub(crate) mod case_search;
 pub(crate) mod cases;
 pub(crate) mod decisions;
 pub(crate) mod files;
 pub(crate) mod filing;
 pub(crate) mod history;
+pub(crate) mod imports;
 pub(crate) mod lookups;
 pub(crate) mod packs;
 pub(crate) mod procedures;
