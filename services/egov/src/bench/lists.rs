@@ -24,6 +24,9 @@ const PROCEDURES: i64 = 170;
 /// Among so many cases, a hundredth of a million, a list is measured a second time.
 const SMALL: u64 = 100;
 
+/// Among fewer some commune has none.
+const FEWEST: u64 = 2_000;
+
 /// People of whom names are asked for.
 const PEOPLE: u64 = 100_000;
 
@@ -46,9 +49,10 @@ enum Reach {
 async fn procedures(url: &str) -> anyhow::Result<Vec<String>> {
     let mut connection = PgConnection::connect(url).await?;
     let codes = sqlx::query_scalar(
-        "SELECT procedure_code FROM procedures WHERE 'commune' = ANY (levels)
+        "SELECT procedure_code FROM procedures
          GROUP BY procedure_code
-         ORDER BY EXISTS (SELECT 1 FROM cases WHERE cases.procedure_code = procedures.procedure_code) DESC, procedure_code
+         ORDER BY EXISTS (SELECT 1 FROM cases WHERE cases.procedure_code = procedures.procedure_code) DESC,
+                  bool_or('commune' = ANY (levels)) DESC, procedure_code
          LIMIT $1",
     )
     .bind(PROCEDURES)
@@ -132,7 +136,7 @@ fn row(name: &'static str, runs: &[Run], aim: Aim) -> Outcome {
 
 /// A list among all cases and among a hundredth of them.
 async fn measure_list(how: &How, reach: Reach, names: [&'static str; 2], aim: Aim) -> anyhow::Result<Vec<Outcome>> {
-    let small = runs_of_list(how, reach, (how.cases / SMALL).max(how.cases.min(1_000)), false).await?;
+    let small = runs_of_list(how, reach, (how.cases / SMALL).max(how.cases.min(FEWEST)), false).await?;
     let large = runs_of_list(how, reach, how.cases, true).await?;
     let [name, growth] = names;
     let (half_small, half_large) = (figure(&small, |run| run.p50_us), figure(&large, |run| run.p50_us));

