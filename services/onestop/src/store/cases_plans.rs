@@ -126,7 +126,7 @@ fn citizen() -> Visible {
 struct Expected {
     name: &'static str,
     index: &'static str,
-    /// What is few may be sorted: one citizen's cases, one unit's in some states. What is many comes in the order of the index.
+    /// What is few may be sorted: one citizen's cases, a rare procedure's. What is many comes in the order of the index.
     sorted: bool,
 }
 
@@ -241,7 +241,7 @@ async fn every_list_and_search_walks_an_index() {
             province(),
             &of_procedures(100..=100),
             None,
-            in_order("a rare procedure", "cases_by_procedure"),
+            few("a rare procedure", "cases_by_procedure"),
         ),
         (
             unit(7),
