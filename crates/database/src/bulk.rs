@@ -264,19 +264,7 @@ impl BulkLoad {
             .connect()
             .await
             .map_err(connect_fault)?;
-        for statement in [
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-            "LOCK TABLE egov.event_log, egov.counters IN SHARE ROW EXCLUSIVE MODE",
-        ] {
-            sqlx::query(statement).execute(&mut conn).await.map_err(sql_fault)?;
-        }
-        let (epoch, next_offset): (i32, i64) = sqlx::query_as(
-            "SELECT egov.current_epoch(),
-                    (SELECT coalesce(max(log_offset) + 1, 0) FROM egov.event_log WHERE epoch = egov.current_epoch())",
-        )
-        .fetch_one(&mut conn)
-        .await
-        .map_err(sql_fault)?;
+        let (epoch, next_offset) = begin_transaction(&mut conn).await?;
         Ok(Self {
             conn,
             epoch,
@@ -403,6 +391,14 @@ impl BulkLoad {
         .map_err(sql_fault)
     }
 
+    /// Makes what was loaded so far visible, and goes on in a further transaction: whatever happens to the rest, this part stays. In between
+    /// others number and place events.
+    pub async fn commit_part(&mut self) -> Result<(), Fault> {
+        sqlx::query("COMMIT").execute(&mut self.conn).await.map_err(sql_fault)?;
+        (self.epoch, self.next_offset) = begin_transaction(&mut self.conn).await?;
+        Ok(())
+    }
+
     /// Makes the whole load visible, and tells the planner about it.
     pub async fn commit(mut self) -> Result<BTreeMap<String, u64>, Fault> {
         sqlx::query("COMMIT").execute(&mut self.conn).await.map_err(sql_fault)?;
@@ -422,6 +418,23 @@ impl BulkLoad {
         // The server rolls back what was not committed.
         self.conn.close().await.map_err(sql_fault)
     }
+}
+
+/// Begins the transaction of a load, and gives the epoch and the next place in the log.
+async fn begin_transaction(conn: &mut PgConnection) -> Result<(i32, i64), Fault> {
+    for statement in [
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        "LOCK TABLE egov.event_log, egov.counters IN SHARE ROW EXCLUSIVE MODE",
+    ] {
+        sqlx::query(statement).execute(&mut *conn).await.map_err(sql_fault)?;
+    }
+    sqlx::query_as(
+        "SELECT egov.current_epoch(),
+                (SELECT coalesce(max(log_offset) + 1, 0) FROM egov.event_log WHERE epoch = egov.current_epoch())",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(sql_fault)
 }
 
 #[cfg(test)]

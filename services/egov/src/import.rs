@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use egov_clock::{SharedClock, SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig, ServiceUrls};
 use egov_identity::import::{HistoryPack, Step, UnitPack};
@@ -41,6 +41,31 @@ pub(crate) struct Arguments {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// `cargo egov import`, alone or with what is imported.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ImportArguments {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    packs: Arguments,
+}
+
+/// What is imported besides packs.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The cases of an old system, from its export: judged line by line, taken once each, however often it is begun again.
+    Cases(crate::import_cases::Arguments),
+}
+
+/// `cargo egov import`
+pub(crate) async fn run(arguments: ImportArguments) -> anyhow::Result<()> {
+    match arguments.what {
+        Some(What::Cases(cases)) => crate::import_cases::run(cases).await,
+        None => import(arguments.packs).await,
+    }
 }
 
 /// The databases of an installation, migrated and open.
@@ -249,8 +274,8 @@ pub(crate) async fn open(installation: &Installation) -> anyhow::Result<Opened> 
     })
 }
 
-/// `cargo egov import`
-pub(crate) async fn import(arguments: Arguments) -> anyhow::Result<()> {
+/// The packs.
+async fn import(arguments: Arguments) -> anyhow::Result<()> {
     let installation = &arguments.installation;
     let deploy = Deploy::find(installation.deploy.as_deref())?;
     let opened = open(installation).await?;

@@ -11,6 +11,7 @@ mod demo;
 mod drill;
 mod generate;
 mod import;
+mod import_cases;
 mod keys;
 mod ledger;
 mod nats;
@@ -91,8 +92,8 @@ enum Command {
     },
     /// Print an access token of a demo account, for curl and the page /docs.
     Token(token::Arguments),
-    /// Import the packs of law and units.
-    Import(import::Arguments),
+    /// Import the packs of law and units; or the cases of an old system.
+    Import(Box<import::ImportArguments>),
     /// Make roles and databases, and run the migrations.
     Migrate(import::Arguments),
     /// Fill an empty demonstration with generated cases whose truth is known.
@@ -181,7 +182,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Keys { command } => Box::pin(keys::run(command)).await,
         Command::Drill { command } => Box::pin(drill::run(command)).await,
         Command::Token(arguments) => Box::pin(token::run(arguments)).await,
-        Command::Import(arguments) => Box::pin(import::import(arguments)).await,
+        Command::Import(arguments) => Box::pin(import::run(*arguments)).await,
         Command::Migrate(arguments) => Box::pin(import::migrate(arguments)).await,
         Command::Generate(arguments) => Box::pin(generate::generate(arguments)).await,
         Command::Verify(arguments) => Box::pin(generate::verify(arguments)).await,

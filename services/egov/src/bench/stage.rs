@@ -49,6 +49,8 @@ pub(super) struct Stage {
     /// Removed at the end, unless the folder is somebody's own.
     folder: Option<TemporaryFolder>,
     pub(super) agencies: Vec<Agency>,
+    /// The province above them.
+    pub(super) province: Agency,
 }
 
 /// A running stack.
@@ -109,6 +111,14 @@ impl Stage {
                 unit_code: unit.code.clone(),
             })
             .collect();
+        let province = units
+            .on(today)
+            .find(|unit| unit.code.len() == 2)
+            .map(|unit| Agency {
+                unit_id: unit.id,
+                unit_code: unit.code.clone(),
+            })
+            .context("there is no province")?;
         let mut agencies = agencies;
         agencies.sort_unstable_by_key(|agency| agency.unit_id);
         if agencies.len() != AGENCIES {
@@ -133,6 +143,7 @@ impl Stage {
             place,
             folder,
             agencies,
+            province,
         })
     }
 

@@ -33,9 +33,18 @@ pub(super) struct Officials {
 impl Officials {
     /// An official with this role at each of the communes.
     pub(super) async fn of(stage: &Stage, running: &Running, role: &str) -> anyhow::Result<Arc<Self>> {
+        Self::at_agencies(stage, running, role, &stage.agencies).await
+    }
+
+    /// The same at each of these.
+    pub(super) async fn at_agencies(
+        stage: &Stage,
+        running: &Running,
+        role: &str,
+        agencies: &[Agency],
+    ) -> anyhow::Result<Arc<Self>> {
         let connections = Connections::open(&running.url).await?;
-        let officials = stage
-            .agencies
+        let officials = agencies
             .iter()
             .map(|agency| {
                 let token = stage.official(running, role, agency)?;

@@ -14,6 +14,7 @@ mod bench;
 mod follow;
 mod generate;
 mod given;
+mod import_cases;
 mod keys;
 mod ledger;
 mod newcomer;

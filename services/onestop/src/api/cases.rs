@@ -7,9 +7,8 @@ use egov_proto::egov::onestop::v1::case_service_server::CaseService;
 use egov_runtime::accept;
 use tonic::{Request, Response, Status};
 
-use super::{Api, decode, encode, status};
+use super::{Api, case_filter, decode, encode, status};
 use crate::domain::case::Case;
-use crate::domain::listing::CaseFilter;
 use crate::operations::act::Target;
 use crate::operations::submit_case::Submission;
 use crate::operations::work::for_applicant;
@@ -377,16 +376,7 @@ impl CaseService for Api {
             .one_stop
             .pages
             .page(size, &token, PageBinding::of(caller, LIST, &filter_message))?;
-        let filter = CaseFilter {
-            states: filter_message
-                .states
-                .iter()
-                .filter_map(|state| i16::try_from(*state).ok())
-                .collect(),
-            procedure_code: given(&filter_message.procedure_code),
-            unit_id: (filter_message.unit_id != 0).then_some(filter_message.unit_id),
-            due_until: decode::day(filter_message.due_until, "due_until")?,
-        };
+        let filter = case_filter::of_list(filter_message)?;
         let (rows, next_page_token) = self.one_stop.list_cases(caller, filter, page).await.map_err(status)?;
         let cases = rows.into_iter().map(encode::summary).collect();
         Ok(Response::new(proto::ListCasesResponse { cases, next_page_token }))
@@ -407,7 +397,7 @@ impl CaseService for Api {
             .page(size, &token, PageBinding::of(caller, SEARCH, &filter))?;
         let (rows, next_page_token) = self
             .one_stop
-            .search_cases(caller, &filter.query, page)
+            .search_cases(caller, &filter.query, case_filter::of_search(&filter)?, page)
             .await
             .map_err(status)?;
         let cases = rows.into_iter().map(encode::summary).collect();

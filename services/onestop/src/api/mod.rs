@@ -1,5 +1,6 @@
 //! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
 
+mod case_filter;
 mod cases;
 mod deadlines;
 mod decode;

@@ -1,12 +1,12 @@
 //! What lists and look-ups show of cases, their history, files and procedures, and how a list is narrowed.
 
-use egov_codes::PhoneNumber;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::pack::{FactKind, Procedure};
 use super::party::words;
+use super::search::{Order, Place};
 use super::transitions::State;
 
 /// A case as a list shows it.
@@ -39,12 +39,27 @@ pub struct Summary {
 pub struct CaseFilter {
     /// Only these national codes; all if empty.
     pub states: Vec<i16>,
-    /// Only this procedure.
-    pub procedure_code: Option<String>,
+    /// Only these procedures; all if empty.
+    pub procedure_codes: Vec<String>,
     /// Only this responsible unit.
     pub unit_id: Option<i32>,
+    /// Only what is due on or after this day.
+    pub due_from: Option<Date>,
     /// Only what is due on or before this day.
     pub due_until: Option<Date>,
+    /// In which order.
+    pub order: Order,
+}
+
+impl CaseFilter {
+    /// Whether it keeps every case.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+            && self.procedure_codes.is_empty()
+            && self.unit_id.is_none()
+            && self.due_from.is_none()
+            && self.due_until.is_none()
+    }
 }
 
 /// Where a page of a list, newest first, begins: after this case.
@@ -57,11 +72,24 @@ pub struct After {
 }
 
 impl Summary {
-    /// Where the next page begins.
-    pub fn position(&self) -> After {
-        After {
-            submit_time: self.submit_time,
-            case_id: self.case_id,
+    /// Where the next page of a list in this order begins.
+    pub fn place(&self, order: Order) -> Place {
+        let newest = || {
+            Place::Time(After {
+                submit_time: self.submit_time,
+                case_id: self.case_id,
+            })
+        };
+        match order {
+            Order::Newest => newest(),
+            // A list by due date shows none without one.
+            Order::Due => self.due_date.map_or_else(newest, |due_date| Place::Due {
+                due_date,
+                case_id: self.case_id,
+            }),
+            Order::Code => Place::Code {
+                case_code: self.case_code.clone(),
+            },
         }
     }
 }
@@ -414,25 +442,12 @@ pub struct Decided {
     pub superseded: bool,
 }
 
-/// Most words that a search looks for; more make it no more precise.
+/// Most words that a search for procedures looks for; more make it no more precise.
 const MOST_WORDS: usize = 8;
-
-/// The words by which cases are searched for. A telephone number becomes what is stored of one.
-pub fn case_query(query: &str) -> Vec<String> {
-    if let Ok(number) = query.parse::<PhoneNumber>() {
-        return vec![number.international()];
-    }
-    let mut words = words(query);
-    // The longest words are the rarest: those that are dropped would have narrowed least.
-    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    words.truncate(MOST_WORDS);
-    words
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::party::{Party, PartyKind};
 
     #[test]
     fn a_procedure_is_searched_by_codes_and_words_without_diacritics() {
@@ -446,39 +461,5 @@ mod tests {
     #[test]
     fn a_wildcard_is_no_word() {
         assert!(ProcedureFilter::searching("%_\\").words.is_empty());
-    }
-
-    #[test]
-    fn what_is_stored_of_a_party_is_found_by_what_people_type() {
-        let party = Party {
-            kind: PartyKind::Organisation,
-            full_name: "Công ty Đại Phát".to_owned(),
-            personal_number: "040190000123".to_owned(),
-            organisation_number: "0100109106-001".to_owned(),
-            phone: "84912345678".to_owned(),
-            email: String::new(),
-            address: String::new(),
-        };
-        let stored = party.search_tokens();
-        for typed in [
-            "cong ty dai phat",
-            "ĐẠI PHÁT",
-            "040190000123",
-            "0100109106-001",
-            "0912 345 678",
-            "+84912345678",
-        ] {
-            assert!(
-                case_query(typed).iter().all(|word| stored.contains(word)),
-                "{typed}: {stored:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_long_query_keeps_its_eight_longest_words() {
-        let words = case_query("a b c d e f g hh iii jjjj k");
-        assert_eq!(words.len(), 8);
-        assert_eq!(words[..3], ["jjjj", "iii", "hh"]);
     }
 }

@@ -19,6 +19,7 @@ use super::deadline::{Clock, deadline_of};
 use super::definition::migrate::MIGRATE;
 use super::forecast::DueNext;
 use super::listing::HistoryEntry;
+use super::old_case;
 use super::pack::{Procedure, Profile};
 use super::transitions::{Operation, State, Transitions};
 use super::work::check::{WorkRecord, check_tasks};
@@ -233,6 +234,8 @@ struct Told {
     approved: bool,
     extend_time: Option<Timestamp>,
     step_since: Option<Timestamp>,
+    /// The history begins with an import: what the old system said stands in the row alone, and is taken from there.
+    imported: bool,
 }
 
 impl Check<'_> {
@@ -351,7 +354,10 @@ impl Check<'_> {
         let first = record.history.first().map(|entry| entry.record_time);
         self.demand(
             Rule::Times,
-            first.is_none_or(|first| case.submit_time == first && record.create_time == first),
+            first.is_none_or(|first| {
+                let filed = case.submit_time == first || (told.imported && case.submit_time <= first);
+                filed && record.create_time == case.submit_time
+            }),
             || format!("filed at {} instead of {first:?}", case.submit_time),
         );
         self.demand(
@@ -367,10 +373,15 @@ impl Check<'_> {
     fn act(&mut self, told: &mut Told, entry: &HistoryEntry) {
         let to = entry.to_state;
         let Some(from) = told.state else {
-            let first = entry.operation == "submit" && entry.from_state.is_none() && to == State::Registered;
+            let submitted = entry.operation == "submit" && to == State::Registered;
+            told.imported = entry.operation == old_case::OPERATION;
+            let first = entry.from_state.is_none() && (submitted || told.imported);
             self.demand(Rule::Transitions, first, || {
                 format!("the history begins with {} into state {}", entry.operation, to.code())
             });
+            if told.imported {
+                self.import(told, to);
+            }
             told.state = Some(to);
             told.step.clone_from(&entry.step);
             return;
@@ -460,6 +471,40 @@ impl Check<'_> {
         told.step.clone_from(&entry.step);
     }
 
+    /// What the old system said and no entry of ours tells: before the import, by the row; afterwards the history goes on from it.
+    fn import(&self, told: &mut Told, state: State) {
+        let case = &self.record.case;
+        let at = self.record.history.first().map(|entry| entry.record_time);
+        let before = |time: &Timestamp| at.is_some_and(|at| *time <= at);
+        told.accept_time = case.accept_time.filter(before);
+        told.pauses = case
+            .pauses
+            .iter()
+            .filter(|pause| before(&pause.start))
+            .copied()
+            .collect();
+        if state.pauses_clock() {
+            // It ended by an act of ours, if at all.
+            if let Some(open) = told.pauses.last_mut() {
+                open.end = None;
+            }
+        }
+        told.rounds = i32::from(state == State::SupplementRequested);
+        told.approved = state >= State::Completed;
+        told.return_time = case.returned.as_ref().map(|returned| returned.time).filter(before);
+        told.entered_from = (state == State::SupplementRequested).then_some(if told.accept_time.is_some() {
+            State::Processing
+        } else {
+            State::Registered
+        });
+    }
+
+    /// True if the case was imported: its due date is the one that the old system promised, its code the one that it gave.
+    fn is_imported(&self) -> bool {
+        let first = self.record.history.first();
+        first.is_some_and(|first| first.operation == old_case::OPERATION)
+    }
+
     /// Works the due date out again, by the calendar in force and the pauses that have ended.
     fn deadline(&mut self) {
         let (record, rules) = (self.record, self.rules);
@@ -472,6 +517,9 @@ impl Check<'_> {
                 record.due_date, shown.0
             )
         });
+        if self.is_imported() {
+            return;
+        }
         let Some(accepted) = case.accept_time else {
             self.demand(Rule::Deadline, kept.is_none(), || {
                 "due although not accepted".to_owned()
@@ -651,6 +699,7 @@ impl Check<'_> {
         let case = &self.record.case;
         let filed = case.submit_time.to_zoned(vietnam()).date();
         match case.case_code.parse::<CaseCode>() {
+            Ok(_) if self.is_imported() => {}
             Ok(code) => self.demand(Rule::Code, code.date() == filed, || {
                 format!("the code is of {}, the case was filed on {filed}", code.date())
             }),

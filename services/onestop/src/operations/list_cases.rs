@@ -6,28 +6,29 @@ use egov_database::Page;
 
 use super::OneStop;
 use super::act::READ;
-use crate::domain::listing::{After, CaseFilter, Summary};
+use crate::domain::listing::{CaseFilter, Summary};
+use crate::domain::search::Place;
 use crate::error::Error;
-use crate::store::{Visible, cases};
+use crate::store::{Visible, case_lists};
 
 impl OneStop {
-    /// One page of the cases that the caller sees, newest first; one record of reading for the whole page.
+    /// One page of the cases that the caller sees, in the order of the filter; one record of reading for the whole page.
     pub(crate) async fn list_cases(
         &self,
         caller: &Caller,
         filter: CaseFilter,
-        page: Page<After>,
+        page: Page<Place>,
     ) -> Result<(Vec<Summary>, String), Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
-        let (after, limit) = (page.after().copied(), page.fetch());
+        let (after, limit) = (page.after().cloned(), page.fetch());
         let rows = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, Error>(cases::list(connection, &visible, &filter, after, limit).await?)
+                Ok::<_, Error>(case_lists::list(connection, &visible, &filter, after.as_ref(), limit).await?)
             })
             .await?;
-        let (mut rows, next) = page.finish(rows, Summary::position)?;
+        let (mut rows, next) = page.finish(rows, |row: &Summary| row.place(filter.order))?;
         self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))
     }

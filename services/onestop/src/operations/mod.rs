@@ -16,6 +16,7 @@ pub(crate) mod follow_units;
 mod forecast_deadlines;
 pub mod generate;
 pub mod import;
+pub mod import_cases;
 mod import_catalogue;
 pub(crate) mod known_procedures;
 mod lint_draft;

@@ -35,6 +35,10 @@ pub(crate) struct By<'a> {
 /// The due date of an accepted case by another calendar; of one whose clock stands still, as if it had not stopped yet, which is what
 /// is shown of it.
 pub(crate) fn recalculated(case: &Case, by: &By<'_>) -> Result<Deadline, NoDeadline> {
+    // What another system promised no calendar explains, and none moves.
+    if let Some(promised) = case.deadline.as_ref().filter(|deadline| deadline.days.is_empty()) {
+        return Ok(promised.clone());
+    }
     let accepted = case.accept_time.unwrap_or(case.submit_time);
     deadline_of(
         by.calendar,

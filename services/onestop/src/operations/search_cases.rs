@@ -1,40 +1,35 @@
 //! SearchCases.
 
 use egov_auth::Caller;
-use egov_codes::CaseCode;
 use egov_database::Page;
 
 use super::OneStop;
 use super::act::READ;
-use crate::domain::listing::{After, Summary, case_query};
+use crate::domain::listing::{CaseFilter, Summary};
+use crate::domain::search::{CaseQuery, Place};
 use crate::error::Error;
-use crate::store::{Visible, cases};
+use crate::store::{Visible, case_search};
 
 impl OneStop {
-    /// One page of the cases that carry all words of the query, or the one whose code it is; in scope, newest first.
+    /// One page of the cases that the text asks for, in scope: by code the highest first, else newest first.
     pub(crate) async fn search_cases(
         &self,
         caller: &Caller,
         query: &str,
-        page: Page<After>,
+        filter: CaseFilter,
+        page: Page<Place>,
     ) -> Result<(Vec<Summary>, String), Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
-        let (after, limit) = (page.after().copied(), page.fetch());
-        let code = query.trim().parse::<CaseCode>().ok().map(|code| code.to_string());
-        let words = case_query(query);
+        let (after, limit) = (page.after().cloned(), page.fetch());
+        let asked = CaseQuery::read(query);
         let rows = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, Error>(match &code {
-                    Some(code) => cases::list_by_code(connection, &visible, code).await?,
-                    // Nothing to search for: spaces and signs only.
-                    None if words.is_empty() => Vec::new(),
-                    None => cases::search(connection, &visible, &words, after, limit).await?,
-                })
+                Ok::<_, Error>(case_search::search(connection, &visible, &asked, &filter, after.as_ref(), limit).await?)
             })
             .await?;
-        let (mut rows, next) = page.finish(rows, Summary::position)?;
+        let (mut rows, next) = page.finish(rows, |row: &Summary| row.place(asked.order()))?;
         self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))
     }

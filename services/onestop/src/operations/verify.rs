@@ -20,11 +20,12 @@ use super::{
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
+use crate::domain::old_case;
 use crate::domain::pack::Profile;
+use crate::domain::search::tokens_of;
 use crate::domain::verify::{CaseRecord, RECALCULATE_DEADLINE, Rule, Rules, Violation, check};
 use crate::error::Error;
 use crate::law::{Law, LawError, read_calendar};
-use crate::store::cases::search_tokens;
 use crate::store::{audit, packs, procedures};
 
 /// Cases of one page.
@@ -135,6 +136,7 @@ pub async fn verify(
             (follow_units::OPERATION, follow_units::EVENT),
             (migrate_cases::OPERATION, migrate_cases::EVENT),
             (RECALCULATE_DEADLINE, recalculate_deadlines::EVENT),
+            (old_case::OPERATION, old_case::EVENT),
         ])
         .collect();
 
@@ -274,7 +276,7 @@ fn look_at(record: &CaseRecord, by: &LookedAtBy<'_>, verified: &mut Verified) ->
         profile,
         events,
         commit: leaf_commitment,
-        words: search_tokens(case),
+        words: tokens_of(case),
     };
     verified.leaves_recomputed += u64::from(!record.erased);
     verified.deadlines_recomputed += u64::from(case.accept_time.is_some());

@@ -275,6 +275,11 @@ pub(crate) async fn misnumbered(connection: &mut PgConnection) -> Result<Vec<Mis
                    substring(case_code FROM '-([0-9]{6})-[0-9]+$') AS day,
                    count(*) AS issued, max(substring(case_code FROM '([0-9]+)$')::bigint) AS highest
             FROM cases GROUP BY 1, 2
+        ), imported AS (
+            -- The old system's numbers have gaps of which nothing is known, and on the day of the change both numbered.
+            SELECT DISTINCT substring(case_code FROM '^(.*)-[0-9]{6}-[0-9]+$') AS agency,
+                   substring(case_code FROM '-([0-9]{6})-[0-9]+$') AS day
+            FROM cases JOIN imported_cases USING (case_id)
         ), counters AS (
             SELECT agency, to_char(period::date, 'YYMMDD') AS day, last_number, epoch
             FROM egov.counters WHERE register = 'case'
@@ -282,7 +287,9 @@ pub(crate) async fn misnumbered(connection: &mut PgConnection) -> Result<Vec<Mis
         SELECT agency, day, coalesce(issued, 0) AS "issued!", coalesce(highest, 0) AS "highest!",
                last_number AS "last_number?", epoch AS "epoch?"
         FROM issued FULL JOIN counters USING (agency, day)
-        WHERE issued IS DISTINCT FROM last_number OR highest IS DISTINCT FROM last_number
+        WHERE (issued IS DISTINCT FROM last_number OR highest IS DISTINCT FROM last_number)
+          AND NOT EXISTS (SELECT 1 FROM imported WHERE imported.agency IS NOT DISTINCT FROM coalesce(issued.agency, counters.agency)
+                                                   AND imported.day IS NOT DISTINCT FROM coalesce(issued.day, counters.day))
         ORDER BY agency, day
         "#
     )

@@ -6,11 +6,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::cases::search_tokens;
 use super::deadlines::notice_of;
 use crate::domain::case::Case;
 use crate::domain::forecast::DueNext;
 use crate::domain::listing::{DeadlineChanged, HistoryEntry};
+use crate::domain::search::tokens_of;
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
 use jiff::Timestamp;
@@ -113,7 +113,7 @@ impl CaseRows {
             self.ratings
                 .push(&[&case.case_id, &rating.score, &rating.comment, &rating.time]);
         }
-        for token in search_tokens(case) {
+        for token in tokens_of(case) {
             self.tokens.push(&[
                 &case.responsible_unit_id,
                 &token,

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::agencies::digits_of;
-use super::cases::search_tokens;
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
+use crate::domain::search::tokens_of;
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
 
@@ -128,7 +128,7 @@ pub(crate) async fn insert(
         case.lookup_secret,
         case.version,
         now.to_sqlx() as _,
-        &search_tokens(case),
+        &tokens_of(case),
     )
     .execute(&mut *connection)
     .await?;

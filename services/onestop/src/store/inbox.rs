@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use sqlx::{FromRow as _, PgConnection, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::cases::summaries;
+use super::case_lists::summaries;
 use super::tasks::TaskRow;
 use super::{StoreError, Visible};
 use crate::domain::listing::Summary;

@@ -27,6 +27,22 @@ impl Visible {
         }
     }
 
+    /// True if the units are so many that a walk by time soon meets what is wanted.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.all || self.units.len() > FEW_UNITS
+    }
+
+    /// The same, only of one unit: a list of a unit is read by that unit's index, however much else the caller sees.
+    pub(crate) fn narrowed(&self, unit: Option<i32>) -> Self {
+        let Some(unit) = unit else { return self.clone() };
+        let seen = self.all || self.units.contains(&unit);
+        Self {
+            all: false,
+            units: if seen { vec![unit] } else { Vec::new() },
+            ..self.clone()
+        }
+    }
+
     /// The same, a reason each: everything, a unit (or the units, if they are many), the own cases, the assigned ones. One that
     /// shows nothing if there is none. Each has an index that gives its rows in the order of a list.
     pub(crate) fn reasons(&self) -> Vec<Self> {

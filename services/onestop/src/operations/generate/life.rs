@@ -23,6 +23,7 @@ use crate::domain::listing::Versioned;
 use crate::domain::lookup;
 use crate::domain::pack::Channel;
 use crate::domain::party::{Party, PartyKind};
+use crate::domain::search::tokens_of;
 use crate::domain::transitions::State;
 use crate::domain::verify::KIND;
 use crate::domain::work::follow::{Progress, Stand, follow};
@@ -35,7 +36,6 @@ use crate::operations::{
     stop_case, supply_components, withdraw_case,
 };
 use crate::store::bulk::CaseRows;
-use crate::store::cases::search_tokens;
 
 /// The least time between two acts on a case.
 const BREATH: SignedDuration = SignedDuration::from_secs(40);
@@ -185,7 +185,7 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
             filed: at,
             decided,
             as_of: maker.as_of,
-            words: search_tokens(&case).len() as u64,
+            words: tokens_of(&case).len() as u64,
         },
     );
     Ok(())

@@ -1,0 +1,57 @@
+//! What lists and searches of cases are narrowed to: from the contract to the domain.
+
+use egov_fault::{Fault, Violation};
+use egov_proto::egov::onestop::v1 as proto;
+use egov_proto::google::r#type::Date;
+
+use super::decode::day;
+use crate::domain::listing::CaseFilter;
+use crate::domain::search::Order;
+
+/// Of ListCases.
+pub(super) fn of_list(message: proto::ListCasesRequest) -> Result<CaseFilter, Fault> {
+    let order = match message.order() {
+        proto::CaseOrder::DueFirst => Order::Due,
+        proto::CaseOrder::NewestFirst | proto::CaseOrder::Unspecified => Order::Newest,
+    };
+    let mut procedure_codes = message.procedure_codes;
+    if !message.procedure_code.is_empty() {
+        procedure_codes.push(message.procedure_code);
+    }
+    let parts = (message.states, procedure_codes, message.unit_id);
+    filter(parts, (message.due_from, message.due_until), order)
+}
+
+/// Of SearchCases.
+pub(super) fn of_search(message: &proto::SearchCasesRequest) -> Result<CaseFilter, Fault> {
+    let parts = (message.states.clone(), message.procedure_codes.clone(), message.unit_id);
+    filter(parts, (message.due_from, message.due_until), Order::Newest)
+}
+
+fn filter(
+    (states, mut procedure_codes, unit_id): (Vec<i32>, Vec<String>, i32),
+    (due_from, due_until): (Option<Date>, Option<Date>),
+    order: Order,
+) -> Result<CaseFilter, Fault> {
+    let (due_from, due_until) = (day(due_from, "due_from")?, day(due_until, "due_until")?);
+    if let (Some(from), Some(until)) = (due_from, due_until)
+        && from > until
+    {
+        return Err(Fault::invalid(vec![Violation {
+            field: "due_from".to_owned(),
+            rule: "value".to_owned(),
+            vi: "không được sau due_until".to_owned(),
+            en: "must not be after due_until".to_owned(),
+        }]));
+    }
+    procedure_codes.sort_unstable();
+    procedure_codes.dedup();
+    Ok(CaseFilter {
+        states: states.iter().filter_map(|state| i16::try_from(*state).ok()).collect(),
+        procedure_codes,
+        unit_id: (unit_id != 0).then_some(unit_id),
+        due_from,
+        due_until,
+        order,
+    })
+}

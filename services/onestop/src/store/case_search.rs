@@ -1,0 +1,349 @@
+//! Tìm kiếm hồ sơ: by code or its beginning, and by words over `case_tokens`.
+//!
+//! A search for words walks the index of one of them, newest first, looks the others up for each case that it meets, and stops when the page is
+//! full. Which word leads is decided so that the page is full soon, or the walk is short:
+//!
+//! * a word that is not among the frequent ones leads: of several the rarest;
+//! * of frequent words two together lead: they are stored as one ([`crate::domain::search::pairs`]), so that "Trần … Nguyên" does not
+//!   walk all of the family Trần;
+//! * the beginning of a word stands for the few words that begin so, each walked for itself; for many words it is looked up.
+
+use sqlx::{PgConnection, QueryBuilder};
+
+use super::case_lists::{Query, SUMMARY, code_query, fetch, push_filter, push_order, push_union};
+use super::{StoreError, Visible};
+use crate::domain::listing::{CaseFilter, Summary};
+use crate::domain::search::{CaseQuery, Order, Place, Words, after_all, frequent, pair, pairs};
+use jiff_sqlx::ToSqlx as _;
+
+/// So far is counted to tell which word is rarer.
+const COUNTED: i64 = 1_000;
+
+/// The beginning of a word stands for at most so many words that are walked one by one.
+const BEGUN: usize = 16;
+
+/// One page of the cases that a search text asks for.
+pub(crate) async fn search(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    asked: &CaseQuery,
+    filter: &CaseFilter,
+    after: Option<&Place>,
+    limit: i64,
+) -> Result<Vec<Summary>, StoreError> {
+    let mut query = match asked {
+        CaseQuery::Nothing => return Ok(Vec::new()),
+        CaseQuery::Code(code) => {
+            // Nothing lies between a text and the same with one character of no value behind it.
+            let next = format!("{code}\u{1}");
+            code_query(SUMMARY, visible, (code, Some(&next)), filter, after, limit)
+        }
+        CaseQuery::CodeBeginning(beginning) => {
+            let next = after_all(beginning);
+            code_query(SUMMARY, visible, (beginning, next.as_deref()), filter, after, limit)
+        }
+        CaseQuery::Words(words) => {
+            let visible = visible.narrowed(filter.unit_id);
+            let walk = walk_of(&mut *connection, &visible, words).await?;
+            words_query(SUMMARY, &visible, &walk, filter, after, limit)
+        }
+    };
+    fetch(connection, &mut query, false).await
+}
+
+/// A word whose index is walked, and what else a case must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lead {
+    pub(super) token: String,
+    pub(super) also: Vec<String>,
+}
+
+/// What is walked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// Each of these words, newest first; a case carries the beginning as well, if there is one.
+    Words(Vec<Lead>, Option<String>),
+    /// All cases with a word that begins so, which are few: gathered and sorted.
+    Gathered(String, Vec<String>),
+    /// All cases, newest first: so many have a word that begins so that the page is soon full.
+    Cases(String),
+}
+
+/// Decides what is walked.
+async fn walk_of(connection: &mut PgConnection, visible: &Visible, words: &Words) -> Result<Walk, StoreError> {
+    let Words { whole, beginning } = words;
+    let rare: Vec<String> = whole.iter().filter(|word| frequent(word).is_none()).cloned().collect();
+    if !rare.is_empty() {
+        let lead = rarest(connection, visible, rare).await?;
+        let also = whole.iter().filter(|word| **word != lead).cloned().collect();
+        return Ok(Walk::Words(vec![Lead { token: lead, also }], beginning.clone()));
+    }
+    let Some(beginning) = beginning else {
+        let lead = lead_of_frequent(connection, visible, whole).await?;
+        return Ok(Walk::Words(vec![lead], None));
+    };
+    if visible.is_wide() {
+        let begun = words_beginning(&mut *connection, visible, beginning).await?;
+        if begun.len() <= BEGUN {
+            let leads = begun.into_iter().map(|word| lead_of_begun(word, whole)).collect();
+            return Ok(Walk::Words(leads, None));
+        }
+        if are_few(&mut *connection, visible, beginning).await? {
+            return Ok(Walk::Gathered(beginning.clone(), whole.clone()));
+        }
+    }
+    if whole.is_empty() {
+        return Ok(Walk::Cases(beginning.clone()));
+    }
+    let lead = lead_of_frequent(connection, visible, whole).await?;
+    Ok(Walk::Words(vec![lead], Some(beginning.clone())))
+}
+
+/// The lead where all words are frequent: one word, or two that are stored as one.
+async fn lead_of_frequent(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    whole: &[String],
+) -> Result<Lead, StoreError> {
+    let pairs = pairs(whole);
+    if pairs.is_empty() {
+        return Ok(Lead {
+            token: whole.first().cloned().unwrap_or_default(),
+            also: Vec::new(),
+        });
+    }
+    let token = rarest(connection, visible, pairs).await?;
+    let also = whole.iter().filter(|word| !covers(&token, word)).cloned().collect();
+    Ok(Lead { token, also })
+}
+
+/// Whether a stored pair has this word.
+fn covers(pair: &str, word: &str) -> bool {
+    pair.trim_start_matches('+').split(' ').any(|part| part == word)
+}
+
+/// The lead for one word that begins as asked, beside frequent ones.
+fn lead_of_begun(word: String, whole: &[String]) -> Lead {
+    let others: Vec<&String> = whole.iter().filter(|other| **other != word).collect();
+    let rarest_frequent = others.iter().max_by_key(|other| frequent(other));
+    let token = match (frequent(&word), rarest_frequent) {
+        (Some(_), Some(other)) => pair(&word, other),
+        (None, _) | (_, None) => word,
+    };
+    let also = others
+        .into_iter()
+        .filter(|other| !covers(&token, other))
+        .cloned()
+        .collect();
+    Lead { token, also }
+}
+
+/// The rarest of these words among the rows that the caller sees, counted up to a bound; of equals the longest.
+async fn rarest(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    mut words: Vec<String>,
+) -> Result<String, StoreError> {
+    words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
+    if let [one] = words.as_slice() {
+        return Ok(one.clone());
+    }
+    let mut query: Query = QueryBuilder::new("SELECT word FROM unnest(");
+    query.push_bind(words);
+    query.push(
+        ") WITH ORDINALITY AS w (word, place) ORDER BY (SELECT count(*) FROM (SELECT 1 FROM case_tokens AS t WHERE token = word AND ",
+    );
+    push_seen(&mut query, visible);
+    query.push(format_args!(" LIMIT {COUNTED}) AS counted), place LIMIT 1"));
+    Ok(query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// The words that begin so among the rows that the caller sees, at most one more than are walked one by one.
+async fn words_beginning(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    beginning: &str,
+) -> Result<Vec<String>, StoreError> {
+    // From word to word, not from row to row: the most frequent have hundreds of thousands.
+    let mut query: Query = QueryBuilder::new("WITH RECURSIVE begun AS ((");
+    let next = |query: &mut Query, from: &str| {
+        query.push("SELECT token FROM case_tokens AS t WHERE token ");
+        query.push(from);
+    };
+    let until = |query: &mut Query| {
+        if let Some(end) = after_all(beginning) {
+            query.push(" AND token < ").push_bind(end);
+        }
+        query.push(" AND ");
+        push_seen(query, visible);
+        query.push(" ORDER BY token LIMIT 1)");
+    };
+    next(&mut query, ">= ");
+    query.push_bind(beginning.to_owned());
+    until(&mut query);
+    query.push(" UNION ALL SELECT (");
+    next(&mut query, "> begun.token");
+    until(&mut query);
+    query.push(format_args!(
+        " FROM begun WHERE begun.token IS NOT NULL) SELECT token FROM begun WHERE token IS NOT NULL LIMIT {}",
+        BEGUN + 1
+    ));
+    Ok(query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Whether the rows with such a word are so few that they may be sorted.
+async fn are_few(connection: &mut PgConnection, visible: &Visible, beginning: &str) -> Result<bool, StoreError> {
+    let mut query: Query = QueryBuilder::new("SELECT count(*) FROM (SELECT 1 FROM case_tokens AS t WHERE ");
+    push_begins(&mut query, "token", beginning);
+    query.push(" AND ");
+    push_seen(&mut query, visible);
+    query.push(format_args!(" LIMIT {}) AS counted", COUNTED + 1));
+    let count: i64 = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    Ok(count <= COUNTED)
+}
+
+/// The query of a search for words.
+pub(super) fn words_query(
+    head: &str,
+    visible: &Visible,
+    walk: &Walk,
+    filter: &CaseFilter,
+    after: Option<&Place>,
+    limit: i64,
+) -> Query {
+    // The words of a case know its unit and owner, not to whom it is assigned.
+    let reasons: Vec<Visible> = visible
+        .reasons()
+        .into_iter()
+        .filter(|reason| reason.assignee.is_none())
+        .collect();
+    let mut branches: Vec<(&Visible, Option<&Lead>)> = Vec::new();
+    for reason in &reasons {
+        match walk {
+            Walk::Words(leads, _) => branches.extend(leads.iter().map(|lead| (reason, Some(lead)))),
+            Walk::Gathered(..) | Walk::Cases(_) => branches.push((reason, None)),
+        }
+    }
+    let mut query = QueryBuilder::new(head);
+    if branches.is_empty() {
+        // No word begins so.
+        query.push("false");
+        return query;
+    }
+    push_union(&mut query, Order::Newest, limit, branches.len(), |query, number| {
+        let Some((reason, lead)) = branches.get(number) else {
+            return;
+        };
+        push_walk(query, reason, walk, *lead);
+        if !filter.is_empty() {
+            query.push(" AND EXISTS (SELECT 1 FROM cases AS c WHERE c.case_id = t.case_id");
+            push_filter(query, filter);
+            query.push(" OFFSET 0)");
+        }
+        if let Some(Place::Time(after)) = after {
+            query
+                .push(" AND (t.submit_time, t.case_id) < (")
+                .push_bind(after.submit_time.to_sqlx())
+                .push(", ")
+                .push_bind(after.case_id)
+                .push(")");
+        }
+    });
+    push_order(&mut query, Order::Newest, limit);
+    query
+}
+
+/// One walk for one reason to see rows.
+fn push_walk(query: &mut Query, reason: &Visible, walk: &Walk, lead: Option<&Lead>) {
+    match walk {
+        Walk::Words(_, beginning) => {
+            query.push("SELECT t.case_id, t.submit_time FROM case_tokens AS t WHERE t.token = ");
+            query.push_bind(lead.map(|lead| lead.token.clone()).unwrap_or_default());
+            query.push(" AND ");
+            push_seen(query, reason);
+            for word in lead.into_iter().flat_map(|lead| &lead.also) {
+                push_carries(query, word);
+            }
+            if let Some(beginning) = beginning {
+                push_carries_begun(query, beginning);
+            }
+        }
+        Walk::Gathered(beginning, also) => {
+            query.push("SELECT DISTINCT t.case_id, t.submit_time FROM case_tokens AS t WHERE ");
+            push_begins(query, "t.token", beginning);
+            query.push(" AND ");
+            push_seen(query, reason);
+            for word in also {
+                push_carries(query, word);
+            }
+        }
+        Walk::Cases(beginning) => {
+            query.push("SELECT t.case_id, t.submit_time FROM cases AS t WHERE ");
+            push_seen(query, reason);
+            push_carries_begun(query, beginning);
+        }
+    }
+}
+
+/// Looked up for each case that the walk meets. OFFSET 0 keeps it so: as a join PostgreSQL would gather all cases with the word.
+fn push_carries(query: &mut Query, word: &str) {
+    query
+        .push(" AND EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND w.token = ")
+        .push_bind(word.to_owned())
+        .push(" OFFSET 0)");
+}
+
+fn push_carries_begun(query: &mut Query, beginning: &str) {
+    query.push(" AND EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND ");
+    push_begins(query, "w.token", beginning);
+    query.push(" OFFSET 0)");
+}
+
+/// A range: LIKE is not leakproof, so that row-level security would keep it from the index.
+fn push_begins(query: &mut Query, column: &str, beginning: &str) {
+    query.push(column).push(" >= ").push_bind(beginning.to_owned());
+    if let Some(end) = after_all(beginning) {
+        query.push(" AND ").push(column).push(" < ").push_bind(end);
+    }
+}
+
+/// The query's own filter over `t`, by unit and owner.
+fn push_seen(query: &mut Query, visible: &Visible) {
+    if visible.all {
+        query.push("true");
+        return;
+    }
+    query.push("(false");
+    match visible.units.as_slice() {
+        [] => {}
+        [unit] => {
+            query.push(" OR t.responsible_unit_id = ").push_bind(*unit);
+        }
+        units => {
+            query
+                .push(" OR t.responsible_unit_id = ANY (")
+                .push_bind(units.to_vec())
+                .push(")");
+        }
+    }
+    if let Some(owner) = visible.owner {
+        query.push(" OR t.owner_id = ").push_bind(owner);
+    }
+    query.push(")");
+}
+
+#[cfg(test)]
+#[path = "case_search_tests.rs"]
+mod tests;
