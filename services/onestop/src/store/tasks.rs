@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -190,8 +190,8 @@ pub(crate) async fn save(connection: &mut PgConnection, before: &Task, after: &T
         after.delegator_id,
         after.consultation.opinion,
         after.consultation.agrees,
-        after.assign_time.map(|time| time.to_sqlx()) as _,
-        after.finish_time.map(|time| time.to_sqlx()) as _,
+        after.assign_time.map(ToSqlx::to_sqlx) as _,
+        after.finish_time.map(ToSqlx::to_sqlx) as _,
         after.finished_by,
         after.version,
     )
@@ -221,7 +221,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, task: &Task) -> Result
         task.consultation.asking_unit_id,
         task.consultation.question,
         task.create_time.to_sqlx() as _,
-        task.assign_time.map(|time| time.to_sqlx()) as _,
+        task.assign_time.map(ToSqlx::to_sqlx) as _,
         task.version,
     )
     .execute(connection)

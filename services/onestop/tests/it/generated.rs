@@ -207,9 +207,11 @@ async fn lists_and_searches_through_the_port_show_the_truth() {
         let mut names: BTreeMap<String, u64> = BTreeMap::new();
         let mut page_token = String::new();
         loop {
+            // Of this unit alone: it also sees what it received for the other one.
             let request = ListCasesRequest {
                 page_size: 200,
                 page_token,
+                unit_id: unit,
                 ..Default::default()
             };
             let page = reader.cases.list_cases(request).await.unwrap().into_inner();
