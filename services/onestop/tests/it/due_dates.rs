@@ -482,7 +482,7 @@ fn after_a_notice_every_case_is_due_as_the_second_implementation_says() {
         let (text, days) = notice(&mut random, &plain, date(2026, 3, 1));
         let changed = calendar(Some(&text));
         assert_ne!(changed.version(), plain.version());
-        for _ in 0..20 {
+        for _ in 0..50 {
             let procedure = procedure(&mut random);
             let (case, states) = live(&mut random, &plain, &procedure, &transitions);
             let mut question = question(&procedure, &case, &states);
