@@ -60,6 +60,7 @@ impl Deploy {
             procedures: texts(&folder.join("procedures"), &[".toml"])?,
             decisions: texts(&folder.join("procedures/decisions"), &[".toml"])?,
             catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
+            centre: texts(&folder.join("one-stop"), &[".toml"])?,
         })
     }
 

@@ -109,6 +109,12 @@ pub enum Error {
     /// The calendar does not cover the days that the period needs.
     #[error("calendar: {0}")]
     Calendar(#[source] egov_calendar::CalendarError),
+    /// Figures or a report are refused.
+    #[error(transparent)]
+    Report(#[from] crate::report_error::ReportRefused),
+    /// Something at the counter is refused.
+    #[error(transparent)]
+    Counter(#[from] crate::counter_error::CounterRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -135,7 +141,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Why a reason is given, in both languages.
-struct Words {
+pub(crate) struct Words {
     code: Code,
     reason: ErrorReason,
     vi: String,
@@ -143,7 +149,7 @@ struct Words {
 }
 
 impl Words {
-    fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         let name = self.reason.as_str_name();
         Fault::new(
             self.code,
@@ -155,7 +161,7 @@ impl Words {
     }
 }
 
-fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
+pub(crate) fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Words {
     Words {
         code,
         reason,
@@ -395,6 +401,8 @@ impl From<Error> for Fault {
             )
             .fault()
             .caused_by(source),
+            Error::Report(refused) => refused.into(),
+            Error::Counter(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

@@ -4,12 +4,14 @@
 //! shown years later.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use egov_auth::RowScope;
 use egov_calendar::WorkCalendar;
 use egov_database::Database;
 use jiff::civil::Date;
 
+use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
 use crate::store::packs;
@@ -22,7 +24,11 @@ pub type CalendarFiles = BTreeMap<String, String>;
 pub struct Law {
     pub(crate) calendar: WorkCalendar,
     transitions: BTreeMap<String, Transitions>,
+    centre: Vec<Arc<CentreRules>>,
 }
+
+/// The kind of pack that holds the rules of the one-stop centre.
+pub(crate) const CENTRE: &str = "centre";
 
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +60,12 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (calendar, transitions) = database
+        let (calendar, transitions, centre) = database
             .read(&RowScope::none(), async |connection| {
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
-                let transitions = packs::in_force(connection, "transitions").await?;
-                Ok::<_, Error>((calendar, transitions))
+                let transitions = packs::in_force(&mut *connection, "transitions").await?;
+                let centre = packs::in_force(connection, CENTRE).await?;
+                Ok::<_, Error>((calendar, transitions, centre))
             })
             .await?;
         if calendar.is_empty() {
@@ -77,10 +84,26 @@ impl Law {
             })?;
             sets.insert(set.name().to_owned(), set);
         }
+        let mut rules = Vec::with_capacity(centre.len());
+        for (name, text) in centre {
+            let read = CentreRules::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: CENTRE,
+                name,
+                source: source.into(),
+            })?;
+            rules.push(Arc::new(read));
+        }
         Ok(Self {
             calendar,
             transitions: sets,
+            centre: rules,
         })
+    }
+
+    /// The rules of the one-stop centre in force on a day: reports, index, ratings, priorities. Where two files are, the later one.
+    pub(crate) fn centre(&self, day: Date) -> Option<Arc<CentreRules>> {
+        let in_force = self.centre.iter().filter(|rules| rules.in_force(day));
+        in_force.max_by_key(|rules| rules.effective_from).cloned()
     }
 
     /// The set of transitions that a procedure names.

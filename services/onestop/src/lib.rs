@@ -12,11 +12,13 @@
 
 mod api;
 pub mod config;
+pub mod counter_error;
 pub mod domain;
 pub mod error;
 mod jobs;
 pub mod law;
 pub mod operations;
+pub mod report_error;
 mod store;
 
 use std::sync::Arc;
@@ -28,8 +30,11 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
+use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
+use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;
@@ -111,6 +116,9 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
     let assembly = Assembly::new("onestop")
         .service(CaseServiceServer::new(api.clone()))
         .service(ProcedureServiceServer::new(api.clone()))
+        .service(CounterServiceServer::new(api.clone()))
+        .service(RatingServiceServer::new(api.clone()))
+        .service(ReportServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     Ok(jobs::add(assembly, parts.database, directory, parts.files, parts.clock))

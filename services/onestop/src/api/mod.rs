@@ -1,10 +1,14 @@
 //! gRPC handlers of a few lines: protobuf ⇄ domain; what comes in is validated by the contract and by its conversion.
 
 mod cases;
+mod counters;
 mod decode;
 mod encode;
 mod files;
 mod procedures;
+mod ratings;
+mod reports;
+mod tables;
 
 use std::sync::Arc;
 
@@ -15,7 +19,7 @@ use tonic::Status;
 use crate::error::Error;
 use crate::operations::OneStop;
 
-/// The three services of the contract over the same use cases.
+/// The services of the contract over the same use cases.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) contract: Arc<Contract>,

@@ -1,10 +1,13 @@
 //! The law and the rules of one-stop case handling: plain types and functions, no I/O, no protobuf, no SQL.
 
 pub mod case;
+pub mod counters;
 pub mod deadline;
 pub mod listing;
 pub mod lookup;
 pub mod pack;
 pub mod party;
+pub mod reports;
+pub mod statistics;
 pub mod transitions;
 pub mod verify;

@@ -84,6 +84,8 @@ pub enum Rule {
     Orphan,
     /// Places in the log run without a gap.
     Log,
+    /// The figures are those of the histories.
+    Statistics,
 }
 
 /// Something that does not fit.

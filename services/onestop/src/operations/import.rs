@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::import_catalogue;
 use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
+use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
-use crate::law::{CalendarFiles, read_calendar};
+use crate::law::{CENTRE, CalendarFiles, read_calendar};
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -29,6 +30,8 @@ pub struct Packs {
     pub decisions: BTreeMap<String, String>,
     /// deploy/packs/catalogue: the lines of the national catalogue, with what they are.
     pub catalogue: BTreeMap<String, String>,
+    /// deploy/packs/one-stop: reports, index, ratings and priorities of the centre.
+    pub centre: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -39,6 +42,7 @@ impl Packs {
             + self.decisions.len()
             + self.procedures.len()
             + self.catalogue_lines()
+            + self.centre.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -103,6 +107,13 @@ pub async fn import(
     for (name, text) in &packs.transitions {
         let (outcome, detail) = match Transitions::from_toml(text) {
             Ok(_) => (put(database, "transitions", name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    for (name, text) in &packs.centre {
+        let (outcome, detail) = match CentreRules::from_toml(text) {
+            Ok(_) => (put(database, CENTRE, name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);

@@ -7,8 +7,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::cases::search_tokens;
+use super::statistics::IN_TIME;
 use crate::domain::case::Case;
 use crate::domain::listing::HistoryEntry;
+use crate::domain::statistics::Key;
 use crate::domain::transitions::State;
 use jiff::Timestamp;
 
@@ -23,6 +25,7 @@ pub(crate) struct CaseRows {
     ratings: CopyRows,
     history: CopyRows,
     tokens: CopyRows,
+    counted: CopyRows,
 }
 
 impl CaseRows {
@@ -141,6 +144,19 @@ impl CaseRows {
         Ok(())
     }
 
+    /// Adds what acts changed in the figures.
+    pub(crate) fn push_change(&mut self, key: &Key, amount: i64) {
+        self.counted.push(&[
+            &key.unit_id,
+            &key.procedure_code,
+            &key.officer_id,
+            &key.day,
+            &key.recorded_late.unwrap_or(IN_TIME),
+            &key.measure.code(),
+            &i32::try_from(amount).unwrap_or(if amount < 0 { i32::MIN } else { i32::MAX }),
+        ]);
+    }
+
     /// Copies all of it, the cases first: what belongs to them refers to them.
     pub(crate) async fn copy(&self, load: &mut BulkLoad) -> Result<(), Fault> {
         load.copy(
@@ -189,6 +205,12 @@ impl CaseRows {
             "case_tokens",
             "(responsible_unit_id, token, owner_id, case_id, submit_time)",
             &self.tokens,
+        )
+        .await?;
+        load.copy(
+            "statistic_changes",
+            "(responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount)",
+            &self.counted,
         )
         .await
     }

@@ -12,8 +12,10 @@ use uuid::Uuid;
 use super::StoreError;
 use super::agencies::digits_of;
 use super::cases::search_tokens;
+use super::statistics::ChangeColumns;
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
+use crate::domain::statistics::{Snapshot, When, changes};
 use crate::domain::transitions::State;
 
 /// What is asked of the database before a case is judged.
@@ -82,7 +84,8 @@ impl<'a> ComponentRow<'a> {
     }
 }
 
-/// Stores a new case with the words by which it is found, its components and the first entry of its history.
+/// Stores a new case with the words by which it is found, its components, the first entry of its history, and what it changes in
+/// the figures.
 ///
 /// Two statements, because what belongs to a case is written by whoever sees the case, and a row is seen by the statements
 /// after the one that inserts it.
@@ -129,6 +132,11 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await?;
     let components: Vec<ComponentRow<'_>> = case.components.iter().enumerate().map(ComponentRow::at).collect();
+    let when = When {
+        happened: case.submit_time,
+        recorded: now,
+    };
+    let counted = ChangeColumns::of(&changes(None, &Snapshot::of(case), when));
     sqlx::query!(
         r#"
         WITH components AS (
@@ -136,6 +144,11 @@ pub(crate) async fn insert(
             SELECT $1, round, position, component_code, originals, copies, replaced_by_data, file_ids
             FROM jsonb_to_recordset($14) AS c (
                 round int, position int, component_code text, originals int, copies int, replaced_by_data text, file_ids uuid[])
+        ), counted AS (
+            INSERT INTO statistic_changes (responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount, case_id)
+            SELECT unit, procedure, officer, day, recorded, measure, amount, $1
+            FROM unnest($15::int[], $16::text[], $17::uuid[], $18::date[], $19::date[], $20::smallint[], $21::int[])
+                 AS c (unit, procedure, officer, day, recorded, measure, amount)
         )
         INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind,
                                   on_behalf_of, reason, legal_basis, details, event_time, record_time)
@@ -155,6 +168,13 @@ pub(crate) async fn insert(
         entry.details,
         entry.record_time.to_sqlx() as _,
         Json(&components) as _,
+        &counted.units,
+        &counted.procedures,
+        &counted.officers,
+        &counted.days as _,
+        &counted.recorded as _,
+        &counted.measures,
+        &counted.amounts,
     )
     .execute(connection)
     .await?;

@@ -4,6 +4,7 @@ pub(crate) mod agencies;
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod cases;
+pub(crate) mod counters;
 pub(crate) mod decisions;
 pub(crate) mod files;
 pub(crate) mod filing;
@@ -11,6 +12,8 @@ pub(crate) mod history;
 pub(crate) mod lookups;
 pub(crate) mod packs;
 pub(crate) mod procedures;
+pub(crate) mod reports;
+pub(crate) mod statistics;
 mod visible;
 
 pub(crate) use visible::Visible;
@@ -47,3 +50,6 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
         Err(StoreError::Affected { table, affected })
     }
 }
+
+#[cfg(test)]
+mod reports_plans;

@@ -15,8 +15,11 @@ use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
+use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
+use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
     CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
@@ -75,6 +78,9 @@ pub(crate) struct Client {
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
+    pub(crate) counters: CounterServiceClient<Called>,
+    pub(crate) ratings: RatingServiceClient<Called>,
+    pub(crate) reports: ReportServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -182,6 +188,7 @@ pub(crate) fn packs() -> Packs {
         procedures: texts(&folder.join("procedures"), &[".toml"]),
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
+        centre: texts(&folder.join("one-stop"), &[".toml"]),
     }
 }
 
@@ -355,7 +362,10 @@ impl Stack {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
-            readings: ReadingServiceClient::with_interceptor(channel, credentials),
+            readings: ReadingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            reports: ReportServiceClient::with_interceptor(channel, credentials),
         }
     }
 
