@@ -51,8 +51,10 @@ const TABLES: &[&str] = &[
     "services/integration/src/event_error.rs",
     "services/integration/src/partner_error.rs",
     "services/onestop/src/definition_error.rs",
+    "services/onestop/src/counter_error.rs",
     "services/onestop/src/error.rs",
     "services/onestop/src/operations/files.rs",
+    "services/onestop/src/report_error.rs",
 ];
 
 fn root() -> PathBuf {

@@ -31,6 +31,7 @@ mod services;
 mod simulate;
 mod stack;
 mod staff;
+mod statistics;
 mod status;
 mod temporary;
 mod test;
@@ -70,6 +71,11 @@ enum Command {
     Access {
         #[command(subcommand)]
         command: review::Command,
+    },
+    /// The figures of one-stop case handling: a table of a period, or all of them worked out anew.
+    Statistics {
+        #[command(subcommand)]
+        command: statistics::Command,
     },
     /// How a running installation stands: health, backlogs, ledger, leases, keys.
     Status(status::Arguments),
@@ -176,6 +182,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Call(arguments) => Box::pin(remote::run(arguments)).await,
         Command::Accounts { command } => Box::pin(staff::run(command)).await,
         Command::Access { command } => Box::pin(review::run(command)).await,
+        Command::Statistics { command } => Box::pin(statistics::run(command)).await,
         Command::Status(arguments) => Box::pin(status::run(arguments)).await,
         Command::Readings(arguments) => Box::pin(readings::run(*arguments)).await,
         Command::Partner { command } => Box::pin(partner::run(command)).await,

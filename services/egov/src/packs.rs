@@ -61,6 +61,7 @@ impl Deploy {
             decisions: texts(&folder.join("procedures/decisions"), &[".toml"])?,
             catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
             deadlines: texts(&folder.join("deadlines"), &[".toml"])?,
+            centre: texts(&folder.join("one-stop"), &[".toml"])?,
         })
     }
 

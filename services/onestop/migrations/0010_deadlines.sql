@@ -95,13 +95,19 @@ DO $$
 DECLARE
     belonging regclass;
 BEGIN
-    FOREACH belonging IN ARRAY ARRAY['case_extensions', 'case_deadline_changes', 'case_deadline_notices']::regclass[]
+    FOREACH belonging IN ARRAY ARRAY['case_extensions', 'case_deadline_notices']::regclass[]
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', belonging);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', belonging);
         EXECUTE format('CREATE POLICY of_the_case ON %s USING (EXISTS (SELECT 1 FROM cases WHERE cases.case_id = %s.case_id))', belonging, belonging);
     END LOOP;
 END $$;
+
+-- So is a change, and by the unit whose case it was on that day: its lists are by that unit, and must not look at cases row by row.
+ALTER TABLE case_deadline_changes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_the_unit_then_of_the_case ON case_deadline_changes USING (
+    (SELECT egov.scope_all()) OR responsible_unit_id = ANY((SELECT egov.scope())::int[])
+    OR EXISTS (SELECT 1 FROM cases WHERE cases.case_id = case_deadline_changes.case_id));
 
 -- The open cases that there are. Forced row-level security binds the owner of the table too; the scope is that of this transaction.
 SELECT set_config('egov.scope_all', 'on', true);

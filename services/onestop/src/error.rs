@@ -129,6 +129,12 @@ pub enum Error {
     /// The task changed since the caller read it.
     #[error("stale etag of a task")]
     StaleTask,
+    /// Figures or a report are refused.
+    #[error(transparent)]
+    Report(#[from] crate::report_error::ReportRefused),
+    /// Something at the counter is refused.
+    #[error(transparent)]
+    Counter(#[from] crate::counter_error::CounterRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -439,6 +445,8 @@ impl From<Error> for Fault {
             .fault()
             .caused_by(source),
             Error::Definition(error) => error.into(),
+            Error::Report(refused) => refused.into(),
+            Error::Counter(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

@@ -13,6 +13,7 @@ use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
 
 use crate::domain::deadline_rules::DeadlineRules;
+use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
 use crate::store::packs;
@@ -27,6 +28,7 @@ pub struct Law {
     pub(crate) calendar_files: CalendarFiles,
     transitions: BTreeMap<String, Transitions>,
     deadline_rules: Vec<DeadlineRules>,
+    centre: Vec<Arc<CentreRules>>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -65,6 +67,9 @@ impl InForce {
     }
 }
 
+/// The kind of pack that holds the rules of the one-stop centre.
+pub(crate) const CENTRE: &str = "centre";
+
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LawError {
@@ -95,14 +100,15 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines) = database
+        let (change, calendar, transitions, deadlines, centre) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
                 let transitions = packs::in_force(&mut *connection, "transitions").await?;
-                let deadlines = packs::in_force(connection, "deadlines").await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines))
+                let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
+                let centre = packs::in_force(connection, CENTRE).await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines, centre))
             })
             .await?;
         if calendar.is_empty() {
@@ -132,11 +138,21 @@ impl Law {
             deadline_rules.push(rules);
         }
         deadline_rules.sort_by_key(|rules| rules.effective_from);
+        let mut rules = Vec::with_capacity(centre.len());
+        for (name, text) in centre {
+            let read = CentreRules::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: CENTRE,
+                name,
+                source: source.into(),
+            })?;
+            rules.push(Arc::new(read));
+        }
         Ok(Self {
             calendar,
             calendar_files,
             transitions: sets,
             deadline_rules,
+            centre: rules,
             change,
         })
     }
@@ -151,6 +167,12 @@ impl Law {
                 Ok::<_, Error>(packs::keep_calendar(unit.conn(), version, files, now).await?)
             })
             .await
+    }
+
+    /// The rules of the one-stop centre in force on a day: reports, index, ratings, priorities. Where two files are, the later one.
+    pub(crate) fn centre(&self, day: Date) -> Option<Arc<CentreRules>> {
+        let in_force = self.centre.iter().filter(|rules| rules.in_force(day));
+        in_force.max_by_key(|rules| rules.effective_from).cloned()
     }
 
     /// The rules of extensions and reminders on a day, if any were imported.

@@ -13,12 +13,14 @@
 mod api;
 pub mod config;
 pub mod definition_error;
+pub mod counter_error;
 pub mod domain;
 pub mod error;
 mod jobs;
 pub mod law;
 pub mod operations;
 pub mod staffing;
+pub mod report_error;
 mod store;
 mod work_error;
 
@@ -36,6 +38,9 @@ use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServe
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
+use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
+use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
+use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;
@@ -169,6 +174,9 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(ProcedureServiceServer::new(api.clone()))
         .service(DefinitionServiceServer::new(api.clone()))
         .service(WorkServiceServer::new(api.clone()))
+        .service(CounterServiceServer::new(api.clone()))
+        .service(RatingServiceServer::new(api.clone()))
+        .service(ReportServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));

@@ -9,7 +9,7 @@ use super::encode_definition;
 use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
 use crate::domain::deadline::basis_of;
 use crate::domain::listing::{Decided, HistoryEntry, Open, StoredFile, Summary, Versioned};
-use crate::domain::pack::{Channel, FactKind, Fee, Profile, Time};
+use crate::domain::pack::{Channel, Fact, FactKind, Fee, Profile, Time};
 use crate::domain::party::{Party, PartyKind};
 use crate::domain::transitions::{State, Transitions};
 use crate::error::DECIDES_VI;
@@ -27,6 +27,11 @@ pub(super) fn text(text: &Text) -> LocalizedText {
         vi: text.vi.clone(),
         en: text.en.clone(),
     }
+}
+
+/// How a fact of a pack is established.
+pub(super) fn fact_basis(fact: &Fact) -> FactBasis {
+    basis(&basis_of(fact))
 }
 
 pub(super) fn basis(basis: &Basis) -> FactBasis {

@@ -3,6 +3,7 @@
 mod case_filter;
 mod cases;
 mod deadlines;
+mod counters;
 mod decode;
 mod definitions;
 mod encode;
@@ -12,6 +13,9 @@ mod encode_deadlines;
 mod files;
 mod procedures;
 mod work;
+mod ratings;
+mod reports;
+mod tables;
 
 use std::sync::Arc;
 

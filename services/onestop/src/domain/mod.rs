@@ -1,6 +1,7 @@
 //! The law and the rules of one-stop case handling: plain types and functions, no I/O, no protobuf, no SQL.
 
 pub mod case;
+pub mod counters;
 pub mod deadline;
 pub mod definition;
 pub mod deadline_rules;
@@ -12,6 +13,8 @@ pub mod old_case;
 pub mod pack;
 pub mod party;
 pub mod search;
+pub mod reports;
+pub mod statistics;
 pub mod transitions;
 pub mod verify;
 pub mod work;

@@ -96,6 +96,8 @@ pub enum Rule {
     Log,
     /// The open step is the one that follows; tasks have their leaves.
     Tasks,
+    /// The figures are those of the histories.
+    Statistics,
 }
 
 /// Something that does not fit.

@@ -3,6 +3,7 @@
 pub(crate) mod migrations;
 pub(crate) mod deadlines;
 pub(crate) mod reminders;
+mod statistics;
 pub(crate) mod units;
 
 use std::sync::Arc;
@@ -39,11 +40,16 @@ pub(crate) fn add(
 ) -> Assembly {
     let relaying = database.clone();
     let sweeping = database.clone();
+    let folding = database.clone();
     let following = (database.clone(), directory, clock.clone());
     assembly
         .job(Job::new("onestop.units", move |stop| {
             let (database, directory, clock) = following.clone();
             async move { units::run(&database, &directory, &clock, stop).await }
+        }))
+        .job(Job::new("onestop.statistics", move |stop| {
+            let database = folding.clone();
+            async move { statistics::run(&database, stop).await }
         }))
         .job(Job::new("onestop.relay", move |stop| {
             let relay = Relay::new(relaying.clone());

@@ -367,13 +367,32 @@ pub(crate) fn entry(
         on_behalf_of: actor.on_behalf_of.or(recorded.acting_for),
         reason: recorded.reason,
         legal_basis: recorded.legal_basis,
-        details: if recorded.details.is_null() {
-            serde_json::json!({})
-        } else {
-            recorded.details
-        },
+        details: with_what_counts(recorded.details, before, after),
         record_time: now,
     }
+}
+
+/// Details of an act with what it made of due date and assignee, so that the history alone tells where the case stood in the
+/// figures ([`crate::domain::statistics::replay`]).
+fn with_what_counts(details: serde_json::Value, before: Option<&Case>, after: &Case) -> serde_json::Value {
+    let mut details = match details {
+        serde_json::Value::Object(details) => details,
+        _ => serde_json::Map::new(),
+    };
+    let due = |case: &Case| {
+        case.deadline
+            .as_ref()
+            .map(|deadline| (deadline.due_date, deadline.due_time))
+    };
+    if let Some((date, time)) = due(after).filter(|due_now| before.and_then(due) != Some(*due_now)) {
+        details.insert("due_date".to_owned(), date.to_string().into());
+        details.insert("due_time".to_owned(), time.to_string().into());
+    }
+    let assignee = |case: &Case| case.assignee_id.map(|id| id.to_string());
+    if before.is_some_and(|before| assignee(before) != assignee(after)) {
+        details.insert("assignee_id".to_owned(), assignee(after).into());
+    }
+    details.into()
 }
 
 /// Appends the act to the history.

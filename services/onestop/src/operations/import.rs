@@ -14,9 +14,10 @@ use crate::domain::definition::lint;
 use crate::domain::definition::lint::{Context, OFFICE_MINUTES, Severity};
 use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
+use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
-use crate::law::{CalendarFiles, read_calendar};
+use crate::law::{CENTRE, CalendarFiles, read_calendar};
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -35,6 +36,8 @@ pub struct Packs {
     pub catalogue: BTreeMap<String, String>,
     /// deploy/packs/deadlines: extensions and reminders.
     pub deadlines: BTreeMap<String, String>,
+    /// deploy/packs/one-stop: reports, index, ratings and priorities of the centre.
+    pub centre: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -46,6 +49,7 @@ impl Packs {
             + self.decisions.len()
             + self.procedures.len()
             + self.catalogue_lines()
+            + self.centre.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -119,6 +123,13 @@ pub async fn import(
         let today = database.clock().today();
         office_minutes(&calendar, today)
     });
+    for (name, text) in &packs.centre {
+        let (outcome, detail) = match CentreRules::from_toml(text) {
+            Ok(_) => (put(database, CENTRE, name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
     for (name, text) in &packs.deadlines {
         let (outcome, detail) = match DeadlineRules::from_toml(text) {
             Ok(_) => (put(database, "deadlines", name, text).await?, String::new()),

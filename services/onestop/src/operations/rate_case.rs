@@ -6,6 +6,7 @@ use crate::domain::case::Case;
 use crate::error::Error;
 use egov_auth::Caller;
 use egov_proto::egov::onestop::v1::{RateCaseRequest, RateCaseResponse};
+use jiff::Timestamp;
 
 pub(crate) const ACT: Act = Act {
     operation: "rate",
@@ -17,7 +18,12 @@ pub(crate) const ACT: Act = Act {
 
 /// The rating.
 pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, score: i16, comment: &str) -> Result<Recorded, Error> {
-    case.rate(facts.now, score, comment.to_owned())?;
+    rate(case, facts.now, score, comment)
+}
+
+/// The rating, whoever gives it.
+pub(crate) fn rate(case: &mut Case, now: Timestamp, score: i16, comment: &str) -> Result<Recorded, Error> {
+    case.rate(now, score, comment.to_owned())?;
     Ok(Recorded {
         details: serde_json::json!({ "score": score }),
         ..Recorded::default()

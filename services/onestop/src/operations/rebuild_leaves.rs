@@ -5,25 +5,44 @@ use egov_database::Database;
 use egov_transparency::Rebuilt;
 
 use crate::error::Error;
-use crate::store::{case_versions, decisions, drafts, files};
+use crate::store::{case_versions, counters, decisions, drafts, files, reports};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
                                recomputed by `verify` without a subcommand";
 
-/// The files, the decisions about procedures, the changes of drafts and the migrations of cases, as their rows stand now.
+/// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports and the tickets, as their
+/// rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions, changes, migrations) = database
+    let (files, decisions, changes, migrations, reports, acts) = database
         .read(&RowScope::everything(), async |connection| {
             Ok::<_, Error>((
                 files::contents(&mut *connection).await?,
                 decisions::all(&mut *connection).await?,
                 drafts::all_changes(&mut *connection).await?,
-                case_versions::all(connection).await?,
+                case_versions::all(&mut *connection).await?,
+                reports::all(&mut *connection).await?,
+                counters::acts(connection).await?,
             ))
         })
         .await?;
-    let mut rebuilt = Vec::with_capacity(files.len() + decisions.len());
+    let mut rebuilt = Vec::with_capacity(files.len() + decisions.len() + reports.len() + acts.len());
+    for (report, _) in reports {
+        rebuilt.push(Rebuilt {
+            kind: super::reports::KIND.to_owned(),
+            resource: report.report_id,
+            version: 1,
+            canonical: super::reports::canonical(&report)?,
+        });
+    }
+    for (kind, resource, version, canonical) in acts {
+        rebuilt.push(Rebuilt {
+            kind,
+            resource,
+            version,
+            canonical,
+        });
+    }
     for (file_id, sha256, size) in files {
         rebuilt.push(Rebuilt {
             kind: "file".to_owned(),

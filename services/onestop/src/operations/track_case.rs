@@ -21,6 +21,16 @@ enum Outcome {
     Locked(Duration),
 }
 
+/// What became of a code and a secret.
+pub(crate) enum Guess {
+    /// They belong to this case.
+    Right(Uuid),
+    /// They do not, which was counted.
+    Wrong,
+    /// Nobody looked at them.
+    Locked(Duration),
+}
+
 /// More states than a case passes through; the look-up is not paged.
 const LONGEST_HISTORY: i64 = 500;
 
@@ -39,29 +49,11 @@ impl OneStop {
         let outcome = self
             .database
             .write_unkeyed(&everything, async |unit: &mut UnitOfWork<'_>| {
-                let now = unit.now();
-                if !lookups::hold(unit.conn(), case_code).await? {
-                    return Ok::<_, Error>(Outcome::Locked(BUSY));
-                }
-                let attempts = lookups::get(unit.conn(), case_code).await?;
-                if let Some(wait) = attempts.and_then(|attempts| attempts.locked_for(now)) {
-                    return Ok(Outcome::Locked(wait.unsigned_abs()));
-                }
-                let found = cases::secret_of(unit.conn(), case_code).await?;
-                // An unknown code is compared with a secret that nobody has, so that it takes as long as a wrong one.
-                let (sealed, sealed_for) = match &found {
-                    Some((case_id, sealed)) => (sealed.as_slice(), *case_id),
-                    None => (self.nobodys_secret.as_slice(), Uuid::nil()),
+                let case_id = match self.guess(unit, case_code, secret).await? {
+                    Guess::Right(case_id) => case_id,
+                    Guess::Wrong => return Ok::<_, Error>(Outcome::Wrong),
+                    Guess::Locked(wait) => return Ok(Outcome::Locked(wait)),
                 };
-                let expected = self.open_sealed_secret(sealed, sealed_for)?;
-                let right = verify_slices_are_equal(expected.as_bytes(), secret.as_bytes()).is_ok();
-                let Some((case_id, _)) = found.filter(|_| right) else {
-                    lookups::put(unit.conn(), case_code, &Attempts::after_failure(attempts, now)).await?;
-                    return Ok(Outcome::Wrong);
-                };
-                if attempts.is_some() {
-                    lookups::clear(unit.conn(), case_code).await?;
-                }
                 let case = cases::get(unit.conn(), case_id, &Visible::from(&everything))
                     .await?
                     .ok_or(Error::CaseNotFound)?;
@@ -74,5 +66,33 @@ impl OneStop {
             Outcome::Wrong => Err(Error::LookupRefused),
             Outcome::Locked(wait) => Err(Error::LookupLocked(wait)),
         }
+    }
+
+    /// Whether code and secret belong together; counts it if they do not. The transaction must commit either way.
+    pub(crate) async fn guess(&self, unit: &mut UnitOfWork<'_>, case_code: &str, secret: &str) -> Result<Guess, Error> {
+        let now = unit.now();
+        if !lookups::hold(unit.conn(), case_code).await? {
+            return Ok(Guess::Locked(BUSY));
+        }
+        let attempts = lookups::get(unit.conn(), case_code).await?;
+        if let Some(wait) = attempts.and_then(|attempts| attempts.locked_for(now)) {
+            return Ok(Guess::Locked(wait.unsigned_abs()));
+        }
+        let found = cases::secret_of(unit.conn(), case_code).await?;
+        // An unknown code is compared with a secret that nobody has, so that it takes as long as a wrong one.
+        let (sealed, sealed_for) = match &found {
+            Some((case_id, sealed)) => (sealed.as_slice(), *case_id),
+            None => (self.nobodys_secret.as_slice(), Uuid::nil()),
+        };
+        let expected = self.open_sealed_secret(sealed, sealed_for)?;
+        let right = verify_slices_are_equal(expected.as_bytes(), secret.as_bytes()).is_ok();
+        let Some((case_id, _)) = found.filter(|_| right) else {
+            lookups::put(unit.conn(), case_code, &Attempts::after_failure(attempts, now)).await?;
+            return Ok(Guess::Wrong);
+        };
+        if attempts.is_some() {
+            lookups::clear(unit.conn(), case_code).await?;
+        }
+        Ok(Guess::Right(case_id))
     }
 }

@@ -23,10 +23,11 @@ use crate::domain::lookup::SECRET_LENGTH;
 use crate::domain::old_case;
 use crate::domain::pack::Profile;
 use crate::domain::search::tokens_of;
+use crate::domain::statistics::{Fingerprints, replay};
 use crate::domain::verify::{CaseRecord, RECALCULATE_DEADLINE, Rule, Rules, Violation, check};
 use crate::error::Error;
 use crate::law::{Law, LawError, read_calendar};
-use crate::store::{audit, packs, procedures};
+use crate::store::{audit, packs, procedures, statistics};
 
 /// Cases of one page.
 const PAGE: i64 = 500;
@@ -36,6 +37,9 @@ const KEPT: usize = 1_000;
 
 /// Orphans that are named of each table.
 const ORPHANS: i64 = 20;
+
+/// Differences in the figures that are named.
+const DIFFERENCES: usize = 50;
 
 /// All acts on a case.
 const ACTS: [&Act; 13] = [
@@ -141,6 +145,7 @@ pub async fn verify(
         .collect();
 
     let mut versions: HashMap<(String, i32), Arc<Versioned>> = HashMap::new();
+    let mut figures = Fingerprints::default();
     let mut after = Uuid::nil();
     loop {
         let page = database
@@ -160,6 +165,12 @@ pub async fn verify(
         let Some(last) = page.last() else { break };
         after = last.case.case_id;
         for record in &page {
+            // The figures are of all cases: a sample says nothing about them.
+            if one_in == 1 {
+                for (key, amount) in replay(&record.case, &record.history) {
+                    figures.add(&key, amount);
+                }
+            }
             let by = LookedAtBy {
                 law: &law,
                 calendars: &calendars,
@@ -182,6 +193,9 @@ pub async fn verify(
             ))
         })
         .await?;
+    if one_in == 1 {
+        compare(database, figures, &mut verified).await?;
+    }
     for numbers in misnumbered {
         let (agency, day) = &numbers.of;
         let (issued, highest) = numbers.issued;
@@ -216,6 +230,39 @@ pub async fn verify(
         });
     }
     Ok(verified)
+}
+
+/// Compares the figures with those that the histories give, and the sums of months and years with those of their days.
+async fn compare(database: &Database, mut figures: Fingerprints, verified: &mut Verified) -> Result<(), Error> {
+    let broken = database
+        .read(&RowScope::everything(), async |connection| {
+            for unit_id in statistics::units(&mut *connection).await? {
+                for stored in statistics::finest(&mut *connection, unit_id).await? {
+                    figures.add(&stored.key, -stored.amount);
+                }
+            }
+            Ok::<_, Error>(statistics::broken_levels(connection, ORPHANS).await?)
+        })
+        .await?;
+    let mut say = |detail: String| {
+        verified.found(Violation {
+            rule: Rule::Statistics,
+            case_id: None,
+            case_code: String::new(),
+            detail,
+        });
+    };
+    for ((unit_id, year, month, measure), more) in figures.left().take(DIFFERENCES) {
+        say(format!(
+            "unit {unit_id}, {year}-{month:02}, {measure:?}: the histories give {more:+} to what is kept (0: another day, procedure or officer)"
+        ));
+    }
+    for (unit_id, level, day) in broken {
+        say(format!(
+            "unit {unit_id}: the sum of level {level} from {day} is not that of its days"
+        ));
+    }
+    Ok(())
 }
 
 /// Every calendar by which due dates were worked out, by its version.

@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::deadlines::notice_of;
+use super::statistics::IN_TIME;
 use crate::domain::case::Case;
 use crate::domain::forecast::DueNext;
 use crate::domain::listing::{DeadlineChanged, HistoryEntry};
 use crate::domain::search::tokens_of;
+use crate::domain::statistics::Key;
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
 use jiff::Timestamp;
@@ -29,6 +31,7 @@ pub(crate) struct CaseRows {
     tasks: CopyRows,
     deadlines: CopyRows,
     changes: CopyRows,
+    counted: CopyRows,
 }
 
 impl CaseRows {
@@ -209,6 +212,19 @@ impl CaseRows {
         ]);
     }
 
+    /// Adds what acts changed in the figures.
+    pub(crate) fn push_counted(&mut self, key: &Key, amount: i64) {
+        self.counted.push(&[
+            &key.unit_id,
+            &key.procedure_code,
+            &key.officer_id,
+            &key.day,
+            &key.recorded_late.unwrap_or(IN_TIME),
+            &key.measure.code(),
+            &i32::try_from(amount).unwrap_or(if amount < 0 { i32::MIN } else { i32::MAX }),
+        ]);
+    }
+
     /// Copies all of it, the cases first: what belongs to them refers to them.
     pub(crate) async fn copy(&self, load: &mut BulkLoad) -> Result<(), Fault> {
         load.copy(
@@ -279,6 +295,12 @@ impl CaseRows {
             "(case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar, responsible_unit_id, change_time, \
              case_code, owner_id)",
             &self.changes,
+        )
+        .await?;
+        load.copy(
+            "statistic_changes",
+            "(responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount)",
+            &self.counted,
         )
         .await
     }

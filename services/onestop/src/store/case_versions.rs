@@ -136,9 +136,10 @@ pub(crate) async fn save_version(
     .bind(Json(&after.fees))
     .bind(after.version)
     .bind(now.to_sqlx())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    one_row("cases", changed.rows_affected())
+    one_row("cases", changed.rows_affected())?;
+    super::cases::count(connection, before, after, now).await
 }
 
 fn migration(row: &PgRow) -> Result<Migration, StoreError> {

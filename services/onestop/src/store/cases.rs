@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{StoreError, Visible, one_row};
+use super::{StoreError, Visible, one_row, statistics};
 use crate::domain::case::{
     Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
 };
@@ -15,6 +15,7 @@ use crate::domain::extension::Extension;
 use crate::domain::listing::After;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
+use crate::domain::statistics::{Snapshot, When, changes};
 use crate::domain::transitions::State;
 
 pub(super) struct CaseRow {
@@ -445,7 +446,13 @@ pub(crate) async fn save(
         .execute(&mut *connection)
         .await?;
     }
-    Ok(())
+    count(connection, before, after, now).await
+}
+
+/// What an act changed in the figures, in its own transaction.
+pub(super) async fn count(connection: &mut PgConnection, before: &Case, after: &Case, now: Timestamp) -> Result<(), StoreError> {
+    let changed = changes(Some(&Snapshot::of(before)), &Snapshot::of(after), When::now(now));
+    statistics::append(connection, after.case_id, &changed).await
 }
 
 /// Which of these units have cases, finished ones as well.
@@ -531,9 +538,9 @@ pub(crate) async fn move_to_unit(
         before.case_id,
         after.responsible_unit_id,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    count(connection, before, after, now).await
 }
 
 /// Adds the components from position `known` of the case's list on.

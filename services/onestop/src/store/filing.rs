@@ -11,9 +11,11 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::agencies::digits_of;
+use super::statistics::ChangeColumns;
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::search::tokens_of;
+use crate::domain::statistics::{Snapshot, When, changes};
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
 
@@ -85,7 +87,8 @@ impl<'a> ComponentRow<'a> {
     }
 }
 
-/// Stores a new case with the words by which it is found, its components, its first task and the first entry of its history.
+/// Stores a new case with the words by which it is found, its components, its first task, the first entry of its history, and what it
+/// changes in the figures.
 ///
 /// Two statements, because what belongs to a case is written by whoever sees the case, and a row is seen by the statements
 /// after the one that inserts it.
@@ -133,6 +136,11 @@ pub(crate) async fn insert(
     .execute(&mut *connection)
     .await?;
     let components: Vec<ComponentRow<'_>> = case.components.iter().enumerate().map(ComponentRow::at).collect();
+    let when = When {
+        happened: case.submit_time,
+        recorded: now,
+    };
+    let counted = ChangeColumns::of(&changes(None, &Snapshot::of(case), when));
     sqlx::query!(
         r#"
         WITH components AS (
@@ -145,6 +153,11 @@ pub(crate) async fn insert(
         ), task AS (
             INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, create_time, version)
             SELECT $15, $1, 1, 1, $16, $17, $18, 1, $13, 1 WHERE $15::uuid IS NOT NULL
+        ), counted AS (
+            INSERT INTO statistic_changes (responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount, case_id)
+            SELECT unit, procedure, officer, day, recorded, measure, amount, $1
+            FROM unnest($19::int[], $20::text[], $21::uuid[], $22::date[], $23::date[], $24::smallint[], $25::int[])
+                 AS c (unit, procedure, officer, day, recorded, measure, amount)
         )
         INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind,
                                   on_behalf_of, reason, legal_basis, details, event_time, record_time)
@@ -168,6 +181,13 @@ pub(crate) async fn insert(
         task.map_or("", |task| task.step.as_str()),
         task.map_or("", |task| task.role.as_str()),
         case.responsible_unit_id,
+        &counted.units,
+        &counted.procedures,
+        &counted.officers,
+        &counted.days as _,
+        &counted.recorded as _,
+        &counted.measures,
+        &counted.amounts,
     )
     .execute(connection)
     .await?;

@@ -8,6 +8,7 @@ pub(crate) mod case_lists;
 pub(crate) mod case_search;
 pub(crate) mod cases;
 pub(crate) mod deadlines;
+pub(crate) mod counters;
 pub(crate) mod decisions;
 pub(crate) mod drafts;
 pub(crate) mod files;
@@ -20,6 +21,8 @@ pub(crate) mod marks;
 pub(crate) mod packs;
 pub(crate) mod procedures;
 pub(crate) mod tasks;
+pub(crate) mod reports;
+pub(crate) mod statistics;
 mod visible;
 
 pub(crate) use visible::Visible;
@@ -56,3 +59,6 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
         Err(StoreError::Affected { table, affected })
     }
 }
+
+#[cfg(test)]
+mod reports_plans;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-fn order(cases: u64, seed: u64) -> Order {
+pub(crate) fn order(cases: u64, seed: u64) -> Order {
     Order {
         cases,
         seed,
@@ -65,11 +65,11 @@ async fn try_generate(stack: &Stack, order: &Order, profile: Profile) -> Result<
     Ok(generated)
 }
 
-async fn generated(stack: &Stack, order: &Order) -> Truth {
+pub(crate) async fn generated(stack: &Stack, order: &Order) -> Truth {
     try_generate(stack, order, Profile::Demo).await.unwrap().truth
 }
 
-async fn verified(stack: &Stack) -> Verified {
+pub(crate) async fn verified(stack: &Stack) -> Verified {
     verify(&stack.pool, &stack.keyring, Profile::Demo, None, |_, _| {})
         .await
         .unwrap()

@@ -21,6 +21,9 @@ use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClien
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
+use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
+use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
+use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
     CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
@@ -82,6 +85,9 @@ pub(crate) struct Client {
     pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) work: WorkServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
+    pub(crate) counters: CounterServiceClient<Called>,
+    pub(crate) ratings: RatingServiceClient<Called>,
+    pub(crate) reports: ReportServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -190,6 +196,7 @@ pub(crate) fn packs() -> Packs {
         decisions: texts(&folder.join("procedures/decisions"), &[".toml"]),
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
         deadlines: texts(&folder.join("deadlines"), &[".toml"]),
+        centre: texts(&folder.join("one-stop"), &[".toml"]),
     }
 }
 
@@ -382,6 +389,10 @@ impl Stack {
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             readings: ReadingServiceClient::with_interceptor(channel, credentials),
+            readings: ReadingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            reports: ReportServiceClient::with_interceptor(channel, credentials),
         }
     }
 

@@ -3,6 +3,8 @@
 //! Every act is judged by the rule that judges it behind the port (`operations/*`), so that what is generated is what the
 //! service would have accepted. Nothing happens after the end of the span: what is open then stays open.
 
+use std::collections::BTreeMap;
+
 use egov_calendar::{vietnam_instant, vietnam_time};
 use egov_codes::CaseCode;
 use egov_database::{PastEvent, PastLeaves};
@@ -24,6 +26,7 @@ use crate::domain::lookup;
 use crate::domain::pack::Channel;
 use crate::domain::party::{Party, PartyKind};
 use crate::domain::search::tokens_of;
+use crate::domain::statistics::{Key, Snapshot, When, changes};
 use crate::domain::transitions::State;
 use crate::domain::verify::KIND;
 use crate::domain::work::follow::{Progress, Stand, follow};
@@ -63,6 +66,20 @@ pub(super) struct Made {
     pub(super) leaves: PastLeaves,
     pub(super) events: Vec<PastEvent>,
     pub(super) truth: Truth,
+    /// What the acts changed in the figures, added up.
+    pub(super) counted: BTreeMap<Key, i64>,
+}
+
+impl Made {
+    /// The figures as rows.
+    pub(super) fn close(&mut self) {
+        for (key, amount) in std::mem::take(&mut self.counted)
+            .into_iter()
+            .filter(|(_, amount)| *amount != 0)
+        {
+            self.rows.push_counted(&key, amount);
+        }
+    }
 }
 
 /// A case on its way.
@@ -342,6 +359,10 @@ impl Life<'_> {
         event: &'static str,
         recorded: Recorded,
     ) -> Result<(), GenerateError> {
+        let snapshot = before.map(Snapshot::of);
+        for (key, amount) in changes(snapshot.as_ref(), &Snapshot::of(&self.case), When::now(self.last)) {
+            *self.made.counted.entry(key).or_default() += amount;
+        }
         let entry = entry(actor, before, &self.case, operation, recorded, self.last);
         self.made.rows.push_entry(self.case.case_id, &entry)?;
         self.made.truth.count_act(operation);

@@ -37,7 +37,7 @@ use crate::domain::pack::{Channel, Profile};
 use crate::error::Error;
 use crate::law::{Law, LawError};
 use crate::store::bulk::CaseRows;
-use crate::store::{agencies, bulk, procedures};
+use crate::store::{agencies, bulk, procedures, statistics};
 
 /// The register of case numbers.
 const REGISTER: &str = "case";
@@ -276,6 +276,7 @@ pub async fn generate(
     }
     let outcome = making.await.map_err(|_| GenerateError::Ended)??;
     load.set_last_numbers(&outcome.numbers).await?;
+    statistics::fold_everything(load.conn()).await?;
     let rows = load.commit().await?;
     Ok(Generated {
         truth: outcome.truth,
@@ -441,6 +442,7 @@ fn make(
                 live(maker, visit, &mut made)?;
                 cases += 1;
             }
+            made.close();
             waiting.extend(made.events.drain(..).map(Waiting));
             // Whoever comes next comes later than all who came so far.
             let before = match visits.peek() {

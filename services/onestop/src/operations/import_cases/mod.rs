@@ -32,6 +32,7 @@ use crate::domain::listing::Versioned;
 use crate::domain::lookup;
 use crate::domain::old_case::{self, Known, LineFault, Mapping, OldCase, Taken};
 use crate::domain::pack::Profile;
+use crate::domain::statistics::{Snapshot, When, taken_over};
 use crate::domain::transitions::State;
 use crate::domain::verify::KIND;
 use crate::domain::work::follow::{Progress, Stand, follow};
@@ -470,6 +471,9 @@ impl Import<'_> {
         );
         if let Some(next) = next {
             made.rows.push_due(&next);
+        }
+        for (key, amount) in taken_over(&Snapshot::of(case), When::now(now)) {
+            made.rows.push_counted(&key, amount);
         }
     }
 
