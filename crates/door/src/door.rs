@@ -24,7 +24,7 @@ use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
 use crate::meters::{Kind, Meters};
 use crate::passage::{Asked, Gatekeeper, Passage, Stands};
 use crate::quota::{Quotas, Taken};
-use crate::refusal::{Refusal, refusal};
+use crate::refusal::{ByTheDoor, Refusal, refusal};
 use crate::stream::Requests;
 use crate::tally::Tally;
 use crate::wire_headers::SERVICE;
@@ -539,5 +539,7 @@ pub fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
 
 /// A fault as the answer of a call over gRPC.
 pub(crate) fn told(fault: Fault) -> Response<AnswerBody> {
-    tonic::Status::from(fault).into_http()
+    let mut response = tonic::Status::from(fault).into_http();
+    response.extensions_mut().insert(ByTheDoor);
+    response
 }

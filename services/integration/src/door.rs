@@ -17,6 +17,7 @@ use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
 use egov_transparency::Log;
 use jiff::SignedDuration;
+use http::HeaderMap;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -201,7 +202,8 @@ pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
         async move { Ok::<Response, Infallible>(door.grpc(request).await.map(Body::new)) }
     });
     let web = GrpcWebLayer::new().layer(Router::new().fallback_service(grpc.clone()));
-    Router::new().fallback_service(service_fn(move |request: Request| {
+    Router::new().fallback_service(service_fn(move |mut request: Request| {
+        unspoken(request.headers_mut());
         let (grpc, web, rest) = (grpc.clone(), web.clone(), rest.clone());
         async move {
             if has_type(&request, "application/grpc-web") {
@@ -221,3 +223,16 @@ fn has_type(request: &Request, text: &str) -> bool {
     let media_type = request.headers().get(http::header::CONTENT_TYPE);
     media_type.is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()))
 }
+/// Takes the headers of X-Road away: only its façade speaks them to a provider, about a client that it knows.
+fn unspoken(headers: &mut HeaderMap) {
+    let forged = |headers: &HeaderMap| {
+        headers
+            .keys()
+            .find(|name| name.as_str().starts_with("x-road-"))
+            .cloned()
+    };
+    while let Some(name) = forged(headers) {
+        headers.remove(name);
+    }
+}
+

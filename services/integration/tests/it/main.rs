@@ -28,3 +28,4 @@ mod support;
 mod traffic;
 mod verification;
 mod xroad;
+mod xroad_grpc;
