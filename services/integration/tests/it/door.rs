@@ -200,7 +200,7 @@ impl World {
         self.stack.tokens.sign(&claims)
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let token = self.token(&self.agreed.consumer.system.client_id);
         request
@@ -209,7 +209,7 @@ impl World {
         request
     }
 
-    async fn grpc(&self) -> Grpc<Channel> {
+    pub async fn grpc(&self) -> Grpc<Channel> {
         let channel = Endpoint::from_shared(self.stack.door.clone())
             .unwrap()
             .connect()

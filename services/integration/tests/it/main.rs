@@ -13,6 +13,7 @@
 mod abuse;
 mod access;
 mod agreements;
+mod any_masks;
 mod directory;
 mod door;
 mod door_rest;
