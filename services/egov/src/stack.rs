@@ -382,6 +382,7 @@ async fn serve(
             limits: DoorLimits::default(),
             xroad_instance: None,
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
+            most_calls: egov_integration::door::MOST_CALLS,
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

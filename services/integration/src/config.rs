@@ -215,6 +215,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 limits: door.limits(),
                 xroad_instance: door.xroad_instance.clone(),
                 traffic_days: door.traffic_days,
+                most_calls: door.most_calls,
             }),
         },
     };

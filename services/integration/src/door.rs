@@ -11,13 +11,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use egov_auth::{Revocations, Verifier};
 use egov_database::Database;
+pub use egov_door::MOST_CALLS;
 use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
 use egov_keyring::Keyring;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
 use egov_transparency::Log;
-use jiff::SignedDuration;
 use http::HeaderMap;
+use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -31,6 +32,7 @@ use crate::gatekeeper::Agreements;
 use crate::journal::ExchangeJournal;
 use crate::meters;
 use crate::permits::PermitBook;
+use crate::quotas::Leases;
 use crate::rest::RestFront;
 
 /// `[door]`: how systems come through the door, and whom the door believes.
@@ -51,6 +53,8 @@ pub struct DoorSection {
     pub xroad_instance: Option<String>,
     /// For how many days sums of traffic are kept.
     pub traffic_days: u32,
+    /// The most calls under way at once, of all systems together.
+    pub most_calls: usize,
 }
 
 /// For how many days sums of traffic are kept where nothing else is said: five years.
@@ -66,6 +70,7 @@ impl Default for DoorSection {
             key: None,
             xroad_instance: None,
             traffic_days: TRAFFIC_DAYS,
+            most_calls: MOST_CALLS,
         }
     }
 }
@@ -149,6 +154,8 @@ pub struct DoorGiven {
     pub xroad_instance: Option<String>,
     /// For how many days sums of traffic are kept.
     pub traffic_days: u32,
+    /// The most calls under way at once, of all systems together.
+    pub most_calls: usize,
 }
 
 /// The door, and what keeps it knowing and recording.
@@ -185,6 +192,7 @@ pub(crate) fn build(
         ids: database.ids().clone(),
         limits: given.limits,
     });
+    door.share_quotas(Arc::new(Leases::new(database.clone())), given.most_calls);
     Built {
         door,
         agreements,
@@ -218,11 +226,6 @@ pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
     }))
 }
 
-/// Whether the content type of a request begins so.
-fn has_type(request: &Request, text: &str) -> bool {
-    let media_type = request.headers().get(http::header::CONTENT_TYPE);
-    media_type.is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()))
-}
 /// Takes the headers of X-Road away: only its façade speaks them to a provider, about a client that it knows.
 fn unspoken(headers: &mut HeaderMap) {
     let forged = |headers: &HeaderMap| {
@@ -236,3 +239,8 @@ fn unspoken(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the content type of a request begins so.
+fn has_type(request: &Request, text: &str) -> bool {
+    let media_type = request.headers().get(http::header::CONTENT_TYPE);
+    media_type.is_some_and(|value| value.as_bytes().starts_with(text.as_bytes()))
+}

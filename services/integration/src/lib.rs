@@ -26,6 +26,7 @@ pub mod partners;
 pub mod permit_feed;
 pub mod permits;
 mod plain_rest;
+pub mod quotas;
 mod rest;
 mod sealing;
 mod store;

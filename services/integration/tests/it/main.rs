@@ -22,6 +22,7 @@ mod interfaces;
 mod meters;
 mod permits;
 mod plain;
+mod quotas;
 mod rest;
 mod schema;
 mod served;
