@@ -26,6 +26,7 @@ mod quotas;
 mod rest;
 mod schema;
 mod served;
+mod standing_still;
 mod support;
 mod traffic;
 mod verification;
