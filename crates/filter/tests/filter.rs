@@ -172,7 +172,7 @@ fn kept(value: &Value, inner: Option<&[Vec<&str>]>) -> Option<Value> {
             };
             let mut any = DynamicMessage::new(message.descriptor());
             any.set_field_by_name("type_url", Value::String(url));
-            any.set_field_by_name("value", Value::Bytes(content.encode_to_vec().into()));
+            any.set_field_by_name("value", Value::Bytes(written(&content).into()));
             Some(Value::Message(any))
         }
         Value::Message(message) => Some(Value::Message(match inner {
@@ -190,6 +190,16 @@ fn kept(value: &Value, inner: Option<&[Vec<&str>]>) -> Option<Value> {
         )),
         other => Some(other.clone()),
     }
+}
+
+/// The content of an Any as it is written: of an Any in it the value stands there also where it is empty.
+fn written(content: &DynamicMessage) -> Vec<u8> {
+    let mut bytes = content.encode_to_vec();
+    let is_any = content.descriptor().full_name() == "google.protobuf.Any";
+    if is_any && !content.has_field_by_name("value") {
+        bytes.extend_from_slice(b"\x12\x00");
+    }
+    bytes
 }
 
 /// Everything that the descriptor knows.
