@@ -423,7 +423,8 @@ async fn what_was_sealed_with_the_key_of_answers_is_sealed_anew_and_opens_after_
         .iter()
         .filter(|text| lives.iter().any(|id| Keyring::sealed_by(text) == Some(id)))
         .count();
-    assert_eq!((by.len(), anew), (6, 5));
+    assert_eq!(anew + 1, by.len(), "all but the one that is spoilt");
+    assert!(by.len() >= 6);
 
     // The drill: both keys are rotated, and the old one of answers is gone.
     let clock = &world.stack.clock;
