@@ -140,6 +140,20 @@ impl<K: Serialize> Page<K> {
         i64::from(self.size) + 1
     }
 
+    /// How many rows the page shows at most.
+    pub fn size(&self) -> u32 {
+        self.size.unsigned_abs()
+    }
+
+    /// Makes the token of the next page for rows that were cut elsewhere, for example by their bytes: empty unless `more` follow.
+    pub fn cut<R>(self, rows: Vec<R>, more: bool, key: impl FnOnce(&R) -> K) -> Result<(Vec<R>, String), Fault> {
+        let token = match rows.last() {
+            Some(last) if more => self.tokens.seal(&key(last), &self.binding)?,
+            _ => String::new(),
+        };
+        Ok((rows, token))
+    }
+
     /// Cuts the fetched rows to the page and makes the token of the next one; empty when this is the last.
     pub fn finish<R>(self, mut rows: Vec<R>, key: impl FnOnce(&R) -> K) -> Result<(Vec<R>, String), Fault> {
         let size = self.size as usize;

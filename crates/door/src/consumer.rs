@@ -41,7 +41,17 @@ impl Consumer {
             principal: None,
         }
     }
+
+    /// Notes in the extensions of a request, which nothing from outside reaches, that this consumer makes it: for a request
+    /// that is made of another one, by which the consumer has proved itself.
+    pub fn known_in(self, extensions: &mut Extensions) {
+        extensions.insert(Known(self));
+    }
 }
+
+/// Who makes a request, as whoever made it of another one has noted.
+#[derive(Clone)]
+struct Known(Consumer);
 
 /// Verifies tokens and their binding.
 #[derive(Clone)]
@@ -64,8 +74,12 @@ impl Authenticator {
     /// Who calls, by the headers and the connection of a request.
     ///
     /// A token that is bound to a certificate (RFC 8705) is worth nothing on a connection that did not show it. Whether the
-    /// certificate belongs to the system, the agreement's own list says, when the passage is looked for.
+    /// certificate belongs to the system, the agreement's own list says, when the passage is looked for. Whoever is noted by
+    /// [`Consumer::known_in`] has shown all that already.
     pub async fn consumer(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Consumer, Fault> {
+        if let Some(Known(consumer)) = extensions.get() {
+            return Ok(consumer.clone());
+        }
         let token = bearer_token(headers)?.ok_or(TokenRefusal::Missing)?;
         let principal = self.verifier.verify(token).await?;
         if self.revocations.is_revoked(&principal) {

@@ -24,7 +24,7 @@ use crate::exchange::{Begun, Ended, Journal, Outcome, Promise};
 use crate::meters::{Kind, Meters};
 use crate::passage::{Asked, Gatekeeper, Passage, Stands};
 use crate::quota::{Quotas, Taken};
-use crate::refusal::{Refusal, refusal};
+use crate::refusal::{ByTheDoor, Refusal, refusal};
 use crate::stream::Requests;
 use crate::tally::Tally;
 use crate::wire_headers::SERVICE;
@@ -87,7 +87,7 @@ pub struct Door {
 
 pub(crate) struct Inner {
     pub(crate) parts: DoorParts,
-    quotas: Quotas,
+    pub(crate) quotas: Quotas,
     busy: Mutex<HashMap<String, Arc<Semaphore>>>,
     meters: Arc<Meters>,
 }
@@ -338,7 +338,7 @@ impl Door {
                 .authenticator
                 .consumer(&parts.headers, &parts.extensions)
                 .await?;
-            let mut call = self.admit(consumer, method, parts.headers)?;
+            let mut call = self.admit(consumer, method, parts.headers).await?;
             call.draining = parts.extensions.get().cloned().unwrap_or_default();
             Ok(call)
         };
@@ -356,7 +356,7 @@ impl Door {
     }
 
     /// Agreement, purpose, quota: everything before the first record.
-    fn admit(&self, consumer: Consumer, method: String, headers: HeaderMap) -> Result<Admitted, Fault> {
+    async fn admit(&self, consumer: Consumer, method: String, headers: HeaderMap) -> Result<Admitted, Fault> {
         let purpose = purpose_of(&headers)?;
         let asked = Asked {
             method: &method,
@@ -368,10 +368,11 @@ impl Door {
         let path = PathAndQuery::try_from(format!("/{method}")).map_err(|_| unknown_method())?;
         let gone = i32::from(tonic::Code::Cancelled);
         self.admitted(consumer, (method, path), headers, purpose, passage, gone)
+            .await
     }
 
     /// Takes places for a call that has a passage. The target is its method and the path that is asked of the provider.
-    pub(crate) fn admitted(
+    pub(crate) async fn admitted(
         &self,
         consumer: Consumer,
         target: (String, PathAndQuery),
@@ -383,7 +384,7 @@ impl Door {
         let DoorParts { clock, ids, limits, .. } = &self.inner.parts;
         let at = clock.now();
         let place = self.place_of(&consumer.client_id)?;
-        let taken = self.inner.quotas.take(passage.agreement_id, passage.quota, at)?;
+        let taken = self.inner.quotas.take(passage.agreement_id, passage.quota, at).await?;
         let streaming = passage.facts.client_streaming || passage.facts.server_streaming;
         let started = Instant::now();
         let longest = if streaming {
@@ -530,5 +531,7 @@ pub fn service_of(headers: &HeaderMap) -> Result<Option<Uuid>, Fault> {
 
 /// A fault as the answer of a call over gRPC.
 pub(crate) fn told(fault: Fault) -> Response<AnswerBody> {
-    tonic::Status::from(fault).into_http()
+    let mut response = tonic::Status::from(fault).into_http();
+    response.extensions_mut().insert(ByTheDoor);
+    response
 }

@@ -29,8 +29,8 @@ pub use passage::{
 };
 pub use plain::{Manner, PlainCall};
 pub use plain_path::{PathRefused, PlainPath};
-pub use quota::{Quota, Quotas};
-pub use refusal::{DOMAIN, Refusal, refusal};
+pub use quota::{MOST_CALLS, Quota, QuotaLedger, Quotas, Span, Window};
+pub use refusal::{ByTheDoor, DOMAIN, Refusal, refusal};
 pub use tally::Tally;
 pub use upstream::{Endpoint, EndpointSpec, EndpointState, Trust, Upstream, UpstreamError, UpstreamLimits};
 pub use wire_headers::{AGREEMENT, CONSUMER, EXCHANGE, PROMISE, SERVICE};

@@ -135,7 +135,9 @@ impl Door {
             },
         )?;
         let bare = PathAndQuery::try_from(path.as_str()).map_err(|_| refusal(Refusal::PathRefused))?;
-        let call = self.admitted(consumer, (method, bare), parts.headers, purpose, passage, GONE)?;
+        let call = self
+            .admitted(consumer, (method, bare), parts.headers, purpose, passage, GONE)
+            .await?;
         let limit = self.limits().message_bytes;
         let received = received(&call, body, limit).await?;
         if parts.method == Method::POST {

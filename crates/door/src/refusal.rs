@@ -6,6 +6,11 @@ use std::time::Duration;
 /// ErrorInfo.domain of the door's own reasons, which stand in the contract of the integration service.
 pub const DOMAIN: &str = "integration.egov";
 
+/// Stands in the extensions of an answer over gRPC that is the door's own, not the provider's: whoever tells it in other words
+/// must not take one for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByTheDoor;
+
 /// The door's own reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

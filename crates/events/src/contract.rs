@@ -43,6 +43,7 @@ pub async fn run(rig: &dyn Rig) {
     an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig).await;
     dead_letters_are_listed_in_pages_and_purged(rig).await;
     what_is_meant_until_an_instant_is_meant_no_more_later(rig).await;
+    a_purge_of_many_drops_those_of_one_subscription_until_an_instant(rig).await;
     a_small_batch_starves_nobody(rig).await;
     a_batch_is_bounded_by_bytes_and_a_large_event_comes_alone(rig).await;
     what_retention_takes_before_it_is_acknowledged_is_counted(rig).await;
@@ -235,10 +236,7 @@ async fn an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig: &dyn R
     assert_eq!((letter.event.id.as_str(), letter.attempts), ("bad", 3));
     assert!(!letter.cause.is_empty());
 
-    assert_eq!(
-        ok(rig.store().redrive(&subscription, Letters::At(&[last[0].offset])).await),
-        1
-    );
+    assert_eq!(redriven(rig, &subscription, Letters::At(&[last[0].offset])).await, 1);
     assert_eq!(ok(rig.store().progress(&subscription).await).dead_letters, 0);
     let again = pull_until(rig, &subscription, 1).await;
     assert_eq!(
@@ -247,6 +245,12 @@ async fn an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig: &dyn R
     );
     acknowledge(rig, &subscription, &again).await;
     assert_eq!(ok(rig.store().progress(&subscription).await).lag, 0);
+}
+
+async fn redriven(rig: &dyn Rig, subscription: &SubscriptionSpec, letters: Letters<'_>) -> u64 {
+    let redriven = ok(rig.store().redrive(subscription, letters).await);
+    assert!(!redriven.more, "there was time for all");
+    redriven.letters
 }
 
 async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
@@ -264,7 +268,30 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
         .map(|one| rejection(one, "không nhận được\nở dòng hai", None))
         .collect();
     ok(rig.store().settle(&subscription, &[], &rejected).await);
-    let first = ok(rig.store().dead_letters(&subscription, None, 3).await);
+    let page = async |after: Option<i64>, limit: u32, bytes: usize| {
+        let page = ok(rig.store().dead_letters(&subscription, after, limit, bytes).await);
+        let ids: Vec<String> = page.letters.iter().map(|letter| letter.event.id.clone()).collect();
+        (page.letters, ids.join(" "), page.more)
+    };
+    // Also bounded by bytes, but one at least; and it is said whether others follow.
+    let one = ok(rig.store().dead_letters(&subscription, None, 1, 1).await).letters[0]
+        .event
+        .encode()
+        .len();
+    for (limit, bytes, wanted, more) in [
+        (3, 1, "0", true),
+        (3, one, "0", true),
+        (3, one * 2, "0 1", true),
+        (3, one * 3 - 1, "0 1", true),
+        (5, usize::MAX, "0 1 2 3 4", false),
+        (6, usize::MAX, "0 1 2 3 4", false),
+        (4, usize::MAX, "0 1 2 3", true),
+    ] {
+        let (_, ids, found) = page(None, limit, bytes).await;
+        assert_eq!((ids.as_str(), found), (wanted, more), "{limit} {bytes}");
+    }
+    let (first, _, more) = page(None, 3, usize::MAX).await;
+    assert!(more);
     assert_eq!(
         first.iter().map(|l| l.event.id.as_str()).collect::<Vec<_>>(),
         ["0", "1", "2"]
@@ -274,8 +301,10 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
         "the cause is kept: {}",
         first[0].cause
     );
-    let rest = ok(rig.store().dead_letters(&subscription, Some(first[2].place), 3).await);
-    assert_eq!(rest.iter().map(|l| l.event.id.as_str()).collect::<Vec<_>>(), ["3", "4"]);
+    let (rest, ids, more) = page(Some(first[2].place), 3, usize::MAX).await;
+    assert_eq!((ids.as_str(), more), ("3 4", false));
+    let (none, _, more) = page(Some(rest[1].place), 3, 1).await;
+    assert!(none.is_empty() && !more);
     assert_eq!(
         ok(rig
             .store()
@@ -284,10 +313,7 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
         1
     );
     assert_eq!(
-        ok(rig
-            .store()
-            .redrive(&subscription, Letters::Until(rest[1].dead_time))
-            .await),
+        redriven(rig, &subscription, Letters::Until(rest[1].dead_time)).await,
         4,
         "all that are left"
     );
@@ -310,17 +336,50 @@ async fn what_is_meant_until_an_instant_is_meant_no_more_later(rig: &dyn Rig) {
     };
     give_up("0").await;
     give_up("1").await;
-    let listed = ok(rig.store().dead_letters(&subscription, None, 10).await);
+    let all = async || ok(rig.store().dead_letters(&subscription, None, 10, usize::MAX).await).letters;
+    let listed = all().await;
     let until = Letters::Until(listed[1].dead_time);
     give_up("2").await;
     assert_eq!(ok(rig.store().purge(&subscription, until).await), 2);
     give_up("3").await;
     // The answer got lost, and the request comes again: what was given up since is not meant.
     assert_eq!(ok(rig.store().purge(&subscription, until).await), 0);
-    assert_eq!(ok(rig.store().redrive(&subscription, until).await), 0);
-    let left = ok(rig.store().dead_letters(&subscription, None, 10).await);
+    assert_eq!(redriven(rig, &subscription, until).await, 0);
+    let left = all().await;
     let left: Vec<&str> = left.iter().map(|letter| letter.event.id.as_str()).collect();
     assert_eq!(left, ["2", "3"]);
+}
+
+async fn a_purge_of_many_drops_those_of_one_subscription_until_an_instant(rig: &dyn Rig) {
+    let topic = topic(rig).await;
+    let (mut mine, mut other) = (spec(topic, StartAt::Oldest), spec(topic, StartAt::Oldest));
+    for subscription in [&mut mine, &mut other] {
+        (subscription.max_attempts, subscription.max_in_flight) = (1, 200);
+        ok(rig.store().subscribe(subscription).await);
+    }
+    let all = async |subscription: &SubscriptionSpec| {
+        ok(rig.store().dead_letters(subscription, None, 1000, usize::MAX).await).letters
+    };
+    for round in 0..3 {
+        let events = (0..50).map(|n| event(&format!("{round}-{n}"), None)).collect();
+        ok(rig.store().publish(topic, events).await);
+        for subscription in [&mine, &other] {
+            let got = pull_until(rig, subscription, 50).await;
+            let rejected: Vec<Rejection> = got.iter().map(|one| rejection(one, "no", None)).collect();
+            ok(rig.store().settle(subscription, &[], &rejected).await);
+        }
+        rig.pass(Duration::from_millis(20)).await;
+    }
+    let before = all(&mine).await;
+    assert_eq!((before.len(), all(&other).await.len()), (150, 150));
+    let until = before[99].dead_time;
+    let meant = before.iter().filter(|letter| letter.dead_time <= until).count();
+    let purged = ok(rig.store().purge(&mine, Letters::Until(until)).await);
+    assert_eq!(usize::try_from(purged).unwrap_or_default(), meant);
+    let left = all(&mine).await;
+    assert_eq!(left.len(), 150 - meant);
+    assert!(left.iter().all(|letter| letter.dead_time > until));
+    assert_eq!(all(&other).await.len(), 150, "the neighbour's stay");
 }
 
 async fn a_small_batch_starves_nobody(rig: &dyn Rig) {
@@ -335,7 +394,7 @@ async fn a_small_batch_starves_nobody(rig: &dyn Rig) {
     let got = pull_until(rig, &subscription, 1).await;
     reject(rig, &subscription, &got[0], "no", None).await;
     let offset = Letters::At(&[got[0].offset]);
-    assert_eq!(ok(rig.store().redrive(&subscription, offset).await), 1);
+    assert_eq!(redriven(rig, &subscription, offset).await, 1);
     let events = vec![event("0", Some(busy)), event("free", None), event("other", Some(other))];
     ok(rig.store().publish(topic, events).await);
     let mut awaited = vec!["again", "free", "other"];

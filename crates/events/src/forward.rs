@@ -84,6 +84,10 @@ impl<P: Publisher> Forwarder<P> {
                 Ok(None) => Ok(()),
                 Err(fault) => Err(fault),
             };
+            if stop.is_cancelled() {
+                // Whatever failed now failed because all ends, its database as well.
+                return;
+            }
             if let Err(fault) = worked {
                 tracing::warn!(service = self.service, reason = fault.reason(), error = ?fault, "events wait to be published");
             }
@@ -103,7 +107,13 @@ impl<P: Publisher> Forwarder<P> {
             if lease.is_due() {
                 lease.renew().await?;
             }
-            match self.forward().await {
+            // A publication that is left off is made again, under the same ids: a stop waits for none, whose other side may be
+            // gone already.
+            let forwarded = tokio::select! {
+                forwarded = self.forward() => forwarded,
+                () = stop.cancelled() => break Ok(()),
+            };
+            match forwarded {
                 Ok(0) => {
                     self.lag.record(0, &[KeyValue::new("service", self.service)]);
                     self.database.wait_for_events(LOOK).await;

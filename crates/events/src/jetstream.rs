@@ -35,9 +35,9 @@ use crate::CloudEvent;
 use crate::budget::Budget;
 use crate::event::MAX_DATA_BYTES;
 use crate::store::{
-    Batch, DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Letters, Progress, Published, Rejection,
-    StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found,
-    token_invalid, topic_not_found, unavailable,
+    Batch, DUPLICATE_WINDOW, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Progress, Published,
+    Redriven, Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full,
+    subscription_not_found, token_invalid, topic_not_found, unavailable,
 };
 
 /// How many lanes the keys of a topic share.
@@ -54,6 +54,9 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// How long an answer of the server may take.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long dead letters go out again within one request.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// The header of a dead letter that goes out again: where the event lay first.
 const OFFSET: &str = "Egov-Offset";
@@ -450,16 +453,8 @@ impl JetStreamStore {
         }
     }
 
-    /// The dead letters that are meant.
-    async fn named(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<Vec<DeadLetter>, Fault> {
-        let offsets = match letters {
-            Letters::At(offsets) => offsets,
-            Letters::Until(until) => {
-                let mut all = self.dead_letters(subscription, None, u32::MAX).await?;
-                all.retain(|letter| letter.dead_time <= until);
-                return Ok(all);
-            }
-        };
+    /// The letters of these events, as far as there are any.
+    async fn named(&self, subscription: &SubscriptionSpec, offsets: &[i64]) -> Result<Vec<DeadLetter>, Fault> {
         let mut found = Vec::with_capacity(offsets.len());
         for offset in offsets {
             match self.dead_letter(subscription, *offset).await {
@@ -469,6 +464,42 @@ impl JetStreamStore {
             }
         }
         Ok(found)
+    }
+
+    /// The place in the stream up to which the letters of a subject were given up until an instant; not included. They lie in the
+    /// order of their times, so that a handful of looks find it, however many there are.
+    async fn place_after(&self, dead: &Stream, subject: &str, until: Timestamp) -> Result<u64, Fault> {
+        let state = dead.get_info().await.map_err(unavailable)?.state;
+        let (mut low, mut high) = (state.first_sequence.max(1), state.last_sequence.saturating_add(1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.dead_letter_at(dead, subject, middle).await? {
+                Some(letter) if letter.dead_time <= until => {
+                    low = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
+                }
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Sends a dead letter out again, and drops it.
+    async fn send_again(
+        &self,
+        subscription: &SubscriptionSpec,
+        dead: &Stream,
+        letter: &DeadLetter,
+    ) -> Result<(), Fault> {
+        let again = subject(subscription.topic, &format!("r.{}", subscription.id.simple()));
+        let message = PublishMessage::build()
+            // A second attempt at the same redrive, after this process died in between, is known again.
+            .message_id(format!("redrive-{}-{}", subscription.id.simple(), letter.place))
+            .header(OFFSET, letter.offset.to_string().as_str())
+            .payload(letter.event.encode().into());
+        let sent = self.context.send_publish(again, message).await;
+        sent.map_err(unavailable)?.await.map_err(unavailable)?;
+        self.drop_dead(dead, letter).await?;
+        Ok(())
     }
 
     /// Drops this letter, and not a later one of the same event.
@@ -783,21 +814,25 @@ impl EventStore for JetStreamStore {
         subscription: &SubscriptionSpec,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<DeadLetter>, Fault> {
+        bytes: usize,
+    ) -> Result<DeadLetters, Fault> {
         let stream = self.stream(dead_stream_name(subscription.topic)).await?;
         let subject = dead_subject(subscription, "*");
         let mut from = after
             .and_then(|place| u64::try_from(place).ok())
             .map_or(1, |place| place + 1);
-        let mut letters = Vec::new();
-        while u32::try_from(letters.len()).is_ok_and(|count| count < limit) {
-            let Some(letter) = self.dead_letter_at(&stream, &subject, from).await? else {
-                break;
-            };
+        let mut letters: Vec<DeadLetter> = Vec::new();
+        let mut taken = 0_usize;
+        while let Some(letter) = self.dead_letter_at(&stream, &subject, from).await? {
+            taken = taken.saturating_add(letter.event.encode().len());
+            let full = u32::try_from(letters.len()).is_ok_and(|count| count >= limit);
+            if full || (taken > bytes && !letters.is_empty()) {
+                return Ok(DeadLetters { letters, more: true });
+            }
             from = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
             letters.push(letter);
         }
-        Ok(letters)
+        Ok(DeadLetters { letters, more: false })
     }
 
     async fn dead_letter(&self, subscription: &SubscriptionSpec, offset: i64) -> Result<DeadLetter, Fault> {
@@ -807,31 +842,61 @@ impl EventStore for JetStreamStore {
             .ok_or_else(dead_letter_not_found)
     }
 
-    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<Redriven, Fault> {
         let dead = self.stream(dead_stream_name(subscription.topic)).await?;
-        let again = subject(subscription.topic, &format!("r.{}", subscription.id.simple()));
         let mut redriven = 0;
-        for letter in self.named(subscription, letters).await? {
-            let message = PublishMessage::build()
-                // A second attempt at the same redrive, after this process died in between, is known again.
-                .message_id(format!("redrive-{}-{}", subscription.id.simple(), letter.place))
-                .header(OFFSET, letter.offset.to_string().as_str())
-                .payload(letter.event.encode().into());
-            let sent = self.context.send_publish(again.clone(), message).await;
-            sent.map_err(unavailable)?.await.map_err(unavailable)?;
-            self.drop_dead(&dead, &letter).await?;
+        let until = match letters {
+            Letters::At(offsets) => {
+                for letter in self.named(subscription, offsets).await? {
+                    self.send_again(subscription, &dead, &letter).await?;
+                    redriven += 1;
+                }
+                return Ok(Redriven {
+                    letters: redriven,
+                    more: false,
+                });
+            }
+            Letters::Until(until) => until,
+        };
+        // Each is a message to the server. The request that asks for it waits, so it goes on for a while only, and says so.
+        let enough = tokio::time::Instant::now() + AT_ONCE;
+        let (subject, mut from) = (dead_subject(subscription, "*"), 1);
+        while let Some(letter) = self.dead_letter_at(&dead, &subject, from).await? {
+            let over = letter.dead_time > until;
+            if over || tokio::time::Instant::now() >= enough {
+                return Ok(Redriven {
+                    letters: redriven,
+                    more: !over,
+                });
+            }
+            self.send_again(subscription, &dead, &letter).await?;
             redriven += 1;
+            from = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
         }
-        Ok(redriven)
+        Ok(Redriven {
+            letters: redriven,
+            more: false,
+        })
     }
 
     async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
         let dead = self.stream(dead_stream_name(subscription.topic)).await?;
-        let mut purged = 0;
-        for letter in self.named(subscription, letters).await? {
-            purged += u64::from(self.drop_dead(&dead, &letter).await?);
+        match letters {
+            Letters::At(offsets) => {
+                let mut purged = 0;
+                for letter in self.named(subscription, offsets).await? {
+                    purged += u64::from(self.drop_dead(&dead, &letter).await?);
+                }
+                Ok(purged)
+            }
+            // The server drops them all at one word, however many there are.
+            Letters::Until(until) => {
+                let subject = dead_subject(subscription, "*");
+                let place = self.place_after(&dead, &subject, until).await?;
+                let purged = dead.purge().filter(subject).sequence(place).await;
+                Ok(purged.map_err(unavailable)?.purged)
+            }
         }
-        Ok(purged)
     }
 
     async fn sweep(&self, _topic: &TopicSpec) -> Result<Swept, Fault> {

@@ -28,8 +28,8 @@ pub use forward::{Forwarder, Publisher};
 pub use jetstream::{JetStreamConfig, JetStreamStore, lane};
 pub use postgres::PostgresStore;
 pub use store::{
-    Batch, DUPLICATE_WINDOW, DeadLetter, Delivery, Durability, EventStore, Letters, Missed, Progress, Published,
-    Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec,
+    Batch, DUPLICATE_WINDOW, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Missed, Progress,
+    Published, Redriven, Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec,
 };
 pub use system_token::{SystemToken, SystemTokenConfig};
 pub use webhook::{

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use crate::budget::Budget;
 use crate::store::{
-    Batch, DeadLetter, Delivery, Durability, EventStore, Letters, Missed, Progress, Published, Rejection, StartAt,
-    SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found, token_invalid,
-    topic_not_found, unavailable,
+    Batch, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Missed, Progress, Published, Redriven,
+    Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found,
+    token_invalid, topic_not_found, unavailable,
 };
 use crate::{CloudEvent, EventError};
 
@@ -399,22 +399,39 @@ impl EventStore for PostgresStore {
         subscription: &SubscriptionSpec,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<DeadLetter>, Fault> {
+        bytes: usize,
+    ) -> Result<DeadLetters, Fault> {
         let rows = self
             .look(async |conn| {
+                // The next letter is looked at to say that there is one; of those that have no room only the length is read.
                 sqlx::query(
-                    "SELECT log_offset, attempts, cause, content, dead_time FROM event_dead_letters
-                     WHERE subscription_id = $1 AND log_offset > $2 ORDER BY log_offset LIMIT $3",
+                    "WITH ahead AS (
+                         SELECT log_offset, octet_length(content) AS length FROM event_dead_letters
+                         WHERE subscription_id = $1 AND log_offset > $2 ORDER BY log_offset LIMIT $3 + 1
+                     ), sized AS (
+                         SELECT log_offset, sum(length) OVER w AS upto, row_number() OVER w AS place, count(*) OVER () AS found
+                         FROM ahead WINDOW w AS (ORDER BY log_offset)
+                     )
+                     SELECT d.log_offset, d.attempts, d.cause, d.content, d.dead_time, s.found
+                     FROM sized s JOIN event_dead_letters d ON d.subscription_id = $1 AND d.log_offset = s.log_offset
+                     WHERE s.place <= $3 AND (s.place = 1 OR s.upto <= $4) ORDER BY d.log_offset",
                 )
                 .bind(subscription.id)
                 .bind(after.unwrap_or(-1))
                 .bind(i64::from(limit))
+                .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
                 .fetch_all(conn)
                 .await
                 .map_err(sql_fault)
             })
             .await?;
-        rows.iter().map(dead_letter_of).collect()
+        let found = match rows.first() {
+            Some(row) => row.try_get::<i64, _>("found").map_err(sql_fault)?,
+            None => 0,
+        };
+        let letters: Vec<DeadLetter> = rows.iter().map(dead_letter_of).collect::<Result<_, _>>()?;
+        let more = i64::try_from(letters.len()).unwrap_or(i64::MAX) < found;
+        Ok(DeadLetters { letters, more })
     }
 
     async fn dead_letter(&self, subscription: &SubscriptionSpec, offset: i64) -> Result<DeadLetter, Fault> {
@@ -434,7 +451,7 @@ impl EventStore for PostgresStore {
         dead_letter_of(&row.ok_or_else(dead_letter_not_found)?)
     }
 
-    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<Redriven, Fault> {
         let (offsets, until) = meant(letters);
         let redriven: i64 = self
             .run(async |conn| {
@@ -448,7 +465,10 @@ impl EventStore for PostgresStore {
             })
             .await?;
         self.published.send_modify(|count| *count += 1);
-        Ok(u64::try_from(redriven).unwrap_or_default())
+        Ok(Redriven {
+            letters: u64::try_from(redriven).unwrap_or_default(),
+            more: false,
+        })
     }
 
     async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault> {

@@ -169,6 +169,24 @@ impl Swept {
     }
 }
 
+/// Some dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetters {
+    /// They, from the oldest on.
+    pub letters: Vec<DeadLetter>,
+    /// Whether there are others behind.
+    pub more: bool,
+}
+
+/// What a redrive did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redriven {
+    /// How many letters go out again.
+    pub letters: u64,
+    /// Whether there are others that were meant, and for which there was no time.
+    pub more: bool,
+}
+
 /// How far a subscription has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -236,19 +254,20 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// How far the subscription has come.
     async fn progress(&self, subscription: &SubscriptionSpec) -> Result<Progress, Fault>;
 
-    /// Dead letters behind a place, at most `limit`.
+    /// Dead letters behind a place: at most `limit`, and as many as have `bytes` together, but one at least.
     async fn dead_letters(
         &self,
         subscription: &SubscriptionSpec,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<DeadLetter>, Fault>;
+        bytes: usize,
+    ) -> Result<DeadLetters, Fault>;
 
     /// The dead letter of an event.
     async fn dead_letter(&self, subscription: &SubscriptionSpec, offset: i64) -> Result<DeadLetter, Fault>;
 
-    /// Delivers dead letters again; returns how many.
-    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault>;
+    /// Delivers dead letters again.
+    async fn redrive(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<Redriven, Fault>;
 
     /// Drops dead letters for good; returns how many.
     async fn purge(&self, subscription: &SubscriptionSpec, letters: Letters<'_>) -> Result<u64, Fault>;

@@ -2,6 +2,7 @@
 
 mod json;
 mod json_text;
+mod path;
 mod predicate;
 mod walk;
 mod wire;
@@ -11,6 +12,7 @@ use std::fmt;
 use prost_reflect::MessageDescriptor;
 
 pub use json::{JsonMask, JsonPredicates};
+pub use path::{segments, type_in};
 pub use predicate::Rule;
 
 use predicate::Predicates;

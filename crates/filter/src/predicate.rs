@@ -3,6 +3,8 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::Refused;
+use crate::path::{segments, type_in};
+use crate::walk::ANY;
 
 /// What a predicate says of a field. A value is compared in its text: a string as it is, a number in decimal, a boolean as `true`
 /// or `false`, an enum by the name of its value.
@@ -26,18 +28,26 @@ impl Rule {
     }
 }
 
+/// One step of a path.
+#[derive(Debug)]
+enum Step {
+    Field(FieldDescriptor),
+    /// Into an Any, if it holds this type.
+    Type(MessageDescriptor),
+}
+
 /// The predicates of a method.
 pub(crate) struct Predicates {
     message: MessageDescriptor,
-    all: Vec<(Vec<FieldDescriptor>, Rule)>,
+    all: Vec<(Vec<Step>, Rule)>,
 }
 
 impl Predicates {
     pub(crate) fn compile(message: &MessageDescriptor, rules: &[(String, Rule)], problems: &mut Vec<String>) -> Self {
         let mut all = Vec::new();
         for (path, rule) in rules {
-            match fields(message, path).and_then(|fields| fits(path, &fields, rule).map(|()| fields)) {
-                Ok(fields) => all.push((fields, rule.clone())),
+            match steps(message, path).and_then(|steps| fits(path, &steps, rule).map(|()| steps)) {
+                Ok(steps) => all.push((steps, rule.clone())),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -53,19 +63,34 @@ impl Predicates {
             return Ok(());
         }
         let message = DynamicMessage::decode(self.message.clone(), message).map_err(|_| Refused::Unreadable)?;
-        let held = self.all.iter().all(|(path, rule)| holds(&message, path, rule));
-        if held { Ok(()) } else { Err(Refused::NotAgreed) }
+        for (path, rule) in &self.all {
+            if !holds(&message, path, rule)? {
+                return Err(Refused::NotAgreed);
+            }
+        }
+        Ok(())
     }
 }
 
-/// The fields of a path, which goes through single messages only.
-fn fields(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, String> {
+/// The steps of a path, which goes through single messages only, and into an Any by the type that it must hold.
+fn steps(message: &MessageDescriptor, path: &str) -> Result<Vec<Step>, String> {
+    let pool = message.parent_pool();
     let mut at = Some(message.clone());
     let mut found = Vec::new();
-    for name in path.split('.') {
+    for name in segments(path).ok_or_else(|| format!("{path}: is no path of fields"))? {
         let Some(here) = at else {
             return Err(format!("{path}: a predicate goes through single messages only"));
         };
+        if let Some(of) = type_in(name) {
+            if here.full_name() != ANY {
+                return Err(format!("{path}: before {name} there is no Any"));
+            }
+            let content = pool.get_message_by_name(of).filter(|of| !of.is_map_entry());
+            let content = content.ok_or_else(|| format!("{path}: the interface has no type {of}"))?;
+            found.push(Step::Type(content.clone()));
+            at = Some(content);
+            continue;
+        }
         let Some(field) = here.get_field_by_name(name) else {
             return Err(format!("{path}: {} has no field {name:?}", here.full_name()));
         };
@@ -73,23 +98,22 @@ fn fields(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor
             Kind::Message(inner) if !field.is_list() && !field.is_map() => Some(inner),
             _ => None,
         };
-        found.push(field);
+        found.push(Step::Field(field));
     }
     Ok(found)
 }
 
-fn fits(path: &str, fields: &[FieldDescriptor], rule: &Rule) -> Result<(), String> {
-    let Some(last) = fields.last() else {
-        return Err(format!("{path}: is empty"));
-    };
+fn fits(path: &str, steps: &[Step], rule: &Rule) -> Result<(), String> {
     if !rule.compares() {
         return Ok(());
     }
+    let comparable = || format!("{path}: only texts, whole numbers, booleans and enums can be compared");
+    let Some(Step::Field(last)) = steps.last() else {
+        return Err(comparable());
+    };
     let kind = last.kind();
     if last.is_list() || last.is_map() || matches!(kind, Kind::Message(_) | Kind::Bytes | Kind::Double | Kind::Float) {
-        return Err(format!(
-            "{path}: only texts, whole numbers, booleans and enums can be compared"
-        ));
+        return Err(comparable());
     }
     if matches!(rule, Rule::Prefix(_)) && !matches!(kind, Kind::String) {
         return Err(format!("{path}: only a text has a beginning"));
@@ -97,28 +121,50 @@ fn fits(path: &str, fields: &[FieldDescriptor], rule: &Rule) -> Result<(), Strin
     Ok(())
 }
 
-fn holds(message: &DynamicMessage, path: &[FieldDescriptor], rule: &Rule) -> bool {
-    let Some((last, through)) = path.split_last() else {
-        return false;
-    };
+/// Whether a rule holds. Where the path does not lead to its end, because a message on it is not set or an Any holds another type,
+/// the field is absent.
+fn holds(message: &DynamicMessage, path: &[Step], rule: &Rule) -> Result<bool, Refused> {
     let mut at = message.clone();
-    for field in through {
-        if !at.has_field(field) {
-            return *rule == Rule::Absent;
-        }
-        let Some(inner) = at.get_field(field).as_message().cloned() else {
-            return false;
+    for (place, step) in path.iter().enumerate() {
+        let is_last = place + 1 == path.len();
+        at = match step {
+            Step::Field(field) if is_last => return Ok(field_holds(&at, field, rule)),
+            Step::Field(field) if at.has_field(field) => match at.get_field(field).as_message() {
+                Some(inner) => inner.clone(),
+                None => return Ok(false),
+            },
+            Step::Field(_) => return Ok(*rule == Rule::Absent),
+            Step::Type(of) => match content(&at, of)? {
+                Some(content) => content,
+                None => return Ok(*rule == Rule::Absent),
+            },
         };
-        at = inner;
     }
+    Ok(*rule == Rule::Present)
+}
+
+/// What an Any holds, if it is of a type.
+fn content(any: &DynamicMessage, of: &MessageDescriptor) -> Result<Option<DynamicMessage>, Refused> {
+    let read = |name: &str| any.get_field_by_name(name).map(|value| value.into_owned());
+    let (Some(Value::String(url)), Some(Value::Bytes(value))) = (read("type_url"), read("value")) else {
+        return Ok(None);
+    };
+    if url.rsplit_once('/').is_none_or(|(_, name)| name != of.full_name()) {
+        return Ok(None);
+    }
+    let decoded = DynamicMessage::decode(of.clone(), value).map_err(|_| Refused::Unreadable)?;
+    Ok(Some(decoded))
+}
+
+fn field_holds(at: &DynamicMessage, last: &FieldDescriptor, rule: &Rule) -> bool {
     match rule {
         Rule::Present => at.has_field(last),
         Rule::Absent => !at.has_field(last),
         // A field without presence that is not set has its default, as it has for the provider.
         Rule::Equals(_) | Rule::In(_) | Rule::Prefix(_) if last.supports_presence() && !at.has_field(last) => false,
-        Rule::Equals(wanted) => text(last, &at).is_some_and(|text| text == *wanted),
-        Rule::In(wanted) => text(last, &at).is_some_and(|text| wanted.contains(&text)),
-        Rule::Prefix(wanted) => text(last, &at).is_some_and(|text| text.starts_with(wanted)),
+        Rule::Equals(wanted) => text(last, at).is_some_and(|text| text == *wanted),
+        Rule::In(wanted) => text(last, at).is_some_and(|text| wanted.contains(&text)),
+        Rule::Prefix(wanted) => text(last, at).is_some_and(|text| text.starts_with(wanted)),
     }
 }
 

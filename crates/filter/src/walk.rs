@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::Refused;
+use crate::path::{segments, type_in};
 use crate::wire::{DEEPEST, Input, Tag, WireType, put_varint, varint_len};
 
-const ANY: &str = "google.protobuf.Any";
+pub(crate) const ANY: &str = "google.protobuf.Any";
 
 /// Field numbers below this are found by index.
 const INDEXED: u32 = 512;
@@ -21,11 +22,13 @@ struct Node {
     /// For low numbers the place in `fields`, plus one.
     places: Vec<u16>,
     /// Fields that may not pass but share a oneof with one that may, with the number of the oneof.
-    rivals: Vec<(u32, usize)>,
+    rivals: Vec<(u32, u64)>,
+    /// Whether one occurrence that passes and another that does not can take each other's place.
+    watches: bool,
 }
 
 impl Node {
-    fn new(mut fields: Vec<(u32, Field)>, rivals: Vec<(u32, usize)>) -> Self {
+    fn new(mut fields: Vec<(u32, Field)>, rivals: Vec<(u32, u64)>) -> Self {
         fields.sort_by_key(|(number, _)| *number);
         let low = fields.iter().filter(|(number, _)| *number < INDEXED).count();
         let highest = fields
@@ -38,7 +41,13 @@ impl Node {
                 *slot = place as u16 + 1;
             }
         }
-        Self { fields, places, rivals }
+        let watches = !rivals.is_empty() || fields.iter().any(|(_, field)| field.may_be_dropped());
+        Self {
+            fields,
+            places,
+            rivals,
+            watches,
+        }
     }
 
     fn field(&self, number: u32) -> Option<&Field> {
@@ -49,11 +58,11 @@ impl Node {
         self.fields.get(place).map(|(_, field)| field)
     }
 
-    fn rival(&self, number: u32) -> Option<usize> {
+    fn rival(&self, number: u32) -> Option<u64> {
         self.rivals
             .iter()
             .find(|(rival, _)| *rival == number)
-            .map(|(_, oneof)| *oneof)
+            .map(|(_, place)| *place)
     }
 }
 
@@ -65,8 +74,26 @@ struct Field {
     repeated: bool,
     /// The granted path that ends here.
     granted: Option<usize>,
-    /// The number of its oneof in the message.
-    oneof: Option<usize>,
+    /// What it takes away with a value of its own: the members of its oneof, or an earlier occurrence. None where values are
+    /// added to one another.
+    place: Option<u64>,
+}
+
+impl Field {
+    /// Whether, of two values in one place, one may pass and the other not.
+    fn may_be_dropped(&self) -> bool {
+        self.place.is_some() && matches!(self.value, Value::Any | Value::AnyPart(_))
+    }
+}
+
+/// What becomes of a field that stands in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Passed,
+    /// An Any, or the entry that it is the value of, that may not pass.
+    Dropped,
+    /// It has another wire type than its own: every parser takes it for an unknown field.
+    Unknown,
 }
 
 /// What the value of a field is.
@@ -83,12 +110,34 @@ enum Value {
     AnyEntry(usize),
     /// `google.protobuf.Any`: what is inside passes if its type is known.
     Any,
+    /// An Any of which only some types may pass, by the place in `anys`.
+    AnyPart(usize),
+}
+
+/// What of the content of an Any may pass.
+#[derive(Clone, Copy, Debug)]
+enum Inside {
+    Message(usize),
+    /// Another Any, with whatever known type.
+    Any,
+    /// Another Any, of some types.
+    AnyPart(usize),
+}
+
+/// A type that may pass in an Any.
+#[derive(Debug)]
+struct Content {
+    inside: Inside,
+    /// The granted path that ends here.
+    granted: Option<usize>,
 }
 
 /// What may pass of a message, compiled.
 #[derive(Debug)]
 pub(crate) struct Walker {
     nodes: Vec<Node>,
+    /// Of Anys with named types: what may pass, by the name of the type.
+    anys: Vec<HashMap<String, Content>>,
     root: Root,
     /// Nodes that let a whole message of a type pass.
     whole: HashMap<String, usize>,
@@ -102,9 +151,10 @@ enum Root {
     Message(usize),
     /// A method may take or answer a bare Any.
     Any,
+    AnyPart(usize),
 }
 
-/// A mask as a tree: the fields of a message by name, and what of each.
+/// A mask as a tree: the fields of a message by name, or the types that an Any may hold in brackets, and what of each.
 #[derive(Default)]
 struct Granted {
     /// All of it, by the path with this number.
@@ -117,6 +167,7 @@ impl Walker {
     pub(crate) fn compile(message: &MessageDescriptor, mask: &[String], problems: &mut Vec<String>) -> Self {
         let mut walker = Self {
             nodes: Vec::new(),
+            anys: Vec::new(),
             root: Root::Message(0),
             whole: HashMap::new(),
             paths: mask.to_vec(),
@@ -134,8 +185,11 @@ impl Walker {
     }
 
     fn holds_any(&self) -> bool {
-        let fields = self.nodes.iter().flat_map(|node| &node.fields);
-        matches!(self.root, Root::Any) || fields.into_iter().any(|(_, field)| matches!(field.value, Value::Any))
+        let mut fields = self.nodes.iter().flat_map(|node| &node.fields);
+        let mut contents = self.anys.iter().flat_map(HashMap::values);
+        matches!(self.root, Root::Any)
+            || fields.any(|(_, field)| matches!(field.value, Value::Any))
+            || contents.any(|content| matches!(content.inside, Inside::Any))
     }
 
     fn compile_root(&mut self, message: &MessageDescriptor, mask: &[String], problems: &mut Vec<String>) -> Root {
@@ -152,12 +206,37 @@ impl Walker {
                 continue;
             }
             let mut at = &mut granted;
-            for name in path.split('.') {
+            for name in segments(path).unwrap_or_default() {
                 at = at.fields.entry(name.to_owned()).or_default();
             }
             at.whole = Some(number);
         }
-        Root::Message(self.part(message, &granted))
+        match message.full_name() {
+            ANY => Root::AnyPart(self.any_part(&message.parent_pool(), &granted)),
+            _ => Root::Message(self.part(message, &granted)),
+        }
+    }
+
+    /// What may pass of an Any of which some types are granted, or a part of them.
+    fn any_part(&mut self, pool: &DescriptorPool, granted: &Granted) -> usize {
+        let mut contents = HashMap::new();
+        for (segment, inner) in &granted.fields {
+            // Paths are checked before.
+            let Some(message) = type_in(segment).and_then(|name| pool.get_message_by_name(name)) else {
+                continue;
+            };
+            let is_any = message.full_name() == ANY;
+            let inside = match (inner.whole, is_any) {
+                (Some(_), true) => Inside::Any,
+                (None, true) => Inside::AnyPart(self.any_part(pool, inner)),
+                (Some(_), false) => Inside::Message(self.whole(&message)),
+                (None, false) => Inside::Message(self.part(&message, inner)),
+            };
+            let granted = inner.whole;
+            contents.insert(message.full_name().to_owned(), Content { inside, granted });
+        }
+        self.anys.push(contents);
+        self.anys.len() - 1
     }
 
     /// The node of a whole message of a type.
@@ -190,13 +269,13 @@ impl Walker {
             match (granted.fields.get(field.name()), oneof(&field)) {
                 (Some(inner), _) => {
                     let value = self.value(&field, inner.whole.is_none().then_some(inner));
-                    fields.push((field.number(), entry(&field, value, first_grant(inner))));
+                    fields.push((field.number(), entry(&field, value, inner.whole)));
                 }
                 (None, Some(oneof)) => rivals.push((field.number(), oneof)),
                 (None, None) => {}
             }
         }
-        rivals.retain(|(_, oneof)| fields.iter().any(|(_, field)| field.oneof == Some(*oneof)));
+        rivals.retain(|(_, oneof)| fields.iter().any(|(_, field)| field.place == Some(*oneof)));
         self.nodes.push(Node::new(fields, rivals));
         self.nodes.len() - 1
     }
@@ -216,7 +295,10 @@ impl Walker {
             | Kind::Enum(_) => Value::Varint,
             Kind::String => Value::Text,
             Kind::Bytes => Value::Bytes,
-            Kind::Message(message) if message.full_name() == ANY => Value::Any,
+            Kind::Message(message) if message.full_name() == ANY => match part {
+                None => Value::Any,
+                Some(part) => Value::AnyPart(self.any_part(&message.parent_pool(), part)),
+            },
             Kind::Message(message) => {
                 let node = match part {
                     None => self.whole(&message),
@@ -254,8 +336,12 @@ impl Walker {
             Root::Message(root) => {
                 self.message(root, &mut Input(message), &mut out, 0, None)?;
             }
-            Root::Any => {
-                if !self.any(message, &mut out, 0)? {
+            Root::Any | Root::AnyPart(_) => {
+                let part = match self.root {
+                    Root::AnyPart(part) => Some(part),
+                    _ => None,
+                };
+                if !self.any(message, part, &mut out, 0)? {
                     out.clear();
                 }
             }
@@ -279,8 +365,8 @@ impl Walker {
             return Err(Refused::Unreadable);
         };
         let mut all = true;
-        // The oneofs that were seen, and whether by a field that may pass.
-        let mut oneofs: Vec<(usize, bool)> = Vec::new();
+        // The places that were taken, and whether by a value that passes.
+        let mut taken: Vec<(u64, bool)> = Vec::new();
         while !input.is_empty() {
             let before = *input;
             let tag = input.tag()?;
@@ -291,28 +377,29 @@ impl Walker {
                     Err(Refused::Unreadable)
                 };
             }
-            let field = node.field(tag.number);
-            if !node.rivals.is_empty() {
-                let passes = field.is_some();
-                if let Some(oneof) = field.map_or_else(|| node.rival(tag.number), |field| field.oneof) {
-                    // The later member takes the earlier away. Without it, the consumer would read the earlier one, which
-                    // the message does not say.
-                    if oneofs.contains(&(oneof, !passes)) {
-                        return Err(Refused::Unreadable);
-                    }
-                    if !oneofs.contains(&(oneof, passes)) {
-                        oneofs.push((oneof, passes));
-                    }
+            let (place, passes) = match node.field(tag.number) {
+                None => {
+                    input.skip(tag, depth)?;
+                    (node.rival(tag.number), false)
                 }
-            }
-            match field {
-                None => input.skip(tag, depth)?,
                 Some(field) => {
-                    if !self.field(field, tag, before, input, out, depth)? {
+                    let fate = self.field(field, tag, before, input, out, depth)?;
+                    if fate != Fate::Passed {
                         all = false;
                     } else if let Some(uses) = field.granted.and_then(|path| self.uses.get(path)) {
                         uses.fetch_add(1, Ordering::Relaxed);
                     }
+                    (field.place.filter(|_| fate != Fate::Unknown), fate == Fate::Passed)
+                }
+            };
+            if let Some(place) = place.filter(|_| node.watches) {
+                // The later value takes the earlier away. Without it, the consumer would read the earlier one, which the
+                // message does not say.
+                if taken.contains(&(place, !passes)) {
+                    return Err(Refused::Unreadable);
+                }
+                if !taken.contains(&(place, passes)) {
+                    taken.push((place, passes));
                 }
             }
         }
@@ -323,7 +410,7 @@ impl Walker {
         }
     }
 
-    /// Walks a field that may pass; `before` begins with its tag. Whether anything passed.
+    /// Walks a field that may pass; `before` begins with its tag.
     fn field(
         &self,
         field: &Field,
@@ -332,7 +419,7 @@ impl Walker {
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
         depth: usize,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Fate, Refused> {
         let start = out.len();
         match (&field.value, tag.wire) {
             (Value::Varint, WireType::Varint) => {
@@ -365,49 +452,41 @@ impl Walker {
                 delimited(out, inner.len(), |out| {
                     self.message(*node, &mut Input(inner), out, depth + 1, None)
                 })?;
-                return Ok(true);
-            }
-            (Value::AnyEntry(node), WireType::Length) => {
-                let tag_bytes = copied(before, *input);
-                let inner = input.delimited()?;
-                out.extend_from_slice(tag_bytes);
-                let passed = delimited(out, inner.len(), |out| {
-                    self.message(*node, &mut Input(inner), out, depth + 1, None)
-                })?;
-                if !passed {
-                    out.truncate(start);
-                }
-                return Ok(passed);
+                return Ok(Fate::Passed);
             }
             (Value::Group(node), WireType::GroupStart) => {
                 out.extend_from_slice(copied(before, *input));
                 self.message(*node, input, out, depth + 1, Some(tag.number))?;
                 put_tag(out, tag.number, 4);
-                return Ok(true);
+                return Ok(Fate::Passed);
             }
-            (Value::Any, WireType::Length) => {
+            (Value::AnyEntry(_) | Value::Any | Value::AnyPart(_), WireType::Length) => {
                 let tag_bytes = copied(before, *input);
                 let inner = input.delimited()?;
                 out.extend_from_slice(tag_bytes);
-                let passed = delimited(out, inner.len(), |out| self.any(inner, out, depth + 1))?;
+                let passed = delimited(out, inner.len(), |out| match &field.value {
+                    Value::AnyEntry(node) => self.message(*node, &mut Input(inner), out, depth + 1, None),
+                    Value::AnyPart(part) => self.any(inner, Some(*part), out, depth + 1),
+                    _ => self.any(inner, None, out, depth + 1),
+                })?;
                 if !passed {
                     out.truncate(start);
+                    return Ok(Fate::Dropped);
                 }
-                return Ok(passed);
+                return Ok(Fate::Passed);
             }
-            // Another wire type than its own: every parser takes it for an unknown field.
             _ => {
                 input.skip(tag, depth)?;
-                return Ok(false);
+                return Ok(Fate::Unknown);
             }
         }
         out.extend_from_slice(copied(before, *input));
-        Ok(true)
+        Ok(Fate::Passed)
     }
 
-    /// Writes the fields of an Any with what may pass of its content; `false` if its type is not known, or that of an Any in it,
-    /// or it is none. What was written then is to be taken back.
-    fn any(&self, any: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<bool, Refused> {
+    /// Writes the fields of an Any with what may pass of its content: whole where its type is known, or by what `part` grants
+    /// of its type. `false` if it may not pass, or the Any in it, or it is none. What was written then is to be taken back.
+    fn any(&self, any: &[u8], part: Option<usize>, out: &mut Vec<u8>, depth: usize) -> Result<bool, Refused> {
         if depth > DEEPEST {
             return Err(Refused::Unreadable);
         }
@@ -423,8 +502,7 @@ impl Walker {
                 _ => input.skip(tag, depth)?,
             }
         }
-        let name = url.rsplit('/').next().unwrap_or_default();
-        let Some(node) = self.whole.get(name).filter(|_| url.contains('/')) else {
+        let Some((inside, granted)) = url.rsplit_once('/').and_then(|(_, name)| self.inside(name, part)) else {
             return Ok(false);
         };
         put_tag(out, 1, 2);
@@ -435,13 +513,29 @@ impl Walker {
         // The value also where it is empty: a reader that merges two Anys must not read the value of one by the type of the
         // other.
         put_tag(out, 2, 2);
-        delimited(out, value.len(), |out| {
-            if name == ANY {
-                return self.any(value, out, depth + 1);
+        let passed = delimited(out, value.len(), |out| match inside {
+            Inside::Any => self.any(value, None, out, depth + 1),
+            Inside::AnyPart(part) => self.any(value, Some(part), out, depth + 1),
+            Inside::Message(node) => self
+                .message(node, &mut Input(value), out, depth + 1, None)
+                .map(|_| true),
+        })?;
+        if let Some(uses) = granted.filter(|_| passed).and_then(|path| self.uses.get(path)) {
+            uses.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(passed)
+    }
+
+    /// What of a type may pass in an Any, and the path that grants it.
+    fn inside(&self, name: &str, part: Option<usize>) -> Option<(Inside, Option<usize>)> {
+        match part {
+            Some(part) => {
+                let content = self.anys.get(part)?.get(name)?;
+                Some((content.inside, content.granted))
             }
-            self.message(*node, &mut Input(value), out, depth + 1, None)?;
-            Ok(true)
-        })
+            None if name == ANY => Some((Inside::Any, None)),
+            None => self.whole.get(name).map(|node| (Inside::Message(*node), None)),
+        }
     }
 
     /// The paths of the mask.
@@ -484,9 +578,17 @@ fn delimited<T>(
 }
 
 /// The number of a field's oneof in its message.
-fn oneof(field: &FieldDescriptor) -> Option<usize> {
+fn oneof(field: &FieldDescriptor) -> Option<u64> {
     let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic())?;
-    oneof.parent_message().oneofs().position(|other| other == oneof)
+    let place = oneof.parent_message().oneofs().position(|other| other == oneof);
+    place.map(|place| place as u64)
+}
+
+/// What a field takes away with a value of its own. Of single fields outside of oneofs it matters for an Any only: where all
+/// values of a field pass, readers see the last one by themselves.
+fn place(field: &FieldDescriptor) -> Option<u64> {
+    let alone = || 1 << 32 | u64::from(field.number());
+    oneof(field).or_else(|| (is_any(field) && !field.is_list()).then(alone))
 }
 
 fn is_any(field: &FieldDescriptor) -> bool {
@@ -498,13 +600,8 @@ fn entry(field: &FieldDescriptor, value: Value, granted: Option<usize>) -> Field
         value,
         repeated: field.is_list(),
         granted,
-        oneof: oneof(field),
+        place: place(field),
     }
-}
-
-/// The path that ends at this very field.
-fn first_grant(granted: &Granted) -> Option<usize> {
-    granted.whole
 }
 
 /// What lies between two places of one input.
@@ -529,28 +626,66 @@ fn put_tag(out: &mut Vec<u8>, number: u32, wire: u32) {
     }
 }
 
+/// Where a path has come to.
+enum At {
+    Message(MessageDescriptor),
+    Any,
+    /// In what has no fields that a mask can name.
+    Nowhere,
+}
+
+impl At {
+    fn of(message: MessageDescriptor) -> Self {
+        if message.full_name() == ANY {
+            Self::Any
+        } else {
+            Self::Message(message)
+        }
+    }
+
+    /// What a field holds, or each of its elements, or each value of its map.
+    fn below(field: &FieldDescriptor) -> Self {
+        match field.kind() {
+            Kind::Message(entry) if field.is_map() => match entry.map_entry_value_field().kind() {
+                Kind::Message(value) => Self::of(value),
+                _ => Self::Nowhere,
+            },
+            Kind::Message(inner) => Self::of(inner),
+            _ => Self::Nowhere,
+        }
+    }
+}
+
 /// Whether a path fits a message.
 fn check(message: &MessageDescriptor, path: &str) -> Result<(), String> {
-    let mut at = Some(message.clone());
-    for name in path.split('.') {
-        let Some(here) = at else {
-            return Err(format!(
-                "{path}: {name} lies in what has no fields that a mask can name"
-            ));
-        };
-        let Some(field) = here.get_field_by_name(name).filter(|_| here.full_name() != ANY) else {
-            return Err(format!(
-                "{path}: {} has no field {name:?} that a mask can name",
-                here.full_name()
-            ));
-        };
-        at = match field.kind() {
-            Kind::Message(inner) if field.is_map() => match inner.map_entry_value_field().kind() {
-                Kind::Message(value) if value.full_name() != ANY => Some(value),
-                _ => None,
+    let pool = message.parent_pool();
+    let mut at = At::of(message.clone());
+    for name in segments(path).ok_or_else(|| format!("{path}: is no path of fields"))? {
+        at = match (at, type_in(name)) {
+            (At::Message(here), None) => match here.get_field_by_name(name) {
+                Some(field) => At::below(&field),
+                None => {
+                    return Err(format!(
+                        "{path}: {} has no field {name:?} that a mask can name",
+                        here.full_name()
+                    ));
+                }
             },
-            Kind::Message(inner) if inner.full_name() != ANY => Some(inner),
-            _ => None,
+            (At::Any, Some(of)) => match pool.get_message_by_name(of).filter(|of| !of.is_map_entry()) {
+                Some(content) => At::of(content),
+                None => return Err(format!("{path}: the interface has no type {of}")),
+            },
+            (At::Any, None) => {
+                return Err(format!(
+                    "{path}: what an Any holds is named by its type in brackets, as in detail.[package.Type].field"
+                ));
+            }
+            (At::Message(_), Some(_)) => return Err(format!("{path}: before {name} there is no Any")),
+            (At::Nowhere, _) => {
+                return Err(format!(
+                    "{path}: {name} lies in what has no fields that a mask can name"
+                ));
+            }
         };
     }
     Ok(())

@@ -80,7 +80,7 @@ fn predicated(field: &str, rule: Rule) -> Filter {
 }
 
 /// The paths that a test may choose from.
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 24] = [
     "name",
     "number",
     "addresses",
@@ -96,7 +96,26 @@ const PATHS: [&str; 15] = [
     "marks",
     "parent.parent.name",
     "parent.addresses.numbers",
+    "extra.[demo.Address].ward",
+    "extra.[demo.Person].name",
+    "extra.[google.protobuf.Any].[demo.Address].street",
+    "extras.[demo.Address].owner.name",
+    "extras.[demo.Address]",
+    "extras.[google.protobuf.Any]",
+    "tagged.[demo.Address].numbers",
+    "tagged.[demo.Person].addresses.ward",
+    "parent.extra.[demo.Address].ward",
 ];
+
+/// The parts of a path; a type in brackets is one.
+fn parts(path: &str) -> Vec<&str> {
+    let mut depth = 0;
+    path.split(|sign: char| {
+        depth += i32::from(sign == '[') - i32::from(sign == ']');
+        sign == '.' && depth == 0
+    })
+    .collect()
+}
 
 /// The second reading: keeps of a decoded message what some path grants, and nothing that the descriptor does not know.
 fn keep(message: &DynamicMessage, paths: &[Vec<&str>]) -> DynamicMessage {
@@ -138,10 +157,22 @@ fn kept(value: &Value, inner: Option<&[Vec<&str>]>) -> Option<Value> {
             let (_, name) = url.rsplit_once('/')?;
             let content = message.get_field_by_name("value").unwrap().as_bytes().unwrap().clone();
             let content = DynamicMessage::decode(POOL.get_message_by_name(name)?, content).unwrap();
-            let content = whole(&content);
+            let of_type: Option<Vec<Vec<&str>>> = inner.map(|paths| {
+                let named = format!("[{name}]");
+                let paths = paths.iter().filter(|path| path[0] == named);
+                paths.map(|path| path[1..].to_vec()).collect()
+            });
+            let inner = match &of_type {
+                Some(paths) if paths.is_empty() => return None,
+                Some(paths) if paths.iter().all(|path| !path.is_empty()) => Some(&paths[..]),
+                _ => None,
+            };
+            let Value::Message(content) = kept(&Value::Message(content), inner)? else {
+                unreachable!();
+            };
             let mut any = DynamicMessage::new(message.descriptor());
             any.set_field_by_name("type_url", Value::String(url));
-            any.set_field_by_name("value", Value::Bytes(content.encode_to_vec().into()));
+            any.set_field_by_name("value", Value::Bytes(written(&content).into()));
             Some(Value::Message(any))
         }
         Value::Message(message) => Some(Value::Message(match inner {
@@ -159,6 +190,16 @@ fn kept(value: &Value, inner: Option<&[Vec<&str>]>) -> Option<Value> {
         )),
         other => Some(other.clone()),
     }
+}
+
+/// The content of an Any as it is written: of an Any in it the value stands there also where it is empty.
+fn written(content: &DynamicMessage) -> Vec<u8> {
+    let mut bytes = content.encode_to_vec();
+    let is_any = content.descriptor().full_name() == "google.protobuf.Any";
+    if is_any && !content.has_field_by_name("value") {
+        bytes.extend_from_slice(b"\x12\x00");
+    }
+    bytes
 }
 
 /// Everything that the descriptor knows.
@@ -184,6 +225,26 @@ fn address() -> BoxedStrategy<DynamicMessage> {
         .boxed()
 }
 
+/// An Any of an address, of a person who lives there, of an Any of it, or of a type that nobody knows.
+fn holding(content: &DynamicMessage, kind: u8) -> Value {
+    match kind {
+        0 => any_of(content, true),
+        1 => any_of(content, false),
+        2 => {
+            let Value::Message(inner) = any_of(content, true) else {
+                unreachable!();
+            };
+            any_of(&inner, true)
+        }
+        _ => {
+            let mut person = DynamicMessage::new(person());
+            person.set_field_by_name("name", Value::String("inside".to_owned()));
+            person.set_field_by_name("addresses", Value::List(vec![Value::Message(content.clone())]));
+            any_of(&person, true)
+        }
+    }
+}
+
 fn any_of(message: &DynamicMessage, known: bool) -> Value {
     let mut any = DynamicMessage::new(POOL.get_message_by_name("google.protobuf.Any").unwrap());
     let name = if known {
@@ -204,12 +265,12 @@ fn leaf_person() -> BoxedStrategy<DynamicMessage> {
         prop::collection::vec(address(), 0..3),
         prop::collection::vec(("[a-c]{1}", address()), 0..3),
         prop::collection::vec((0..3_i32, "[a-z]{0,2}"), 0..3),
-        prop::option::of((address(), any::<bool>())),
-        prop::collection::vec((address(), any::<bool>()), 0..3),
+        prop::option::of((address(), 0..4_u8)),
+        prop::collection::vec((address(), 0..4_u8), 0..3),
         prop::option::of(address()),
         prop::collection::vec(any::<u32>(), 0..3),
         prop::option::of(any::<bool>()),
-        prop::collection::vec(("[a-c]{1}", address(), any::<bool>()), 0..3),
+        prop::collection::vec(("[a-c]{1}", address(), 0..4_u8), 0..3),
     )
         .prop_map(
             |(name, number, addresses, places, notes, extra, extras, post, marks, hidden, tagged)| {
@@ -228,14 +289,14 @@ fn leaf_person() -> BoxedStrategy<DynamicMessage> {
                     .into_iter()
                     .map(|(key, value)| (MapKey::I32(key), Value::String(value)));
                 person.set_field_by_name("notes", Value::Map(notes.collect()));
-                if let Some((content, known)) = extra {
-                    person.set_field_by_name("extra", any_of(&content, known));
+                if let Some((content, kind)) = extra {
+                    person.set_field_by_name("extra", holding(&content, kind));
                 }
-                let extras = extras.iter().map(|(content, known)| any_of(content, *known));
+                let extras = extras.iter().map(|(content, kind)| holding(content, *kind));
                 person.set_field_by_name("extras", Value::List(extras.collect()));
                 let tagged = tagged
                     .iter()
-                    .map(|(key, content, known)| (MapKey::String(key.clone()), any_of(content, *known)));
+                    .map(|(key, content, kind)| (MapKey::String(key.clone()), holding(content, *kind)));
                 person.set_field_by_name("tagged", Value::Map(tagged.collect()));
                 if let Some(post) = post {
                     person.set_field_by_name("post", Value::Message(post));
@@ -321,7 +382,7 @@ proptest! {
         let paths: Vec<&str> = chosen.iter().copied().collect();
         let bytes = [before, message.encode_to_vec(), after].concat();
         let passed = masked(&paths).response(&bytes).unwrap();
-        let split: Vec<Vec<&str>> = paths.iter().map(|path| path.split('.').collect()).collect();
+        let split: Vec<Vec<&str>> = paths.iter().map(|path| parts(path)).collect();
         // Not assert_eq: the names of a type that contains itself would be printed without an end.
         let (found, wanted) = (normal(&passed), normal(&keep(&message, &split).encode_to_vec()));
         prop_assert!(found == wanted, "{found} is not {wanted}");
@@ -339,8 +400,38 @@ proptest! {
     }
 
     #[test]
+    fn a_predicate_into_an_any_holds_where_a_plain_reading_says_so(
+        content in address().prop_map(Shown),
+        kind in 0..4_u8,
+        wanted in "[a-z]{0,2}",
+    ) {
+        let mut message = DynamicMessage::new(person());
+        message.set_field_by_name("extra", holding(&content, kind));
+        let ward = content.get_field_by_name("ward").unwrap().as_str().unwrap().to_owned();
+        let is_address = kind == 0;
+        let path = "extra.[demo.Address].ward";
+        for (rule, holds) in [
+            (Rule::Equals(wanted.clone()), is_address && ward == wanted),
+            (Rule::In(vec![wanted.clone(), "x".to_owned()]), is_address && (ward == wanted || ward == "x")),
+            (Rule::Prefix(wanted.clone()), is_address && ward.starts_with(&wanted)),
+            (Rule::Present, is_address && !ward.is_empty()),
+            (Rule::Absent, !is_address || ward.is_empty()),
+        ] {
+            let judged = predicated(path, rule.clone()).request(&message.encode_to_vec());
+            prop_assert_eq!(judged.is_ok(), holds, "{:?} {}", rule, kind);
+        }
+        for (path, of_kind) in [("extra.[demo.Address]", 0), ("extra.[google.protobuf.Any].[demo.Address]", 2), ("extra.[demo.Person]", 3)] {
+            for (rule, holds) in [(Rule::Present, kind == of_kind), (Rule::Absent, kind != of_kind)] {
+                let judged = predicated(path, rule).request(&message.encode_to_vec());
+                prop_assert_eq!(judged.is_ok(), holds, "{} {}", path, kind);
+            }
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_are_filtered_or_refused_and_what_passes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
         if let Ok(passed) = masked(&["name", "addresses.ward", "extra", "places.street"]).response(&bytes) {
+            let _ = masked(&["extra.[demo.Address].ward", "tagged.[demo.Person]"]).response(&bytes);
             let granted: BTreeSet<u32> = [1, 4, 5, 7].into();
             let message = decoded(&passed);
             prop_assert!(message.fields().all(|(field, _)| granted.contains(&field.number())));
@@ -449,18 +540,34 @@ fn predicates_are_judged_on_what_goes_on() {
 
 #[test]
 fn terms_that_do_not_fit_are_named_one_by_one() {
-    let mask = ["nothing", "name.x", "extra.value", "notes.x", "addresses.street"].map(str::to_owned);
+    let mask = [
+        "nothing",
+        "name.x",
+        "extra.value",
+        "notes.x",
+        "addresses.street",
+        "extra.[demo.Ghost]",
+        "extra.[demo.Address].ghost",
+        "addresses.[demo.Address]",
+        "extra.[demo.Address",
+        "extra.[demo.Address].owner.extra.[google.protobuf.Any].[demo.Address].ward",
+    ]
+    .map(str::to_owned);
     let rules = [
         ("addresses.ward".to_owned(), Rule::Present),
         ("weight".to_owned(), Rule::Equals("1".to_owned())),
         ("number".to_owned(), Rule::Prefix("1".to_owned())),
         ("photo".to_owned(), Rule::Present),
+        ("extra.[demo.Address]".to_owned(), Rule::Equals("1".to_owned())),
+        ("extra.[demo.Ghost].x".to_owned(), Rule::Present),
+        ("post.[demo.Address]".to_owned(), Rule::Present),
+        ("extra.[demo.Address].ward".to_owned(), Rule::Present),
     ];
     let error = Filter::compile(&person(), &person(), &rules, &mask).unwrap_err();
     let named: Vec<&str> = error
         .problems
         .iter()
-        .map(|problem| problem.split(':').next().unwrap())
+        .map(|problem| problem.split(": ").next().unwrap())
         .collect();
     assert_eq!(
         named,
@@ -468,10 +575,17 @@ fn terms_that_do_not_fit_are_named_one_by_one() {
             "addresses.ward",
             "weight",
             "number",
+            "extra.[demo.Address]",
+            "extra.[demo.Ghost].x",
+            "post.[demo.Address]",
             "nothing",
             "name.x",
             "extra.value",
-            "notes.x"
+            "notes.x",
+            "extra.[demo.Ghost]",
+            "extra.[demo.Address].ghost",
+            "addresses.[demo.Address]",
+            "extra.[demo.Address",
         ]
     );
 }
@@ -502,8 +616,60 @@ fn a_method_that_answers_a_bare_any_is_held_to_the_same_rule() {
     assert_eq!(passed, b"\x0a\x0ex/demo.Address\x12\x03\x0a\x01W");
     assert_eq!(filter.request(known).unwrap(), passed);
     assert_eq!(filter.response(b"\x0a\x07x/other\x12\x06SECRET").unwrap(), b"");
-    // A mask cannot name what is inside, nor let the envelope pass without its rule.
+    // A mask names what is inside by its type; the envelope does not pass without its rule.
     assert!(Filter::compile(&any, &any, &[], &["value".to_owned()]).is_err());
+    let ward = Filter::compile(&any, &any, &[], &["[demo.Address].street".to_owned()]).unwrap();
+    let both = b"\x0a\x0ex/demo.Address\x12\x06\x0a\x01W\x12\x01S";
+    assert_eq!(ward.response(both).unwrap(), b"\x0a\x0ex/demo.Address\x12\x03\x12\x01S");
+    assert_eq!(ward.response(b"\x0a\x0dx/demo.Person\x12\x03\x0a\x01N").unwrap(), b"");
+    assert_eq!(ward.uses(), [("[demo.Address].street".to_owned(), 1)]);
+}
+
+#[test]
+fn of_an_any_only_the_named_fields_of_the_named_types_pass_and_each_is_counted() {
+    let filter = masked(&[
+        "extras.[demo.Address].ward",
+        "extras.[demo.Person]",
+        "tagged.[demo.Person].name",
+    ]);
+    let mut address = DynamicMessage::new(POOL.get_message_by_name("demo.Address").unwrap());
+    address.set_field_by_name("ward", Value::String("W".to_owned()));
+    address.set_field_by_name("street", Value::String("SECRET".to_owned()));
+    let mut outer = DynamicMessage::new(person());
+    let all = (0..4).map(|kind| holding(&address, kind)).collect();
+    outer.set_field_by_name("extras", Value::List(all));
+    let tagged = [(MapKey::String("SECRET".to_owned()), holding(&address, 0))];
+    outer.set_field_by_name("tagged", Value::Map(tagged.into()));
+    let passed = decoded(&filter.response(&outer.encode_to_vec()).unwrap());
+
+    // The address with its ward, and the person whole; neither the unknown one nor the Any in an Any.
+    address.clear_field_by_name("street");
+    let mut wanted = DynamicMessage::new(person());
+    address.set_field_by_name("street", Value::String("SECRET".to_owned()));
+    let whole_person = holding(&address, 3);
+    address.clear_field_by_name("street");
+    wanted.set_field_by_name("extras", Value::List(vec![any_of(&address, true), whole_person]));
+    assert!(passed == wanted, "{passed}");
+    assert_eq!(
+        filter.uses(),
+        [
+            ("extras.[demo.Address].ward".to_owned(), 1),
+            ("extras.[demo.Person]".to_owned(), 1)
+        ]
+    );
+}
+
+#[test]
+fn an_any_that_may_not_pass_does_not_uncover_one_that_it_took_the_place_of() {
+    // extra twice: an Address, which is granted, then a Person, which is not; the message says the Person only.
+    let sent = b"\x3a\x15\x0a\x0ex/demo.Address\x12\x03\x0a\x01W\x3a\x14\x0a\x0dx/demo.Person\x12\x03\x0a\x01N";
+    let filter = masked(&["extra.[demo.Address].ward"]);
+    assert_eq!(filter.response(sent), Err(Refused::Unreadable));
+    assert_eq!(filter.response(&sent[..23]).unwrap(), &sent[..23]);
+    assert_eq!(filter.response(&sent[23..]).unwrap(), b"");
+    // Where both may pass, the reader decides as it always does.
+    let both = masked(&["extra.[demo.Address].ward", "extra.[demo.Person]"]);
+    assert_eq!(both.response(sent).unwrap(), sent);
 }
 
 #[test]

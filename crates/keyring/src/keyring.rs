@@ -235,6 +235,11 @@ impl Keyring {
         sealed::seal(&newest.id, newest.symmetric.seal(), plain, aad).expect("a text that fits in memory is sealed")
     }
 
+    /// The id of the key with which a text was sealed, which stands in front of it; none if it is no sealed text.
+    pub fn sealed_by(sealed: &[u8]) -> Option<&str> {
+        Sealed::parse(sealed).map(|sealed| sealed.id)
+    }
+
     /// Opens a sealed text. Refuses what was altered, what belongs to another purpose or other additional data, and
     /// what was sealed with a retired key.
     pub fn open_sealed(&self, purpose: Purpose, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, KeyringError> {

@@ -20,7 +20,7 @@ pub use binding::{Binding, Bindings, BodyRule};
 pub use error::{Language, Outcome, failure, method_not_allowed, refusal, refusal_bytes, unknown_path};
 pub use openapi::{Introduction, Section, Terms, document, document_of};
 pub use page::{docs, page};
-pub use rest::{Call, FORWARDED, Rest, RestError, Target};
+pub use rest::{Call, Endpoint, FORWARDED, Failed, FailedBy, Rest, RestError, Target};
 pub use router::{Found, Router, Segments};
 pub use template::{Segment, Template, TemplateError, Variable};
 

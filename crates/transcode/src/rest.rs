@@ -91,6 +91,8 @@ struct Route {
     rpc: Arc<str>,
     /// `POST /v1/cases/{case_id}:accept`, for errors at start.
     shown: String,
+    /// `/v1/cases/*:accept`.
+    pattern: String,
     target: Uri,
     input: MessageId,
     output: MessageId,
@@ -182,6 +184,42 @@ impl Call {
         &self.rpc
     }
 }
+
+/// A binding, as clients are told that it can be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `egov.onestop.v1.CaseService/GetCase`.
+    pub rpc: Arc<str>,
+    /// The verb; `*` for any.
+    pub verb: String,
+    /// The path: `*` stands for any one segment or a beginning of it, `**` for all that follows.
+    pub path: String,
+}
+
+/// A request that did not lead to what its RPC answers; nobody has been told yet.
+#[derive(Debug)]
+pub struct Failed {
+    /// What became of it.
+    pub status: Status,
+    /// Whose word that is.
+    pub by: FailedBy,
+    /// What of the headers of the answer may pass all the same ([`Rest::passing`]).
+    pub said: HeaderMap,
+}
+
+/// Whose word a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedBy {
+    /// The request makes no message of the RPC.
+    Request,
+    /// The call over gRPC ended with this status.
+    Call,
+    /// The answer of the call cannot be told in JSON.
+    Answer,
+}
+
+/// A status with whose word it is.
+type Ended = (FailedBy, Status);
 
 impl Rest {
     /// Compiles the bindings of the services of `pool` that `served` says yes to.
@@ -387,6 +425,7 @@ impl Rest {
         self.routes.push(Route {
             rpc: Arc::from(path.trim_start_matches('/')),
             shown,
+            pattern: pattern(binding),
             target,
             input,
             output,
@@ -419,6 +458,15 @@ impl Rest {
     /// The names of the RPCs that have a binding, `egov.onestop.v1.CaseService/GetCase`.
     pub fn rpcs(&self) -> HashSet<&str> {
         self.routes.iter().map(|route| &*route.rpc).collect()
+    }
+
+    /// What can be called, for lists of it.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        self.routes.iter().map(|route| Endpoint {
+            rpc: Arc::clone(&route.rpc),
+            verb: route.shown.split(' ').next().unwrap_or_default().to_owned(),
+            path: route.pattern.clone(),
+        })
     }
 
     /// The bindings: RPC and `POST /v1/cases/{case_id}:accept`.
@@ -479,9 +527,12 @@ impl Rest {
         let mut said = HeaderMap::new();
         let answered = match self.message(route, &call.segments, &parts, body).await {
             Ok(message) => self.call(route, parts, Body::from(message), grpc, &mut said).await,
-            Err(status) => Err(status),
+            Err(status) => Err((FailedBy::Request, status)),
         };
-        self.told(route, answered, said, head, language)
+        match self.finished(route, answered, said, head) {
+            Ok(response) => response,
+            Err(failed) => self.told(route, &failed, language),
+        }
     }
 
     /// As [`Rest::serve`], but the body is read, and what is wrong with the request is found, only when `grpc` reads its
@@ -495,9 +546,37 @@ impl Rest {
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let language = Language::of(request.headers());
+        let route = call.route;
+        match (self.attempt(call, request, grpc).await, self.routes.get(route)) {
+            (Ok(response), _) => response,
+            (Err(failed), Some(route)) => self.told(route, &failed, language),
+            (Err(failed), None) => failure(&failed.status, language),
+        }
+    }
+
+    /// As [`Rest::serve_when_read`], but a failure is not told yet: for whoever tells it in words of his own.
+    ///
+    /// # Errors
+    /// Whatever is not the answer of the RPC, with whose word it is.
+    pub async fn attempt<S, B, R>(
+        self: &Arc<Self>,
+        call: Call,
+        request: Request<B>,
+        grpc: S,
+    ) -> Result<Response, Box<Failed>>
+    where
+        S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let head = request.method() == Method::HEAD;
+        let mut said = HeaderMap::new();
         let Some(route) = self.routes.get(call.route) else {
-            return refusal(Fault::internal("a call of another router"), language);
+            let status = Fault::internal("a call of another router").into();
+            let by = FailedBy::Request;
+            return Err(Box::new(Failed { status, by, said }));
         };
         let (mut parts, body) = request.into_parts();
         let extensions = std::mem::take(&mut parts.extensions);
@@ -516,13 +595,15 @@ impl Rest {
                 })
         });
         parts.extensions = extensions;
-        let mut said = HeaderMap::new();
         let answered = self
             .call(route, parts, Body::from_stream(message), grpc, &mut said)
             .await;
         // Whatever became of a call without a message: the caller hears what is wrong with its request.
-        let answered = wrong.get().map_or(answered, |status| Err(status.clone()));
-        self.told(route, answered, said, head, language)
+        let answered = match wrong.get() {
+            Some(status) => Err((FailedBy::Request, status.clone())),
+            None => answered,
+        };
+        self.finished(route, answered, said, head)
     }
 
     async fn call<S, R>(
@@ -532,7 +613,7 @@ impl Rest {
         message: Body,
         grpc: S,
         said: &mut HeaderMap,
-    ) -> Result<Response, Status>
+    ) -> Result<Response, Ended>
     where
         S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
         R: http_body::Body<Data = Bytes> + Send + 'static,
@@ -545,19 +626,28 @@ impl Rest {
         self.answer(route, answer, said).await
     }
 
-    fn told(
+    /// An answer with all that it says beside its message, or the failure with what may pass of that.
+    fn finished(
         &self,
         route: &Route,
-        answered: Result<Response, Status>,
+        answered: Result<Response, Ended>,
         said: HeaderMap,
         head: bool,
-        language: Language,
-    ) -> Response {
-        let mut response = match answered {
-            Ok(response) if head => without_body(response),
-            Ok(response) => response,
-            Err(status) => failure(&status, language),
-        };
+    ) -> Result<Response, Box<Failed>> {
+        match answered {
+            Ok(response) => {
+                let response = if head { without_body(response) } else { response };
+                Ok(self.with_said(route, response, &said))
+            }
+            Err((by, status)) => Err(Box::new(Failed { status, by, said })),
+        }
+    }
+
+    fn told(&self, route: &Route, failed: &Failed, language: Language) -> Response {
+        self.with_said(route, failure(&failed.status, language), &failed.said)
+    }
+
+    fn with_said(&self, route: &Route, mut response: Response, said: &HeaderMap) -> Response {
         for name in &self.passing {
             if let Some(value) = said.get(name) {
                 response.headers_mut().insert(name.clone(), value.clone());
@@ -654,7 +744,7 @@ impl Rest {
     ///
     /// Of what it says beside its message, in head or trailers, what may pass goes into `said`. Whatever the bytes of its
     /// message keep alive (a place among the calls under way) is kept until the caller has taken the JSON.
-    async fn answer<R>(&self, route: &Route, answer: Response<R>, said: &mut HeaderMap) -> Result<Response, Status>
+    async fn answer<R>(&self, route: &Route, answer: Response<R>, said: &mut HeaderMap) -> Result<Response, Ended>
     where
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -664,17 +754,19 @@ impl Rest {
         if let Some(status) = Status::from_header_map(&parts.headers)
             && status.code() != tonic::Code::Ok
         {
-            return Err(status);
+            return Err((FailedBy::Call, status));
         }
-        let Collected { bytes, first, trailers } = collect(body).await?;
+        let collected = collect(body).await.map_err(|status| (FailedBy::Call, status))?;
+        let Collected { bytes, first, trailers } = collected;
         if let Some(trailers) = &trailers {
             self.note(trailers, said);
         }
         match trailers.as_ref().and_then(Status::from_header_map) {
-            Some(status) if status.code() != tonic::Code::Ok => return Err(status),
+            Some(status) if status.code() != tonic::Code::Ok => return Err((FailedBy::Call, status)),
             _ => {}
         }
-        let message = unframed(&bytes).ok_or_else(|| Status::from((self.unreadable)()))?;
+        let unreadable = || (FailedBy::Answer, Status::from((self.unreadable)()));
+        let message = unframed(&bytes).ok_or_else(unreadable)?;
 
         let most = self.limit.saturating_mul(JSON_TIMES);
         let mut writer = Writer::new(&self.messages, Vec::with_capacity(message.len() * 2 + 16), most);
@@ -693,7 +785,7 @@ impl Rest {
                 Unwritten::Malformed(_) => (self.unreadable)(),
                 Unwritten::TooLong(_) => (self.overlong)(),
             };
-            Status::from(fault.caused_by(error))
+            (FailedBy::Answer, Status::from(fault.caused_by(error)))
         })?;
 
         let json = Bytes::from_owner(Keeping {
@@ -793,6 +885,20 @@ struct NoMessage;
 pub(crate) fn shown(binding: &Binding) -> String {
     let verb = binding.method.as_ref().map_or("*", Method::as_str);
     format!("{verb} {}", binding.template)
+}
+
+/// The path of a binding with its variables as wildcards.
+fn pattern(binding: &Binding) -> String {
+    let mut path = String::new();
+    for segment in binding.template.segments() {
+        path.push('/');
+        path.push_str(&segment.to_string());
+    }
+    if let Some(verb) = binding.template.verb() {
+        path.push(':');
+        path.push_str(verb);
+    }
+    path
 }
 
 fn is_overlong(binding: &Binding) -> bool {

@@ -133,6 +133,7 @@ impl Parser<'_> {
     fn segments(&mut self, inside: bool) -> Result<(), TemplateError> {
         loop {
             self.segment(inside)?;
+            self.alone(inside)?;
             if !self.take('/') {
                 return Ok(());
             }
@@ -156,6 +157,20 @@ impl Parser<'_> {
         };
         self.template.segments.push(segment);
         Ok(())
+    }
+
+    /// A segment is a variable, a wildcard or a literal, and nothing of these together.
+    fn alone(&self, inside: bool) -> Result<(), TemplateError> {
+        let behind = self.text.get(..self.at).unwrap_or_default();
+        let wild = behind.ends_with(['}', '*']);
+        match self.rest().chars().next() {
+            None | Some('/' | ':') => Ok(()),
+            Some('}') if inside => Ok(()),
+            Some(next) if wild || matches!(next, '{' | '*') => Err(self.error(
+                "in google.api.http a variable is a whole segment, with neither text nor another variable beside it",
+            )),
+            Some(_) => Ok(()),
+        }
     }
 
     fn variable(&mut self) -> Result<(), TemplateError> {
@@ -331,6 +346,22 @@ mod tests {
         ] {
             let error = text.parse::<Template>().unwrap_err();
             assert_eq!(error.at, at, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_segment_with_several_variables_or_text_beside_one_is_refused_as_what_the_grammar_does_not_have() {
+        for (text, at) in [
+            ("/v1/{a}-{b}", 7),
+            ("/v1/{a}{b}", 7),
+            ("/v1/x{a}", 5),
+            ("/v1/{a}.json", 7),
+            ("/v1/{a=x*}", 8),
+            ("/v1/*x", 5),
+        ] {
+            let error = text.parse::<Template>().unwrap_err();
+            assert_eq!(error.at, at, "{error}");
+            assert!(error.to_string().contains("google.api.http"), "{error}");
         }
     }
 

@@ -385,6 +385,7 @@ async fn serve(
             xroad_instance: None,
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
             journal_folder: Some(place.path("door")),
+            most_calls: egov_integration::door::MOST_CALLS,
         }),
     })?;
     let door = integration.door.context("the integration service has no door")?;

@@ -216,6 +216,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
                 xroad_instance: door.xroad_instance.clone(),
                 traffic_days: door.traffic_days,
                 journal_folder: door.journal_folder.clone(),
+                most_calls: door.most_calls,
             }),
         },
     };

@@ -11,9 +11,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use egov_auth::{Revocations, Verifier};
 use egov_database::Database;
+pub use egov_door::MOST_CALLS;
 use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
 use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
+use http::HeaderMap;
 use jiff::SignedDuration;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,6 +30,7 @@ use crate::gatekeeper::Agreements;
 use crate::journal::ExchangeJournal;
 use crate::meters;
 use crate::permits::PermitBook;
+use crate::quotas::Leases;
 use crate::rest::RestFront;
 
 /// `[door]`: how systems come through the door, and whom the door believes.
@@ -51,6 +54,8 @@ pub struct DoorSection {
     /// A folder that outlives the process, on a disk that outlives a crash, for it alone: there exchanges are recorded first, and
     /// shipped to the database from there. Without it a call waits for the database twice.
     pub journal_folder: Option<PathBuf>,
+    /// The most calls under way at once, of all systems together.
+    pub most_calls: usize,
 }
 
 /// For how many days sums of traffic are kept where nothing else is said: five years.
@@ -67,6 +72,7 @@ impl Default for DoorSection {
             xroad_instance: None,
             traffic_days: TRAFFIC_DAYS,
             journal_folder: None,
+            most_calls: MOST_CALLS,
         }
     }
 }
@@ -152,6 +158,8 @@ pub struct DoorGiven {
     pub traffic_days: u32,
     /// Where exchanges are recorded before they are shipped to the database; at once in the database without it.
     pub journal_folder: Option<PathBuf>,
+    /// The most calls under way at once, of all systems together.
+    pub most_calls: usize,
 }
 
 /// The door, and what keeps it knowing and recording.
@@ -181,6 +189,7 @@ pub(crate) fn build(given: DoorGiven, database: &Database, journal: ExchangeJour
         ids: database.ids().clone(),
         limits: given.limits,
     });
+    door.share_quotas(Arc::new(Leases::new(database.clone())), given.most_calls);
     Built {
         door,
         agreements,
@@ -198,7 +207,8 @@ pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
         async move { Ok::<Response, Infallible>(door.grpc(request).await.map(Body::new)) }
     });
     let web = GrpcWebLayer::new().layer(Router::new().fallback_service(grpc.clone()));
-    Router::new().fallback_service(service_fn(move |request: Request| {
+    Router::new().fallback_service(service_fn(move |mut request: Request| {
+        unspoken(request.headers_mut());
         let (grpc, web, rest) = (grpc.clone(), web.clone(), rest.clone());
         async move {
             if has_type(&request, "application/grpc-web") {
@@ -211,6 +221,19 @@ pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
             }
         }
     }))
+}
+
+/// Takes the headers of X-Road away: only its façade speaks them to a provider, about a client that it knows.
+fn unspoken(headers: &mut HeaderMap) {
+    let forged = |headers: &HeaderMap| {
+        headers
+            .keys()
+            .find(|name| name.as_str().starts_with("x-road-"))
+            .cloned()
+    };
+    while let Some(name) = forged(headers) {
+        headers.remove(name);
+    }
 }
 
 /// Whether the content type of a request begins so.

@@ -35,10 +35,14 @@ use crate::error::Error;
 use crate::permits::{Call, Denial, Grant, PermitBook};
 use crate::rest::Interface;
 use crate::store;
+use crate::store::catalogue::DirectoryState;
 use crate::usage::{FieldUse, add_field_use};
 
-/// How often the endpoints are read again, and new permits compiled.
+/// How often is looked whether directory or permits have changed, and then the directory is read again and new permits compiled.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How often an interface that could not be read is tried again, though nothing has changed.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How often counts of used fields are stored.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -75,7 +79,7 @@ pub(crate) struct Agreements {
 }
 
 /// What was joined from the directory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
     permits: HashMap<PermitId, Arc<Ready>>,
     /// The gRPC interfaces of the permits.
@@ -91,6 +95,15 @@ struct Known {
     /// The operations of each service of plain HTTP, over those interfaces.
     routes: HashMap<Uuid, Routed>,
     catalogue: Arc<Catalogue>,
+    of: Editions,
+}
+
+/// Of what editions of directory and permits something was joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Editions {
+    /// None before the first joining.
+    directory: Option<DirectoryState>,
+    permits: u64,
 }
 
 #[derive(Clone)]
@@ -233,9 +246,38 @@ impl Agreements {
             .sum()
     }
 
-    /// Reads what changed in the directory, and compiles the permits that are new.
+    /// Reads what changed in the directory, and compiles the permits that are new. Where neither has changed, one number is read.
     pub(crate) async fn refresh(&self, database: &Database) -> Result<(), Error> {
         let before = self.known.load_full();
+        // Both before what they stand for: what changes meanwhile is read twice, never missed.
+        let permits = self.book.edition();
+        let directory = database
+            .read(&RowScope::everything(), async |conn| {
+                Ok::<_, Error>(store::catalogue::state(conn).await?)
+            })
+            .await?;
+        let of = Editions {
+            directory: Some(directory),
+            permits,
+        };
+        if of == before.of {
+            return Ok(());
+        }
+        self.join(database, &before, of).await
+    }
+
+    /// Forgets of which edition it is, if something is left to be tried again.
+    fn try_again(&self) {
+        let known = self.known.load_full();
+        if known.permits.len() < known.looked_at.len() {
+            self.known.store(Arc::new(Known {
+                of: Editions::default(),
+                ..Known::clone(&known)
+            }));
+        }
+    }
+
+    async fn join(&self, database: &Database, before: &Known, of: Editions) -> Result<(), Error> {
         let wanted = self.book.all();
         let missing: Vec<&Arc<Permit>> = wanted
             .iter()
@@ -305,7 +347,7 @@ impl Agreements {
                 Compilable::Plain(shape) => drop(shapes.insert(source, shape)),
             }
         }
-        let upstreams = self.upstreams(&before, &endpoints);
+        let upstreams = self.upstreams(before, &endpoints);
         self.known.store(Arc::new(Known {
             permits,
             of_clients: of_clients(&wanted, &interfaces),
@@ -313,9 +355,10 @@ impl Agreements {
             interfaces,
             upstreams,
             units: units.into_iter().collect(),
-            routes: routes(&before, &shapes),
+            routes: routes(before, &shapes),
             shapes,
             catalogue: Arc::new(catalogue),
+            of,
         }));
         Ok(())
     }
@@ -447,7 +490,12 @@ impl Agreements {
     /// Follows the directory until `stop`.
     pub(crate) async fn follow(&self, database: &Database, stop: CancellationToken) {
         let mut counted = tokio::time::Instant::now();
+        let mut tried = counted;
         while !stop.is_cancelled() {
+            if tried.elapsed() >= AGAIN {
+                tried = tokio::time::Instant::now();
+                self.try_again();
+            }
             if let Err(error) = self.refresh(database).await {
                 tracing::warn!(error = ?Fault::from(error), "the directory cannot be read; the door keeps what it knows");
             }

@@ -26,6 +26,7 @@ pub mod partners;
 pub mod permit_feed;
 pub mod permits;
 mod plain_rest;
+pub mod quotas;
 mod rest;
 mod sealing;
 mod store;
@@ -77,7 +78,7 @@ use crate::permits::PermitBook;
 use crate::xroad::XRoad;
 
 pub use error::DOMAIN;
-pub use jobs::{expire_once, probe_once};
+pub use jobs::{expire_once, probe_once, reseal_once};
 pub use operations::partners::{Followed, Round};
 pub use operations::rebuild_leaves;
 pub use operations::topics::ensure_topic;
@@ -238,7 +239,8 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         .service(CivilStatusServiceServer::new(partner_api))
         .http(api::partners::notices(Arc::clone(&partners)))
         .auth(parts.auth);
-    let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits));
+    let keyring = Arc::clone(&parts.keyring);
+    let assembly = jobs::add(assembly, &service, database.clone(), Arc::clone(&permits), keyring);
     let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
     let assembly = jobs::add_deliveries(assembly, &partners);
     let assembly = jobs::add_follower(assembly, &partners, &events);

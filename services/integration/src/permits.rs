@@ -33,6 +33,8 @@ struct Pages {
     /// By client id, then by method.
     clients: HashMap<String, Arc<Grants>>,
     as_of: Option<Timestamp>,
+    /// How often what is known has changed.
+    edition: u64,
 }
 
 /// A permit as one caller holds it.
@@ -131,9 +133,12 @@ impl PermitBook {
             pages.clients.clear();
         }
         let mut touched: HashMap<String, Grants> = HashMap::new();
+        let mut changed = anew;
         for change in changes {
+            changed = true;
             pages.put(change, &mut touched);
         }
+        pages.edition += u64::from(changed);
         for (client, grants) in touched {
             if grants.is_empty() {
                 pages.clients.remove(&client);
@@ -146,6 +151,11 @@ impl PermitBook {
         let before = pages.as_of.filter(|before| *before <= now);
         pages.as_of = before.max(Some(as_of.min(now)));
         self.pages.store(Arc::new(pages));
+    }
+
+    /// Which edition of the permits this is: another one after each change.
+    pub(crate) fn edition(&self) -> u64 {
+        self.pages.load().edition
     }
 
     /// How old the knowledge is; none before the first answer.

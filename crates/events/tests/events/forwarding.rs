@@ -120,3 +120,43 @@ async fn the_log_is_published_once_and_in_order_also_when_the_other_side_fails_b
     store.open_topic(&topic).await.unwrap();
     assert_eq!(store.publish(topic.id, taken).await.unwrap().len(), 5);
 }
+
+/// Takes events in and never answers.
+#[derive(Debug, Default)]
+struct Silent(Arc<tokio::sync::Notify>);
+
+#[async_trait]
+impl Publisher for Silent {
+    async fn publish(&self, _: Vec<CloudEvent>) -> Result<(), Fault> {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_publication_that_is_not_answered_and_leaves_its_lease_to_others() {
+    let test = egov_testkit::database("eventstest", *MIGRATOR).await;
+    let clock = egov_testkit::clock();
+    let config = DatabaseConfig::new(test.app_url.clone()).test_profile();
+    let keyring = Arc::new(Keyring::ephemeral());
+    let database = Database::connect(&config, keyring, clock.shared(), SystemIds::shared())
+        .await
+        .unwrap();
+    write(&database, 1, 1..=1).await;
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let forwarder = Forwarder::new(database.clone(), "onestop", Silent(Arc::clone(&asked)));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { forwarder.run(stop).await }
+    });
+    asked.notified().await;
+    stop.cancel();
+    let within = std::time::Duration::from_secs(5);
+    tokio::time::timeout(within, running).await.unwrap().unwrap();
+    // Nothing of it is left at the database, which may be closed now; the event is published by whoever comes next.
+    let next = Forwarder::new(database.clone(), "onestop", Other::default());
+    let lease = database.acquire_lease("events.forward", within);
+    assert!(lease.await.unwrap().is_some());
+    assert_eq!(next.forward().await.unwrap(), 1);
+}

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::descriptors::MAX_DOCUMENT_BYTES;
+use super::routes::variables_of;
 use super::shape::{Cardinality, FieldShape, FieldType, MethodShape, ROOT, Shape, TypeShape, Way};
 
 /// How deep schemas are followed.
@@ -48,6 +49,45 @@ pub(crate) fn shape(document: &[u8]) -> Result<Shape, Vec<String>> {
     } else {
         Err(reader.problems)
     }
+}
+
+/// The variable that a segment is, if it is one.
+fn only_variable(segment: &str) -> Option<&str> {
+    match variables_of(segment)?[..] {
+        [variable] if segment.len() == variable.len() + 2 => Some(variable),
+        _ => None,
+    }
+}
+
+/// What is wrong with the templates of an interface that is published: braces that make no variable, and several variables in one
+/// segment. Which text is whose could be read in more than one way there, and a predicate would judge another reading than the
+/// provider's. Interfaces of before may have them; no path leads to such an operation.
+pub(crate) fn templates(shape: &Shape) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, method) in &shape.methods {
+        let Some((_, path)) = name.split_once(' ') else {
+            continue;
+        };
+        for segment in path.split('/') {
+            match variables_of(segment) {
+                None => problems.push(format!("{name}: the braces of {segment} make no variable")),
+                Some(names) if names.len() > 1 => problems.push(format!(
+                    "{name}: {segment} has several variables in one segment; one is taken, as in google.api.http"
+                )),
+                Some(names) => {
+                    let input = shape.types.get(&method.input);
+                    let declared = |variable: &str| {
+                        input.is_some_and(|input| input.fields.contains_key(&format!("path.{variable}")))
+                    };
+                    let missing = names.into_iter().filter(|variable| !declared(variable));
+                    problems.extend(
+                        missing.map(|variable| format!("{name}: the path names {{{variable}}}, but no parameter does")),
+                    );
+                }
+            }
+        }
+    }
+    problems
 }
 
 struct Reader<'a> {
@@ -107,10 +147,8 @@ impl<'a> Reader<'a> {
         for parameter in shared.into_iter().chain(own).flatten() {
             self.parameter(&name, parameter, &mut request);
         }
-        for variable in path
-            .split('/')
-            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        {
+        // What else may be wrong with a template, a document that is published anew is asked (`templates`).
+        for variable in path.split('/').filter_map(only_variable) {
             if !request.contains_key(&format!("path.{variable}")) {
                 self.problems
                     .push(format!("{name}: the path names {{{variable}}}, but no parameter does"));
@@ -517,6 +555,40 @@ mod tests {
             }),
             []
         );
+    }
+
+    #[test]
+    fn a_template_with_several_variables_in_one_segment_is_refused_and_says_so() {
+        let with = |path: &str, parameters: &[&str]| {
+            let parameters: Vec<Value> = parameters
+                .iter()
+                .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+                .collect();
+            let answers = json!({ "200": { "description": "x" } });
+            let document = json!({
+                "openapi": "3.1.0",
+                "info": { "title": "x", "version": "1" },
+                "paths": { path: { "get": { "parameters": parameters, "responses": answers } } }
+            });
+            templates(&read(&document).unwrap())
+        };
+        for path in [
+            "/places/{province}-{ward}",
+            "/places/{province}{ward}",
+            "/x{province},{ward}y/z",
+        ] {
+            let problems = with(path, &["province", "ward"]);
+            assert_eq!(problems.len(), 1, "{path}");
+            assert!(
+                problems[0].contains("several variables in one segment") && problems[0].contains("google.api.http"),
+                "{problems:?}"
+            );
+        }
+        assert_eq!(with("/people/a{id", &[]).len(), 1);
+        assert_eq!(with("/people/a{id}.json", &[]).len(), 1, "no parameter");
+        for path in ["/people/{id}", "/people/a{id}.json", "/people"] {
+            assert_eq!(with(path, &["id"]), [""; 0], "{path}");
+        }
     }
 
     #[test]

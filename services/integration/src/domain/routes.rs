@@ -262,6 +262,11 @@ fn parts(segment: &str) -> Option<(Vec<&str>, Vec<&str>)> {
     (!rest.contains('}')).then_some((texts, names))
 }
 
+/// The variables of a segment of a template; none if its braces make no variables.
+pub(crate) fn variables_of(segment: &str) -> Option<Vec<&str>> {
+    parts(segment).map(|(_, names)| names)
+}
+
 /// What is sure of a segment whose braces make no variables: the text before the first that opens and after the last that closes.
 fn broken(segment: &str) -> Option<Pattern> {
     let plain = |text: &&str| !text.contains(['{', '}']);

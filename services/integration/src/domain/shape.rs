@@ -1,7 +1,9 @@
 //! The shape of an interface, however it is described, and what breaks between two shapes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use egov_filter::type_in;
 use serde::{Deserialize, Serialize};
 
 /// What can be called, and with which messages.
@@ -39,6 +41,9 @@ pub(crate) enum Way {
 
 /// The name of the field that stands for an answer of OpenAPI itself, which may be a list or a map. No path of terms leads to it.
 pub(crate) const ROOT: &str = "";
+
+/// What holds a message of any type.
+const ANY: &str = "google.protobuf.Any";
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +105,19 @@ pub(crate) struct FieldShape {
     pub(crate) cardinality: Cardinality,
     pub(crate) required: bool,
     pub(crate) oneof: Option<String>,
+}
+
+impl FieldShape {
+    /// What an Any holds of a type.
+    const fn holding(kind: FieldType) -> Self {
+        Self {
+            number: 0,
+            kind,
+            cardinality: Cardinality::Single,
+            required: false,
+            oneof: None,
+        }
+    }
 }
 
 /// What breaks those who use the version before.
@@ -169,20 +187,42 @@ impl Shape {
 
     /// What a field path of a type leads to; none if there is no such field.
     ///
-    /// It goes through messages, repeated fields and the values of maps; `through_many` says whether it went through one
-    /// of the latter two before its last field.
+    /// It goes through messages, repeated fields and the values of maps, and into an Any by the type that this must hold
+    /// (`detail.[package.Type].field`); `through_many` says whether it went through a repeated field or a map before its last field.
     pub(crate) fn field<'a>(&'a self, type_name: &str, path: &str) -> Option<FoundField<'a>> {
         if path == ROOT {
             return None;
         }
-        let mut holder = self.types.get(type_name)?;
+        let mut at = type_name;
         let mut rest = path;
         let mut through_many = false;
+        let mut names_any = false;
         loop {
+            let holder = self.types.get(at)?;
+            if at == ANY && rest.starts_with('[') {
+                let (segment, tail) = rest.split_at_checked(rest.find(']')? + 1)?;
+                let (name, _) = self.types.get_key_value(type_in(segment)?)?;
+                if tail.is_empty() {
+                    let kind = FieldType::Message(name.clone());
+                    return Some(FoundField {
+                        field: Cow::Owned(FieldShape::holding(kind)),
+                        through_many,
+                        names_any: false,
+                    });
+                }
+                (at, rest) = (name, tail.strip_prefix('.')?);
+                continue;
+            }
+            names_any |= at == ANY;
             // The whole path first: fields of OpenAPI carry it as their name.
             if let Some(field) = holder.fields.get(rest) {
                 through_many |= many_above(holder, rest);
-                return Some(FoundField { field, through_many });
+                let field = Cow::Borrowed(field);
+                return Some(FoundField {
+                    field,
+                    through_many,
+                    names_any,
+                });
             }
             let (head, tail) = rest.split_once('.')?;
             let field = holder.fields.get(head).filter(|_| head != ROOT)?;
@@ -190,8 +230,7 @@ impl Shape {
                 return None;
             };
             through_many |= field.cardinality != Cardinality::Single;
-            holder = self.types.get(inner)?;
-            rest = tail;
+            (at, rest) = (inner, tail);
         }
     }
 }
@@ -206,9 +245,12 @@ fn many_above(holder: &TypeShape, path: &str) -> bool {
 }
 
 /// A field that a path leads to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FoundField<'a> {
-    pub(crate) field: &'a FieldShape,
+    /// For a path that ends at the type of what an Any holds: as if that were a field.
+    pub(crate) field: Cow<'a, FieldShape>,
+    /// Whether it is a field of an Any itself, not of what that holds: no mask divides an Any so.
+    pub(crate) names_any: bool,
     /// Whether the path goes through a repeated field or a map before it.
     pub(crate) through_many: bool,
 }

@@ -110,7 +110,7 @@ pub(crate) fn check(terms: &Terms, shape: &Shape, now: Timestamp) -> Vec<Problem
             }
         }
         for (number, path) in of.mask.iter().enumerate() {
-            if shape.field(&method.output, path).is_none() {
+            if shape.field(&method.output, path).is_none_or(|found| found.names_any) {
                 problems.push(Problem::new(
                     format!("{place}.mask[{number}]"),
                     format!("phản hồi không có trường {path}"),
@@ -307,6 +307,63 @@ pub(crate) mod tests {
             wrong("egov.integration.v1.AgreementService/*", MethodTerms::default()),
             1
         );
+    }
+
+    #[test]
+    fn a_path_leads_into_an_any_by_the_type_that_it_must_hold() {
+        const CONTRACT: &str = r#"
+            syntax = "proto3"; package demo;
+            import "google/protobuf/any.proto";
+            message Address { string ward = 1; int32 number = 2; google.protobuf.Any more = 3; }
+            message Notice { google.protobuf.Any detail = 1; repeated google.protobuf.Any details = 2; Address address = 3; }
+            service Notices { rpc Get(Notice) returns (Notice); }
+        "#;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("demo.proto"), CONTRACT).unwrap();
+        let mut compiler = protox::Compiler::new([folder.path()]).unwrap();
+        compiler.include_imports(true);
+        compiler.open_files(["demo.proto"]).unwrap();
+        let shape = descriptors::shape(&compiler.encode_file_descriptor_set()).unwrap();
+        let wrong = |of: MethodTerms| check(&terms("demo.Notices/Get", of), &shape, at(0)).len();
+        let mask = |path: &str| {
+            wrong(MethodTerms {
+                predicates: Vec::new(),
+                mask: vec![path.to_owned()],
+            })
+        };
+        for path in [
+            "detail",
+            "detail.[demo.Address]",
+            "details.[demo.Address].ward",
+            "detail.[demo.Address].more.[demo.Notice].address.ward",
+            "detail.[google.protobuf.Any].[demo.Address].ward",
+        ] {
+            assert_eq!(mask(path), 0, "{path}");
+        }
+        for path in [
+            "detail.value",
+            "detail.ward",
+            "detail.[demo.Ghost]",
+            "detail.[demo.Address].ghost",
+            "detail.[demo.Address]ward",
+            "detail.[demo.Address",
+            "address.[demo.Address].ward",
+            "detail.[demo.Address].",
+        ] {
+            assert_eq!(mask(path), 1, "{path}");
+        }
+        let equals = |text: &str| PredicateRule::Equals(text.to_owned());
+        for (path, rule, problems) in [
+            ("detail.[demo.Address].ward", equals("W"), 0),
+            ("detail.[demo.Address].number", equals("7"), 0),
+            ("detail.[demo.Address].number", equals("07"), 1),
+            ("detail.[demo.Address]", PredicateRule::Present, 0),
+            ("detail.[demo.Address]", equals("W"), 1),
+            ("details.[demo.Address].ward", equals("W"), 1),
+            ("detail.[demo.Ghost]", PredicateRule::Present, 1),
+        ] {
+            assert_eq!(wrong(predicate(path, rule)), problems, "{path}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod deliveries;
 mod expire;
 mod follow_cases;
 mod probe;
+mod reseal;
 mod retention;
 pub(crate) mod roll_up_traffic;
 pub(crate) mod sweep_exchanges;
@@ -12,6 +13,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use egov_database::{Database, Relay};
+use egov_keyring::Keyring;
 use egov_runtime::server::{Assembly, Job};
 
 use crate::door::Built;
@@ -23,6 +25,7 @@ use crate::permits::PermitBook;
 
 pub use expire::expire_once;
 pub use probe::probe_once;
+pub use reseal::reseal_once;
 
 /// Adds the jobs of this service.
 pub(crate) fn add(
@@ -30,7 +33,9 @@ pub(crate) fn add(
     service: &Arc<Integration>,
     database: Database,
     permits: Arc<PermitBook>,
+    keyring: Arc<Keyring>,
 ) -> Assembly {
+    let resealing = database.clone();
     let (relaying, keeping, following) = (database.clone(), database.clone(), database.clone());
     let expiring = Arc::clone(service);
     assembly
@@ -45,6 +50,13 @@ pub(crate) fn add(
             let database = keeping.clone();
             async move {
                 database.keep_request_days_until(stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.reseal", move |stop| {
+            let (database, keyring) = (resealing.clone(), Arc::clone(&keyring));
+            async move {
+                reseal::run(&database, &keyring, stop).await;
                 Ok(())
             }
         }))

@@ -9,12 +9,16 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::operations::traffic::{roll_up, was_full};
+use crate::quotas;
 
 const LEASE: &str = "integration.traffic";
 const LEASE_TIME: Duration = Duration::from_secs(30);
 
 /// How often it looks. Who reads sees what waits as well, so that this only bounds how many rows wait.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// How often the quotas of past days are forgotten.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// Everything that waits, under the lease, if it can be had; how many rows.
 pub(crate) async fn by_hand(database: &Database, kept: SignedDuration) -> Result<usize, Fault> {
@@ -38,8 +42,13 @@ pub(crate) async fn by_hand(database: &Database, kept: SignedDuration) -> Result
 
 /// Until `stop`.
 pub(crate) async fn run(database: &Database, kept: SignedDuration, stop: CancellationToken) -> JobResult {
+    let mut forgotten = tokio::time::Instant::now();
     loop {
         by_hand(database, kept).await?;
+        if forgotten.elapsed() >= FORGET_EVERY {
+            forgotten = tokio::time::Instant::now();
+            quotas::forget(database).await?;
+        }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}

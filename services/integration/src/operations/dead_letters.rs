@@ -18,6 +18,9 @@ const LIST: &str = "/egov.integration.v1.EventService/ListDeadLetters";
 const REDRIVE: &str = "/egov.integration.v1.EventService/RedriveDeadLetters";
 const PURGE: &str = "/egov.integration.v1.EventService/PurgeDeadLetters";
 
+/// The most bytes of events on a page, so that an answer passes whatever is dead: one event has at most 1 MiB, an answer 4.
+const MOST_BYTES: usize = 3 * 1024 * 1024;
+
 impl Events {
     /// A page of a subscription's dead letters.
     pub(crate) async fn list_dead_letters(
@@ -37,12 +40,11 @@ impl Events {
             .page_tokens()
             .page::<i64>(request.page_size, &request.page_token, binding)?;
         let subscription = self.subscription(caller, subscription_id).await?;
-        let limit = u32::try_from(page.fetch()).unwrap_or(u32::MAX);
-        let letters = self
+        let found = self
             .store
-            .dead_letters(&subscription.spec(), page.after().copied(), limit)
+            .dead_letters(&subscription.spec(), page.after().copied(), page.size(), MOST_BYTES)
             .await?;
-        Ok(page.finish(letters, |letter| letter.place)?)
+        Ok(page.cut(found.letters, found.more, |letter| letter.place)?)
     }
 
     /// One dead letter.
@@ -76,7 +78,8 @@ impl Events {
                 let redriven = self.store.redrive(&subscription.spec(), letters).await?;
                 unit.led_to("event_subscription", subscription_id, 1);
                 Ok::<_, EventsError>(RedriveDeadLettersResponse {
-                    redriven: i64::try_from(redriven).unwrap_or(i64::MAX),
+                    redriven: i64::try_from(redriven.letters).unwrap_or(i64::MAX),
+                    more: redriven.more,
                 })
             })
             .await?;

@@ -62,7 +62,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) subjects: Vec<Uuid>,
 }
 
-fn sealed_for(message: Uuid) -> Vec<u8> {
+pub(crate) fn sealed_for(message: Uuid) -> Vec<u8> {
     [b"egov mailbox ".as_slice(), message.as_bytes()].concat()
 }
 

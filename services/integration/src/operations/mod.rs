@@ -23,6 +23,7 @@ pub mod rebuild_leaves;
 mod register_organisation;
 mod register_service;
 mod register_system;
+pub(crate) mod reseal;
 mod sign_agreement;
 mod suggest_narrowing;
 mod system_proofs;

@@ -13,7 +13,8 @@ use super::Integration;
 use super::change_service::{check, load, save};
 use super::permission::{MANAGE_DIRECTORY, READ_AGREEMENTS};
 use crate::domain::descriptors::MAX_DOCUMENT_BYTES;
-use crate::domain::service::{Hit, Interface, Service, ServiceState, hits};
+use crate::domain::openapi;
+use crate::domain::service::{Hit, Interface, InterfaceKind, Service, ServiceState, hits};
 use crate::domain::shape::{Shape, compare};
 use crate::error::Error;
 use crate::{store, wire};
@@ -26,6 +27,12 @@ async fn judge(
     (scope, now): (&RowScope, Timestamp),
 ) -> Result<(Shape, Vec<Hit>), Error> {
     let shape = service.kind.shape(document).map_err(Error::InterfaceRefused)?;
+    if service.kind == InterfaceKind::OpenApi {
+        let problems = openapi::templates(&shape);
+        if !problems.is_empty() {
+            return Err(Error::InterfaceRefused(problems));
+        }
+    }
     let last = store::services::interface(&mut *conn, service.service_id, service.interface_version).await?;
     let Some((_, last)) = last else {
         return Ok((shape, Vec::new()));

@@ -12,7 +12,7 @@ use crate::domain::permit::{MethodTerms, Permit};
 use crate::gatekeeper::Reach;
 
 /// What the caller of some permits may call at an instant.
-pub(super) fn of(reach: &[Reach], now: Timestamp) -> Value {
+pub(crate) fn of(reach: &[Reach], now: Timestamp) -> Value {
     // By service, the newest version of its interface first: where two bind one path, that one is described.
     let mut granted: BTreeMap<(Uuid, std::cmp::Reverse<i64>), (&Interface, Methods<'_>)> = BTreeMap::new();
     for one in reach {
@@ -48,6 +48,31 @@ pub(super) fn of(reach: &[Reach], now: Timestamp) -> Value {
         })
         .collect();
     document_of(introduction(), &sections)
+}
+
+/// Everything that an interface binds, whoever may call it: what a provider offers to clients of X-Road. Paths are below the
+/// address of the service.
+pub(crate) fn of_interface(interface: &Interface) -> Value {
+    let methods = interface.rest.rpcs().into_iter();
+    let section = Section {
+        pool: &interface.pool,
+        rest: &interface.rest,
+        base: String::new(),
+        prefix: String::new(),
+        elsewhere: None,
+        methods: methods.map(|rpc| (rpc.to_owned(), Terms::default())).collect(),
+    };
+    let introduction = Introduction {
+        title: "egov: cổng kết nối, a service of gRPC for clients of X-Road".to_owned(),
+        description: "Paths are below `/r1/{instance}/{class}/{member}/{subsystem}/{service}`. What a client may call of it now, \
+            `allowedMethods` says."
+            .to_owned(),
+        token: "An access token of the system, from /oauth2/token of identity; or a client certificate of the connection that is \
+            registered for the system."
+            .to_owned(),
+        extensions: Map::new(),
+    };
+    document_of(introduction, &[section])
 }
 
 /// By which permits, and on which of their terms, a method may be called.

@@ -1,7 +1,7 @@
 //! REST/JSON of gRPC interfaces through the door: a request is found among what its caller may call, becomes one call of gRPC, and
 //! goes through the door as any other; what comes back becomes JSON. The door judges, this only translates.
 
-mod document;
+pub(crate) mod document;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use egov_auth::purpose_of;
-use egov_door::{AGREEMENT, Door, EXCHANGE, PROMISE, Refusal, SERVICE, refusal, service_of};
+use egov_door::{AGREEMENT, AnswerBody, Door, EXCHANGE, PROMISE, Refusal, SERVICE, refusal, service_of};
 use egov_fault::{Fault, Violation};
 use egov_transcode::{Language, Rest, Target, method_not_allowed, unknown_path};
 use http::uri::PathAndQuery;
@@ -67,6 +67,20 @@ impl Interface {
     pub(crate) fn pool(&self) -> &DescriptorPool {
         &self.pool
     }
+
+    /// What of it can be called over HTTP.
+    pub(crate) fn rest(&self) -> &Arc<Rest> {
+        &self.rest
+    }
+}
+
+/// The call of gRPC that the door serves, for a service that is known.
+pub(crate) async fn through(door: Door, service_id: Uuid, mut call: Request) -> http::Response<AnswerBody> {
+    // Letters, digits and dashes are always a value.
+    if let Ok(service) = HeaderValue::from_str(&service_id.to_string()) {
+        call.headers_mut().insert(SERVICE, service);
+    }
+    door.grpc(call).await
 }
 
 /// What answers on the door's port to whoever speaks plain HTTP.
@@ -109,6 +123,7 @@ impl RestFront {
     /// Who calls comes first: which paths there are depends on it.
     async fn judged(&self, mut request: Request, language: Language) -> Result<Response, Fault> {
         let consumer = self.door.consumer(request.headers(), request.extensions()).await?;
+        consumer.clone().known_in(request.extensions_mut());
         let service_id = named(&mut request)?;
         let mut reach = self.agreements.reach(&consumer)?;
         reach.retain(|one| service_id.is_none_or(|wanted| wanted == one.permit.service_id));
@@ -136,17 +151,10 @@ impl RestFront {
     }
 
     async fn call(&self, found: Matched, request: Request) -> Response {
-        let door = self.door.clone();
-        // Letters, digits and dashes are always a value.
-        let service = HeaderValue::from_str(&found.service_id.to_string()).ok();
-        let grpc = service_fn(move |mut call: Request| {
-            let (door, service) = (door.clone(), service.clone());
-            async move {
-                if let Some(service) = service {
-                    call.headers_mut().insert(SERVICE, service);
-                }
-                Ok::<_, Infallible>(door.grpc(call).await)
-            }
+        let (door, service_id) = (self.door.clone(), found.service_id);
+        let grpc = service_fn(move |call: Request| {
+            let door = door.clone();
+            async move { Ok::<_, Infallible>(through(door, service_id, call).await) }
         });
         found.rest.serve_when_read(found.call, request, grpc).await
     }
@@ -197,7 +205,7 @@ async fn turn(documents: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault>
 }
 
 /// What a request is for.
-enum Found {
+pub(crate) enum Found {
     /// This RPC of this service.
     One(Matched),
     /// A path of an RPC, with a verb that it is not served under.
@@ -206,14 +214,20 @@ enum Found {
     Nothing,
 }
 
-struct Matched {
-    service_id: Uuid,
-    rest: Arc<Rest>,
-    call: egov_transcode::Call,
+/// An RPC of a service that the caller may call.
+pub(crate) struct Matched {
+    pub(crate) service_id: Uuid,
+    pub(crate) rest: Arc<Rest>,
+    pub(crate) call: egov_transcode::Call,
 }
 
 /// Finds the RPC among what the caller may call, and lets the permits say which is meant, as they will for the call itself.
-fn find(agreements: &Agreements, reach: &[Reach], client_id: &str, request: &Request) -> Result<Found, Fault> {
+pub(crate) fn find(
+    agreements: &Agreements,
+    reach: &[Reach],
+    client_id: &str,
+    request: &Request,
+) -> Result<Found, Fault> {
     let purpose = purpose_of(request.headers())?;
     let (method, path) = (request.method(), request.uri().path());
     let mut looked_at: BTreeSet<(Uuid, i64)> = BTreeSet::new();

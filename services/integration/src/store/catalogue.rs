@@ -9,6 +9,25 @@ use uuid::Uuid;
 use super::{Result, inconsistent};
 use crate::domain::service::InterfaceKind;
 
+/// Where the directory stood when it was read: every transaction that changes it makes another one of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DirectoryState {
+    epoch: i32,
+    changes: i64,
+}
+
+/// Where the directory stands.
+pub(crate) async fn state(conn: &mut PgConnection) -> Result<DirectoryState> {
+    let row =
+        sqlx::query!(r#"SELECT egov.current_epoch() AS "epoch!", (SELECT changes FROM directory_state) AS "changes!""#)
+            .fetch_one(conn)
+            .await?;
+    Ok(DirectoryState {
+        epoch: row.epoch,
+        changes: row.changes,
+    })
+}
+
 /// A system that takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]

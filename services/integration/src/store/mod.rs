@@ -12,6 +12,8 @@ pub(crate) mod organisations;
 pub(crate) mod partner_records;
 pub(crate) mod payments;
 pub(crate) mod permits;
+pub(crate) mod quota_leases;
+pub(crate) mod resealing;
 pub(crate) mod services;
 pub(crate) mod systems;
 pub(crate) mod topics;

@@ -82,7 +82,8 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         46,
         "every RPC of the directory and of the record of the door is in the table"
     );
-    let mut table = String::from("RPC × caller: o = of the own unit, n = the neighbour's; - = refused\n\n");
+    let mut table =
+        String::from("RPC × caller: o = of the own unit, n = the neighbour's; - = refused; * = for a purpose\n\n");
     write!(table, "{:<44}", "").unwrap();
     for (name, _) in &callers {
         write!(table, " | {name:^20}").unwrap();
@@ -90,6 +91,13 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
     table.push('\n');
     for rule in rules {
         let name = rule.path.trim_start_matches("/egov.integration.v1.");
+        // Such an RPC is called for a purpose or not at all; for one it is decided here.
+        let purpose = rule.purpose_required.then_some("case_handling");
+        let name = if purpose.is_some() {
+            format!("{name} *")
+        } else {
+            name.to_owned()
+        };
         write!(table, "{name:<44}").unwrap();
         for (_, token) in &callers {
             let principal = verifier.verify(token).await.unwrap();
@@ -97,7 +105,7 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
             for (letter, row) in [('o', CONSUMER), ('n', PROVIDER)] {
                 let permission = rule.permission.as_deref().unwrap();
                 let allowed = access
-                    .decide(&principal, permission, &Resource::of_unit(row), None)
+                    .decide(&principal, permission, &Resource::of_unit(row), purpose)
                     .allowed;
                 cell.push(if allowed { letter } else { '-' });
             }

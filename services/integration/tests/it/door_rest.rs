@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::door::{Answer, CHANGE, CHAT, GET, Provider, World, agree, compiled, echo, granted, person, sha256};
 use crate::support::*;
 
-const CONTRACT: &str = r#"
+pub const CONTRACT: &str = r#"
 syntax = "proto3";
 package demo.v1;
 import "google/api/annotations.proto";
@@ -35,12 +35,12 @@ service People {
 }
 "#;
 
-const REFUSE: &str = "demo.v1.People/Refuse";
-const SPOIL: &str = "demo.v1.People/Spoil";
+pub const REFUSE: &str = "demo.v1.People/Refuse";
+pub const SPOIL: &str = "demo.v1.People/Spoil";
 
 /// Echoes; refuses where it is asked to, with what would be a promise if providers could give one; answers bytes that are no
 /// message.
-fn provide(request: hyper::Request<Incoming>) -> Answer {
+pub fn provide(request: hyper::Request<Incoming>) -> Answer {
     if request.uri().path().ends_with("/Spoil") {
         let mut trailers = http::HeaderMap::new();
         trailers.insert("grpc-status", http::HeaderValue::from_static("0"));

@@ -222,6 +222,7 @@ pub struct World {
     pub stack: Stack,
     pub provider: Provider,
     pub consumer: Party,
+    pub providing: Party,
     pub service: Service,
     pub agreement: Agreement,
 }
@@ -268,6 +269,7 @@ impl World {
             stack,
             provider,
             consumer,
+            providing,
             service,
             agreement,
         };

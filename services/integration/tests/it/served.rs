@@ -202,9 +202,10 @@ async fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answer, 
     Ok(response)
 }
 
-/// A party that asks, one that provides, and an agreement about all methods.
+/// Two parties that ask, one that provides, and with each an agreement about all methods.
 async fn agree(stack: &Stack, provider: &str, certificate: Option<String>) {
     let (mut consumer, providing) = (party(stack, CONSUMER).await, party(stack, PROVIDER).await);
+    let other = party(stack, STRANGER).await;
     if let Some(certificate_pem) = certificate {
         let added = AddCertificateRequest {
             request_id: request_id(),
@@ -240,10 +241,12 @@ async fn agree(stack: &Stack, provider: &str, certificate: Option<String>) {
             ..MethodTerms::default()
         })
         .to_vec();
-    let agreement = draft(stack, &consumer, &service, terms).await;
-    let agreement = offer(stack, CONSUMER, &agreement).await.unwrap();
-    let agreement = sign(stack, &consumer, Side::Consumer, &agreement).await.unwrap();
-    sign(stack, &providing, Side::Provider, &agreement).await.unwrap();
+    for (unit, asking) in [(CONSUMER, &consumer), (STRANGER, &other)] {
+        let agreement = draft(stack, asking, &service, terms.clone()).await;
+        let agreement = offer(stack, unit, &agreement).await.unwrap();
+        let agreement = sign(stack, asking, Side::Consumer, &agreement).await.unwrap();
+        sign(stack, &providing, Side::Provider, &agreement).await.unwrap();
+    }
 }
 
 /// A certificate and its key, PEM, and its fingerprint as tokens name it.
@@ -275,9 +278,9 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn token(stack: &Stack, certificate: Option<&str>) -> String {
+fn token(stack: &Stack, unit: i32, certificate: Option<&str>) -> String {
     let mut claims = stack.tokens.claims(CallerKind::System, Uuid::from_u128(0xc1));
-    claims.client_id = Some(format!("client-{CONSUMER}"));
+    claims.client_id = Some(format!("client-{unit}"));
     claims.cnf = certificate.map(|certificate| ConfirmationClaim {
         certificate: certificate.to_owned(),
     });
@@ -341,7 +344,9 @@ async fn serve_a_door() {
     say(&json!({
         "door": stack.door.trim_start_matches("http://"),
         "service": stack.address.trim_start_matches("http://"),
-        "token": token(&stack, bound.as_deref()),
+        "token": token(&stack, CONSUMER, bound.as_deref()),
+        // Of a system that does nothing wrong.
+        "honest": token(&stack, STRANGER, None),
         "staff": stack.token(PARTNER, CONSUMER),
         "certificates": certificates,
         "pid": std::process::id(),

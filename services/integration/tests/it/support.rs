@@ -166,6 +166,18 @@ impl Stack {
         }
     }
 
+    /// Another instance of the service on the same database: the address of its door, and what stops it.
+    pub async fn another(&self) -> (String, Shutdown) {
+        let settings = Settings::default();
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
+        (format!("http://{}", served.door), served.shutdown)
+    }
+
+    /// Its keys.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// Drains it, and serves again at the same addresses.
     pub async fn again(&mut self) {
         self.drain();
@@ -341,6 +353,7 @@ async fn serve(
             xroad_instance: Some("VN".to_owned()),
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
             journal_folder: None,
+            most_calls: egov_integration::door::MOST_CALLS,
         }),
     };
     let assembled = assembled(parts, settings.journal.as_deref()).await;

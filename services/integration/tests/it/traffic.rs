@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use egov_integration::door::TRAFFIC_DAYS;
 use egov_integration::roll_up_traffic_once;
+use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use sqlx::Connection as _;
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::door::{CHANGE, GET, World, person, superuser};
 use crate::support::*;
@@ -352,6 +354,119 @@ impl World {
             .await;
         answer.map(tonic::Response::into_inner)
     }
+}
+
+#[tokio::test]
+async fn what_was_sealed_with_the_key_of_answers_is_sealed_anew_and_opens_after_both_keys_were_rotated() {
+    let world = World::start(|terms| {
+        (terms.record_requests, terms.record_responses) = (true, true);
+        terms.retention_days = 3650;
+    })
+    .await;
+    let mut exchanges = Vec::new();
+    for name in ["a", "b", "c"] {
+        let answer = world.call(CHANGE, person(name)).await.unwrap();
+        let id = answer.metadata().get("x-egov-exchange").unwrap();
+        exchanges.push(id.to_str().unwrap().to_owned());
+    }
+    // As a version before has sealed the first two: with the key of answers. Of the second the text is spoilt.
+    let keyring = world.stack.keyring();
+    let mut superuser = superuser(&world.stack).await;
+    let frame = |name: &str| {
+        let message = prost::Message::encode_to_vec(&person(name));
+        [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()][..], &message].concat()
+    };
+    for (exchange, name) in [(&exchanges[0], "a"), (&exchanges[1], "b")] {
+        for direction in ["request", "response"] {
+            let id = Uuid::try_parse(exchange).unwrap();
+            let bound = [b"egov exchange body ", id.as_bytes().as_slice(), direction.as_bytes()].concat();
+            let mut sealed = keyring.seal(Purpose::Answers, &frame(name), &bound);
+            if name == "b" && direction == "response" {
+                *sealed.last_mut().unwrap() ^= 1;
+            }
+            let done = sqlx::query("UPDATE exchange_bodies SET sealed = $3 WHERE exchange_id = $1 AND direction = $2")
+                .bind(id)
+                .bind(direction)
+                .bind(sealed)
+                .execute(&mut superuser)
+                .await
+                .unwrap();
+            assert_eq!(done.rows_affected(), 1);
+        }
+    }
+    // The job has found nothing to do at the start; it is told to look once more.
+    sqlx::query("DELETE FROM resealing")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let mut done = (0, 0);
+    for _ in 0..50 {
+        let (sealed, lost) = egov_integration::reseal_once(&world.stack.pool, keyring).await.unwrap();
+        done = (done.0.max(sealed), done.1.max(lost));
+        if done == (3, 1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(done, (3, 1));
+    let by: Vec<Vec<u8>> = sqlx::query_scalar("SELECT sealed FROM exchange_bodies")
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap();
+    let lives: Vec<String> = keyring
+        .lives(Purpose::Bodies)
+        .unwrap()
+        .into_iter()
+        .map(|life| life.id)
+        .collect();
+    let anew = by
+        .iter()
+        .filter(|text| lives.iter().any(|id| Keyring::sealed_by(text) == Some(id)))
+        .count();
+    assert_eq!(anew + 1, by.len(), "all but the one that is spoilt");
+    assert!(by.len() >= 6);
+
+    // The drill: both keys are rotated, and the old one of answers is gone.
+    let clock = &world.stack.clock;
+    keyring
+        .rotate(Purpose::Bodies, SignedDuration::from_hours(24 * 4015), clock)
+        .unwrap();
+    keyring
+        .rotate(Purpose::Answers, SignedDuration::from_hours(1), clock)
+        .unwrap();
+    clock.advance(SignedDuration::from_hours(2));
+    keyring.reload(clock).unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    for (exchange, name) in [(&exchanges[0], "a"), (&exchanges[2], "c")] {
+        let read = world.bodies(PARTNER, CONSUMER, exchange, true).await.unwrap();
+        assert_eq!(read.request.unwrap().content, frame(name));
+        assert_eq!(read.response.unwrap().content, frame(name));
+    }
+    // What comes now is sealed with the new key.
+    let answer = world.call(CHANGE, person("d")).await.unwrap();
+    let id = answer
+        .metadata()
+        .get("x-egov-exchange")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        world
+            .bodies(PARTNER, PROVIDER, &id, true)
+            .await
+            .unwrap()
+            .request
+            .unwrap()
+            .content,
+        frame("d")
+    );
+    let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM exchange_bodies WHERE exchange_id = $1 LIMIT 1")
+        .bind(Uuid::try_parse(&id).unwrap())
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert!(!lives.iter().any(|id| Keyring::sealed_by(&sealed) == Some(id)));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::plain::{Answer, CHANGE_PERSON, GET_PERSON, SEARCH, World, document, send};
 use crate::support::*;
+use crate::xroad_grpc::Both;
 
 const CLIENT: &str = "VN/GOV/H41.2/main";
 const SERVICE: &str = "/r1/VN/GOV/H41.3/main/people";
@@ -410,6 +411,19 @@ async fn a_registered_certificate_stands_for_a_token_and_only_here() {
     assert_eq!(basic.send().await.unwrap().status(), 200);
     assert!(!world.provider.last().headers.contains_key("authorization"));
 
+    // Of a service of gRPC as well.
+    let both = Both::in_world(world, |_| {}).await;
+    let world = &both.world;
+    let bound = "/r1/VN/GOV/H41.3/main/registry/v1/people/7";
+    for _ in 0..200 {
+        if ask(&known, bound).await.0 == 200 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(ask(&known, bound).await, (200, None));
+    assert_eq!(both.provider.calls.load(std::sync::atomic::Ordering::SeqCst), 2);
+
     // Somebody else's, an unknown one, none at all.
     let unknown = Some("Server.ClientProxy.UnknownMember".to_owned());
     let (other, other_key) = issue("client-2");
@@ -417,7 +431,9 @@ async fn a_registered_certificate_stands_for_a_token_and_only_here() {
         ask(&client(Some((&other, &other_key))), &path).await,
         (500, unknown.clone())
     );
-    assert_eq!(ask(&client(None), &path).await, (500, unknown.clone()));
+    for path in [path.as_str(), bound] {
+        assert_eq!(ask(&client(None), path).await, (500, unknown.clone()));
+    }
     // Elsewhere a certificate is no token.
     let rest = known
         .get(format!("{address}/rest/{}/people/7", world.service.service_id))
@@ -436,5 +452,7 @@ async fn a_registered_certificate_stands_for_a_token_and_only_here() {
     };
     caller.systems.withdraw_certificate(withdrawn).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(ask(&known, &path).await, (500, unknown));
+    for path in [path.as_str(), bound] {
+        assert_eq!(ask(&known, path).await, (500, unknown.clone()));
+    }
 }

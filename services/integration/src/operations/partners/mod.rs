@@ -206,7 +206,7 @@ impl Partners {
 }
 
 /// What a sealed column is sealed for.
-fn sealed_for(column: &str, id: Uuid) -> Vec<u8> {
+pub(crate) fn sealed_for(column: &str, id: Uuid) -> Vec<u8> {
     format!("egov integration delivery {column} {id}").into_bytes()
 }
 

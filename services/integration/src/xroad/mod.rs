@@ -2,9 +2,11 @@
 //! `X-Road-Client`, and the metaservices `listMethods`, `allowedMethods` and `getOpenAPI` of a subsystem.
 //!
 //! A member is an organisation of the directory by its member class and code, a subsystem one of its systems, a service one of
-//! that system's services by its code. What is called this way goes the same way as everything through the door: by an agreement,
-//! judged, recorded before and after. Whoever `X-Road-Client` names must be the system that has proved itself: by its token, or by
+//! that system's services by its code: of plain REST, or of gRPC with what its interface binds by `google.api.http`. What is
+//! called this way goes the same way as everything through the door: by an agreement, judged, recorded before and after. Whoever `X-Road-Client` names must be the system that has proved itself: by its token, or by
 //! a client certificate that is registered for it.
+
+mod grpc;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +40,7 @@ use crate::error::Error;
 use crate::gatekeeper::Agreements;
 use crate::store;
 use crate::store::catalogue::{Member, Offered};
+use crate::xroad::grpc::Bindings;
 
 /// The façade.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ pub(crate) struct XRoad {
     agreements: Arc<Agreements>,
     database: Database,
     turns: Arc<Semaphore>,
+    bindings: Arc<Bindings>,
 }
 
 /// How many metaservices read from the database at once, and how long one waits for its turn.
@@ -75,6 +79,7 @@ impl XRoad {
             agreements,
             database,
             turns: Arc::new(Semaphore::new(TURNS)),
+            bindings: Arc::default(),
         })
     }
 
@@ -127,6 +132,10 @@ impl XRoad {
                     below = format!("/{path_and_query}");
                     below.as_str()
                 };
+                if service.kind == InterfaceKind::Grpc {
+                    let service_id = service.service_id;
+                    return Ok(self.grpc(consumer, service_id, path_and_query, manner, request).await);
+                }
                 let call = PlainCall {
                     service_id: service.service_id,
                     path_and_query,
@@ -138,39 +147,62 @@ impl XRoad {
                 Err(Failure::new(FailureKind::BadRequest, "a metaservice is asked by GET"))
             }
             Asked::Meta(MetaService::GetOpenApi { service }) => {
-                let _turn = self.turn().await?;
+                let turn = self.turn().await?;
                 let service = service_of(&catalogue, provider, service)?;
-                let document = self.document(service).await?;
+                let document = match service.kind {
+                    InterfaceKind::OpenApi => self.document(service).await?,
+                    InterfaceKind::Grpc => self.described(service, turn).await?,
+                };
                 Ok(whole(manner.told(document)))
             }
             Asked::Meta(asked) => {
                 let _turn = self.turn().await?;
-                let all = matches!(asked, MetaService::ListMethods);
-                let mut list = MethodList::default();
-                let services: Vec<&Offered> = catalogue
-                    .services_of(provider.system_id)
-                    .filter(|one| is_rest(one))
-                    .collect();
-                let mut known = if all {
-                    self.methods(&services).await?
+                let services: Vec<&Offered> = catalogue.services_of(provider.system_id).collect();
+                let endpoints = if matches!(asked, MetaService::ListMethods) {
+                    self.offered(&services).await?
                 } else {
-                    HashMap::new()
+                    self.allowed(&consumer, &services)?
                 };
-                for service in services {
-                    let methods = if all {
-                        known.remove(&service.service_id).unwrap_or_default()
-                    } else {
-                        let allowed = self.agreements.allowed(&consumer.client_id, service.service_id);
-                        allowed.map_err(|fault| failure_of(&fault))?.into_iter().collect()
-                    };
-                    if !methods.is_empty() {
-                        list.service.push(listed(&call.service, &service.code, &methods));
+                let mut list = MethodList::default();
+                for (service, endpoints) in services.into_iter().zip(endpoints) {
+                    if !endpoints.is_empty() {
+                        list.service.push(listed(&call.service, &service.code, endpoints));
                     }
                 }
                 let body = serde_json::to_vec(&list).map_err(|_| internal())?;
                 Ok(whole(manner.told(Bytes::from(body))))
             }
         }
+    }
+
+    /// What the newest interface of each service has.
+    async fn offered(&self, services: &[&Offered]) -> Result<Vec<Vec<Endpoint>>, Failure> {
+        let plain: Vec<&Offered> = services.iter().copied().filter(|service| is_plain(service)).collect();
+        let mut methods = self.methods(&plain).await?;
+        let mut all = Vec::with_capacity(services.len());
+        for service in services {
+            all.push(if is_plain(service) {
+                of_operations(methods.remove(&service.service_id).unwrap_or_default())
+            } else {
+                let bound = self.bound(service).await?;
+                bound.iter().map(endpoint).collect()
+            });
+        }
+        Ok(all)
+    }
+
+    /// What of each service a consumer may call now.
+    fn allowed(&self, consumer: &Consumer, services: &[&Offered]) -> Result<Vec<Vec<Endpoint>>, Failure> {
+        let reach = self.agreements.reach(consumer);
+        let reach = reach.map_err(|fault| failure_of(&fault))?;
+        let of = |service: &Offered| -> Result<Vec<Endpoint>, Failure> {
+            if !is_plain(service) {
+                return Ok(grpc::allowed(&reach, service.service_id, self.agreements.now()));
+            }
+            let operations = self.agreements.allowed(&consumer.client_id, service.service_id);
+            Ok(of_operations(operations.map_err(|fault| failure_of(&fault))?))
+        };
+        services.iter().map(|service| of(service)).collect()
     }
 
     /// A turn to ask the database for documents: the journal needs its connections more.
@@ -260,25 +292,34 @@ impl XRoad {
     }
 }
 
-/// Services of gRPC are not called this way: a binding of theirs to HTTP would have to be walked into a call of gRPC first, which is
-/// what the transcoding in front of the door does.
-fn is_rest(service: &Offered) -> bool {
+fn is_plain(service: &Offered) -> bool {
     service.kind == InterfaceKind::OpenApi
 }
 
 fn service_of<'c>(catalogue: &'c Catalogue, provider: &Member, code: &str) -> Result<&'c Offered, Failure> {
     catalogue
         .services_of(provider.system_id)
-        .find(|one| one.code == code && is_rest(one))
+        .find(|one| one.code == code)
         .ok_or_else(|| Failure::new(FailureKind::UnknownService, "there is no such service"))
 }
 
-fn listed(asked: &ServiceId, code: &str, methods: &[String]) -> Listed {
-    let endpoints = methods
-        .iter()
-        .filter_map(|method| method.split_once(' '))
-        .map(|(verb, template)| Endpoint::of_template(verb, template))
-        .collect();
+/// The operations of an OpenAPI interface by their names, `GET /people/{id}`.
+fn of_operations(operations: impl IntoIterator<Item = String>) -> Vec<Endpoint> {
+    let split = |name: String| {
+        let (verb, template) = name.split_once(' ')?;
+        Some(Endpoint::of_template(verb, template))
+    };
+    operations.into_iter().filter_map(split).collect()
+}
+
+fn endpoint(bound: &egov_transcode::Endpoint) -> Endpoint {
+    Endpoint {
+        method: bound.verb.clone(),
+        path: bound.path.clone(),
+    }
+}
+
+fn listed(asked: &ServiceId, code: &str, endpoints: Vec<Endpoint>) -> Listed {
     let service = ServiceId {
         service: code.to_owned(),
         ..asked.clone()
