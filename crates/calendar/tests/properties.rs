@@ -252,7 +252,7 @@ proptest! {
         by in moments(), period in periods(), rules in rules(), cut_off in prop::option::of(moments()),
     ) {
         let by = by + SignedDuration::from_hours(24 * 365);
-        let rules = rules.with_cut_off(cut_off.map(|at| at.time()).filter(|_| period == Period::SameDay));
+        let rules = rules.with_cut_off(cut_off.map(jiff::civil::DateTime::time).filter(|_| period == Period::SameDay));
         let latest = latest_start(&CALENDAR, by, period, &rules).unwrap();
         let after = latest + SignedDuration::from_secs(1);
         prop_assert!(due(latest, period, &rules, &[]).unwrap() <= by, "{latest}");

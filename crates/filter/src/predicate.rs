@@ -145,7 +145,7 @@ fn holds(message: &DynamicMessage, path: &[Step], rule: &Rule) -> Result<bool, R
 
 /// What an Any holds, if it is of a type.
 fn content(any: &DynamicMessage, of: &MessageDescriptor) -> Result<Option<DynamicMessage>, Refused> {
-    let read = |name: &str| any.get_field_by_name(name).map(|value| value.into_owned());
+    let read = |name: &str| any.get_field_by_name(name).map(std::borrow::Cow::into_owned);
     let (Some(Value::String(url)), Some(Value::Bytes(value))) = (read("type_url"), read("value")) else {
         return Ok(None);
     };

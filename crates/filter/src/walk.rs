@@ -212,7 +212,7 @@ impl Walker {
             at.whole = Some(number);
         }
         match message.full_name() {
-            ANY => Root::AnyPart(self.any_part(&message.parent_pool(), &granted)),
+            ANY => Root::AnyPart(self.any_part(message.parent_pool(), &granted)),
             _ => Root::Message(self.part(message, &granted)),
         }
     }
@@ -297,7 +297,7 @@ impl Walker {
             Kind::Bytes => Value::Bytes,
             Kind::Message(message) if message.full_name() == ANY => match part {
                 None => Value::Any,
-                Some(part) => Value::AnyPart(self.any_part(&message.parent_pool(), part)),
+                Some(part) => Value::AnyPart(self.any_part(message.parent_pool(), part)),
             },
             Kind::Message(message) => {
                 let node = match part {

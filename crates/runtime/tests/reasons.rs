@@ -150,7 +150,7 @@ fn given() -> AllGiven {
     let alone =
         Regex::new(r#"[(,\s]"([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)",\s*(?:format!\(\s*)?"((?:[^"\\]|\\[\s\S])*)""#).unwrap();
     let has_code = Regex::new(r"Code::\w+,?\s*$").unwrap();
-    let indirect = Regex::new(r"Fault::new\(\s*(?:Code::\w+,\s*[a-z]|[a-z])").unwrap();
+    let indirect = Regex::new(r"\bFault::new\(\s*(?:Code::\w+,\s*[a-z]|[a-z])").unwrap();
     let mut all = AllGiven::new();
     let mut unknown_ways = Vec::new();
     for package in linked() {

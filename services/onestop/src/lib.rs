@@ -12,15 +12,15 @@
 
 mod api;
 pub mod config;
-pub mod definition_error;
 pub mod counter_error;
+pub mod definition_error;
 pub mod domain;
 pub mod error;
 mod jobs;
 pub mod law;
 pub mod operations;
-pub mod staffing;
 pub mod report_error;
+pub mod staffing;
 mod store;
 mod work_error;
 
@@ -33,14 +33,14 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
-use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
+use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
+use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
-use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
-use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
 use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
+use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
 use uuid::Uuid;

@@ -220,8 +220,8 @@ impl Shape {
                 let field = Cow::Borrowed(field);
                 return Some(FoundField {
                     field,
-                    through_many,
                     names_any,
+                    through_many,
                 });
             }
             let (head, tail) = rest.split_once('.')?;

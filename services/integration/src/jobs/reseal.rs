@@ -29,7 +29,7 @@ pub(crate) async fn run(database: &Database, keyring: &Arc<Keyring>, stop: Cance
             Ok(true) => break,
             Ok(false) => {}
             Err(fault) => {
-                tracing::warn!(reason = fault.reason(), error = ?fault, "what is kept sealed waits to be sealed anew")
+                tracing::warn!(reason = fault.reason(), error = ?fault, "what is kept sealed waits to be sealed anew");
             }
         }
         tokio::select! {

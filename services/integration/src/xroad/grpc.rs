@@ -43,17 +43,20 @@ const BEGINNING: &str = "x-road-";
 /// The most interfaces whose bindings are remembered.
 const MOST_REMEMBERED: usize = 256;
 
+/// What a version of an interface binds.
+type Bound = Arc<Vec<egov_transcode::Endpoint>>;
+
 /// What versions of interfaces bind: none of them ever changes.
 #[derive(Default)]
-pub(super) struct Bindings(Mutex<HashMap<(Uuid, i64), Arc<Vec<egov_transcode::Endpoint>>>>);
+pub(super) struct Bindings(Mutex<HashMap<(Uuid, i64), Bound>>);
 
 impl Bindings {
-    fn of(&self, source: (Uuid, i64)) -> Option<Arc<Vec<egov_transcode::Endpoint>>> {
+    fn of(&self, source: (Uuid, i64)) -> Option<Bound> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&source).cloned()
     }
 
-    fn keep(&self, source: (Uuid, i64), bound: Arc<Vec<egov_transcode::Endpoint>>) {
+    fn keep(&self, source: (Uuid, i64), bound: Bound) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.clear();

@@ -139,7 +139,7 @@ fn error(answer: &Answer) -> (u16, String) {
 
 #[tokio::test]
 async fn a_service_of_grpc_answers_clients_of_x_road_by_its_bindings_and_is_recorded_as_any_call() {
-    let both = Both::start(|_| {}).await;
+    let both = Box::pin(Both::start(|_| {})).await;
     let sent = r#"{"name":"Nguyễn Văn A","secret":"SECRET"}"#;
     let asked = both
         .request("POST", "/v1/people")
@@ -220,7 +220,7 @@ async fn a_service_of_grpc_answers_clients_of_x_road_by_its_bindings_and_is_reco
 
 #[tokio::test]
 async fn mask_predicate_and_agreement_hold_for_grpc_behind_x_road_and_refusals_are_its_errors() {
-    let both = Both::start(|terms| {
+    let both = Box::pin(Both::start(|terms| {
         for method in &mut terms.methods {
             if method.method == CHANGE {
                 method.mask = vec!["name".to_owned(), "children.name".to_owned()];
@@ -230,7 +230,7 @@ async fn mask_predicate_and_agreement_hold_for_grpc_behind_x_road_and_refusals_a
                 }];
             }
         }
-    })
+    }))
     .await;
     let post = |body: &'static str| {
         let asked = both
@@ -326,7 +326,7 @@ async fn mask_predicate_and_agreement_hold_for_grpc_behind_x_road_and_refusals_a
 
 #[tokio::test]
 async fn nobody_speaks_the_protocol_to_a_provider_of_grpc_but_the_facade() {
-    let both = Both::start(|_| {}).await;
+    let both = Box::pin(Both::start(|_| {})).await;
     let rest = Request::get("/v1/people/a")
         .header("host", "door")
         .header("x-road-client", "VN/GOV/H41.9/forged")
@@ -352,7 +352,10 @@ async fn nobody_speaks_the_protocol_to_a_provider_of_grpc_but_the_facade() {
 
 #[tokio::test]
 async fn the_metaservices_tell_of_services_of_grpc_beside_those_of_plain_rest() {
-    let both = Both::start(|terms| terms.methods.retain(|method| method.method != CHANGE)).await;
+    let both = Box::pin(Both::start(|terms| {
+        terms.methods.retain(|method| method.method != CHANGE);
+    }))
+    .await;
     let meta = |path: &str| {
         let asked = Request::get(format!("/r1/VN/GOV/H41.3/main/{path}"))
             .header("host", "door")

@@ -2,20 +2,20 @@
 
 mod case_filter;
 mod cases;
-mod deadlines;
 mod counters;
+mod deadlines;
 mod decode;
 mod definitions;
 mod encode;
+mod encode_deadlines;
 mod encode_definition;
 mod encode_work;
-mod encode_deadlines;
 mod files;
 mod procedures;
-mod work;
 mod ratings;
 mod reports;
 mod tables;
+mod work;
 
 use std::sync::Arc;
 

@@ -29,6 +29,7 @@ fn fact() -> Fact {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "beside steps without a time")]
 fn days(value: u32) -> Option<StepTime> {
     Some(StepTime {
         value: Some(value),

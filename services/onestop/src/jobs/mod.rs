@@ -1,7 +1,7 @@
 //! Background work, each under a lease or harmless to do twice.
 
-pub(crate) mod migrations;
 pub(crate) mod deadlines;
+pub(crate) mod migrations;
 pub(crate) mod reminders;
 mod statistics;
 pub(crate) mod units;

@@ -392,7 +392,7 @@ async fn keep(
         kind: of.kind,
         resource_id: of.resource,
         version: of.version,
-        act,
+        name: act,
         actor_id: actor.id,
         actor_kind: actor.kind,
         content: &content,

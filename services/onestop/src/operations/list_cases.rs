@@ -36,7 +36,9 @@ impl OneStop {
     /// One record of reading for a page, with its subjects. An applicant does without the names of internal steps.
     pub(crate) async fn record_summaries(&self, caller: &Caller, rows: &mut [Summary]) -> Result<(), Error> {
         if caller.principal.citizen().is_some() {
-            rows.iter_mut().for_each(|row| row.step.clear());
+            for row in rows.iter_mut() {
+                row.step.clear();
+            }
         }
         let read = rows
             .iter()

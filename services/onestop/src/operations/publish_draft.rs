@@ -81,7 +81,7 @@ impl OneStop {
         // Versions follow one another in time as they do by number; a case filed yesterday keeps the one of yesterday.
         let earliest = latest
             .as_ref()
-            .map_or(unit.today(), |latest| unit.today().max(latest.effective_from));
+            .map_or_else(|| unit.today(), |latest| unit.today().max(latest.effective_from));
         if procedure.effective_from < earliest {
             return Err(Error::EffectiveTooEarly(earliest));
         }

@@ -36,7 +36,7 @@ fn name(number: usize) -> String {
     let of = |list: &[&'static str], step: usize| list[number * step % list.len()];
     let given = format!("{}{}", of(&BEGINNINGS, 7), ENDS[number / 12 * 5 % ENDS.len()]);
     // Some have a rare word that begins like others.
-    let rare = if number % 97 == 0 {
+    let rare = if number.is_multiple_of(97) {
         format!(" Xu{number}y")
     } else {
         String::new()

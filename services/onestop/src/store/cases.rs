@@ -450,7 +450,12 @@ pub(crate) async fn save(
 }
 
 /// What an act changed in the figures, in its own transaction.
-pub(super) async fn count(connection: &mut PgConnection, before: &Case, after: &Case, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn count(
+    connection: &mut PgConnection,
+    before: &Case,
+    after: &Case,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let changed = changes(Some(&Snapshot::of(before)), &Snapshot::of(after), When::now(now));
     statistics::append(connection, after.case_id, &changed).await
 }

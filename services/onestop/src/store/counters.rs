@@ -209,8 +209,8 @@ pub(crate) async fn save_ticket(connection: &mut PgConnection, after: &Ticket) -
         after.state.code(),
         after.counter,
         after.calls,
-        after.call_time.map(|time| time.to_sqlx()) as _,
-        after.finish_time.map(|time| time.to_sqlx()) as _,
+        after.call_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        after.finish_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         after.version,
     )
     .execute(connection)
@@ -323,7 +323,7 @@ pub(crate) struct Act<'a> {
     pub(crate) kind: &'static str,
     pub(crate) resource_id: Uuid,
     pub(crate) version: i64,
-    pub(crate) act: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) actor_id: Uuid,
     pub(crate) actor_kind: &'static str,
     pub(crate) content: &'a str,
@@ -341,7 +341,7 @@ pub(crate) async fn append(connection: &mut PgConnection, act: &Act<'_>) -> Resu
         act.kind,
         act.resource_id,
         act.version,
-        act.act,
+        act.name,
         act.actor_id,
         act.actor_kind,
         act.now.to_sqlx() as _,

@@ -107,7 +107,10 @@ async fn every_list_of_due_dates_walks_an_index() {
         let found = plan(&database, &visible, query).await;
         assert!(found.contains(index), "changes, {name}:\n{found}");
         // The last ground of the policy, the case itself, is looked at for rows of no own unit only: in these lists there are none.
-        assert!(!found.contains("Seq Scan on case_deadline_changes"), "changes, {name}:\n{found}");
+        assert!(
+            !found.contains("Seq Scan on case_deadline_changes"),
+            "changes, {name}:\n{found}"
+        );
     }
     let place = AfterPlace {
         responsible_unit_id: 6,

@@ -16,12 +16,12 @@ async fn filled() -> egov_testkit::TestDatabase {
            SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'c' || n, true, '1.000001', 1, 4, 1,
                   1 + n % 30, 1 + n % 30, '{"full_name": "x"}', '', '{}', now() - n * interval '1 minute', '', 1, now(), now()
            FROM generate_series(1, 40000) AS n"#,
-        r#"INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id,
+        r"INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id,
                                    create_time, version)
            SELECT gen_random_uuid(), case_id, 1, 1, 'tham_tra', (ARRAY['officer', 'unit_leader'])[1 + n % 2], responsible_unit_id, 1,
                   CASE WHEN n % 2 = 0 THEN ('00000000-0000-0000-0002-' || lpad((n % 100)::text, 12, '0'))::uuid END,
                   submit_time, 1
-           FROM (SELECT case_id, responsible_unit_id, submit_time, right(case_code, -1)::int AS n FROM cases) AS c"#,
+           FROM (SELECT case_id, responsible_unit_id, submit_time, right(case_code, -1)::int AS n FROM cases) AS c",
         "ANALYZE",
     ] {
         superuser.execute(statement).await.unwrap();

@@ -10,6 +10,10 @@ use crate::domain::work::mark::{Mark, Marked};
 
 /// Ghi chú nội bộ.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "an id is called after what it identifies, here as everywhere"
+)]
 pub(crate) struct Comment {
     pub(crate) comment_id: Uuid,
     pub(crate) case_id: Uuid,

@@ -684,10 +684,9 @@ async fn with_times_of_steps(stack: &Stack) {
     let mut sql = stack.database.connect_as_superuser().await.unwrap();
     for (place, days) in [(1, 2), (2, 3), (3, 2), (4, 5), (5, 3)] {
         sqlx::query(
-            r#"UPDATE procedures SET document = jsonb_set(document, ARRAY['steps', $1::text, 'time'],
-                   jsonb_build_object('value', $2::int, 'unit', 'working_day',
-                                      'fact', jsonb_build_object('status', 'confirmed', 'source', 'a test')))
-               WHERE procedure_code = '1.012783'"#,
+            "UPDATE procedures SET document = jsonb_set(document, ARRAY['steps', $1::text, 'time'],
+                 jsonb_build_object('value', $2::int, 'unit', 'working_day'))
+             WHERE procedure_code = '1.012783'",
         )
         .bind(place.to_string())
         .bind(days)

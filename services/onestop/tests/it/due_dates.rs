@@ -264,6 +264,7 @@ fn live(
                     copies: 0,
                     replaced_by_data: String::new(),
                     file_ids: Vec::new(),
+                    form_data: None,
                 };
                 case.supply(transitions, now, vec![component]).unwrap();
             }

@@ -249,7 +249,7 @@ async fn a_period_that_makes_no_sense_is_refused_with_every_fault() {
 async fn plain(stack: &Stack, from: Date, to: Date) -> BTreeMap<String, i64> {
     let mut sql = stack.database.connect_as_superuser().await.unwrap();
     let rows = sqlx::query(
-        r#"
+        "
         WITH acts AS (
             SELECT h.*, c.channel, c.due_date, c.due_time, c.accept_time, (h.record_time AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS day
             FROM case_history h JOIN cases c USING (case_id)
@@ -278,7 +278,7 @@ async fn plain(stack: &Stack, from: Date, to: Date) -> BTreeMap<String, i64> {
         UNION ALL SELECT 'waiting', count(*) FROM last
                   WHERE to_state = 1 OR (to_state = 5 AND (accept_time IS NULL OR accept_time > record_time))
         UNION ALL SELECT 'rated', count(*) FROM period WHERE operation = 'rate'
-        "#,
+        ",
     )
     .bind(from.to_string())
     .bind(to.to_string())

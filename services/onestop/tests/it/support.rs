@@ -16,14 +16,14 @@ use egov_onestop::operations::import::{Packs, import};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
-use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
+use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
+use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
-use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
-use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
 use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
+use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
     CaseResult, Channel as FilingChannel, FinishUploadRequest, GetCaseRequest, Party, PutChunkRequest,
@@ -388,7 +388,6 @@ impl Stack {
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),
-            readings: ReadingServiceClient::with_interceptor(channel, credentials),
             readings: ReadingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),

@@ -106,15 +106,7 @@ pub fn replay(case: &Case, facts: &Facts<'_>) -> Replayed {
             pauses: &ended,
             extended_by: 0,
         };
-        deadline_of(
-            facts.calendar,
-            draft,
-            facts.profile,
-            case.channel,
-            &conditions,
-            &clock,
-        )
-        .ok()
+        deadline_of(facts.calendar, draft, facts.profile, case.channel, &conditions, &clock).ok()
     });
     let late = |due: Option<Timestamp>| facts.decided.zip(due).is_some_and(|(decided, due)| decided > due);
     let fees = draft.fees_on(&asked);

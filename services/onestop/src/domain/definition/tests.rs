@@ -25,7 +25,7 @@ fn codes(list: &[&str]) -> Vec<String> {
     list.iter().map(|code| (*code).to_owned()).collect()
 }
 
-fn asked<'a>(channel: Channel, applicant: PartyKind, conditions: &'a [String], on: Date) -> Asked<'a> {
+fn asked(channel: Channel, applicant: PartyKind, conditions: &[String], on: Date) -> Asked<'_> {
     Asked {
         channel,
         applicant,

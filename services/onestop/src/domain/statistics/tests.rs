@@ -39,6 +39,7 @@ fn registered(unit_id: i32, channel: Channel) -> Snapshot {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "beside cases without a due date")]
 fn due(day: i64) -> Option<(Date, Timestamp)> {
     Some((date(day), instant(day, 17)))
 }

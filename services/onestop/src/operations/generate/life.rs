@@ -190,7 +190,9 @@ pub(super) fn live(maker: &Maker, visit: Visit<'_>, made: &mut Made) -> Result<(
         ..
     } = life;
     made.rows.push(&case, last)?;
-    tasks.iter().for_each(|task| made.rows.push_task(task));
+    for task in &tasks {
+        made.rows.push_task(task);
+    }
     if let Some(next) = next_at_the_end(maker, version, &case) {
         made.rows.push_due(&next);
     }

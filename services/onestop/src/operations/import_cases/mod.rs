@@ -188,12 +188,15 @@ pub async fn import_cases(
     Ok(summary)
 }
 
+/// The version of a procedure for a day, and whether it was in force then.
+type Dated = (Arc<Versioned>, bool);
+
 struct Import<'a> {
     sources: Sources<'a>,
     law: Law,
     mapping: &'a Mapping,
     /// The version of a procedure for a day, and whether it was in force.
-    versions: HashMap<(String, Date), Option<(Arc<Versioned>, bool)>>,
+    versions: HashMap<(String, Date), Option<Dated>>,
     /// Keys and codes of this file so far: the second of a pair is refused.
     keys: HashSet<String>,
     codes: HashSet<String>,
@@ -461,7 +464,9 @@ impl Import<'_> {
             now,
         };
         follow(&mut tasks, &progress, || self.sources.ids.uuid());
-        tasks.iter().for_each(|task| made.rows.push_task(task));
+        for task in &tasks {
+            made.rows.push_task(task);
+        }
         let rules = self.law.deadline_rules_on(vietnam_time(now).date());
         let next = due_next(
             case,

@@ -263,7 +263,7 @@ fn task_write<'a, M: Message>(
     let mut scope = caller.scope(READ);
     let visible = Visible::from(&scope);
     // The transaction also sees the caller's own uploads, which a step may bring to the case.
-    scope.owner.get_or_insert(caller.principal.record_owner());
+    scope.owner.get_or_insert_with(|| caller.principal.record_owner());
     let request = WriteRequest::keyed(
         caller.principal.caller_key(),
         scope,
