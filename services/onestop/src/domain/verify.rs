@@ -342,7 +342,7 @@ impl Check<'_> {
         });
         self.demand(
             Rule::Row,
-            case.step_since.is_none() || case.step_since == told.step_since,
+            case.step_since.is_none() || told.imported || case.step_since == told.step_since,
             || {
                 format!(
                     "at its step since {:?} instead of {:?}",
@@ -433,8 +433,8 @@ impl Check<'_> {
                 to.code()
             )
         });
-        let moves = matches!(operation, Some(Operation::RecordStep | Operation::SendBack));
-        let steps = entry.step == told.step || moves || migrates;
+        let goes_on = matches!(operation, Some(Operation::RecordStep | Operation::SendBack));
+        let steps = entry.step == told.step || goes_on || migrates;
         self.demand(Rule::Transitions, steps, || {
             format!("version {}: {} changes the step", entry.version, entry.operation)
         });

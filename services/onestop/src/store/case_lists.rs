@@ -50,6 +50,7 @@ pub(super) fn list_query(
     after: Option<&Place>,
     limit: i64,
 ) -> Query {
+    let received = received(visible);
     let visible = visible.narrowed(filter.unit_id);
     let order = filter.order;
     let one_state_each = order == Order::Newest
@@ -61,7 +62,7 @@ pub(super) fn list_query(
     } else {
         vec![filter.states.clone()]
     };
-    let branches: Vec<(Ground, CaseFilter)> = grounds(&visible)
+    let branches: Vec<(Ground, CaseFilter)> = grounds(received, &visible)
         .into_iter()
         .flat_map(|ground| states.iter().map(move |states| (ground.clone(), states.clone())))
         .map(|(ground, states)| {
@@ -106,9 +107,8 @@ pub(super) fn code_query(
     after: Option<&Place>,
     limit: i64,
 ) -> Query {
-    let visible = visible.narrowed(filter.unit_id);
     let (from, to) = codes;
-    let grounds = grounds(&visible);
+    let grounds = grounds(received(visible), &visible.narrowed(filter.unit_id));
     let mut query = QueryBuilder::new(head);
     push_union(&mut query, Order::Code, limit, grounds.len(), |query, number| {
         query.push("SELECT case_id, case_code FROM cases WHERE ");
@@ -137,12 +137,16 @@ enum Ground {
     Received(Vec<i32>),
 }
 
-/// The grounds of a caller. Whoever sees cases of a few units sees those that these units received for others. Who sees many sees what
-/// they received for one another anyway; the rest would cost every page, and is found by its code in full.
-fn grounds(visible: &Visible) -> Vec<Ground> {
-    let received = !visible.all && !visible.units.is_empty() && !visible.is_wide();
+/// The ground of reception, whatever unit a list is narrowed to. Whoever sees cases of a few units sees those that these units
+/// received for others. Who sees many sees what they received for one another anyway; the rest would cost every page.
+fn received(visible: &Visible) -> Option<Ground> {
+    let few = !visible.all && !visible.units.is_empty() && !visible.is_wide();
+    few.then(|| Ground::Received(visible.units.clone()))
+}
+
+/// All grounds of a caller.
+fn grounds(received: Option<Ground>, visible: &Visible) -> Vec<Ground> {
     received
-        .then(|| Ground::Received(visible.units.clone()))
         .into_iter()
         .chain(visible.reasons().into_iter().map(Ground::Seen))
         .collect()

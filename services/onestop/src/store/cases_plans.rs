@@ -447,7 +447,9 @@ async fn every_search_walks_an_index() {
         // What else a case must carry is looked up case by case.
         let query = words_query(&explained(), &visible, &walk, filter, None, 51);
         let found = plan(&database, &visible, query).await;
-        if found.contains("hashed SubPlan") {
+        // (The policy's own look at the few open questions for opinions is one.)
+        let gathered = |line: &str| line.contains("hashed SubPlan") && !line.contains("receiving_unit_id = ANY");
+        if found.lines().any(gathered) {
             wrong.push(format!("{name} is gathered:\n{found}"));
         }
     }
