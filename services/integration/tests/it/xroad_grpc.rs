@@ -78,13 +78,10 @@ impl Both {
     async fn ready(&self) {
         for _ in 0..200 {
             let answer = self.get("/v1/people/ready").await;
-            let reason = answer
-                .headers
-                .get("x-egov-reason")
-                .map(|reason| reason.to_str().unwrap());
-            if !reason
-                .is_some_and(|reason| ["AGREEMENT_MISSING", "PERMITS_STALE", "PROVIDER_UNAVAILABLE"].contains(&reason))
-            {
+            let said = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap());
+            let unknown = said("x-road-error").is_some_and(|kind| kind.ends_with("UnknownService"));
+            let early = ["AGREEMENT_MISSING", "PERMITS_STALE", "PROVIDER_UNAVAILABLE"];
+            if !unknown && !said("x-egov-reason").is_some_and(|reason| early.contains(&reason)) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

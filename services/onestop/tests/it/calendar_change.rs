@@ -359,7 +359,8 @@ async fn reminders_survive_a_kill_and_two_holders_and_are_given_once_each() {
         give_notices(&stack.pool, &clock, 1, || false),
         give_notices(&stack.pool, &clock, 1, || false),
     );
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     told(&stack).await;
     assert_eq!(count(&stack, NOTICES).await, 5);
     assert_eq!(count(&stack, "SELECT count(*) FROM case_deadline_notices").await, 5);

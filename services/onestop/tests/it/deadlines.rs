@@ -355,7 +355,7 @@ async fn of_two_extensions_at_once_one_is_taken() {
         extend(&two, extension(&case, day(2026, 12, 22))),
     );
     assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1);
-    let lost = first.err().or(second.err()).unwrap();
+    let lost = first.err().or_else(|| second.err()).unwrap();
     assert_eq!(reason(&lost), "STALE_ETAG");
     assert_eq!(count(&stack, "SELECT count(*) FROM case_extensions").await, 1);
     whole(&stack).await;

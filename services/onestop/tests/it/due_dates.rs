@@ -227,7 +227,7 @@ fn live(
     case.accept(transitions, now, first).unwrap();
     let mut states = vec![(now, case.state)];
     for _ in 0..random.below(9) {
-        day = day + SignedDuration::from_hours(24 * random.below(5) as i64);
+        day += SignedDuration::from_hours(24 * random.below(5) as i64);
         now = random.moment(day).max(now + SignedDuration::from_secs(1));
         day = vietnam_time(now).date();
         let was = case.state;
@@ -361,7 +361,9 @@ fn ask(questions: &[Value]) -> Vec<Value> {
         .unwrap_or_else(|error| {
             panic!("python3 is needed for this test and could not be started ({error}): apt-get install python3")
         });
-    let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
+    let lines = questions
+        .iter()
+        .fold(String::new(), |all, question| all + &question.to_string() + "\n");
     let mut stdin = python.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let output = python.wait_with_output().unwrap();

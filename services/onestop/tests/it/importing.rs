@@ -316,10 +316,11 @@ async fn json_lines_say_the_same_as_csv() {
     let stack = Stack::start().await;
     let text = sample("cases.csv");
     let mut csv = csv::ReaderBuilder::new().delimiter(b';').from_reader(text.as_bytes());
-    let json: String = csv
+    let json = csv
         .deserialize::<BTreeMap<String, String>>()
-        .map(|line| format!("{}\n", serde_json::to_string(&line.unwrap()).unwrap()))
-        .collect();
+        .fold(String::new(), |all, line| {
+            all + &serde_json::to_string(&line.unwrap()).unwrap() + "\n"
+        });
     let mut outcomes = Vec::new();
     let report = |line: &LineReport| {
         outcomes.push(line.outcome);
