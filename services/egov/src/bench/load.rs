@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_that_are_wrong_are_counted() {
-        let run = run(Duration::from_millis(50), |_| {
+        let run = run(Duration::from_millis(500), |_| {
             |turn: u64| async move {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 if turn == 3 { Err("wrong".to_owned()) } else { Ok(()) }
