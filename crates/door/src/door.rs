@@ -384,9 +384,9 @@ impl Door {
         let DoorParts { clock, ids, limits, .. } = &self.inner.parts;
         let at = clock.now();
         let place = self.place_of(&consumer.client_id)?;
+        let started = Instant::now();
         let taken = self.inner.quotas.take(passage.agreement_id, passage.quota, at).await?;
         let streaming = passage.facts.client_streaming || passage.facts.server_streaming;
-        let started = Instant::now();
         let longest = if streaming {
             limits.stream_max
         } else {

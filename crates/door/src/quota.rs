@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use egov_clock::vietnam;
 use egov_fault::{Code, Fault};
 use jiff::{Timestamp, Unit};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::door::Door;
@@ -30,6 +31,9 @@ const LEAST_AHEAD: u32 = 4;
 
 /// The most calls of one lease.
 const LARGEST_LEASE: u32 = 10_000;
+
+/// How long the ledger is waited for.
+const LEASE_WAIT: Duration = Duration::from_secs(1);
 
 /// The limits of a permit. 0 is no limit of this kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +89,8 @@ struct Meter {
     counts: Mutex<Counts>,
     /// Held by whoever asks the ledger for more.
     leasing: Arc<tokio::sync::Mutex<()>>,
+    /// When the ledger was last asked in vain.
+    failed: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,8 +111,9 @@ struct Count {
 }
 
 impl Count {
+    /// Goes over to a window that has begun. Never back: a call that waited while one began counts in the newer one.
     fn roll(&mut self, start: i64) {
-        if self.start != start {
+        if self.start < start {
             *self = Self {
                 start,
                 ..Self::default()
@@ -243,13 +250,26 @@ impl Quotas {
             let Some(ledger) = self.ledger.get() else {
                 return Err(refusal(Refusal::ExchangeNotRecorded));
             };
+            let waited_since = Instant::now();
             let _one = meter.leasing.lock().await;
-            // Whoever waited may find what the one before brought.
+            // Whoever waited may find what the one before brought, or that it asked in vain: not everybody waits for that in turn.
             if !meter.is_wanting(window, limit) {
                 continue;
             }
-            let leased = ledger.lease(agreement, window, limit, slice(limit)).await?;
-            meter.add(window, limit, leased);
+            if meter.has_failed_since(waited_since) {
+                return Err(refusal(Refusal::ExchangeNotRecorded));
+            }
+            match timeout(LEASE_WAIT, ledger.lease(agreement, window, limit, slice(limit))).await {
+                Ok(Ok(leased)) => meter.add(window, limit, leased),
+                Ok(Err(fault)) => {
+                    meter.note_failure();
+                    return Err(fault);
+                }
+                Err(_) => {
+                    meter.note_failure();
+                    return Err(refusal(Refusal::ExchangeNotRecorded));
+                }
+            }
         }
     }
 
@@ -263,11 +283,11 @@ impl Quotas {
         }
         let day = Window {
             span: Span::Day,
-            start: at.day,
+            start: counts.day.start,
         };
         let minute = Window {
             span: Span::Minute,
-            start: at.minute,
+            start: counts.minute.start,
         };
         for (count, window, limit, name, left) in [
             (&counts.day, day, quota.per_day, "per_day", at.day_left),
@@ -320,6 +340,15 @@ impl Door {
 }
 
 impl Meter {
+    fn note_failure(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn has_failed_since(&self, instant: Instant) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at >= instant)
+    }
+
     fn is_wanting(&self, window: Window, limit: u32) -> bool {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.of(window);
@@ -397,6 +426,71 @@ mod tests {
             fault.metadata().get("limit").cloned().unwrap(),
             fault.retry_delay().unwrap().as_secs(),
         )
+    }
+
+    /// Gives what is asked for, or nothing within a reasonable time.
+    struct Slow {
+        asked: AtomicUsize,
+        answers: bool,
+    }
+
+    #[async_trait]
+    impl QuotaLedger for Slow {
+        async fn lease(&self, _: Uuid, _: Window, _: u32, wanted: u32) -> Result<u32, Fault> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            if self.answers {
+                tokio::task::yield_now().await;
+                return Ok(wanted);
+            }
+            std::future::pending().await
+        }
+    }
+
+    fn shared(answers: bool) -> (Quotas, Arc<Slow>) {
+        let (quotas, ledger) = (
+            Quotas::default(),
+            Arc::new(Slow {
+                asked: AtomicUsize::new(0),
+                answers,
+            }),
+        );
+        let _ = quotas.ledger.set(Arc::clone(&ledger) as Arc<dyn QuotaLedger>);
+        (quotas, ledger)
+    }
+
+    const THREE: Quota = Quota {
+        per_minute: 3,
+        per_day: 0,
+        concurrent: 0,
+    };
+
+    #[tokio::test]
+    async fn a_call_from_before_a_minute_ended_counts_in_the_one_that_has_begun() {
+        let (quotas, _) = shared(true);
+        let agreement = Uuid::from_u128(1);
+        let (before, after) = (at("2026-11-26T10:00:59Z"), at("2026-11-26T10:01:00Z"));
+        let (late, early) = futures::future::join(
+            quotas.take(agreement, THREE, after),
+            quotas.take(agreement, THREE, before),
+        )
+        .await;
+        late.unwrap();
+        early.unwrap();
+        quotas.take(agreement, THREE, before).await.unwrap();
+        assert_eq!(refused(quotas.take(agreement, THREE, after).await).0, "per_minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_ledger_does_not_answer_all_who_wait_are_refused_together() {
+        let (quotas, ledger) = shared(false);
+        let began = Instant::now();
+        let now = at("2026-11-26T10:00:00Z");
+        let all = (0..50).map(|_| quotas.take(Uuid::from_u128(1), THREE, now));
+        for refused in futures::future::join_all(all).await {
+            assert_eq!(refused.unwrap_err().reason(), "EXCHANGE_NOT_RECORDED");
+        }
+        assert!(began.elapsed() <= LEASE_WAIT);
+        assert_eq!(ledger.asked.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

@@ -25,6 +25,11 @@ pub trait Record: Send + Sized + 'static {
     /// Reads what [`encode`](Self::encode) wrote, also by an earlier version of the program; none if that cannot be.
     fn decode(bytes: &[u8]) -> Option<Self>;
 
+    /// About how many bytes [`encode`](Self::encode) writes, where that is many: what waits to be written is bounded by it.
+    fn weight(&self) -> usize {
+        0
+    }
+
     /// It is durable now: what was held until then can be given back.
     fn is_durable(&mut self) {}
 }
@@ -36,7 +41,7 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The size of a segment, in bytes: more than the largest record.
     pub segment_bytes: u64,
-    /// How many bytes of records may wait to be shipped; further ones are refused.
+    /// How many bytes of records may wait to be written and shipped; further ones are refused, those that are owed at twice as many.
     pub waiting_bytes: u64,
 }
 

@@ -117,6 +117,10 @@ impl Segment {
     /// Fills it with zeros, as far as it does not hold them already.
     pub(crate) fn wipe(&mut self, bytes: u64) -> io::Result<()> {
         let end = bytes.min(self.written);
+        // First what says that it was used: a wipe that does not come to an end must not leave a segment that looks damaged.
+        let head = usize::try_from(HEAD.min(bytes)).unwrap_or_default();
+        self.file.write_all_at(&vec![0; head], 0)?;
+        self.file.sync_data()?;
         let zeros = vec![0; ZEROS.min(usize::try_from(end).unwrap_or(ZEROS))];
         let mut at = 0;
         while at < end {

@@ -188,6 +188,7 @@ impl<R: Record> Spool<R> {
             shipments: Shipments {
                 records,
                 shared,
+                next: None,
                 taken: 0,
                 bytes: 0,
             },
@@ -197,10 +198,20 @@ impl<R: Record> Spool<R> {
 
     /// Takes a record at once, behind all that were appended before.
     pub fn append(&self, record: R) -> Durable {
+        self.append_below(record, self.shared.most_waiting.load(Ordering::Relaxed))
+    }
+
+    /// The same for a record that follows from one that was taken, and for which there is room when new ones are refused.
+    pub fn append_owed(&self, record: R) -> Durable {
+        let most = self.shared.most_waiting.load(Ordering::Relaxed);
+        self.append_below(record, most.saturating_mul(2))
+    }
+
+    fn append_below(&self, record: R, most: u64) -> Durable {
         let (answer, durable) = oneshot::channel();
         let refused = if self.shared.failed.load(Ordering::Relaxed) {
             Some(AppendError::Failed)
-        } else if self.shared.waiting.load(Ordering::Relaxed) > self.shared.most_waiting.load(Ordering::Relaxed) {
+        } else if self.shared.waiting.load(Ordering::Relaxed) > most {
             Some(AppendError::Full)
         } else {
             None
@@ -209,6 +220,7 @@ impl<R: Record> Spool<R> {
             // The receiver is here.
             let _ = answer.send(Err(error));
         } else {
+            self.shared.waiting.fetch_add(record.weight() as u64, Ordering::Relaxed);
             // Without a writer the answer is dropped, which says so.
             let _ = self.queue.send(Command::Append(record, answer));
         }
@@ -268,20 +280,31 @@ struct Entry<R> {
 pub struct Shipments<R> {
     records: mpsc::UnboundedReceiver<Entry<R>>,
     shared: Arc<Shared>,
+    /// The one that comes next, where it was looked at already.
+    next: Option<Entry<R>>,
     /// The place of the last record that was taken, and the bytes of those that are taken and not shipped.
     taken: u64,
     bytes: u64,
 }
 
 impl<R> Shipments<R> {
-    /// Waits for records and takes at most `most` of those that are there; none when the spool is closed and everything taken.
-    pub async fn take(&mut self, into: &mut Vec<R>, most: usize) -> usize {
-        let mut entries = Vec::new();
-        let count = self.records.recv_many(&mut entries, most).await;
-        for entry in entries {
+    /// Waits for records and takes of those that are there at most `most`, with together at most `bytes`, but one in any case; none when
+    /// the spool is closed and everything taken. If it is dropped while it waits, nothing is taken.
+    pub async fn take(&mut self, into: &mut Vec<R>, most: usize, bytes: u64) -> usize {
+        if self.next.is_none() {
+            self.next = self.records.recv().await;
+        }
+        let (mut count, mut size) = (0, 0);
+        while let Some(entry) = self
+            .next
+            .take_if(|next| count < most && (count == 0 || size + next.size <= bytes))
+        {
+            count += 1;
+            size += entry.size;
             self.taken = entry.place;
             self.bytes += entry.size;
             into.push(entry.record);
+            self.next = self.records.try_recv().ok();
         }
         count
     }
@@ -299,12 +322,12 @@ impl<R> Shipments<R> {
 
     /// How many records wait to be taken.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.len() + usize::from(self.next.is_some())
     }
 
     /// Whether none waits to be taken.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 }
 
@@ -360,10 +383,17 @@ impl Found {
         paths.sort();
         let mut used = Vec::new();
         let mut free = VecDeque::new();
+        let mut last_empty = 0;
         for path in paths {
             let mut segment = Segment::open(path).map_err(io)?;
             let content = segment.read().map_err(io)?;
             match content.number {
+                // Begun and not written to: it is as good as a new one, but its number was used.
+                Some(number) if content.frames.is_empty() => {
+                    last_empty = last_empty.max(number);
+                    segment.wipe(segment_bytes).map_err(io)?;
+                    free.push_back(segment);
+                }
                 Some(number) => used.push((number, segment, content)),
                 None => {
                     // Never used, wiped, or its first flush did not come to an end.
@@ -373,8 +403,8 @@ impl Found {
             }
         }
         used.sort_by_key(|(number, ..)| *number);
-        let next = used.last().map_or(1, |(number, ..)| number + 1);
-        let newest = next - 1;
+        let newest = used.last().map_or(0, |(number, ..)| *number);
+        let next = newest.max(last_empty) + 1;
         let mut found = Self {
             number: next,
             full: VecDeque::new(),
@@ -485,8 +515,11 @@ impl<R: Record> Writer<R> {
         }
         match encoded {
             Some(size) => framed.push(Framed { size, record, answer }),
-            // Whoever appended it and has gone needs no answer.
-            None => drop(answer.send(Err(AppendError::TooLarge))),
+            None => {
+                self.shared.waiting.fetch_sub(record.weight() as u64, Ordering::Relaxed);
+                // Whoever appended it and has gone needs no answer.
+                let _ = answer.send(Err(AppendError::TooLarge));
+            }
         }
     }
 
@@ -514,6 +547,8 @@ impl<R: Record> Writer<R> {
             answer,
         } in framed.drain(..)
         {
+            // From here on it weighs what it takes.
+            self.shared.waiting.fetch_sub(record.weight() as u64, Ordering::Relaxed);
             if written.is_err() {
                 let _ = answer.send(Err(AppendError::Failed));
                 continue;

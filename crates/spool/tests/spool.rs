@@ -49,7 +49,7 @@ fn open(settings: &Settings) -> Spooled<Line> {
 async fn everything(shipments: &mut Shipments<Line>, count: usize) -> Vec<Line> {
     let mut found = Vec::new();
     while found.len() < count {
-        assert!(shipments.take(&mut found, 100).await > 0);
+        assert!(shipments.take(&mut found, 100, u64::MAX).await > 0);
     }
     found
 }
@@ -153,6 +153,50 @@ async fn what_does_not_fit_is_refused_and_nothing_else() {
     everything(&mut shipments, 3).await;
     shipments.shipped();
     assert_eq!(spool.append(line("room again")).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_is_owed_has_room_when_new_records_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        waiting_bytes: 2000,
+        ..small(folder.path())
+    };
+    let Spooled { spool, .. } = open(&settings);
+    spool.append(Line(vec![7; 2500])).await.unwrap();
+    assert_eq!(spool.append(line("new")).await, Err(AppendError::Full));
+    spool.append_owed(Line(vec![7; 2500])).await.unwrap();
+    assert_eq!(spool.append_owed(line("owed")).await, Err(AppendError::Full));
+}
+
+#[tokio::test]
+async fn a_shipment_is_bounded_by_number_and_bytes_and_takes_one_in_any_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let Spooled {
+        spool, mut shipments, ..
+    } = open(&small(folder.path()));
+    for length in [1000, 100, 100, 100, 100] {
+        spool.append(Line(vec![7; length])).await.unwrap();
+    }
+    let mut taken = Vec::new();
+    for expected in [1, 2, 1, 1] {
+        let most = if expected == 1 { 1 } else { 5 };
+        assert_eq!(shipments.take(&mut taken, most, 250).await, expected);
+    }
+    assert_eq!((taken.len(), shipments.shipped(), spool.waiting_bytes()), (5, 5, 0));
+}
+
+#[tokio::test]
+async fn starts_without_a_shipper_need_no_further_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = small(folder.path());
+    let first = open(&settings);
+    first.spool.append(line("kept")).await.unwrap();
+    drop(first);
+    for _ in 0..10 {
+        assert_eq!(open(&settings).left, 1);
+    }
+    assert!(fs::read_dir(folder.path()).unwrap().count() <= 4);
 }
 
 #[tokio::test]

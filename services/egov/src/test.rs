@@ -120,6 +120,10 @@ async fn suite(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shu
     {
         all.push("--workspace".to_owned());
     }
+    if arguments.is_empty() {
+        // One run names every failure, not the first crate's alone.
+        all.push("--no-fail-fast".to_owned());
+    }
     all.extend_from_slice(arguments);
     cargo(workspace, url, &all, shutdown).await?;
     if arguments.is_empty() {
@@ -167,7 +171,7 @@ async fn cargo(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shu
     }
     Err(Problem::new(
         format!("`cargo {}` ended with {status}", arguments.join(" ")),
-        "read the first failure above; one test alone: cargo egov test -- -p PACKAGE NAME",
+        "read the failures above; one test alone: cargo egov test -- -p PACKAGE NAME",
     )
     .into())
 }

@@ -19,8 +19,7 @@ CREATE INDEX cases_by_unit_and_code ON cases (responsible_unit_id, case_code COL
 CREATE INDEX cases_by_due ON cases (due_date, case_id) WHERE due_date IS NOT NULL;
 CREATE INDEX cases_by_unit_and_due ON cases (responsible_unit_id, due_date, case_id) WHERE due_date IS NOT NULL;
 
--- The cases of procedures that are filed rarely: a walk by time would meet too few of them.
--- (`cases_by_procedure` of 0009)
+-- The cases of procedures that are filed rarely, which a walk by time would meet too seldom, have `cases_by_procedure` (0009).
 
 -- Cases that are not final, of all units: they are few and lie close together in time, so that a walk by time would go on to the
 -- end of the table for the last page.

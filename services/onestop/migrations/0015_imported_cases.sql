@@ -15,5 +15,6 @@ SELECT egov.append_only('imported_cases');
 -- Seen by whoever sees the case.
 ALTER TABLE imported_cases ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imported_cases FORCE ROW LEVEL SECURITY;
-CREATE POLICY of_the_case ON imported_cases
+CREATE POLICY of_an_import ON imported_cases FOR INSERT WITH CHECK ((SELECT egov.scope_all()));
+CREATE POLICY of_the_case ON imported_cases FOR SELECT
     USING ((SELECT egov.scope_all()) OR EXISTS (SELECT 1 FROM cases WHERE cases.case_id = imported_cases.case_id));

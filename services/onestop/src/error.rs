@@ -549,6 +549,13 @@ fn extension_refused(refused: &ExtensionRefused) -> Fault {
                 format!("must be after the present due date {day}"),
             )
         }
+        ExtensionRefused::NotReached(ends) => {
+            let day = written_date(*ends);
+            new_date(
+                format!("thời hạn gia hạn sẽ kết thúc vào ngày {day}"),
+                format!("the extended period would end on {day}"),
+            )
+        }
         ExtensionRefused::DayOff(day) => {
             let day = written_date(*day);
             new_date(

@@ -11,6 +11,7 @@ use egov_auth::RowScope;
 use egov_calendar::WorkCalendar;
 use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
+use sqlx::PgConnection;
 
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::reports::CentreRules;
@@ -155,6 +156,11 @@ impl Law {
             centre: rules,
             change,
         })
+    }
+
+    /// Whether no pack was changed since it was read.
+    pub(crate) async fn is_the_last(&self, connection: &mut PgConnection) -> Result<bool, Error> {
+        Ok(packs::last_change(connection).await? == self.change)
     }
 
     /// Keeps the calendar under its version, word for word, so that a due date that it gave can be worked out again whatever notice

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{REQUEST, RESPONSE, Recorder, outcome_of, write};
 use crate::domain::exchange::End;
+use crate::error::Error;
 use crate::meters::JournalMeters;
 
 /// The most records in one transaction.
@@ -263,7 +264,7 @@ impl Writer {
         let written = recorder
             .database
             .write_unkeyed(&RowScope::everything(), async |unit| {
-                write(unit, &begun, &ended, &bodies).await
+                Ok::<_, Error>(write(unit, &begun, &ended, &bodies).await?.leaves)
             })
             .await;
         let leaves = match written {

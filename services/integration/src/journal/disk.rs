@@ -5,7 +5,7 @@
 //! database does not take what is here, calls are refused after a moment; nothing is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use egov_fault::Fault;
 use egov_spool::{AppendError, Settings, Shipments, Spool, Spooled};
 use futures::FutureExt as _;
 use futures::future::ready;
-use tokio::sync::{Notify, OnceCell, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ use crate::meters::JournalMeters;
 
 /// The most records in one transaction.
 const BATCH: usize = 2048;
+
+/// The most bytes of records in one transaction, unless one alone has more: a statement must stay far below what PostgreSQL takes.
+const BATCH_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How long records gather before they are shipped, unless somebody waits for them.
 const GATHER: Duration = Duration::from_millis(50);
@@ -63,7 +66,8 @@ struct Shared {
     open: watch::Sender<usize>,
     /// Somebody waits for what is durable to be shipped.
     hurry: Notify,
-    epoch: OnceCell<i32>,
+    /// The epoch of the log in which leaves are put now; 0 until it is known.
+    epoch: AtomicI32,
 }
 
 impl Shared {
@@ -101,7 +105,7 @@ impl DiskJournal {
             shipped: watch::Sender::new(0),
             open: watch::Sender::new(0),
             hurry: Notify::new(),
-            epoch: OnceCell::new(),
+            epoch: AtomicI32::new(0),
         });
         let meters = JournalMeters::new();
         let shipper = Shipper {
@@ -153,16 +157,15 @@ impl DiskJournal {
         }
     }
 
-    /// The promise about an end; needs the epoch, which is asked for once.
-    async fn promise(&self, made: impl FnOnce(i32) -> Made) -> Option<Promise> {
-        let epoch = self
-            .shared
-            .epoch
-            .get_or_try_init(|| self.recorder.log.epoch())
-            .await
-            .inspect_err(|error| tracing::error!(%error, "the epoch of the log cannot be read"))
-            .ok()?;
-        self.recorder.promise(&made(*epoch))
+    /// The epoch that a promise names: as the last shipment found it, or asked for where nothing was shipped yet.
+    async fn epoch(&self) -> Result<i32, Fault> {
+        let known = self.shared.epoch.load(Ordering::Relaxed);
+        if known > 0 {
+            return Ok(known);
+        }
+        let epoch = self.recorder.log.epoch().await?;
+        self.shared.epoch.store(epoch, Ordering::Relaxed);
+        Ok(epoch)
     }
 
     fn entry_of(&self, ended: &Ended) -> Entry {
@@ -207,14 +210,19 @@ impl Journal for DiskJournal {
             body,
             held: Some(held),
         });
-        let (meters, shared) = (self.meters.clone(), Arc::clone(&self.shared));
+        let journal = self.clone();
         async move {
-            let recorded = durable.await;
-            meters.waited(asked.elapsed());
-            recorded.map_err(|error| {
-                shared.closed();
-                meters.failed(1);
-                refused(error)
+            let recorded = durable.await.map_err(refused);
+            journal.meters.waited(asked.elapsed());
+            // Without the epoch there is no promise at the end: known now, it is not missing then.
+            let recorded = match recorded {
+                Ok(()) => journal.epoch().await.map(drop),
+                Err(fault) => Err(fault),
+            };
+            recorded.map_err(|fault| {
+                journal.shared.closed();
+                journal.meters.failed(1);
+                refusal(Refusal::ExchangeNotRecorded).caused_by(fault)
             })
         }
         .boxed()
@@ -230,22 +238,19 @@ impl Journal for DiskJournal {
             Entry::Begin { .. } => None,
         };
         let asked = Instant::now();
-        let durable = self.spool.append(entry);
+        let durable = self.spool.append_owed(entry);
         self.shared.closed();
         let journal = self.clone();
         async move {
             // Signed while the disk is busy, given when it is done.
-            let promise = match leaf {
-                Some((exchange_id, commitment, time)) => {
-                    let made = |epoch| Made {
-                        exchange_id,
-                        commitment,
-                        time,
-                        epoch,
-                    };
-                    journal.promise(made).await
-                }
-                None => None,
+            let promise = match (leaf, journal.epoch().await) {
+                (Some((exchange_id, commitment, time)), Ok(epoch)) => journal.recorder.promise(&Made {
+                    exchange_id,
+                    commitment,
+                    time,
+                    epoch,
+                }),
+                _ => None,
             };
             let recorded = durable.await;
             journal.meters.waited(asked.elapsed());
@@ -260,7 +265,7 @@ impl Journal for DiskJournal {
 
     fn abandon(&self, ended: Ended) {
         // What does not become durable is swept.
-        drop(self.spool.append(self.entry_of(&ended)));
+        drop(self.spool.append_owed(self.entry_of(&ended)));
         self.shared.closed();
     }
 }
@@ -276,11 +281,11 @@ impl Shipper {
     async fn run(self, mut shipments: Shipments<Entry>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let taken = match timeout(REST, shipments.take(&mut batch, BATCH)).await {
+            let taken = match timeout(REST, shipments.take(&mut batch, BATCH, BATCH_BYTES)).await {
                 Ok(taken) => taken,
                 Err(_) => {
                     self.rest.rest();
-                    shipments.take(&mut batch, BATCH).await
+                    shipments.take(&mut batch, BATCH, BATCH_BYTES).await
                 }
             };
             if taken == 0 {
@@ -322,11 +327,16 @@ impl Shipper {
         self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
         loop {
             let written = self.recorder.database.write_unkeyed(&everything, async |unit| {
-                write(unit, &begun, &ended, &bodies).await?;
-                Ok::<_, Error>(())
+                Ok::<_, Error>(write(unit, &begun, &ended, &bodies).await?.epoch)
             });
             match timeout(PATIENCE, written).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(epoch)) => {
+                    // An epoch that was begun meanwhile is the one that promises name from now on.
+                    if epoch > 0 {
+                        self.shared.epoch.store(epoch, Ordering::Relaxed);
+                    }
+                    return;
+                }
                 Ok(Err(error)) => {
                     tracing::error!(error = ?Fault::from(error), records, "records of exchanges wait on the disk: the database does not take them");
                 }

@@ -75,6 +75,11 @@ impl Record for Entry {
         }
     }
 
+    fn weight(&self) -> usize {
+        let (Self::Begin { body, .. } | Self::End { body, .. }) = self;
+        body.as_ref().map_or(0, |body| body.sealed.len())
+    }
+
     fn is_durable(&mut self) {
         if let Self::Begin { held, .. } = self {
             *held = None;

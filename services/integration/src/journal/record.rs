@@ -137,21 +137,35 @@ pub(crate) struct Made {
     pub(crate) epoch: i32,
 }
 
+/// What was written.
+pub(crate) struct Written {
+    /// The epoch of the log; 0 if nothing ended.
+    pub(crate) epoch: i32,
+    /// For each end the leaf, or none if it has one already or was promised.
+    pub(crate) leaves: Vec<Option<Made>>,
+}
+
 /// Writes beginnings, ends with their leaves and what they sum up to, and bodies. Harmless to repeat: what is there stays as it is.
-/// For each end the leaf, or none if it has one already or was promised.
 pub(crate) async fn write(
     unit: &mut UnitOfWork<'_>,
     begun: &[Exchange],
     ended: &[End],
     bodies: &[exchanges::Body],
-) -> Result<Vec<Option<Made>>, Error> {
+) -> Result<Written, Error> {
     let ends: HashSet<Uuid> = ended.iter().map(|end| end.exchange.exchange_id).collect();
     let starts: HashSet<Uuid> = begun.iter().map(|exchange| exchange.exchange_id).collect();
     // What begins and ends here was never open for anybody else.
     let over: Vec<Uuid> = starts.intersection(&ends).copied().collect();
-    let opened: Vec<Uuid> = ends.difference(&starts).copied().collect();
     exchanges::insert(unit.conn(), begun, &over).await?;
-    let (epoch, added) = exchanges::insert_outcomes(unit.conn(), ended, &opened).await?;
+    // A promise holds although the database does not know of the beginning, as after a restore to before it.
+    let owed: Vec<Exchange> = ended
+        .iter()
+        .filter(|end| end.promised.is_some() && !starts.contains(&end.exchange.exchange_id))
+        .map(|end| end.exchange.clone())
+        .collect();
+    let theirs: Vec<Uuid> = owed.iter().map(|exchange| exchange.exchange_id).collect();
+    exchanges::insert(unit.conn(), &owed, &theirs).await?;
+    let (epoch, added) = exchanges::insert_outcomes(unit.conn(), ended).await?;
     let added: HashSet<Uuid> = added.into_iter().collect();
     let counted = ended.iter().filter(|end| added.contains(&end.exchange.exchange_id));
     let sums = of_exchanges(counted.map(|end| (&end.exchange, &end.outcome)));
@@ -190,5 +204,5 @@ pub(crate) async fn write(
             }),
         });
     }
-    Ok(leaves)
+    Ok(Written { epoch, leaves })
 }

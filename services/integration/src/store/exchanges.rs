@@ -142,11 +142,10 @@ impl<'a> Columns<'a> {
 }
 
 /// Adds outcomes; returns the epoch, and the exchanges whose outcome is now this one. Those that had one already keep it; of an
-/// exchange whose beginning could not be recorded there is none. `opened` are those that somebody saw open.
+/// exchange whose beginning could not be recorded there is none.
 pub(crate) async fn insert_outcomes(
     connection: &mut PgConnection,
     batch: &[End],
-    opened: &[Uuid],
 ) -> Result<(i32, Vec<Uuid>), StoreError> {
     if batch.is_empty() {
         return Ok((0, Vec::new()));
@@ -164,7 +163,7 @@ pub(crate) async fn insert_outcomes(
            WHERE EXISTS (SELECT 1 FROM exchanges e WHERE e.exchange_id = n.exchange_id)
            ON CONFLICT (exchange_id) DO NOTHING
            RETURNING exchange_id),
-           over AS (DELETE FROM open_exchanges WHERE exchange_id = ANY($18::uuid[]))
+           over AS (DELETE FROM open_exchanges WHERE exchange_id = ANY($1))
            SELECT egov.current_epoch() AS "epoch!", ARRAY(SELECT exchange_id FROM added) AS "added!""#,
         &columns.ids,
         &columns.consumer_units,
@@ -183,7 +182,6 @@ pub(crate) async fn insert_outcomes(
         &columns.at_provider,
         &columns.times as _,
         &columns.versions,
-        opened,
     )
     .fetch_one(connection)
     .await?;

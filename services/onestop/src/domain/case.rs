@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use egov_calendar::vietnam_instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -188,6 +189,28 @@ pub struct Deadline {
     /// True if some of the days await the official notice of their year.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits_notice: bool,
+}
+
+/// The instant at which a day in Việt Nam is over.
+pub fn end_of_day(day: Date) -> Option<Timestamp> {
+    let next = day.tomorrow().ok()?;
+    vietnam_instant(next.at(0, 0, 0, 0)).ok()
+}
+
+impl Deadline {
+    /// True if another system promised it: it came with the case, and no calendar explains it.
+    pub fn is_taken_over(&self) -> bool {
+        self.days.is_empty()
+    }
+
+    /// The same promise for another day, to the end of it; none for a day that no calendar has.
+    pub fn promised_for(&self, day: Date) -> Option<Self> {
+        Some(Self {
+            due_date: day,
+            due_time: end_of_day(day)?,
+            ..self.clone()
+        })
+    }
 }
 
 /// Hồ sơ thủ tục hành chính.
@@ -411,6 +434,7 @@ impl Case {
     pub fn send_back(&mut self, transitions: &Transitions, now: Timestamp, done: &str) -> Result<(), ActRefused> {
         let next = transitions.next(self.state, self.entered_from, Operation::SendBack)?;
         done.clone_into(&mut self.step);
+        self.step_since = Some(now);
         self.enter(next, now);
         Ok(())
     }

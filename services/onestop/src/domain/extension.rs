@@ -57,6 +57,9 @@ pub enum ExtensionRefused {
     /// The new date is not after the present one.
     #[error("the new date is not after {0}")]
     NotLater(Date),
+    /// Extended by so many working days the case would be due on another day.
+    #[error("the period would end on {0}")]
+    NotReached(Date),
     /// The office does not work on the new date.
     #[error("{0} is not a working day")]
     DayOff(Date),
@@ -73,14 +76,15 @@ pub enum ExtensionRefused {
     Calendar(#[from] CalendarError),
 }
 
-/// The extension of `deadline` to the date that is wanted.
+/// The extension of a due date to the date that is wanted: later than what was promised, and so many working days after what the
+/// arithmetic gives.
 ///
 /// The latest moment for it is dated law. Where it is established it is kept; where it is not, an extension after it is taken, and says so.
 pub fn extension_to(
     calendar: &WorkCalendar,
     rules: Option<&DeadlineRules>,
     profile: Profile,
-    deadline: &Deadline,
+    (deadline, base): (&Deadline, &Deadline),
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<Extension, ExtensionRefused> {
@@ -90,7 +94,10 @@ pub fn extension_to(
     if !calendar.is_working_day(wanted.new_due_date)? {
         return Err(ExtensionRefused::DayOff(wanted.new_due_date));
     }
-    let working_days = calendar.working_days_between(deadline.due_date, wanted.new_due_date)?;
+    if wanted.new_due_date <= base.due_date {
+        return Err(ExtensionRefused::NotLater(base.due_date));
+    }
+    let working_days = calendar.working_days_between(base.due_date, wanted.new_due_date)?;
     let mut after_latest = false;
     if let Some(rules) = rules {
         let latest = latest_moment(calendar, rules.extension.notice_working_days, deadline)?;

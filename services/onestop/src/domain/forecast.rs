@@ -12,23 +12,32 @@ use uuid::Uuid;
 use super::case::{Case, Pause, Text};
 use super::deadline::calendar_pauses;
 use super::deadline_rules::ReminderRule;
+use super::definition::way_on;
 use super::pack::{Procedure, Step, StepTime};
 use super::transitions::State;
 
-/// The steps that belong to the period, and which of them is the next to be done. What is done by the reception is behind every
-/// accepted case; handing over comes after the period.
-pub fn steps_left<'p>(procedure: &'p Procedure, recorded: &str) -> (&'p [Step], &'p [Step]) {
-    let end = procedure
-        .steps
-        .iter()
-        .position(|step| step.state == State::Returned)
-        .unwrap_or(procedure.steps.len());
-    let within = procedure.steps.get(..end).unwrap_or_default();
-    let next = match within.iter().position(|step| step.code == recorded) {
-        Some(place) => place + 1,
-        None => within.iter().take_while(|step| step.state <= State::Accepted).count(),
+/// The steps that belong to the period on the ordinary way of a case, done and left. What is done by the reception is behind every
+/// accepted case; handing over comes after the period; waiting for a supplement is no step of it.
+pub fn steps_left<'p>(
+    procedure: &'p Procedure,
+    conditions: &[String],
+    recorded: &str,
+) -> (Vec<&'p Step>, Vec<&'p Step>) {
+    let within = |way: Vec<&'p Step>| -> Vec<&'p Step> {
+        way.into_iter()
+            .take_while(|step| step.state != State::Returned)
+            .filter(|step| step.state != State::SupplementRequested)
+            .collect()
     };
-    within.split_at(next.min(within.len()))
+    let mut done = within(procedure.ordinary_way(conditions));
+    if procedure.step(recorded).is_none() {
+        let reception = done.iter().take_while(|step| step.state <= State::Accepted).count();
+        let left = done.split_off(reception);
+        return (done, left);
+    }
+    let left = within(way_on(&procedure.steps, recorded, conditions));
+    done.retain(|step| left.iter().all(|next| next.code != step.code));
+    (done, left)
 }
 
 /// A clock that runs: where the case stands and when it is due.
@@ -36,6 +45,8 @@ pub fn steps_left<'p>(procedure: &'p Procedure, recorded: &str) -> (&'p [Step], 
 pub struct Standing<'a> {
     /// The step that was recorded last; empty if none was.
     pub recorded: &'a str,
+    /// Which hold, by their codes: they decide between branches.
+    pub conditions: &'a [String],
     /// Since when the case stands at the next one.
     pub since: Timestamp,
     /// When the clock stood still.
@@ -89,13 +100,11 @@ pub fn outlook(
     procedure: &Procedure,
     standing: &Standing<'_>,
 ) -> Result<Outlook, CalendarError> {
-    let (_, left) = steps_left(procedure, standing.recorded);
-    let (current, following) = match left.split_first() {
-        Some((current, following)) => (Some(current), following),
-        None => (None, left),
-    };
+    let (_, left) = steps_left(procedure, standing.conditions, standing.recorded);
+    let current = left.first();
+    let following = left.iter().skip(1);
     let mut latest = vietnam_time(standing.due);
-    for time in following.iter().rev().filter_map(|step| step.time) {
+    for time in following.rev().filter_map(|step| step.time) {
         latest = start_for(calendar, latest, time)?;
     }
     let latest_step_end = instant(latest);
@@ -162,7 +171,7 @@ pub fn forecast(
     standing: &Standing<'_>,
     now: Timestamp,
 ) -> Result<Forecast, CalendarError> {
-    let (done, left) = steps_left(procedure, standing.recorded);
+    let (done, left) = steps_left(procedure, standing.conditions, standing.recorded);
     let mut latest_ends = Vec::with_capacity(left.len());
     let mut latest = vietnam_time(standing.due);
     for step in left.iter().rev() {
@@ -340,13 +349,14 @@ pub fn due_next(
     let since = case.step_since.unwrap_or(accepted);
     let standing = Standing {
         recorded: &case.step,
+        conditions: &case.conditions,
         since,
         pauses: &case.ended_pauses(),
         due,
     };
     // Where the calendar ends nothing can be foreseen; that the case is due is known all the same.
     let outlook = outlook(calendar, procedure, &standing).unwrap_or_else(|_| Outlook {
-        step: steps_left(procedure, &case.step)
+        step: steps_left(procedure, &case.conditions, &case.step)
             .1
             .first()
             .map(|step| step.code.clone())

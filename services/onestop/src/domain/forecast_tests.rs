@@ -53,11 +53,11 @@ fn at(day: Date, hour: i8) -> Timestamp {
 #[test]
 fn a_case_stands_at_the_first_step_after_the_one_that_was_recorded_and_handing_over_is_no_part_of_the_period() {
     let procedure = with_times([None, None, None, None, None]);
-    let codes = |steps: &[Step]| steps.iter().map(|step| step.code.clone()).collect::<Vec<_>>();
-    let (done, left) = steps_left(&procedure, "");
-    assert_eq!(codes(done), ["tiep_nhan"]);
+    let codes = |steps: &[&Step]| steps.iter().map(|step| step.code.clone()).collect::<Vec<_>>();
+    let (done, left) = steps_left(&procedure, &[], "");
+    assert_eq!(codes(&done), ["tiep_nhan"]);
     assert_eq!(
-        codes(left),
+        codes(&left),
         [
             "kiem_tra",
             "trich_luc",
@@ -66,11 +66,38 @@ fn a_case_stands_at_the_first_step_after_the_one_that_was_recorded_and_handing_o
             "cap_giay_chung_nhan"
         ]
     );
-    let (_, left) = steps_left(&procedure, "chinh_ly");
-    assert_eq!(codes(left), ["cap_giay_chung_nhan"]);
-    assert!(steps_left(&procedure, "cap_giay_chung_nhan").1.is_empty());
+    let (_, left) = steps_left(&procedure, &[], "chinh_ly");
+    assert_eq!(codes(&left), ["cap_giay_chung_nhan"]);
+    assert!(steps_left(&procedure, &[], "cap_giay_chung_nhan").1.is_empty());
     // A step that the version does not have is none.
-    assert_eq!(steps_left(&procedure, "khong_co").0.len(), 1);
+    assert_eq!(steps_left(&procedure, &[], "khong_co").0.len(), 1);
+}
+
+#[test]
+fn a_step_of_a_branch_that_is_not_taken_takes_no_time() {
+    let mut procedure = with_times([days(1), days(2), days(5), days(3), days(1)]);
+    let next = serde_json::json!([{ "to": "trich_luc", "when": "can_trich_luc" }, { "to": "chinh_ly" }]);
+    let check = procedure.steps.iter_mut().find(|step| step.code == "kiem_tra");
+    check.unwrap().next = serde_json::from_value(next).unwrap();
+    let holds = ["can_trich_luc".to_owned()];
+    let left = |conditions: &[String]| {
+        let steps = steps_left(&procedure, conditions, "kiem_tra").1;
+        steps.into_iter().map(|step| step.code.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&[]), ["chinh_ly", "cap_giay_chung_nhan"]);
+    assert_eq!(left(&holds).first().map(String::as_str), Some("trich_luc"));
+    let since = at(date(2026, 11, 23), 9);
+    let ends = |conditions| {
+        let standing = Standing {
+            recorded: "kiem_tra",
+            conditions,
+            since,
+            pauses: &[],
+            due: at(date(2026, 12, 15), 17),
+        };
+        forecast(&CALENDAR, &procedure, &standing, since).unwrap().expected_end
+    };
+    assert!(ends(&[]) < ends(&holds));
 }
 
 #[test]
@@ -81,6 +108,7 @@ fn the_forecast_names_the_step_that_eats_the_time_and_the_day_on_which_it_turns_
     let due = at(date(2026, 12, 15), 17);
     let standing = Standing {
         recorded: "",
+        conditions: &[],
         since: accepted,
         pauses: &[],
         due,
@@ -125,6 +153,7 @@ fn without_times_of_steps_a_case_is_at_risk_when_it_is_overdue_and_the_forecast_
     let due = at(date(2026, 12, 15), 17);
     let standing = Standing {
         recorded: "kiem_tra",
+        conditions: &[],
         since: at(date(2026, 11, 25), 9),
         pauses: &[],
         due,
@@ -148,6 +177,7 @@ fn steps_that_do_not_fit_from_the_start_are_seen_at_once() {
     let since = at(date(2026, 11, 23), 9);
     let standing = Standing {
         recorded: "",
+        conditions: &[],
         since,
         pauses: &[],
         due: at(date(2026, 12, 15), 17),
@@ -199,7 +229,7 @@ proptest! {
         let procedure = with_times([times.0, times.1, times.2, times.3, times.4]);
         let since = at(date(2026, 9, 1), 0) + SignedDuration::from_secs(since);
         let due = since + SignedDuration::from_secs(lead);
-        let standing = Standing { recorded, since, pauses: &[], due };
+        let standing = Standing { recorded, conditions: &[], since, pauses: &[], due };
         let found = outlook(&CALENDAR, &procedure, &standing).unwrap();
         let some_time = since + SignedDuration::from_secs(wait);
         let turning = (found.at_risk_from + SignedDuration::from_secs(near)).max(since);
@@ -216,7 +246,7 @@ proptest! {
     ) {
         let procedure = with_times([times.0, times.1, times.2, times.3, times.4]);
         let since = at(date(2026, 9, 1), 8);
-        let standing = Standing { recorded: "", since, pauses: &[], due: at(date(2026, 10, 1), 17) };
+        let standing = Standing { recorded: "", conditions: &[], since, pauses: &[], due: at(date(2026, 10, 1), 17) };
         let first = since + SignedDuration::from_secs(early);
         let then = first + SignedDuration::from_secs(more);
         let ends = |now| forecast(&CALENDAR, &procedure, &standing, now).unwrap().expected_end;

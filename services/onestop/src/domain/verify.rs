@@ -445,7 +445,7 @@ impl Check<'_> {
                 told.accept_time = Some(at);
                 told.step_since = Some(at);
             }
-            Some(Operation::RecordStep) => told.step_since = Some(at),
+            Some(Operation::RecordStep | Operation::SendBack) => told.step_since = Some(at),
             Some(Operation::RequestSupplement) => told.rounds += 1,
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
@@ -519,7 +519,8 @@ impl Check<'_> {
                 record.due_date, shown.0
             )
         });
-        if self.is_imported() {
+        // What another system promised no calendar explains. Without a date it promised none that is known.
+        if kept.map_or_else(|| self.is_imported(), Deadline::is_taken_over) {
             return;
         }
         let Some(accepted) = case.accept_time else {
@@ -692,7 +693,9 @@ impl Check<'_> {
 
     fn tasks(&mut self) {
         let (record, rules) = (self.record, self.rules);
-        for wrong in check_tasks(&record.case, &rules.procedure.steps, &record.work, rules.commit) {
+        let moves = record.history.iter().filter(|entry| entry.operation == MOVE_UNIT);
+        let moved = moves.map(|entry| entry.record_time).max();
+        for wrong in check_tasks(&record.case, &rules.procedure.steps, &record.work, moved, rules.commit) {
             self.say(Rule::Tasks, wrong);
         }
     }

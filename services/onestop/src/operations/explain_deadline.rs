@@ -90,6 +90,7 @@ impl OneStop {
             .and_then(|(deadline, accepted)| {
                 let standing = Standing {
                     recorded: &case.step,
+                    conditions: &case.conditions,
                     since: case.step_since.unwrap_or(accepted),
                     pauses: &case.ended_pauses(),
                     due: deadline.due_time,

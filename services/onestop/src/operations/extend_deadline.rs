@@ -7,7 +7,7 @@ use super::OneStop;
 use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::due;
 use crate::domain::case::{ActRefused, Case};
-use crate::domain::extension::{Wanted, extension_to};
+use crate::domain::extension::{ExtensionRefused, Wanted, extension_to};
 use crate::domain::transitions::State;
 use crate::domain::verify::EXTEND_DEADLINE;
 use crate::error::Error;
@@ -23,11 +23,20 @@ pub(crate) const ACT: Act = Act {
 /// The extension, and the due date that it gives.
 pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, wanted: Wanted) -> Result<Recorded, Error> {
     let present = case.may_be_extended(facts.now)?;
+    let accepted = case.accept_time.ok_or(ActRefused::ClockNotRunning {
+        state: State::Registered,
+    })?;
+    // Counted from what the arithmetic gives now, so that it leads to the date that is promised.
+    let base = if present.is_taken_over() {
+        present.clone()
+    } else {
+        due(case, facts, accepted)?
+    };
     let extension = extension_to(
         facts.calendar,
         facts.deadline_rules,
         facts.profile,
-        present,
+        (present, &base),
         wanted,
         facts.now,
     )?;
@@ -45,10 +54,15 @@ pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>, wanted: Wanted) -> Resul
     // By the same arithmetic as every due date, so that a later pause moves the new one as it moves any other.
     let mut extended = case.clone();
     extended.extension = Some(extension.clone());
-    let accepted = case.accept_time.ok_or(ActRefused::ClockNotRunning {
-        state: State::Registered,
-    })?;
-    let deadline = due(&extended, facts, accepted)?;
+    let deadline = if base.is_taken_over() {
+        let promised = base.promised_for(extension.new_due_date);
+        promised.ok_or(ExtensionRefused::NotReached(base.due_date))?
+    } else {
+        due(&extended, facts, accepted)?
+    };
+    if deadline.due_date != extension.new_due_date {
+        return Err(ExtensionRefused::NotReached(deadline.due_date).into());
+    }
     case.extend(facts.now, extension, deadline)?;
     Ok(recorded)
 }

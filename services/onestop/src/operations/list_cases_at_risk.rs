@@ -9,7 +9,7 @@ use super::OneStop;
 use crate::domain::forecast::{DueNext, Forecast, Standing, forecast};
 use crate::domain::listing::{AfterDue, AtRiskFilter};
 use crate::error::Error;
-use crate::store::{Visible, deadlines};
+use crate::store::{Visible, cases, deadlines};
 
 /// The permission by which due dates of units are watched.
 pub(crate) const WATCH: &str = "onestop.deadlines.read";
@@ -30,13 +30,16 @@ impl OneStop {
             .database
             .read(&scope, async |connection| {
                 let rows = deadlines::at_risk(&mut *connection, &visible, &filter, after.as_ref(), limit).await?;
+                let ids: Vec<uuid::Uuid> = rows.iter().map(|row| row.case_id).collect();
+                let conditions = cases::conditions_of(&mut *connection, &ids).await?;
                 let mut foreseen = Vec::with_capacity(rows.len());
                 for row in rows {
                     let version = self
                         .procedures
                         .version(&mut *connection, &row.procedure_code, row.procedure_version)
                         .await?;
-                    let expected = expected(&law.calendar, &version.procedure, &row, now);
+                    let hold = conditions.get(&row.case_id).map_or(&[][..], Vec::as_slice);
+                    let expected = expected(&law.calendar, &version.procedure, (&row, hold), now);
                     foreseen.push((row, expected));
                 }
                 Ok::<_, Error>(foreseen)
@@ -58,11 +61,12 @@ impl OneStop {
 fn expected(
     calendar: &egov_calendar::WorkCalendar,
     procedure: &crate::domain::pack::Procedure,
-    row: &DueNext,
+    (row, conditions): (&DueNext, &[String]),
     now: Timestamp,
 ) -> Option<Forecast> {
     let standing = Standing {
         recorded: &row.recorded_step,
+        conditions,
         since: row.step_since,
         pauses: &[],
         due: row.due_time,

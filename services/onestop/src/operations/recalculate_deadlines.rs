@@ -36,7 +36,7 @@ pub(crate) struct By<'a> {
 /// is shown of it.
 pub(crate) fn recalculated(case: &Case, by: &By<'_>) -> Result<Deadline, NoDeadline> {
     // What another system promised no calendar explains, and none moves.
-    if let Some(promised) = case.deadline.as_ref().filter(|deadline| deadline.days.is_empty()) {
+    if let Some(promised) = case.deadline.as_ref().filter(|deadline| deadline.is_taken_over()) {
         return Ok(promised.clone());
     }
     let accepted = case.accept_time.unwrap_or(case.submit_time);
@@ -78,6 +78,9 @@ pub(crate) async fn is_anything_left(database: &Database, law: &Law) -> Result<b
     let version = law.calendar.version();
     let left = database
         .read(&RowScope::everything(), async |connection| {
+            if !law.is_the_last(&mut *connection).await? {
+                return Ok(Vec::new());
+            }
             Ok::<_, Error>(deadlines::out_of_date(connection, version, 1).await?)
         })
         .await?;
@@ -95,6 +98,10 @@ pub(crate) async fn recalculate_once(
 ) -> Result<Recalculated, Error> {
     database
         .work(lease, async |unit: &mut UnitOfWork<'_>| {
+            // By the law in force or not at all: a process that knows another one would move everything back.
+            if !law.is_the_last(unit.conn()).await? {
+                return Ok(Recalculated::default());
+            }
             let ids = deadlines::out_of_date(unit.conn(), law.calendar.version(), limit).await?;
             let mut done = Recalculated::default();
             for case_id in ids {

@@ -1,5 +1,7 @@
 //! Hồ sơ: `cases` and what belongs to a case.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
@@ -458,6 +460,17 @@ pub(super) async fn count(
 ) -> Result<(), StoreError> {
     let changed = changes(Some(&Snapshot::of(before)), &Snapshot::of(after), When::now(now));
     statistics::append(connection, after.case_id, &changed).await
+}
+
+/// Which conditions hold in these cases, of those that are visible.
+pub(crate) async fn conditions_of(
+    connection: &mut PgConnection,
+    cases: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<String>>, StoreError> {
+    let rows = sqlx::query!("SELECT case_id, conditions FROM cases WHERE case_id = ANY ($1)", cases)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.case_id, row.conditions)).collect())
 }
 
 /// Which of these units have cases, finished ones as well.

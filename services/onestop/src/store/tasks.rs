@@ -85,7 +85,7 @@ macro_rules! select_task {
 
 /// Every task of a case, by number. Whoever asks has looked whether the caller may know of the case.
 pub(crate) async fn of_case(connection: &mut PgConnection, case_id: Uuid) -> Result<Vec<Task>, StoreError> {
-    select_task!("WHERE case_id = $1 ORDER BY number", case_id)
+    select_task!("WHERE case_id = $1 ORDER BY number FOR UPDATE", case_id)
         .fetch_all(connection)
         .await?
         .into_iter()
@@ -328,15 +328,15 @@ pub(crate) async fn work_of(
     Ok(works)
 }
 
-/// Lets the open steps of a case follow it to another unit, and opinions that it asked for know who asks now. Nobody of the old unit
-/// has a step there.
+/// Lets the steps of a case follow it to another unit, also those that were done: whoever goes on needs their numbers, their marks and
+/// who did them. Opinions that it asked for know who asks now.
 pub(crate) async fn move_to_unit(connection: &mut PgConnection, case_id: Uuid, unit: i32) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         UPDATE case_tasks
         SET responsible_unit_id = CASE WHEN kind = 1 THEN $2 ELSE responsible_unit_id END,
             asking_unit_id = CASE WHEN kind = 2 THEN $2 END
-        WHERE case_id = $1 AND state = 1
+        WHERE case_id = $1
         "#,
         case_id,
         unit,

@@ -113,7 +113,7 @@ pub(crate) async fn approve_certificate(stack: &Stack, case: &Case) -> Case {
         .unwrap()
 }
 
-fn extension(case: &Case, to: Date) -> ExtendDeadlineRequest {
+pub(crate) fn extension(case: &Case, to: Date) -> ExtendDeadlineRequest {
     ExtendDeadlineRequest {
         request_id: request_id(),
         case_id: case.case_id.clone(),
@@ -126,7 +126,7 @@ fn extension(case: &Case, to: Date) -> ExtendDeadlineRequest {
     }
 }
 
-async fn extend(client: &Client, request: ExtendDeadlineRequest) -> Result<ExtendDeadlineResponse, Status> {
+pub(crate) async fn extend(client: &Client, request: ExtendDeadlineRequest) -> Result<ExtendDeadlineResponse, Status> {
     let mut deadlines = client.clone().deadlines;
     deadlines
         .extend_deadline(request)

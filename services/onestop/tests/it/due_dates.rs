@@ -300,7 +300,7 @@ fn extend(random: &mut Random, calendar: &WorkCalendar, procedure: &Procedure, c
         agency_name: "UBND".to_owned(),
     };
     let date = wanted.new_due_date;
-    let Ok(extension) = extension_to(calendar, None, Profile::Production, present, wanted, now) else {
+    let Ok(extension) = extension_to(calendar, None, Profile::Production, (present, present), wanted, now) else {
         return;
     };
     let mut extended = case.clone();

@@ -13,6 +13,7 @@ use egov_onestop::operations::import_cases::{ImportError, LineReport, Outcome, S
 use egov_onestop::operations::verify::verify;
 use egov_proto::egov::onestop::v1 as proto;
 
+use crate::deadlines::{day, due, extend, extension};
 use crate::support::*;
 
 fn sample(name: &str) -> String {
@@ -197,6 +198,12 @@ async fn an_imported_case_is_found_read_and_goes_on_like_any_other() {
     let supplied = supplied.into_inner().case.unwrap();
     assert_eq!(supplied.state(), proto::CaseState::Processing);
     assert!(supplied.pauses[0].end_time.is_some());
+
+    // What the old system promised is extended to the date that is asked for.
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let later = extension(&supplied, day(2026, 12, 1));
+    let extended = extend(&leader, later).await.unwrap().case.unwrap();
+    assert_eq!(due(&extended), day(2026, 12, 1));
 
     // The neighbour sees none of them.
     let all = stack

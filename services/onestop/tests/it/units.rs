@@ -7,13 +7,17 @@ use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::verify::verify;
 use egov_onestop::{Round, follow_units};
 use egov_proto::egov::identity::v1::UnitKind;
+use egov_proto::egov::onestop::v1::new_mark::Target;
 use egov_proto::egov::onestop::v1::{
-    Case, CaseState, ListCaseHistoryRequest, ListCasesRequest, SearchCasesRequest, WithdrawCaseRequest,
+    Case, CaseState, InboxView, ListCaseHistoryRequest, ListCasesRequest, NewMark, ReassignTaskRequest,
+    SearchCasesRequest, SendBackTaskRequest, Task, WithdrawCaseRequest,
 };
 use jiff::civil::date;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::support::*;
+use crate::work::{complete, completion, details, inbox, officer, with_roles};
 
 const TODAY: jiff::civil::Date = date(2026, 11, 23);
 const LEASE: &str = "onestop.units";
@@ -125,6 +129,65 @@ async fn an_open_case_moves_and_the_successors_officer_reads_it_and_others_no_lo
         reason: "không còn nhu cầu".to_owned(),
     };
     stack.portal(citizen()).cases.withdraw_case(request).await.unwrap();
+    whole(&stack).await;
+}
+
+/// A case whose second inner step was sent back to the first, with a mark on a component.
+async fn sent_back_with_a_mark(stack: &Stack) -> (Case, Task) {
+    let case = processing(stack).await;
+    let a = officer(stack, 0xA1);
+    let first = inbox(&a, InboxView::Mine, 0).await[0].task.clone().unwrap();
+    let second = complete(&a, &first).await.unwrap().next.unwrap();
+    let mark = NewMark {
+        target: Some(Target::ComponentCode("giay_chung_sinh".to_owned())),
+        text: "bản mờ".to_owned(),
+    };
+    let back = SendBackTaskRequest {
+        request_id: request_id(),
+        task_id: second.task_id.clone(),
+        etag: second.etag.clone(),
+        reason: "xem lại".to_owned(),
+        marks: vec![mark],
+        ..Default::default()
+    };
+    let answer = a.clone().work.send_back_task(back).await.unwrap().into_inner();
+    (case, answer.next.unwrap())
+}
+
+#[tokio::test]
+async fn the_work_and_its_marks_follow_the_case_and_go_on_at_the_successor() {
+    let stack = Stack::start().await;
+    let (case, task) = sent_back_with_a_mark(&stack).await;
+    let old = stack.staff("unit_leader", TRUONG_VINH);
+    merge(&stack).await;
+    settle(&stack).await;
+
+    assert!(inbox(&old, InboxView::Unit, TRUONG_VINH).await.is_empty());
+    let leader = stack.staff("unit_leader", THANH_VINH);
+    let waiting = inbox(&leader, InboxView::Unit, THANH_VINH).await;
+    let open = waiting[0].task.clone().unwrap();
+    assert_eq!((waiting.len(), &open.task_id), (1, &task.task_id));
+    let seen = details(&leader, &task.task_id).await.unwrap();
+    assert_eq!(seen.open_marks.len(), 1, "what is wrong came along");
+    assert_eq!(details(&old, &task.task_id).await.unwrap_err().code(), Code::NotFound);
+    // Every task of the case lies there now, the finished ones too.
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM case_tasks WHERE responsible_unit_id <> 3").await,
+        0
+    );
+    let new = with_roles(&stack, 0xC1, &[("officer", THANH_VINH)]);
+    let given = ReassignTaskRequest {
+        request_id: request_id(),
+        task_id: open.task_id.clone(),
+        etag: open.etag.clone(),
+        assignee_id: Uuid::from_u128(0xC1).to_string(),
+        reason: "sáp nhập đơn vị".to_owned(),
+    };
+    let held = leader.clone().work.reassign_task(given).await.unwrap().into_inner();
+    let mut done = completion(&held.task.unwrap());
+    done.resolved_mark_ids = vec![seen.open_marks[0].mark_id.clone()];
+    let next = new.clone().work.complete_task(done).await.unwrap().into_inner();
+    assert_eq!(next.case.unwrap().case_id, case.case_id);
     whole(&stack).await;
 }
 

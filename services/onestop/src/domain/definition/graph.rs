@@ -65,52 +65,12 @@ impl Procedure {
     /// What may follow a step of a case of which these conditions hold: one step, or one for each outcome. Before any step
     /// (`after` empty) the first one.
     pub fn following_steps(&self, after: &str, conditions: &[String]) -> Vec<Following<'_>> {
-        if after.is_empty() {
-            let first = self.first_step().map(|step| Following { step, outcome: None });
-            return first.into_iter().collect();
-        }
-        let Some(step) = self.step(after) else {
-            return Vec::new();
-        };
-        let mut following = Vec::new();
-        for branch in step.next.iter().flatten() {
-            if branch.when.as_ref().is_some_and(|when| !conditions.contains(when)) {
-                continue;
-            }
-            following.extend(self.step(&branch.to).map(|step| Following {
-                step,
-                outcome: branch.outcome.as_deref(),
-            }));
-            if branch.outcome.is_none() {
-                break;
-            }
-        }
-        if step.next.is_none() {
-            let place = self.steps.iter().position(|other| other.code == step.code);
-            let next = place.and_then(|place| self.steps.get(place + 1));
-            following.extend(next.map(|step| Following { step, outcome: None }));
-        }
-        following
+        following(&self.steps, after, conditions)
     }
 
     /// The ordinary way of a case through the process: the first way on at every step, each step once.
     pub fn ordinary_way(&self, conditions: &[String]) -> Vec<&Step> {
-        let mut way: Vec<&Step> = Vec::new();
-        let mut next = self.first_step();
-        while let Some(step) = next {
-            if way.iter().any(|passed| passed.code == step.code) {
-                break;
-            }
-            way.push(step);
-            let following = self.following_steps(&step.code, conditions);
-            // Where an officer decides, the way without a special outcome is the ordinary one.
-            next = following
-                .iter()
-                .find(|next| next.outcome.is_none())
-                .or_else(|| following.first())
-                .map(|next| next.step);
-        }
-        way
+        way_on(&self.steps, "", conditions)
     }
 
     /// The places of the steps to which a step may lead, by the places in the list.
@@ -135,4 +95,52 @@ impl Procedure {
         }
         reached
     }
+}
+
+fn following<'a>(steps: &'a [Step], after: &str, conditions: &[String]) -> Vec<Following<'a>> {
+    let plain = |step: &'a Step| Following { step, outcome: None };
+    if after.is_empty() {
+        return steps.first().map(plain).into_iter().collect();
+    }
+    let Some(place) = steps.iter().position(|step| step.code == after) else {
+        return Vec::new();
+    };
+    let Some(next) = steps.get(place).and_then(|step| step.next.as_ref()) else {
+        return steps.get(place + 1).map(plain).into_iter().collect();
+    };
+    let mut following = Vec::new();
+    for branch in next {
+        if branch.when.as_ref().is_some_and(|when| !conditions.contains(when)) {
+            continue;
+        }
+        let to = steps.iter().find(|step| step.code == branch.to);
+        following.extend(to.map(|step| Following {
+            step,
+            outcome: branch.outcome.as_deref(),
+        }));
+        if branch.outcome.is_none() {
+            break;
+        }
+    }
+    following
+}
+
+/// The ordinary way on after a step, each step once; from the first one if there is no such step. This is what work, forecasts and
+/// simulations mean by what is left to do.
+pub fn way_on<'a>(steps: &'a [Step], after: &str, conditions: &[String]) -> Vec<&'a Step> {
+    // Where an officer decides, the way without a special outcome is the ordinary one.
+    let next_of = |code: &str| {
+        let following = following(steps, code, conditions);
+        let ordinary = following.iter().find(|next| next.outcome.is_none());
+        ordinary.or_else(|| following.first()).map(|next| next.step)
+    };
+    let known = steps.iter().any(|step| step.code == after);
+    let after = if known { after } else { "" };
+    let mut way: Vec<&Step> = Vec::new();
+    let mut next = next_of(after);
+    while let Some(step) = next.filter(|step| step.code != after && way.iter().all(|passed| passed.code != step.code)) {
+        way.push(step);
+        next = next_of(&step.code);
+    }
+    way
 }

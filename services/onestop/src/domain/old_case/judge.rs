@@ -1,12 +1,12 @@
 //! Judging: whether what is told of an old case fits together, by the rules that live cases obey, and the case of ours that it becomes.
 
-use egov_calendar::{WorkCalendar, vietnam_instant, vietnam_time};
+use egov_calendar::{WorkCalendar, vietnam_time};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{LineFault, OldCase};
-use crate::domain::case::{Basis, Case, CaseResult, CaseReturn, Deadline, Pause, Text};
+use crate::domain::case::{Basis, Case, CaseResult, CaseReturn, Deadline, Pause, Text, end_of_day};
 use crate::domain::deadline::{Clock, deadline_of};
 use crate::domain::definition::Asked;
 use crate::domain::listing::Versioned;
@@ -234,11 +234,7 @@ fn deadline(
     faults: &mut Vec<LineFault>,
 ) -> Option<Deadline> {
     if let Some(due_date) = old.due_date {
-        let end = due_date
-            .tomorrow()
-            .ok()
-            .and_then(|next| vietnam_instant(next.at(0, 0, 0, 0)).ok());
-        let Some(due_time) = end else {
+        let Some(due_time) = end_of_day(due_date) else {
             faults.push(LineFault::new(
                 "due_date",
                 "không phải là một ngày có thật",

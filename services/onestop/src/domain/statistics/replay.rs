@@ -77,7 +77,7 @@ fn follow(after: &mut Snapshot, last: &Snapshot, case: &Case, entry: &HistoryEnt
             after.components.all += new.all;
             after.components.digitised += new.digitised;
             after.components.reused += new.reused;
-            if due(entry).is_none() {
+            if after.due.is_none() {
                 after.due = last.due;
             }
         }

@@ -36,11 +36,13 @@ pub struct WorkRecord {
     pub leaves: Vec<TaskLeaf>,
 }
 
-/// What does not fit, in words; without personal data.
+/// What does not fit, in words; without personal data. `moved` is when the case went over to another unit the last time: its tasks went
+/// along without an act of their own, so that what a leaf of before commits to is no longer what stands there.
 pub fn check_tasks(
     case: &Case,
     steps: &[Step],
     work: &WorkRecord,
+    moved: Option<Timestamp>,
     commit: fn(&[u8], &[u8]) -> [u8; 32],
 ) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -79,12 +81,17 @@ pub fn check_tasks(
             wrong.push(format!("task {} is asked for by no open step", task.number));
         }
     }
-    check_leaves(work, commit, &mut wrong);
+    check_leaves(work, moved, commit, &mut wrong);
     wrong
 }
 
 /// One leaf for each entry of a task's history; the last one commits to the task as it is, unless an act on the case went on since.
-fn check_leaves(work: &WorkRecord, commit: fn(&[u8], &[u8]) -> [u8; 32], wrong: &mut Vec<String>) {
+fn check_leaves(
+    work: &WorkRecord,
+    moved: Option<Timestamp>,
+    commit: fn(&[u8], &[u8]) -> [u8; 32],
+    wrong: &mut Vec<String>,
+) {
     let entries: BTreeMap<(Uuid, i64), Timestamp> = work
         .entries
         .iter()
@@ -102,7 +109,11 @@ fn check_leaves(work: &WorkRecord, commit: fn(&[u8], &[u8]) -> [u8; 32], wrong: 
             leaves.len()
         ));
     }
-    for leaf in &work.leaves {
+    for leaf in work
+        .leaves
+        .iter()
+        .filter(|leaf| moved.is_none_or(|moved| leaf.create_time > moved))
+    {
         let now = work
             .tasks
             .iter()

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::task::{Consultation, Task, TaskKind, TaskState};
 use crate::domain::case::Case;
 use crate::domain::definition::migrate::MIGRATE;
+use crate::domain::definition::way_on;
 use crate::domain::pack::Step;
 use crate::domain::transitions::{Operation, State};
 
@@ -23,6 +24,8 @@ pub struct Stand<'a> {
     pub entered_from: Option<State>,
     /// The step that was done last.
     pub step: &'a str,
+    /// Which hold, by their codes: they decide between branches.
+    pub conditions: &'a [String],
     /// Cơ quan có thẩm quyền.
     pub unit_id: i32,
     /// Người được phân công.
@@ -36,6 +39,7 @@ impl<'a> From<&'a Case> for Stand<'a> {
             state: case.state,
             entered_from: case.entered_from,
             step: &case.step,
+            conditions: &case.conditions,
             unit_id: case.responsible_unit_id,
             assignee_id: case.assignee_id,
         }
@@ -70,10 +74,8 @@ pub fn next_step<'a>(steps: &'a [Step], stand: &Stand<'_>) -> Option<&'a Step> {
         // Asked for before acceptance, what is supplied is checked at the counter again.
         State::SupplementRequested if stand.entered_from != Some(State::Processing) => leading_to(State::Accepted),
         State::Accepted | State::Processing | State::PaymentRequested | State::SupplementRequested => {
-            let done = steps.iter().position(|step| step.code == stand.step);
-            steps
-                .iter()
-                .skip(done.map_or(0, |place| place.saturating_add(1)))
+            way_on(steps, stand.step, stand.conditions)
+                .into_iter()
                 .find(|step| is_inner(step) || step.state == State::Completed)
         }
         State::Completed => leading_to(State::Returned),
@@ -89,7 +91,9 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
     let mut heir = None;
     if let Some(task) = tasks.iter_mut().find(|task| is_open_step(task)) {
         let done = was_done(task, progress);
-        if !done && let Some(step) = wanted.filter(|step| step.code == task.step) {
+        // A version that gives the step to another role makes another task of it.
+        let same = |step: &&Step| step.code == task.step && step.role == task.role;
+        if !done && let Some(step) = wanted.filter(same) {
             let given = progress.stand.assignee_id;
             if progress.operation == Operation::Assign.as_str() && is_inner(step) && task.assignee_id != given {
                 task.give(given, None, progress.now);
@@ -175,18 +179,25 @@ fn last_done(tasks: &[Task], step: &str) -> Option<Uuid> {
         .and_then(|task| task.assignee_id.or(task.finished_by))
 }
 
-/// Where a step can be sent back to: the inner steps before it, in their order.
-pub fn earlier_steps<'a>(steps: &'a [Step], of: &str) -> Vec<&'a Step> {
-    steps
-        .iter()
+/// Where a step can be sent back to: the inner steps before it on the ordinary way of the case, in their order; before one that is off
+/// this way those of the list.
+pub fn earlier_steps<'a>(steps: &'a [Step], conditions: &[String], of: &str) -> Vec<&'a Step> {
+    let way = way_on(steps, "", conditions);
+    let way = if way.iter().any(|step| step.code == of) {
+        way
+    } else {
+        steps.iter().collect()
+    };
+    way.into_iter()
         .take_while(|step| step.code != of)
         .filter(|step| is_inner(step))
         .collect()
 }
 
 /// The step after which `code` is the next one; empty if it is the first.
-pub fn done_before<'a>(steps: &'a [Step], code: &str) -> &'a str {
-    earlier_steps(steps, code).last().map_or("", |step| step.code.as_str())
+pub fn done_before<'a>(steps: &'a [Step], conditions: &[String], code: &str) -> &'a str {
+    let before = earlier_steps(steps, conditions, code);
+    before.last().map_or("", |step| step.code.as_str())
 }
 
 /// The act on the case by which a step ends, if being done is not all that it says.
@@ -228,6 +239,7 @@ mod tests {
             state: State::try_from(state).unwrap(),
             entered_from: None,
             step,
+            conditions: &[],
             unit_id: 7,
             assignee_id: None,
         }
@@ -284,6 +296,40 @@ mod tests {
     }
 
     #[test]
+    fn the_next_step_is_that_of_the_branch_whose_condition_holds() {
+        let steps: Vec<Step> = serde_json::from_value(serde_json::json!([
+            { "code": "tiep_nhan", "name": "", "role": "one_stop_clerk", "state": 2 },
+            { "code": "tham_tra", "name": "", "role": "officer", "state": 4,
+              "next": [{ "to": "xac_minh", "when": "can_xac_minh" }, { "to": "trinh_ky" }] },
+            { "code": "xac_minh", "name": "", "role": "officer", "state": 4 },
+            { "code": "trinh_ky", "name": "", "role": "officer", "state": 4 },
+            { "code": "ky", "name": "", "role": "unit_leader", "state": 9 },
+            { "code": "tra", "name": "", "role": "one_stop_clerk", "state": 10 },
+        ]))
+        .unwrap();
+        let holds = ["can_xac_minh".to_owned()];
+        let next = |conditions, done| {
+            let at = Stand {
+                conditions,
+                ..stand(4, done)
+            };
+            next_step(&steps, &at).map(|step| step.code.as_str())
+        };
+        assert_eq!(next(&[], "tham_tra"), Some("trinh_ky"));
+        assert_eq!(next(&holds, "tham_tra"), Some("xac_minh"));
+        assert_eq!(next(&holds, "xac_minh"), Some("trinh_ky"));
+        let codes = |steps: Vec<&Step>| steps.into_iter().map(|step| step.code.clone()).collect::<Vec<_>>();
+        assert_eq!(codes(earlier_steps(&steps, &[], "trinh_ky")), ["tham_tra"]);
+        assert_eq!(
+            codes(earlier_steps(&steps, &holds, "trinh_ky")),
+            ["tham_tra", "xac_minh"]
+        );
+        assert_eq!(done_before(&steps, &[], "trinh_ky"), "tham_tra");
+        // What was reached off the ordinary way goes back along the list.
+        assert_eq!(codes(earlier_steps(&steps, &[], "xac_minh")), ["tham_tra"]);
+    }
+
+    #[test]
     fn what_is_sent_back_goes_to_who_did_it_and_comes_again() {
         let mut tasks = Vec::new();
         go(&mut tasks, "accept", stand(2, ""));
@@ -291,8 +337,8 @@ mod tests {
         go(&mut tasks, "record_step", stand(6, "nop_tien"));
         go(&mut tasks, "record_step", stand(4, "trinh_ky"));
         let steps = steps();
-        assert_eq!(done_before(&steps, "trinh_ky"), "nop_tien");
-        assert_eq!(done_before(&steps, "tham_tra"), "");
+        assert_eq!(done_before(&steps, &[], "trinh_ky"), "nop_tien");
+        assert_eq!(done_before(&steps, &[], "tham_tra"), "");
         go(&mut tasks, "send_back", stand(4, ""));
         let last_two: Vec<_> = shown(&tasks).into_iter().rev().take(2).collect();
         assert_eq!(
@@ -344,8 +390,8 @@ mod tests {
                         None => continue,
                     },
                     Operation::SendBack => {
-                        let before = earlier_steps(&steps, "ky");
-                        step = done_before(&steps, &before[which % before.len()].code).to_owned();
+                        let before = earlier_steps(&steps, &[], "ky");
+                        step = done_before(&steps, &[], &before[which % before.len()].code).to_owned();
                     }
                     _ => {}
                 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::listing::HistoryEntry;
 use crate::domain::transitions::{Operation, State};
+use crate::domain::verify::{EXTEND_DEADLINE, MOVE_UNIT, RECALCULATE_DEADLINE};
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::operations::act::resource;
@@ -43,7 +44,7 @@ fn speaks_to_applicant(operation: &str) -> bool {
     ]
     .iter()
     .any(|open| open.as_str() == operation)
-        || operation == crate::domain::verify::MOVE_UNIT
+        || [MOVE_UNIT, EXTEND_DEADLINE, RECALCULATE_DEADLINE].contains(&operation)
 }
 
 /// An entry of the history as its applicant may read it: no internal step, no note, no official.

@@ -67,7 +67,7 @@ impl OneStop {
                 if !components.is_empty() {
                     return Err(Error::ComponentsUnknown(components));
                 }
-                let earlier = earlier_steps(&procedure.steps, &held.task.step);
+                let earlier = earlier_steps(&procedure.steps, &held.case.conditions, &held.task.step);
                 let to = match &wanted.to_step {
                     Some(code) => earlier.iter().find(|step| step.code == *code),
                     None => earlier.last(),
@@ -76,7 +76,7 @@ impl OneStop {
                     let possible = earlier.iter().map(|step| step.code.clone()).collect();
                     return Err(WorkRefused::SendBackNowhere(possible).into());
                 };
-                let done = done_before(&procedure.steps, &to.code);
+                let done = done_before(&procedure.steps, &held.case.conditions, &to.code);
                 let details = json!({ "from_step": held.task.step, "to_step": to.code, "marks": wanted.marks.len() });
                 let applied = self
                     .apply(unit, caller, &CASE_ACT, &held.case, |case, facts| {
