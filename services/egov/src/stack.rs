@@ -17,6 +17,7 @@ use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
+use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;
@@ -94,6 +95,14 @@ fn door_beside(address: SocketAddr) -> SocketAddr {
         port => port.checked_add(1).unwrap_or(port - 1),
     };
     SocketAddr::new(address.ip(), port)
+}
+
+/// The press of papers.
+fn press() -> anyhow::Result<SharedPress> {
+    let press = egov_papers::Press::new()?;
+    Ok(Arc::new(move |content: &[u8]| -> Result<Vec<u8>, PressFault> {
+        Ok(press.print_json(content)?.pdf)
+    }))
 }
 
 /// Takes the port before anything slow is done.
@@ -334,6 +343,7 @@ async fn serve(
         auth: one_stops.auth,
         profile: profile.into(),
         holders: Arc::new(IdentityHolders::new(identity_channel(&url, None)?)),
+        press: Some(press()?),
     })
     .await
     .map_err(|error| {

@@ -21,6 +21,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
+use crate::press::SharedPress;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
 
@@ -247,7 +248,9 @@ fn read_policies(folder: &Path) -> anyhow::Result<Policies> {
 }
 
 /// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
-pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
+///
+/// `press` prints papers; none: they can be read and not printed.
+pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Result<()> {
     let config: Config = config::load("onestop", file)?;
     let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
@@ -320,6 +323,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         auth,
         profile: config.profile,
         holders: Arc::new(IdentityHolders::new(config.identity.channel()?)),
+        press,
     })
     .await?
     .service(readings)

@@ -132,6 +132,9 @@ pub enum Error {
     /// Figures or a report are refused.
     #[error(transparent)]
     Report(#[from] crate::report_error::ReportRefused),
+    /// Of papers.
+    #[error(transparent)]
+    Paper(#[from] crate::paper_error::PaperError),
     /// Something at the counter is refused.
     #[error(transparent)]
     Counter(#[from] crate::counter_error::CounterRefused),
@@ -446,6 +449,7 @@ impl From<Error> for Fault {
             .caused_by(source),
             Error::Definition(error) => error.into(),
             Error::Report(refused) => refused.into(),
+            Error::Paper(error) => error.into(),
             Error::Counter(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),

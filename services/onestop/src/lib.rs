@@ -19,6 +19,8 @@ pub mod error;
 mod jobs;
 pub mod law;
 pub mod operations;
+pub mod paper_error;
+pub mod press;
 pub mod report_error;
 pub mod staffing;
 mod store;
@@ -37,6 +39,7 @@ use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
+use egov_proto::egov::onestop::v1::paper_service_server::PaperServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
 use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
@@ -51,6 +54,7 @@ use crate::domain::pack::Profile;
 use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
+use crate::press::{PrintShop, SharedPress};
 use crate::staffing::Holders;
 
 /// The migrations of this service's database.
@@ -78,6 +82,8 @@ pub struct Parts {
     pub profile: Profile,
     /// Who is asked where the roles of a definition's steps are held.
     pub holders: Arc<dyn Holders>,
+    /// Who prints papers; without one they can be read and not printed.
+    pub press: Option<SharedPress>,
 }
 
 pub use jobs::units::Round;
@@ -161,6 +167,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         procedures: KnownProcedures::new(),
         profile: parts.profile,
         holders: parts.holders,
+        prints: PrintShop::new(parts.press),
         nobodys_secret,
     });
     let api = Api {
@@ -177,6 +184,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(CounterServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
+        .service(PaperServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));

@@ -11,6 +11,7 @@ pub mod listing;
 pub mod lookup;
 pub mod old_case;
 pub mod pack;
+pub mod papers;
 pub mod party;
 pub mod reports;
 pub mod search;

@@ -27,6 +27,7 @@ mod list_cases_at_risk;
 mod list_deadline_changes;
 mod list_open_facts;
 pub(crate) mod migrate_cases;
+pub(crate) mod papers;
 pub(crate) mod preview_calendar;
 pub(crate) mod preview_migration;
 mod procedures;
@@ -73,6 +74,7 @@ use crate::domain::case::Case;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::InForce;
+use crate::press::PrintShop;
 use crate::staffing::Holders;
 
 pub(crate) use self::known_procedures::KnownProcedures;
@@ -92,6 +94,8 @@ pub struct OneStop {
     pub(crate) profile: Profile,
     /// Who holds which role where.
     pub(crate) holders: Arc<dyn Holders>,
+    /// Where papers are printed.
+    pub(crate) prints: PrintShop,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

@@ -19,6 +19,7 @@ pub(crate) mod inbox;
 pub(crate) mod lookups;
 pub(crate) mod marks;
 pub(crate) mod packs;
+pub(crate) mod papers;
 pub(crate) mod procedures;
 pub(crate) mod reports;
 pub(crate) mod statistics;

@@ -30,6 +30,7 @@ mod migrations;
 mod neighbour;
 mod non_interference;
 mod numbers;
+mod papers;
 mod procedures;
 mod ratings;
 mod readers;

@@ -13,6 +13,7 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
+use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
@@ -20,6 +21,7 @@ use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
+use egov_proto::egov::onestop::v1::paper_service_client::PaperServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
 use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
@@ -81,6 +83,7 @@ pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
     pub(crate) deadlines: DeadlineServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
+    pub(crate) papers: PaperServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) work: WorkServiceClient<Called>,
@@ -143,6 +146,11 @@ pub(crate) fn unit(
         agency_code_provisional: !agency_code.is_empty() && agency_code != "H41",
         status: 1,
     }
+}
+
+/// A press without pages: what would be laid out, behind the mark of a PDF. The real one has its own tests.
+fn plain_print(content: &[u8]) -> Result<Vec<u8>, PressFault> {
+    Ok([b"%PDF-plain\n", content].concat())
 }
 
 /// A running service.
@@ -225,11 +233,33 @@ impl Stack {
         Self::assembled_with(published, profile, files, Arc::new(NobodyKnows)).await
     }
 
+    /// A service with this press, or with none.
+    pub(crate) async fn with_press(press: Option<SharedPress>) -> Self {
+        Self::assembled_of(
+            Profile::Demo,
+            Profile::Demo,
+            egov_files::in_memory(),
+            Arc::new(NobodyKnows),
+            press,
+        )
+        .await
+    }
+
     async fn assembled_with(
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
         holders: Arc<dyn Holders>,
+    ) -> Self {
+        Self::assembled_of(published, profile, files, holders, Some(Arc::new(plain_print))).await
+    }
+
+    async fn assembled_of(
+        published: Profile,
+        profile: Profile,
+        files: Arc<dyn egov_files::FileStore>,
+        holders: Arc<dyn Holders>,
+        press: Option<SharedPress>,
     ) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
@@ -325,6 +355,7 @@ impl Stack {
             auth,
             profile,
             holders,
+            press,
         })
         .await
         .unwrap()
@@ -384,6 +415,7 @@ impl Stack {
         Client {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             deadlines: DeadlineServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            papers: PaperServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),

@@ -263,7 +263,7 @@ fn same_place(a: &Snapshot, b: &Snapshot) -> bool {
 }
 
 /// Trước hạn, đúng hạn, quá hạn. Without a due date nothing was late.
-fn punctuality(due: Option<(Date, Timestamp)>, decided: Timestamp) -> Measure {
+pub fn punctuality(due: Option<(Date, Timestamp)>, decided: Timestamp) -> Measure {
     match due {
         Some((date, _)) if day_of(decided) < date => Measure::ProcessedEarly,
         Some((_, time)) if decided > time => Measure::ProcessedLate,
