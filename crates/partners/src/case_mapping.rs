@@ -1,11 +1,14 @@
-//! A case of one-stop, as `GetCase` answers it, as an item of the portal's `DongBoHoSoMC`.
+//! A case of one-stop, as `GetCase` answers it, as the portal wants it: an item of `DongBoHoSoMC` for the first generation of its
+//! contract, a dossier with its state for the second.
 
-use egov_proto::egov::onestop::v1::{ApplicantKind, Case, CaseState, Channel};
+use egov_proto::egov::onestop::v1::{ApplicantKind, Case, CaseState, Channel, Party};
 use egov_proto::instant;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::code_tables::{CodeTables, Translator, Unmapped};
-use crate::portal::{CaseItem, DocumentItem, FeeItem, PaperItem, ResultItem};
+use crate::portal::{CaseItem, DocumentItem, FeeItem, PaperItem, ResultItem, SupplementRound, ToldCase};
+use crate::portal_rest::{Dossier, DossierComponent, Submitter};
 use crate::wire_time::WireTime;
 
 /// Whose codes a case has.
@@ -33,6 +36,15 @@ pub struct MappedCase {
     pub unmapped: Vec<Unmapped>,
 }
 
+/// A case as it is told, and what had to be left out of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MappedToldCase {
+    /// The case.
+    pub told: ToldCase,
+    /// Codes that no table knows: their fields are empty.
+    pub unmapped: Vec<Unmapped>,
+}
+
 /// Why a case cannot be told to the portal at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotMappable {
@@ -42,6 +54,132 @@ pub enum NotMappable {
     /// A code without which an item would say something wrong.
     #[error("{} is not in the table {} from {} to {}", .0.value, .0.table, .0.from, .0.to)]
     Unmapped(Unmapped),
+}
+
+/// A case as the portal is told of it at the instant `at`, in what both generations of its contract need.
+pub fn told_case(
+    case: &Case,
+    around: &Surroundings,
+    tables: &CodeTables,
+    day: Date,
+    at: Timestamp,
+) -> Result<MappedToldCase, NotMappable> {
+    let MappedCase { item, mut unmapped } = case_item(case, around, tables, day)?;
+    let mut translator = tables.translator(day);
+    let dossier = dossier(case, &item, &mut translator);
+    unmapped.extend(translator.into_unmapped());
+    Ok(MappedToldCase {
+        told: ToldCase {
+            item,
+            dossier,
+            told_time: WireTime::of(at),
+        },
+        unmapped,
+    })
+}
+
+/// How a case was filed. Names of components, files and administrative codes of addresses are not in a case: they stay empty.
+fn dossier(case: &Case, item: &CaseItem, translator: &mut Translator<'_>) -> Dossier {
+    let components = case
+        .components
+        .iter()
+        .enumerate()
+        .map(|(place, component)| {
+            let on_paper = component.originals.saturating_add(component.copies);
+            let kind = match (component.originals > 0, component.copies > 0) {
+                (true, _) => "original",
+                (false, true) => "copy",
+                (false, false) => "electronic",
+            };
+            let path = format!("ThanhPhanHoSo[{place}].LoaiBan");
+            DossierComponent {
+                code: component.component_code.clone(),
+                name: String::new(),
+                quantity: on_paper.max(i32::try_from(component.file_ids.len()).unwrap_or(i32::MAX)),
+                copy_kind: translator
+                    .translate("copy-kind", PROVINCE, PORTAL, kind, &path)
+                    .unwrap_or_default(),
+                files: Vec::new(),
+            }
+        })
+        .collect();
+    let owner = case.owner.as_ref();
+    let submitter = case.submitter.as_ref().or(owner).cloned().unwrap_or_default();
+    Dossier {
+        case_code: item.case_code.clone(),
+        procedure_code: item.procedure_code.clone(),
+        service_code: String::new(),
+        owner_name: item.owner_name.clone(),
+        owner_kind: item.owner_kind.clone(),
+        receiving_agency: agency_of(&case.case_code).to_owned(),
+        submit_time: case.submit_time.as_ref().and_then(wire_time),
+        accept_time: item.accept_time,
+        components,
+        submitter: Submitter {
+            number: number_of(&submitter).to_owned(),
+            name: submitter.full_name,
+            phone: submitter.phone,
+            email: submitter.email,
+            address: submitter.address,
+            province_code: String::new(),
+            commune_code: String::new(),
+            owner_name: item.owner_name.clone(),
+            owner_number: item.owner_number.clone(),
+        },
+    }
+}
+
+/// The agency's part of a case code (mã hồ sơ), without judging it.
+fn agency_of(case_code: &str) -> &str {
+    case_code.split_once('-').map_or(case_code, |(agency, _)| agency)
+}
+
+fn number_of(party: &Party) -> &str {
+    if party.kind() == ApplicantKind::Organisation {
+        &party.organisation_number
+    } else {
+        &party.personal_number
+    }
+}
+
+/// The rounds in which a supplement was asked for: a case has when each began and ended, and what the one that is open asks for.
+fn supplements(case: &Case, translator: &mut Translator<'_>) -> Vec<SupplementRound> {
+    case.pauses
+        .iter()
+        .filter(|pause| pause.state() == CaseState::SupplementRequested)
+        .enumerate()
+        .map(|(place, pause)| {
+            let open = pause.end_time.is_none();
+            let asked: &[_] = if open { &case.supplement_items } else { &[] };
+            let instructions: Vec<&str> = asked.iter().map(|item| item.instruction.as_str()).collect();
+            let path = format!("DanhSachHoSoBoSung[{place}].TrangThaiBoSung");
+            SupplementRound {
+                round_id: format!("{}#{}", case.case_code, place + 1),
+                content: instructions.join("\n"),
+                ask_time: pause.start_time.as_ref().and_then(wire_time),
+                receive_time: pause.end_time.as_ref().and_then(wire_time),
+                state: translator
+                    .translate(
+                        "supplement-state",
+                        PROVINCE,
+                        PORTAL,
+                        if open { "awaited" } else { "ended" },
+                        &path,
+                    )
+                    .unwrap_or_default(),
+                papers: asked
+                    .iter()
+                    .filter(|item| !item.component_code.is_empty())
+                    .map(|item| PaperItem {
+                        name: item.component_code.clone(),
+                        quantity: 1,
+                        kind: String::new(),
+                    })
+                    .collect(),
+                ..SupplementRound::default()
+            }
+        })
+        .collect()
 }
 
 /// The item of a case, by the tables in force on `day`.
@@ -175,6 +313,7 @@ pub fn case_item(
         documents,
         fees,
         papers,
+        supplements: supplements(case, &mut translator),
         results,
     };
     Ok(MappedCase {
@@ -214,7 +353,7 @@ fn wire_time(at: &prost_types::Timestamp) -> Option<WireTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use egov_proto::egov::onestop::v1::{CaseComponent, CaseFee, CaseResult, CaseReturn, Party};
+    use egov_proto::egov::onestop::v1::{CaseComponent, CaseFee, CaseResult, CaseReturn, Pause, SupplementItem};
     use jiff::civil::date;
     use proptest::prelude::*;
     use std::path::Path;
@@ -306,6 +445,95 @@ mod tests {
             matches!(empty, Err(NotMappable::Unmapped(_))),
             "a state is never guessed"
         );
+    }
+
+    #[test]
+    fn rounds_of_supplements_are_told_with_their_times_and_what_the_open_one_asks_for() {
+        let pause = |from: &str, to: Option<&str>, state: CaseState| Pause {
+            state: state.into(),
+            start_time: Some(egov_proto::timestamp(from.parse().unwrap())),
+            end_time: to.map(|to| egov_proto::timestamp(to.parse().unwrap())),
+        };
+        let case = Case {
+            pauses: vec![
+                pause(
+                    "2026-11-20T01:00:00Z",
+                    Some("2026-11-21T01:00:00Z"),
+                    CaseState::SupplementRequested,
+                ),
+                pause(
+                    "2026-11-22T01:00:00Z",
+                    Some("2026-11-22T02:00:00Z"),
+                    CaseState::PaymentRequested,
+                ),
+                pause("2026-11-24T01:00:00Z", None, CaseState::SupplementRequested),
+            ],
+            supplement_items: vec![SupplementItem {
+                component_code: "giay-chung-sinh".to_owned(),
+                instruction: "Nộp bản chính giấy chứng sinh".to_owned(),
+            }],
+            ..case()
+        };
+        let mapped = map(&case).unwrap();
+        let rounds = serde_json::to_value(&mapped.item.supplements).unwrap();
+        assert_eq!(rounds.as_array().unwrap().len(), 2, "a payment is no supplement");
+        assert_eq!(
+            (&rounds[0]["NgayBoSung"], &rounds[0]["NgayTiepNhanBoSung"]),
+            (&"20261120080000".into(), &"20261121080000".into())
+        );
+        assert_eq!(rounds[1]["NoiDungBoSung"], "Nộp bản chính giấy chứng sinh");
+        assert_eq!(rounds[1]["DanhSachGiayToBoSung"][0]["TenGiayTo"], "giay-chung-sinh");
+        assert_eq!(rounds[1]["NgayTiepNhanBoSung"], serde_json::Value::Null);
+        assert_eq!(rounds[0]["HoSoBoSungId"], "H41.50.05.13-261126-0001#1");
+    }
+
+    #[test]
+    fn a_dossier_tells_the_submitter_and_the_owner_apart() {
+        let mut case = case();
+        case.submit_time = Some(egov_proto::timestamp("2026-11-25T01:00:00Z".parse().unwrap()));
+        case.submitter = Some(Party {
+            kind: ApplicantKind::Citizen.into(),
+            full_name: "Lê Thị Cúc".to_owned(),
+            personal_number: "040199000002".to_owned(),
+            ..Party::default()
+        });
+        case.components = vec![
+            CaseComponent {
+                component_code: "to-khai".to_owned(),
+                file_ids: vec!["f".to_owned(), "g".to_owned()],
+                ..CaseComponent::default()
+            },
+            CaseComponent {
+                component_code: "giay-chung-sinh".to_owned(),
+                originals: 1,
+                ..CaseComponent::default()
+            },
+        ];
+        let at = "2026-11-26T02:00:00.7Z".parse().unwrap();
+        let mapped = told_case(&case, &Surroundings::default(), &tables(), date(2026, 11, 26), at).unwrap();
+        let dossier = serde_json::to_value(&mapped.told.dossier).unwrap();
+        assert_eq!(dossier["MaDonViTiepNhan"], "H41.50.05.13");
+        assert_eq!(dossier["NgayNop"], "20261125080000");
+        let submitter = &dossier["ThongTinNguoiNop"];
+        assert_eq!(
+            (
+                &submitter["HoTen"],
+                &submitter["TenChuHs"],
+                &submitter["SoDinhDanhChuHs"]
+            ),
+            (&"Lê Thị Cúc".into(), &"Nguyễn Văn An".into(), &"040099000001".into())
+        );
+        let components = &dossier["ThanhPhanHoSo"];
+        assert_eq!(
+            (&components[0]["SoLuong"], &components[0]["LoaiBan"]),
+            (&2.into(), &"3".into())
+        );
+        assert_eq!(
+            (&components[1]["SoLuong"], &components[1]["LoaiBan"]),
+            (&1.into(), &"1".into())
+        );
+        assert_eq!(mapped.told.told_time.text(), "20261126090000");
+        assert_eq!(mapped.unmapped, []);
     }
 
     prop_compose! {

@@ -2,7 +2,7 @@
 //!
 //! * [`line`](mod@line): one HTTP line to a partner: allow-list, limits, dead line, circuit breaker, retries where they are safe.
 //! * [`outcome`]: whether an act was done, was not done, was refused, or is not known.
-//! * [`portal`] (Cổng dịch vụ công quốc gia), [`payment`] (nền tảng thanh toán), [`population`] (CSDL quốc gia về dân cư),
+//! * [`portal`] and [`portal_rest`] (Cổng dịch vụ công quốc gia, both generations of its contract), [`payment`] (nền tảng thanh toán), [`population`] (CSDL quốc gia về dân cư),
 //!   [`civil_status`] (hộ tịch điện tử của Bộ Tư pháp): one trait and one client each.
 //! * [`code_tables`]: code tables (bảng mã) between partners, dated, with what they do not know reported.
 //! * [`case_mapping`]: a case of one-stop as the portal wants it.
@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod payment;
 pub mod population;
 pub mod portal;
+pub mod portal_rest;
 pub mod signing;
 pub mod wire_time;
 pub mod xml;

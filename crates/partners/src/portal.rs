@@ -4,9 +4,8 @@
 //! The names of services and fields are those of the published adapter. Where the session travels, the paths, and the codes of
 //! a session that ran out were not found: they are those of our simulator, contract `sim-1`, **unconfirmed**.
 //!
-//! The newer REST flow of 2026 (client token, next case number, upload, dossier, progress, state) is known by its steps and the
-//! fields of the dossier, without paths, answers or a look-up: too little to speak it. [`NationalPortal`] is where it will be
-//! put beside this one.
+//! The newer REST flow of 2026 (client token, next case number, upload, dossier, progress, state) is
+//! [`crate::portal_rest`], behind the same [`NationalPortal`].
 
 use async_trait::async_trait;
 use http::Method;
@@ -16,9 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use jiff::civil::Date;
+
 use crate::line::{Answer, Line, Outgoing};
 use crate::outcome::{CallError, Doubt};
-use crate::wire_time::WireTime;
+use crate::portal_rest::Dossier;
+use crate::wire_time::{WireTime, day_text};
 
 /// One procedure in the portal's list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +101,7 @@ pub struct Agency {
 }
 
 /// Hồ sơ một cửa: one item of `DongBoHoSoMC`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseItem {
     /// Mã hồ sơ.
     #[serde(rename = "MaHoSo")]
@@ -179,6 +181,9 @@ pub struct CaseItem {
     /// Danh sách tệp đính kèm khác: papers handed over.
     #[serde(rename = "DanhSachTepDinhKemKhac")]
     pub papers: Vec<PaperItem>,
+    /// Danh sách hồ sơ bổ sung: rounds in which something was asked for.
+    #[serde(rename = "DanhSachHoSoBoSung", default)]
+    pub supplements: Vec<SupplementRound>,
     /// Danh sách giấy tờ kết quả.
     #[serde(rename = "DanhSachGiayToKetQua")]
     pub results: Vec<ResultItem>,
@@ -247,6 +252,55 @@ pub struct PaperItem {
     pub kind: String,
 }
 
+/// Hồ sơ bổ sung: one round of a supplement.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplementRound {
+    /// Id of the round.
+    #[serde(rename = "HoSoBoSungId")]
+    pub round_id: String,
+    /// Người yêu cầu bổ sung.
+    #[serde(rename = "NguoiYeuCauBoSung")]
+    pub asked_by: String,
+    /// Nội dung bổ sung.
+    #[serde(rename = "NoiDungBoSung")]
+    pub content: String,
+    /// Ngày bổ sung: when it was asked for.
+    #[serde(rename = "NgayBoSung")]
+    pub ask_time: Option<WireTime>,
+    /// Người tiếp nhận bổ sung.
+    #[serde(rename = "NguoiTiepNhanBoSung")]
+    pub received_by: String,
+    /// Thông tin tiếp nhận.
+    #[serde(rename = "ThongTinTiepNhan")]
+    pub received_note: String,
+    /// Ngày tiếp nhận bổ sung.
+    #[serde(rename = "NgayTiepNhanBoSung")]
+    pub receive_time: Option<WireTime>,
+    /// Trạng thái bổ sung; empty where no code table knows it.
+    #[serde(rename = "TrangThaiBoSung")]
+    pub state: String,
+    /// Danh sách giấy tờ bổ sung.
+    #[serde(rename = "DanhSachGiayToBoSung")]
+    pub papers: Vec<PaperItem>,
+    /// Danh sách lệ phí bổ sung.
+    #[serde(rename = "DanhSachLePhiBoSung")]
+    pub fees: Vec<FeeItem>,
+    /// Ngày hẹn trả trước.
+    #[serde(rename = "NgayHenTraTruoc")]
+    pub due_before: Option<WireTime>,
+    /// Ngày hẹn trả mới.
+    #[serde(rename = "NgayHenTraMoi")]
+    pub due_after: Option<WireTime>,
+}
+
+impl std::fmt::Debug for SupplementRound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SupplementRound")
+            .field("round_id", &self.round_id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Giấy tờ kết quả.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultItem {
@@ -307,6 +361,44 @@ pub struct PortalCase {
     pub progress: Vec<ProgressItem>,
 }
 
+/// A case as the portal is told of it, in what every generation of its contract needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldCase {
+    /// The case as it stands.
+    pub item: CaseItem,
+    /// How it was filed: for the second generation.
+    pub dossier: Dossier,
+    /// When it was handed in for the portal: what is older never follows it.
+    pub told_time: WireTime,
+}
+
+/// A field in which both sides differ. Values may be personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldDifference {
+    /// The portal's name of the field.
+    pub field: String,
+    /// Ours, as it travels.
+    pub ours: String,
+    /// The portal's.
+    pub theirs: String,
+}
+
+/// The name of the field with the state.
+pub const STATE_FIELD: &str = "TrangThaiHoSo";
+/// The names of the fields with dates.
+pub const DATE_FIELDS: [&str; 3] = ["NgayTiepNhan", "NgayHenTra", "NgayTra"];
+
+/// One case in the portal's list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedCase {
+    /// Mã hồ sơ.
+    #[serde(rename = "MaHoSo")]
+    pub case_code: String,
+    /// Trạng thái hồ sơ.
+    #[serde(rename = "TrangThaiHoSo")]
+    pub state: String,
+}
+
 /// The portal.
 #[async_trait]
 pub trait NationalPortal: Send + Sync + 'static {
@@ -316,10 +408,40 @@ pub trait NationalPortal: Send + Sync + 'static {
     async fn procedure(&self, procedure_code: &str) -> Result<Option<Procedure>, CallError>;
     /// `TraCuuHoSo`; none if the portal does not have it. By this an unknown outcome is asked about.
     async fn find_case(&self, case_code: &str) -> Result<Option<PortalCase>, CallError>;
-    /// `DongBoHoSoMC`, one try: `updating` if the portal has the case already.
-    async fn sync_case(&self, item: &CaseItem, updating: bool) -> Result<(), CallError>;
+    /// The cases that the portal has under an agency code, by the day in their codes. That there is such a list is unconfirmed.
+    async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError>;
+    /// Tells a case as it stands, one try: `there` if the portal has it already.
+    async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError>;
     /// `CapNhatTienDoHoSoMC`, one try.
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError>;
+    /// Whether what the portal has is what it was told: then telling it again would do nothing.
+    fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool;
+    /// In which fields that this generation carries both sides differ. What we do not know is not compared.
+    fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference>;
+}
+
+/// In which of the fields of an item both differ; ours that are empty or null are not compared.
+pub(crate) fn item_differences(ours: &CaseItem, theirs: &CaseItem) -> Vec<FieldDifference> {
+    let fields = |item: &CaseItem| match serde_json::to_value(item) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let text = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let theirs = fields(theirs);
+    fields(ours)
+        .into_iter()
+        .map(|(field, value)| FieldDifference {
+            ours: text(Some(&value)),
+            theirs: text(theirs.get(&field)),
+            field,
+        })
+        .filter(|one| !one.ours.is_empty() && one.ours != one.theirs)
+        .collect()
 }
 
 /// Who we are at the portal.
@@ -521,11 +643,77 @@ impl NationalPortal for OpenCpsPortal {
         }
     }
 
-    async fn sync_case(&self, item: &CaseItem, updating: bool) -> Result<(), CallError> {
-        self.write("DongBoHoSoMC", item, updating).await
+    async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError> {
+        let asked = json!([{ "MaDonVi": agency_code, "TuNgay": day_text(from), "DenNgay": day_text(to) }]);
+        Ok(self.read("TraCuuHoSo", asked).await?.unwrap_or_default())
+    }
+
+    async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError> {
+        self.write("DongBoHoSoMC", &told.item, there).await
     }
 
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError> {
         self.write("CapNhatTienDoHoSoMC", item, false).await
+    }
+
+    fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool {
+        there.case == told.item
+    }
+
+    fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference> {
+        item_differences(&told.item, &there.case)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn item(state: &str, name: &str, due: Option<&str>) -> CaseItem {
+        CaseItem {
+            case_code: "H41.50.05.13-261126-0001".to_owned(),
+            state: state.to_owned(),
+            owner_name: name.to_owned(),
+            due_time: due.map(|due| WireTime::parse(due).unwrap()),
+            ..CaseItem::default()
+        }
+    }
+
+    #[test]
+    fn differences_name_the_portals_fields_and_leave_out_what_we_do_not_know() {
+        let ours = item("4", "Nguyễn Văn An", None);
+        let theirs = CaseItem {
+            field_name: "Hộ tịch".to_owned(),
+            ..item("2", "Nguyễn Văn An", Some("20261126170000"))
+        };
+        let found = item_differences(&ours, &theirs);
+        assert_eq!(found.len(), 1, "the portal's due date and field are not ours to judge");
+        assert_eq!(
+            (
+                found[0].field.as_str(),
+                found[0].ours.as_str(),
+                found[0].theirs.as_str()
+            ),
+            (STATE_FIELD, "4", "2")
+        );
+    }
+
+    #[test]
+    fn an_item_of_before_is_read_without_its_rounds_of_supplements() {
+        let mut old = serde_json::to_value(item("4", "A", None)).unwrap();
+        old.as_object_mut().unwrap().remove("DanhSachHoSoBoSung");
+        assert_eq!(serde_json::from_value::<CaseItem>(old).unwrap(), item("4", "A", None));
+    }
+
+    proptest! {
+        #[test]
+        fn equal_items_have_no_difference_and_another_state_always_is_one(
+            state in "[1-9]|10", other in "[1-9]|10", name in ".{0,20}",
+        ) {
+            let (ours, theirs) = (item(&state, &name, None), item(&other, &name, None));
+            prop_assert_eq!(item_differences(&ours, &ours), vec![]);
+            prop_assert_eq!(item_differences(&ours, &theirs).is_empty(), state == other);
+        }
     }
 }

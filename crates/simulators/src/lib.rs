@@ -10,6 +10,7 @@ mod payment;
 mod people;
 mod population;
 mod portal;
+mod portal_rest;
 mod stage;
 
 pub use civil_status::{CivilStatusSimulator, TOKEN};
@@ -18,3 +19,4 @@ pub use payment::{NOTICE_SECRET, NoticeFault, PaymentSimulator, SECRET};
 pub use people::Person;
 pub use population::{ACCOUNT, API_KEY, PopulationSimulator, SIGNING_SECRET, X_ROAD_CLIENT};
 pub use portal::{PASSWORD, PortalSimulator, USERNAME};
+pub use portal_rest::{CLIENT_ID, CLIENT_SECRET, RestPortalSimulator};

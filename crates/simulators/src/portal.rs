@@ -43,6 +43,25 @@ impl PortalSimulator {
         self.0.with(|part| part.steps.get(case_code).copied().unwrap_or(0))
     }
 
+    /// Somebody at the portal changes a case behind the province's back.
+    pub fn change(&self, case_code: &str, change: impl FnOnce(&mut CaseItem)) {
+        self.0.with(|part| {
+            if let Some(case) = part.cases.get_mut(case_code) {
+                change(case);
+            }
+        });
+    }
+
+    /// The portal loses a case.
+    pub fn lose(&self, case_code: &str) {
+        self.0.with(|part| part.cases.remove(case_code));
+    }
+
+    /// The portal has a case that the province never told.
+    pub fn invent(&self, item: CaseItem) {
+        self.0.with(|part| part.cases.insert(item.case_code.clone(), item));
+    }
+
     /// Ends all sessions.
     pub fn end_sessions(&self) {
         self.0.with(|part| part.session += 1);
@@ -121,7 +140,21 @@ impl Portal {
         json!({ "error_code": 0, "result": {} })
     }
 
+    fn list(&self, asked: &Value) -> Value {
+        let word = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
+        let found: Vec<_> = self
+            .cases
+            .values()
+            .filter(|case| is_listed(&case.case_code, word("MaDonVi"), word("TuNgay"), word("DenNgay")))
+            .map(|case| json!({ "MaHoSo": case.case_code, "TrangThaiHoSo": case.state }))
+            .collect();
+        json!({ "error_code": "00", "result": found })
+    }
+
     fn find(&self, asked: &Asked, twist: Twist) -> Value {
+        if let Some(list) = asked.data.first().filter(|item| item.get("MaDonVi").is_some()) {
+            return self.list(list);
+        }
         let code = asked
             .data
             .first()
@@ -146,6 +179,20 @@ impl Portal {
         }
         json!({ "error_code": "00", "result": found })
     }
+}
+
+/// Whether a case is in the list of an agency: by the agency and the day in its code, days as `yyyyMMdd`.
+pub(crate) fn is_listed(case_code: &str, agency: &str, from: &str, to: &str) -> bool {
+    let Some(rest) = case_code.strip_prefix(agency).and_then(|rest| rest.strip_prefix('-')) else {
+        return false;
+    };
+    let day = rest.split('-').next().unwrap_or_default();
+    let day = if day.len() == 6 {
+        format!("20{day}")
+    } else {
+        day.to_owned()
+    };
+    (from..=to).contains(&day.as_str())
 }
 
 fn refusal(code: &str, text: &str) -> Value {

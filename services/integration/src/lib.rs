@@ -52,6 +52,7 @@ use egov_proto::egov::integration::v1::payment_service_server::PaymentServiceSer
 use egov_proto::egov::integration::v1::permit_service_server::PermitServiceServer;
 use egov_proto::egov::integration::v1::population_service_server::PopulationServiceServer;
 use egov_proto::egov::integration::v1::portal_service_server::PortalServiceServer;
+use egov_proto::egov::integration::v1::synchronisation_service_server::SynchronisationServiceServer;
 use egov_proto::egov::integration::v1::system_service_server::SystemServiceServer;
 use egov_proto::egov::integration::v1::traffic_service_server::TrafficServiceServer;
 use egov_runtime::contract::Contract;
@@ -79,7 +80,7 @@ use crate::xroad::XRoad;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once, reseal_once};
-pub use operations::partners::{Followed, Round};
+pub use operations::partners::{Followed, Reconciled, Round};
 pub use operations::rebuild_leaves;
 pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
@@ -236,6 +237,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         .service(PopulationServiceServer::new(partner_api.clone()))
         .service(PaymentServiceServer::new(partner_api.clone()))
         .service(PortalServiceServer::new(partner_api.clone()))
+        .service(SynchronisationServiceServer::new(partner_api.clone()))
         .service(CivilStatusServiceServer::new(partner_api))
         .http(api::partners::notices(Arc::clone(&partners)))
         .auth(parts.auth);
@@ -328,5 +330,23 @@ impl CaseFollower {
             return Ok(None);
         };
         Ok(Some(self.partners.follow(&self.events, &follow, false).await?))
+    }
+}
+
+/// The job that compares one-stop's cases with the portal's without a server: one round when it is asked for one.
+pub struct CaseReconciler(Shared);
+
+impl CaseReconciler {
+    /// Over a service's database; it needs a tokio runtime.
+    pub fn new(database: &Database, connections: Connections) -> Self {
+        Self(partners_of(database, connections))
+    }
+
+    /// Asks for the daily reconciliations and does what is due; none if another process is at it, or nothing is followed.
+    ///
+    /// # Errors
+    /// Those of the database; what was not done comes again.
+    pub async fn round(&self) -> Result<Option<Reconciled>, Fault> {
+        Ok(self.0.reconcile_round().await?)
     }
 }

@@ -8,7 +8,7 @@ use egov_events::{SystemToken, SystemTokenConfig};
 use egov_fault::{Code, Fault, fault_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
-use egov_proto::egov::onestop::v1::{Case, GetCaseRequest};
+use egov_proto::egov::onestop::v1::{Case, GetCaseRequest, ListCasesRequest, ListCasesResponse, SearchCasesRequest};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use uuid::Uuid;
 
@@ -79,20 +79,70 @@ impl OneStopCases {
         let message = GetCaseRequest {
             case_id: case_id.to_string(),
         };
-        let mut request = self.token.request(message).await?;
-        let purpose = self.purpose.parse().map_err(Fault::internal)?;
-        request.metadata_mut().insert(egov_auth::PURPOSE_HEADER, purpose);
+        let request = self.request(message).await?;
         match self.client.clone().get_case(request).await {
             Ok(answer) => Ok(answer.into_inner().case),
             Err(status) => {
-                let fault = fault_of(&status);
-                match fault.code() {
-                    Code::NotFound => return Ok(None),
-                    Code::Unauthenticated => self.token.forget().await,
-                    _ => {}
+                let fault = self.judge(&status).await;
+                if fault.code() == Code::NotFound {
+                    return Ok(None);
                 }
                 Err(fault)
             }
         }
+    }
+
+    /// A page of the cases of a unit, filed last first.
+    ///
+    /// # Errors
+    /// One-stop's, and those of its connection.
+    pub(crate) async fn list(&self, unit_id: i32, page_token: &str) -> Result<ListCasesResponse, Fault> {
+        let message = ListCasesRequest {
+            page_size: 200,
+            page_token: page_token.to_owned(),
+            unit_id,
+            ..ListCasesRequest::default()
+        };
+        let request = self.request(message).await?;
+        match self.client.clone().list_cases(request).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.judge(&status).await),
+        }
+    }
+
+    /// Whether there is a case under this code that this system may read.
+    ///
+    /// # Errors
+    /// One-stop's, and those of its connection.
+    pub(crate) async fn has_code(&self, case_code: &str) -> Result<bool, Fault> {
+        if case_code.len() < 2 || case_code.len() > 60 {
+            return Ok(false);
+        }
+        let message = SearchCasesRequest {
+            query: case_code.to_owned(),
+            page_size: 5,
+            ..SearchCasesRequest::default()
+        };
+        let request = self.request(message).await?;
+        match self.client.clone().search_cases(request).await {
+            Ok(answer) => Ok(answer.into_inner().cases.iter().any(|case| case.case_code == case_code)),
+            Err(status) => Err(self.judge(&status).await),
+        }
+    }
+
+    /// With our token and the purpose.
+    async fn request<T>(&self, message: T) -> Result<tonic::Request<T>, Fault> {
+        let mut request = self.token.request(message).await?;
+        let purpose = self.purpose.parse().map_err(Fault::internal)?;
+        request.metadata_mut().insert(egov_auth::PURPOSE_HEADER, purpose);
+        Ok(request)
+    }
+
+    async fn judge(&self, status: &tonic::Status) -> Fault {
+        let fault = fault_of(status);
+        if fault.code() == Code::Unauthenticated {
+            self.token.forget().await;
+        }
+        fault
     }
 }

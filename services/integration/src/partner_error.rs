@@ -1,10 +1,11 @@
 //! Why an act towards a partner is refused: one enum, one table to code, reason and words.
 
-use egov_fault::{Code, Fault};
+use egov_fault::{Code, Fault, Violation};
 use egov_partners::Partner;
 use egov_partners::case_mapping::NotMappable;
 use egov_partners::outcome::CallError;
 
+use crate::domain::reconciliation::{MOST_DAYS, NotAPeriod, NotDone};
 use crate::store::StoreError;
 
 const DOMAIN: &str = "integration.egov";
@@ -42,6 +43,24 @@ pub(crate) enum PartnerError {
     /// Not there, or not to be known.
     #[error("registration not found")]
     RegistrationNotFound,
+    /// Not there, or not to be known.
+    #[error("reconciliation not found")]
+    ReconciliationNotFound,
+    /// Not there, or not to be known.
+    #[error("difference not found")]
+    DifferenceNotFound,
+    /// Nothing is done about the difference.
+    #[error("nothing is done about the difference: {0:?}")]
+    NotDone(NotDone),
+    /// These days are not a period.
+    #[error("not a period: {0:?}")]
+    NotAPeriod(NotAPeriod),
+    /// Never told, or not to be known.
+    #[error("synchronisation not found")]
+    SynchronisationNotFound,
+    /// This installation reads no cases from one-stop.
+    #[error("no cases are read from one-stop")]
+    OneStopNotConfigured,
     /// What is stored cannot be read.
     #[error("what is stored of a delivery cannot be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -117,6 +136,43 @@ impl From<PartnerError> for Fault {
                 "không tìm thấy đăng ký hộ tịch",
                 "there is no such registration",
             ),
+            PartnerError::ReconciliationNotFound => fault(
+                Code::NotFound,
+                "RECONCILIATION_NOT_FOUND",
+                "không tìm thấy lần đối soát",
+                "there is no such reconciliation",
+            ),
+            PartnerError::DifferenceNotFound => fault(
+                Code::NotFound,
+                "DIFFERENCE_NOT_FOUND",
+                "không tìm thấy chênh lệch",
+                "there is no such difference",
+            ),
+            PartnerError::NotDone(NotDone::Closed) => fault(
+                Code::FailedPrecondition,
+                "DIFFERENCE_CLOSED",
+                "chênh lệch này đã được gửi lại hoặc đã được xử lý",
+                "the difference is being repaired, was repaired, or was settled",
+            ),
+            PartnerError::NotDone(NotDone::NotRepairable) => fault(
+                Code::FailedPrecondition,
+                "DIFFERENCE_NOT_REPAIRABLE",
+                "gửi lại hồ sơ không khắc phục được chênh lệch này; hãy xác minh và ghi nhận cách xử lý",
+                "handing the case in again cannot mend this difference; find out what it is, and settle it",
+            ),
+            PartnerError::NotAPeriod(why) => not_a_period(why),
+            PartnerError::SynchronisationNotFound => fault(
+                Code::NotFound,
+                "SYNCHRONISATION_NOT_FOUND",
+                "hồ sơ này chưa từng được đồng bộ",
+                "the portal was never told of such a case",
+            ),
+            PartnerError::OneStopNotConfigured => fault(
+                Code::FailedPrecondition,
+                "ONE_STOP_NOT_CONFIGURED",
+                "chưa cấu hình đọc hồ sơ từ hệ thống một cửa",
+                "this installation reads no cases from one-stop",
+            ),
             PartnerError::Unreadable(source) => Fault::internal(source),
             PartnerError::Agency(error) => error.into(),
             PartnerError::Fault(fault) => fault,
@@ -130,6 +186,32 @@ impl From<PartnerError> for Fault {
             ),
         }
     }
+}
+
+fn not_a_period(why: NotAPeriod) -> Fault {
+    let (rule, vi, en) = match why {
+        NotAPeriod::Backwards => (
+            "order",
+            "ngày kết thúc phải bằng hoặc sau ngày bắt đầu".to_owned(),
+            "must not be before from_date".to_owned(),
+        ),
+        NotAPeriod::ToCome => (
+            "past",
+            "không được sau ngày hôm nay".to_owned(),
+            "must not be after today".to_owned(),
+        ),
+        NotAPeriod::TooLong => (
+            "length",
+            format!("kỳ đối soát dài nhất là {MOST_DAYS} ngày"),
+            format!("a period has at most {MOST_DAYS} days"),
+        ),
+    };
+    Fault::invalid(vec![Violation {
+        field: "to_date".to_owned(),
+        rule: rule.to_owned(),
+        vi,
+        en,
+    }])
 }
 
 fn call_fault(partner: Partner, error: CallError) -> Fault {

@@ -14,8 +14,10 @@ use egov_partners::line::{Line, LineConfig};
 use egov_partners::payment::{PaymentAccount, PaymentPlatform, SimPaymentPlatform};
 use egov_partners::population::{PopulationAccount, PopulationRegister, SoapPopulationRegister};
 use egov_partners::portal::{NationalPortal, OpenCpsPortal, PortalAccount};
+use egov_partners::portal_rest::{RestAccount, RestPortal};
 use egov_runtime::config::Secret;
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::Patience;
@@ -24,8 +26,10 @@ use crate::onestop::{OneStopCases, OneStopConfig};
 /// What the service is given of its partners. A partner without a connection is refused with PARTNER_NOT_CONFIGURED.
 #[derive(Clone)]
 pub struct Connections {
-    /// Cổng dịch vụ công quốc gia.
+    /// Cổng dịch vụ công quốc gia, by the first generation of its contract.
     pub portal: Option<Connection<dyn NationalPortal>>,
+    /// The same by the second generation (REST), from this day on.
+    pub portal_second: Option<(Date, Connection<dyn NationalPortal>)>,
     /// Nền tảng thanh toán.
     pub payment: Option<Connection<dyn PaymentPlatform>>,
     /// CSDL quốc gia về dân cư.
@@ -42,6 +46,8 @@ pub struct Connections {
     pub delivering: Delivering,
     /// Which cases the portal is told of by themselves.
     pub follow: Option<Arc<Follow>>,
+    /// How cases are compared with the portal's every day.
+    pub reconciling: Reconciling,
 }
 
 /// Which cases the portal is told of, when one-stop says that something happened to them.
@@ -67,6 +73,7 @@ impl Connections {
     pub fn none(keyring: Arc<Keyring>) -> Self {
         Self {
             portal: None,
+            portal_second: None,
             payment: None,
             population: None,
             civil_status: None,
@@ -75,6 +82,7 @@ impl Connections {
             keyring,
             delivering: Delivering::default(),
             follow: None,
+            reconciling: Reconciling::default(),
         }
     }
 }
@@ -82,7 +90,38 @@ impl Connections {
 impl Connections {
     /// Whether this process has something to deliver to.
     pub(crate) fn delivers(&self) -> bool {
-        self.delivering.here && (self.portal.is_some() || self.payment.is_some() || self.civil_status.is_some())
+        let portal = self.portal.is_some() || self.portal_second.is_some();
+        self.delivering.here && (portal || self.payment.is_some() || self.civil_status.is_some())
+    }
+
+    /// The portal by the generation of its contract that is spoken on a day.
+    pub(crate) fn portal_on(&self, day: Date) -> Option<&Connection<dyn NationalPortal>> {
+        match &self.portal_second {
+            Some((from, second)) if day >= *from => Some(second),
+            _ => self.portal.as_ref(),
+        }
+    }
+}
+
+/// How cases are compared with the portal's every day (đối soát).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reconciling {
+    /// How many days before today are compared; 0 for none.
+    pub days: u8,
+    /// From which hour on, in Việt Nam.
+    pub hour: i8,
+    /// Whether differences are repaired at once.
+    pub repair: bool,
+}
+
+impl Default for Reconciling {
+    fn default() -> Self {
+        Self {
+            days: 3,
+            hour: 1,
+            repair: true,
+        }
     }
 }
 
@@ -116,6 +155,8 @@ pub struct Delivering {
     /// That a partner does not have what was sent is believed when it says so again after so many seconds, where it knows the act by no
     /// key of its own: it may take it late, and sent again it would be done twice.
     pub believe_after_seconds: u32,
+    /// So many deliveries to one partner at once, each of another matter.
+    pub at_once: u8,
     /// The waits between the tries.
     pub backoff: Backoff,
     /// After so many seconds the platform is asked about a pending payment again.
@@ -129,6 +170,7 @@ impl Default for Delivering {
             lost_after_seconds: 120,
             most_attempts: 12,
             believe_after_seconds: 120,
+            at_once: 4,
             backoff: Backoff {
                 first_ms: 1_000,
                 longest_ms: 15 * 60 * 1_000,
@@ -182,6 +224,24 @@ pub struct PortalSection {
     pub follow_units: Vec<i32>,
     /// Where the cases are read.
     pub one_stop: OneStopSection,
+    /// The second generation of the contract (REST), beside the first or in its place.
+    pub second: SecondPortalSection,
+    /// How cases are compared with the portal's every day.
+    pub reconcile: Reconciling,
+}
+
+/// The national portal by the second generation of its contract.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecondPortalSection {
+    /// How it is reached. Deliveries name its contract with `rest-` before it.
+    pub line: LineConfig,
+    /// Our client id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// The first day on which it is spoken; before it the first generation is. Needed with an address.
+    pub effective_from: Option<Date>,
 }
 
 /// One-stop, where the cases that are followed are read.
@@ -227,7 +287,11 @@ impl PortalSection {
             return Ok(None);
         }
         let (here, one_stop) = ("partners.portal", &self.one_stop);
-        anyhow::ensure!(!self.line.address.is_empty(), "{here}.follow needs {here}.line.address");
+        let reached = !self.line.address.is_empty() || !self.second.line.address.is_empty();
+        anyhow::ensure!(
+            reached,
+            "{here}.follow needs {here}.line.address, or {here}.second.line.address"
+        );
         for (key, value) in [
             ("address", &one_stop.address),
             ("token_endpoint", &one_stop.token_endpoint),
@@ -318,6 +382,7 @@ impl PartnersSection {
         let mut connections = Connections::none(keyring);
         connections.follow = follow;
         connections.delivering = self.delivering;
+        connections.reconciling = self.portal.reconcile;
         if !self.code_tables.as_os_str().is_empty() {
             let tables = CodeTables::load(&self.code_tables).context("the code tables cannot be used")?;
             connections.tables = Arc::new(tables);
@@ -330,6 +395,19 @@ impl PartnersSection {
             };
             let partner = Arc::new(OpenCpsPortal::new(line, account));
             connections.portal = Some(Connection { partner, contract });
+        }
+        if let Some(line) = line(Partner::NationalPortal, &self.portal.second.line)? {
+            let second = &self.portal.second;
+            let from = second
+                .effective_from
+                .context("partners.portal.second needs effective_from: the first day on which it is spoken")?;
+            let contract = format!("rest-{}", line.contract());
+            let account = RestAccount {
+                client_id: second.client_id.clone(),
+                client_secret: secret(&second.client_secret),
+            };
+            let partner = Arc::new(RestPortal::new(line, account));
+            connections.portal_second = Some((from, Connection { partner, contract }));
         }
         if let Some(line) = line(Partner::PaymentPlatform, &self.payment.line)? {
             anyhow::ensure!(

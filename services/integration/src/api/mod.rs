@@ -12,6 +12,7 @@ pub(crate) mod traffic;
 pub(crate) mod events;
 pub(crate) mod mailboxes;
 pub(crate) mod partners;
+mod synchronisations;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ pub(crate) mod organisation;
 pub(crate) mod payment;
 pub mod permit;
 pub(crate) mod plain;
+pub(crate) mod reconciliation;
 pub(crate) mod routes;
 pub(crate) mod service;
 pub(crate) mod shape;

@@ -4,6 +4,7 @@ mod deliveries;
 mod expire;
 mod follow_cases;
 mod probe;
+mod reconcile_cases;
 mod reseal;
 mod retention;
 pub(crate) mod roll_up_traffic;
@@ -149,6 +150,14 @@ pub(crate) fn add_follower(assembly: Assembly, partners: &Shared, events: &Arc<E
     if !partners.connections.delivering.here {
         return assembly;
     }
+    let comparing = Arc::clone(partners);
+    let assembly = assembly.job(Job::new("integration.portal-reconciliation", move |stop| {
+        let partners = Arc::clone(&comparing);
+        async move {
+            reconcile_cases::run(partners, stop).await;
+            Ok(())
+        }
+    }));
     let (partners, events) = (Arc::clone(partners), Arc::clone(events));
     assembly.job(Job::new("integration.portal-cases", move |stop| {
         let (partners, events, follow) = (Arc::clone(&partners), Arc::clone(&events), Arc::clone(&follow));

@@ -16,7 +16,10 @@ use egov_integration::partners::{Connections, Follow};
 use egov_integration::{CaseFollower, EventParts, Followed, ensure_topic};
 use egov_keyring::Keyring;
 use egov_partners::wire_time::WireTime;
-use egov_proto::egov::onestop::v1::{Case, CaseState, Deadline, GetCaseRequest, GetCaseResponse};
+use egov_proto::egov::onestop::v1::{
+    Case, CaseState, CaseSummary, Deadline, GetCaseRequest, GetCaseResponse, ListCasesRequest, ListCasesResponse,
+    SearchCasesRequest, SearchCasesResponse,
+};
 use jiff::SignedDuration;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
@@ -30,7 +33,7 @@ const TOLD: &str = "EGOV_TEST_FOLLOWER";
 
 /// One-stop as far as it is read: cases by id behind a token and a purpose.
 #[derive(Clone, Default)]
-struct OneStop(Arc<Mutex<Shown>>);
+pub(crate) struct OneStop(Arc<Mutex<Shown>>);
 
 #[derive(Default)]
 struct Shown {
@@ -67,8 +70,72 @@ impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
     }
 }
 
+impl tonic::server::UnaryService<ListCasesRequest> for OneStop {
+    type Response = ListCasesResponse;
+    type Future = std::future::Ready<Result<tonic::Response<ListCasesResponse>, Status>>;
+
+    /// Filed last first, 200 a page.
+    fn call(&mut self, request: tonic::Request<ListCasesRequest>) -> Self::Future {
+        let asked = request.into_inner();
+        let shown = self.0.lock().unwrap();
+        if shown.away {
+            return std::future::ready(Err(Status::unavailable("away")));
+        }
+        let mut cases: Vec<&Case> = shown.cases.values().collect();
+        cases.retain(|case| asked.unit_id == 0 || case.responsible_unit_id == asked.unit_id);
+        cases.sort_by_key(|case| std::cmp::Reverse((case.submit_time.map(|at| at.seconds), &case.case_code)));
+        let from: usize = asked.page_token.parse().unwrap_or(0);
+        let next = from + 200;
+        std::future::ready(Ok(tonic::Response::new(ListCasesResponse {
+            cases: cases.iter().skip(from).take(200).map(|case| summary(case)).collect(),
+            next_page_token: if next < cases.len() {
+                next.to_string()
+            } else {
+                String::new()
+            },
+        })))
+    }
+}
+
+impl tonic::server::UnaryService<SearchCasesRequest> for OneStop {
+    type Response = SearchCasesResponse;
+    type Future = std::future::Ready<Result<tonic::Response<SearchCasesResponse>, Status>>;
+
+    /// By the beginning of a code.
+    fn call(&mut self, request: tonic::Request<SearchCasesRequest>) -> Self::Future {
+        let query = request.into_inner().query;
+        let shown = self.0.lock().unwrap();
+        let found = shown.cases.values().filter(|case| case.case_code.starts_with(&query));
+        std::future::ready(Ok(tonic::Response::new(SearchCasesResponse {
+            cases: found.map(summary).collect(),
+            next_page_token: String::new(),
+        })))
+    }
+}
+
+fn summary(case: &Case) -> CaseSummary {
+    CaseSummary {
+        case_id: case.case_id.clone(),
+        case_code: case.case_code.clone(),
+        state: case.state,
+        responsible_unit_id: case.responsible_unit_id,
+        submit_time: case.submit_time,
+        ..CaseSummary::default()
+    }
+}
+
 impl OneStop {
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
+        let list_cases = async |State(one_stop): State<Self>, request: Request| {
+            tonic::server::Grpc::new(ProstCodec::<ListCasesResponse, ListCasesRequest>::default())
+                .unary(one_stop, request)
+                .await
+        };
+        let search_cases = async |State(one_stop): State<Self>, request: Request| {
+            tonic::server::Grpc::new(ProstCodec::<SearchCasesResponse, SearchCasesRequest>::default())
+                .unary(one_stop, request)
+                .await
+        };
         let get_case = async |State(one_stop): State<Self>, request: Request| {
             tonic::server::Grpc::new(ProstCodec::<GetCaseResponse, GetCaseRequest>::default())
                 .unary(one_stop, request)
@@ -77,6 +144,8 @@ impl OneStop {
         let token = async || axum::Json(serde_json::json!({ "access_token": "of-the-system", "expires_in": 300 }));
         let router = Router::new()
             .route("/egov.onestop.v1.CaseService/GetCase", post(get_case))
+            .route("/egov.onestop.v1.CaseService/ListCases", post(list_cases))
+            .route("/egov.onestop.v1.CaseService/SearchCases", post(search_cases))
             .route("/oauth2/token", post(token))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,11 +154,11 @@ impl OneStop {
         address
     }
 
-    fn show(&self, case: Case) {
+    pub(crate) fn show(&self, case: Case) {
         self.0.lock().unwrap().cases.insert(case.case_id.clone(), case);
     }
 
-    fn away(&self, away: bool) {
+    pub(crate) fn away(&self, away: bool) {
         self.0.lock().unwrap().away = away;
     }
 
@@ -106,7 +175,7 @@ impl OneStop {
     }
 }
 
-fn following(mut connections: Connections, one_stop: &str, units: Vec<i32>) -> Connections {
+pub(crate) fn following(mut connections: Connections, one_stop: &str, units: Vec<i32>) -> Connections {
     let config = OneStopConfig {
         address: one_stop.to_owned(),
         authority: None,
@@ -126,10 +195,10 @@ fn following(mut connections: Connections, one_stop: &str, units: Vec<i32>) -> C
 }
 
 /// The service with one-stop beside it, whose events lie in the topic.
-struct Stage {
-    service: Running,
-    one_stop: OneStop,
-    address: String,
+pub(crate) struct Stage {
+    pub(crate) service: Running,
+    pub(crate) one_stop: OneStop,
+    pub(crate) address: String,
     store: Arc<PostgresStore>,
     topic: Uuid,
 }
@@ -138,6 +207,10 @@ impl Stage {
     async fn start(service: Running) -> Self {
         let one_stop = OneStop::default();
         let address = one_stop.start().await;
+        Self::beside(service, one_stop, address).await
+    }
+
+    pub(crate) async fn beside(service: Running, one_stop: OneStop, address: String) -> Self {
         let store = Arc::new(PostgresStore::new(service.pool().clone(), 1 << 20));
         let publisher = Uuid::from_u128(9);
         let topic = ensure_topic(service.pool(), store.as_ref(), TOPIC, 0, publisher).await;
@@ -162,17 +235,17 @@ impl Stage {
         CaseFollower::new(service.pool(), following(connections, &self.address, units), events)
     }
 
-    async fn round(&self) -> Followed {
+    pub(crate) async fn round(&self) -> Followed {
         self.follower(Vec::new()).round().await.unwrap().unwrap()
     }
 
     /// One-stop changed the case and said so; a second saying of the same changes nothing at one-stop.
-    async fn changed(&self, case: &Case) {
+    pub(crate) async fn changed(&self, case: &Case) {
         self.one_stop.show(case.clone());
         self.said(case).await;
     }
 
-    async fn said(&self, case: &Case) {
+    pub(crate) async fn said(&self, case: &Case) {
         self.store.publish(self.topic, vec![event(case)]).await.unwrap();
     }
 
@@ -184,7 +257,7 @@ impl Stage {
         self.store.publish(self.topic, vec![formless]).await.unwrap();
     }
 
-    async fn deliveries(&self) -> i64 {
+    pub(crate) async fn deliveries(&self) -> i64 {
         self.service.count("SELECT count(*) FROM deliveries").await
     }
 }

@@ -19,4 +19,6 @@ mod killed;
 mod payments;
 mod population;
 mod portal;
+mod reconciliation;
 mod support;
+mod thousand;

@@ -18,6 +18,7 @@ use egov_proto::egov::integration::v1::civil_status_service_client::CivilStatusS
 use egov_proto::egov::integration::v1::payment_service_client::PaymentServiceClient;
 use egov_proto::egov::integration::v1::population_service_client::PopulationServiceClient;
 use egov_proto::egov::integration::v1::portal_service_client::PortalServiceClient;
+use egov_proto::egov::integration::v1::synchronisation_service_client::SynchronisationServiceClient;
 use egov_proto::egov::onestop::v1::{ApplicantKind, Case, CaseResult, CaseState, Party};
 use egov_proto::google::r#type::Date;
 use egov_runtime::config::ServerConfig;
@@ -146,6 +147,15 @@ impl Running {
         let keyring = Arc::new(Keyring::ephemeral());
         let partners = Partners::start(&clock).await;
         let connections = partners.connections(Arc::clone(&keyring), &clock);
+        Self::with(partners, clock, keyring, connections).await
+    }
+
+    /// With connections that are made of those to the simulated partners.
+    pub async fn connected(make: impl FnOnce(Connections, &ManualClock) -> Connections) -> Self {
+        let clock = egov_testkit::clock();
+        let keyring = Arc::new(Keyring::ephemeral());
+        let partners = Partners::start(&clock).await;
+        let connections = make(partners.connections(Arc::clone(&keyring), &clock), &clock);
         Self::with(partners, clock, keyring, connections).await
     }
 
@@ -295,6 +305,10 @@ impl Running {
 
     pub fn portal(&self) -> PortalServiceClient<Channel> {
         PortalServiceClient::new(self.channel.clone())
+    }
+
+    pub fn synchronisations(&self) -> SynchronisationServiceClient<Channel> {
+        SynchronisationServiceClient::new(self.channel.clone())
     }
 
     pub fn civil_status(&self) -> CivilStatusServiceClient<Channel> {

@@ -7,14 +7,18 @@ use egov_auth::RowScope;
 use egov_database::{Lease, UnitOfWork};
 use egov_partners::Partner;
 use egov_partners::outcome::{CallError, NotSent};
+use egov_partners::portal::{CaseItem, ToldCase};
+use egov_partners::portal_rest::Dossier;
+use egov_partners::wire_time::WireTime;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
+use super::portal::version_of;
 use super::{Done, JOB, Message, Partners, record, sealed_for};
 use crate::domain::delivery::{Delivery, Next, Patience, State};
 use crate::partner_error::PartnerError;
 use crate::sealing::seal;
-use crate::store::{deliveries, payments};
+use crate::store::{deliveries, payments, synchronisations};
 
 const LEASE: &str = "integration.deliveries";
 const LEASE_TIME: Duration = Duration::from_mins(2);
@@ -72,7 +76,7 @@ impl Partners {
         self.ask_payments(lease, round).await
     }
 
-    /// What is due to one partner, one after the other, until the lease wants to be renewed.
+    /// What is due to one partner, a few at once, until the lease wants to be renewed.
     async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
         let now = self.now();
         let due = self
@@ -82,13 +86,17 @@ impl Partners {
             })
             .await?;
         let mut round = Round::default();
-        for id in due {
-            let state = self.deliver(lease, id).await?;
-            round.tried += 1;
-            match state {
-                Some(State::Acknowledged) => round.acknowledged += 1,
-                Some(State::Failed | State::Dead) => round.stuck += 1,
-                _ => {}
+        // What is due is of different matters: nothing in it waits for anything else in it.
+        let at_once = self.connections.delivering.at_once.max(1);
+        for some in due.chunks(usize::from(at_once)) {
+            let delivered = some.iter().map(|id| Box::pin(self.deliver(lease, *id)));
+            for state in futures::future::join_all(delivered).await {
+                round.tried += 1;
+                match state? {
+                    Some(State::Acknowledged) => round.acknowledged += 1,
+                    Some(State::Failed | State::Dead) => round.stuck += 1,
+                    _ => {}
+                }
             }
             if lease.is_due() {
                 break;
@@ -129,6 +137,10 @@ impl Partners {
             (Err(_), _) => (Some(Err(CallError::NotSent(NotSent::Unsendable("message")))), None),
         };
         let event = message.as_ref().map_or("", Message::done_event);
+        let told_state: Option<i16> = match &message {
+            Ok(Message::SyncCase { item, .. }) => item.state.parse().ok(),
+            _ => None,
+        };
         let patience = Patience {
             believe_after: match &message {
                 Ok(message) if message.has_own_key() => SignedDuration::ZERO,
@@ -147,6 +159,12 @@ impl Partners {
                 }
                 self.conclude(unit, &mut delivery, sent.as_ref(), asked.as_ref(), event, patience)
                     .await?;
+                if let (State::Acknowledged, Some(state), Some(version)) =
+                    (delivery.state, told_state, version_of(&delivery.partner_key))
+                {
+                    let (case, at) = ((delivery.order_key.as_str(), delivery.unit_id), unit.now());
+                    synchronisations::acknowledged(unit.conn(), case, (version, state), at).await?;
+                }
                 Ok(Some(delivery.state))
             })
             .await
@@ -238,33 +256,40 @@ impl Partners {
         Ok(())
     }
 
+    /// A case as a message says it. One of before has no dossier: it is told with what its item says.
+    fn told(&self, item: &CaseItem, dossier: Option<&Dossier>, told_time: Option<WireTime>) -> ToldCase {
+        let dossier = dossier.cloned().unwrap_or_else(|| Dossier::of_item(item));
+        ToldCase {
+            item: item.clone(),
+            dossier,
+            told_time: told_time.unwrap_or_else(|| WireTime::of(self.now())),
+        }
+    }
+
     /// Sends a message: one try.
     async fn send(&self, message: &Message) -> Result<Done, CallError> {
         let gone = |_: Partner| CallError::NotSent(NotSent::NoConnection);
         match message {
-            Message::SyncCase { item } => {
-                let portal = self
-                    .connections
-                    .portal
-                    .as_ref()
-                    .ok_or_else(|| gone(Partner::NationalPortal))?;
+            Message::SyncCase {
+                item,
+                dossier,
+                told_time,
+            } => {
+                let portal = self.portal().ok_or_else(|| gone(Partner::NationalPortal))?;
+                let told = self.told(item, dossier.as_deref(), *told_time);
                 // Whether it is an update is what the portal has, not what we remember.
                 let there = portal.partner.find_case(&item.case_code).await.map_err(not_sent)?;
                 match there {
-                    Some(there) if there.case == **item => Ok(Done::Told),
+                    Some(there) if portal.partner.holds(&told, &there) => Ok(Done::Told),
                     there => portal
                         .partner
-                        .sync_case(item, there.is_some())
+                        .sync_case(&told, there.is_some())
                         .await
                         .map(|()| Done::Told),
                 }
             }
             Message::ReportProgress { item } => {
-                let portal = self
-                    .connections
-                    .portal
-                    .as_ref()
-                    .ok_or_else(|| gone(Partner::NationalPortal))?;
+                let portal = self.portal().ok_or_else(|| gone(Partner::NationalPortal))?;
                 portal.partner.report_progress(item).await.map(|()| Done::Told)
             }
             Message::CreateOrder { order } => {
@@ -290,13 +315,20 @@ impl Partners {
     async fn ask(&self, message: &Message) -> Result<Option<Done>, CallError> {
         let gone = || CallError::NotSent(NotSent::NoConnection);
         match message {
-            Message::SyncCase { item } => {
-                let portal = self.connections.portal.as_ref().ok_or_else(gone)?;
+            Message::SyncCase {
+                item,
+                dossier,
+                told_time,
+            } => {
+                let portal = self.portal().ok_or_else(gone)?;
+                let told = self.told(item, dossier.as_deref(), *told_time);
                 let there = portal.partner.find_case(&item.case_code).await?;
-                Ok(there.filter(|there| there.case == **item).map(|_| Done::Told))
+                Ok(there
+                    .filter(|there| portal.partner.holds(&told, there))
+                    .map(|_| Done::Told))
             }
             Message::ReportProgress { item } => {
-                let portal = self.connections.portal.as_ref().ok_or_else(gone)?;
+                let portal = self.portal().ok_or_else(gone)?;
                 let there = portal.partner.find_case(&item.case_code).await?;
                 Ok(there.filter(|there| there.progress.contains(item)).map(|_| Done::Told))
             }

@@ -18,12 +18,12 @@ use egov_database::UnitOfWork;
 use egov_events::{Batch, Delivery as EventDelivery, Rejection};
 use egov_fault::{Code, Fault};
 use egov_partners::Partner;
-use egov_partners::case_mapping::{NotMappable, Surroundings, case_item};
+use egov_partners::case_mapping::{NotMappable, Surroundings, told_case};
 use egov_proto::egov::onestop::v1::Case;
 use uuid::Uuid;
 
 use super::portal::version_key;
-use super::{Message, NewDelivery, Partners, connected};
+use super::{Partners, connected};
 use crate::domain::case_event::{CaseEvent, NotReadable, case_event};
 use crate::operations::Events;
 use crate::partner_error::PartnerError;
@@ -189,9 +189,9 @@ impl Partners {
 
     /// Hands in what the portal is told of a case as it is now, once for the event and once for the version.
     async fn tell(&self, delivery: &EventDelivery, case: &Case) -> Result<(), PutOff> {
-        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
-        let today = self.database.clock().today();
-        let mapped = match case_item(case, &Surroundings::default(), &self.connections.tables, today) {
+        let portal = connected(self.portal(), Partner::NationalPortal)?;
+        let (tables, clock) = (&self.connections.tables, self.database.clock());
+        let mapped = match told_case(case, &Surroundings::default(), tables, clock.today(), clock.now()) {
             Ok(mapped) => mapped,
             Err(why) => {
                 if let NotMappable::Unmapped(value) = &why {
@@ -202,9 +202,6 @@ impl Partners {
             }
         };
         let key = version_key(&case.case_code, case.version);
-        let message = Message::SyncCase {
-            item: Box::new(mapped.item),
-        };
         let event = delivery.event.dedupe();
         self.database
             .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
@@ -215,23 +212,16 @@ impl Partners {
                 let last = deliveries::last_of_matter(
                     unit.conn(),
                     Partner::NationalPortal.name(),
-                    message.act(),
+                    "sync_case",
                     &case.case_code,
                 )
                 .await?;
                 if last.is_some_and(|last| last.partner_key >= key) {
                     return Ok(());
                 }
-                let new = NewDelivery {
-                    unit_id: case.responsible_unit_id,
-                    partner_key: &key,
-                    order_key: &case.case_code,
-                    message: &message,
-                    subjects: Vec::new(),
-                    actor: ACTOR,
-                };
-                self.hand_in(unit, new, &portal.contract).await?;
-                self.report(unit, case.responsible_unit_id, &mapped.unmapped).await
+                self.hand_in_case(unit, case, &mapped, &key, ACTOR, &portal.contract)
+                    .await?;
+                Ok::<_, PartnerError>(())
             })
             .await?;
         Ok(())

@@ -7,6 +7,8 @@ mod inspect;
 mod payments;
 mod population;
 mod portal;
+mod reconcile;
+mod synchronisations;
 
 use std::sync::Arc;
 
@@ -17,8 +19,10 @@ use egov_partners::Partner;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::payment::{NewOrder, Order};
-use egov_partners::portal::{CaseItem, ProgressItem};
+use egov_partners::portal::{CaseItem, NationalPortal, ProgressItem, ToldCase};
+use egov_partners::portal_rest::Dossier;
 use egov_partners::signing::sha256_hex;
+use egov_partners::wire_time::WireTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,6 +31,7 @@ pub use deliver::Round;
 pub use follow::Followed;
 pub(crate) use payments::NoticeRefusal;
 pub(crate) use population::Question;
+pub use reconcile::Reconciled;
 
 use crate::domain::delivery::{Delivery, State};
 use crate::partner_error::PartnerError;
@@ -45,10 +50,23 @@ pub(crate) struct Partners {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub(crate) enum Message {
-    SyncCase { item: Box<CaseItem> },
-    ReportProgress { item: ProgressItem },
-    CreateOrder { order: NewOrder },
-    Register { submission: Submission },
+    SyncCase {
+        item: Box<CaseItem>,
+        /// None in what was handed in by a version of before.
+        #[serde(default)]
+        dossier: Option<Box<Dossier>>,
+        #[serde(default)]
+        told_time: Option<WireTime>,
+    },
+    ReportProgress {
+        item: ProgressItem,
+    },
+    CreateOrder {
+        order: NewOrder,
+    },
+    Register {
+        submission: Submission,
+    },
 }
 
 /// What a partner answered, when it has done what was asked.
@@ -60,6 +78,15 @@ pub(crate) enum Done {
 }
 
 impl Message {
+    /// A case as the portal is told of it.
+    fn of_case(told: ToldCase) -> Self {
+        Self::SyncCase {
+            item: Box::new(told.item),
+            dossier: Some(Box::new(told.dossier)),
+            told_time: Some(told.told_time),
+        }
+    }
+
     fn act(&self) -> &'static str {
         match self {
             Self::SyncCase { .. } => "sync_case",
@@ -157,6 +184,11 @@ impl Partners {
         )
         .await?;
         Ok(delivery)
+    }
+
+    /// The portal, by the generation of its contract in force today.
+    fn portal(&self) -> Option<&Connection<dyn NationalPortal>> {
+        self.connections.portal_on(self.database.clock().today())
     }
 
     fn open_message(&self, id: Uuid, sealed: &[u8]) -> Result<Message, PartnerError> {

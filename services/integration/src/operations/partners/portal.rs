@@ -4,7 +4,7 @@ use egov_auth::{Caller, Resource};
 use egov_clock::Clock as _;
 use egov_database::{UnitOfWork, WriteRequest};
 use egov_partners::Partner;
-use egov_partners::case_mapping::{Surroundings, case_item};
+use egov_partners::case_mapping::{MappedToldCase, Surroundings, told_case};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::portal::ProgressItem;
 use egov_partners::signing::sha256_hex;
@@ -12,7 +12,8 @@ use egov_partners::wire_time::WireTime;
 use egov_proto::egov::integration::v1::{
     ReportProgressRequest, ReportProgressResponse, SynchroniseCaseRequest, SynchroniseCaseResponse,
 };
-use egov_proto::egov::onestop::v1::Case;
+use egov_proto::egov::onestop::v1::{Case, CaseState};
+use egov_proto::instant;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use super::{Message, NewDelivery, Partners, connected};
 use crate::domain::delivery::Delivery;
 use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
-use crate::store::deliveries;
+use crate::store::{deliveries, synchronisations};
 
 const SUBMIT: &str = "integration.portal.submit";
 
@@ -34,19 +35,16 @@ impl Partners {
         case: &Case,
         answer: impl FnOnce(&Delivery, &[Unmapped]) -> SynchroniseCaseResponse + Send,
     ) -> Result<SynchroniseCaseResponse, PartnerError> {
-        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
+        let portal = connected(self.portal(), Partner::NationalPortal)?;
         caller.require(SUBMIT, &Resource::of_unit(case.responsible_unit_id))?;
         let around = Surroundings {
             field_code: body.field_code.clone(),
             field_name: body.field_name.clone(),
             handling_unit: body.handling_unit.clone(),
         };
-        let today = self.database.clock().today();
-        let mapped = case_item(case, &around, &self.connections.tables, today)?;
+        let clock = self.database.clock();
+        let mapped = told_case(case, &around, &self.connections.tables, clock.today(), clock.now())?;
         let key = version_key(&case.case_code, case.version);
-        let message = Message::SyncCase {
-            item: Box::new(mapped.item),
-        };
         let method = "egov.integration.v1.PortalService/SynchroniseCase";
         let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);
         let written = self
@@ -54,7 +52,7 @@ impl Partners {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 require_case(unit.conn(), case.responsible_unit_id, "case.case_code", &case.case_code).await?;
                 deliveries::lock_matter(unit.conn(), &case.case_code).await?;
-                let (partner, act) = (Partner::NationalPortal.name(), message.act());
+                let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
                 if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
                     return Ok(answer(&known, &mapped.unmapped));
                 }
@@ -62,20 +60,51 @@ impl Partners {
                 if last.is_some_and(|last| last.partner_key > key) {
                     return Err(PartnerError::CaseVersionSuperseded);
                 }
-                let new = NewDelivery {
-                    unit_id: case.responsible_unit_id,
-                    partner_key: &key,
-                    order_key: &case.case_code,
-                    message: &message,
-                    subjects: Vec::new(),
-                    actor: &caller.key(),
-                };
-                let delivery = self.hand_in(unit, new, &portal.contract).await?;
-                self.report(unit, case.responsible_unit_id, &mapped.unmapped).await?;
+                let delivery = self
+                    .hand_in_case(unit, case, &mapped, &key, &caller.key(), &portal.contract)
+                    .await?;
                 Ok(answer(&delivery, &mapped.unmapped))
             })
             .await?;
         Ok(written.into_answer())
+    }
+
+    /// Hands in what the portal is told of a case under this key, and notes what it will know: within a write that has locked the matter.
+    pub(super) async fn hand_in_case(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        case: &Case,
+        mapped: &MappedToldCase,
+        key: &str,
+        actor: &str,
+        contract: &str,
+    ) -> Result<Delivery, PartnerError> {
+        let new = NewDelivery {
+            unit_id: case.responsible_unit_id,
+            partner_key: key,
+            order_key: &case.case_code,
+            message: &Message::of_case(mapped.told.clone()),
+            subjects: Vec::new(),
+            actor,
+        };
+        let delivery = self.hand_in(unit, new, contract).await?;
+        // The unit's software may hand a case in without one-stop's id; then it is not compared by it.
+        let case_id = Uuid::try_parse(&case.case_id).unwrap_or_default();
+        let finished = matches!(case.state(), CaseState::Completed | CaseState::Returned);
+        let handed_over = case.r#return.as_ref().and_then(|given| given.return_time.as_ref());
+        let told = synchronisations::Told {
+            case_code: &case.case_code,
+            unit_id: case.responsible_unit_id,
+            case_id,
+            version: case.version,
+            state: i16::try_from(case.state).unwrap_or_default(),
+            time: unit.now(),
+            issued: finished && !case.results.is_empty(),
+            return_time: handed_over.and_then(instant),
+        };
+        synchronisations::told(unit.conn(), &told).await?;
+        self.report(unit, case.responsible_unit_id, &mapped.unmapped).await?;
+        Ok(delivery)
     }
 
     /// Tells the portal a step of a case, after what was told of the case before.
@@ -87,7 +116,7 @@ impl Partners {
         at: Timestamp,
         answer: impl FnOnce(&Delivery) -> ReportProgressResponse + Send,
     ) -> Result<ReportProgressResponse, PartnerError> {
-        let portal = connected(self.connections.portal.as_ref(), Partner::NationalPortal)?;
+        let portal = connected(self.portal(), Partner::NationalPortal)?;
         caller.require(SUBMIT, &Resource::of_unit(body.unit_id))?;
         let item = ProgressItem {
             case_code: body.case_code.clone(),
@@ -135,9 +164,23 @@ pub(super) fn version_key(case_code: &str, version: i64) -> String {
     format!("{case_code}#{version:019}")
 }
 
+/// The version in a key, also in that of a version that was handed in again.
+pub(super) fn version_of(partner_key: &str) -> Option<i64> {
+    partner_key.split('#').nth(1)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_is_handed_in_again_sorts_after_itself_and_before_the_next() {
+        let (plain, next) = (version_key("c", 5), version_key("c", 6));
+        let again = format!("{plain}#{}", Uuid::from_u128(u128::MAX));
+        assert!(plain < again && again < next);
+        assert_eq!(version_of(&again), Some(5));
+        assert_eq!(version_of("c"), None);
+    }
 
     #[test]
     fn keys_of_versions_sort_as_the_versions_do() {

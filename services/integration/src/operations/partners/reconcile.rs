@@ -1,0 +1,800 @@
+//! Đối soát với Cổng dịch vụ công quốc gia: one-stop's cases of a unit and period against the portal's, case by case; what differs is
+//! kept and, if it is wanted, mended by handing the case in again as it stands, after what was told of it before.
+//!
+//! A run that is broken off begins anew: a difference is found once a run, and what was handed in again is under way then. Neither side is
+//! changed by comparing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use egov_auth::{Caller, Resource, RowScope};
+use egov_clock::{Clock as _, vietnam};
+use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest};
+use egov_fault::Fault;
+use egov_partners::Partner;
+use egov_partners::case_mapping::{MappedToldCase, NotMappable, Surroundings, told_case};
+use egov_partners::outcome::{CallError, NotSent};
+use egov_partners::portal::NationalPortal;
+use egov_proto::egov::integration::v1::{
+    ReconcileCasesRequest, ReconcileCasesResponse, RepairDifferenceRequest, RepairDifferenceResponse,
+    SettleDifferenceRequest, SettleDifferenceResponse,
+};
+use egov_proto::egov::onestop::v1::Case;
+use egov_proto::instant;
+use jiff::civil::{Date, time};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use uuid::Uuid;
+
+use super::inspect::Place;
+use super::portal::{version_key, version_of};
+use super::{Partners, connected};
+use crate::domain::delivery::Delivery;
+use crate::domain::reconciliation::{
+    Difference, Finding, Handling, NotDone, Reconciliation, RunState, Tally, check_period,
+};
+use crate::partner_error::PartnerError;
+use crate::partners::{Connection, Follow};
+use crate::store::{deliveries, reconciliations, synchronisations};
+
+const READ: &str = "integration.synchronisations.read";
+const RECONCILE: &str = "integration.portal.reconcile";
+
+const LEASE: &str = "integration.portal-reconciliation";
+const LEASE_TIME: Duration = Duration::from_mins(2);
+/// Who acts when nobody calls.
+const JOB: &str = "job:integration.portal-reconciliation";
+/// How many cases are compared at once.
+const AT_ONCE: usize = 8;
+/// How many rows of our own record are read at once.
+const ROWS: i64 = 500;
+/// A run is begun again so long after it was begun without a word, or failed.
+const AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// After so many tries it is given up.
+const MOST_ATTEMPTS: i32 = 12;
+
+/// What a round of the job did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Daily reconciliations that were asked for.
+    pub queued: usize,
+    /// Reconciliations that were done.
+    pub done: usize,
+    /// Those that could not be done, and are put off or given up.
+    pub put_off: usize,
+}
+
+/// What comparing one case came to.
+enum Outcome {
+    Equal,
+    Waiting,
+    Different,
+    NotComparable,
+    /// It is another unit's by now.
+    Elsewhere,
+}
+
+/// Why a run is put off.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error("one-stop: {0}")]
+    OneStop(Fault),
+    #[error("the portal: {0}")]
+    Portal(CallError),
+    #[error(transparent)]
+    Failed(#[from] PartnerError),
+}
+
+impl Stuck {
+    /// A word for the table and the contract.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::OneStop(_) => "one_stop_failed",
+            Self::Portal(error) => error.word(),
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl From<Fault> for Stuck {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.into())
+    }
+}
+
+/// With what a run compares.
+struct Sides<'a> {
+    run: &'a Reconciliation,
+    follow: &'a Follow,
+    portal: &'a Connection<dyn NationalPortal>,
+    today: Date,
+}
+
+impl Partners {
+    fn one_stop(&self) -> Result<&Follow, PartnerError> {
+        self.connections
+            .follow
+            .as_deref()
+            .ok_or(PartnerError::OneStopNotConfigured)
+    }
+
+    /// Asks for a reconciliation.
+    pub(crate) async fn reconcile_cases(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &ReconcileCasesRequest,
+        (from, to): (Date, Date),
+        answer: impl FnOnce(&Reconciliation) -> ReconcileCasesResponse + Send,
+    ) -> Result<ReconcileCasesResponse, PartnerError> {
+        connected(self.portal(), Partner::NationalPortal)?;
+        self.one_stop()?;
+        caller.require(RECONCILE, &Resource::of_unit(body.unit_id))?;
+        check_period(from, to, self.database.clock().today()).map_err(PartnerError::NotAPeriod)?;
+        let method = "egov.integration.v1.SynchronisationService/ReconcileCases";
+        let request = WriteRequest::by(caller, RECONCILE, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let new = queued(unit, body.unit_id, (from, to), body.repair, None, &caller.key());
+                reconciliations::insert(unit.conn(), &new).await?;
+                record_run(unit, &new, "portal_reconciliation_queued");
+                unit.led_to("portal_reconciliation", new.id, new.version);
+                Ok::<_, PartnerError>(answer(&new))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// A reconciliation that the caller sees.
+    pub(crate) async fn get_reconciliation(&self, caller: &Caller, id: Uuid) -> Result<Reconciliation, PartnerError> {
+        let scope = caller.scope(READ);
+        self.database
+            .read(&scope, async |connection| {
+                reconciliations::get(connection, &scope, id)
+                    .await?
+                    .ok_or(PartnerError::ReconciliationNotFound)
+            })
+            .await
+    }
+
+    /// One page of the differences that the caller sees, found last first.
+    pub(crate) async fn list_differences(
+        &self,
+        caller: &Caller,
+        filter: reconciliations::Filter,
+        page: Page<Place>,
+    ) -> Result<(Vec<Difference>, String), PartnerError> {
+        let scope = caller.scope(READ);
+        let (after, limit) = (page.after().copied(), page.fetch());
+        let rows = self
+            .database
+            .read(&scope, async |connection| {
+                let rows = reconciliations::list_differences(connection, &scope, filter, after, limit).await?;
+                Ok::<_, PartnerError>(rows)
+            })
+            .await?;
+        Ok(page.finish(rows, |row| (row.find_time, row.id))?)
+    }
+
+    /// Hands the case of a difference in again as it stands.
+    pub(crate) async fn repair_difference(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        difference_id: Uuid,
+        body: &RepairDifferenceRequest,
+        answer: impl FnOnce(&Difference) -> RepairDifferenceResponse + Send,
+    ) -> Result<RepairDifferenceResponse, PartnerError> {
+        let scope = caller.scope(READ);
+        let known = self
+            .database
+            .read(&scope, async |connection| {
+                reconciliations::difference(connection, &scope, difference_id)
+                    .await?
+                    .ok_or(PartnerError::DifferenceNotFound)
+            })
+            .await?;
+        caller.require(RECONCILE, &Resource::of_unit(known.unit_id))?;
+        // A repetition is answered below as it was the first time: what can be judged of the row is judged there. The case is read before
+        // the transaction, and only if there is something to repair.
+        let read = match (known.may_be_repaired(), known.case_id) {
+            (Ok(()), Some(case_id)) => Some(self.case_to_tell(case_id).await),
+            _ => None,
+        };
+        let method = "egov.integration.v1.SynchronisationService/RepairDifference";
+        let request = WriteRequest::by(caller, READ, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let mut difference = reconciliations::difference(unit.conn(), &scope, difference_id)
+                    .await?
+                    .ok_or(PartnerError::DifferenceNotFound)?;
+                if difference.etag() != body.etag {
+                    return Err(PartnerError::StaleEtag);
+                }
+                difference.may_be_repaired().map_err(PartnerError::NotDone)?;
+                let (case, mapped) = read.ok_or(PartnerError::NotDone(NotDone::Closed))??;
+                if case.responsible_unit_id != difference.unit_id {
+                    return Err(PartnerError::NotDone(NotDone::NotRepairable));
+                }
+                let delivery = self.hand_in_again(unit, &case, &mapped, &caller.key()).await?;
+                difference.handed_in(delivery.id, &caller.key(), unit.now());
+                reconciliations::update_difference(unit.conn(), &difference).await?;
+                record_difference(unit, &difference, "portal_difference_repairing").await?;
+                unit.led_to("portal_difference", difference.id, difference.version);
+                Ok(answer(&difference))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// Settles a difference by hand.
+    pub(crate) async fn settle_difference(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        difference_id: Uuid,
+        body: &SettleDifferenceRequest,
+        answer: impl FnOnce(&Difference) -> SettleDifferenceResponse + Send,
+    ) -> Result<SettleDifferenceResponse, PartnerError> {
+        let method = "egov.integration.v1.SynchronisationService/SettleDifference";
+        let request = WriteRequest::by(caller, READ, method, request_id, body);
+        let scope = caller.scope(READ);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let mut difference = reconciliations::difference(unit.conn(), &scope, difference_id)
+                    .await?
+                    .ok_or(PartnerError::DifferenceNotFound)?;
+                caller.require(RECONCILE, &Resource::of_unit(difference.unit_id))?;
+                if difference.etag() != body.etag {
+                    return Err(PartnerError::StaleEtag);
+                }
+                difference
+                    .settle(&body.reason, &caller.key(), unit.now())
+                    .map_err(PartnerError::NotDone)?;
+                reconciliations::update_difference(unit.conn(), &difference).await?;
+                record_difference(unit, &difference, "portal_difference_settled").await?;
+                unit.led_to("portal_difference", difference.id, difference.version);
+                Ok(answer(&difference))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// A case as one-stop has it now, and as the portal is told of it.
+    async fn case_to_tell(&self, case_id: Uuid) -> Result<(Case, MappedToldCase), PartnerError> {
+        let case = self
+            .one_stop()?
+            .cases
+            .case(case_id)
+            .await?
+            .ok_or(PartnerError::NotDone(NotDone::NotRepairable))?;
+        let mapped = self.map(&case)?;
+        Ok((case, mapped))
+    }
+
+    fn map(&self, case: &Case) -> Result<MappedToldCase, NotMappable> {
+        let clock = self.database.clock();
+        told_case(
+            case,
+            &Surroundings::default(),
+            &self.connections.tables,
+            clock.today(),
+            clock.now(),
+        )
+    }
+
+    /// Hands a case in again as it stands. If it is on its way already, or a later version of it was told, that is the repair.
+    async fn hand_in_again(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        case: &Case,
+        mapped: &MappedToldCase,
+        actor: &str,
+    ) -> Result<Delivery, PartnerError> {
+        let portal = connected(self.portal(), Partner::NationalPortal)?;
+        let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
+        deliveries::lock_matter(unit.conn(), &case.case_code).await?;
+        let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
+        if let Some(last) = last
+            && (last.state.is_open() || version_of(&last.partner_key) > Some(case.version))
+        {
+            return Ok(last);
+        }
+        let plain = version_key(&case.case_code, case.version);
+        let told_before = deliveries::by_key(unit.conn(), partner, act, &plain).await?.is_some();
+        let key = if told_before {
+            format!("{plain}#{}", unit.new_id())
+        } else {
+            plain
+        };
+        self.hand_in_case(unit, case, mapped, &key, actor, &portal.contract)
+            .await
+    }
+
+    /// A round of the job: asks for the daily reconciliations and does what is due; none if another process is at it, or no cases are read
+    /// from one-stop.
+    pub(crate) async fn reconcile_round(&self) -> Result<Option<Reconciled>, PartnerError> {
+        let (Some(follow), Some(_)) = (self.connections.follow.clone(), self.portal()) else {
+            return Ok(None);
+        };
+        let Some(mut lease) = self.database.acquire_lease(LEASE, LEASE_TIME).await? else {
+            return Ok(None);
+        };
+        let mut reconciled = Reconciled::default();
+        let outcome = self.reconcile_due(&mut lease, &follow, &mut reconciled).await;
+        lease.release().await?;
+        outcome.map(|()| Some(reconciled))
+    }
+
+    async fn reconcile_due(
+        &self,
+        lease: &mut Lease,
+        follow: &Follow,
+        reconciled: &mut Reconciled,
+    ) -> Result<(), PartnerError> {
+        reconciled.queued = self.queue_daily(lease, follow).await?;
+        loop {
+            lease.renew().await?;
+            let now = self.now();
+            let due = self
+                .database
+                .read(&RowScope::everything(), async |connection| {
+                    Ok::<_, PartnerError>(reconciliations::due(connection, now).await?)
+                })
+                .await?;
+            let Some(mut run) = due else {
+                return Ok(());
+            };
+            run.attempts = run.attempts.saturating_add(1);
+            run.due_time = now.checked_add(AGAIN).unwrap_or(Timestamp::MAX);
+            self.write_run(lease, &mut run, "").await?;
+            match self.compare(lease, follow, &run).await {
+                Ok(tally) => {
+                    run.tally = tally;
+                    run.state = RunState::Done;
+                    run.problem.clear();
+                    run.end_time = Some(self.now());
+                    self.write_run(lease, &mut run, "portal_reconciled").await?;
+                    reconciled.done += 1;
+                }
+                // Whoever has the lease by now does it.
+                Err(Stuck::Failed(PartnerError::Fault(fault))) if fault.reason() == "LEASE_LOST" => {
+                    return Err(fault.into());
+                }
+                Err(why) => {
+                    tracing::warn!(reconciliation = %run.id, %why, "a reconciliation with the portal is put off");
+                    why.word().clone_into(&mut run.problem);
+                    let given_up = run.attempts >= MOST_ATTEMPTS;
+                    if given_up {
+                        run.state = RunState::Failed;
+                        run.end_time = Some(self.now());
+                    }
+                    let event = if given_up { "portal_reconciliation_failed" } else { "" };
+                    self.write_run(lease, &mut run, event).await?;
+                    reconciled.put_off += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks for the reconciliation of the days before today, once a unit and day, when the hour has come.
+    async fn queue_daily(&self, lease: &Lease, follow: &Follow) -> Result<usize, PartnerError> {
+        let settings = self.connections.reconciling;
+        let here = self.now().to_zoned(vietnam());
+        if settings.days == 0 || here.hour() < settings.hour {
+            return Ok(0);
+        }
+        let Ok(to) = here.date().yesterday() else {
+            return Ok(0);
+        };
+        let from = to
+            .checked_sub(i32::from(settings.days.saturating_sub(1)).days())
+            .unwrap_or(to);
+        let units = if follow.units.is_empty() {
+            self.database
+                .read(&RowScope::everything(), async |connection| {
+                    Ok::<_, PartnerError>(reconciliations::units(connection).await?)
+                })
+                .await?
+        } else {
+            follow.units.clone()
+        };
+        let mut asked = 0;
+        for unit_id in units {
+            let there = self
+                .database
+                .read(&RowScope::everything(), async |connection| {
+                    Ok::<_, PartnerError>(reconciliations::has_daily(connection, unit_id, to).await?)
+                })
+                .await?;
+            if there {
+                continue;
+            }
+            self.database
+                .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                    let new = queued(unit, unit_id, (from, to), settings.repair, Some(()), JOB);
+                    if reconciliations::insert(unit.conn(), &new).await? {
+                        record_run(unit, &new, "portal_reconciliation_queued");
+                    }
+                    Ok::<_, PartnerError>(())
+                })
+                .await?;
+            asked += 1;
+        }
+        Ok(asked)
+    }
+
+    async fn write_run(
+        &self,
+        lease: &Lease,
+        run: &mut Reconciliation,
+        event: &'static str,
+    ) -> Result<(), PartnerError> {
+        run.version = run.version.saturating_add(1);
+        let run = &*run;
+        self.database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                reconciliations::update(unit.conn(), run).await?;
+                record_run(unit, run, event);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Compares all cases of a run.
+    async fn compare(&self, lease: &mut Lease, follow: &Follow, run: &Reconciliation) -> Result<Tally, Stuck> {
+        let sides = Sides {
+            run,
+            follow,
+            portal: connected(self.portal(), Partner::NationalPortal)?,
+            today: self.database.clock().today(),
+        };
+        let cases = self.cases_of(&sides).await?;
+        let mut tally = Tally::default();
+        let all: Vec<(&String, &Uuid)> = cases.iter().collect();
+        for some in all.chunks(AT_ONCE) {
+            if lease.is_due() {
+                lease.renew().await?;
+            }
+            let held = &*lease;
+            let sides = &sides;
+            let compared = some
+                .iter()
+                .map(|(code, id)| Box::pin(self.compare_case(held, sides, code, **id)));
+            for outcome in futures::future::join_all(compared).await {
+                let outcome = outcome?;
+                match outcome {
+                    Outcome::Equal => tally.equal += 1,
+                    Outcome::Waiting => tally.waiting += 1,
+                    Outcome::Different => {}
+                    Outcome::NotComparable => tally.not_comparable += 1,
+                    Outcome::Elsewhere => continue,
+                }
+                if !matches!(outcome, Outcome::NotComparable) {
+                    tally.compared += 1;
+                }
+            }
+        }
+        tally.looked_for_unknown = self.look_for_unknown(lease, &sides, &cases).await?;
+        tally.differing = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(reconciliations::count_differences(connection, run.id).await?)
+            })
+            .await?;
+        Ok(tally)
+    }
+
+    /// The cases of a run: those that were filed in the period, as one-stop lists them, and those that were told in it.
+    async fn cases_of(&self, sides: &Sides<'_>) -> Result<BTreeMap<String, Uuid>, Stuck> {
+        let run = sides.run;
+        let begin = begin_of(run.from);
+        let end = run.to.tomorrow().map_or(Timestamp::MAX, begin_of);
+        let mut cases = BTreeMap::new();
+        let mut token = String::new();
+        loop {
+            let page = sides
+                .follow
+                .cases
+                .list(run.unit_id, &token)
+                .await
+                .map_err(Stuck::OneStop)?;
+            let mut older = false;
+            for case in page.cases {
+                let filed = case.submit_time.as_ref().and_then(instant);
+                // Newest first: nothing that follows was filed later.
+                older |= filed.is_some_and(|filed| filed < begin);
+                let within = filed.is_some_and(|filed| (begin..end).contains(&filed));
+                if within && let Ok(id) = Uuid::try_parse(&case.case_id) {
+                    cases.insert(case.case_code, id);
+                }
+            }
+            token = page.next_page_token;
+            if older || token.is_empty() {
+                break;
+            }
+        }
+        let mut after = String::new();
+        loop {
+            let place = after.as_str();
+            let told = self
+                .database
+                .read(&RowScope::everything(), async |connection| {
+                    let period = (begin, end);
+                    let told = synchronisations::told_between(connection, run.unit_id, period, place, ROWS).await?;
+                    Ok::<_, PartnerError>(told)
+                })
+                .await?;
+            let Some((last, _)) = told.last() else {
+                return Ok(cases);
+            };
+            after.clone_from(last);
+            for (code, id) in told {
+                if !id.is_nil() {
+                    cases.entry(code).or_insert(id);
+                }
+            }
+        }
+    }
+
+    async fn compare_case(&self, lease: &Lease, sides: &Sides<'_>, code: &str, id: Uuid) -> Result<Outcome, Stuck> {
+        let Some(case) = sides.follow.cases.case(id).await.map_err(Stuck::OneStop)? else {
+            return Ok(Outcome::NotComparable);
+        };
+        if case.responsible_unit_id != sides.run.unit_id {
+            return Ok(Outcome::Elsewhere);
+        }
+        let mapped = match self.map(&case) {
+            Ok(mapped) => mapped,
+            Err(why) => {
+                if let NotMappable::Unmapped(value) = &why {
+                    self.report_alone(case.responsible_unit_id, std::slice::from_ref(value))
+                        .await?;
+                }
+                return Ok(Outcome::NotComparable);
+            }
+        };
+        let there = sides.portal.partner.find_case(code).await.map_err(Stuck::Portal)?;
+        let finding = match &there {
+            None => Some(Finding::missing(&mapped.told.item.state)),
+            Some(there) => {
+                // What holds already what it was told is not mended by telling it again.
+                let mendable = !sides.portal.partner.holds(&mapped.told, there);
+                Finding::of_fields(&sides.portal.partner.differences(&mapped.told, there), mendable)
+            }
+        };
+        let Some(finding) = finding else {
+            return Ok(Outcome::Equal);
+        };
+        let kept = self
+            .database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                deliveries::lock_matter(unit.conn(), code).await?;
+                let partner = Partner::NationalPortal.name();
+                let last = deliveries::last_of_matter(unit.conn(), partner, "sync_case", code).await?;
+                if last.is_some_and(|last| last.state.is_open() || version_of(&last.partner_key) > Some(case.version)) {
+                    return Ok::<_, PartnerError>(Outcome::Waiting);
+                }
+                let mut difference = found(unit, sides.run, code, Some(id), finding);
+                if sides.run.repair && difference.finding.mendable {
+                    let delivery = self.hand_in_again(unit, &case, &mapped, JOB).await?;
+                    difference.handed_in(delivery.id, JOB, unit.now());
+                    difference.version = 1;
+                }
+                if reconciliations::insert_difference(unit.conn(), &difference).await? {
+                    record_difference(unit, &difference, "portal_difference_found").await?;
+                }
+                Ok(Outcome::Different)
+            })
+            .await?;
+        Ok(kept)
+    }
+
+    /// Looks for cases that only the portal has; false if its contract has no such list.
+    async fn look_for_unknown(
+        &self,
+        lease: &mut Lease,
+        sides: &Sides<'_>,
+        cases: &BTreeMap<String, Uuid>,
+    ) -> Result<bool, Stuck> {
+        let run = sides.run;
+        let codes = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                let codes = reconciliations::agency_codes(connection, run.unit_id, run.from, run.to).await?;
+                Ok::<_, PartnerError>(codes)
+            })
+            .await?;
+        let to = run.to.min(sides.today);
+        let mut suspicious = BTreeMap::new();
+        for agency in codes {
+            match sides.portal.partner.list_cases(&agency, run.from, to).await {
+                Ok(listed) => {
+                    let unseen = listed.into_iter().filter(|one| !cases.contains_key(&one.case_code));
+                    suspicious.extend(unseen.map(|one| (one.case_code, one.state)));
+                }
+                Err(CallError::NotSent(NotSent::NotInContract) | CallError::Refused { .. }) => return Ok(false),
+                Err(error) => return Err(Stuck::Portal(error)),
+            }
+        }
+        let already: BTreeSet<String> = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                let codes = reconciliations::found_codes(connection, run.id).await?;
+                Ok::<_, PartnerError>(codes.into_iter().collect())
+            })
+            .await?;
+        for (code, state) in suspicious {
+            if already.contains(&code) || self.is_ours(sides.follow, &code).await? {
+                continue;
+            }
+            if lease.is_due() {
+                lease.renew().await?;
+            }
+            self.database
+                .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                    let difference = found(unit, run, &code, None, Finding::unknown_here(&state));
+                    if reconciliations::insert_difference(unit.conn(), &difference).await? {
+                        record_difference(unit, &difference, "portal_difference_found").await?;
+                    }
+                    Ok::<_, PartnerError>(())
+                })
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether one-stop has a case, or we have told it once.
+    async fn is_ours(&self, follow: &Follow, code: &str) -> Result<bool, Stuck> {
+        let told = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(synchronisations::is_known(connection, code).await?)
+            })
+            .await?;
+        if told {
+            return Ok(true);
+        }
+        follow.cases.has_code(code).await.map_err(Stuck::OneStop)
+    }
+}
+
+/// The first instant of a day in Việt Nam.
+fn begin_of(day: Date) -> Timestamp {
+    day.to_datetime(time(0, 0, 0, 0))
+        .to_zoned(vietnam())
+        .map_or(Timestamp::MIN, |begin| begin.timestamp())
+}
+
+fn queued(
+    unit: &mut UnitOfWork<'_>,
+    unit_id: i32,
+    (from, to): (Date, Date),
+    repair: bool,
+    daily: Option<()>,
+    actor: &str,
+) -> Reconciliation {
+    Reconciliation {
+        id: unit.new_id(),
+        unit_id,
+        from,
+        to,
+        repair,
+        daily: daily.is_some(),
+        state: RunState::Queued,
+        tally: Tally::default(),
+        attempts: 0,
+        problem: String::new(),
+        due_time: unit.now(),
+        actor: actor.to_owned(),
+        version: 1,
+        create_time: unit.now(),
+        end_time: None,
+    }
+}
+
+fn found(
+    unit: &mut UnitOfWork<'_>,
+    run: &Reconciliation,
+    code: &str,
+    case_id: Option<Uuid>,
+    finding: Finding,
+) -> Difference {
+    // What comes from the portal is kept as long as a code may be.
+    let case_code: String = code.chars().filter(|letter| !letter.is_control()).take(60).collect();
+    Difference {
+        id: unit.new_id(),
+        reconciliation_id: run.id,
+        unit_id: run.unit_id,
+        case_code,
+        case_id,
+        finding,
+        handling: Handling::Open,
+        delivery_id: None,
+        repaired: false,
+        reason: String::new(),
+        actor: JOB.to_owned(),
+        version: 1,
+        find_time: unit.now(),
+        update_time: unit.now(),
+    }
+}
+
+/// Commits to a reconciliation as it is now; an event of this kind tells the others, unless it is empty.
+fn record_run(unit: &mut UnitOfWork<'_>, run: &Reconciliation, event: &'static str) {
+    let tally = run.tally;
+    let document = serde_json::json!({
+        "unit_id": run.unit_id,
+        "from": run.from,
+        "to": run.to,
+        "repair": run.repair,
+        "state": run.state as i16,
+        "compared": tally.compared,
+        "equal": tally.equal,
+        "waiting": tally.waiting,
+        "differing": tally.differing,
+        "not_comparable": tally.not_comparable,
+        "problem": run.problem,
+        "actor": run.actor,
+    });
+    if !event.is_empty() {
+        unit.publish(Event {
+            aggregate_kind: "portal_reconciliation",
+            aggregate_id: run.id,
+            version: run.version,
+            kind: event,
+            payload: document.clone(),
+        });
+    }
+    unit.leaf(Leaf {
+        kind: "portal_reconciliation",
+        resource: run.id,
+        version: run.version,
+        canonical: document.to_string().as_bytes(),
+    });
+}
+
+/// Adds a difference as it is now to its history, commits to it and tells the others.
+async fn record_difference(
+    unit: &mut UnitOfWork<'_>,
+    difference: &Difference,
+    event: &'static str,
+) -> Result<(), PartnerError> {
+    reconciliations::append_history(unit.conn(), difference).await?;
+    unit.publish(Event {
+        aggregate_kind: "portal_difference",
+        aggregate_id: difference.id,
+        version: difference.version,
+        kind: event,
+        payload: serde_json::json!({
+            "unit_id": difference.unit_id,
+            "case_code": difference.case_code,
+            "kind": difference.finding.kind as i16,
+            "delivery_id": difference.delivery_id,
+        }),
+    });
+    let canonical = serde_json::json!({
+        "difference_id": difference.id,
+        "reconciliation_id": difference.reconciliation_id,
+        "unit_id": difference.unit_id,
+        "case_code": difference.case_code,
+        "kind": difference.finding.kind as i16,
+        "fields": difference.finding.fields,
+        "ours": difference.finding.ours,
+        "theirs": difference.finding.theirs,
+        "state": difference.handling as i16,
+        "delivery_id": difference.delivery_id,
+        "reason": difference.reason,
+        "actor": difference.actor,
+        "time": difference.update_time,
+    });
+    unit.leaf(Leaf {
+        kind: "portal_difference",
+        resource: difference.id,
+        version: difference.version,
+        canonical: canonical.to_string().as_bytes(),
+    });
+    Ok(())
+}
