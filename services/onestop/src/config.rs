@@ -21,6 +21,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
+use crate::payments::PaymentsConfig;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// Where its events are published.
     pub integration: IntegrationConfig,
+    /// Where orders to pay are made.
+    pub payments: PaymentsConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -132,6 +135,7 @@ impl Default for Config {
             access: AccessSection::default(),
             ledger: LedgerConfig::default(),
             integration: IntegrationConfig::default(),
+            payments: PaymentsConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -309,6 +313,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let forwarder = config
         .integration
         .forwarder("onestop", &database, &keyring, &clock, &ids)?;
+    let payments = config.payments.open(&keyring, &clock, &ids)?;
     let assembly = assemble(Parts {
         database,
         keyring,
@@ -320,6 +325,7 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         auth,
         profile: config.profile,
         holders: Arc::new(IdentityHolders::new(config.identity.channel()?)),
+        payments,
     })
     .await?
     .service(readings)

@@ -132,6 +132,9 @@ pub enum Error {
     /// Figures or a report are refused.
     #[error(transparent)]
     Report(#[from] crate::report_error::ReportRefused),
+    /// Something about fees is refused.
+    #[error(transparent)]
+    Fee(#[from] crate::fee_error::FeeError),
     /// Something at the counter is refused.
     #[error(transparent)]
     Counter(#[from] crate::counter_error::CounterRefused),
@@ -447,6 +450,7 @@ impl From<Error> for Fault {
             Error::Definition(error) => error.into(),
             Error::Report(refused) => refused.into(),
             Error::Counter(refused) => refused.into(),
+            Error::Fee(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

@@ -16,9 +16,11 @@ pub mod counter_error;
 pub mod definition_error;
 pub mod domain;
 pub mod error;
+pub mod fee_error;
 mod jobs;
 pub mod law;
 pub mod operations;
+pub mod payments;
 pub mod report_error;
 pub mod staffing;
 mod store;
@@ -36,6 +38,7 @@ use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
+use egov_proto::egov::onestop::v1::fee_service_server::FeeServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
@@ -51,6 +54,7 @@ use crate::domain::pack::Profile;
 use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
+use crate::payments::PaymentOrders;
 use crate::staffing::Holders;
 
 /// The migrations of this service's database.
@@ -78,6 +82,8 @@ pub struct Parts {
     pub profile: Profile,
     /// Who is asked where the roles of a definition's steps are held.
     pub holders: Arc<dyn Holders>,
+    /// Orders at the payment platform.
+    pub payments: Arc<dyn PaymentOrders>,
 }
 
 pub use jobs::units::Round;
@@ -161,6 +167,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         procedures: KnownProcedures::new(),
         profile: parts.profile,
         holders: parts.holders,
+        payments: parts.payments,
         nobodys_secret,
     });
     let api = Api {
@@ -177,10 +184,12 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(CounterServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
+        .service(FeeServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::reminders::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::payments::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
     Ok(jobs::add_migrations(assembly, one_stop))
 }

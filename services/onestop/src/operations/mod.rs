@@ -4,6 +4,7 @@ mod accept_case;
 pub(crate) mod act;
 mod approve_case;
 mod assign_case;
+pub(crate) mod charges;
 mod checks;
 pub(crate) mod counters;
 mod create_draft;
@@ -73,6 +74,7 @@ use crate::domain::case::Case;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::InForce;
+use crate::payments::PaymentOrders;
 use crate::staffing::Holders;
 
 pub(crate) use self::known_procedures::KnownProcedures;
@@ -92,6 +94,8 @@ pub struct OneStop {
     pub(crate) profile: Profile,
     /// Who holds which role where.
     pub(crate) holders: Arc<dyn Holders>,
+    /// Orders at the payment platform.
+    pub(crate) payments: Arc<dyn PaymentOrders>,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

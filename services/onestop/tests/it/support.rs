@@ -13,12 +13,14 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
+use egov_onestop::payments::{NotConnected, PaymentOrders};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
+use egov_proto::egov::onestop::v1::fee_service_client::FeeServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
@@ -81,6 +83,7 @@ pub(crate) struct Client {
     pub(crate) cases: CaseServiceClient<Called>,
     pub(crate) deadlines: DeadlineServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
+    pub(crate) fees: FeeServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) work: WorkServiceClient<Called>,
@@ -197,6 +200,7 @@ pub(crate) fn packs() -> Packs {
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
         deadlines: texts(&folder.join("deadlines"), &[".toml"]),
         centre: texts(&folder.join("one-stop"), &[".toml"]),
+        fees: texts(&folder.join("fees"), &[".toml"]),
     }
 }
 
@@ -213,7 +217,14 @@ impl Stack {
 
     /// A service for the demonstration that asks these who holds which role where.
     pub(crate) async fn with_holders(holders: Arc<dyn Holders>) -> Self {
-        Self::assembled_with(Profile::Demo, Profile::Demo, egov_files::in_memory(), holders).await
+        let payments = Arc::new(NotConnected);
+        Self::assembled_with(Profile::Demo, Profile::Demo, egov_files::in_memory(), holders, payments).await
+    }
+
+    /// A service for the demonstration that makes orders to pay here.
+    pub(crate) async fn with_payments(payments: Arc<dyn PaymentOrders>) -> Self {
+        let files = egov_files::in_memory();
+        Self::assembled_with(Profile::Demo, Profile::Demo, files, Arc::new(NobodyKnows), payments).await
     }
 
     /// The same over a file store of the test's.
@@ -222,7 +233,7 @@ impl Stack {
     }
 
     async fn assembled(published: Profile, profile: Profile, files: Arc<dyn egov_files::FileStore>) -> Self {
-        Self::assembled_with(published, profile, files, Arc::new(NobodyKnows)).await
+        Self::assembled_with(published, profile, files, Arc::new(NobodyKnows), Arc::new(NotConnected)).await
     }
 
     async fn assembled_with(
@@ -230,6 +241,7 @@ impl Stack {
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
         holders: Arc<dyn Holders>,
+        payments: Arc<dyn PaymentOrders>,
     ) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
@@ -325,6 +337,7 @@ impl Stack {
             auth,
             profile,
             holders,
+            payments,
         })
         .await
         .unwrap()
@@ -385,6 +398,7 @@ impl Stack {
             cases: CaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             deadlines: DeadlineServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            fees: FeeServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),

@@ -16,7 +16,7 @@ use egov_database::{Database, Event, Leaf, UnitOfWork};
 use egov_partners::Partner;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
-use egov_partners::payment::{NewOrder, Order};
+use egov_partners::payment::{NewOrder, NewRefund, Order, Refund};
 use egov_partners::portal::{CaseItem, ProgressItem};
 use egov_partners::signing::sha256_hex;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,7 @@ pub(crate) enum Message {
     SyncCase { item: Box<CaseItem> },
     ReportProgress { item: ProgressItem },
     CreateOrder { order: NewOrder },
+    RefundOrder { refund: NewRefund },
     Register { submission: Submission },
 }
 
@@ -56,6 +57,7 @@ pub(crate) enum Message {
 pub(crate) enum Done {
     Told,
     Order(Order),
+    Refund(Refund),
     Entry(Entry),
 }
 
@@ -65,6 +67,7 @@ impl Message {
             Self::SyncCase { .. } => "sync_case",
             Self::ReportProgress { .. } => "report_progress",
             Self::CreateOrder { .. } => "create_order",
+            Self::RefundOrder { .. } => "refund_order",
             Self::Register { .. } => "register",
         }
     }
@@ -72,7 +75,7 @@ impl Message {
     fn partner(&self) -> Partner {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => Partner::NationalPortal,
-            Self::CreateOrder { .. } => Partner::PaymentPlatform,
+            Self::CreateOrder { .. } | Self::RefundOrder { .. } => Partner::PaymentPlatform,
             Self::Register { .. } => Partner::CivilStatusRegister,
         }
     }
@@ -82,7 +85,7 @@ impl Message {
     fn has_own_key(&self) -> bool {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => false,
-            Self::CreateOrder { .. } | Self::Register { .. } => true,
+            Self::CreateOrder { .. } | Self::RefundOrder { .. } | Self::Register { .. } => true,
         }
     }
 
@@ -91,6 +94,7 @@ impl Message {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => "portal_acknowledged",
             Self::CreateOrder { .. } => "payment_order_created",
+            Self::RefundOrder { .. } => "payment_refund_made",
             Self::Register { .. } => "civil_status_registered",
         }
     }
