@@ -79,6 +79,16 @@ pub struct Order {
     pub pay_url: String,
 }
 
+/// A refund to be made: of an order as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRefund {
+    /// Our code of the order: an order is given back once.
+    pub order_code: String,
+    /// VND.
+    pub amount: i64,
+}
+
 /// A refund as the platform has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
@@ -126,6 +136,8 @@ pub trait PaymentPlatform: Send + Sync + 'static {
     async fn create_order(&self, order: &NewOrder) -> Result<Order, CallError>;
     /// The order with our code; none if there is none.
     async fn find_order(&self, order_code: &str) -> Result<Option<Order>, CallError>;
+    /// Has an order given back, one try; again is the same refund.
+    async fn refund_order(&self, refund: &NewRefund) -> Result<Refund, CallError>;
     /// The refunds of an order.
     async fn refunds(&self, order_code: &str) -> Result<Vec<Refund>, CallError>;
     /// What the platform settled on a day (danh sách đối soát).
@@ -269,6 +281,16 @@ impl PaymentPlatform for SimPaymentPlatform {
         let path = format!("orders/{}", in_path(order_code)?);
         let found: Option<Order> = self.read(path).await?;
         found.map(|order| about(order, order_code, None)).transpose()
+    }
+
+    async fn refund_order(&self, refund: &NewRefund) -> Result<Refund, CallError> {
+        let path = format!("orders/{}/refunds", in_path(&refund.order_code)?);
+        let body = serde_json::to_vec(refund).map_err(CallError::unreadable)?;
+        match self.once::<Refund>(Method::POST, &path, body).await? {
+            Some(made) if made.order_code == refund.order_code && made.amount == refund.amount => Ok(made),
+            Some(_) => Err(CallError::Unknown(Doubt::Other("refund"))),
+            None => Err(CallError::refused("http_404", "")),
+        }
     }
 
     async fn refunds(&self, order_code: &str) -> Result<Vec<Refund>, CallError> {

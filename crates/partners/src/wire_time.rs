@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for WireTime {
 }
 
 /// A day as the population register writes it: `yyyyMMdd`.
-pub(crate) fn day_text(day: Date) -> String {
+pub fn day_text(day: Date) -> String {
     day.strftime("%Y%m%d").to_string()
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use egov_partners::payment::{NewOrder, Notice, Order, OrderState, Refund, SIGNATURE, TIMESTAMP};
+use egov_partners::payment::{NewOrder, NewRefund, Notice, Order, OrderState, Refund, SIGNATURE, TIMESTAMP};
 use egov_partners::signing::{sha256_hex, sim_signature, sim_signature_holds};
+use egov_partners::wire_time::day_text;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -57,6 +59,18 @@ impl PaymentSimulator {
             order.transaction = format!("T{}", order.order_code);
             Some(order.clone())
         })
+    }
+
+    /// The same, settled on a day: it stands in the list of that day only.
+    pub fn pay_on(&self, order_code: &str, day: Date) -> Option<Order> {
+        self.0
+            .with(|part| part.days.insert(order_code.to_owned(), day_text(day)));
+        self.pay(order_code)
+    }
+
+    /// How many refunds were ever made: more than one an order is money given away.
+    pub fn refunded(&self) -> u32 {
+        self.0.with(|part| part.refunded)
     }
 
     /// The money goes back.
@@ -129,9 +143,42 @@ impl PaymentSimulator {
 struct Platform {
     orders: BTreeMap<String, Order>,
     made: u32,
+    refunded: u32,
+    /// On which day an order was settled, where that is said.
+    days: BTreeMap<String, String>,
 }
 
 impl Platform {
+    fn refund(&mut self, code: &str, request: &Incoming) -> (u16, Value) {
+        let Ok(new) = serde_json::from_slice::<NewRefund>(&request.body) else {
+            return (400, json!({ "code": "form" }));
+        };
+        let Some(order) = self
+            .orders
+            .get_mut(code)
+            .filter(|order| order.order_code == new.order_code)
+        else {
+            return (404, json!({ "code": "none" }));
+        };
+        if order.amount != new.amount {
+            return (409, json!({ "code": "another_amount" }));
+        }
+        match order.state {
+            OrderState::Paid => {
+                order.state = OrderState::Refunded;
+                self.refunded += 1;
+            }
+            OrderState::Refunded => {}
+            OrderState::Pending | OrderState::Expired => return (409, json!({ "code": "not_paid" })),
+        }
+        let made = Refund {
+            order_code: new.order_code,
+            amount: new.amount,
+            done: true,
+        };
+        (200, json!(made))
+    }
+
     fn create(&mut self, request: &Incoming) -> (u16, Value) {
         let Ok(new) = serde_json::from_slice::<NewOrder>(&request.body) else {
             return (400, json!({ "code": "form" }));
@@ -161,6 +208,7 @@ impl Platform {
         let parts: Vec<&str> = request.path.split('/').collect();
         match (request.method.as_str(), parts.as_slice()) {
             ("POST", ["orders"]) => self.create(request),
+            ("POST", ["orders", code, "refunds"]) => self.refund(code, request),
             ("GET", ["orders", code]) => match self.orders.get(*code) {
                 Some(order) => (200, json!(order)),
                 None => (404, json!({ "code": "none" })),
@@ -177,8 +225,11 @@ impl Platform {
                 });
                 (200, json!(refunds.into_iter().collect::<Vec<_>>()))
             }
-            ("GET", ["reconciliation", _day]) => {
-                let settled = self.orders.values().filter(|order| order.state == OrderState::Paid);
+            ("GET", ["reconciliation", day]) => {
+                let settled = self.orders.values().filter(|order| {
+                    let of_day = self.days.get(&order.order_code).is_none_or(|on| on == day);
+                    of_day && matches!(order.state, OrderState::Paid | OrderState::Refunded)
+                });
                 (200, json!(settled.collect::<Vec<_>>()))
             }
             _ => (400, json!({ "code": "operation" })),
@@ -190,6 +241,7 @@ impl Part for Platform {
     fn operation(&self, request: &Incoming) -> Option<String> {
         let parts: Vec<&str> = request.path.split('/').collect();
         let name = match (request.method.as_str(), parts.as_slice()) {
+            ("POST", ["orders", _, "refunds"]) => "refund",
             ("POST", _) => "create",
             ("GET", ["orders", _]) => "find",
             ("GET", ["orders", _, "refunds"]) => "refunds",

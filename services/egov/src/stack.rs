@@ -18,6 +18,7 @@ use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_accou
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
 use egov_onestop::press::{PressFault, SharedPress};
+use egov_onestop::payments::PaymentsConfig;
 use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;
@@ -330,6 +331,18 @@ async fn serve(
         clock: clock.clone(),
         contract: Arc::clone(&contract),
     })?;
+    // Where this process has a way to the payment platform, one-stop makes its orders through it.
+    let reach = Reach {
+        follows: !partners.portal.follow.is_empty(),
+        pays: !partners.payment.line.address.is_empty(),
+    };
+    let payments = PaymentsConfig {
+        address: if reach.pays { url.clone() } else { String::new() },
+        token_endpoint: format!("{url}/oauth2/token"),
+        audience: identity.token_endpoint(),
+        ..PaymentsConfig::default()
+    };
+    let payments = payments.open(&keyring, &clock, &ids)?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
@@ -344,6 +357,7 @@ async fn serve(
         profile: profile.into(),
         holders: Arc::new(IdentityHolders::new(identity_channel(&url, None)?)),
         press: Some(press()?),
+        payments,
     })
     .await
     .map_err(|error| {
@@ -373,8 +387,7 @@ async fn serve(
         events.webhook_hosts.push(WEBHOOK_TESTER.to_string());
     }
     let event_store = Arc::clone(&events.store);
-    let follows = !partners.portal.follow.is_empty();
-    let publishers = publishers(&identity, &keyring, follows).await?;
+    let publishers = publishers(&identity, &keyring, reach).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.
     let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
@@ -443,7 +456,7 @@ async fn serve(
     tokio::spawn(keep_registered(
         Arc::clone(&identity),
         Arc::clone(&keyring),
-        follows,
+        reach,
         following.clone(),
     ));
     let feed = GrpcFeed::lazy(&url)?;
@@ -474,6 +487,15 @@ async fn serve(
     })
 }
 
+/// What the services do through one another, beside publishing their events.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// The portal is told of cases.
+    follows: bool,
+    /// Fees are paid at the payment platform.
+    pays: bool,
+}
+
 /// The systems as which the services publish their events.
 struct Publishers {
     identity: Uuid,
@@ -483,12 +505,12 @@ struct Publishers {
 
 /// Registers the systems of the services anew when the keyring's key for assertions was rotated. Until then identity refuses their
 /// proofs, and their events wait in their logs.
-async fn keep_registered(identity: Arc<Identity>, keyring: Arc<Keyring>, follows: bool, stop: CancellationToken) {
+async fn keep_registered(identity: Arc<Identity>, keyring: Arc<Keyring>, reach: Reach, stop: CancellationToken) {
     let mut registered = String::new();
     while !stop.is_cancelled() {
         let present = keyring.signing(Purpose::ClientAssertions).id().to_owned();
         if present != registered {
-            match publishers(&identity, &keyring, follows).await {
+            match publishers(&identity, &keyring, reach).await {
                 Ok(_) => registered = present,
                 Err(error) => tracing::warn!(%error, "the services' key is not registered; tried again"),
             }
@@ -501,8 +523,8 @@ async fn keep_registered(identity: Arc<Identity>, keyring: Arc<Keyring>, follows
 }
 
 /// Makes the systems of the services, or puts them right: each proves itself with the keyring's key for assertions.
-/// Integration reads cases where it tells the national portal of them.
-async fn publishers(identity: &Identity, keyring: &Keyring, follows: bool) -> anyhow::Result<Publishers> {
+/// Integration reads cases where it tells the national portal of them; one-stop calls partners where fees are paid online.
+async fn publishers(identity: &Identity, keyring: &Keyring, reach: Reach) -> anyhow::Result<Publishers> {
     let published = keyring.jwks(Purpose::ClientAssertions);
     let current = keyring.signing(Purpose::ClientAssertions);
     let key = published
@@ -525,10 +547,12 @@ async fn publishers(identity: &Identity, keyring: &Keyring, follows: bool) -> an
         Ok(ensure_system(identity, &spec).await?.system_id)
     };
     let reader = [("case_synchroniser", egov_auth::WHOLE_PROVINCE)];
-    let reads: &[(&str, i32)] = if follows { &reader } else { &[] };
+    let reads: &[(&str, i32)] = if reach.follows { &reader } else { &[] };
+    let collector = [("partner_caller", egov_auth::WHOLE_PROVINCE)];
+    let collects: &[(&str, i32)] = if reach.pays { &collector } else { &[] };
     Ok(Publishers {
         identity: ensure("egov-identity", "Dịch vụ định danh", &[]).await?,
-        onestop: ensure("egov-onestop", "Dịch vụ một cửa", &[]).await?,
+        onestop: ensure("egov-onestop", "Dịch vụ một cửa", collects).await?,
         integration: ensure("egov-integration", "Phần mềm trung gian", reads).await?,
     })
 }

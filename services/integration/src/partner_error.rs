@@ -40,6 +40,12 @@ pub(crate) enum PartnerError {
     /// Not there, or not to be known.
     #[error("payment order not found")]
     OrderNotFound,
+    /// Not paid, or back already; its state.
+    #[error("payment order in state {0} cannot be given back")]
+    OrderNotRefundable(i16),
+    /// It is being given back.
+    #[error("a refund was ordered before")]
+    RefundOrdered,
     /// Not there, or not to be known.
     #[error("registration not found")]
     RegistrationNotFound,
@@ -129,6 +135,19 @@ impl From<PartnerError> for Fault {
                 "PAYMENT_ORDER_NOT_FOUND",
                 "không tìm thấy yêu cầu thanh toán",
                 "there is no such payment order",
+            ),
+            PartnerError::OrderNotRefundable(state) => fault(
+                Code::FailedPrecondition,
+                "PAYMENT_NOT_REFUNDABLE",
+                "chỉ hoàn được khoản đã thanh toán và chưa hoàn",
+                "only an order that is paid and not given back can be given back",
+            )
+            .with("state", state.to_string()),
+            PartnerError::RefundOrdered => fault(
+                Code::FailedPrecondition,
+                "PAYMENT_REFUND_ORDERED",
+                "khoản này đang được hoàn",
+                "the order is being given back",
             ),
             PartnerError::RegistrationNotFound => fault(
                 Code::NotFound,

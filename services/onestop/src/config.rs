@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
 use crate::press::SharedPress;
+use crate::payments::PaymentsConfig;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// Where its events are published.
     pub integration: IntegrationConfig,
+    /// Where orders to pay are made.
+    pub payments: PaymentsConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -133,6 +136,7 @@ impl Default for Config {
             access: AccessSection::default(),
             ledger: LedgerConfig::default(),
             integration: IntegrationConfig::default(),
+            payments: PaymentsConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -312,6 +316,7 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
     let forwarder = config
         .integration
         .forwarder("onestop", &database, &keyring, &clock, &ids)?;
+    let payments = config.payments.open(&keyring, &clock, &ids)?;
     let assembly = assemble(Parts {
         database,
         keyring,
@@ -324,6 +329,7 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
         profile: config.profile,
         holders: Arc::new(IdentityHolders::new(config.identity.channel()?)),
         press,
+        payments,
     })
     .await?
     .service(readings)

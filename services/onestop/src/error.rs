@@ -135,6 +135,9 @@ pub enum Error {
     /// Of papers.
     #[error(transparent)]
     Paper(#[from] crate::paper_error::PaperError),
+    /// Something about fees is refused.
+    #[error(transparent)]
+    Fee(#[from] crate::fee_error::FeeError),
     /// Something at the counter is refused.
     #[error(transparent)]
     Counter(#[from] crate::counter_error::CounterRefused),
@@ -451,6 +454,7 @@ impl From<Error> for Fault {
             Error::Report(refused) => refused.into(),
             Error::Paper(error) => error.into(),
             Error::Counter(refused) => refused.into(),
+            Error::Fee(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

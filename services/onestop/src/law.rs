@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
+use crate::domain::treasury::TreasuryFormat;
 use crate::error::Error;
 use crate::store::packs;
 
@@ -30,6 +31,7 @@ pub struct Law {
     transitions: BTreeMap<String, Transitions>,
     deadline_rules: Vec<DeadlineRules>,
     centre: Vec<Arc<CentreRules>>,
+    treasury_formats: Vec<TreasuryFormat>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -71,6 +73,9 @@ impl InForce {
 /// The kind of pack that holds the rules of the one-stop centre.
 pub(crate) const CENTRE: &str = "centre";
 
+/// The kind of pack that holds forms of the treasury's file.
+pub(crate) const FEES: &str = "fees";
+
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LawError {
@@ -101,15 +106,16 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines, centre) = database
+        let (change, calendar, transitions, deadlines, centre, fees) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
                 let transitions = packs::in_force(&mut *connection, "transitions").await?;
                 let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
-                let centre = packs::in_force(connection, CENTRE).await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines, centre))
+                let centre = packs::in_force(&mut *connection, CENTRE).await?;
+                let fees = packs::in_force(connection, FEES).await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, fees))
             })
             .await?;
         if calendar.is_empty() {
@@ -148,12 +154,22 @@ impl Law {
             })?;
             rules.push(Arc::new(read));
         }
+        let mut treasury_formats = Vec::with_capacity(fees.len());
+        for (name, text) in fees {
+            let read = TreasuryFormat::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: FEES,
+                name,
+                source: source.into(),
+            })?;
+            treasury_formats.push(read);
+        }
         Ok(Self {
             calendar,
             calendar_files,
             transitions: sets,
             deadline_rules,
             centre: rules,
+            treasury_formats,
             change,
         })
     }
@@ -179,6 +195,12 @@ impl Law {
     pub(crate) fn centre(&self, day: Date) -> Option<Arc<CentreRules>> {
         let in_force = self.centre.iter().filter(|rules| rules.in_force(day));
         in_force.max_by_key(|rules| rules.effective_from).cloned()
+    }
+
+    /// How the treasury's file of a day is written. Where two forms are in force, the later one.
+    pub(crate) fn treasury_format(&self, day: Date) -> Option<&TreasuryFormat> {
+        let in_force = self.treasury_formats.iter().filter(|format| format.in_force_on(day));
+        in_force.max_by_key(|format| format.effective_from)
     }
 
     /// The rules of extensions and reminders on a day, if any were imported.

@@ -16,11 +16,13 @@ pub mod counter_error;
 pub mod definition_error;
 pub mod domain;
 pub mod error;
+pub mod fee_error;
 mod jobs;
 pub mod law;
 pub mod operations;
 pub mod paper_error;
 pub mod press;
+pub mod payments;
 pub mod report_error;
 pub mod staffing;
 mod store;
@@ -38,6 +40,7 @@ use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
 use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
+use egov_proto::egov::onestop::v1::fee_service_server::FeeServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
 use egov_proto::egov::onestop::v1::paper_service_server::PaperServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
@@ -55,6 +58,7 @@ use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
 use crate::press::{PrintShop, SharedPress};
+use crate::payments::PaymentOrders;
 use crate::staffing::Holders;
 
 /// The migrations of this service's database.
@@ -84,6 +88,8 @@ pub struct Parts {
     pub holders: Arc<dyn Holders>,
     /// Who prints papers; without one they can be read and not printed.
     pub press: Option<SharedPress>,
+    /// Orders at the payment platform.
+    pub payments: Arc<dyn PaymentOrders>,
 }
 
 pub use jobs::units::Round;
@@ -168,6 +174,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         profile: parts.profile,
         holders: parts.holders,
         prints: PrintShop::new(parts.press),
+        payments: parts.payments,
         nobodys_secret,
     });
     let api = Api {
@@ -185,10 +192,12 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
         .service(PaperServiceServer::new(api.clone()))
+        .service(FeeServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::reminders::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::payments::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
     Ok(jobs::add_migrations(assembly, one_stop))
 }

@@ -10,7 +10,7 @@ use egov_database::PageBinding;
 use egov_fault::{Fault, Violation};
 use egov_partners::civil_status::{Entry, RegistrationKind};
 use egov_partners::code_tables::Unmapped;
-use egov_partners::payment::{NoticeError, SIGNATURE, TIMESTAMP};
+use egov_partners::payment::{NoticeError, Order, SIGNATURE, TIMESTAMP};
 use egov_partners::population::{Birth, Number};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusService;
@@ -266,6 +266,62 @@ impl PaymentService for PartnerApi {
         Ok(Response::new(proto::GetPaymentOrderResponse {
             order: Some(encode_order(&found.map_err(status)?)),
         }))
+    }
+
+    async fn refund_payment_order(
+        &self,
+        request: Request<proto::RefundPaymentOrderRequest>,
+    ) -> Result<Response<proto::RefundPaymentOrderResponse>, Status> {
+        let accepted = accept(&self.contract, request)?;
+        let request_id = id(&accepted.message.request_id, "request_id")?;
+        let order_id = id(&accepted.message.order_id, "order_id")?;
+        let answer = |order: &PaymentOrder| proto::RefundPaymentOrderResponse {
+            order: Some(encode_order(order)),
+        };
+        let ordered = self
+            .partners
+            .refund_payment_order(accepted.caller()?, request_id, &accepted.message, order_id, answer)
+            .await;
+        Ok(Response::new(ordered.map_err(status)?))
+    }
+
+    async fn list_settled_payments(
+        &self,
+        request: Request<proto::ListSettledPaymentsRequest>,
+    ) -> Result<Response<proto::ListSettledPaymentsResponse>, Status> {
+        let accepted = accept(&self.contract, request)?;
+        let day = accepted
+            .message
+            .day
+            .and_then(|day| Date::try_from(day).ok())
+            .ok_or_else(|| violation("day", "không phải là một ngày có thật", "is not a day of the calendar"))?;
+        let settled = self
+            .partners
+            .settled_payments(accepted.caller()?, day)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::ListSettledPaymentsResponse {
+            payments: settled
+                .seen
+                .iter()
+                .map(|(unit_id, case_code, order)| encode_settled(*unit_id, case_code, order))
+                .collect(),
+            unknown: settled
+                .unknown
+                .iter()
+                .map(|order| encode_settled(0, "", order))
+                .collect(),
+        }))
+    }
+}
+
+fn encode_settled(unit_id: i32, case_code: &str, order: &Order) -> proto::SettledPayment {
+    proto::SettledPayment {
+        order_code: order.order_code.clone(),
+        unit_id,
+        case_code: case_code.to_owned(),
+        amount: Some(Money::vnd(order.amount)),
+        transaction: order.transaction.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `payment_orders` and `payment_notices`.
 
+use std::collections::BTreeMap;
+
 use egov_auth::RowScope;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -166,4 +168,21 @@ pub(crate) async fn ask_at(connection: &mut PgConnection, order_code: &str, at: 
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The orders with these codes: unit and case code of each, by code.
+pub(crate) async fn with_codes(
+    connection: &mut PgConnection,
+    codes: &[String],
+) -> Result<BTreeMap<String, (i32, String)>, StoreError> {
+    let rows: Vec<(String, i32, String)> = sqlx::query_as(
+        "SELECT order_code, responsible_unit_id, case_code FROM payment_orders WHERE order_code = ANY ($1)",
+    )
+    .bind(codes)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(code, unit_id, case_code)| (code, (unit_id, case_code)))
+        .collect())
 }

@@ -1,11 +1,13 @@
 //! The payment platform.
 
-use egov_proto::egov::integration::v1::{DeliveryState, PaymentOrder, PaymentState};
+use egov_proto::egov::integration::v1::{
+    DeliveryState, ListSettledPaymentsRequest, PaymentOrder, PaymentState, RefundPaymentOrderRequest,
+};
 use egov_simulators::{Fault, NoticeFault};
 use jiff::SignedDuration;
 use tonic::Code;
 
-use crate::support::{Running, order, refusal};
+use crate::support::{HERE, NEIGHBOUR, Running, new_id, order, refusal};
 
 async fn notify(service: &Running, order: &PaymentOrder, fault: NoticeFault) -> Vec<u16> {
     use egov_clock::Clock as _;
@@ -183,4 +185,129 @@ async fn every_fault_of_the_platform_ends_in_one_order() {
             "{fault:?}"
         );
     }
+}
+
+/// An order that is paid.
+async fn paid(service: &Running) -> PaymentOrder {
+    let made = service.order(order()).await.unwrap();
+    service.round().await;
+    service.partners.payment.pay(&made.order_code).unwrap();
+    assert_eq!(notify(service, &made, NoticeFault::None).await, [200]);
+    service.order_now(&made.order_id).await
+}
+
+async fn refund(service: &Running, order: &PaymentOrder, request_id: &str) -> Result<PaymentOrder, tonic::Status> {
+    let message = RefundPaymentOrderRequest {
+        request_id: request_id.to_owned(),
+        order_id: order.order_id.clone(),
+    };
+    let request = service.by("partner_caller", HERE, message);
+    let answer = service.payments().refund_payment_order(request).await?;
+    Ok(answer.into_inner().order.unwrap())
+}
+
+#[tokio::test]
+async fn a_paid_order_is_given_back_once_whoever_asks_how_often() {
+    let service = Running::start().await;
+    let unpaid = service.order(order()).await.unwrap();
+    let status = refund(&service, &unpaid, &new_id()).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "PAYMENT_NOT_REFUNDABLE".to_owned())
+    );
+    let paid = paid(&service).await;
+    let request_id = new_id();
+    let (first, second) = tokio::join!(
+        refund(&service, &paid, &request_id),
+        refund(&service, &paid, &request_id)
+    );
+    assert_eq!(first.unwrap(), second.unwrap());
+    let status = refund(&service, &paid, &new_id()).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "PAYMENT_REFUND_ORDERED".to_owned())
+    );
+    service.rounds().await;
+    assert_eq!(service.order_now(&paid.order_id).await.state(), PaymentState::Refunded);
+    assert_eq!(service.partners.payment.refunded(), 1);
+    assert_eq!(service.events("payment_refunded").await.len(), 1);
+    let other = service.by(
+        "partner_caller",
+        NEIGHBOUR,
+        RefundPaymentOrderRequest {
+            request_id: new_id(),
+            order_id: paid.order_id.clone(),
+        },
+    );
+    let status = service.payments().refund_payment_order(other).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::NotFound, "PAYMENT_ORDER_NOT_FOUND".to_owned()));
+    let reader = service.by(
+        "partner_operator",
+        HERE,
+        RefundPaymentOrderRequest {
+            request_id: new_id(),
+            order_id: paid.order_id.clone(),
+        },
+    );
+    let status = service.payments().refund_payment_order(reader).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_the_call_the_money_goes_back_once() {
+    for fault in [
+        Fault::Silent,
+        Fault::Duplicate,
+        Fault::HalfOpen,
+        Fault::HangUp,
+        Fault::Malformed,
+        Fault::WrongSignature,
+        Fault::WrongRecord,
+        Fault::Failed,
+        Fault::FailedAfter,
+    ] {
+        let service = Running::start().await;
+        let paid = paid(&service).await;
+        service.partners.payment.faults().script("refund", fault);
+        refund(&service, &paid, &new_id()).await.unwrap();
+        for _ in 0..6 {
+            service.round().await;
+            service.clock.advance(SignedDuration::from_mins(3));
+        }
+        assert_eq!(service.partners.payment.faults().left(), 0, "{fault:?}");
+        assert_eq!(
+            service.order_now(&paid.order_id).await.state(),
+            PaymentState::Refunded,
+            "{fault:?}"
+        );
+        assert_eq!(service.partners.payment.refunded(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_a_day_shows_the_own_units_orders_and_what_nobody_made() {
+    let service = Running::start().await;
+    let made = service.order(order()).await.unwrap();
+    service.round().await;
+    let day = jiff::civil::date(2026, 11, 23);
+    service.partners.payment.pay_on(&made.order_code, day).unwrap();
+    let ask = async |unit: i32, day: jiff::civil::Date| {
+        let message = ListSettledPaymentsRequest { day: Some(day.into()) };
+        let request = service.by("partner_caller", unit, message);
+        service
+            .payments()
+            .list_settled_payments(request)
+            .await
+            .unwrap()
+            .into_inner()
+    };
+    let own = ask(HERE, day).await;
+    assert_eq!((own.payments.len(), own.unknown.len()), (1, 0));
+    assert_eq!(
+        (own.payments[0].order_code.as_str(), own.payments[0].unit_id),
+        (made.order_code.as_str(), HERE)
+    );
+    let neighbours = ask(NEIGHBOUR, day).await;
+    assert_eq!((neighbours.payments.len(), neighbours.unknown.len()), (0, 0));
+    assert!(ask(HERE, day.tomorrow().unwrap()).await.payments.is_empty());
 }

@@ -10,6 +10,7 @@ mod encode;
 mod encode_deadlines;
 mod encode_definition;
 mod encode_work;
+mod fees;
 mod files;
 mod papers;
 mod procedures;

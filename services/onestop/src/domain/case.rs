@@ -439,6 +439,20 @@ impl Case {
         Ok(())
     }
 
+    /// Yêu cầu thực hiện nghĩa vụ tài chính: fees are asked for. The step stays, the clock stands still.
+    pub fn request_payment(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::RequestPayment)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
+    /// The fees that were asked for are paid. The step stays, the clock goes on.
+    pub fn settle_payment(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        let next = transitions.next(self.state, self.entered_from, Operation::SettlePayment)?;
+        self.enter(next, now);
+        Ok(())
+    }
+
     /// Phê duyệt: the results are fixed.
     pub fn approve(
         &mut self,

@@ -1,6 +1,7 @@
 //! The law and the rules of one-stop case handling: plain types and functions, no I/O, no protobuf, no SQL.
 
 pub mod case;
+pub mod charge;
 pub mod counters;
 pub mod deadline;
 pub mod deadline_rules;
@@ -13,9 +14,11 @@ pub mod old_case;
 pub mod pack;
 pub mod papers;
 pub mod party;
+pub mod reconcile;
 pub mod reports;
 pub mod search;
 pub mod statistics;
 pub mod transitions;
+pub mod treasury;
 pub mod verify;
 pub mod work;

@@ -113,11 +113,15 @@ pub enum Operation {
     ReturnResult,
     /// Trả lại bước trước: an earlier step is to be done again.
     SendBack,
+    /// Yêu cầu thực hiện nghĩa vụ tài chính: fees are asked for, by no step of the procedure.
+    RequestPayment,
+    /// The fees that were asked for are paid.
+    SettlePayment,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Accept,
         Self::Reject,
         Self::RequestSupplement,
@@ -129,6 +133,8 @@ impl Operation {
         Self::Withdraw,
         Self::ReturnResult,
         Self::SendBack,
+        Self::RequestPayment,
+        Self::SettlePayment,
     ];
 
     /// The name in packs, history and events.
@@ -145,6 +151,8 @@ impl Operation {
             Self::Withdraw => "withdraw",
             Self::ReturnResult => "return_result",
             Self::SendBack => "send_back",
+            Self::RequestPayment => "request_payment",
+            Self::SettlePayment => "settle_payment",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod deadlines;
 pub(crate) mod migrations;
+pub(crate) mod payments;
 pub(crate) mod reminders;
 mod statistics;
 pub(crate) mod units;

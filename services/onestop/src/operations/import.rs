@@ -16,8 +16,9 @@ use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
+use crate::domain::treasury::TreasuryFormat;
 use crate::error::Error;
-use crate::law::{CENTRE, CalendarFiles, read_calendar};
+use crate::law::{CENTRE, CalendarFiles, FEES, read_calendar};
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -38,6 +39,8 @@ pub struct Packs {
     pub deadlines: BTreeMap<String, String>,
     /// deploy/packs/one-stop: reports, index, ratings and priorities of the centre.
     pub centre: BTreeMap<String, String>,
+    /// deploy/packs/fees: how the treasury's file is written.
+    pub fees: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -50,6 +53,7 @@ impl Packs {
             + self.procedures.len()
             + self.catalogue_lines()
             + self.centre.len()
+            + self.fees.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -126,6 +130,13 @@ pub async fn import(
     for (name, text) in &packs.centre {
         let (outcome, detail) = match CentreRules::from_toml(text) {
             Ok(_) => (put(database, CENTRE, name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    for (name, text) in &packs.fees {
+        let (outcome, detail) = match TreasuryFormat::from_toml(text) {
+            Ok(_) => (put(database, FEES, name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);

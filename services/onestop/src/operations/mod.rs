@@ -4,6 +4,7 @@ mod accept_case;
 pub(crate) mod act;
 mod approve_case;
 mod assign_case;
+pub(crate) mod charges;
 mod checks;
 pub(crate) mod counters;
 mod create_draft;
@@ -75,6 +76,7 @@ use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::InForce;
 use crate::press::PrintShop;
+use crate::payments::PaymentOrders;
 use crate::staffing::Holders;
 
 pub(crate) use self::known_procedures::KnownProcedures;
@@ -96,6 +98,8 @@ pub struct OneStop {
     pub(crate) holders: Arc<dyn Holders>,
     /// Where papers are printed.
     pub(crate) prints: PrintShop,
+    /// Orders at the payment platform.
+    pub(crate) payments: Arc<dyn PaymentOrders>,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

@@ -558,6 +558,7 @@ pub(crate) async fn move_to_unit(
     )
     .execute(&mut *connection)
     .await?;
+    super::charges::move_to_unit(&mut *connection, before.case_id, after.responsible_unit_id).await?;
     count(connection, before, after, now).await
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod case_lists;
 pub(crate) mod case_search;
 pub(crate) mod case_versions;
 pub(crate) mod cases;
+pub(crate) mod charges;
 pub(crate) mod counters;
 pub(crate) mod deadlines;
 pub(crate) mod decisions;
@@ -21,6 +22,7 @@ pub(crate) mod marks;
 pub(crate) mod packs;
 pub(crate) mod papers;
 pub(crate) mod procedures;
+pub(crate) mod reconciliations;
 pub(crate) mod reports;
 pub(crate) mod statistics;
 pub(crate) mod tasks;
@@ -61,5 +63,7 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
     }
 }
 
+#[cfg(test)]
+mod reconciliations_plans;
 #[cfg(test)]
 mod reports_plans;

@@ -309,6 +309,7 @@ async fn the_access_matrix_is_the_one_that_was_reviewed() {
         ("unit_leader", staff("unit_leader")),
         ("case_reader", staff("case_reader")),
         ("procedure_controller", staff("procedure_controller")),
+        ("fee_accountant", staff("fee_accountant")),
         ("citizen eID 1", tokens.citizen(me, Assurance::Low)),
         ("citizen eID 2", tokens.citizen(me, Assurance::Substantial)),
         (

@@ -35,6 +35,7 @@ fn askers(stack: &Stack) -> Vec<Asker> {
     vec![
         staff("officer"),
         staff("unit_leader"),
+        staff("fee_accountant"),
         Asker {
             name: "procedure_controller",
             token: Some(

@@ -14,12 +14,14 @@ use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_onestop::press::{PressFault, SharedPress};
+use egov_onestop::payments::{NotConnected, PaymentOrders};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
+use egov_proto::egov::onestop::v1::fee_service_client::FeeServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::paper_service_client::PaperServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
@@ -84,6 +86,7 @@ pub(crate) struct Client {
     pub(crate) deadlines: DeadlineServiceClient<Called>,
     pub(crate) files: FileServiceClient<Called>,
     pub(crate) papers: PaperServiceClient<Called>,
+    pub(crate) fees: FeeServiceClient<Called>,
     pub(crate) procedures: ProcedureServiceClient<Called>,
     pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) work: WorkServiceClient<Called>,
@@ -205,6 +208,24 @@ pub(crate) fn packs() -> Packs {
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
         deadlines: texts(&folder.join("deadlines"), &[".toml"]),
         centre: texts(&folder.join("one-stop"), &[".toml"]),
+        fees: texts(&folder.join("fees"), &[".toml"]),
+    }
+}
+
+/// What stands beside the service under test: who is asked for roles, where orders are made, who prints.
+pub(crate) struct Neighbours {
+    pub(crate) holders: Arc<dyn Holders>,
+    pub(crate) payments: Arc<dyn PaymentOrders>,
+    pub(crate) press: Option<SharedPress>,
+}
+
+impl Default for Neighbours {
+    fn default() -> Self {
+        Self {
+            holders: Arc::new(NobodyKnows),
+            payments: Arc::new(NotConnected),
+            press: Some(Arc::new(plain_print)),
+        }
     }
 }
 
@@ -221,7 +242,12 @@ impl Stack {
 
     /// A service for the demonstration that asks these who holds which role where.
     pub(crate) async fn with_holders(holders: Arc<dyn Holders>) -> Self {
-        Self::assembled_with(Profile::Demo, Profile::Demo, egov_files::in_memory(), holders).await
+        Self::beside(Neighbours { holders, ..Neighbours::default() }).await
+    }
+
+    /// A service for the demonstration that makes orders to pay here.
+    pub(crate) async fn with_payments(payments: Arc<dyn PaymentOrders>) -> Self {
+        Self::beside(Neighbours { payments, ..Neighbours::default() }).await
     }
 
     /// The same over a file store of the test's.
@@ -230,36 +256,23 @@ impl Stack {
     }
 
     async fn assembled(published: Profile, profile: Profile, files: Arc<dyn egov_files::FileStore>) -> Self {
-        Self::assembled_with(published, profile, files, Arc::new(NobodyKnows)).await
+        Self::assembled_with(published, profile, files, Neighbours::default()).await
     }
 
     /// A service with this press, or with none.
     pub(crate) async fn with_press(press: Option<SharedPress>) -> Self {
-        Self::assembled_of(
-            Profile::Demo,
-            Profile::Demo,
-            egov_files::in_memory(),
-            Arc::new(NobodyKnows),
-            press,
-        )
-        .await
+        Self::beside(Neighbours { press, ..Neighbours::default() }).await
+    }
+
+    async fn beside(neighbours: Neighbours) -> Self {
+        Self::assembled_with(Profile::Demo, Profile::Demo, egov_files::in_memory(), neighbours).await
     }
 
     async fn assembled_with(
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
-        holders: Arc<dyn Holders>,
-    ) -> Self {
-        Self::assembled_of(published, profile, files, holders, Some(Arc::new(plain_print))).await
-    }
-
-    async fn assembled_of(
-        published: Profile,
-        profile: Profile,
-        files: Arc<dyn egov_files::FileStore>,
-        holders: Arc<dyn Holders>,
-        press: Option<SharedPress>,
+        neighbours: Neighbours,
     ) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
@@ -354,8 +367,9 @@ impl Stack {
             contract: Arc::clone(&contract),
             auth,
             profile,
-            holders,
-            press,
+            holders: neighbours.holders,
+            press: neighbours.press,
+            payments: neighbours.payments,
         })
         .await
         .unwrap()
@@ -417,6 +431,7 @@ impl Stack {
             deadlines: DeadlineServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             papers: PaperServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            fees: FeeServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),

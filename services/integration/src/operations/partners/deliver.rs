@@ -6,7 +6,8 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_database::{Lease, UnitOfWork};
 use egov_partners::Partner;
-use egov_partners::outcome::{CallError, NotSent};
+use egov_partners::outcome::{CallError, Doubt, NotSent};
+use egov_partners::payment::{Order, OrderState};
 use egov_partners::portal::{CaseItem, ToldCase};
 use egov_partners::portal_rest::Dossier;
 use egov_partners::wire_time::WireTime;
@@ -223,6 +224,16 @@ impl Partners {
             payments::ask_at(unit.conn(), &order.order_code, at).await?;
             self.settle(unit, order, None).await?;
         }
+        if let Some(Done::Refund(refund)) = &done {
+            let refunded = Order {
+                order_code: refund.order_code.clone(),
+                amount: refund.amount,
+                state: OrderState::Refunded,
+                transaction: String::new(),
+                pay_url: String::new(),
+            };
+            self.settle(unit, &refunded, None).await?;
+        }
         Ok(())
     }
 
@@ -300,6 +311,20 @@ impl Partners {
                     .ok_or_else(|| gone(Partner::PaymentPlatform))?;
                 platform.partner.create_order(order).await.map(Done::Order)
             }
+            Message::RefundOrder { refund } => {
+                let platform = self
+                    .connections
+                    .payment
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::PaymentPlatform))?;
+                let made = platform.partner.refund_order(refund).await?;
+                if made.done {
+                    Ok(Done::Refund(made))
+                } else {
+                    // It is asked about until the money is back.
+                    Err(CallError::Unknown(Doubt::Other("refund")))
+                }
+            }
             Message::Register { submission } => {
                 let register = self
                     .connections
@@ -336,6 +361,14 @@ impl Partners {
                 let platform = self.connections.payment.as_ref().ok_or_else(gone)?;
                 Ok(platform.partner.find_order(&order.order_code).await?.map(Done::Order))
             }
+            Message::RefundOrder { refund } => {
+                let platform = self.connections.payment.as_ref().ok_or_else(gone)?;
+                let refunds = platform.partner.refunds(&refund.order_code).await?;
+                Ok(refunds
+                    .into_iter()
+                    .find(|made| made.done && made.amount == refund.amount)
+                    .map(Done::Refund))
+            }
             Message::Register { submission } => {
                 let register = self.connections.civil_status.as_ref().ok_or_else(gone)?;
                 Ok(register.partner.find(&submission.key).await?.map(Done::Entry))
@@ -357,6 +390,7 @@ fn reference(done: &Done) -> String {
     match done {
         Done::Told => String::new(),
         Done::Order(order) => order.transaction.clone(),
+        Done::Refund(refund) => refund.order_code.clone(),
         Done::Entry(entry) => format!("{} {}", entry.number, entry.book),
     }
 }

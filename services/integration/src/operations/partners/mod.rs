@@ -18,7 +18,7 @@ use egov_database::{Database, Event, Leaf, UnitOfWork};
 use egov_partners::Partner;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
-use egov_partners::payment::{NewOrder, Order};
+use egov_partners::payment::{NewOrder, NewRefund, Order, Refund};
 use egov_partners::portal::{CaseItem, NationalPortal, ProgressItem, ToldCase};
 use egov_partners::portal_rest::Dossier;
 use egov_partners::signing::sha256_hex;
@@ -64,6 +64,9 @@ pub(crate) enum Message {
     CreateOrder {
         order: NewOrder,
     },
+    RefundOrder {
+        refund: NewRefund,
+    },
     Register {
         submission: Submission,
     },
@@ -74,6 +77,7 @@ pub(crate) enum Message {
 pub(crate) enum Done {
     Told,
     Order(Order),
+    Refund(Refund),
     Entry(Entry),
 }
 
@@ -92,6 +96,7 @@ impl Message {
             Self::SyncCase { .. } => "sync_case",
             Self::ReportProgress { .. } => "report_progress",
             Self::CreateOrder { .. } => "create_order",
+            Self::RefundOrder { .. } => "refund_order",
             Self::Register { .. } => "register",
         }
     }
@@ -99,7 +104,7 @@ impl Message {
     fn partner(&self) -> Partner {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => Partner::NationalPortal,
-            Self::CreateOrder { .. } => Partner::PaymentPlatform,
+            Self::CreateOrder { .. } | Self::RefundOrder { .. } => Partner::PaymentPlatform,
             Self::Register { .. } => Partner::CivilStatusRegister,
         }
     }
@@ -109,7 +114,7 @@ impl Message {
     fn has_own_key(&self) -> bool {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => false,
-            Self::CreateOrder { .. } | Self::Register { .. } => true,
+            Self::CreateOrder { .. } | Self::RefundOrder { .. } | Self::Register { .. } => true,
         }
     }
 
@@ -118,6 +123,7 @@ impl Message {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => "portal_acknowledged",
             Self::CreateOrder { .. } => "payment_order_created",
+            Self::RefundOrder { .. } => "payment_refund_made",
             Self::Register { .. } => "civil_status_registered",
         }
     }

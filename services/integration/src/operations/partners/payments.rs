@@ -1,20 +1,33 @@
-//! CreatePaymentOrder, GetPaymentOrder, and the platform's call-back.
+//! CreatePaymentOrder, GetPaymentOrder, RefundPaymentOrder, ListSettledPayments, and the platform's call-back.
 
 use egov_auth::{Caller, Resource, RowScope};
 use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
 use egov_partners::Partner;
-use egov_partners::payment::{NewOrder, NoticeError, Order, OrderState};
-use egov_proto::egov::integration::v1::{CreatePaymentOrderRequest, CreatePaymentOrderResponse};
+use egov_partners::payment::{NewOrder, NewRefund, NoticeError, Order, OrderState};
+use egov_proto::egov::integration::v1::{
+    CreatePaymentOrderRequest, CreatePaymentOrderResponse, RefundPaymentOrderRequest, RefundPaymentOrderResponse,
+};
+use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected};
 use crate::domain::payment::{PaymentOrder, PaymentState};
 use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
-use crate::store::payments;
+use crate::store::{deliveries, payments};
 
 const CREATE: &str = "integration.payments.create";
 const READ: &str = "integration.payments.read";
+const REFUND: &str = "integration.payments.refund";
+
+/// What the platform settled on a day.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Orders that the caller sees: unit, case code, and what the platform says.
+    pub(crate) seen: Vec<(i32, String, Order)>,
+    /// What no order of ours is.
+    pub(crate) unknown: Vec<Order>,
+}
 
 /// Why a call-back is answered with a refusal.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +130,90 @@ impl Partners {
                     .ok_or(PartnerError::OrderNotFound)
             })
             .await
+    }
+
+    /// Has a paid order given back, once; a job has the platform do it.
+    pub(crate) async fn refund_payment_order(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &RefundPaymentOrderRequest,
+        order_id: Uuid,
+        answer: impl FnOnce(&PaymentOrder) -> RefundPaymentOrderResponse + Send,
+    ) -> Result<RefundPaymentOrderResponse, PartnerError> {
+        let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
+        let scope = caller.scope(READ);
+        let method = "egov.integration.v1.PaymentService/RefundPaymentOrder";
+        let request = WriteRequest::by(caller, READ, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let seen = payments::get(unit.conn(), order_id, &scope)
+                    .await?
+                    .ok_or(PartnerError::OrderNotFound)?;
+                caller.require(REFUND, &Resource::of_unit(seen.unit_id))?;
+                let order = payments::lock(unit.conn(), &seen.order_code)
+                    .await?
+                    .ok_or(PartnerError::OrderNotFound)?;
+                if order.state != PaymentState::Paid {
+                    return Err(PartnerError::OrderNotRefundable(order.state.number()));
+                }
+                let message = Message::RefundOrder {
+                    refund: NewRefund {
+                        order_code: order.order_code.clone(),
+                        amount: order.amount,
+                    },
+                };
+                // The order is held: of two who ask at once the second finds the first one's delivery.
+                let partner = Partner::PaymentPlatform.name();
+                let ordered =
+                    deliveries::last_of_matter(unit.conn(), partner, message.act(), &order.order_code).await?;
+                if ordered.is_some() {
+                    return Err(PartnerError::RefundOrdered);
+                }
+                let new = NewDelivery {
+                    unit_id: order.unit_id,
+                    partner_key: &order.order_code,
+                    order_key: &order.order_code,
+                    message: &message,
+                    subjects: Vec::new(),
+                    actor: &caller.key(),
+                };
+                self.hand_in(unit, new, &platform.contract).await?;
+                Ok::<_, PartnerError>(answer(&order))
+            })
+            .await?;
+        Ok(written.into_answer())
+    }
+
+    /// What the platform settled on a day, as far as the caller sees it.
+    pub(crate) async fn settled_payments(&self, caller: &Caller, day: Date) -> Result<Settled, PartnerError> {
+        let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
+        let scope = caller.scope(READ);
+        let listed = platform
+            .partner
+            .reconciliation(day)
+            .await
+            .map_err(|error| PartnerError::Call(Partner::PaymentPlatform, error))?;
+        let codes: Vec<String> = listed.iter().map(|order| order.order_code.clone()).collect();
+        // All of ours, so that an order out of the caller's sight is not taken for one that nobody made.
+        let known = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, PartnerError>(payments::with_codes(connection, &codes).await?)
+            })
+            .await?;
+        let mut settled = Settled::default();
+        for order in listed {
+            match known.get(&order.order_code) {
+                None => settled.unknown.push(order),
+                Some((unit_id, case_code)) if scope.all || scope.units.contains(unit_id) => {
+                    settled.seen.push((*unit_id, case_code.clone(), order));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(settled)
     }
 
     /// A call-back as it came. What came before or comes too late has no effect and is answered well all the same: the

@@ -1,0 +1,877 @@
+//! Khoản thu: what a case owes in phí and lệ phí, what was paid and what is given back.
+//!
+//! The state of the money is a dimension of its own beside the state of the case (facts 1.6): chưa thu, chờ thanh toán, đã thanh
+//! toán, đã đối soát, hoàn. One charge a case; whoever changes it holds its row, so that two who act at once come one after the other.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::case::{Basis, Case};
+use super::pack::Fee;
+use super::transitions::State;
+
+/// The kind of aggregate of its events, and of resource of its leaves.
+pub const KIND: &str = "case_charge";
+
+/// Phí or lệ phí of a case, as it was assessed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargedFee {
+    /// From 1, in the order of the version.
+    pub number: i32,
+    /// Name.
+    pub name: String,
+    /// phi or le_phi.
+    pub kind: String,
+    /// VND for one; absent if the amount is not established.
+    pub amount_vnd: Option<i64>,
+    /// For what the amount is due (bản, trang); none if it is due once.
+    pub per: Option<String>,
+    /// How many.
+    pub quantity: i32,
+    /// How the amount is established.
+    pub basis: Basis,
+    /// Miễn, giảm.
+    pub exemption: Option<Exemption>,
+}
+
+/// Miễn, giảm, as an officer decided it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// What is left to pay; 0 if it is waived.
+    pub reduced_to_vnd: i64,
+    /// Why (đối tượng).
+    pub reason: String,
+    /// Căn cứ pháp lý.
+    pub legal_basis: String,
+    /// The file of the case that proves it.
+    pub evidence_file_id: Option<Uuid>,
+    /// Who decided.
+    pub officer_id: Uuid,
+    /// When.
+    pub time: Timestamp,
+}
+
+impl ChargedFee {
+    /// What is due by number, before an exemption; none if the amount is not established.
+    pub fn full_vnd(&self) -> Option<i64> {
+        self.amount_vnd?.checked_mul(i64::from(self.quantity))
+    }
+
+    /// What is to be paid; none if the amount is not established.
+    pub fn due_vnd(&self) -> Option<i64> {
+        match &self.exemption {
+            Some(exemption) => Some(exemption.reduced_to_vnd),
+            None => self.full_vnd(),
+        }
+    }
+}
+
+/// How it is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Trực tuyến, at the payment platform.
+    Online = 1,
+    /// Tiền mặt, at the counter.
+    Cash = 2,
+}
+
+impl Way {
+    /// In the database and the contract.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The way with this code.
+    pub fn of_code(code: i16) -> Option<Self> {
+        [Self::Online, Self::Cash].into_iter().find(|way| way.code() == code)
+    }
+}
+
+/// Where a payment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentState {
+    /// Asked for; the order is on its way to the platform.
+    Requested = 1,
+    /// Chờ thanh toán: the platform has the order.
+    Pending = 2,
+    /// Đã thanh toán.
+    Paid = 3,
+    /// Đã đối soát.
+    Reconciled = 4,
+    /// A refund was decided; the money is on its way back.
+    RefundOrdered = 5,
+    /// Hoàn.
+    Refunded = 6,
+    /// The order ended unpaid.
+    Expired = 7,
+}
+
+impl PaymentState {
+    /// All, by code.
+    pub const ALL: [Self; 7] = [
+        Self::Requested,
+        Self::Pending,
+        Self::Paid,
+        Self::Reconciled,
+        Self::RefundOrdered,
+        Self::Refunded,
+        Self::Expired,
+    ];
+
+    /// In the database and the contract.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The state with this code.
+    pub fn of_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// True while an order is open: the citizen may pay.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Requested | Self::Pending)
+    }
+
+    /// True while we hold the money.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Paid | Self::Reconciled)
+    }
+}
+
+/// Hoàn phí, lệ phí, as it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// By which integration knows the request again.
+    pub request_id: Uuid,
+    /// Why.
+    pub reason: String,
+    /// Số quyết định.
+    pub decision_number: String,
+    /// Who decided.
+    pub decided_by: Uuid,
+    /// When.
+    pub decide_time: Timestamp,
+    /// When the money was back.
+    pub done_time: Option<Timestamp>,
+}
+
+/// Khoản thanh toán.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// Its id, by which integration knows the request for an order again.
+    pub payment_id: Uuid,
+    /// The unit whose receipt it is.
+    pub collecting_unit_id: i32,
+    /// How.
+    pub way: Way,
+    /// VND.
+    pub amount_vnd: i64,
+    /// Where it is.
+    pub state: PaymentState,
+    /// Integration's order.
+    pub order_id: Option<Uuid>,
+    /// Our code of the order at the platform, or the number of the receipt.
+    pub reference: String,
+    /// Where the citizen pays.
+    pub pay_url: String,
+    /// The platform's number of the transaction.
+    pub transaction: String,
+    /// When it was asked for, or taken.
+    pub request_time: Timestamp,
+    /// When it was paid.
+    pub paid_time: Option<Timestamp>,
+    /// On which day, in Việt Nam.
+    pub paid_day: Option<Date>,
+    /// Hoàn.
+    pub refund: Option<Refund>,
+    /// Why integration could not be asked last, a word. It changes nothing, so the ledger does not commit to it.
+    #[serde(skip)]
+    pub problem: String,
+}
+
+/// What integration says of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Integration's id.
+    pub order_id: Uuid,
+    /// Our code of it at the platform.
+    pub order_code: String,
+    /// VND.
+    pub amount_vnd: i64,
+    /// Where it is.
+    pub state: OrderState,
+    /// Where the citizen pays; empty until the platform has it.
+    pub pay_url: String,
+    /// The platform's number of the transaction.
+    pub transaction: String,
+    /// When it changed last.
+    pub update_time: Timestamp,
+}
+
+/// Where an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    /// The platform does not have it yet.
+    Ordered,
+    /// It can be paid.
+    Pending,
+    /// Paid.
+    Paid,
+    /// The money went back.
+    Refunded,
+    /// It ended unpaid.
+    Expired,
+}
+
+/// What a report about an order changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reported {
+    /// Nothing: it was known, or came late.
+    Nothing,
+    /// The order is there.
+    Ordered,
+    /// The money is there.
+    Received,
+    /// The order ended unpaid.
+    Expired,
+    /// The money went back.
+    Refunded,
+    /// Something about it became known that changes no state.
+    Detail,
+}
+
+/// Where the money of a case stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChargeState {
+    /// Nothing is owed.
+    Free = 1,
+    /// Chưa thu.
+    Unpaid = 2,
+    /// Chờ thanh toán.
+    Awaiting = 3,
+    /// Đã thanh toán.
+    Paid = 4,
+    /// Đã đối soát.
+    Reconciled = 5,
+    /// More was paid than is owed, or the case ended without a result: a refund is to be decided.
+    RefundDue = 6,
+    /// A refund is on its way.
+    Refunding = 7,
+    /// Hoàn.
+    Refunded = 8,
+}
+
+/// Khoản thu of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Charge {
+    /// The case.
+    pub case_id: Uuid,
+    /// Mã hồ sơ.
+    pub case_code: String,
+    /// Cơ quan có thẩm quyền.
+    pub responsible_unit_id: i32,
+    /// The citizen's account, if the case came with an eID.
+    pub owner_id: Option<Uuid>,
+    /// What is owed.
+    pub fees: Vec<ChargedFee>,
+    /// What was paid, oldest first.
+    pub payments: Vec<Payment>,
+    /// 0 while nothing was done with it: what the version says.
+    pub version: i64,
+}
+
+/// Why something about fees is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeeRefused {
+    /// The case has no such fee.
+    #[error("no fee {0}")]
+    FeeUnknown(i32),
+    /// Amounts that nobody established; the names.
+    #[error("not established: {}", .0.join(", "))]
+    NotEstablished(Vec<String>),
+    /// The fee is due once.
+    #[error("fee {0} is due once")]
+    NotByNumber(i32),
+    /// An exemption leaves more than the fee, or less than nothing.
+    #[error("an exemption leaves between 0 and {0}")]
+    NotLess(i64),
+    /// Nothing is left to pay.
+    #[error("nothing to pay")]
+    NothingToPay,
+    /// Another amount than what is left to pay.
+    #[error("{0} is left to pay")]
+    OtherAmount(i64),
+    /// An order is open.
+    #[error("an order is open")]
+    Pending(Uuid),
+    /// What is paid is no longer assessed.
+    #[error("paid")]
+    AlreadyPaid,
+    /// Before acceptance, or after an end without a result, nothing is collected.
+    #[error("nothing is collected in state {}", .0.code())]
+    NotOpen(State),
+    /// There is no such payment.
+    #[error("no such payment")]
+    PaymentNotFound,
+    /// The payment is not held.
+    #[error("the payment is in state {0:?}")]
+    PaymentState(PaymentState),
+    /// The money is owed.
+    #[error("no refund is due")]
+    RefundNotDue,
+}
+
+/// True while a case owes what its version says: it was accepted, and did not end without a result.
+pub fn is_obliged(case: &Case) -> bool {
+    case.accept_time.is_some() && !matches!(case.state, State::Rejected | State::Withdrawn | State::Stopped)
+}
+
+impl Charge {
+    /// What a case owes by its version, before anything was done. `fees` are those of the definition, for what is due by number.
+    pub fn assess(case: &Case, fees: &[&Fee]) -> Self {
+        let per = |name: &str| fees.iter().find(|fee| fee.name == name).and_then(|fee| fee.per.clone());
+        let charged = case.fees.iter().zip(1..).map(|(fee, number)| ChargedFee {
+            number,
+            name: fee.name.clone(),
+            kind: fee.kind.clone(),
+            amount_vnd: fee.amount_vnd,
+            per: per(&fee.name),
+            quantity: 1,
+            basis: fee.basis.clone(),
+            exemption: None,
+        });
+        Self {
+            case_id: case.case_id,
+            case_code: case.case_code.clone(),
+            responsible_unit_id: case.responsible_unit_id,
+            owner_id: case.owner_id,
+            fees: charged.collect(),
+            payments: Vec::new(),
+            version: 0,
+        }
+    }
+
+    /// The etag of this version; it names the case, so that an etag of another charge never fits.
+    pub fn etag(&self) -> String {
+        format!("{}-{}", self.version, &self.case_id.simple().to_string()[20..])
+    }
+
+    /// The bytes to which the ledger commits.
+    pub fn canonical(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// What is owed; none if an amount is not established.
+    pub fn owed_vnd(&self) -> Option<i64> {
+        self.fees
+            .iter()
+            .try_fold(0_i64, |sum, fee| sum.checked_add(fee.due_vnd()?))
+    }
+
+    /// What we hold.
+    pub fn held_vnd(&self) -> i64 {
+        self.sum(PaymentState::is_held)
+    }
+
+    fn sum(&self, of: impl Fn(PaymentState) -> bool) -> i64 {
+        let payments = self.payments.iter().filter(|payment| of(payment.state));
+        payments.fold(0, |sum: i64, payment| sum.saturating_add(payment.amount_vnd))
+    }
+
+    /// True if everything that is owed was paid.
+    pub fn is_covered(&self) -> bool {
+        self.owed_vnd().is_some_and(|owed| self.held_vnd() >= owed)
+    }
+
+    /// Where the money stands; `obliged` by [`is_obliged`].
+    pub fn state(&self, obliged: bool) -> ChargeState {
+        let any = |state: PaymentState| self.payments.iter().any(|payment| payment.state == state);
+        // What is not established is not paid.
+        let owed = if obliged {
+            self.owed_vnd().unwrap_or(i64::MAX)
+        } else {
+            0
+        };
+        let held = self.held_vnd();
+        if any(PaymentState::RefundOrdered) {
+            ChargeState::Refunding
+        } else if held > owed {
+            ChargeState::RefundDue
+        } else if held > 0 && held == owed {
+            if any(PaymentState::Paid) {
+                ChargeState::Paid
+            } else {
+                ChargeState::Reconciled
+            }
+        } else if self.payments.iter().any(|payment| payment.state.is_open()) {
+            ChargeState::Awaiting
+        } else if owed == 0 || !obliged {
+            if any(PaymentState::Refunded) {
+                ChargeState::Refunded
+            } else {
+                ChargeState::Free
+            }
+        } else {
+            ChargeState::Unpaid
+        }
+    }
+
+    fn grow(&mut self) {
+        self.version = self.version.saturating_add(1);
+    }
+
+    /// Nothing of what is owed changes while it is being paid, or after.
+    fn demand_unpaid(&self) -> Result<(), FeeRefused> {
+        if let Some(open) = self.payments.iter().find(|payment| payment.state.is_open()) {
+            return Err(FeeRefused::Pending(open.payment_id));
+        }
+        let held = |payment: &Payment| payment.state.is_held() || payment.state == PaymentState::RefundOrdered;
+        if self.payments.iter().any(held) {
+            return Err(FeeRefused::AlreadyPaid);
+        }
+        Ok(())
+    }
+
+    fn fee(&mut self, number: i32) -> Result<&mut ChargedFee, FeeRefused> {
+        self.fees
+            .iter_mut()
+            .find(|fee| fee.number == number)
+            .ok_or(FeeRefused::FeeUnknown(number))
+    }
+
+    /// Says how many of each (số bản, số trang). An exemption of a fee whose number changes is taken back: it was decided of another sum.
+    pub fn set_quantities(&mut self, quantities: &[(i32, i32)]) -> Result<(), FeeRefused> {
+        self.demand_unpaid()?;
+        for (number, quantity) in quantities {
+            let fee = self.fee(*number)?;
+            if fee.per.is_none() && *quantity != 1 {
+                return Err(FeeRefused::NotByNumber(*number));
+            }
+            if fee.quantity != *quantity {
+                fee.quantity = *quantity;
+                fee.exemption = None;
+            }
+        }
+        self.grow();
+        Ok(())
+    }
+
+    /// Miễn, giảm.
+    pub fn exempt(&mut self, number: i32, exemption: Exemption) -> Result<(), FeeRefused> {
+        self.demand_unpaid()?;
+        let fee = self.fee(number)?;
+        let full = fee
+            .full_vnd()
+            .ok_or_else(|| FeeRefused::NotEstablished(vec![fee.name.clone()]))?;
+        if !(0..=full).contains(&exemption.reduced_to_vnd) {
+            return Err(FeeRefused::NotLess(full));
+        }
+        fee.exemption = Some(exemption);
+        self.grow();
+        Ok(())
+    }
+
+    /// What is left to pay.
+    fn outstanding(&self) -> Result<i64, FeeRefused> {
+        let owed = self.owed_vnd().ok_or_else(|| {
+            let open = self.fees.iter().filter(|fee| fee.due_vnd().is_none());
+            FeeRefused::NotEstablished(open.map(|fee| fee.name.clone()).collect())
+        })?;
+        let left = owed.saturating_sub(self.held_vnd());
+        if left > 0 {
+            Ok(left)
+        } else {
+            Err(FeeRefused::NothingToPay)
+        }
+    }
+
+    /// Asks for what is left to pay, by an order at the payment platform. At most one is open.
+    pub fn request(&mut self, payment_id: Uuid, now: Timestamp) -> Result<(), FeeRefused> {
+        let amount_vnd = self.outstanding()?;
+        if let Some(open) = self.payments.iter().find(|payment| payment.state.is_open()) {
+            return Err(FeeRefused::Pending(open.payment_id));
+        }
+        self.payments.push(Payment {
+            payment_id,
+            collecting_unit_id: self.responsible_unit_id,
+            way: Way::Online,
+            amount_vnd,
+            state: PaymentState::Requested,
+            order_id: None,
+            reference: String::new(),
+            pay_url: String::new(),
+            transaction: String::new(),
+            request_time: now,
+            paid_time: None,
+            paid_day: None,
+            refund: None,
+            problem: String::new(),
+        });
+        self.grow();
+        Ok(())
+    }
+
+    /// Cash at the counter, against a receipt, for all that is left to pay. An order that is open stays open: whether it is paid all the
+    /// same is not in our hands.
+    pub fn take_cash(
+        &mut self,
+        payment_id: Uuid,
+        receipt_number: &str,
+        amount_vnd: i64,
+        (now, today): (Timestamp, Date),
+    ) -> Result<(), FeeRefused> {
+        let left = self.outstanding()?;
+        if amount_vnd != left {
+            return Err(FeeRefused::OtherAmount(left));
+        }
+        self.payments.push(Payment {
+            payment_id,
+            collecting_unit_id: self.responsible_unit_id,
+            way: Way::Cash,
+            amount_vnd,
+            state: PaymentState::Paid,
+            order_id: None,
+            reference: receipt_number.to_owned(),
+            pay_url: String::new(),
+            transaction: String::new(),
+            request_time: now,
+            paid_time: Some(now),
+            paid_day: Some(today),
+            refund: None,
+            problem: String::new(),
+        });
+        self.grow();
+        Ok(())
+    }
+
+    fn payment_mut(&mut self, payment_id: Uuid) -> Result<&mut Payment, FeeRefused> {
+        self.payments
+            .iter_mut()
+            .find(|payment| payment.payment_id == payment_id)
+            .ok_or(FeeRefused::PaymentNotFound)
+    }
+
+    /// The payment with an id.
+    pub fn payment(&self, payment_id: Uuid) -> Result<&Payment, FeeRefused> {
+        self.payments
+            .iter()
+            .find(|payment| payment.payment_id == payment_id)
+            .ok_or(FeeRefused::PaymentNotFound)
+    }
+
+    /// What integration says of the order of a payment. Reports may come late, twice and in any order: a payment goes forward only. One
+    /// about another amount or another order changes nothing.
+    pub fn report(&mut self, payment_id: Uuid, order: &Order, day_of: impl Fn(Timestamp) -> Date) -> Reported {
+        let Ok(payment) = self.payment_mut(payment_id) else {
+            return Reported::Nothing;
+        };
+        let other = payment.order_id.is_some_and(|known| known != order.order_id);
+        if payment.way != Way::Online || other || order.amount_vnd != payment.amount_vnd {
+            return Reported::Nothing;
+        }
+        let before = payment.clone();
+        payment.order_id = Some(order.order_id);
+        payment.reference.clone_from(&order.order_code);
+        if payment.pay_url.is_empty() {
+            payment.pay_url.clone_from(&order.pay_url);
+        }
+        if payment.transaction.is_empty() {
+            payment.transaction.clone_from(&order.transaction);
+        }
+        let open = payment.state.is_open();
+        let reported = match order.state {
+            OrderState::Pending if payment.state == PaymentState::Requested => {
+                payment.state = PaymentState::Pending;
+                Reported::Ordered
+            }
+            // Paid although it was thought to have ended: the money is there.
+            OrderState::Paid if open || payment.state == PaymentState::Expired => {
+                payment.state = PaymentState::Paid;
+                Reported::Received
+            }
+            OrderState::Refunded if payment.state != PaymentState::Refunded => {
+                payment.state = PaymentState::Refunded;
+                if let Some(refund) = &mut payment.refund {
+                    refund.done_time = Some(order.update_time);
+                }
+                Reported::Refunded
+            }
+            OrderState::Expired if open => {
+                payment.state = PaymentState::Expired;
+                Reported::Expired
+            }
+            _ => Reported::Nothing,
+        };
+        if matches!(reported, Reported::Received | Reported::Refunded) && payment.paid_time.is_none() {
+            payment.paid_time = Some(order.update_time);
+            payment.paid_day = Some(day_of(order.update_time));
+        }
+        let known = *payment == before;
+        if known {
+            return Reported::Nothing;
+        }
+        self.grow();
+        if reported == Reported::Nothing {
+            Reported::Detail
+        } else {
+            reported
+        }
+    }
+
+    /// Hoàn: what is held without being owed goes back, a payment as a whole. Cash is given back at the counter at once; of an order
+    /// integration lets the platform give it back.
+    pub fn decide_refund(&mut self, payment_id: Uuid, refund: Refund, obliged: bool) -> Result<(), FeeRefused> {
+        let owed = if obliged {
+            self.owed_vnd().unwrap_or(i64::MAX)
+        } else {
+            0
+        };
+        let held = self.held_vnd();
+        let payment = self.payment_mut(payment_id)?;
+        if !payment.state.is_held() {
+            return Err(FeeRefused::PaymentState(payment.state));
+        }
+        if held.saturating_sub(payment.amount_vnd) < owed {
+            return Err(FeeRefused::RefundNotDue);
+        }
+        match payment.way {
+            Way::Online => {
+                payment.state = PaymentState::RefundOrdered;
+                payment.refund = Some(refund);
+            }
+            Way::Cash => {
+                payment.state = PaymentState::Refunded;
+                payment.refund = Some(Refund {
+                    done_time: Some(refund.decide_time),
+                    ..refund
+                });
+            }
+        }
+        self.grow();
+        Ok(())
+    }
+
+    /// Đã đối soát: the sides agree about a payment. False if there is nothing to change.
+    pub fn reconcile(&mut self, payment_id: Uuid) -> Result<bool, FeeRefused> {
+        let payment = self.payment_mut(payment_id)?;
+        if payment.state != PaymentState::Paid {
+            return Ok(false);
+        }
+        payment.state = PaymentState::Reconciled;
+        self.grow();
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-23T01:00:00Z".parse().unwrap()
+    }
+
+    fn day(_: Timestamp) -> Date {
+        jiff::civil::date(2026, 11, 23)
+    }
+
+    fn charge(amounts: &[Option<i64>]) -> Charge {
+        let fees = amounts.iter().zip(1..).map(|(amount, number)| ChargedFee {
+            number,
+            name: format!("Lệ phí {number}"),
+            kind: "le_phi".to_owned(),
+            amount_vnd: *amount,
+            per: (number == 2).then(|| "bản".to_owned()),
+            quantity: 1,
+            basis: Basis::default(),
+            exemption: None,
+        });
+        Charge {
+            case_id: Uuid::from_u128(7),
+            case_code: "H41.201-261123-0001".to_owned(),
+            responsible_unit_id: 2,
+            owner_id: None,
+            fees: fees.collect(),
+            payments: Vec::new(),
+            version: 0,
+        }
+    }
+
+    fn exemption(reduced_to_vnd: i64) -> Exemption {
+        Exemption {
+            reduced_to_vnd,
+            reason: "hộ nghèo".to_owned(),
+            legal_basis: "nghị quyết của HĐND".to_owned(),
+            evidence_file_id: None,
+            officer_id: Uuid::from_u128(1),
+            time: now(),
+        }
+    }
+
+    fn refund() -> Refund {
+        Refund {
+            request_id: Uuid::from_u128(9),
+            reason: "rút hồ sơ".to_owned(),
+            decision_number: "01/QĐ".to_owned(),
+            decided_by: Uuid::from_u128(1),
+            decide_time: now(),
+            done_time: None,
+        }
+    }
+
+    fn order(state: OrderState, amount_vnd: i64) -> Order {
+        Order {
+            order_id: Uuid::from_u128(5),
+            order_code: "o-5".to_owned(),
+            amount_vnd,
+            state,
+            pay_url: "https://pay".to_owned(),
+            transaction: if state == OrderState::Paid { "T5" } else { "" }.to_owned(),
+            update_time: now(),
+        }
+    }
+
+    const PAYMENT: Uuid = Uuid::from_u128(3);
+    const OTHER: Uuid = Uuid::from_u128(4);
+
+    #[test]
+    fn what_is_due_by_number_is_multiplied_and_what_is_due_once_is_not() {
+        let mut charge = charge(&[Some(50_000), Some(8_000)]);
+        charge.set_quantities(&[(2, 3)]).unwrap();
+        assert_eq!(charge.owed_vnd(), Some(74_000));
+        assert_eq!(charge.set_quantities(&[(1, 2)]), Err(FeeRefused::NotByNumber(1)));
+        assert_eq!(charge.set_quantities(&[(9, 2)]), Err(FeeRefused::FeeUnknown(9)));
+    }
+
+    #[test]
+    fn an_exemption_leaves_nothing_or_less_and_another_number_takes_it_back() {
+        let mut charge = charge(&[Some(50_000), Some(8_000)]);
+        assert_eq!(charge.exempt(1, exemption(50_001)), Err(FeeRefused::NotLess(50_000)));
+        charge.exempt(1, exemption(25_000)).unwrap();
+        charge.exempt(2, exemption(0)).unwrap();
+        assert_eq!(charge.owed_vnd(), Some(25_000));
+        charge.set_quantities(&[(2, 2)]).unwrap();
+        assert_eq!(charge.owed_vnd(), Some(41_000));
+        charge.exempt(1, exemption(0)).unwrap();
+        charge.exempt(2, exemption(0)).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Free);
+        assert_eq!(charge.request(PAYMENT, now()), Err(FeeRefused::NothingToPay));
+    }
+
+    #[test]
+    fn an_amount_that_nobody_established_is_not_asked_for() {
+        let mut charge = charge(&[Some(1), None]);
+        assert_eq!(
+            charge.request(PAYMENT, now()),
+            Err(FeeRefused::NotEstablished(vec!["Lệ phí 2".to_owned()]))
+        );
+        assert_eq!(charge.state(true), ChargeState::Unpaid);
+    }
+
+    #[test]
+    fn one_order_is_open_at_a_time_and_nothing_is_assessed_while_it_is() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.request(PAYMENT, now()).unwrap();
+        assert_eq!(charge.request(OTHER, now()), Err(FeeRefused::Pending(PAYMENT)));
+        assert_eq!(charge.exempt(1, exemption(0)), Err(FeeRefused::Pending(PAYMENT)));
+        assert_eq!(charge.state(true), ChargeState::Awaiting);
+        assert_eq!(
+            charge.report(PAYMENT, &order(OrderState::Expired, 8_000), day),
+            Reported::Expired
+        );
+        assert_eq!(charge.state(true), ChargeState::Unpaid);
+        charge.request(OTHER, now()).unwrap();
+        assert_eq!(charge.payments.len(), 2);
+    }
+
+    #[test]
+    fn cash_beside_an_order_that_is_paid_after_all_is_a_refund_that_is_due() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.request(PAYMENT, now()).unwrap();
+        assert_eq!(
+            charge.take_cash(OTHER, "BL1", 1, (now(), day(now()))),
+            Err(FeeRefused::OtherAmount(8_000))
+        );
+        charge.take_cash(OTHER, "BL1", 8_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Paid);
+        assert_eq!(
+            charge.decide_refund(OTHER, refund(), true),
+            Err(FeeRefused::RefundNotDue)
+        );
+        assert_eq!(
+            charge.report(PAYMENT, &order(OrderState::Paid, 8_000), day),
+            Reported::Received
+        );
+        assert_eq!(charge.state(true), ChargeState::RefundDue);
+        charge.decide_refund(PAYMENT, refund(), true).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Refunding);
+        assert_eq!(
+            charge.report(PAYMENT, &order(OrderState::Refunded, 8_000), day),
+            Reported::Refunded
+        );
+        assert_eq!(charge.state(true), ChargeState::Paid);
+        assert_eq!(charge.payments[0].refund.as_ref().unwrap().done_time, Some(now()));
+    }
+
+    #[test]
+    fn what_was_paid_for_a_case_that_ended_without_a_result_may_go_back_and_cash_goes_back_at_once() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 8_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.state(false), ChargeState::RefundDue);
+        charge.decide_refund(PAYMENT, refund(), false).unwrap();
+        assert_eq!((charge.state(false), charge.held_vnd()), (ChargeState::Refunded, 0));
+        assert_eq!(
+            charge.decide_refund(PAYMENT, refund(), false),
+            Err(FeeRefused::PaymentState(PaymentState::Refunded))
+        );
+    }
+
+    #[test]
+    fn a_report_of_another_amount_or_order_changes_nothing() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.request(PAYMENT, now()).unwrap();
+        let before = charge.clone();
+        assert_eq!(
+            charge.report(PAYMENT, &order(OrderState::Paid, 1), day),
+            Reported::Nothing
+        );
+        assert_eq!(charge, before);
+        charge.report(PAYMENT, &order(OrderState::Pending, 8_000), day);
+        let other = Order {
+            order_id: Uuid::from_u128(6),
+            ..order(OrderState::Paid, 8_000)
+        };
+        assert_eq!(charge.report(PAYMENT, &other, day), Reported::Nothing);
+    }
+
+    proptest! {
+        /// Whatever reports come, in whatever order and however often, the money is counted once and the same reports again change nothing.
+        #[test]
+        fn reports_in_any_order_count_the_money_once(reports in proptest::collection::vec(0..5_usize, 0..12)) {
+            let all = [OrderState::Ordered, OrderState::Pending, OrderState::Paid, OrderState::Refunded, OrderState::Expired];
+            let mut charge = charge(&[Some(8_000)]);
+            charge.request(PAYMENT, now()).unwrap();
+            let mut received = 0;
+            for place in &reports {
+                let reported = charge.report(PAYMENT, &order(all[*place], 8_000), day);
+                received += u32::from(reported == Reported::Received);
+                let again = charge.clone();
+                prop_assert_eq!(charge.report(PAYMENT, &order(all[*place], 8_000), day), Reported::Nothing);
+                prop_assert_eq!(&charge, &again);
+            }
+            prop_assert!(received <= 1);
+            let paid = reports.contains(&2);
+            let refunded = reports.contains(&3);
+            let held = charge.held_vnd();
+            prop_assert_eq!(held, if paid && !refunded { 8_000 } else { 0 });
+            prop_assert_eq!(charge.payments.len(), 1);
+        }
+    }
+}

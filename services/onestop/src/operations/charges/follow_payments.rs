@@ -1,0 +1,177 @@
+//! Makes orders at integration, asks about them, and has them given back: one round of the job, under its lease.
+//!
+//! Nothing is remembered outside the database. An order is made under the payment's id, which integration knows again; what it says of an
+//! order may come late, twice or out of order, and a payment goes forward only. Whatever dies in between, the next round asks again.
+
+use egov_auth::RowScope;
+use egov_calendar::vietnam_time;
+use egov_clock::Clock as _;
+use egov_database::{Lease, UnitOfWork};
+use egov_fault::{Code, Fault};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{changed, keep};
+use crate::domain::charge::{Charge, Order, Payment, PaymentState, Reported};
+use crate::error::Error;
+use crate::operations::OneStop;
+use crate::operations::act::PLATFORM;
+use crate::store::{Visible, cases, charges};
+
+/// Payments of one look.
+const BATCH: i64 = 50;
+
+/// The shortest and the longest wait until integration is asked about a payment again.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(3);
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+
+/// Whether integration is away, for whatever it is asked; any other fault concerns the one payment.
+fn is_away(fault: &Fault) -> bool {
+    matches!(
+        fault.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unauthenticated
+    )
+}
+
+/// How long to wait: the longer something is awaited, the rarer it is asked about.
+fn wait(payment: &Payment, now: Timestamp) -> SignedDuration {
+    let since = payment
+        .refund
+        .as_ref()
+        .map_or(payment.request_time, |refund| refund.decide_time);
+    let age = now.duration_since(since);
+    (age / 8).clamp(SHORTEST, LONGEST)
+}
+
+impl OneStop {
+    /// Whether integration is to be asked about any payment.
+    pub(crate) async fn is_payment_due(&self) -> Result<bool, Error> {
+        let now = self.clock.now();
+        self.database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, Error>(charges::is_any_to_ask(connection, now).await?)
+            })
+            .await
+    }
+
+    /// One round: how many payments were asked about, and whether integration is away.
+    pub(crate) async fn follow_payments(&self, lease: &mut Lease) -> Result<(usize, bool), Error> {
+        let now = self.clock.now();
+        let due = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, Error>(charges::to_ask(connection, now, BATCH).await?)
+            })
+            .await?;
+        for (done, (case_id, payment_id)) in due.iter().enumerate() {
+            if lease.is_due() {
+                lease.renew().await?;
+            }
+            if self.follow_payment(lease, *case_id, *payment_id).await? {
+                return Ok((done, true));
+            }
+        }
+        Ok((due.len(), false))
+    }
+
+    /// Asks about one payment and keeps what is said; true if integration is away.
+    async fn follow_payment(&self, lease: &Lease, case_id: Uuid, payment_id: Uuid) -> Result<bool, Error> {
+        let everything = Visible::everything();
+        let charge = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, Error>(charges::get(connection, case_id, &everything, false).await?)
+            })
+            .await?;
+        let Some(charge) = charge else {
+            return Ok(false);
+        };
+        let Ok(payment) = charge.payment(payment_id) else {
+            return Ok(false);
+        };
+        match self.ask(&charge, payment).await {
+            Ok(order) => {
+                self.keep_report(lease, case_id, payment_id, &order).await?;
+                Ok(false)
+            }
+            Err(fault) => {
+                // Ids and codes only.
+                tracing::warn!(payment = %payment_id, reason = fault.reason(), error = ?fault, "integration does not say where a payment is");
+                let problem = fault.reason().to_owned();
+                self.database
+                    .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                        let at = later(unit.now(), wait(payment, unit.now()).max(SignedDuration::from_secs(15)));
+                        Ok::<_, Error>(charges::ask_at(unit.conn(), payment_id, at, &problem).await?)
+                    })
+                    .await?;
+                Ok(is_away(&fault))
+            }
+        }
+    }
+
+    /// What integration says of a payment, after it was asked for what is to be done.
+    async fn ask(&self, charge: &Charge, payment: &Payment) -> Result<Order, Fault> {
+        let Some(order_id) = payment.order_id else {
+            return self
+                .payments
+                .create(
+                    payment.payment_id,
+                    payment.collecting_unit_id,
+                    &charge.case_code,
+                    payment.amount_vnd,
+                )
+                .await;
+        };
+        if payment.state == PaymentState::RefundOrdered
+            && let Some(refund) = &payment.refund
+        {
+            // The same request again does nothing. One that was ordered under an id which integration has forgotten is refused, and goes on.
+            match self.payments.refund(refund.request_id, order_id).await {
+                Ok(_) => {}
+                Err(fault) if fault.reason() == "PAYMENT_REFUND_ORDERED" => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.payments.get(order_id).await
+    }
+
+    /// Keeps what integration said of a payment; lets the case go on when the money is there.
+    async fn keep_report(&self, lease: &Lease, case_id: Uuid, payment_id: Uuid, order: &Order) -> Result<(), Error> {
+        let everything = Visible::everything();
+        self.database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                let now = unit.now();
+                let case = cases::get_for_update(unit.conn(), case_id, &everything)
+                    .await?
+                    .ok_or(Error::CaseNotFound)?;
+                let Some(before) = charges::get(unit.conn(), case_id, &everything, true).await? else {
+                    return Ok(());
+                };
+                let mut after = before.clone();
+                let reported = after.report(payment_id, order, |at| vietnam_time(at).date());
+                let act = match reported {
+                    Reported::Nothing => None,
+                    Reported::Ordered => Some(("order", "payment_ordered")),
+                    Reported::Received => Some(("receive", "payment_received")),
+                    Reported::Expired => Some(("expire", "payment_expired")),
+                    Reported::Refunded => Some(("refund", "payment_refunded")),
+                    Reported::Detail => Some(("note", "payment_noted")),
+                };
+                if let Some(act) = act {
+                    charges::save(unit.conn(), &before, &after, now).await?;
+                    keep(unit, (&PLATFORM, None), &after, act, changed(&before, &after), "").await?;
+                    self.go_on_if_paid(unit, case, &after).await?;
+                }
+                if let Ok(payment) = after.payment(payment_id) {
+                    let at = later(now, wait(payment, now));
+                    charges::ask_at(unit.conn(), payment_id, at, "").await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,316 @@
+//! Orders at the payment platform, as far as one-stop has to do with them: made, asked about and refunded by the contract of the
+//! integration service, as a system. What is due and what a payment means is decided here; how the platform is spoken to, there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use egov_clock::{SharedClock, SharedIds};
+use egov_events::{SystemToken, SystemTokenConfig};
+use egov_fault::{Code, Fault, fault_of};
+use egov_keyring::Keyring;
+use egov_proto::egov::integration::v1 as integration;
+use egov_proto::egov::integration::v1::payment_service_client::PaymentServiceClient;
+use egov_proto::google::r#type::Money;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::domain::charge::{Order, OrderState};
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What the platform says it settled on a day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Orders of ours: code, unit, case code, amount.
+    pub orders: Vec<SettledOrder>,
+    /// Orders that integration does not know: code, amount.
+    pub unknown: Vec<SettledOrder>,
+}
+
+/// An order in the platform's list of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledOrder {
+    /// Our code of it.
+    pub order_code: String,
+    /// Mã hồ sơ; empty if integration does not know the order.
+    pub case_code: String,
+    /// The unit for which it is; 0 if integration does not know the order.
+    pub unit_id: i32,
+    /// The platform's amount, VND.
+    pub amount_vnd: i64,
+}
+
+/// Orders at the payment platform.
+#[async_trait]
+pub trait PaymentOrders: Send + Sync + 'static {
+    /// True if there is a way to the platform at all.
+    fn is_connected(&self) -> bool;
+    /// Makes an order, once for a request id: the same again gives the same order.
+    async fn create(&self, request_id: Uuid, unit_id: i32, case_code: &str, amount_vnd: i64) -> Result<Order, Fault>;
+    /// The order as it is.
+    async fn get(&self, order_id: Uuid) -> Result<Order, Fault>;
+    /// Has a paid order given back, once for a request id.
+    async fn refund(&self, request_id: Uuid, order_id: Uuid) -> Result<Order, Fault>;
+    /// What the platform settled on a day (danh sách đối soát).
+    async fn settled(&self, day: Date) -> Result<Settled, Fault>;
+}
+
+/// No way to the platform: fees are taken at the counter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NotConnected;
+
+impl NotConnected {
+    fn fault() -> Fault {
+        Fault::new(
+            Code::FailedPrecondition,
+            "PAYMENTS_NOT_CONNECTED",
+            "chưa kết nối nền tảng thanh toán",
+            "no payment platform is connected",
+        )
+    }
+}
+
+#[async_trait]
+impl PaymentOrders for NotConnected {
+    fn is_connected(&self) -> bool {
+        false
+    }
+
+    async fn create(&self, _: Uuid, _: i32, _: &str, _: i64) -> Result<Order, Fault> {
+        Err(Self::fault())
+    }
+
+    async fn get(&self, _: Uuid) -> Result<Order, Fault> {
+        Err(Self::fault())
+    }
+
+    async fn refund(&self, _: Uuid, _: Uuid) -> Result<Order, Fault> {
+        Err(Self::fault())
+    }
+
+    async fn settled(&self, _: Date) -> Result<Settled, Fault> {
+        Err(Self::fault())
+    }
+}
+
+/// The section `payments`: where orders are made. Empty takes fees at the counter only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PaymentsConfig {
+    /// The gRPC address of integration; empty for none.
+    pub address: String,
+    /// The token endpoint of identity.
+    pub token_endpoint: String,
+    /// The issuer, which assertions are for.
+    pub audience: String,
+    /// The system's client id; its key is the keyring's for assertions, its role `partner_caller` at the units for which it collects.
+    pub client_id: String,
+    /// The authority of both certificates, PEM; none trusts what the machine trusts.
+    pub ca: Option<PathBuf>,
+}
+
+impl Default for PaymentsConfig {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            token_endpoint: String::new(),
+            audience: String::new(),
+            client_id: "egov-onestop".to_owned(),
+            ca: None,
+        }
+    }
+}
+
+impl PaymentsConfig {
+    /// The way to the platform by this configuration.
+    ///
+    /// # Errors
+    /// The address is none, the authority cannot be read, or something is missing.
+    pub fn open(
+        &self,
+        keyring: &Arc<Keyring>,
+        clock: &SharedClock,
+        ids: &SharedIds,
+    ) -> anyhow::Result<Arc<dyn PaymentOrders>> {
+        if self.address.is_empty() {
+            return Ok(Arc::new(NotConnected));
+        }
+        for (key, value) in [("token_endpoint", &self.token_endpoint), ("audience", &self.audience)] {
+            anyhow::ensure!(!value.is_empty(), "payments.address needs payments.{key}");
+        }
+        let authority = match &self.ca {
+            None => None,
+            Some(ca) => {
+                let read = std::fs::read_to_string(ca);
+                Some(read.with_context(|| format!("{} cannot be read (payments.ca)", ca.display()))?)
+            }
+        };
+        let mut endpoint = Endpoint::from_shared(self.address.clone())?
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(ANSWER);
+        if let Some(authority) = &authority {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        let token = SystemTokenConfig {
+            token_endpoint: self.token_endpoint.clone(),
+            audience: self.audience.clone(),
+            client_id: self.client_id.clone(),
+            authority,
+        };
+        Ok(Arc::new(IntegrationPayments {
+            client: PaymentServiceClient::new(endpoint.connect_lazy()),
+            token: SystemToken::new(token, Arc::clone(keyring), clock.clone(), ids.clone())?,
+        }))
+    }
+}
+
+/// Integration over gRPC.
+#[derive(Debug)]
+pub struct IntegrationPayments {
+    client: PaymentServiceClient<Channel>,
+    token: SystemToken,
+}
+
+impl IntegrationPayments {
+    async fn request<T>(&self, message: T) -> Result<Request<T>, Fault> {
+        self.token.request(message).await
+    }
+
+    /// A refusal; a token that is believed no more is exchanged before the next call.
+    async fn refused(&self, status: &Status) -> Fault {
+        let fault = fault_of(status);
+        if fault.code() == Code::Unauthenticated {
+            self.token.forget().await;
+        }
+        fault
+    }
+}
+
+fn unreadable(what: &'static str) -> Fault {
+    Fault::internal(format!("integration's answer has no {what}"))
+}
+
+/// Whole đồng.
+fn vnd(money: Option<&Money>) -> Result<i64, Fault> {
+    money
+        .filter(|money| money.currency_code == "VND" && money.nanos == 0)
+        .map(|money| money.units)
+        .ok_or_else(|| unreadable("amount"))
+}
+
+fn order(said: Option<integration::PaymentOrder>) -> Result<Order, Fault> {
+    let said = said.ok_or_else(|| unreadable("order"))?;
+    let state = match said.state() {
+        integration::PaymentState::Ordered => OrderState::Ordered,
+        integration::PaymentState::Pending => OrderState::Pending,
+        integration::PaymentState::Paid => OrderState::Paid,
+        integration::PaymentState::Refunded => OrderState::Refunded,
+        integration::PaymentState::Expired => OrderState::Expired,
+        integration::PaymentState::Unspecified => return Err(unreadable("state")),
+    };
+    let update_time = said
+        .update_time
+        .and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok())
+        .ok_or_else(|| unreadable("time"))?;
+    Ok(Order {
+        order_id: Uuid::try_parse(&said.order_id).map_err(|_| unreadable("id"))?,
+        amount_vnd: vnd(said.amount.as_ref())?,
+        order_code: said.order_code,
+        state,
+        pay_url: said.pay_url,
+        transaction: said.transaction,
+        update_time,
+    })
+}
+
+#[async_trait]
+impl PaymentOrders for IntegrationPayments {
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    async fn create(&self, request_id: Uuid, unit_id: i32, case_code: &str, amount_vnd: i64) -> Result<Order, Fault> {
+        let request = integration::CreatePaymentOrderRequest {
+            request_id: request_id.to_string(),
+            unit_id,
+            case_code: case_code.to_owned(),
+            amount_vnd,
+        };
+        match self
+            .client
+            .clone()
+            .create_payment_order(self.request(request).await?)
+            .await
+        {
+            Ok(answer) => order(answer.into_inner().order),
+            Err(status) => Err(self.refused(&status).await),
+        }
+    }
+
+    async fn get(&self, order_id: Uuid) -> Result<Order, Fault> {
+        let request = integration::GetPaymentOrderRequest {
+            order_id: order_id.to_string(),
+        };
+        match self
+            .client
+            .clone()
+            .get_payment_order(self.request(request).await?)
+            .await
+        {
+            Ok(answer) => order(answer.into_inner().order),
+            Err(status) => Err(self.refused(&status).await),
+        }
+    }
+
+    async fn refund(&self, request_id: Uuid, order_id: Uuid) -> Result<Order, Fault> {
+        let request = integration::RefundPaymentOrderRequest {
+            request_id: request_id.to_string(),
+            order_id: order_id.to_string(),
+        };
+        match self
+            .client
+            .clone()
+            .refund_payment_order(self.request(request).await?)
+            .await
+        {
+            Ok(answer) => order(answer.into_inner().order),
+            Err(status) => Err(self.refused(&status).await),
+        }
+    }
+
+    async fn settled(&self, day: Date) -> Result<Settled, Fault> {
+        let request = integration::ListSettledPaymentsRequest { day: Some(day.into()) };
+        let answer = match self
+            .client
+            .clone()
+            .list_settled_payments(self.request(request).await?)
+            .await
+        {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return Err(self.refused(&status).await),
+        };
+        let read = |listed: Vec<integration::SettledPayment>| {
+            let orders = listed.into_iter().map(|one| {
+                Ok(SettledOrder {
+                    amount_vnd: vnd(one.amount.as_ref())?,
+                    order_code: one.order_code,
+                    case_code: one.case_code,
+                    unit_id: one.unit_id,
+                })
+            });
+            orders.collect::<Result<Vec<_>, Fault>>()
+        };
+        Ok(Settled {
+            orders: read(answer.payments)?,
+            unknown: read(answer.unknown)?,
+        })
+    }
+}
