@@ -62,6 +62,7 @@ impl Deploy {
             catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
             deadlines: texts(&folder.join("deadlines"), &[".toml"])?,
             centre: texts(&folder.join("one-stop"), &[".toml"])?,
+            papers: texts(&folder.join("papers"), &[".toml"])?,
         })
     }
 

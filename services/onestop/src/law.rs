@@ -13,6 +13,7 @@ use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
 use sqlx::PgConnection;
 
+use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
@@ -30,6 +31,7 @@ pub struct Law {
     transitions: BTreeMap<String, Transitions>,
     deadline_rules: Vec<DeadlineRules>,
     centre: Vec<Arc<CentreRules>>,
+    paper_rules: Vec<PaperRules>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -71,6 +73,9 @@ impl InForce {
 /// The kind of pack that holds the rules of the one-stop centre.
 pub(crate) const CENTRE: &str = "centre";
 
+/// The kind of pack that says which register answers for which component.
+pub(crate) const PAPERS: &str = "papers";
+
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LawError {
@@ -101,15 +106,16 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines, centre) = database
+        let (change, calendar, transitions, deadlines, centre, papers) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
                 let transitions = packs::in_force(&mut *connection, "transitions").await?;
                 let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
-                let centre = packs::in_force(connection, CENTRE).await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines, centre))
+                let centre = packs::in_force(&mut *connection, CENTRE).await?;
+                let papers = packs::in_force(connection, PAPERS).await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, papers))
             })
             .await?;
         if calendar.is_empty() {
@@ -148,12 +154,23 @@ impl Law {
             })?;
             rules.push(Arc::new(read));
         }
+        let mut paper_rules = Vec::with_capacity(papers.len());
+        for (name, text) in papers {
+            let read = PaperRules::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: PAPERS,
+                name,
+                source: source.into(),
+            })?;
+            paper_rules.push(read);
+        }
+        paper_rules.sort_by_key(|rules| rules.effective_from);
         Ok(Self {
             calendar,
             calendar_files,
             transitions: sets,
             deadline_rules,
             centre: rules,
+            paper_rules,
             change,
         })
     }
@@ -184,6 +201,11 @@ impl Law {
     /// The rules of extensions and reminders on a day, if any were imported.
     pub(crate) fn deadline_rules_on(&self, day: Date) -> Option<&DeadlineRules> {
         self.deadline_rules.iter().rfind(|rules| rules.in_force_on(day))
+    }
+
+    /// Which register answers for which component on a day, and which result stands for it, if any such pack was imported.
+    pub(crate) fn paper_rules_on(&self, day: Date) -> Option<&PaperRules> {
+        self.paper_rules.iter().rfind(|rules| rules.in_force_on(day))
     }
 
     /// The set of transitions that a procedure names.

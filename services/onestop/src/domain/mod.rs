@@ -1,6 +1,7 @@
 //! The law and the rules of one-stop case handling: plain types and functions, no I/O, no protobuf, no SQL.
 
 pub mod case;
+pub mod components;
 pub mod counters;
 pub mod deadline;
 pub mod deadline_rules;

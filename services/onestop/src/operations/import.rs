@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::import_catalogue;
 use super::lint_draft::office_minutes;
+use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::definition::lint;
 use crate::domain::definition::lint::{Context, OFFICE_MINUTES, Severity};
@@ -17,7 +18,7 @@ use crate::domain::pack::{Decisions, Procedure, Profile, apply_decisions};
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
-use crate::law::{CENTRE, CalendarFiles, read_calendar};
+use crate::law::{CENTRE, CalendarFiles, PAPERS, read_calendar};
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -38,6 +39,8 @@ pub struct Packs {
     pub deadlines: BTreeMap<String, String>,
     /// deploy/packs/one-stop: reports, index, ratings and priorities of the centre.
     pub centre: BTreeMap<String, String>,
+    /// deploy/packs/papers: which register answers for which component, which result stands for it.
+    pub papers: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -50,6 +53,7 @@ impl Packs {
             + self.procedures.len()
             + self.catalogue_lines()
             + self.centre.len()
+            + self.papers.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -126,6 +130,13 @@ pub async fn import(
     for (name, text) in &packs.centre {
         let (outcome, detail) = match CentreRules::from_toml(text) {
             Ok(_) => (put(database, CENTRE, name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    for (name, text) in &packs.papers {
+        let (outcome, detail) = match PaperRules::from_toml(text) {
+            Ok(_) => (put(database, PAPERS, name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);

@@ -5,6 +5,7 @@ pub(crate) mod act;
 mod approve_case;
 mod assign_case;
 mod checks;
+pub(crate) mod components;
 pub(crate) mod counters;
 mod create_draft;
 pub(crate) mod decide_fact;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agencies;
 pub(crate) mod audit;
+pub(crate) mod avoidable;
 pub(crate) mod bulk;
 pub(crate) mod case_lists;
 pub(crate) mod case_search;
@@ -19,6 +20,7 @@ pub(crate) mod inbox;
 pub(crate) mod lookups;
 pub(crate) mod marks;
 pub(crate) mod packs;
+pub(crate) mod papers;
 pub(crate) mod procedures;
 pub(crate) mod reports;
 pub(crate) mod statistics;
@@ -60,5 +62,7 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
     }
 }
 
+#[cfg(test)]
+mod papers_plans;
 #[cfg(test)]
 mod reports_plans;
