@@ -21,7 +21,7 @@ use crate::generated::verified;
 use crate::support::*;
 
 /// Giấy chứng sinh: the definition lets data replace it.
-const BIRTH_NOTICE: &str = "giay_chung_sinh";
+pub(crate) const BIRTH_NOTICE: &str = "giay_chung_sinh";
 /// The e-form: nothing stands in its place.
 const FORM: &str = "mau_dien_tu";
 
@@ -62,7 +62,7 @@ async fn confirm(client: &Client, request: ConfirmComponentsRequest) -> Result<C
 }
 
 /// Scans a component at the counter and confirms it.
-async fn digitise(stack: &Stack, case: &Case, code: &str) -> Case {
+pub(crate) async fn digitise(stack: &Stack, case: &Case, code: &str) -> Case {
     let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
     let scan = upload(&clerk, PDF).await;
     let confirmed = confirm(&clerk, confirmation(case, code, vec![scan])).await.unwrap();
@@ -88,6 +88,13 @@ async fn say(client: &Client, request: SetComponentStateRequest) -> Result<SetCo
         .set_component_state(request)
         .await?
         .into_inner())
+}
+
+/// Says that a paper is needed which a register, and perhaps the store, could have answered.
+pub(crate) async fn ask_for(stack: &Stack, case: &Case, code: &str) -> Case {
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let request = said(case, code, ComponentState::Needed, "");
+    say(&officer, request).await.unwrap().case.unwrap()
 }
 
 async fn papers(client: &Client, case_id: &str) -> Result<Vec<StoredPaper>, Status> {
