@@ -63,6 +63,7 @@ impl Deploy {
             deadlines: texts(&folder.join("deadlines"), &[".toml"])?,
             centre: texts(&folder.join("one-stop"), &[".toml"])?,
             fees: texts(&folder.join("fees"), &[".toml"])?,
+            papers: texts(&folder.join("papers"), &[".toml"])?,
         })
     }
 

@@ -6,8 +6,10 @@ use egov_calendar::{vietnam_time, written_date, written_time};
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
 
+use crate::component_error::component_refused;
 use crate::definition_error::DefinitionError;
 use crate::domain::case::ActRefused;
+use crate::domain::components::{ComponentRefused, PutRefused};
 use crate::domain::extension::ExtensionRefused;
 use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
 use crate::domain::transitions::{Refused, State};
@@ -141,6 +143,9 @@ pub enum Error {
     /// Something at the counter is refused.
     #[error(transparent)]
     Counter(#[from] crate::counter_error::CounterRefused),
+    /// Something about components or stored papers is refused.
+    #[error(transparent)]
+    Component(#[from] ComponentRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -156,6 +161,15 @@ impl From<PackError> for Error {
             PackError::AlreadySettled { path, .. } => Self::FactConfirmed(path),
             PackError::Flawed { flaws, .. } => Self::DecisionFlawed(flaws),
             error @ (PackError::Malformed(_) | PackError::Unexplained) => Fault::internal(error).into(),
+        }
+    }
+}
+
+impl From<PutRefused> for Error {
+    fn from(refused: PutRefused) -> Self {
+        match refused {
+            PutRefused::Component(refused) => Self::Component(refused),
+            PutRefused::Act(refused) => Self::Act(refused),
         }
     }
 }
@@ -233,6 +247,7 @@ impl From<Error> for Fault {
             ),
             Error::Act(refused) => act_refused(refused),
             Error::Work(refused) => work_refused(refused),
+            Error::Component(refused) => component_refused(refused),
             Error::StaleTask => Fault::new(
                 Code::Aborted,
                 "STALE_ETAG",

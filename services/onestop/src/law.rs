@@ -13,6 +13,7 @@ use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
 use sqlx::PgConnection;
 
+use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
@@ -32,6 +33,7 @@ pub struct Law {
     deadline_rules: Vec<DeadlineRules>,
     centre: Vec<Arc<CentreRules>>,
     treasury_formats: Vec<TreasuryFormat>,
+    paper_rules: Vec<PaperRules>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -75,6 +77,8 @@ pub(crate) const CENTRE: &str = "centre";
 
 /// The kind of pack that holds forms of the treasury's file.
 pub(crate) const FEES: &str = "fees";
+/// The kind of pack that says which register answers for which component.
+pub(crate) const PAPERS: &str = "papers";
 
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +110,7 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines, centre, fees) = database
+        let (change, calendar, transitions, deadlines, centre, fees, papers) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
@@ -114,8 +118,9 @@ impl Law {
                 let transitions = packs::in_force(&mut *connection, "transitions").await?;
                 let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
                 let centre = packs::in_force(&mut *connection, CENTRE).await?;
-                let fees = packs::in_force(connection, FEES).await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, fees))
+                let fees = packs::in_force(&mut *connection, FEES).await?;
+                let papers = packs::in_force(connection, PAPERS).await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, fees, papers))
             })
             .await?;
         if calendar.is_empty() {
@@ -163,6 +168,16 @@ impl Law {
             })?;
             treasury_formats.push(read);
         }
+        let mut paper_rules = Vec::with_capacity(papers.len());
+        for (name, text) in papers {
+            let read = PaperRules::from_toml(&text).map_err(|source| LawError::Unreadable {
+                kind: PAPERS,
+                name,
+                source: source.into(),
+            })?;
+            paper_rules.push(read);
+        }
+        paper_rules.sort_by_key(|rules| rules.effective_from);
         Ok(Self {
             calendar,
             calendar_files,
@@ -170,6 +185,7 @@ impl Law {
             deadline_rules,
             centre: rules,
             treasury_formats,
+            paper_rules,
             change,
         })
     }
@@ -206,6 +222,11 @@ impl Law {
     /// The rules of extensions and reminders on a day, if any were imported.
     pub(crate) fn deadline_rules_on(&self, day: Date) -> Option<&DeadlineRules> {
         self.deadline_rules.iter().rfind(|rules| rules.in_force_on(day))
+    }
+
+    /// Which register answers for which component on a day, and which result stands for it, if any such pack was imported.
+    pub(crate) fn paper_rules_on(&self, day: Date) -> Option<&PaperRules> {
+        self.paper_rules.iter().rfind(|rules| rules.in_force_on(day))
     }
 
     /// The set of transitions that a procedure names.

@@ -11,6 +11,7 @@
 //! `tests/`. README.md walks through it.
 
 mod api;
+mod component_error;
 pub mod config;
 pub mod counter_error;
 pub mod definition_error;
@@ -37,6 +38,7 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::component_service_server::ComponentServiceServer;
 use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
@@ -189,6 +191,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(DefinitionServiceServer::new(api.clone()))
         .service(WorkServiceServer::new(api.clone()))
         .service(CounterServiceServer::new(api.clone()))
+        .service(ComponentServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
         .service(PaperServiceServer::new(api.clone()))

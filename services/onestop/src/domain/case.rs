@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::components::ComponentCheck;
 use super::extension::Extension;
 use super::listing::Versioned;
 use super::pack::Channel;
@@ -284,6 +285,9 @@ pub struct Case {
     /// Gia hạn. A case without one is written as it was before there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extension: Option<Extension>,
+    /// What officers said of components. A case of which nothing was said is written as it was before that could be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<ComponentCheck>,
     /// Since when it stands at its step. It follows from the history, so the ledger does not commit to it.
     #[serde(skip)]
     pub step_since: Option<Timestamp>,

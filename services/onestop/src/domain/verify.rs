@@ -15,6 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::case::{Case, Deadline, Pause};
+use super::components::is_of_components;
 use super::deadline::{Clock, deadline_of};
 use super::definition::migrate::MIGRATE;
 use super::forecast::DueNext;
@@ -197,6 +198,14 @@ pub struct Rules<'a> {
     pub words: Vec<String>,
 }
 
+/// Whether an officer still deals with the components of a case in this state.
+const fn is_open(state: State) -> bool {
+    matches!(
+        state,
+        State::Registered | State::Accepted | State::Processing | State::SupplementRequested | State::PaymentRequested
+    )
+}
+
 /// Checks one case; nothing is said of a case that is whole.
 pub fn check(record: &CaseRecord, rules: &Rules<'_>) -> Vec<Violation> {
     let mut check = Check {
@@ -305,6 +314,20 @@ impl Check<'_> {
         }
 
         let case = &record.case;
+        // What was said of components was said by an act that deals with them, and of what there was then.
+        for check in &case.checks {
+            let by = record.history.iter().find(|entry| entry.version == check.version);
+            let told = by.is_some_and(|entry| {
+                is_of_components(&entry.operation) || entry.operation == Operation::Supply.as_str()
+            });
+            let there = usize::try_from(check.rows).is_ok_and(|rows| rows <= case.components.len());
+            self.demand(Rule::Row, told && there, || {
+                format!(
+                    "a component was checked by version {}, which was no such act",
+                    check.version
+                )
+            });
+        }
         if let Some(state) = told.state {
             self.demand(Rule::Row, case.state == state, || {
                 format!("state {} instead of {}", case.state.code(), state.code())
@@ -403,6 +426,7 @@ impl Check<'_> {
         let moves = entry.operation == MOVE_UNIT || migrates;
         let extends = entry.operation == EXTEND_DEADLINE;
         let recalculates = entry.operation == RECALCULATE_DEADLINE;
+        let of_components = is_of_components(&entry.operation);
         let allowed = match operation {
             Some(operation) => self
                 .rules
@@ -417,6 +441,7 @@ impl Check<'_> {
                     && told.extend_time.is_none()
             }
             None if recalculates => from == to && told.accept_time.is_some(),
+            None if of_components => from == to && is_open(from),
             None => {
                 entry.operation == "rate"
                     && from == State::Returned
@@ -450,7 +475,7 @@ impl Check<'_> {
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
             None if extends => told.extend_time = Some(at),
-            None if !moves && !recalculates => told.rate_time = Some(at),
+            None if !moves && !recalculates && !of_components => told.rate_time = Some(at),
             None => {}
             Some(_) => {}
         }

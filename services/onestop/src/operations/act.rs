@@ -88,6 +88,8 @@ pub(crate) struct Recorded {
     pub(crate) file_ids: Vec<Uuid>,
     /// The account in whose name a member of staff acted (thừa uỷ quyền).
     pub(crate) acting_for: Option<Uuid>,
+    /// Components that the office asked for.
+    pub(crate) asked_for: Vec<String>,
 }
 
 /// What an act leaves: the case, and all its tasks by number.
@@ -147,7 +149,7 @@ impl OneStop {
     }
 
     /// The case, held until the transaction ends, for a caller who may do the act.
-    async fn case_to_change(
+    pub(crate) async fn case_to_change(
         &self,
         unit: &mut UnitOfWork<'_>,
         caller: &Caller,
@@ -198,7 +200,16 @@ impl OneStop {
         let steps = &procedure.procedure.steps;
         let tasks = follow_tasks(unit, caller.principal.subject, act.operation, steps, &after).await?;
         attach(unit, &after, caller.principal.record_owner(), &recorded.file_ids).await?;
+        let asked_for = std::mem::take(&mut recorded.asked_for);
         record(unit, caller, Some(before), &after, act.operation, recorded).await?;
+        self.follow_components(
+            unit,
+            caller,
+            (act.operation, &asked_for),
+            (before, &after),
+            &procedure.procedure,
+        )
+        .await?;
         announce(unit, &after, act.event)?;
         Ok(Applied { case: after, tasks })
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::import_catalogue;
 use super::lint_draft::office_minutes;
+use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::definition::lint;
 use crate::domain::definition::lint::{Context, OFFICE_MINUTES, Severity};
@@ -18,7 +19,7 @@ use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::domain::treasury::TreasuryFormat;
 use crate::error::Error;
-use crate::law::{CENTRE, CalendarFiles, FEES, read_calendar};
+use crate::law::{CENTRE, CalendarFiles, FEES, PAPERS, read_calendar};
 use crate::store::{packs, procedures};
 
 /// The text of everything that is imported, by file name.
@@ -41,6 +42,8 @@ pub struct Packs {
     pub centre: BTreeMap<String, String>,
     /// deploy/packs/fees: how the treasury's file is written.
     pub fees: BTreeMap<String, String>,
+    /// deploy/packs/papers: which register answers for which component, which result stands for it.
+    pub papers: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -54,6 +57,7 @@ impl Packs {
             + self.catalogue_lines()
             + self.centre.len()
             + self.fees.len()
+            + self.papers.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -137,6 +141,13 @@ pub async fn import(
     for (name, text) in &packs.fees {
         let (outcome, detail) = match TreasuryFormat::from_toml(text) {
             Ok(_) => (put(database, FEES, name, text).await?, String::new()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        push(&mut report, &mut progress, name, outcome, detail);
+    }
+    for (name, text) in &packs.papers {
+        let (outcome, detail) = match PaperRules::from_toml(text) {
+            Ok(_) => (put(database, PAPERS, name, text).await?, String::new()),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         push(&mut report, &mut progress, name, outcome, detail);

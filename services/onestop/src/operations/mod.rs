@@ -6,6 +6,7 @@ mod approve_case;
 mod assign_case;
 pub(crate) mod charges;
 mod checks;
+pub(crate) mod components;
 pub(crate) mod counters;
 mod create_draft;
 pub(crate) mod decide_fact;

@@ -5,16 +5,16 @@ use egov_database::Database;
 use egov_transparency::Rebuilt;
 
 use crate::error::Error;
-use crate::store::{case_versions, charges, counters, decisions, drafts, files, reports};
+use crate::store::{case_versions, charges, counters, decisions, drafts, files, reports, stored_papers};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
                                recomputed by `verify` without a subcommand";
 
-/// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets and the fees, as their
-/// rows stand now.
+/// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees and the
+/// stored papers, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions, changes, migrations, reports, mut acts, fees) = database
+    let (files, decisions, changes, migrations, reports, mut acts, fees, stored) = database
         .read(&RowScope::everything(), async |connection| {
             Ok::<_, Error>((
                 files::contents(&mut *connection).await?,
@@ -23,7 +23,8 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
                 case_versions::all(&mut *connection).await?,
                 reports::all(&mut *connection).await?,
                 counters::acts(&mut *connection).await?,
-                charges::acts(connection).await?,
+                charges::acts(&mut *connection).await?,
+                stored_papers::acts(connection).await?,
             ))
         })
         .await?;
@@ -41,6 +42,14 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
         rebuilt.push(Rebuilt {
             kind,
             resource,
+            version,
+            canonical,
+        });
+    }
+    for (paper_id, version, canonical) in stored {
+        rebuilt.push(Rebuilt {
+            kind: super::components::KIND.to_owned(),
+            resource: paper_id,
             version,
             canonical,
         });

@@ -35,12 +35,15 @@ pub(crate) fn judge(
         .map(|item| item.component_code.as_str())
         .filter(|code| !code.is_empty());
     check_known(&facts.procedure.procedure, codes)?;
+    let mut asked_for: Vec<String> = items.iter().map(|item| item.component_code.clone()).collect();
+    asked_for.retain(|code| !code.is_empty());
     let count = items.len();
     case.request_supplement(facts.transitions, facts.now, items, asked.stage, asked.legal_basis)?;
     Ok(Recorded {
         reason: asked.reason.to_owned(),
         legal_basis: asked.legal_basis.to_owned(),
         details: serde_json::json!({ "round": case.supplement_rounds, "items": count, "stage": asked.stage }),
+        asked_for,
         ..Recorded::default()
     })
 }

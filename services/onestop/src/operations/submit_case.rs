@@ -128,6 +128,7 @@ pub(crate) fn new_case(
         returned: None,
         rating: None,
         extension: None,
+        checks: Vec::new(),
         step_since: None,
     }
 }

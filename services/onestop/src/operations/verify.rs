@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::{
-    accept_case, approve_case, assign_case, charges, extend_deadline, follow_units, migrate_cases, rate_case,
+    accept_case, approve_case, assign_case, charges, components, extend_deadline, follow_units, migrate_cases, rate_case,
     recalculate_deadlines, record_step, reject_case, request_supplement, return_result, stop_case, submit_case,
     supply_components, withdraw_case, work,
 };
@@ -42,12 +42,15 @@ const ORPHANS: i64 = 20;
 const DIFFERENCES: usize = 50;
 
 /// All acts on a case.
-const ACTS: [&Act; 15] = [
+const ACTS: [&Act; 18] = [
     &accept_case::ACT,
     &approve_case::ACT,
     &assign_case::ACT,
     &charges::REQUEST_PAYMENT,
     &charges::SETTLE_PAYMENT,
+    &components::confirm_components::ACT,
+    &components::reuse_stored_paper::ACT,
+    &components::set_component_state::ACT,
     &extend_deadline::ACT,
     &rate_case::ACT,
     &record_step::ACT,

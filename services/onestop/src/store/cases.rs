@@ -13,6 +13,7 @@ use super::{StoreError, Visible, one_row, statistics};
 use crate::domain::case::{
     Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
 };
+use crate::domain::components::{ComparedWith, ComponentCheck};
 use crate::domain::extension::Extension;
 use crate::domain::listing::After;
 use crate::domain::pack::Channel;
@@ -57,6 +58,7 @@ pub(super) struct Belonging {
     components: Option<Vec<FiledComponent>>,
     pauses: Option<Vec<PauseRow>>,
     extension: Option<ExtensionRow>,
+    checks: Option<Vec<ComponentCheck>>,
     step_since: Option<Timestamp>,
 }
 
@@ -122,6 +124,7 @@ impl TryFrom<CaseRow> for Case {
             components,
             pauses,
             extension,
+            checks,
             step_since,
         } = row.belonging.0;
         Ok(Self {
@@ -165,6 +168,7 @@ impl TryFrom<CaseRow> for Case {
             returned: None,
             rating: None,
             extension: extension.map(Extension::from),
+            checks: checks.unwrap_or_default(),
             step_since,
         })
     }
@@ -190,6 +194,7 @@ macro_rules! select_case {
                                   WHERE c.case_id = cases.case_id),
                    'pauses', (SELECT json_agg(p ORDER BY p.number) FROM case_pauses AS p WHERE p.case_id = cases.case_id),
                    'extension', (SELECT to_json(e) FROM case_extensions AS e WHERE e.case_id = cases.case_id),
+                   'checks', (SELECT json_agg(k ORDER BY k.position) FROM component_checks AS k WHERE k.case_id = cases.case_id),
                    'step_since', (SELECT d.step_since FROM case_deadlines AS d WHERE d.case_id = cases.case_id)
                ) AS "belonging!: Json<Belonging>"
         FROM cases
@@ -374,6 +379,7 @@ pub(crate) async fn save(
     one_row("cases", changed.rows_affected())?;
 
     insert_components(connection, after, before.components.len()).await?;
+    insert_checks(connection, after, before.checks.len()).await?;
     for (number, pause) in after.pauses.iter().enumerate() {
         if before.pauses.get(number) != Some(pause) {
             sqlx::query!(
@@ -580,6 +586,36 @@ async fn insert_components(connection: &mut PgConnection, case: &Case, known: us
             component.replaced_by_data,
             &component.file_ids,
             component.form_data,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Adds what was said of components from position `known` of the case's list on.
+async fn insert_checks(connection: &mut PgConnection, case: &Case, known: usize) -> Result<(), StoreError> {
+    for (position, check) in case.checks.iter().enumerate().skip(known) {
+        sqlx::query!(
+            r#"
+            INSERT INTO component_checks (case_id, position, version, rows, component_code, state, compared_with, file_ids, source,
+                                          paper_id, reason, valid_until, officer_id, check_time)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            "#,
+            case.case_id,
+            position as i32,
+            check.version,
+            check.rows,
+            check.component_code,
+            check.state.as_str(),
+            check.compared_with.map(ComparedWith::as_str),
+            &check.file_ids,
+            check.source,
+            check.paper_id,
+            check.reason,
+            check.valid_until.map(ToSqlx::to_sqlx) as _,
+            check.officer_id,
+            check.time.to_sqlx() as _,
         )
         .execute(&mut *connection)
         .await?;

@@ -123,12 +123,22 @@ pub(crate) async fn get(
     let row = sqlx::query!(
         r#"
         SELECT file_id, owner_id, name, media_type, size, sha256, store_key, create_time, case_id,
-               (SELECT cases.owner_id FROM cases WHERE cases.case_id = files.case_id) AS case_owner_id
+               -- Whose papers these are: also where the case that brought them is out of sight and one that uses them is not.
+               coalesce((SELECT cases.owner_id FROM cases WHERE cases.case_id = files.case_id),
+                        (SELECT stored_papers.owner_id FROM stored_papers JOIN paper_uses USING (paper_id)
+                         WHERE paper_uses.file_id = files.file_id LIMIT 1)) AS case_owner_id
         FROM files
         WHERE file_id = $1
           AND ($3 OR (case_id IS NULL AND owner_id = $2) OR EXISTS (
               SELECT 1 FROM cases
               WHERE cases.case_id = files.case_id
+                AND (cases.responsible_unit_id = ANY ($4) OR cases.owner_id = $5 OR cases.assignee_id = $6
+                     OR cases.receiving_unit_id = ANY ($4)
+                     OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = cases.case_id AND asked.state = 1
+                                AND asked.kind = 2 AND asked.responsible_unit_id = ANY ($4)))
+          ) OR EXISTS (
+              SELECT 1 FROM paper_uses JOIN cases USING (case_id)
+              WHERE paper_uses.file_id = files.file_id
                 AND (cases.responsible_unit_id = ANY ($4) OR cases.owner_id = $5 OR cases.assignee_id = $6
                      OR cases.receiving_unit_id = ANY ($4)
                      OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = cases.case_id AND asked.state = 1

@@ -121,7 +121,7 @@ pub(crate) async fn list_open(
                details, record_time
         FROM case_history
         WHERE case_id = $1 AND version > $2
-          AND (from_state IS DISTINCT FROM to_state OR operation NOT IN ('assign', 'record_step', 'send_back'))
+          AND (from_state IS DISTINCT FROM to_state OR operation NOT IN ('assign', 'record_step', 'send_back', 'confirm_components', 'set_component_state'))
         ORDER BY version
         LIMIT $3
         "#,

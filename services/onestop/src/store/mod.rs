@@ -2,6 +2,7 @@
 
 pub(crate) mod agencies;
 pub(crate) mod audit;
+pub(crate) mod avoidable;
 pub(crate) mod bulk;
 pub(crate) mod case_lists;
 pub(crate) mod case_search;
@@ -21,6 +22,7 @@ pub(crate) mod lookups;
 pub(crate) mod marks;
 pub(crate) mod packs;
 pub(crate) mod papers;
+pub(crate) mod stored_papers;
 pub(crate) mod procedures;
 pub(crate) mod reconciliations;
 pub(crate) mod reports;
@@ -65,5 +67,7 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod reconciliations_plans;
+#[cfg(test)]
+mod stored_papers_plans;
 #[cfg(test)]
 mod reports_plans;

@@ -185,6 +185,7 @@ fn filed(channel: Channel, conditions: Vec<String>, now: Timestamp) -> Case {
         returned: None,
         rating: None,
         extension: None,
+        checks: Vec::new(),
         step_since: None,
     }
 }

@@ -15,6 +15,7 @@ mod alone;
 mod bucket;
 mod calendar_change;
 mod catalogue;
+mod components;
 mod counters;
 mod deadlines;
 mod definitions;

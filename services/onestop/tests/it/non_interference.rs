@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
+use crate::components::{BIRTH_NOTICE, ask_for, digitise};
 use crate::readers::{Answer, Asker, Known, Reader, read_rpcs};
 use crate::support::*;
 
@@ -71,8 +72,8 @@ fn askers(stack: &Stack) -> Vec<Asker> {
 async fn own_rows(stack: &Stack) -> Known {
     let first = submit(stack).await;
     let secret = first.lookup_secret;
-    let first = first.case.unwrap();
-    let working = processing(stack).await;
+    let first = digitise(stack, &first.case.unwrap(), BIRTH_NOTICE).await;
+    let working = ask_for(stack, &processing(stack).await, BIRTH_NOTICE).await;
     let decided = approve(stack, &processing(stack).await).await;
     for name in ["Trần Văn Hùng", "Nguyễn Thị Hường"] {
         let mut request = birth_registration();

@@ -18,6 +18,7 @@ use egov_onestop::payments::{NotConnected, PaymentOrders};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::component_service_client::ComponentServiceClient;
 use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
@@ -91,6 +92,7 @@ pub(crate) struct Client {
     pub(crate) definitions: DefinitionServiceClient<Called>,
     pub(crate) work: WorkServiceClient<Called>,
     pub(crate) readings: ReadingServiceClient<Called>,
+    pub(crate) components: ComponentServiceClient<Called>,
     pub(crate) counters: CounterServiceClient<Called>,
     pub(crate) ratings: RatingServiceClient<Called>,
     pub(crate) reports: ReportServiceClient<Called>,
@@ -209,6 +211,7 @@ pub(crate) fn packs() -> Packs {
         deadlines: texts(&folder.join("deadlines"), &[".toml"]),
         centre: texts(&folder.join("one-stop"), &[".toml"]),
         fees: texts(&folder.join("fees"), &[".toml"]),
+        papers: texts(&folder.join("papers"), &[".toml"]),
     }
 }
 
@@ -436,6 +439,7 @@ impl Stack {
             definitions: DefinitionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             work: WorkServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             readings: ReadingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            components: ComponentServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             reports: ReportServiceClient::with_interceptor(channel, credentials),

@@ -419,6 +419,7 @@ fn case_of(
             }),
         rating: None,
         extension: None,
+        checks: Vec::new(),
         step_since: None,
     }
 }

@@ -224,7 +224,7 @@ impl Procedure {
                     .iter()
                     .filter_map(move |(code, by_data)| of(code).map(|component| (component, *by_data)))
             };
-            if tries().any(|(component, by_data)| component.data_allowed || !by_data) {
+            if tries().any(|(component, by_data)| component.is_reusable() || !by_data) {
                 continue;
             }
             let reason = if tries().next().is_some() {

@@ -56,19 +56,30 @@ pub struct Snapshot {
 pub struct Components {
     /// All of them.
     pub all: i64,
-    /// With a file (số hoá).
+    /// With a file, filed or scanned at the counter (số hoá).
     pub digitised: i64,
     /// Replaced by data of a connected register (tái sử dụng).
     pub reused: i64,
+}
+
+impl Components {
+    /// Both together.
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            all: self.all + other.all,
+            digitised: self.digitised + other.digitised,
+            reused: self.reused + other.reused,
+        }
+    }
 }
 
 impl Snapshot {
     /// What counts of a case.
     pub fn of(case: &Case) -> Self {
         let mut components = Components::default();
-        for component in &case.components {
+        for (place, component) in case.components.iter().enumerate() {
             components.all += 1;
-            components.digitised += i64::from(!component.file_ids.is_empty());
+            components.digitised += i64::from(case.is_digitised(place, case.version));
             components.reused += i64::from(!component.replaced_by_data.is_empty());
         }
         let digital = case.results.iter().filter(|result| result.file_id.is_some()).count();

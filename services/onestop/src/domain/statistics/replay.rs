@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Components, Key, Snapshot, When, changes, count, taken_over};
 use crate::domain::case::{Case, FiledComponent};
+use crate::domain::components::is_of_components;
 use crate::domain::listing::HistoryEntry;
 use crate::domain::old_case;
 use crate::domain::transitions::State;
@@ -65,21 +66,27 @@ fn follow(after: &mut Snapshot, last: &Snapshot, case: &Case, entry: &HistoryEnt
     match entry.operation.as_str() {
         "accept" => {
             after.accepted = true;
-            after.components = components(case, |round| i64::from(round) <= after.supplements);
+            let version = entry.version;
+            after.components = components(case, version, |place, filed| {
+                i64::from(filed.round) <= after.supplements && put_by(case, place).is_none_or(|put| put <= version)
+            });
             if after.due.is_none() {
                 after.due = last.due;
             }
         }
         "request_supplement" => after.supplements += 1,
         "supply" if after.accepted => {
-            let round = after.supplements;
-            let new = components(case, |of| i64::from(of) == round);
-            after.components.all += new.all;
-            after.components.digitised += new.digitised;
-            after.components.reused += new.reused;
+            let (round, version) = (after.supplements, entry.version);
+            let new = components(case, version, |place, filed| {
+                i64::from(filed.round) == round && put_by(case, place).is_none_or(|put| put == version)
+            });
+            after.components = after.components.plus(new);
             if after.due.is_none() {
                 after.due = last.due;
             }
+        }
+        operation if is_of_components(operation) && after.accepted => {
+            after.components = after.components.plus(of_checks(case, entry.version));
         }
         "approve" => after.results = last.results,
         "rate" => after.rating = last.rating,
@@ -96,17 +103,40 @@ fn follow(after: &mut Snapshot, last: &Snapshot, case: &Case, entry: &HistoryEnt
     }
 }
 
-fn components(case: &Case, of_round: impl Fn(i32) -> bool) -> Components {
-    let filed: Vec<&FiledComponent> = case
+/// The components of the case's list that are chosen, as they were at a version.
+fn components(case: &Case, version: i64, chosen: impl Fn(usize, &FiledComponent) -> bool) -> Components {
+    let filed: Vec<(usize, &FiledComponent)> = case
         .components
         .iter()
-        .filter(|component| of_round(component.round))
+        .enumerate()
+        .filter(|(place, component)| chosen(*place, component))
         .collect();
-    let having = |with: fn(&FiledComponent) -> bool| count(filed.iter().filter(|component| with(component)).count());
+    let digitised = filed.iter().filter(|(place, _)| case.is_digitised(*place, version));
+    let reused = filed
+        .iter()
+        .filter(|(_, component)| !component.replaced_by_data.is_empty());
     Components {
         all: count(filed.len()),
-        digitised: having(|component| !component.file_ids.is_empty()),
-        reused: having(|component| !component.replaced_by_data.is_empty()),
+        digitised: count(digitised.count()),
+        reused: count(reused.count()),
+    }
+}
+
+/// By which version of the case something was put in the place of a paper, if that is what stands at this place of its list.
+fn put_by(case: &Case, place: usize) -> Option<i64> {
+    let put = case.checks.iter().find(|check| check.put() == Some(place));
+    put.map(|check| check.version)
+}
+
+/// What the checks of one version changed: what they put in the place of papers, and what they scanned.
+fn of_checks(case: &Case, version: i64) -> Components {
+    let put = components(case, version, |place, _| put_by(case, place) == Some(version));
+    let scanned = (0..case.components.len())
+        .filter(|place| put_by(case, *place) != Some(version))
+        .filter(|place| case.is_digitised(*place, version) && !case.is_digitised(*place, version - 1));
+    Components {
+        digitised: put.digitised + count(scanned.count()),
+        ..put
     }
 }
 

@@ -5,6 +5,7 @@ use egov_database::Page;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::components::{CONFIRM_COMPONENTS, SET_COMPONENT_STATE};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::transitions::{Operation, State};
 use crate::domain::verify::{EXTEND_DEADLINE, MOVE_UNIT, RECALCULATE_DEADLINE};
@@ -32,6 +33,7 @@ fn is_internal(operation: &str) -> bool {
     [Operation::Assign, Operation::RecordStep, Operation::SendBack]
         .iter()
         .any(|internal| internal.as_str() == operation)
+        || [CONFIRM_COMPONENTS, SET_COMPONENT_STATE].contains(&operation)
 }
 
 /// Acts whose reason is addressed to the applicant.

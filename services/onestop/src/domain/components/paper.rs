@@ -1,0 +1,340 @@
+//! Kho dữ liệu của công dân, tổ chức: papers that this service issued or confirmed, and for what they stand.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::rules::PaperRules;
+use super::{ComparedWith, ComponentCheck, ComponentRefused, ComponentState};
+use crate::domain::case::Case;
+use crate::domain::pack::{Component, Procedure, Profile};
+use crate::domain::party::Party;
+
+/// What a stored paper is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaperKind {
+    /// Kết quả giải quyết.
+    Result,
+    /// Thành phần hồ sơ đã số hoá.
+    Component,
+}
+
+impl PaperKind {
+    /// The name under which it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::Component => "component",
+        }
+    }
+
+    /// The kind of a stored name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Result, Self::Component]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Hiệu lực of a paper on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// Còn hiệu lực.
+    Valid,
+    /// Hết hạn.
+    Expired,
+    /// Bị thay thế.
+    Replaced,
+}
+
+impl Validity {
+    /// The name in messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// Giấy tờ in the store. `Debug` shows what it is and not whose.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPaper {
+    /// Id.
+    pub paper_id: Uuid,
+    /// Who issued or confirmed it.
+    pub unit_id: i32,
+    /// The citizen's account, if the case came with an eID.
+    pub owner_id: Option<Uuid>,
+    /// Số định danh of the person or organisation whose paper it is.
+    pub owner_number: String,
+    /// Result or component.
+    pub kind: PaperKind,
+    /// Mã kết quả, or code of the component.
+    pub type_code: String,
+    /// Tên giấy tờ.
+    pub title: String,
+    /// Số, ký hiệu; empty if it has none.
+    pub number: String,
+    /// Mã thủ tục of the case that brought it.
+    pub procedure_code: String,
+    /// That case.
+    pub case_id: Uuid,
+    /// Mã hồ sơ of that case.
+    pub case_code: String,
+    /// With what it was compared, if it is a component.
+    pub compared_with: Option<ComparedWith>,
+    /// Its files.
+    pub file_ids: Vec<Uuid>,
+    /// From this day.
+    pub valid_from: Date,
+    /// The last day on which it holds, if there is one.
+    pub valid_until: Option<Date>,
+    /// Bị thay thế.
+    pub replaced: bool,
+    /// By which stored paper.
+    pub replaced_by: Option<Uuid>,
+    /// What was said of its validity last.
+    pub validity_reason: String,
+    /// When it was stored.
+    pub store_time: Timestamp,
+    /// From 1.
+    pub version: i64,
+}
+
+impl std::fmt::Debug for StoredPaper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredPaper")
+            .field("paper_id", &self.paper_id)
+            .field("kind", &self.kind)
+            .field("type_code", &self.type_code)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What somebody says of the validity of a paper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedValidity {
+    /// The last day on which it holds.
+    pub valid_until: Option<Date>,
+    /// Bị thay thế.
+    pub replaced: bool,
+    /// By which stored paper.
+    pub replaced_by: Option<Uuid>,
+    /// Lý do.
+    pub reason: String,
+}
+
+/// Whose papers the owner of a case has: the number, or none that would tell one person from another.
+pub fn number_of(owner: &Party) -> Option<&str> {
+    [&owner.personal_number, &owner.organisation_number]
+        .into_iter()
+        .map(String::as_str)
+        .find(|number| !number.is_empty())
+}
+
+impl StoredPaper {
+    /// The etag of this version.
+    pub fn etag(&self) -> String {
+        format!("{}-{}", self.version, &self.paper_id.simple().to_string()[20..])
+    }
+
+    /// Hiệu lực on a day.
+    pub fn validity(&self, today: Date) -> Validity {
+        if self.replaced {
+            Validity::Replaced
+        } else if self.valid_until.is_some_and(|last| last < today) {
+            Validity::Expired
+        } else {
+            Validity::Valid
+        }
+    }
+
+    /// Where it comes from, in words, for the component in whose place it stands.
+    pub fn source(&self) -> String {
+        let number = if self.number.is_empty() {
+            String::new()
+        } else {
+            format!(" số {}", self.number)
+        };
+        format!("Kho dữ liệu: {}{number}, hồ sơ {}", self.title, self.case_code)
+    }
+
+    /// Another validity. What was replaced stays replaced; nothing replaces itself, and nothing ends before it begins.
+    pub fn with_validity(&self, wanted: WantedValidity) -> Result<Self, ComponentRefused> {
+        if self.replaced && !wanted.replaced {
+            return Err(ComponentRefused::PaperNotValid(Validity::Replaced));
+        }
+        if wanted.replaced_by == Some(self.paper_id) {
+            return Err(ComponentRefused::PaperNotFound);
+        }
+        Ok(Self {
+            valid_until: wanted.valid_until,
+            replaced: wanted.replaced,
+            replaced_by: wanted.replaced_by,
+            validity_reason: wanted.reason,
+            version: self.version.saturating_add(1),
+            ..self.clone()
+        })
+    }
+
+    /// Whether it stands for a component of a procedure: the same component of the same procedure that was confirmed before, or a result of
+    /// which the pack says so. What it says must be settled for the profile.
+    pub fn stands_for(
+        &self,
+        procedure_code: &str,
+        component: &Component,
+        rules: Option<&PaperRules>,
+        profile: Profile,
+    ) -> Result<(), ComponentRefused> {
+        let other = || ComponentRefused::ForOtherComponent(component.code.clone());
+        match self.kind {
+            PaperKind::Component => {
+                let same = self.procedure_code == procedure_code && self.type_code == component.code;
+                if same { Ok(()) } else { Err(other()) }
+            }
+            PaperKind::Result => {
+                let rule = rules
+                    .and_then(|rules| rules.standing(&self.type_code, procedure_code, &component.code))
+                    .ok_or_else(other)?;
+                if rule.fact.is_settled(profile) {
+                    Ok(())
+                } else {
+                    Err(ComponentRefused::NotDecided {
+                        result_code: self.type_code.clone(),
+                        component_code: component.code.clone(),
+                    })
+                }
+            }
+        }
+    }
+
+    /// Demands that it may stand today in the place of a component of this case.
+    pub fn demand_usable(
+        &self,
+        case: &Case,
+        component: &Component,
+        (rules, profile): (Option<&PaperRules>, Profile),
+        today: Date,
+    ) -> Result<(), ComponentRefused> {
+        if number_of(&case.owner) != Some(self.owner_number.as_str()) {
+            return Err(ComponentRefused::OfAnotherPerson);
+        }
+        if !component.is_reusable() {
+            return Err(ComponentRefused::NotReusable(component.code.clone()));
+        }
+        self.stands_for(&case.procedure_code, component, rules, profile)?;
+        match self.validity(today) {
+            Validity::Valid => Ok(()),
+            validity => Err(ComponentRefused::PaperNotValid(validity)),
+        }
+    }
+
+    /// For which components of a procedure it may stand, whatever its validity.
+    pub fn components_of<'a>(
+        &self,
+        procedure: &'a Procedure,
+        rules: Option<&PaperRules>,
+        profile: Profile,
+    ) -> Vec<&'a str> {
+        let code = procedure.code.to_string();
+        procedure
+            .components
+            .iter()
+            .filter(|component| component.is_reusable() && self.stands_for(&code, component, rules, profile).is_ok())
+            .map(|component| component.code.as_str())
+            .collect()
+    }
+}
+
+/// What a case brings to the store of its owner: of whom it is, and from which day.
+pub struct Storing<'a> {
+    /// The case afterwards.
+    pub case: &'a Case,
+    /// The version by which it is handled.
+    pub procedure: &'a Procedure,
+    /// Now, and the day of it.
+    pub now: Timestamp,
+    /// The day of it.
+    pub today: Date,
+}
+
+impl Storing<'_> {
+    fn paper(&self, paper_id: Uuid, kind: PaperKind, type_code: &str, file_ids: Vec<Uuid>) -> Option<StoredPaper> {
+        let case = self.case;
+        if file_ids.is_empty() {
+            return None;
+        }
+        Some(StoredPaper {
+            paper_id,
+            unit_id: case.responsible_unit_id,
+            owner_id: case.owner_id,
+            owner_number: number_of(&case.owner)?.to_owned(),
+            kind,
+            type_code: type_code.to_owned(),
+            title: String::new(),
+            number: String::new(),
+            procedure_code: case.procedure_code.clone(),
+            case_id: case.case_id,
+            case_code: case.case_code.clone(),
+            compared_with: None,
+            file_ids,
+            valid_from: self.today,
+            valid_until: None,
+            replaced: false,
+            replaced_by: None,
+            validity_reason: String::new(),
+            store_time: self.now,
+            version: 1,
+        })
+    }
+
+    /// The results of a case that is returned, those that have a file.
+    pub fn results(&self, mut new_id: impl FnMut() -> Uuid) -> Vec<StoredPaper> {
+        let papers = self.case.results.iter().filter_map(|result| {
+            let files = result.file_id.into_iter().collect();
+            let paper = self.paper(new_id(), PaperKind::Result, &result.result_code, files)?;
+            let known = self.procedure.result(&result.result_code);
+            Some(StoredPaper {
+                title: known.map_or_else(|| result.result_code.clone(), |known| known.name.clone()),
+                number: result.number.clone(),
+                ..paper
+            })
+        });
+        papers.collect()
+    }
+
+    /// The components that these checks confirm. Only what the definition lets be used again is kept: nothing of a person is stored that
+    /// could not serve again.
+    pub fn components(&self, checks: &[ComponentCheck], mut new_id: impl FnMut() -> Uuid) -> Vec<StoredPaper> {
+        let confirmed = checks.iter().filter(|check| check.state == ComponentState::Confirmed);
+        let papers = confirmed.filter_map(|check| {
+            let component = self.procedure.component(&check.component_code)?;
+            if !component.is_reusable() {
+                return None;
+            }
+            let files = self.case.files_of(&component.code);
+            let paper = self.paper(new_id(), PaperKind::Component, &component.code, files)?;
+            Some(StoredPaper {
+                title: component.name.clone(),
+                compared_with: check.compared_with,
+                valid_until: self.last_day(component, check.valid_until),
+                ..paper
+            })
+        });
+        papers.collect()
+    }
+
+    /// The earlier of what the paper says and of what the definition gives from today on.
+    fn last_day(&self, component: &Component, said: Option<Date>) -> Option<Date> {
+        let days = component.reuse.as_ref().and_then(|reuse| reuse.valid_days);
+        let given = days.and_then(|days| self.today.checked_add(jiff::Span::new().days(i64::from(days))).ok());
+        match (said, given) {
+            (Some(said), Some(given)) => Some(said.min(given)),
+            (said, given) => said.or(given),
+        }
+    }
+}
