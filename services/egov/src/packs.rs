@@ -62,6 +62,8 @@ impl Deploy {
             catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"])?,
             deadlines: texts(&folder.join("deadlines"), &[".toml"])?,
             centre: texts(&folder.join("one-stop"), &[".toml"])?,
+            linked: texts(&folder.join("linked"), &[".toml"])?,
+            linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"])?,
         })
     }
 

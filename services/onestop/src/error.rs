@@ -135,6 +135,9 @@ pub enum Error {
     /// Something at the counter is refused.
     #[error(transparent)]
     Counter(#[from] crate::counter_error::CounterRefused),
+    /// Something about linked services is refused.
+    #[error(transparent)]
+    Linked(#[from] crate::linked_error::LinkedRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -447,6 +450,7 @@ impl From<Error> for Fault {
             Error::Definition(error) => error.into(),
             Error::Report(refused) => refused.into(),
             Error::Counter(refused) => refused.into(),
+            Error::Linked(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

@@ -13,6 +13,7 @@ use egov_database::{Database, UnitOfWork};
 use jiff::civil::Date;
 
 use crate::domain::deadline_rules::DeadlineRules;
+use crate::domain::linked::{Decisions, LinkedService};
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub struct Law {
     transitions: BTreeMap<String, Transitions>,
     deadline_rules: Vec<DeadlineRules>,
     centre: Vec<Arc<CentreRules>>,
+    linked: Vec<Arc<LinkedService>>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -70,6 +72,12 @@ impl InForce {
 /// The kind of pack that holds the rules of the one-stop centre.
 pub(crate) const CENTRE: &str = "centre";
 
+/// The kind of pack that holds linked services.
+pub(crate) const LINKED: &str = "linked";
+
+/// The kind of pack that holds what was decided about linked services.
+pub(crate) const LINKED_DECISIONS: &str = "linked_decisions";
+
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LawError {
@@ -100,15 +108,17 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines, centre) = database
+        let (change, calendar, transitions, deadlines, centre, (linked, decided)) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
                 let calendar = packs::in_force(&mut *connection, "calendar").await?;
                 let transitions = packs::in_force(&mut *connection, "transitions").await?;
                 let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
-                let centre = packs::in_force(connection, CENTRE).await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines, centre))
+                let centre = packs::in_force(&mut *connection, CENTRE).await?;
+                let linked = packs::in_force(&mut *connection, LINKED).await?;
+                let decided = packs::in_force(connection, LINKED_DECISIONS).await?;
+                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, (linked, decided)))
             })
             .await?;
         if calendar.is_empty() {
@@ -147,12 +157,14 @@ impl Law {
             })?;
             rules.push(Arc::new(read));
         }
+        let linked = read_linked(&linked, &decided)?;
         Ok(Self {
             calendar,
             calendar_files,
             transitions: sets,
             deadline_rules,
             centre: rules,
+            linked,
             change,
         })
     }
@@ -175,6 +187,25 @@ impl Law {
         in_force.max_by_key(|rules| rules.effective_from).cloned()
     }
 
+    /// The linked services in force on a day, by code, each in its latest version.
+    pub(crate) fn linked_services(&self, day: Date) -> Vec<Arc<LinkedService>> {
+        let mut latest: BTreeMap<&str, &Arc<LinkedService>> = BTreeMap::new();
+        for service in self.linked.iter().filter(|service| service.in_force_on(day)) {
+            let known = latest.entry(&service.code).or_insert(service);
+            if known.version < service.version {
+                *known = service;
+            }
+        }
+        latest.into_values().cloned().collect()
+    }
+
+    /// A linked service in force on a day.
+    pub(crate) fn linked_service(&self, code: &str, day: Date) -> Option<Arc<LinkedService>> {
+        self.linked_services(day)
+            .into_iter()
+            .find(|service| service.code == code)
+    }
+
     /// The rules of extensions and reminders on a day, if any were imported.
     pub(crate) fn deadline_rules_on(&self, day: Date) -> Option<&DeadlineRules> {
         self.deadline_rules.iter().rfind(|rules| rules.in_force_on(day))
@@ -194,6 +225,36 @@ impl Law {
             from <= day && to.is_none_or(|end| day < end)
         })
     }
+}
+
+/// The linked services with what was decided about them.
+fn read_linked(
+    services: &[(String, String)],
+    decided: &[(String, String)],
+) -> Result<Vec<Arc<LinkedService>>, LawError> {
+    let unreadable =
+        |kind: &'static str, name: &str, source: crate::domain::linked::LinkedPackError| LawError::Unreadable {
+            kind,
+            name: name.to_owned(),
+            source: source.into(),
+        };
+    let mut decisions = Vec::with_capacity(decided.len());
+    for (name, text) in decided {
+        let read = Decisions::from_toml(text).map_err(|source| unreadable(LINKED_DECISIONS, name, source))?;
+        decisions.push((name, read));
+    }
+    let mut read = Vec::with_capacity(services.len());
+    for (name, text) in services {
+        let mut service = LinkedService::from_toml(text).map_err(|source| unreadable(LINKED, name, source))?;
+        for (file, decided) in &decisions {
+            // A decision that fits no more decides nothing: what is open stays open, and nothing is filed by it.
+            if let Err(error) = decided.apply(&mut service) {
+                tracing::warn!(%file, %error, "decisions about a linked service do not fit it");
+            }
+        }
+        read.push(Arc::new(service));
+    }
+    Ok(read)
 }
 
 /// Puts a calendar together from the files of its pack.

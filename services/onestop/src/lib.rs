@@ -18,6 +18,7 @@ pub mod domain;
 pub mod error;
 mod jobs;
 pub mod law;
+mod linked_error;
 pub mod operations;
 pub mod report_error;
 pub mod staffing;
@@ -37,6 +38,7 @@ use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
+use egov_proto::egov::onestop::v1::linked_case_service_server::LinkedCaseServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
 use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
@@ -139,6 +141,58 @@ pub async fn migrate_cases(
     Ok(jobs::migrations::round(database, &means, batch, stop).await?)
 }
 
+/// The lease under which linked applications are brought on.
+pub const LINKED_LEASE: &str = operations::linked::coordinate::FOLLOWER;
+
+/// Brings linked applications on, outside the running service: for the operator, who does so where the service is down. The running
+/// service does it by itself.
+pub struct LinkedCoordinator(OneStop);
+
+impl std::fmt::Debug for LinkedCoordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkedCoordinator").finish_non_exhaustive()
+    }
+}
+
+impl LinkedCoordinator {
+    /// Over a database and the tree of units.
+    pub async fn new(
+        database: Database,
+        keyring: Arc<Keyring>,
+        directory: Arc<Directory>,
+        profile: Profile,
+    ) -> Result<Self, LawError> {
+        let (clock, ids) = (database.clock().clone(), database.ids().clone());
+        let nobodys_secret = keyring.seal(Purpose::LookupSecrets, &[], Uuid::nil().as_bytes());
+        Ok(Self(OneStop {
+            pages: database.page_tokens(),
+            reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(database.clone()))),
+            law: InForce::load(&database).await?,
+            database,
+            directory,
+            // Files are handed over by their rows; no content is read.
+            files: egov_files::in_memory(),
+            keyring,
+            clock,
+            ids,
+            procedures: KnownProcedures::new(),
+            profile,
+            holders: Arc::new(staffing::NobodyKnows),
+            nobodys_secret,
+        }))
+    }
+
+    /// Follows the log under the lease [`LINKED_LEASE`] to its end, or until `stop`, which is asked between two actions: how many
+    /// applications changed. Nothing of a reaction that was stopped is stored.
+    pub async fn run(
+        &self,
+        lease: &mut egov_database::Lease,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<usize, egov_fault::Fault> {
+        Ok(jobs::linked::under(&self.0, lease, stop).await?)
+    }
+}
+
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
@@ -177,10 +231,12 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(CounterServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
+        .service(LinkedCaseServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::reminders::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::linked::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
     Ok(jobs::add_migrations(assembly, one_stop))
 }

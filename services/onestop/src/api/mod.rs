@@ -11,6 +11,7 @@ mod encode_deadlines;
 mod encode_definition;
 mod encode_work;
 mod files;
+mod linked;
 mod procedures;
 mod ratings;
 mod reports;

@@ -16,6 +16,7 @@ pub(crate) mod filing;
 pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod inbox;
+pub(crate) mod linked;
 pub(crate) mod lookups;
 pub(crate) mod marks;
 pub(crate) mod packs;

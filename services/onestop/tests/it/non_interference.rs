@@ -92,8 +92,13 @@ async fn own_rows(stack: &Stack) -> Known {
         .unwrap()
         .into_inner();
 
+    let linked = linked_application("16690");
+    let linked = stack.portal(citizen()).linked.submit_linked_case(linked).await.unwrap();
+    let linked = linked.into_inner().linked_case.unwrap();
+
     let day = |day: i32| json!({"year": 2026, "month": 11, "day": day});
     Known(BTreeMap::from([
+        ("linked_case_id", vec![json!(linked.linked_case_id)]),
         (
             "case_id",
             vec![json!(decided.case_id), json!(working.case_id), json!(first.case_id)],
@@ -234,6 +239,27 @@ impl Questions {
             changed.len(),
             changed.join("\n")
         );
+    }
+}
+
+/// A linked application of which both members are one unit's.
+fn linked_application(unit: &str) -> proto::SubmitLinkedCaseRequest {
+    let member = |code: &str, components: &[&str], conditions: &[&str]| proto::LinkedMemberFiling {
+        member_code: code.to_owned(),
+        competent_unit_code: unit.to_owned(),
+        components: components.iter().map(|code| component(code)).collect(),
+        conditions: conditions.iter().map(ToString::to_string).collect(),
+    };
+    proto::SubmitLinkedCaseRequest {
+        request_id: request_id(),
+        service_code: "2.000986".to_owned(),
+        channel: proto::Channel::Online.into(),
+        owner: Some(owner("Nguyễn Thị Hường")),
+        members: vec![
+            member("khai_sinh", &["mau_dien_tu", "giay_chung_sinh"], &[]),
+            member("thuong_tru", &["to_khai_ct01"], &["nguoi_than"]),
+        ],
+        ..Default::default()
     }
 }
 

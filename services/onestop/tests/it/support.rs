@@ -20,6 +20,7 @@ use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
+use egov_proto::egov::onestop::v1::linked_case_service_client::LinkedCaseServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
 use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
@@ -88,6 +89,7 @@ pub(crate) struct Client {
     pub(crate) counters: CounterServiceClient<Called>,
     pub(crate) ratings: RatingServiceClient<Called>,
     pub(crate) reports: ReportServiceClient<Called>,
+    pub(crate) linked: LinkedCaseServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -197,6 +199,8 @@ pub(crate) fn packs() -> Packs {
         catalogue: texts(&folder.join("catalogue"), &[".toml", ".csv"]),
         deadlines: texts(&folder.join("deadlines"), &[".toml"]),
         centre: texts(&folder.join("one-stop"), &[".toml"]),
+        linked: texts(&folder.join("linked"), &[".toml"]),
+        linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"]),
     }
 }
 
@@ -231,6 +235,22 @@ impl Stack {
         files: Arc<dyn egov_files::FileStore>,
         holders: Arc<dyn Holders>,
     ) -> Self {
+        Self::assembled_from(packs(), published, profile, files, holders).await
+    }
+
+    /// A service for the demonstration over packs of the test's.
+    pub(crate) async fn with_packs(given: Packs) -> Self {
+        let (files, holders) = (egov_files::in_memory(), Arc::new(NobodyKnows));
+        Self::assembled_from(given, Profile::Demo, Profile::Demo, files, holders).await
+    }
+
+    async fn assembled_from(
+        given: Packs,
+        published: Profile,
+        profile: Profile,
+        files: Arc<dyn egov_files::FileStore>,
+        holders: Arc<dyn Holders>,
+    ) -> Self {
         // What a failing test wants to know is in the log: the source of an internal error, for example.
         let _ = tracing_subscriber::fmt()
             .with_test_writer()
@@ -249,7 +269,6 @@ impl Stack {
         )
         .await
         .unwrap();
-        let given = packs();
         import(&pool, &given, published, |_| {}).await.unwrap();
 
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
@@ -391,6 +410,7 @@ impl Stack {
             readings: ReadingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            linked: LinkedCaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             reports: ReportServiceClient::with_interceptor(channel, credentials),
         }
     }
