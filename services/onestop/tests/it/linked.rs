@@ -166,7 +166,7 @@ async fn reject(stack: &Stack, unit: i32, case_id: &str) {
         case_id: case_id.to_owned(),
         etag: case_of(stack, unit, case_id).await.etag,
         reason: "không thuộc thẩm quyền".to_owned(),
-        ..Default::default()
+        legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
     };
     stack
         .staff("one_stop_clerk", unit)
@@ -878,7 +878,7 @@ async fn what_is_wrong_is_named_and_nothing_changes() {
         ),
         (
             with(&|request| request.members[1].conditions.clear()),
-            "CONDITIONS_UNKNOWN",
+            "CONDITION_UNKNOWN",
             "thuong_tru",
         ),
         (
@@ -1040,7 +1040,7 @@ async fn a_unit_sees_the_application_through_its_own_case_and_of_the_others_stat
     let recorded: i64 =
         sqlx::query_scalar("SELECT count(*) FROM egov.read_records WHERE $1 = ANY (subjects) AND resources && $2")
             .bind(citizen())
-            .bind([format!("linked_cases/{}", linked.linked_code)])
+            .bind(vec![format!("linked_cases/{}", linked.linked_code)])
             .fetch_one(&mut superuser(&stack).await)
             .await
             .unwrap();
@@ -1232,7 +1232,7 @@ async fn alone(stack: &Stack) -> (LinkedCoordinator, egov_database::Lease) {
     let lease = loop {
         if let Some(lease) = stack
             .pool
-            .acquire_lease(LINKED_LEASE, Duration::from_secs(600))
+            .acquire_lease(LINKED_LEASE, Duration::from_mins(10))
             .await
             .unwrap()
         {

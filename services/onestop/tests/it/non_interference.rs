@@ -364,6 +364,13 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     assert_eq!(first.case_code, "H41.202-261123-0001");
     neighbours_case(&stack, "Trần Văn Hùng").await;
     neighbours_case(&stack, "Nguyễn Văn Hưng").await;
+    let linked = linked_application("16681");
+    stack
+        .portal(stranger())
+        .linked
+        .submit_linked_case(linked)
+        .await
+        .unwrap();
     questions.demand_the_same(&before, "adding the neighbour's cases").await;
 
     neighbours_acts(&stack, &first).await;
@@ -381,7 +388,7 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     .execute(&mut superuser)
     .await
     .unwrap();
-    assert_eq!(changed.rows_affected(), 3);
+    assert_eq!(changed.rows_affected(), 4);
     questions
         .demand_the_same(&before, "changing the neighbour's rows")
         .await;

@@ -70,7 +70,7 @@ pub fn lint<'p>(service: &LinkedService, procedure: impl Fn(&str) -> Option<&'p 
     }
     let before = ancestors(service);
     for member in service.coordinated() {
-        names(member, &codes, &mut found);
+        names(service, member, &codes, &mut found);
         if before
             .get(member.code.as_str())
             .is_some_and(|all| all.contains(member.code.as_str()))
@@ -139,16 +139,17 @@ fn head(service: &LinkedService, found: &mut Findings) {
     }
 }
 
-/// Whether every member that is named exists.
-fn names(member: &MemberRule, codes: &BTreeSet<&str>, found: &mut Findings) {
+/// Whether every member that is named exists. Rules about one that was left out say nothing, and may stand.
+fn names(service: &LinkedService, member: &MemberRule, codes: &BTreeSet<&str>, found: &mut Findings) {
     let named = member.after.iter().map(|code| ("after", code));
     let named = named.chain(member.same_unit_as.iter().map(|code| ("same_unit_as", code)));
     let named = named.chain(member.takes.iter().map(|takes| ("takes", &takes.from)));
     for (key, code) in named.chain(member.on_end.iter().map(|rule| ("on_end", &rule.of))) {
         let path = format!("{}.{key}", member.code);
+        let left_out = key == "on_end" && service.members.iter().any(|other| other.code == *code);
         if code == &member.code {
             found.error(&path, "nói về chính mình", "it speaks of itself");
-        } else if !codes.contains(code.as_str()) {
+        } else if !codes.contains(code.as_str()) && !left_out {
             found.error(
                 &path,
                 format!("không có thủ tục {code}"),

@@ -175,6 +175,8 @@ fn the_shipped_services_say_what_nobody_knows_and_cannot_be_filed_before_it_is_d
     let mut birth = shipped("2.000986");
     demo.apply(&mut birth).unwrap();
     assert_eq!(birth.coordinated().count(), 2);
+    let errors = lint(&birth, |_| None).into_iter().filter(Finding::is_error).count();
+    assert_eq!(errors, 0, "rules about the member that was left out may stand");
     assert_eq!(birth.fileable(Profile::Demo), Ok(()));
     let open = birth.fileable(Profile::Production).unwrap_err();
     assert!(
@@ -478,7 +480,7 @@ proptest! {
                 _ => {}
             }
             step(&mut linked, &mut started);
-            prop_assert_eq!(next_actions(&linked), vec![]);
+            prop_assert!(next_actions(&linked).is_empty());
             // What the definition takes back when another one ended is not left running.
             for ended in linked.members.clone() {
                 let Some(how) = ended.state.ended() else { continue };

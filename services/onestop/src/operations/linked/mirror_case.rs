@@ -91,13 +91,18 @@ impl OneStop {
                     Some(known) => (known.linked_case_id, known.version, known.submit_time),
                     None => (unit.new_id(), 0, egov_database::stored_instant(mirrored.submit_time)),
                 };
+                // Like any application it keeps the definition with which it became known.
+                let kept = match known {
+                    Some(known) => (known.service, known.service_sha256),
+                    None => (service.as_ref().clone(), sha256(&definition)),
+                };
                 let mut application = LinkedCase {
                     linked_case_id,
                     code: mirrored.code.clone(),
                     service_code: service.code.clone(),
                     service_version: service.version,
-                    service: service.as_ref().clone(),
-                    service_sha256: sha256(&definition),
+                    service: kept.0,
+                    service_sha256: kept.1,
                     owner: Owner::National,
                     state: LinkedState::Running,
                     channel: mirrored.channel,
