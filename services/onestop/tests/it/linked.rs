@@ -1203,18 +1203,17 @@ async fn a_member_that_cannot_be_filed_when_its_turn_comes_is_held_until_an_offi
         reason: "thử nộp lại".to_owned(),
     };
     let mut leader = stack.staff("unit_leader", THANH_VINH);
-    let again = leader
+    leader
         .linked
         .decide_linked_member(decision(&held.etag, effect.number, LinkedDecision::Continue))
         .await
         .unwrap();
-    let again = again.into_inner().linked_case.unwrap();
+    let again = until(&stack, &linked.linked_case_id, |now| now.effects.len() == 2).await;
     assert_eq!(
         of(&again, "thuong_tru").state(),
         LinkedMemberState::Held,
         "filed again, and held again"
     );
-    assert_eq!(again.effects.len(), 2);
     let number = again.effects[1].number;
     let given_up = leader
         .linked
@@ -1273,15 +1272,15 @@ async fn relayed(stack: &Stack) {
 }
 
 /// Where an application stands, and what was done, without ids: the same however often somebody was interrupted.
-async fn stand(
-    stack: &Stack,
-    id: &str,
-) -> (
-    Vec<(String, i32, i32)>,
-    Vec<(String, String, i32)>,
-    i32,
-    Vec<Vec<String>>,
-) {
+#[derive(Debug, PartialEq)]
+struct Stand {
+    members: Vec<(String, i32, i32)>,
+    effects: Vec<(String, String, i32)>,
+    state: i32,
+    histories: Vec<Vec<String>>,
+}
+
+async fn stand(stack: &Stack, id: &str) -> Stand {
     let linked = read(&stack.portal(citizen()), id).await.unwrap();
     let members = linked
         .members
@@ -1309,7 +1308,12 @@ async fn stand(
                 .unwrap();
         histories.push(operations);
     }
-    (members, effects, linked.state, histories)
+    Stand {
+        members,
+        effects,
+        state: linked.state,
+        histories,
+    }
 }
 
 /// An application with members side by side of which one is refused and one is stopped while the coordinator is kept out, so that much

@@ -11,13 +11,16 @@ use uuid::Uuid;
 
 use super::super::OneStop;
 use super::super::act::PLATFORM;
-use super::{Change, Following};
+use super::{Change, Following, KIND};
 use crate::domain::linked::Owner;
 use crate::error::Error;
 use crate::store::{Visible, linked};
 
 /// Its name as a follower of the log and as a consumer of events.
 pub(crate) const FOLLOWER: &str = "onestop.linked";
+
+/// What it leaves itself.
+const ADVANCED: &str = "linked_case_advanced";
 
 /// Events that are looked at in one go.
 pub(crate) const BATCH: i64 = 500;
@@ -48,10 +51,14 @@ pub(crate) async fn coordinate_once(
         if stop() {
             break;
         }
-        let application = members
-            .iter()
-            .find(|(case_id, _)| *case_id == event.aggregate_id)
-            .map(|(_, application)| *application);
+        let application = match event.aggregate_kind.as_str() {
+            // What officers decided, and what the applicant took back; not what the coordinator did itself.
+            KIND => (event.kind != ADVANCED).then_some(event.aggregate_id),
+            _ => members
+                .iter()
+                .find(|(case_id, _)| *case_id == event.aggregate_id)
+                .map(|(_, application)| *application),
+        };
         match application {
             // Passed over together: a transaction an event would be too many for a log of which few are members' cases.
             None => behind = Some(event.position),
@@ -113,7 +120,7 @@ async fn react(
             if changed {
                 let change = Change {
                     operation: "advance",
-                    event: "linked_case_advanced",
+                    event: ADVANCED,
                     actor: &PLATFORM,
                     reason: "",
                 };

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::OneStop;
 use super::super::act::{Actor, READ};
-use super::{Change, Following, at, cancel_member};
+use super::{Change, at, cancel_member, units_of};
 use crate::domain::linked::{EffectKind, LinkedCase, MemberState};
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
@@ -54,8 +54,7 @@ impl OneStop {
                     return Err(unknown.into());
                 };
                 caller.require(DECIDE, &at(of_unit))?;
-                let units: Vec<i32> = application.members.iter().map(|member| member.unit_id).collect();
-                unit.hand_over_to(&units).await?;
+                unit.hand_over_to(&units_of(&application)).await?;
                 self.refresh_members(unit, &mut application).await?;
 
                 let actor = Actor::from(caller.principal.as_ref());
@@ -72,7 +71,7 @@ impl OneStop {
                     (true, Some(state)) if state.has_result() => {
                         return Err(LinkedRefused::UndoImpossible(affected).into());
                     }
-                    // Filed again in this transaction, or held again.
+                    // Its turn comes again.
                     (false, Some(MemberState::Held)) if kind == EffectKind::NotFiled => {
                         if let Some(member) = application.member_mut(&affected) {
                             member.state = MemberState::Waiting;
@@ -89,8 +88,7 @@ impl OneStop {
                     body.reason.trim().clone_into(&mut effect.reason);
                     effect.decided_by = Some(actor.id);
                 }
-                self.follow_through(unit, &mut application, &mut Following::by(actor))
-                    .await?;
+                // What follows from it, the coordinator does: it files with the applicant's files, which this caller may not touch.
                 let change = Change {
                     operation: "decide",
                     event: "linked_case_decided",

@@ -81,6 +81,12 @@ pub(crate) fn at(unit_id: i32) -> Resource {
     }
 }
 
+/// Every unit that has to do with an application.
+pub(crate) fn units_of(application: &LinkedCase) -> Vec<i32> {
+    let members = application.members.iter().map(|member| member.unit_id);
+    members.chain([application.receiving_unit_id]).collect()
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::OneStop;
 use super::super::act::{Actor, READ};
-use super::{Change, Following, cancel_member};
+use super::{Change, Following, cancel_member, units_of};
 use crate::domain::linked::{LinkedCase, MemberState, Owner};
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
@@ -48,8 +48,7 @@ impl OneStop {
                 if application.owner == Owner::National {
                     return Err(LinkedRefused::National(application.service_code.clone()).into());
                 }
-                let units: Vec<i32> = application.members.iter().map(|member| member.unit_id).collect();
-                unit.hand_over_to(&units).await?;
+                unit.hand_over_to(&units_of(&application)).await?;
                 self.refresh_members(unit, &mut application).await?;
 
                 let actor = Actor::from(caller.principal.as_ref());
