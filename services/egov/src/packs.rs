@@ -64,6 +64,8 @@ impl Deploy {
             centre: texts(&folder.join("one-stop"), &[".toml"])?,
             fees: texts(&folder.join("fees"), &[".toml"])?,
             papers: texts(&folder.join("papers"), &[".toml"])?,
+            linked: texts(&folder.join("linked"), &[".toml"])?,
+            linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"])?,
         })
     }
 

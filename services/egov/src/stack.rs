@@ -17,8 +17,8 @@ use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::door::DoorGiven;
-use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::payments::PaymentsConfig;
+use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;

@@ -21,8 +21,8 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
-use crate::press::SharedPress;
 use crate::payments::PaymentsConfig;
+use crate::press::SharedPress;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
 

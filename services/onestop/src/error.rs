@@ -146,6 +146,9 @@ pub enum Error {
     /// Something about components or stored papers is refused.
     #[error(transparent)]
     Component(#[from] ComponentRefused),
+    /// Something about linked services is refused.
+    #[error(transparent)]
+    Linked(#[from] crate::linked_error::LinkedRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -470,6 +473,7 @@ impl From<Error> for Fault {
             Error::Paper(error) => error.into(),
             Error::Counter(refused) => refused.into(),
             Error::Fee(refused) => refused.into(),
+            Error::Linked(refused) => refused.into(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

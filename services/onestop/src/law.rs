@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 
 use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
+use crate::domain::linked::{Decisions, LinkedService};
 use crate::domain::reports::CentreRules;
 use crate::domain::transitions::Transitions;
 use crate::domain::treasury::TreasuryFormat;
@@ -34,6 +35,7 @@ pub struct Law {
     centre: Vec<Arc<CentreRules>>,
     treasury_formats: Vec<TreasuryFormat>,
     paper_rules: Vec<PaperRules>,
+    linked: Vec<Arc<LinkedService>>,
     /// The last change of a pack that it knows of.
     change: i64,
 }
@@ -79,6 +81,11 @@ pub(crate) const CENTRE: &str = "centre";
 pub(crate) const FEES: &str = "fees";
 /// The kind of pack that says which register answers for which component.
 pub(crate) const PAPERS: &str = "papers";
+/// The kind of pack that holds linked services.
+pub(crate) const LINKED: &str = "linked";
+
+/// The kind of pack that holds what was decided about linked services.
+pub(crate) const LINKED_DECISIONS: &str = "linked_decisions";
 
 /// Why the law cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +117,7 @@ impl From<egov_fault::Fault> for LawError {
 impl Law {
     /// Reads the packs in force from the database.
     pub async fn load(database: &Database) -> Result<Self, LawError> {
-        let (change, calendar, transitions, deadlines, centre, fees, papers) = database
+        let (change, calendar, transitions, deadlines, centre, (fees, papers), (linked, decided)) = database
             .read(&RowScope::none(), async |connection| {
                 // First: what is imported meanwhile is then found by the next look.
                 let change = packs::last_change(&mut *connection).await?;
@@ -119,8 +126,19 @@ impl Law {
                 let deadlines = packs::in_force(&mut *connection, "deadlines").await?;
                 let centre = packs::in_force(&mut *connection, CENTRE).await?;
                 let fees = packs::in_force(&mut *connection, FEES).await?;
-                let papers = packs::in_force(connection, PAPERS).await?;
-                Ok::<_, Error>((change, calendar, transitions, deadlines, centre, fees, papers))
+                let papers = packs::in_force(&mut *connection, PAPERS).await?;
+                let linked = packs::in_force(&mut *connection, LINKED).await?;
+                let decided = packs::in_force(connection, LINKED_DECISIONS).await?;
+                let (of_money_and_papers, of_linked) = ((fees, papers), (linked, decided));
+                Ok::<_, Error>((
+                    change,
+                    calendar,
+                    transitions,
+                    deadlines,
+                    centre,
+                    of_money_and_papers,
+                    of_linked,
+                ))
             })
             .await?;
         if calendar.is_empty() {
@@ -178,6 +196,7 @@ impl Law {
             paper_rules.push(read);
         }
         paper_rules.sort_by_key(|rules| rules.effective_from);
+        let linked = read_linked(&linked, &decided)?;
         Ok(Self {
             calendar,
             calendar_files,
@@ -186,6 +205,7 @@ impl Law {
             centre: rules,
             treasury_formats,
             paper_rules,
+            linked,
             change,
         })
     }
@@ -219,6 +239,25 @@ impl Law {
         in_force.max_by_key(|format| format.effective_from)
     }
 
+    /// The linked services in force on a day, by code, each in its latest version.
+    pub(crate) fn linked_services(&self, day: Date) -> Vec<Arc<LinkedService>> {
+        let mut latest: BTreeMap<&str, &Arc<LinkedService>> = BTreeMap::new();
+        for service in self.linked.iter().filter(|service| service.in_force_on(day)) {
+            let known = latest.entry(&service.code).or_insert(service);
+            if known.version < service.version {
+                *known = service;
+            }
+        }
+        latest.into_values().cloned().collect()
+    }
+
+    /// A linked service in force on a day.
+    pub(crate) fn linked_service(&self, code: &str, day: Date) -> Option<Arc<LinkedService>> {
+        self.linked_services(day)
+            .into_iter()
+            .find(|service| service.code == code)
+    }
+
     /// The rules of extensions and reminders on a day, if any were imported.
     pub(crate) fn deadline_rules_on(&self, day: Date) -> Option<&DeadlineRules> {
         self.deadline_rules.iter().rfind(|rules| rules.in_force_on(day))
@@ -243,6 +282,36 @@ impl Law {
             from <= day && to.is_none_or(|end| day < end)
         })
     }
+}
+
+/// The linked services with what was decided about them.
+fn read_linked(
+    services: &[(String, String)],
+    decided: &[(String, String)],
+) -> Result<Vec<Arc<LinkedService>>, LawError> {
+    let unreadable =
+        |kind: &'static str, name: &str, source: crate::domain::linked::LinkedPackError| LawError::Unreadable {
+            kind,
+            name: name.to_owned(),
+            source: source.into(),
+        };
+    let mut decisions = Vec::with_capacity(decided.len());
+    for (name, text) in decided {
+        let read = Decisions::from_toml(text).map_err(|source| unreadable(LINKED_DECISIONS, name, source))?;
+        decisions.push((name, read));
+    }
+    let mut read = Vec::with_capacity(services.len());
+    for (name, text) in services {
+        let mut service = LinkedService::from_toml(text).map_err(|source| unreadable(LINKED, name, source))?;
+        for (file, decided) in &decisions {
+            // A decision that fits no more decides nothing: what is open stays open, and nothing is filed by it.
+            if let Err(error) = decided.apply(&mut service) {
+                tracing::warn!(%file, %error, "decisions about a linked service do not fit it");
+            }
+        }
+        read.push(Arc::new(service));
+    }
+    Ok(read)
 }
 
 /// Puts a calendar together from the files of its pack.

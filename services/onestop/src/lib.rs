@@ -20,10 +20,11 @@ pub mod error;
 pub mod fee_error;
 mod jobs;
 pub mod law;
+mod linked_error;
 pub mod operations;
 pub mod paper_error;
-pub mod press;
 pub mod payments;
+pub mod press;
 pub mod report_error;
 pub mod staffing;
 mod store;
@@ -44,6 +45,7 @@ use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServe
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionServiceServer;
 use egov_proto::egov::onestop::v1::fee_service_server::FeeServiceServer;
 use egov_proto::egov::onestop::v1::file_service_server::FileServiceServer;
+use egov_proto::egov::onestop::v1::linked_case_service_server::LinkedCaseServiceServer;
 use egov_proto::egov::onestop::v1::paper_service_server::PaperServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
@@ -59,8 +61,8 @@ use crate::domain::pack::Profile;
 use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
-use crate::press::{PrintShop, SharedPress};
 use crate::payments::PaymentOrders;
+use crate::press::{PrintShop, SharedPress};
 use crate::staffing::Holders;
 
 /// The migrations of this service's database.
@@ -153,6 +155,58 @@ pub async fn migrate_cases(
     Ok(jobs::migrations::round(database, &means, batch, stop).await?)
 }
 
+/// The lease under which linked applications are brought on.
+pub const LINKED_LEASE: &str = operations::linked::coordinate::FOLLOWER;
+
+/// Brings linked applications on, outside the running service: for the operator, who does so where the service is down. The running
+/// service does it by itself.
+pub struct LinkedCoordinator(OneStop);
+
+impl std::fmt::Debug for LinkedCoordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkedCoordinator").finish_non_exhaustive()
+    }
+}
+
+impl LinkedCoordinator {
+    /// Over a database and the tree of units.
+    pub async fn new(
+        database: Database,
+        keyring: Arc<Keyring>,
+        directory: Arc<Directory>,
+        profile: Profile,
+    ) -> Result<Self, LawError> {
+        let (clock, ids) = (database.clock().clone(), database.ids().clone());
+        let nobodys_secret = keyring.seal(Purpose::LookupSecrets, &[], Uuid::nil().as_bytes());
+        Ok(Self(OneStop {
+            pages: database.page_tokens(),
+            reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(database.clone()))),
+            law: InForce::load(&database).await?,
+            database,
+            directory,
+            // Files are handed over by their rows; no content is read.
+            files: egov_files::in_memory(),
+            keyring,
+            clock,
+            ids,
+            procedures: KnownProcedures::new(),
+            profile,
+            holders: Arc::new(staffing::NobodyKnows),
+            nobodys_secret,
+        }))
+    }
+
+    /// Follows the log under the lease [`LINKED_LEASE`] to its end, or until `stop`, which is asked between two actions: how many
+    /// applications changed. Nothing of a reaction that was stopped is stored.
+    pub async fn run(
+        &self,
+        lease: &mut egov_database::Lease,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<usize, egov_fault::Fault> {
+        Ok(jobs::linked::under(&self.0, lease, stop).await?)
+    }
+}
+
 /// Puts the service together: its RPCs and its background jobs. The law is read from the database, so the packs must
 /// have been imported ([`operations::import`]).
 pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
@@ -196,11 +250,13 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(ReportServiceServer::new(api.clone()))
         .service(PaperServiceServer::new(api.clone()))
         .service(FeeServiceServer::new(api.clone()))
+        .service(LinkedCaseServiceServer::new(api.clone()))
         .service(FileServiceServer::new(api))
         .auth(parts.auth);
     let assembly = jobs::deadlines::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::reminders::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::payments::add(assembly, Arc::clone(&one_stop));
+    let assembly = jobs::linked::add(assembly, Arc::clone(&one_stop));
     let assembly = jobs::add(assembly, parts.database, directory, parts.files, parts.clock);
     Ok(jobs::add_migrations(assembly, one_stop))
 }

@@ -58,6 +58,17 @@ pub(super) fn day(date: Option<Date>, field: &str) -> Result<Option<civil::Date>
         .map_err(|_| violation(field, "không phải là một ngày có thật", "is not a day of the calendar"))
 }
 
+/// An instant that must be there.
+pub(super) fn instant(at: Option<prost_types::Timestamp>, field: &str) -> Result<jiff::Timestamp, Fault> {
+    at.as_ref().and_then(egov_proto::instant).ok_or_else(|| {
+        violation(
+            field,
+            "không phải là một thời điểm có thật",
+            "is not an instant of the calendar",
+        )
+    })
+}
+
 pub(super) fn party(party: proto::Party, field: &str) -> Result<Party, Fault> {
     let kind = match party.kind() {
         proto::ApplicantKind::Organisation => PartyKind::Organisation,

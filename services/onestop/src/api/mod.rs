@@ -13,6 +13,7 @@ mod encode_definition;
 mod encode_work;
 mod fees;
 mod files;
+mod linked;
 mod papers;
 mod procedures;
 mod ratings;

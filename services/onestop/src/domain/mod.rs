@@ -9,6 +9,7 @@ pub mod deadline_rules;
 pub mod definition;
 pub mod extension;
 pub mod forecast;
+pub mod linked;
 pub mod listing;
 pub mod lookup;
 pub mod old_case;

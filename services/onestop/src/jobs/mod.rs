@@ -1,6 +1,7 @@
 //! Background work, each under a lease or harmless to do twice.
 
 pub(crate) mod deadlines;
+pub(crate) mod linked;
 pub(crate) mod migrations;
 pub(crate) mod payments;
 pub(crate) mod reminders;

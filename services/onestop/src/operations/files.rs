@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::OneStop;
 use crate::domain::listing::StoredFile;
 use crate::error::Error;
-use crate::store::Visible;
 use crate::store::files::{self, Upload};
+use crate::store::{Visible, linked};
 
 const UPLOAD: &str = "onestop.files.upload";
 const READ_FILES: &str = "onestop.files.read";
@@ -222,7 +222,12 @@ impl OneStop {
         let file = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, Error>(files::get(connection, file_id, owner, &visible).await?)
+                let own = files::get(&mut *connection, file_id, owner, &visible).await?;
+                Ok::<_, Error>(match own {
+                    Some(file) => Some(file),
+                    // One case of a linked application shows it to another.
+                    None => linked::handed_over(connection, file_id, &visible).await?,
+                })
             })
             .await?
             .ok_or_else(file_not_found)?;

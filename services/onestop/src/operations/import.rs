@@ -7,8 +7,8 @@ use egov_auth::RowScope;
 use egov_database::{Database, UnitOfWork};
 use serde::Serialize;
 
-use super::import_catalogue;
 use super::lint_draft::office_minutes;
+use super::{import_catalogue, import_linked};
 use crate::domain::components::rules::PaperRules;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::definition::lint;
@@ -44,6 +44,11 @@ pub struct Packs {
     pub fees: BTreeMap<String, String>,
     /// deploy/packs/papers: which register answers for which component, which result stands for it.
     pub papers: BTreeMap<String, String>,
+    /// deploy/packs/linked: linked services.
+    pub linked: BTreeMap<String, String>,
+    /// deploy/packs/linked/decisions: what somebody decided about them. In production those that were made for a demonstration are passed
+    /// over.
+    pub linked_decisions: BTreeMap<String, String>,
 }
 
 impl Packs {
@@ -58,6 +63,8 @@ impl Packs {
             + self.centre.len()
             + self.fees.len()
             + self.papers.len()
+            + self.linked.len()
+            + self.linked_decisions.len()
     }
 
     fn catalogue_lines(&self) -> usize {
@@ -209,6 +216,7 @@ pub async fn import(
     }
     let mut lines = import_catalogue::catalogue(database, &packs.catalogue, &hand_checked).await?;
     lines.extend(import_catalogue::decide(database, &decisions, &hand_checked).await?);
+    lines.extend(import_linked::linked(database, packs, profile).await?);
     for line in lines {
         push(&mut report, &mut progress, &line.name, line.outcome, line.detail);
     }
@@ -253,7 +261,7 @@ fn push(report: &mut Vec<Line>, progress: &mut impl FnMut(&Line), name: &str, ou
 }
 
 /// Puts the text of a pack in force, word for word.
-async fn put(database: &Database, kind: &str, name: &str, text: &str) -> Result<Outcome, Error> {
+pub(super) async fn put(database: &Database, kind: &str, name: &str, text: &str) -> Result<Outcome, Error> {
     let hash = sha256(text.as_bytes());
     let new = database
         .write_unkeyed(&RowScope::none(), async |unit: &mut UnitOfWork<'_>| {

@@ -5,16 +5,16 @@ use egov_database::Database;
 use egov_transparency::Rebuilt;
 
 use crate::error::Error;
-use crate::store::{case_versions, charges, counters, decisions, drafts, files, reports, stored_papers};
+use crate::store::{case_versions, charges, counters, decisions, drafts, files, linked, reports, stored_papers};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
                                recomputed by `verify` without a subcommand";
 
-/// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees and the
-/// stored papers, as their rows stand now.
+/// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees, the
+/// stored papers and the linked applications, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions, changes, migrations, reports, mut acts, fees, stored) = database
+    let (files, decisions, changes, migrations, reports, mut acts, fees, stored, applications) = database
         .read(&RowScope::everything(), async |connection| {
             Ok::<_, Error>((
                 files::contents(&mut *connection).await?,
@@ -24,7 +24,8 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
                 reports::all(&mut *connection).await?,
                 counters::acts(&mut *connection).await?,
                 charges::acts(&mut *connection).await?,
-                stored_papers::acts(connection).await?,
+                stored_papers::acts(&mut *connection).await?,
+                linked::all_versions(connection).await?,
             ))
         })
         .await?;
@@ -36,6 +37,14 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
             resource: report.report_id,
             version: 1,
             canonical: super::reports::canonical(&report)?,
+        });
+    }
+    for (resource, version, content) in applications {
+        rebuilt.push(Rebuilt {
+            kind: super::linked::KIND.to_owned(),
+            resource,
+            version,
+            canonical: content.into_bytes(),
         });
     }
     for (kind, resource, version, canonical) in acts {

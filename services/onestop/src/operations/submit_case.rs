@@ -133,6 +133,21 @@ pub(crate) fn new_case(
     }
 }
 
+/// A case to be filed, with everything that has been decided about who files it and where.
+pub(crate) struct Order {
+    pub(crate) submission: Submission,
+    pub(crate) responsible: KnownUnit,
+    pub(crate) receiving: KnownUnit,
+    pub(crate) support: Option<KnownUnit>,
+    pub(crate) owner_id: Option<Uuid>,
+    /// Whose uploads the files are.
+    pub(crate) uploader: Uuid,
+    pub(crate) actor: Actor,
+    pub(crate) acting_for: Option<Uuid>,
+    /// Files that another case has, and that this one shows as well.
+    pub(crate) handed_over: Vec<Uuid>,
+}
+
 /// What filing leaves in the history.
 pub(crate) fn recorded_of(case: &Case) -> Recorded {
     Recorded {
@@ -143,7 +158,7 @@ pub(crate) fn recorded_of(case: &Case) -> Recorded {
 
 /// Nơi tiếp nhận and nơi hỗ trợ: any unit of the province that handles procedures, whatever the boundary (QĐ 29/2026/QĐ-TTg; facts 1.5).
 /// Neither of them decides the case, and support alone gives no sight of it.
-fn check_places(receiving: &KnownUnit, support: Option<&KnownUnit>) -> Result<(), Error> {
+pub(crate) fn check_places(receiving: &KnownUnit, support: Option<&KnownUnit>) -> Result<(), Error> {
     match [Some(receiving), support]
         .into_iter()
         .flatten()
@@ -216,70 +231,87 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                let (now, today) = (unit.now(), unit.today());
-                let facts = filing::facts(unit.conn(), &submission.procedure_code, responsible.unit_id, today)
-                    .await?
-                    .ok_or_else(|| Error::ProcedureNotFound(submission.procedure_code.clone()))?;
-                let found = self
-                    .procedures
-                    .version(unit.conn(), &submission.procedure_code, facts.procedure_version)
-                    .await?;
-                check_settled(&found.procedure, self.profile)?;
-                let mut submission = submission;
-                let conditions = judge(&found.procedure, responsible.level, &mut submission, now)?;
-                let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
-
-                let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
-                let case_id = unit.new_id();
-                let beginning = Filing {
-                    case_id,
-                    now,
-                    responsible_unit_id: responsible.unit_id,
-                    receiving_unit_id: receiving.unit_id,
-                    support_unit_id: support.as_ref().map(|unit| unit.unit_id),
+                let order = Order {
+                    submission,
+                    responsible,
+                    receiving,
+                    support,
                     owner_id,
-                    code_provisional: provisional,
-                    lookup_secret: self
-                        .keyring
-                        .seal(Purpose::LookupSecrets, secret.as_bytes(), case_id.as_bytes()),
-                };
-                // From here on every other case of this agency and day waits for the commit, three statements away.
-                let number = unit.next_number(agency.as_str(), "case", &today.to_string()).await?;
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                let code =
-                    CaseCode::issue(&agency, today, number, facts.digits).map_err(Error::DailyNumbersExhausted)?;
-
-                let case = new_case(&found, submission, conditions, code.to_string(), beginning);
-                let recorded = Recorded {
+                    uploader,
+                    actor: Actor::from(caller.principal.as_ref()),
                     acting_for: caller.acting_for("onestop.cases.submit", &filed_at),
-                    ..recorded_of(&case)
+                    handed_over: Vec::new(),
                 };
-                let entry = entry(
-                    &Actor::from(caller.principal.as_ref()),
-                    None,
-                    &case,
-                    OPERATION,
-                    recorded,
-                    now,
-                );
-                let first = first_task(&found.procedure.steps, OPERATION, &case, entry.actor_id, unit.new_id());
-                filing::insert(unit.conn(), &case, &entry, first.as_ref(), now).await?;
-                let file_ids: Vec<Uuid> = case
-                    .components
-                    .iter()
-                    .flat_map(|component| component.file_ids.clone())
-                    .collect();
-                attach(unit, &case, uploader, &file_ids).await?;
-                announce(unit, &case, EVENT)?;
+                let (case, secret) = self.file_case(unit, order).await?;
                 Ok::<_, Error>(answer(&case, &secret))
             })
             .await?;
         Ok(written.into_answer())
     }
 
+    /// Files a case in a transaction that runs: judges, gives it its code, stores, records and announces it. Gives the look-up secret
+    /// along. Whoever files has been asked for their permission.
+    pub(crate) async fn file_case(&self, unit: &mut UnitOfWork<'_>, order: Order) -> Result<(Case, String), Error> {
+        let (now, today) = (unit.now(), unit.today());
+        let responsible = &order.responsible;
+        let facts = filing::facts(
+            unit.conn(),
+            &order.submission.procedure_code,
+            responsible.unit_id,
+            today,
+        )
+        .await?
+        .ok_or_else(|| Error::ProcedureNotFound(order.submission.procedure_code.clone()))?;
+        let found = self
+            .procedures
+            .version(unit.conn(), &order.submission.procedure_code, facts.procedure_version)
+            .await?;
+        check_settled(&found.procedure, self.profile)?;
+        let mut submission = order.submission;
+        let conditions = judge(&found.procedure, responsible.level, &mut submission, now)?;
+        let (agency, provisional) = self.agency_code(responsible.unit_id, today)?;
+
+        let secret = lookup::secret(|bytes| self.ids.random_bytes(bytes));
+        let case_id = unit.new_id();
+        let beginning = Filing {
+            case_id,
+            now,
+            responsible_unit_id: responsible.unit_id,
+            receiving_unit_id: order.receiving.unit_id,
+            support_unit_id: order.support.as_ref().map(|unit| unit.unit_id),
+            owner_id: order.owner_id,
+            code_provisional: provisional,
+            lookup_secret: self
+                .keyring
+                .seal(Purpose::LookupSecrets, secret.as_bytes(), case_id.as_bytes()),
+        };
+        // From here on every other case of this agency and day waits for the commit, three statements away.
+        let number = unit.next_number(agency.as_str(), "case", &today.to_string()).await?;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let code = CaseCode::issue(&agency, today, number, facts.digits).map_err(Error::DailyNumbersExhausted)?;
+
+        let case = new_case(&found, submission, conditions, code.to_string(), beginning);
+        let recorded = Recorded {
+            acting_for: order.acting_for,
+            ..recorded_of(&case)
+        };
+        let entry = entry(&order.actor, None, &case, OPERATION, recorded, now);
+        let first = first_task(&found.procedure.steps, OPERATION, &case, entry.actor_id, unit.new_id());
+        filing::insert(unit.conn(), &case, &entry, first.as_ref(), now).await?;
+        let file_ids: Vec<Uuid> = case
+            .components
+            .iter()
+            .flat_map(|component| component.file_ids.clone())
+            .filter(|file_id| !order.handed_over.contains(file_id))
+            .collect();
+        attach(unit, &case, order.uploader, &file_ids).await?;
+        announce(unit, &case, EVENT)?;
+        Ok((case, secret))
+    }
+
     /// The agency code from which case codes of this unit are made, and whether it is provisional. The production
     /// profile issues nothing from a provisional one.
-    fn agency_code(&self, unit_id: i32, on: jiff::civil::Date) -> Result<(AgencyCode, bool), Error> {
+    pub(crate) fn agency_code(&self, unit_id: i32, on: jiff::civil::Date) -> Result<(AgencyCode, bool), Error> {
         let agency = self
             .directory
             .agency_code(unit_id, on)

@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::{
-    accept_case, approve_case, assign_case, charges, components, extend_deadline, follow_units, migrate_cases, rate_case,
-    recalculate_deadlines, record_step, reject_case, request_supplement, return_result, stop_case, submit_case,
-    supply_components, withdraw_case, work,
+    accept_case, approve_case, assign_case, charges, components, extend_deadline, follow_units, migrate_cases,
+    rate_case, recalculate_deadlines, record_step, reject_case, request_supplement, return_result, stop_case,
+    submit_case, supply_components, withdraw_case, work,
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;

@@ -18,15 +18,16 @@ pub(crate) mod filing;
 pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod inbox;
+pub(crate) mod linked;
 pub(crate) mod lookups;
 pub(crate) mod marks;
 pub(crate) mod packs;
 pub(crate) mod papers;
-pub(crate) mod stored_papers;
 pub(crate) mod procedures;
 pub(crate) mod reconciliations;
 pub(crate) mod reports;
 pub(crate) mod statistics;
+pub(crate) mod stored_papers;
 pub(crate) mod tasks;
 mod visible;
 
@@ -68,6 +69,6 @@ fn one_row(table: &'static str, affected: u64) -> Result<(), StoreError> {
 #[cfg(test)]
 mod reconciliations_plans;
 #[cfg(test)]
-mod stored_papers_plans;
-#[cfg(test)]
 mod reports_plans;
+#[cfg(test)]
+mod stored_papers_plans;

@@ -27,6 +27,7 @@ mod generated;
 mod house;
 mod importing;
 mod lifecycle;
+mod linked;
 mod lookup;
 mod migrations;
 mod neighbour;

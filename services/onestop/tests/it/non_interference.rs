@@ -94,8 +94,13 @@ async fn own_rows(stack: &Stack) -> Known {
         .unwrap()
         .into_inner();
 
+    let linked = linked_application("16690");
+    let linked = stack.portal(citizen()).linked.submit_linked_case(linked).await.unwrap();
+    let linked = linked.into_inner().linked_case.unwrap();
+
     let day = |day: i32| json!({"year": 2026, "month": 11, "day": day});
     Known(BTreeMap::from([
+        ("linked_case_id", vec![json!(linked.linked_case_id)]),
         (
             "case_id",
             vec![json!(decided.case_id), json!(working.case_id), json!(first.case_id)],
@@ -250,6 +255,27 @@ impl Questions {
     }
 }
 
+/// A linked application of which both members are one unit's.
+fn linked_application(unit: &str) -> proto::SubmitLinkedCaseRequest {
+    let member = |code: &str, components: &[&str], conditions: &[&str]| proto::LinkedMemberFiling {
+        member_code: code.to_owned(),
+        competent_unit_code: unit.to_owned(),
+        components: components.iter().map(|code| component(code)).collect(),
+        conditions: conditions.iter().map(ToString::to_string).collect(),
+    };
+    proto::SubmitLinkedCaseRequest {
+        request_id: request_id(),
+        service_code: "2.000986".to_owned(),
+        channel: proto::Channel::Online.into(),
+        owner: Some(owner("Nguyễn Thị Hường")),
+        members: vec![
+            member("khai_sinh", &["mau_dien_tu", "giay_chung_sinh"], &[]),
+            member("thuong_tru", &["to_khai_ct01"], &["nguoi_than"]),
+        ],
+        ..Default::default()
+    }
+}
+
 /// Files a case of the neighbour's under the same names and numbers as ours.
 async fn neighbours_case(stack: &Stack, name: &str) -> proto::Case {
     let request = proto::SubmitCaseRequest {
@@ -351,6 +377,13 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     assert_eq!(first.case_code, "H41.202-261123-0001");
     neighbours_case(&stack, "Trần Văn Hùng").await;
     neighbours_case(&stack, "Nguyễn Văn Hưng").await;
+    let linked = linked_application("16681");
+    stack
+        .portal(stranger())
+        .linked
+        .submit_linked_case(linked)
+        .await
+        .unwrap();
     questions.demand_the_same(&before, "adding the neighbour's cases").await;
 
     neighbours_acts(&stack, &first).await;
@@ -368,7 +401,7 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     .execute(&mut superuser)
     .await
     .unwrap();
-    assert_eq!(changed.rows_affected(), 3);
+    assert_eq!(changed.rows_affected(), 4);
     questions
         .demand_the_same(&before, "changing the neighbour's rows")
         .await;

@@ -13,8 +13,8 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
-use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::payments::{NotConnected, PaymentOrders};
+use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::{Holders, NobodyKnows};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
@@ -24,6 +24,7 @@ use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClien
 use egov_proto::egov::onestop::v1::definition_service_client::DefinitionServiceClient;
 use egov_proto::egov::onestop::v1::fee_service_client::FeeServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
+use egov_proto::egov::onestop::v1::linked_case_service_client::LinkedCaseServiceClient;
 use egov_proto::egov::onestop::v1::paper_service_client::PaperServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
@@ -96,6 +97,7 @@ pub(crate) struct Client {
     pub(crate) counters: CounterServiceClient<Called>,
     pub(crate) ratings: RatingServiceClient<Called>,
     pub(crate) reports: ReportServiceClient<Called>,
+    pub(crate) linked: LinkedCaseServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -212,6 +214,8 @@ pub(crate) fn packs() -> Packs {
         centre: texts(&folder.join("one-stop"), &[".toml"]),
         fees: texts(&folder.join("fees"), &[".toml"]),
         papers: texts(&folder.join("papers"), &[".toml"]),
+        linked: texts(&folder.join("linked"), &[".toml"]),
+        linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"]),
     }
 }
 
@@ -245,12 +249,20 @@ impl Stack {
 
     /// A service for the demonstration that asks these who holds which role where.
     pub(crate) async fn with_holders(holders: Arc<dyn Holders>) -> Self {
-        Self::beside(Neighbours { holders, ..Neighbours::default() }).await
+        Self::beside(Neighbours {
+            holders,
+            ..Neighbours::default()
+        })
+        .await
     }
 
     /// A service for the demonstration that makes orders to pay here.
     pub(crate) async fn with_payments(payments: Arc<dyn PaymentOrders>) -> Self {
-        Self::beside(Neighbours { payments, ..Neighbours::default() }).await
+        Self::beside(Neighbours {
+            payments,
+            ..Neighbours::default()
+        })
+        .await
     }
 
     /// The same over a file store of the test's.
@@ -264,7 +276,11 @@ impl Stack {
 
     /// A service with this press, or with none.
     pub(crate) async fn with_press(press: Option<SharedPress>) -> Self {
-        Self::beside(Neighbours { press, ..Neighbours::default() }).await
+        Self::beside(Neighbours {
+            press,
+            ..Neighbours::default()
+        })
+        .await
     }
 
     async fn beside(neighbours: Neighbours) -> Self {
@@ -272,6 +288,22 @@ impl Stack {
     }
 
     async fn assembled_with(
+        published: Profile,
+        profile: Profile,
+        files: Arc<dyn egov_files::FileStore>,
+        neighbours: Neighbours,
+    ) -> Self {
+        Self::assembled_from(packs(), published, profile, files, neighbours).await
+    }
+
+    /// A service for the demonstration over packs of the test's.
+    pub(crate) async fn with_packs(given: Packs) -> Self {
+        let files = egov_files::in_memory();
+        Self::assembled_from(given, Profile::Demo, Profile::Demo, files, Neighbours::default()).await
+    }
+
+    async fn assembled_from(
+        given: Packs,
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
@@ -295,7 +327,6 @@ impl Stack {
         )
         .await
         .unwrap();
-        let given = packs();
         import(&pool, &given, published, |_| {}).await.unwrap();
 
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
@@ -442,6 +473,7 @@ impl Stack {
             components: ComponentServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            linked: LinkedCaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             reports: ReportServiceClient::with_interceptor(channel, credentials),
         }
     }

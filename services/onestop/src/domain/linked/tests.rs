@@ -1,0 +1,545 @@
+//! Linked services as data, and what follows from ends and results.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::pack::{Channel, Procedure, Profile};
+use super::pack::{Basis, OnEnd, OwnerPeriod, Takes};
+use super::*;
+use crate::domain::pack::{Fact, FactStatus};
+
+fn pack(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/../../deploy/packs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn shipped(code: &str) -> LinkedService {
+    LinkedService::from_toml(&pack(&format!("linked/{code}.toml"))).unwrap()
+}
+
+fn fact() -> Fact {
+    Fact {
+        status: FactStatus::Confirmed,
+        source: "test".to_owned(),
+        by: None,
+        when: None,
+        basis: None,
+        demonstration: false,
+    }
+}
+
+fn rule(code: &str, after: &[&str], on_end: &[(&str, Then)]) -> MemberRule {
+    MemberRule {
+        code: code.to_owned(),
+        name: code.to_owned(),
+        name_en: code.to_owned(),
+        procedure: Some("1.001193".to_owned()),
+        same_unit_as: None,
+        after: after.iter().map(ToString::to_string).collect(),
+        takes: Vec::new(),
+        on_end: on_end
+            .iter()
+            .map(|(of, then)| OnEnd {
+                of: (*of).to_owned(),
+                rejected: *then,
+                stopped: *then,
+                withdrawn: *then,
+            })
+            .collect(),
+        left_out: false,
+        fact: fact(),
+        flow_fact: fact(),
+    }
+}
+
+fn service(members: Vec<MemberRule>) -> LinkedService {
+    let from = jiff::civil::date(2026, 1, 1);
+    LinkedService {
+        code: "2.000986".to_owned(),
+        version: 1,
+        name: "liên thông".to_owned(),
+        name_en: "linked".to_owned(),
+        effective_from: from,
+        effective_to: None,
+        channels: vec![Channel::Online],
+        fact: fact(),
+        effective_fact: fact(),
+        channels_fact: fact(),
+        legal_basis: vec![Basis {
+            number: "63/2024/NĐ-CP".to_owned(),
+            title: None,
+            fact: fact(),
+        }],
+        owners: vec![OwnerPeriod {
+            owner: Owner::Local,
+            effective_from: from,
+            fact: fact(),
+        }],
+        members,
+        shared: Vec::new(),
+    }
+}
+
+fn application(service: LinkedService) -> LinkedCase {
+    let members = service.coordinated().map(|rule| Member {
+        code: rule.code.clone(),
+        procedure_code: "1.001193".to_owned(),
+        unit_id: 1,
+        state: MemberState::Waiting,
+        case_id: None,
+        case_code: String::new(),
+        case_state: None,
+        due_date: None,
+        submission_sha256: String::new(),
+    });
+    LinkedCase {
+        linked_case_id: Uuid::nil(),
+        code: "LT-H41-261127-0001".to_owned(),
+        service_code: service.code.clone(),
+        service_version: 1,
+        service_sha256: String::new(),
+        owner: Owner::Local,
+        state: LinkedState::Running,
+        channel: Channel::Online,
+        receiving_unit_id: 1,
+        owner_id: None,
+        submit_time: "2026-11-27T01:00:00Z".parse().unwrap(),
+        end_time: None,
+        revision: 0,
+        members: members.collect(),
+        effects: Vec::new(),
+        version: 1,
+        service,
+    }
+}
+
+/// Does an action as the store would.
+fn apply(linked: &mut LinkedCase, action: &Action) {
+    match action {
+        Action::Start { member } => linked.member_mut(member).unwrap().state = MemberState::Running,
+        Action::Withdraw { member, cause, .. } => {
+            linked.member_mut(member).unwrap().state = MemberState::Ended(Ended::Withdrawn);
+            linked.push_effect(cause, member, EffectKind::Withdrawn, "");
+        }
+        Action::Cancel { member, cause } => {
+            linked.member_mut(member).unwrap().state = MemberState::Cancelled;
+            linked.push_effect(cause, member, EffectKind::Cancelled, "");
+        }
+        Action::Record { member, cause, kind } => linked.push_effect(cause, member, *kind, ""),
+        Action::Finish { state } => linked.state = *state,
+    }
+}
+
+/// Brings it to rest; how many actions that took.
+fn settle(linked: &mut LinkedCase) -> usize {
+    let mut done = 0;
+    loop {
+        let Some(action) = next_actions(linked).into_iter().next() else {
+            return done;
+        };
+        apply(linked, &action);
+        done += 1;
+        assert!(done < 500, "it never comes to rest");
+    }
+}
+
+fn set(linked: &mut LinkedCase, code: &str, state: MemberState) {
+    linked.member_mut(code).unwrap().state = state;
+}
+
+fn state(linked: &LinkedCase, code: &str) -> MemberState {
+    linked.member(code).unwrap().state
+}
+
+#[test]
+fn the_shipped_services_say_what_nobody_knows_and_cannot_be_filed_before_it_is_decided() {
+    let codes = ["2.000986", "2.001023", "2.002913"];
+    for code in codes {
+        let service = shipped(code);
+        assert_eq!(service.code, code);
+        let open = service.fileable(Profile::Demo).unwrap_err();
+        assert!(
+            open.iter().any(|fact| fact.path.ends_with(".procedure")),
+            "{code}: a member's procedure is not known: {open:?}"
+        );
+        let day = |day: &str| day.parse().unwrap();
+        assert_eq!(service.owner_on(day("2026-12-31")).unwrap().owner, Owner::Local);
+        let national = service.owner_on(day("2027-01-01")).unwrap();
+        assert_eq!(
+            (national.owner, national.fact.status),
+            (Owner::National, FactStatus::Unconfirmed)
+        );
+    }
+    let demo = Decisions::from_toml(&pack("linked/decisions/demo.toml")).unwrap();
+    let mut birth = shipped("2.000986");
+    demo.apply(&mut birth).unwrap();
+    assert_eq!(birth.coordinated().count(), 2);
+    let errors = lint(&birth, |_| None).into_iter().filter(Finding::is_error).count();
+    assert_eq!(errors, 0, "rules about the member that was left out may stand");
+    assert_eq!(birth.fileable(Profile::Demo), Ok(()));
+    let open = birth.fileable(Profile::Production).unwrap_err();
+    assert!(
+        open.iter().any(|fact| fact.path == "members.the_bhyt.left_out"),
+        "{open:?}"
+    );
+}
+
+#[test]
+fn the_shipped_services_fit_the_shipped_procedures() {
+    let mut procedures: BTreeMap<String, Procedure> = BTreeMap::new();
+    for code in ["1.001193", "1.004222", "1.000656"] {
+        procedures.insert(
+            code.to_owned(),
+            Procedure::from_toml(&pack(&format!("procedures/{code}.toml"))).unwrap(),
+        );
+    }
+    for code in ["2.000986", "2.001023", "2.002913"] {
+        let errors: Vec<String> = lint(&shipped(code), |code| procedures.get(code))
+            .iter()
+            .filter(|finding| finding.is_error())
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{code}");
+    }
+}
+
+#[test]
+fn the_linter_names_everything_that_cannot_work() {
+    let birth = Procedure::from_toml(&pack("procedures/1.001193.toml")).unwrap();
+    let company = Procedure::from_toml(&pack("procedures/2.002043.toml")).unwrap();
+    let mut ministry = company.clone();
+    ministry.levels = vec![crate::domain::pack::Level::Ministry];
+    let find = |code: &str| match code {
+        "1.001193" => Some(&birth),
+        "2.002043" => Some(&ministry),
+        _ => None,
+    };
+    let takes = |component: &str, from: &str, result: &str| Takes {
+        component: component.to_owned(),
+        from: from.to_owned(),
+        result: result.to_owned(),
+        fact: fact(),
+    };
+    let mut one = rule("a", &["b"], &[("b", Then::Withdraw)]);
+    let mut two = rule("b", &["a", "nobody"], &[("a", Then::Continue), ("a", Then::Ask)]);
+    two.takes = vec![
+        takes("giay_chung_sinh", "c", "KQ.G15.000031"),
+        takes("giay_chung_sinh", "a", "KQ.G15.000099"),
+    ];
+    two.procedure = Some("2.002043".to_owned());
+    one.takes = vec![takes("khong_co", "b", "KQ.G01.000064")];
+    let three = rule("c", &["b"], &[]);
+    let mut broken = service(vec![one, two, three, rule("c", &[], &[])]);
+    broken.owners.clear();
+    let found: Vec<String> = lint(&broken, find)
+        .iter()
+        .filter(|finding| finding.is_error())
+        .map(|finding| finding.en.clone())
+        .collect();
+    for expected in [
+        "who coordinates must be said",
+        "the code stands twice",
+        "it waits for itself (a cycle)",
+        "there is no member nobody",
+        "there are two rules",
+        "a component without a source: it does not wait for the result of c",
+        "it cannot go on where the result that it takes never comes",
+        "what happens when b ends without a result is not said",
+        "no agency of the province handles 2.002043",
+        "1.001193 has no component khong_co",
+        "a has no result KQ.G15.000099",
+    ] {
+        assert!(
+            found.iter().any(|text| text == expected),
+            "missing: {expected}\nfound: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn decisions_settle_what_is_open_and_touch_nothing_that_is_confirmed() {
+    let text = |path: &str, rest: &str| {
+        format!(
+            "by = \"Chủ tịch\"\nwhen = \"2026-12-01\"\nbasis = \"QĐ\"\n[[decision]]\nservice = \"2.000986\"\nversion = 1\npath = \"{path}\"\n{rest}\n"
+        )
+    };
+    let applied = |path: &str, rest: &str| {
+        let mut service = shipped("2.000986");
+        Decisions::from_toml(&text(path, rest))
+            .unwrap()
+            .apply(&mut service)
+            .map(|()| service)
+    };
+    let service = applied("members.the_bhyt", "procedure = \"1.001699\"").unwrap();
+    let member = service.member("the_bhyt").unwrap();
+    assert_eq!(member.procedure.as_deref(), Some("1.001699"));
+    assert_eq!(
+        (member.fact.status, member.fact.by.as_deref()),
+        (FactStatus::Decided, Some("Chủ tịch"))
+    );
+    assert!(service.fileable(Profile::Demo).is_ok() && service.fileable(Profile::Production).is_err());
+    for path in [
+        "effective_from",
+        "channels",
+        "legal_basis.63/2024/NĐ-CP",
+        "owners.2027-01-01",
+        "members.khai_sinh.flow",
+        "members.thuong_tru.takes.giay_to_quan_he",
+    ] {
+        applied(path, "").unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    for (path, rest) in [
+        ("header", ""),
+        ("members.nobody", ""),
+        ("effective_from", "left_out = true"),
+        ("owners.2030-01-01", ""),
+    ] {
+        assert!(applied(path, rest).is_err(), "{path} {rest}");
+    }
+}
+
+#[test]
+fn members_begin_when_those_before_them_have_their_results() {
+    let mut linked = application(service(vec![
+        rule("birth", &[], &[]),
+        rule("residence", &["birth"], &[("birth", Then::Withdraw)]),
+        rule(
+            "card",
+            &["birth", "residence"],
+            &[("birth", Then::Withdraw), ("residence", Then::Ask)],
+        ),
+    ]));
+    settle(&mut linked);
+    assert_eq!(
+        ["birth", "residence", "card"].map(|code| state(&linked, code)),
+        [MemberState::Running, MemberState::Waiting, MemberState::Waiting]
+    );
+    assert_eq!(linked.waits_for("card"), ["birth", "residence"]);
+    set(&mut linked, "birth", MemberState::Issued);
+    settle(&mut linked);
+    assert_eq!(
+        (state(&linked, "residence"), state(&linked, "card")),
+        (MemberState::Running, MemberState::Waiting)
+    );
+    assert_eq!(linked.waits_for("card"), ["residence"]);
+    for code in ["birth", "residence"] {
+        set(&mut linked, code, MemberState::Returned);
+    }
+    settle(&mut linked);
+    assert_eq!(state(&linked, "card"), MemberState::Running);
+    set(&mut linked, "card", MemberState::Returned);
+    settle(&mut linked);
+    assert_eq!(linked.state, LinkedState::Finished);
+}
+
+#[test]
+fn the_end_of_one_has_the_consequences_that_are_defined_once_each() {
+    let members = || {
+        vec![
+            rule("a", &[], &[("b", Then::Continue)]),
+            rule("b", &[], &[("a", Then::Withdraw)]),
+            rule("c", &["a"], &[("a", Then::Withdraw)]),
+            rule("d", &["b"], &[("b", Then::Ask)]),
+        ]
+    };
+    // a is not taken in: b, which runs, is taken back; c is never filed; then somebody is asked about d, which waits for b.
+    let mut linked = application(service(members()));
+    settle(&mut linked);
+    set(&mut linked, "a", MemberState::Ended(Ended::Rejected));
+    settle(&mut linked);
+    assert_eq!(state(&linked, "b"), MemberState::Ended(Ended::Withdrawn));
+    assert_eq!(state(&linked, "c"), MemberState::Cancelled);
+    assert_eq!(state(&linked, "d"), MemberState::Waiting);
+    assert_eq!(linked.state, LinkedState::Running, "somebody is asked");
+    assert_eq!(settle(&mut linked), 0, "nothing is done twice");
+    let question = linked.effects.iter_mut().find(|effect| effect.is_open()).unwrap();
+    assert_eq!((question.affected.as_str(), question.kind), ("d", EffectKind::Asked));
+    question.withdraw = Some(false);
+    settle(&mut linked);
+    assert_eq!(
+        state(&linked, "d"),
+        MemberState::Running,
+        "it goes on as somebody decided"
+    );
+    set(&mut linked, "d", MemberState::Returned);
+    settle(&mut linked);
+    assert_eq!(linked.state, LinkedState::PartlyFinished);
+
+    // The same, when b has its result already: nobody takes it back, and somebody is told.
+    let mut linked = application(service(members()));
+    settle(&mut linked);
+    set(&mut linked, "b", MemberState::Returned);
+    set(&mut linked, "a", MemberState::Ended(Ended::Stopped));
+    settle(&mut linked);
+    assert_eq!(state(&linked, "b"), MemberState::Returned);
+    let told = linked.effects.iter().find(|effect| effect.affected == "b").unwrap();
+    assert_eq!((told.kind, told.is_open()), (EffectKind::UndoImpossible, true));
+}
+
+/// What may happen to a member from outside.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    Issued,
+    Returned,
+    Ended(Ended),
+    Decided(bool),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    prop_oneof![
+        3 => Just(Happens::Issued),
+        3 => Just(Happens::Returned),
+        2 => proptest::sample::select(Ended::ALL.to_vec()).prop_map(Happens::Ended),
+        1 => any::<bool>().prop_map(Happens::Decided),
+    ]
+}
+
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![Just(Then::Withdraw), Just(Then::Continue), Just(Then::Ask)]
+}
+
+/// Any service without a cycle: each member waits for some of those before it, and has any rule about any other.
+fn services() -> impl Strategy<Value = LinkedService> {
+    (2_usize..6).prop_flat_map(|count| {
+        let rules = proptest::collection::vec(proptest::option::weighted(0.8, then()), count * count);
+        let waits = proptest::collection::vec(any::<bool>(), count * count);
+        (Just(count), rules, waits).prop_map(|(count, rules, waits)| {
+            let name = |place: usize| format!("m{place}");
+            let members = (0..count).map(|place| {
+                let after: Vec<String> = (0..place)
+                    .filter(|other| waits[place * count + other])
+                    .map(name)
+                    .collect();
+                let mut member = rule(&name(place), &[], &[]);
+                for other in (0..count).filter(|other| *other != place) {
+                    let needed = other < place;
+                    let then = rules[place * count + other].or(needed.then_some(Then::Withdraw));
+                    if let Some(then) = then {
+                        member.on_end.push(OnEnd {
+                            of: name(other),
+                            rejected: then,
+                            stopped: then,
+                            withdrawn: then,
+                        });
+                    }
+                }
+                member.after = after;
+                member
+            });
+            service(members.collect())
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_it_comes_to_rest_in_order_and_ends_when_everything_is_at_its_end(
+        service in services(),
+        story in proptest::collection::vec((any::<prop::sample::Index>(), happens()), 0..40),
+    ) {
+        prop_assert!(lint(&service, |_| None).iter().all(|finding| !finding.is_error()));
+        let mut linked = application(service);
+        let mut started: Vec<String> = Vec::new();
+        let step = |linked: &mut LinkedCase, started: &mut Vec<String>| {
+            let mut done = 0;
+            loop {
+                let Some(action) = next_actions(linked).into_iter().next() else { break };
+                {
+                    if let Action::Start { member } = &action {
+                        assert!(!started.contains(member), "{member} begins twice");
+                        for before in &linked.service.member(member).unwrap().after {
+                            let before = linked.member(before).unwrap();
+                            assert!(before.state.has_result() || before.state.ended().is_some(), "{member} begins before {}", before.code);
+                        }
+                        started.push(member.clone());
+                    }
+                    apply(linked, &action);
+                    done += 1;
+                    assert!(done < 500, "it never comes to rest");
+                }
+            }
+        };
+        step(&mut linked, &mut started);
+        for (place, what) in story {
+            let code = linked.members[place.index(linked.members.len())].code.clone();
+            match (what, state(&linked, &code)) {
+                (Happens::Issued, MemberState::Running) => set(&mut linked, &code, MemberState::Issued),
+                (Happens::Returned, MemberState::Issued) => set(&mut linked, &code, MemberState::Returned),
+                (Happens::Ended(ended), MemberState::Running) => set(&mut linked, &code, MemberState::Ended(ended)),
+                (Happens::Decided(withdraw), now) => {
+                    if let Some(question) = linked.effects.iter_mut().find(|effect| effect.is_open() && effect.affected == code) {
+                        question.withdraw = Some(withdraw && !now.has_result());
+                        match now {
+                            MemberState::Waiting if withdraw => set(&mut linked, &code, MemberState::Cancelled),
+                            MemberState::Running if withdraw => set(&mut linked, &code, MemberState::Ended(Ended::Withdrawn)),
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+            step(&mut linked, &mut started);
+            prop_assert!(next_actions(&linked).is_empty());
+            // What the definition takes back when another one ended is not left running.
+            for ended in linked.members.clone() {
+                let Some(how) = ended.state.ended() else { continue };
+                for rule in linked.service.members.clone() {
+                    let takes_back = rule.on_end.iter().any(|on_end| on_end.of == ended.code && on_end.then(how) == Then::Withdraw);
+                    let now = state(&linked, &rule.code);
+                    prop_assert!(!takes_back || (now != MemberState::Running && now != MemberState::Waiting), "{} goes on after {}", rule.code, ended.code);
+                }
+            }
+        }
+        // Everything that runs gets its result, every question its answer: then it is over.
+        for _ in 0..50 {
+            for member in linked.members.clone() {
+                if member.state == MemberState::Running || member.state == MemberState::Issued {
+                    set(&mut linked, &member.code, MemberState::Returned);
+                }
+            }
+            for effect in &mut linked.effects {
+                if effect.is_open() { effect.withdraw = Some(false); }
+            }
+            step(&mut linked, &mut started);
+        }
+        prop_assert_ne!(linked.state, LinkedState::Running, "{:?} {:?}", linked.members, linked.effects);
+    }
+
+    #[test]
+    fn whatever_text_comes_as_a_pack_it_is_read_or_refused(text in "\\PC*") {
+        let _ = LinkedService::from_toml(&text);
+        let _ = Decisions::from_toml(&text);
+    }
+
+    #[test]
+    fn a_pack_with_a_piece_changed_is_read_or_refused(place in any::<prop::sample::Index>(), length in 0_usize..40, piece in "\\PC{0,20}") {
+        let mut characters: Vec<char> = pack("linked/2.000986.toml").chars().collect();
+        let start = place.index(characters.len());
+        let end = (start + length).min(characters.len());
+        characters.splice(start..end, piece.chars());
+        let text: String = characters.into_iter().collect();
+        if let Ok(service) = LinkedService::from_toml(&text) {
+            prop_assert!(lint(&service, |_| None).iter().all(|finding| !finding.is_error()));
+        }
+    }
+
+    #[test]
+    fn numbers_of_states_and_effects_name_them(code in any::<i16>()) {
+        prop_assert!(MemberState::of_code(code).is_none_or(|state| state.code() == code));
+        prop_assert!(EffectKind::of_code(code).is_none_or(|kind| kind.code() == code));
+        prop_assert!(LinkedState::of_code(code).is_none_or(|state| state.code() == code));
+    }
+}
+
+#[test]
+fn what_the_ledger_commits_to_is_what_is_read_again() {
+    let mut linked = application(shipped("2.000986"));
+    linked.push_effect("khai_sinh", "thuong_tru", EffectKind::Asked, "");
+    set(&mut linked, "khai_sinh", MemberState::Ended(Ended::Stopped));
+    let canonical = linked.canonical().unwrap();
+    let document = serde_json::from_slice(&canonical).unwrap();
+    let read = LinkedCase::from_stored(document, linked.service.clone()).unwrap();
+    assert_eq!(read, linked);
+    assert_eq!(read.canonical().unwrap(), canonical);
+}

@@ -1,0 +1,463 @@
+//! Hồ sơ liên thông: `linked_cases` and what belongs to it.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::{StoreError, Visible, one_row};
+use crate::domain::case::FiledComponent;
+use crate::domain::linked::{LinkedCase, LinkedService, Owner};
+use crate::domain::listing::StoredFile;
+use crate::domain::party::Party;
+
+/// What was filed for a member, until its case is.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) owner: Party,
+    pub(crate) submitter: Option<Party>,
+    pub(crate) components: Vec<FiledComponent>,
+    pub(crate) conditions: Vec<String>,
+    pub(crate) subject: String,
+    /// Whose uploads the files are.
+    pub(crate) uploader_id: Uuid,
+}
+
+/// Where a page of the list ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) time: Timestamp,
+    pub(crate) id: Uuid,
+}
+
+/// Which applications are listed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Listed {
+    pub(crate) case_id: Option<Uuid>,
+    pub(crate) to_decide: bool,
+}
+
+fn linked(row: &PgRow) -> Result<LinkedCase, StoreError> {
+    let definition: Json<LinkedService> = row.try_get("definition")?;
+    LinkedCase::from_stored(row.try_get("document")?, definition.0).map_err(|_| StoreError::Inconsistent {
+        table: "linked_cases",
+        column: "document",
+    })
+}
+
+fn document(linked: &LinkedCase) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(linked).map_err(|_| StoreError::Inconsistent {
+        table: "linked_cases",
+        column: "document",
+    })
+}
+
+/// An application that the caller sees; held until the transaction ends if it is to be changed.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    linked_case_id: Uuid,
+    visible: &Visible,
+    for_update: bool,
+) -> Result<Option<LinkedCase>, StoreError> {
+    const READ: &str = "SELECT definition, document FROM linked_cases AS l
+         WHERE linked_case_id = $1
+           AND ($2 OR owner_id = $3 OR EXISTS (SELECT 1 FROM linked_case_units AS u
+                WHERE u.linked_case_id = l.linked_case_id AND u.responsible_unit_id = ANY ($4)))";
+    const HOLD: &str = "SELECT definition, document FROM linked_cases AS l
+         WHERE linked_case_id = $1
+           AND ($2 OR owner_id = $3 OR EXISTS (SELECT 1 FROM linked_case_units AS u
+                WHERE u.linked_case_id = l.linked_case_id AND u.responsible_unit_id = ANY ($4)))
+         FOR UPDATE";
+    let row = sqlx::query(if for_update { HOLD } else { READ })
+        .bind(linked_case_id)
+        .bind(visible.all)
+        .bind(visible.owner)
+        .bind(&visible.units)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(linked).transpose()
+}
+
+/// The one that mirrors an application of the national system, held until the transaction ends.
+pub(crate) async fn mirrored(connection: &mut PgConnection, code: &str) -> Result<Option<LinkedCase>, StoreError> {
+    let row = sqlx::query("SELECT definition, document FROM linked_cases WHERE code = $1 AND national FOR UPDATE")
+        .bind(code)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(linked).transpose()
+}
+
+/// One page of the applications that the caller sees, newest first. Each unit's newest are met along its index.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    listed: Listed,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<LinkedCase>, StoreError> {
+    let rows = list_query("", visible, listed, after, limit)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(linked).collect()
+}
+
+/// The statement of a list, or of its explanation.
+fn list_query<'q>(
+    explain: &str,
+    visible: &'q Visible,
+    listed: Listed,
+    after: Option<Place>,
+    limit: i64,
+) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    let everything = "SELECT linked_case_id, submit_time FROM linked_cases
+             WHERE $1 AND (submit_time, linked_case_id) < ($5, $6)
+             ORDER BY submit_time DESC, linked_case_id DESC LIMIT $7";
+    // The condition stands in the statement, so that the narrow index is used for what is to be decided.
+    let to_decide = if listed.to_decide { "AND x.to_decide" } else { "" };
+    let of_all = if listed.to_decide {
+        "SELECT linked_case_id, submit_time FROM linked_case_units AS x WHERE $1 AND x.to_decide AND (submit_time, linked_case_id) < ($5, $6)"
+    } else {
+        everything
+    };
+    let own = if listed.to_decide { "false" } else { "true" };
+    let statement = format!(
+        "{explain} WITH seen AS (
+             (SELECT found.linked_case_id, found.submit_time
+              FROM unnest($3::int[]) AS u (id)
+              CROSS JOIN LATERAL (
+                  SELECT x.linked_case_id, x.submit_time FROM linked_case_units AS x
+                  WHERE x.responsible_unit_id = u.id {to_decide} AND (x.submit_time, x.linked_case_id) < ($5, $6)
+                  ORDER BY x.submit_time DESC, x.linked_case_id DESC LIMIT $7) AS found)
+             UNION
+             (SELECT linked_case_id, submit_time FROM linked_cases
+              WHERE {own} AND owner_id = $2 AND (submit_time, linked_case_id) < ($5, $6)
+              ORDER BY submit_time DESC, linked_case_id DESC LIMIT $7)
+             UNION
+             ({of_all})
+         )
+         SELECT l.definition, l.document FROM seen JOIN linked_cases AS l USING (linked_case_id)
+         WHERE $4::uuid IS NULL OR EXISTS (SELECT 1 FROM linked_case_members AS m
+               WHERE m.linked_case_id = l.linked_case_id AND m.case_id = $4)
+         ORDER BY seen.submit_time DESC, seen.linked_case_id DESC LIMIT $7"
+    );
+    let place = after.unwrap_or(Place {
+        time: Timestamp::MAX,
+        id: Uuid::max(),
+    });
+    // PostgreSQL's years end earlier than jiff's.
+    let time = place
+        .time
+        .min(Timestamp::from_second(253_402_300_000).unwrap_or(place.time));
+    // With a case there is one application at most: it must not hide behind newer ones.
+    let limit = if listed.case_id.is_some() {
+        i64::from(i32::MAX)
+    } else {
+        limit
+    };
+    sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(visible.all)
+        .bind(visible.owner)
+        .bind(&visible.units)
+        .bind(listed.case_id)
+        .bind(time.to_sqlx())
+        .bind(place.id)
+        .bind(limit)
+}
+
+/// Which application a case belongs to, of those whose events are to be followed: case, application.
+pub(crate) async fn of_cases(
+    connection: &mut PgConnection,
+    case_ids: &[Uuid],
+) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    Ok(
+        sqlx::query_as("SELECT case_id, linked_case_id FROM linked_case_members WHERE case_id = ANY ($1)")
+            .bind(case_ids)
+            .fetch_all(connection)
+            .await?,
+    )
+}
+
+/// Stores a new application. The units come first, because the application is seen through them.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    linked: &LinkedCase,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    keep_units(connection, linked).await?;
+    sqlx::query(
+        "INSERT INTO linked_cases (linked_case_id, code, service_code, state, national, owner_id, submit_time, definition, document,
+                                   version, update_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(linked.linked_case_id)
+    .bind(&linked.code)
+    .bind(&linked.service_code)
+    .bind(linked.state.code())
+    .bind(linked.owner == Owner::National)
+    .bind(linked.owner_id)
+    .bind(linked.submit_time.to_sqlx())
+    .bind(Json(&linked.service))
+    .bind(document(linked)?)
+    .bind(linked.version)
+    .bind(now.to_sqlx())
+    .execute(&mut *connection)
+    .await?;
+    keep_members(connection, linked).await
+}
+
+/// Stores the next version of an application.
+pub(crate) async fn save(connection: &mut PgConnection, linked: &LinkedCase, now: Timestamp) -> Result<(), StoreError> {
+    keep_units(connection, linked).await?;
+    let changed = sqlx::query(
+        "UPDATE linked_cases SET state = $2, document = $3, version = $4, update_time = $5
+         WHERE linked_case_id = $1 AND version = $4 - 1",
+    )
+    .bind(linked.linked_case_id)
+    .bind(linked.state.code())
+    .bind(document(linked)?)
+    .bind(linked.version)
+    .bind(now.to_sqlx())
+    .execute(&mut *connection)
+    .await?;
+    one_row("linked_cases", changed.rows_affected())?;
+    keep_members(connection, linked).await
+}
+
+/// Keeps which units see it, and of which something is asked.
+async fn keep_units(connection: &mut PgConnection, linked: &LinkedCase) -> Result<(), StoreError> {
+    // A unit sees the application through a case of its own; where the national system coordinates, through its member.
+    let with_case = linked
+        .members
+        .iter()
+        .filter(|member| member.case_id.is_some() || linked.owner == Owner::National);
+    let asked: Vec<i32> = linked
+        .effects
+        .iter()
+        .filter(|effect| effect.is_open())
+        .filter_map(|effect| linked.member(&effect.affected))
+        .map(|member| member.unit_id)
+        .collect();
+    let mut units: Vec<i32> = with_case
+        .map(|member| member.unit_id)
+        .chain(asked.iter().copied())
+        .collect();
+    if linked.owner == Owner::Local {
+        units.push(linked.receiving_unit_id);
+    }
+    units.sort_unstable();
+    units.dedup();
+    let to_decide: Vec<bool> = units.iter().map(|unit| asked.contains(unit)).collect();
+    sqlx::query(
+        "INSERT INTO linked_case_units (responsible_unit_id, linked_case_id, owner_id, submit_time, to_decide)
+         SELECT u.id, $1, $2, $3, u.asked FROM unnest($4::int[], $5::bool[]) AS u (id, asked)
+         ON CONFLICT (responsible_unit_id, linked_case_id) DO UPDATE SET to_decide = EXCLUDED.to_decide
+         WHERE linked_case_units.to_decide <> EXCLUDED.to_decide",
+    )
+    .bind(linked.linked_case_id)
+    .bind(linked.owner_id)
+    .bind(linked.submit_time.to_sqlx())
+    .bind(&units)
+    .bind(&to_decide)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn keep_members(connection: &mut PgConnection, linked: &LinkedCase) -> Result<(), StoreError> {
+    let codes: Vec<&str> = linked.members.iter().map(|member| member.code.as_str()).collect();
+    let cases: Vec<Option<Uuid>> = linked.members.iter().map(|member| member.case_id).collect();
+    sqlx::query(
+        "INSERT INTO linked_case_members (linked_case_id, member_code, case_id)
+         SELECT $1, m.code, m.case_id FROM unnest($2::text[], $3::uuid[]) AS m (code, case_id)
+         ON CONFLICT (linked_case_id, member_code) DO UPDATE SET case_id = EXCLUDED.case_id
+         WHERE linked_case_members.case_id IS DISTINCT FROM EXCLUDED.case_id",
+    )
+    .bind(linked.linked_case_id)
+    .bind(&codes)
+    .bind(&cases)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps what was filed for a member.
+pub(crate) async fn keep_submission(
+    connection: &mut PgConnection,
+    linked_case_id: Uuid,
+    member: (&str, i32),
+    owner_id: Option<Uuid>,
+    kept: &Kept,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO linked_case_submissions (linked_case_id, member_code, responsible_unit_id, owner_id, uploader_id, content)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(linked_case_id)
+    .bind(member.0)
+    .bind(member.1)
+    .bind(owner_id)
+    .bind(kept.uploader_id)
+    .bind(Json(kept))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What was filed for a member that is not a case yet.
+pub(crate) async fn submission(
+    connection: &mut PgConnection,
+    linked_case_id: Uuid,
+    member_code: &str,
+) -> Result<Option<Kept>, StoreError> {
+    let kept: Option<Json<Kept>> = sqlx::query_scalar(
+        "SELECT content FROM linked_case_submissions WHERE linked_case_id = $1 AND member_code = $2",
+    )
+    .bind(linked_case_id)
+    .bind(member_code)
+    .fetch_optional(connection)
+    .await?;
+    Ok(kept.map(|kept| kept.0))
+}
+
+/// Forgets what was filed for a member: its case holds it now, or never will.
+pub(crate) async fn forget_submission(
+    connection: &mut PgConnection,
+    linked_case_id: Uuid,
+    member_code: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM linked_case_submissions WHERE linked_case_id = $1 AND member_code = $2")
+        .bind(linked_case_id)
+        .bind(member_code)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What was done with an application.
+pub(crate) struct Entry<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) actor_id: Uuid,
+    pub(crate) actor_kind: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) content: &'a str,
+}
+
+/// Appends it to its history.
+pub(crate) async fn record(
+    connection: &mut PgConnection,
+    linked: &LinkedCase,
+    entry: &Entry<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO linked_case_history (linked_case_id, version, operation, actor_id, actor_kind, reason, content, record_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(linked.linked_case_id)
+    .bind(linked.version)
+    .bind(entry.operation)
+    .bind(entry.actor_id)
+    .bind(entry.actor_kind)
+    .bind(entry.reason)
+    .bind(entry.content)
+    .bind(now.to_sqlx())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Everything that the ledger commits to: application, version, content.
+pub(crate) async fn all_versions(connection: &mut PgConnection) -> Result<Vec<(Uuid, i64, String)>, StoreError> {
+    Ok(
+        sqlx::query_as("SELECT linked_case_id, version, content FROM linked_case_history")
+            .fetch_all(connection)
+            .await?,
+    )
+}
+
+/// Which case has each of these files, if any; files that there are not are left out.
+pub(crate) async fn cases_of_files(
+    connection: &mut PgConnection,
+    file_ids: &[Uuid],
+) -> Result<Vec<(Uuid, Option<Uuid>)>, StoreError> {
+    Ok(
+        sqlx::query_as("SELECT file_id, case_id FROM files WHERE file_id = ANY ($1)")
+            .bind(file_ids)
+            .fetch_all(connection)
+            .await?,
+    )
+}
+
+/// Lets a case show files of another one.
+pub(crate) async fn hand_over_files(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    file_ids: &[Uuid],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO linked_case_files (case_id, file_id) SELECT $1, f.id FROM unnest($2::uuid[]) AS f (id)
+         ON CONFLICT (case_id, file_id) DO NOTHING",
+    )
+    .bind(case_id)
+    .bind(file_ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A file that was handed to a case which the caller sees.
+pub(crate) async fn handed_over(
+    connection: &mut PgConnection,
+    file_id: Uuid,
+    visible: &Visible,
+) -> Result<Option<StoredFile>, StoreError> {
+    let row = sqlx::query(
+        "SELECT f.file_id, f.owner_id, f.name, f.media_type, f.size, f.sha256, f.store_key, f.create_time, c.case_id,
+                c.owner_id AS case_owner_id
+         FROM linked_case_files AS handed
+         JOIN files AS f USING (file_id)
+         JOIN cases AS c ON c.case_id = handed.case_id
+         WHERE handed.file_id = $1
+           AND ($2 OR c.responsible_unit_id = ANY ($3) OR c.owner_id = $4 OR c.assignee_id = $5 OR c.receiving_unit_id = ANY ($3))
+         ORDER BY c.case_id LIMIT 1",
+    )
+    .bind(file_id)
+    .bind(visible.all)
+    .bind(&visible.units)
+    .bind(visible.owner)
+    .bind(visible.assignee)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        Ok(StoredFile {
+            file_id: row.try_get("file_id")?,
+            owner_id: row.try_get("owner_id")?,
+            name: row.try_get("name")?,
+            media_type: row.try_get("media_type")?,
+            size: row.try_get("size")?,
+            sha256: row.try_get("sha256")?,
+            store_key: row.try_get("store_key")?,
+            create_time: row.try_get::<jiff_sqlx::Timestamp, _>("create_time")?.to_jiff(),
+            case_id: row.try_get("case_id")?,
+            case_owner_id: row.try_get("case_owner_id")?,
+        })
+    })
+    .transpose()
+}
+
+/// From here on can be taken back without ending the transaction.
+pub(crate) async fn mark(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SAVEPOINT linked_member").execute(connection).await?;
+    Ok(())
+}
+
+/// Takes back what was done since the mark.
+pub(crate) async fn back_to_mark(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("ROLLBACK TO SAVEPOINT linked_member")
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,1412 @@
+//! Dịch vụ công liên thông: one application, its members as ordinary cases, what one hands to another, and what the end of one does to the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use egov_onestop::domain::pack::Profile;
+use egov_onestop::operations::import::Packs;
+use egov_onestop::{LINKED_LEASE, LinkedCoordinator};
+use egov_proto::egov::onestop::v1::*;
+use jiff::SignedDuration;
+use sqlx::PgConnection;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::support::*;
+
+const SERVICE: &str = "2.000986";
+
+fn member(code: &str, unit: &str, components: &[&str], conditions: &[&str]) -> LinkedMemberFiling {
+    LinkedMemberFiling {
+        member_code: code.to_owned(),
+        competent_unit_code: unit.to_owned(),
+        components: components.iter().map(|code| component(code)).collect(),
+        conditions: conditions.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Birth at Trường Vinh, residence at Thành Vinh with relatives.
+fn application() -> SubmitLinkedCaseRequest {
+    SubmitLinkedCaseRequest {
+        request_id: request_id(),
+        service_code: SERVICE.to_owned(),
+        channel: Channel::Online.into(),
+        owner: Some(owner("Nguyễn Thị Hường")),
+        members: vec![
+            member("khai_sinh", "16690", &["mau_dien_tu", "giay_chung_sinh"], &[]),
+            member("thuong_tru", "16681", &["to_khai_ct01"], &["nguoi_than"]),
+        ],
+        subject: "Khai sinh, thường trú cho con".to_owned(),
+        ..Default::default()
+    }
+}
+
+async fn file(stack: &Stack, request: SubmitLinkedCaseRequest) -> Result<SubmitLinkedCaseResponse, Status> {
+    let answer = stack.portal(citizen()).linked.submit_linked_case(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+async fn filed(stack: &Stack) -> LinkedCase {
+    file(stack, application()).await.unwrap().linked_case.unwrap()
+}
+
+async fn read(client: &Client, id: &str) -> Result<LinkedCase, Status> {
+    let request = GetLinkedCaseRequest {
+        linked_case_id: id.to_owned(),
+    };
+    let answer = client.clone().linked.get_linked_case(request).await;
+    answer.map(|answer| answer.into_inner().linked_case.unwrap())
+}
+
+fn of<'a>(linked: &'a LinkedCase, code: &str) -> &'a LinkedMember {
+    linked.members.iter().find(|member| member.member_code == code).unwrap()
+}
+
+fn states(linked: &LinkedCase) -> Vec<LinkedMemberState> {
+    linked.members.iter().map(LinkedMember::state).collect()
+}
+
+/// Waits until the running coordinator has made this true.
+async fn until(stack: &Stack, id: &str, wanted: impl Fn(&LinkedCase) -> bool) -> LinkedCase {
+    let began = Instant::now();
+    loop {
+        let now = read(&stack.portal(citizen()), id).await.unwrap();
+        if wanted(&now) {
+            return now;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it never came: {now:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn case_of(stack: &Stack, unit: i32, case_id: &str) -> Case {
+    get(&stack.staff("unit_leader", unit), case_id).await.unwrap()
+}
+
+/// Takes a case into processing.
+async fn take_in(stack: &Stack, unit: i32, case_id: &str) -> Case {
+    let etag = case_of(stack, unit, case_id).await.etag;
+    let request = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag,
+    };
+    let case = stack
+        .staff("one_stop_clerk", unit)
+        .cases
+        .accept_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    let request = AssignCaseRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag: case.etag,
+        assignee_id: Uuid::from_u128(0xA1).to_string(),
+        reason: String::new(),
+    };
+    stack
+        .staff("unit_leader", unit)
+        .cases
+        .assign_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap()
+}
+
+/// Takes a case to its result, and hands that over.
+async fn decide(stack: &Stack, unit: i32, case_id: &str, result_code: &str) -> String {
+    take_in(stack, unit, case_id).await;
+    issue(stack, unit, case_id, result_code).await
+}
+
+/// Issues the result of a case that is processed; gives the file.
+async fn issue(stack: &Stack, unit: i32, case_id: &str, result_code: &str) -> String {
+    let leader = stack.staff("unit_leader", unit);
+    let file_id = upload(&leader, PDF).await;
+    let request = ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag: case_of(stack, unit, case_id).await.etag,
+        results: vec![CaseResult {
+            result_code: result_code.to_owned(),
+            number: "12/2026".to_owned(),
+            file_id: file_id.clone(),
+        }],
+        reason: String::new(),
+    };
+    leader.clone().cases.approve_case(request).await.unwrap();
+    file_id
+}
+
+async fn hand_out(stack: &Stack, unit: i32, case_id: &str) {
+    let request = ReturnResultRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag: case_of(stack, unit, case_id).await.etag,
+        channel: Channel::Counter.into(),
+        ..Default::default()
+    };
+    stack
+        .staff("one_stop_clerk", unit)
+        .cases
+        .return_result(request)
+        .await
+        .unwrap();
+}
+
+async fn reject(stack: &Stack, unit: i32, case_id: &str) {
+    let request = RejectCaseRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag: case_of(stack, unit, case_id).await.etag,
+        reason: "không thuộc thẩm quyền".to_owned(),
+        legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
+    };
+    stack
+        .staff("one_stop_clerk", unit)
+        .cases
+        .reject_case(request)
+        .await
+        .unwrap();
+}
+
+async fn stop(stack: &Stack, unit: i32, case_id: &str) {
+    let request = StopCaseRequest {
+        request_id: request_id(),
+        case_id: case_id.to_owned(),
+        etag: case_of(stack, unit, case_id).await.etag,
+        reason: "không đủ điều kiện".to_owned(),
+        legal_basis: "Luật Hộ tịch 60/2014/QH13".to_owned(),
+    };
+    stack.staff("unit_leader", unit).cases.stop_case(request).await.unwrap();
+}
+
+async fn superuser(stack: &Stack) -> PgConnection {
+    stack.database.connect_as_superuser().await.unwrap()
+}
+
+async fn count(stack: &Stack, what: &'static str) -> i64 {
+    sqlx::query_scalar(what)
+        .fetch_one(&mut superuser(stack).await)
+        .await
+        .unwrap()
+}
+
+/// The shipped packs, with this linked service besides.
+fn with_service(text: &str) -> Packs {
+    let mut given = packs();
+    given.linked.insert("2.009999.toml".to_owned(), text.to_owned());
+    given
+}
+
+/// A service of the test's: birth and residence side by side, and a marriage that waits for both, with what happens to each as `rules` say.
+fn side_by_side(birth: &str, residence: &str, marriage: &str) -> String {
+    let fact = "{ status = \"confirmed\", source = \"test\" }";
+    let ends = |then: &str, of: &[&str]| -> String {
+        let rules: Vec<String> = of
+            .iter()
+            .map(|of| {
+                format!("{{ of = \"{of}\", rejected = \"{then}\", stopped = \"{then}\", withdrawn = \"{then}\" }}")
+            })
+            .collect();
+        format!("[{}]", rules.join(", "))
+    };
+    let member = |code: &str, procedure: &str, after: &str, on_end: String| {
+        format!(
+            "[[members]]\ncode = \"{code}\"\nname = \"{code}\"\nname_en = \"{code}\"\nprocedure = \"{procedure}\"\nafter = {after}\nfact = {fact}\nflow_fact = {fact}\non_end = {on_end}\n"
+        )
+    };
+    let head = format!(
+        "code = \"2.009999\"\nversion = 1\nname = \"thử\"\nname_en = \"test\"\neffective_from = \"2026-01-01\"\nchannels = [\"online\"]\nfact = {fact}\neffective_fact = {fact}\nchannels_fact = {fact}\nlegal_basis = []\n[[owners]]\nowner = \"local\"\neffective_from = \"2026-01-01\"\nfact = {fact}\n"
+    );
+    let shared = format!(
+        "[[shared]]\ncode = \"giay_chung\"\nname = \"Giấy chứng\"\nfact = {fact}\nas = [{{ member = \"khai_sinh\", component = \"giay_chung_sinh\" }}, {{ member = \"thuong_tru\", component = \"giay_to_quan_he\" }}]\n"
+    );
+    [
+        head,
+        member("khai_sinh", "1.001193", "[]", ends(birth, &["thuong_tru"])),
+        member("thuong_tru", "1.004222", "[]", ends(residence, &["khai_sinh"])),
+        member(
+            "khai_sinh_2",
+            "1.001193",
+            "[\"khai_sinh\", \"thuong_tru\"]",
+            ends(marriage, &["khai_sinh", "thuong_tru"]),
+        ),
+        shared,
+    ]
+    .join("\n")
+}
+
+/// An application for it, with one file that is asked once.
+fn side_by_side_application(file_id: &str) -> SubmitLinkedCaseRequest {
+    SubmitLinkedCaseRequest {
+        service_code: "2.009999".to_owned(),
+        members: vec![
+            member("khai_sinh", "16690", &["mau_dien_tu"], &[]),
+            member("thuong_tru", "16681", &["to_khai_ct01"], &["nguoi_than"]),
+            member("khai_sinh_2", "16690", &["mau_dien_tu", "giay_chung_sinh"], &[]),
+        ],
+        shared_components: vec![CaseComponent {
+            component_code: "giay_chung".to_owned(),
+            file_ids: vec![file_id.to_owned()],
+            ..Default::default()
+        }],
+        ..application()
+    }
+}
+
+#[tokio::test]
+async fn one_application_becomes_cases_in_their_order_and_hands_the_birth_certificate_over() {
+    let stack = Stack::start().await;
+    let answer = file(&stack, application()).await.unwrap();
+    let linked = answer.linked_case.unwrap();
+    assert_eq!(linked.linked_code, "LT-H41.201-261123-0001");
+    assert_eq!(
+        states(&linked),
+        [LinkedMemberState::Running, LinkedMemberState::Waiting]
+    );
+    assert_eq!(of(&linked, "thuong_tru").waits_for, ["khai_sinh"]);
+    let birth = of(&linked, "khai_sinh").case_id.clone();
+    assert_eq!(answer.lookup_secrets.len(), 1);
+    assert_eq!(answer.lookup_secrets[0].case_code, of(&linked, "khai_sinh").case_code);
+    // The first member is a case like any other: tracked, taken in, dated.
+    let tracked = TrackCaseRequest {
+        case_code: answer.lookup_secrets[0].case_code.clone(),
+        lookup_secret: answer.lookup_secrets[0].lookup_secret.clone(),
+    };
+    stack.public().cases.track_case(tracked).await.unwrap();
+    let result = decide(&stack, TRUONG_VINH, &birth, "KQ.G15.000031").await;
+
+    let linked = until(&stack, &linked.linked_case_id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Running
+    })
+    .await;
+    let member = of(&linked, "khai_sinh").clone();
+    assert_eq!(
+        (member.state(), member.case_state()),
+        (LinkedMemberState::Issued, CaseState::Completed)
+    );
+    assert!(member.due_date.is_some(), "each member has its own due date");
+    let residence = of(&linked, "thuong_tru").case_id.clone();
+    let case = case_of(&stack, THANH_VINH, &residence).await;
+    let taken = case
+        .components
+        .iter()
+        .find(|component| component.component_code == "giay_to_quan_he")
+        .unwrap();
+    assert_eq!(
+        taken.replaced_by_data,
+        format!("KQ.G15.000031 12/2026 ({})", member.case_code)
+    );
+    assert_eq!(
+        taken.file_ids,
+        [result.clone()],
+        "the certificate itself is handed over"
+    );
+    assert_eq!(case.owner.unwrap().full_name, "Nguyễn Thị Hường", "asked once");
+
+    // Who decides the residence reads the certificate, and nothing else of the birth.
+    let officer = stack.staff("officer", THANH_VINH);
+    let request = GetFileRequest {
+        file_id: result.clone(),
+    };
+    officer.clone().files.get_file(request.clone()).await.unwrap();
+    assert_eq!(reason(&get(&officer, &birth).await.unwrap_err()), "CASE_NOT_FOUND");
+    // A unit to which nothing was handed reads neither.
+    let stranger = stack.staff("officer", COUNTER);
+    assert_eq!(
+        stranger.clone().files.get_file(request).await.unwrap_err().code(),
+        Code::NotFound
+    );
+
+    decide(&stack, THANH_VINH, &residence, "KQ.G01.000065").await;
+    for (unit, case_id) in [(TRUONG_VINH, &birth), (THANH_VINH, &residence)] {
+        hand_out(&stack, unit, case_id).await;
+    }
+    let linked = until(&stack, &linked.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Finished
+    })
+    .await;
+    assert_eq!(states(&linked), [LinkedMemberState::Returned; 2]);
+    assert!(linked.end_time.is_some());
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM linked_case_submissions").await,
+        0,
+        "nothing personal is kept twice"
+    );
+    whole(&stack).await;
+}
+
+/// Everything that the ledger commits to of applications is worked out again; cases verify as ever.
+async fn whole(stack: &Stack) {
+    let verified =
+        egov_onestop::operations::verify::verify(&stack.pool, &stack.keyring, Profile::Demo, None, |_, _| {})
+            .await
+            .unwrap();
+    assert!(verified.is_whole(), "{:#?}", verified.violations);
+    let rebuilt = egov_onestop::operations::rebuild_leaves::rebuild_leaves(&stack.pool)
+        .await
+        .unwrap();
+    let leaves: Vec<(Uuid, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT l.resource_id, l.version, l.commitment, s.salt FROM egov.leaves AS l JOIN egov.leaf_salts AS s USING (leaf_id)
+         WHERE l.kind = 'linked_case'",
+    )
+    .fetch_all(&mut superuser(stack).await)
+    .await
+    .unwrap();
+    assert!(!leaves.is_empty());
+    for (resource, version, commitment, salt) in &leaves {
+        let one = rebuilt
+            .iter()
+            .find(|one| one.kind == "linked_case" && one.resource == *resource && one.version == *version)
+            .unwrap();
+        assert_eq!(
+            egov_database::leaf_commitment(salt, &one.canonical).as_slice(),
+            commitment.as_slice()
+        );
+    }
+    let versions = count(stack, "SELECT count(*) FROM linked_case_history").await;
+    assert_eq!(i64::try_from(leaves.len()).unwrap(), versions, "a leaf a version");
+    let events = count(
+        stack,
+        "SELECT (SELECT count(*) FROM egov.outbox WHERE aggregate_kind = 'linked_case')
+              + (SELECT count(*) FROM egov.event_log WHERE aggregate_kind = 'linked_case')",
+    )
+    .await;
+    assert_eq!(events, versions, "an event a version");
+}
+
+#[tokio::test]
+async fn a_birth_that_is_not_taken_in_or_stopped_takes_the_residence_along() {
+    let stack = Stack::start().await;
+    let refused = filed(&stack).await;
+    reject(&stack, TRUONG_VINH, &of(&refused, "khai_sinh").case_id).await;
+    let refused = until(&stack, &refused.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    assert_eq!(
+        states(&refused),
+        [LinkedMemberState::Rejected, LinkedMemberState::Cancelled]
+    );
+    assert_eq!(refused.effects.len(), 1);
+    assert_eq!(refused.effects[0].kind(), LinkedEffectKind::Cancelled);
+    assert_eq!(
+        (
+            refused.effects[0].cause_member_code.as_str(),
+            refused.effects[0].member_code.as_str()
+        ),
+        ("khai_sinh", "thuong_tru")
+    );
+
+    let stopped = filed(&stack).await;
+    let birth = of(&stopped, "khai_sinh").case_id.clone();
+    take_in(&stack, TRUONG_VINH, &birth).await;
+    stop(&stack, TRUONG_VINH, &birth).await;
+    let stopped = until(&stack, &stopped.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    assert_eq!(
+        states(&stopped),
+        [LinkedMemberState::Stopped, LinkedMemberState::Cancelled]
+    );
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM cases").await,
+        2,
+        "no residence was ever filed"
+    );
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_case_submissions").await, 0);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn members_that_run_side_by_side_are_taken_back_and_what_is_asked_once_is_seen_by_both() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
+    let file_id = upload(&stack.portal(citizen()), PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    assert_eq!(
+        states(&linked),
+        [
+            LinkedMemberState::Running,
+            LinkedMemberState::Running,
+            LinkedMemberState::Waiting
+        ]
+    );
+    for (unit, code, component) in [
+        (TRUONG_VINH, "khai_sinh", "giay_chung_sinh"),
+        (THANH_VINH, "thuong_tru", "giay_to_quan_he"),
+    ] {
+        let case = case_of(&stack, unit, &of(&linked, code).case_id).await;
+        let shared = case
+            .components
+            .iter()
+            .find(|filed| filed.component_code == component)
+            .unwrap();
+        assert_eq!(shared.file_ids, [file_id.clone()]);
+        let request = GetFileRequest {
+            file_id: file_id.clone(),
+        };
+        stack.staff("officer", unit).files.get_file(request).await.unwrap();
+    }
+    let residence = of(&linked, "thuong_tru").case_id.clone();
+    take_in(&stack, THANH_VINH, &residence).await;
+    reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+    let ended = until(&stack, &linked.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    assert_eq!(
+        states(&ended),
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Withdrawn,
+            LinkedMemberState::Cancelled
+        ]
+    );
+    // The residence was taken back by the platform, with the reason, by the ordinary act.
+    let case = case_of(&stack, THANH_VINH, &residence).await;
+    assert_eq!(case.state(), CaseState::Withdrawn);
+    let request = ListCaseHistoryRequest {
+        case_id: residence,
+        ..Default::default()
+    };
+    let history = stack
+        .staff("officer", THANH_VINH)
+        .cases
+        .list_case_history(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .entries;
+    let last = history.last().unwrap();
+    assert_eq!(
+        (last.operation.as_str(), last.actor_kind.as_str()),
+        ("withdraw", "system")
+    );
+    assert!(last.reason.contains(&linked.linked_code), "{}", last.reason);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn where_the_definition_asks_an_officer_of_the_members_unit_decides_and_nobody_else() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "ask", "ask"))).await;
+    let file_id = upload(&stack.portal(citizen()), PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+    let asked = until(&stack, &linked.linked_case_id, |now| now.effects.len() == 2).await;
+    assert!(
+        asked
+            .effects
+            .iter()
+            .all(|effect| effect.open && effect.kind() == LinkedEffectKind::Asked)
+    );
+    let number = |code: &str| {
+        asked
+            .effects
+            .iter()
+            .find(|effect| effect.member_code == code)
+            .unwrap()
+            .number
+    };
+
+    let decision = |number: i32, etag: &str, decision: LinkedDecision| DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: linked.linked_case_id.clone(),
+        etag: etag.to_owned(),
+        number,
+        decision: decision.into(),
+        reason: "đã trao đổi với công dân".to_owned(),
+    };
+    let put = async |client: Client, request: DecideLinkedMemberRequest| {
+        let answer = client.clone().linked.decide_linked_member(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    let to_decide = ListLinkedCasesRequest {
+        to_decide: true,
+        ..Default::default()
+    };
+    for unit in [TRUONG_VINH, THANH_VINH] {
+        let found = stack
+            .staff("unit_leader", unit)
+            .linked
+            .list_linked_cases(to_decide.clone())
+            .await
+            .unwrap();
+        assert_eq!(found.into_inner().linked_cases.len(), 1, "unit {unit} is asked");
+    }
+    // The residence is Thành Vinh's question: an officer's role does not reach, the neighbour's leader neither.
+    let residence = number("thuong_tru");
+    let status = put(
+        stack.staff("officer", THANH_VINH),
+        decision(residence, &asked.etag, LinkedDecision::Continue),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(&status), "PERMISSION_MISSING");
+    let status = put(
+        stack.staff("unit_leader", TRUONG_VINH),
+        decision(residence, &asked.etag, LinkedDecision::Continue),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_QUESTION_UNKNOWN");
+    let status = put(
+        stack.staff("unit_leader", COUNTER),
+        decision(residence, &asked.etag, LinkedDecision::Continue),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_CASE_NOT_FOUND");
+    let leader = stack.staff("unit_leader", THANH_VINH);
+    let status = put(
+        leader.clone(),
+        decision(residence, "1-000000000000", LinkedDecision::Continue),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(&status), "STALE_ETAG");
+    let status = put(leader.clone(), decision(99, &asked.etag, LinkedDecision::Continue))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_QUESTION_UNKNOWN");
+
+    // It goes on; the same request again changes nothing more; two at once: one is told that somebody was faster.
+    let go_on = decision(residence, &asked.etag, LinkedDecision::Continue);
+    let decided = put(leader.clone(), go_on.clone()).await.unwrap();
+    assert_eq!(put(leader.clone(), go_on).await.unwrap(), decided);
+    assert_eq!(of(&decided, "thuong_tru").state(), LinkedMemberState::Running);
+    let status = put(
+        leader.clone(),
+        decision(residence, &decided.etag, LinkedDecision::Withdraw),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_QUESTION_UNKNOWN", "it has its answer");
+    let (one, two) = tokio::join!(
+        put(
+            stack.staff("unit_leader", TRUONG_VINH),
+            decision(number("khai_sinh_2"), &decided.etag, LinkedDecision::Withdraw)
+        ),
+        put(
+            stack.staff("unit_leader", TRUONG_VINH),
+            decision(number("khai_sinh_2"), &decided.etag, LinkedDecision::Withdraw)
+        ),
+    );
+    assert_eq!(u8::from(one.is_ok()) + u8::from(two.is_ok()), 1, "{one:?} {two:?}");
+    let now = read(&stack.portal(citizen()), &linked.linked_case_id).await.unwrap();
+    assert_eq!(
+        states(&now),
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Running,
+            LinkedMemberState::Cancelled
+        ]
+    );
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_result_that_was_issued_is_not_taken_back_and_an_officer_says_what_is_done() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
+    let file_id = upload(&stack.portal(citizen()), PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    let (birth, residence) = (
+        of(&linked, "khai_sinh").case_id.clone(),
+        of(&linked, "thuong_tru").case_id.clone(),
+    );
+    decide(&stack, TRUONG_VINH, &birth, "KQ.G15.000031").await;
+    reject(&stack, THANH_VINH, &residence).await;
+    let told = until(&stack, &linked.linked_case_id, |now| now.effects.len() == 2).await;
+    let effect = told
+        .effects
+        .iter()
+        .find(|effect| effect.member_code == "khai_sinh")
+        .unwrap();
+    assert_eq!((effect.kind(), effect.open), (LinkedEffectKind::UndoImpossible, true));
+    assert_eq!(
+        case_of(&stack, TRUONG_VINH, &birth).await.state(),
+        CaseState::Completed,
+        "it stands"
+    );
+    let decision = |decision: LinkedDecision| DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: linked.linked_case_id.clone(),
+        etag: told.etag.clone(),
+        number: effect.number,
+        decision: decision.into(),
+        reason: "Giấy khai sinh giữ nguyên hiệu lực".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", TRUONG_VINH);
+    let status = leader
+        .linked
+        .decide_linked_member(decision(LinkedDecision::Withdraw))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_UNDO_IMPOSSIBLE");
+    let answer = leader
+        .linked
+        .decide_linked_member(decision(LinkedDecision::Continue))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        answer.linked_case.unwrap().state(),
+        LinkedCaseState::Running,
+        "the result was not handed out yet"
+    );
+    hand_out(&stack, TRUONG_VINH, &birth).await;
+    let over = until(&stack, &linked.linked_case_id, |now| {
+        now.state() != LinkedCaseState::Running
+    })
+    .await;
+    assert_eq!(over.state(), LinkedCaseState::PartlyFinished);
+    let shown = over
+        .effects
+        .iter()
+        .find(|effect| effect.member_code == "khai_sinh")
+        .unwrap();
+    assert_eq!(shown.reason, "Giấy khai sinh giữ nguyên hiệu lực");
+    // The neighbour sees that something was decided, not why.
+    let neighbour = read(&stack.staff("officer", THANH_VINH), &linked.linked_case_id)
+        .await
+        .unwrap();
+    assert_eq!(
+        neighbour
+            .effects
+            .iter()
+            .find(|effect| effect.member_code == "khai_sinh")
+            .unwrap()
+            .reason,
+        ""
+    );
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn the_applicant_takes_the_whole_application_back_and_results_stay() {
+    let stack = Stack::start().await;
+    let linked = filed(&stack).await;
+    let withdraw = |etag: &str| WithdrawLinkedCaseRequest {
+        request_id: request_id(),
+        linked_case_id: linked.linked_case_id.clone(),
+        etag: etag.to_owned(),
+        reason: "gia đình chuyển đi nơi khác".to_owned(),
+    };
+    // A unit that has one of the cases takes nothing back for the others, and a stranger knows nothing of it.
+    let status = stack
+        .staff("unit_leader", TRUONG_VINH)
+        .linked
+        .withdraw_linked_case(withdraw(&linked.etag))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "PERMISSION_MISSING");
+    let status = stack
+        .portal(Uuid::from_u128(0xC9))
+        .linked
+        .withdraw_linked_case(withdraw(&linked.etag))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_CASE_NOT_FOUND");
+
+    let request = withdraw(&linked.etag);
+    let mut portal = stack.portal(citizen());
+    let taken = portal
+        .linked
+        .withdraw_linked_case(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        portal.linked.withdraw_linked_case(request).await.unwrap().into_inner(),
+        taken,
+        "the same request twice"
+    );
+    let taken = taken.linked_case.unwrap();
+    assert_eq!(
+        (taken.state(), states(&taken)),
+        (
+            LinkedCaseState::Ended,
+            vec![LinkedMemberState::Withdrawn, LinkedMemberState::Cancelled]
+        )
+    );
+    let status = portal
+        .linked
+        .withdraw_linked_case(withdraw(&taken.etag))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "LINKED_CASE_ENDED");
+
+    // With the certificate issued, the residence alone is taken back.
+    let linked = filed(&stack).await;
+    decide(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
+    let now = until(&stack, &linked.linked_case_id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Running
+    })
+    .await;
+    let request = WithdrawLinkedCaseRequest {
+        linked_case_id: linked.linked_case_id.clone(),
+        ..withdraw(&now.etag)
+    };
+    let taken = portal
+        .linked
+        .withdraw_linked_case(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .linked_case
+        .unwrap();
+    assert_eq!(
+        states(&taken),
+        [LinkedMemberState::Issued, LinkedMemberState::Withdrawn]
+    );
+    assert_eq!(
+        taken.state(),
+        LinkedCaseState::Running,
+        "the certificate is still to be handed out"
+    );
+    let request = WithdrawLinkedCaseRequest {
+        linked_case_id: linked.linked_case_id.clone(),
+        ..withdraw(&taken.etag)
+    };
+    let status = portal.linked.withdraw_linked_case(request).await.unwrap_err();
+    assert_eq!(reason(&status), "LINKED_NOTHING_TO_WITHDRAW");
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn the_same_application_twice_or_two_at_once_are_one() {
+    let stack = Stack::start().await;
+    let request = application();
+    let (first, second) = tokio::join!(file(&stack, request.clone()), file(&stack, request.clone()));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first, second);
+    assert_eq!(file(&stack, request.clone()).await.unwrap(), first);
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_cases").await, 1);
+    assert_eq!(count(&stack, "SELECT count(*) FROM cases").await, 1);
+    let other = SubmitLinkedCaseRequest {
+        subject: "việc khác".to_owned(),
+        ..request
+    };
+    assert_eq!(reason(&file(&stack, other).await.unwrap_err()), "REQUEST_ID_REUSED");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_and_nothing_changes() {
+    let stack = Stack::start().await;
+    let with = |change: &dyn Fn(&mut SubmitLinkedCaseRequest)| {
+        let mut request = application();
+        change(&mut request);
+        request
+    };
+    let cases: Vec<(SubmitLinkedCaseRequest, &str, &str)> = vec![
+        (
+            with(&|request| request.service_code = "2.009998".to_owned()),
+            "LINKED_SERVICE_NOT_FOUND",
+            "",
+        ),
+        (
+            with(&|request| request.service_code = "2.001023".to_owned()),
+            "FACT_NOT_DECIDED",
+            "",
+        ),
+        (
+            with(&|request| request.service_code = "2.002913".to_owned()),
+            "FACT_NOT_DECIDED",
+            "",
+        ),
+        (
+            with(&|request| {
+                request.members.pop();
+            }),
+            "LINKED_MEMBER_UNKNOWN",
+            "",
+        ),
+        (
+            with(&|request| request.members[1].member_code = "khai_sinh".to_owned()),
+            "LINKED_MEMBER_UNKNOWN",
+            "",
+        ),
+        (
+            with(&|request| request.members[1].member_code = "the_bhyt".to_owned()),
+            "LINKED_MEMBER_UNKNOWN",
+            "",
+        ),
+        (
+            with(&|request| request.members[1].competent_unit_code = String::new()),
+            "UNIT_NOT_FOUND",
+            "",
+        ),
+        (
+            with(&|request| request.members[1].competent_unit_code = "99999".to_owned()),
+            "UNIT_NOT_FOUND",
+            "",
+        ),
+        (
+            with(&|request| request.shared_components = vec![component("khong_co")]),
+            "LINKED_COMPONENT_UNKNOWN",
+            "",
+        ),
+        (
+            with(&|request| request.channel = Channel::Post.into()),
+            "CHANNEL_NOT_OFFERED",
+            "",
+        ),
+        // The member that waits is judged at filing, not weeks later.
+        (
+            with(&|request| request.members[1].components.clear()),
+            "COMPONENTS_MISSING",
+            "thuong_tru",
+        ),
+        (
+            with(&|request| request.members[1].conditions.clear()),
+            "CONDITION_UNKNOWN",
+            "thuong_tru",
+        ),
+        (
+            with(&|request| {
+                request.members[0].components.pop();
+            }),
+            "COMPONENTS_MISSING",
+            "khai_sinh",
+        ),
+    ];
+    for (request, expected, member) in cases {
+        let status = file(&stack, request.clone()).await.unwrap_err();
+        assert_eq!(reason(&status), expected, "{request:?}");
+        let fault = egov_fault::fault_of(&status);
+        assert_eq!(
+            fault.metadata().get("member").map_or("", String::as_str),
+            member,
+            "{request:?}"
+        );
+        assert!(!fault.vi().is_empty() && !fault.en().is_empty());
+    }
+    // A field that breaks a rule is named, all of them at once.
+    let broken = with(&|request| {
+        request.request_id = "x".to_owned();
+        request.members[0].member_code = String::new();
+        request.owner = None;
+    });
+    let status = file(&stack, broken).await.unwrap_err();
+    let fields: Vec<String> = egov_fault::fault_of(&status)
+        .violations()
+        .iter()
+        .map(|one| one.field.clone())
+        .collect();
+    for field in ["request_id", "members[0].member_code", "owner"] {
+        assert!(fields.iter().any(|named| named == field), "{field}: {fields:?}");
+    }
+    for table in [
+        "SELECT count(*) FROM linked_cases",
+        "SELECT count(*) FROM cases",
+        "SELECT count(*) FROM linked_case_submissions",
+        "SELECT count(*) FROM egov.counters",
+    ] {
+        assert_eq!(count(&stack, table).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_unit_sees_the_application_through_its_own_case_and_of_the_others_state_and_due_date() {
+    let stack = Stack::start().await;
+    let linked = filed(&stack).await;
+    let id = linked.linked_case_id.clone();
+    let (birth_officer, residence_officer) = (stack.staff("officer", TRUONG_VINH), stack.staff("officer", THANH_VINH));
+    // While the residence waits its unit has no case of it, and sees nothing.
+    assert_eq!(
+        reason(&read(&residence_officer, &id).await.unwrap_err()),
+        "LINKED_CASE_NOT_FOUND"
+    );
+    decide(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
+    let whole = until(&stack, &id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Running
+    })
+    .await;
+
+    let seen = read(&residence_officer, &id).await.unwrap();
+    let (own, other) = (of(&seen, "thuong_tru"), of(&seen, "khai_sinh"));
+    assert_eq!(
+        (own.case_id.as_str(), own.case_code.as_str()),
+        (
+            of(&whole, "thuong_tru").case_id.as_str(),
+            of(&whole, "thuong_tru").case_code.as_str()
+        )
+    );
+    assert_eq!((other.case_id.as_str(), other.case_code.as_str()), ("", ""));
+    assert_eq!(other.state(), LinkedMemberState::Issued);
+    assert!(other.due_date.is_some());
+    let seen = read(&birth_officer, &id).await.unwrap();
+    assert!(!of(&seen, "khai_sinh").case_id.is_empty() && of(&seen, "thuong_tru").case_id.is_empty());
+
+    // Others: the other citizen, a unit without a case of it, somebody without a purpose or a role.
+    let others = [stack.portal(Uuid::from_u128(0xC9)), stack.staff("officer", COUNTER)];
+    for other in others {
+        assert_eq!(reason(&read(&other, &id).await.unwrap_err()), "LINKED_CASE_NOT_FOUND");
+        let listed = other
+            .clone()
+            .linked
+            .list_linked_cases(ListLinkedCasesRequest::default())
+            .await
+            .unwrap();
+        assert_eq!(listed.into_inner().linked_cases.len(), 0);
+    }
+    let officer = stack.tokens.staff(Uuid::from_u128(5), &[("officer", TRUONG_VINH)]);
+    assert_eq!(
+        reason(&read(&stack.client(Some(officer), None), &id).await.unwrap_err()),
+        "PURPOSE_MISSING"
+    );
+    let kiosk = stack.tokens.staff(Uuid::from_u128(5), &[("ticket_kiosk", TRUONG_VINH)]);
+    assert_eq!(
+        reason(
+            &read(&stack.client(Some(kiosk), Some("case_handling")), &id)
+                .await
+                .unwrap_err()
+        ),
+        "PERMISSION_MISSING"
+    );
+
+    // Lists: own ones and those of the unit, once each, page by page, newest first; the application of a case.
+    for _ in 0..3 {
+        filed(&stack).await;
+    }
+    for client in [stack.portal(citizen()), birth_officer.clone()] {
+        let mut found = Vec::new();
+        let mut token = String::new();
+        loop {
+            let request = ListLinkedCasesRequest {
+                page_size: 2,
+                page_token: token,
+                ..Default::default()
+            };
+            let page = client
+                .clone()
+                .linked
+                .list_linked_cases(request)
+                .await
+                .unwrap()
+                .into_inner();
+            found.extend(page.linked_cases.into_iter().map(|linked| linked.linked_case_id));
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), 4);
+        assert!(found.contains(&id));
+    }
+    let request = ListLinkedCasesRequest {
+        case_id: of(&whole, "khai_sinh").case_id.clone(),
+        ..Default::default()
+    };
+    let found = birth_officer
+        .clone()
+        .linked
+        .list_linked_cases(request.clone())
+        .await
+        .unwrap()
+        .into_inner()
+        .linked_cases;
+    assert_eq!(
+        found.iter().map(|one| one.linked_case_id.as_str()).collect::<Vec<_>>(),
+        [id.as_str()]
+    );
+    let neighbour = stack
+        .portal(Uuid::from_u128(0xC9))
+        .linked
+        .list_linked_cases(request)
+        .await
+        .unwrap();
+    assert_eq!(neighbour.into_inner().linked_cases.len(), 0);
+    // Who read it is recorded for the person.
+    let recorded: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM egov.read_records WHERE $1 = ANY (subjects) AND resources && $2")
+            .bind(citizen())
+            .bind(vec![format!("linked_cases/{}", linked.linked_code)])
+            .fetch_one(&mut superuser(&stack).await)
+            .await
+            .unwrap();
+    assert!(recorded > 0);
+}
+
+#[tokio::test]
+async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
+    let stack = Stack::start().await;
+    let before = filed(&stack).await;
+    let mirrored = |revision: i64, states: [CaseState; 2]| MirrorLinkedCaseRequest {
+        request_id: request_id(),
+        service_code: SERVICE.to_owned(),
+        linked_code: "G22.99-270104-0000123".to_owned(),
+        revision,
+        channel: Channel::Online.into(),
+        submit_time: Some(egov_proto::timestamp("2027-01-04T02:00:00Z".parse().unwrap())),
+        members: vec![
+            MirroredMember {
+                member_code: "khai_sinh".to_owned(),
+                competent_unit_code: "16690".to_owned(),
+                state: states[0].into(),
+                case_code: "H41.201-270104-0001".to_owned(),
+                due_date: Some(jiff::civil::date(2027, 1, 5).into()),
+            },
+            MirroredMember {
+                member_code: "thuong_tru".to_owned(),
+                competent_unit_code: "16681".to_owned(),
+                state: states[1].into(),
+                ..Default::default()
+            },
+        ],
+    };
+    let system = |units: &[i32]| {
+        let roles: Vec<(&str, i32)> = units.iter().map(|unit| ("linked_coordinator", *unit)).collect();
+        stack.client(Some(stack.tokens.system(Uuid::from_u128(0x902), &roles)), None)
+    };
+    let put = async |client: Client, request: MirrorLinkedCaseRequest| {
+        let answer = client.clone().linked.mirror_linked_case(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    let national = || system(&[PROVINCE]);
+    let waiting = [CaseState::Processing, CaseState::Unspecified];
+    assert_eq!(
+        reason(&put(national(), mirrored(1, waiting)).await.unwrap_err()),
+        "LINKED_SERVICE_LOCAL",
+        "until then it is ours"
+    );
+
+    stack.advance(SignedDuration::from_hours(24 * 45)).await;
+    assert_eq!(
+        reason(&file(&stack, application()).await.unwrap_err()),
+        "LINKED_SERVICE_NATIONAL"
+    );
+    let services = stack
+        .public()
+        .linked
+        .list_linked_services(ListLinkedServicesRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .services;
+    let service = services.iter().find(|service| service.service_code == SERVICE).unwrap();
+    assert_eq!((service.owner(), service.fileable), (LinkedOwner::National, false));
+    assert!(
+        service.open_facts.iter().any(|path| path == "owners.2027-01-01"),
+        "that it is so is unconfirmed, and said"
+    );
+    // An application that was begun here is finished here.
+    reject(&stack, TRUONG_VINH, &of(&before, "khai_sinh").case_id).await;
+    until(&stack, &before.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+
+    for client in [stack.staff("unit_leader", TRUONG_VINH), system(&[TRUONG_VINH])] {
+        assert_eq!(
+            reason(&put(client, mirrored(1, waiting)).await.unwrap_err()),
+            "PERMISSION_MISSING",
+            "every member's unit is asked for"
+        );
+    }
+    let first = put(national(), mirrored(2, waiting)).await.unwrap();
+    assert_eq!(
+        (first.owner(), states(&first)),
+        (
+            LinkedOwner::National,
+            vec![LinkedMemberState::Running, LinkedMemberState::Waiting]
+        )
+    );
+    assert_eq!(
+        put(national(), mirrored(1, [CaseState::Registered; 2])).await.unwrap(),
+        first,
+        "an older revision changes nothing"
+    );
+    let rejected = mirrored(3, [CaseState::Rejected, CaseState::Processing]);
+    let (one, two) = tokio::join!(put(national(), rejected.clone()), put(national(), rejected.clone()));
+    assert_eq!(one.unwrap(), two.unwrap(), "the same twice at once");
+    let seen = read(&stack.staff("officer", THANH_VINH), &first.linked_case_id)
+        .await
+        .unwrap();
+    assert_eq!(
+        states(&seen),
+        [LinkedMemberState::Rejected, LinkedMemberState::Running],
+        "we compensate nothing: that is theirs"
+    );
+    assert_eq!((of(&seen, "khai_sinh").case_code.as_str(), seen.effects.len()), ("", 0));
+    let over = put(national(), mirrored(4, [CaseState::Rejected, CaseState::Returned]))
+        .await
+        .unwrap();
+    assert_eq!(over.state(), LinkedCaseState::PartlyFinished);
+    let mut twice = mirrored(5, waiting);
+    twice.members[1].member_code = "khai_sinh".to_owned();
+    assert_eq!(
+        reason(&put(national(), twice).await.unwrap_err()),
+        "LINKED_MEMBER_UNKNOWN"
+    );
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM cases").await,
+        1,
+        "no case of ours is made"
+    );
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_be_filed_when_its_turn_comes_is_held_until_an_officer_decides() {
+    let stack = Stack::start().await;
+    let portal = stack.portal(citizen());
+    let file_id = upload(&portal, PDF).await;
+    let mut request = application();
+    request.members[1].components[0].file_ids = vec![file_id.clone()];
+    let linked = file(&stack, request).await.unwrap().linked_case.unwrap();
+    // Meanwhile the applicant gives the file to another case.
+    let mut other = birth_registration();
+    other.components[0].file_ids = vec![file_id];
+    portal.clone().cases.submit_case(other).await.unwrap();
+    decide(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
+    let held = until(&stack, &linked.linked_case_id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Held
+    })
+    .await;
+    let effect = &held.effects[0];
+    assert_eq!(
+        (effect.kind(), effect.refusal.as_str(), effect.open),
+        (LinkedEffectKind::NotFiled, "FILE_NOT_USABLE", true)
+    );
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM cases WHERE procedure_code = '1.004222'").await,
+        0,
+        "nothing of the attempt is left"
+    );
+
+    let decision = |etag: &str, number: i32, decision: LinkedDecision| DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: linked.linked_case_id.clone(),
+        etag: etag.to_owned(),
+        number,
+        decision: decision.into(),
+        reason: "thử nộp lại".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", THANH_VINH);
+    leader
+        .linked
+        .decide_linked_member(decision(&held.etag, effect.number, LinkedDecision::Continue))
+        .await
+        .unwrap();
+    let again = until(&stack, &linked.linked_case_id, |now| now.effects.len() == 2).await;
+    assert_eq!(
+        of(&again, "thuong_tru").state(),
+        LinkedMemberState::Held,
+        "filed again, and held again"
+    );
+    let number = again.effects[1].number;
+    let given_up = leader
+        .linked
+        .decide_linked_member(decision(&again.etag, number, LinkedDecision::Withdraw))
+        .await
+        .unwrap();
+    let given_up = given_up.into_inner().linked_case.unwrap();
+    assert_eq!(of(&given_up, "thuong_tru").state(), LinkedMemberState::Cancelled);
+    whole(&stack).await;
+}
+
+/// The coordinator, with the running service's one kept out.
+async fn alone(stack: &Stack) -> (LinkedCoordinator, egov_database::Lease) {
+    let began = Instant::now();
+    let lease = loop {
+        if let Some(lease) = stack
+            .pool
+            .acquire_lease(LINKED_LEASE, Duration::from_mins(10))
+            .await
+            .unwrap()
+        {
+            break lease;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let coordinator = LinkedCoordinator::new(
+        stack.pool.clone(),
+        Arc::clone(&stack.keyring),
+        Arc::clone(&stack.directory),
+        Profile::Demo,
+    )
+    .await
+    .unwrap();
+    (coordinator, lease)
+}
+
+/// Follows the log until nothing new comes any more: what the coordinator does makes events of its own.
+async fn run_to_rest(stack: &Stack, coordinator: &LinkedCoordinator, lease: &mut egov_database::Lease) {
+    loop {
+        relayed(stack).await;
+        let changed = coordinator.run(lease, &|| false).await.unwrap();
+        relayed(stack).await;
+        if changed == 0 && stack.pool.follower_lag(LINKED_LEASE).await.unwrap() == 0 {
+            return;
+        }
+    }
+}
+
+async fn relayed(stack: &Stack) {
+    let began = Instant::now();
+    while count(stack, "SELECT count(*) FROM egov.outbox").await > 0 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Where an application stands, and what was done, without ids: the same however often somebody was interrupted.
+#[derive(Debug, PartialEq)]
+struct Stand {
+    members: Vec<(String, i32, i32)>,
+    effects: Vec<(String, String, i32)>,
+    state: i32,
+    histories: Vec<Vec<String>>,
+}
+
+async fn stand(stack: &Stack, id: &str) -> Stand {
+    let linked = read(&stack.portal(citizen()), id).await.unwrap();
+    let members = linked
+        .members
+        .iter()
+        .map(|member| (member.member_code.clone(), member.state, member.case_state))
+        .collect();
+    let effects = linked
+        .effects
+        .iter()
+        .map(|effect| {
+            (
+                effect.cause_member_code.clone(),
+                effect.member_code.clone(),
+                effect.kind,
+            )
+        })
+        .collect();
+    let mut histories = Vec::new();
+    for member in linked.members.iter().filter(|member| !member.case_id.is_empty()) {
+        let operations: Vec<String> =
+            sqlx::query_scalar("SELECT operation FROM case_history WHERE case_id = $1 ORDER BY version")
+                .bind(Uuid::parse_str(&member.case_id).unwrap())
+                .fetch_all(&mut superuser(stack).await)
+                .await
+                .unwrap();
+        histories.push(operations);
+    }
+    Stand {
+        members,
+        effects,
+        state: linked.state,
+        histories,
+    }
+}
+
+/// An application with members side by side of which one is refused and one is stopped while the coordinator is kept out, so that much
+/// follows at once; and one whose birth is issued.
+async fn prepared(stack: &Stack, ends: bool) -> String {
+    if ends {
+        let file_id = upload(&stack.portal(citizen()), PDF).await;
+        let linked = file(stack, side_by_side_application(&file_id))
+            .await
+            .unwrap()
+            .linked_case
+            .unwrap();
+        reject(stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+        linked.linked_case_id
+    } else {
+        let linked = filed(stack).await;
+        decide(stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
+        linked.linked_case_id
+    }
+}
+
+#[tokio::test]
+async fn stopped_at_every_point_the_next_coordinator_comes_to_the_same_end() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
+    let (coordinator, mut lease) = alone(&stack).await;
+    for ends in [true, false] {
+        let undisturbed = prepared(&stack, ends).await;
+        run_to_rest(&stack, &coordinator, &mut lease).await;
+        let expected = stand(&stack, &undisturbed).await;
+        let mut points = 0;
+        for point in 0_usize.. {
+            let id = prepared(&stack, ends).await;
+            relayed(&stack).await;
+            // Before the point nothing says stop, from it on everything does: between two events, between two actions, before the commit.
+            let asked = AtomicUsize::new(0);
+            let stop = || asked.fetch_add(1, Ordering::SeqCst) >= point;
+            coordinator.run(&mut lease, &stop).await.unwrap();
+            let reached = asked.load(Ordering::SeqCst) > point;
+            run_to_rest(&stack, &coordinator, &mut lease).await;
+            assert_eq!(stand(&stack, &id).await, expected, "stopped at point {point}");
+            if !reached {
+                break;
+            }
+            points += 1;
+        }
+        assert!(points >= 4, "only {points} points");
+    }
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_of_whatever_the_next_coordinator_comes_to_the_same_end() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
+    let (coordinator, mut lease) = alone(&stack).await;
+    let undisturbed = prepared(&stack, true).await;
+    run_to_rest(&stack, &coordinator, &mut lease).await;
+    let expected = stand(&stack, &undisturbed).await;
+    // The future is dropped after so many microseconds: in the middle of a statement, of a commit, between two transactions.
+    for killed_after in (0..24).map(|n: u64| n * n * 150) {
+        let id = prepared(&stack, true).await;
+        relayed(&stack).await;
+        let _ = tokio::time::timeout(
+            Duration::from_micros(killed_after),
+            coordinator.run(&mut lease, &|| false),
+        )
+        .await;
+        run_to_rest(&stack, &coordinator, &mut lease).await;
+        assert_eq!(stand(&stack, &id).await, expected, "killed after {killed_after} µs");
+    }
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn two_coordinators_never_work_at_once_and_one_who_lost_the_lease_writes_nothing() {
+    let stack = Stack::start().await;
+    let (coordinator, mut lease) = alone(&stack).await;
+    let id = prepared(&stack, false).await;
+    relayed(&stack).await;
+    assert!(
+        stack
+            .pool
+            .acquire_lease(LINKED_LEASE, Duration::from_secs(5))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    sqlx::query("UPDATE egov.leases SET fence = fence + 1 WHERE name = $1")
+        .bind(LINKED_LEASE)
+        .execute(&mut superuser(&stack).await)
+        .await
+        .unwrap();
+    let fault = coordinator.run(&mut lease, &|| false).await.unwrap_err();
+    assert_eq!(fault.reason(), "LEASE_LOST");
+    let now = read(&stack.portal(citizen()), &id).await.unwrap();
+    assert_eq!(of(&now, "thuong_tru").state(), LinkedMemberState::Waiting);
+}
