@@ -233,7 +233,10 @@ async fn a_refused_case_has_its_refusal_and_an_extended_one_its_apology() {
     let case = extended.case.unwrap();
     let apology = paper(&leader, &case, PaperForm::Apology).await.unwrap();
     assert_eq!(field(&apology, "new_due_date"), "ngày 27 tháng 11 năm 2026");
-    assert_eq!(field(&apology, "old_due_time"), "17 giờ 00 phút, ngày 25 tháng 11 năm 2026");
+    assert_eq!(
+        field(&apology, "old_due_time"),
+        "17 giờ 00 phút, ngày 25 tháng 11 năm 2026"
+    );
     assert_eq!(apology.signatures.last().unwrap().signer_name, "Phan Đức Thắng");
     // The receipt goes on saying what was promised first.
     let receipt = paper(&leader, &case, PaperForm::Receipt).await.unwrap();
