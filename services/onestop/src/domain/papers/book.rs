@@ -100,7 +100,7 @@ pub fn tracking_book(office: &Office, span: BookSpan, first: i64, rows: &[BookRo
         ]
     });
     let lines = lines.collect();
-    let mut paper = Paper::blank(Form::TrackingBook).from_counter(office);
+    let mut paper = Paper::blank(Form::TrackingBook).headed_by_counter(office);
     paper.landscape = true;
     paper.date = Some(span.to.into());
     paper.subtitle = format!("Từ ngày {} đến ngày {}", short_day(span.from), short_day(span.to));

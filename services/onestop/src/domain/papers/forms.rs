@@ -83,7 +83,7 @@ pub(super) fn receipt(source: &Source<'_>) -> Paper {
     let due = promised(source).map(|(date, time)| due(date, time)).unwrap_or_default();
     let awaits = case.deadline.as_ref().is_some_and(|deadline| deadline.awaits_notice);
     let paper = Paper::of_case(Form::Receipt, source)
-        .from_counter(office)
+        .headed_by_counter(office)
         .numbered("TNHS")
         .dated(office, case.accept_time)
         .field("case_code", "Mã hồ sơ", case.case_code.clone())
@@ -143,7 +143,7 @@ pub(super) fn supplement(source: &Source<'_>) -> Paper {
         office.counter
     );
     Paper::of_case(Form::Supplement, source)
-        .from_counter(office)
+        .headed_by_counter(office)
         .numbered("HDHS")
         .dated(office, asked.map(|entry| entry.record_time))
         .field("case_code", "Mã hồ sơ", case.case_code.clone())
@@ -177,7 +177,7 @@ pub(super) fn refusal(source: &Source<'_>) -> Paper {
     let (case, office) = (source.case, source.office);
     let refused = source.last("reject");
     Paper::of_case(Form::Refusal, source)
-        .from_counter(office)
+        .headed_by_counter(office)
         .numbered("")
         .dated(office, refused.map(|entry| entry.record_time))
         .field("case_code", "Mã hồ sơ", case.case_code.clone())
@@ -219,7 +219,7 @@ pub(super) fn apology(source: &Source<'_>) -> Result<Paper, PaperRefused> {
         _ => old_day.date(),
     };
     let mut paper = Paper::of_case(Form::Apology, source)
-        .from_agency(office)
+        .headed_by_agency(office)
         .numbered("")
         .dated(office, Some(extension.time));
     paper.agency.clone_from(agency);
@@ -261,7 +261,7 @@ pub(super) fn stop(source: &Source<'_>) -> Paper {
         }
     });
     Paper::of_case(Form::Stop, source)
-        .from_agency(office)
+        .headed_by_agency(office)
         .numbered("")
         .dated(office, stopped.map(|entry| entry.record_time))
         .text(format!("Kính gửi: {}", case.owner.full_name))

@@ -394,9 +394,9 @@ impl Paper {
     }
 
     /// The head of the counter: agency above, one-stop unit below.
-    fn from_counter(mut self, office: &Office) -> Self {
+    fn headed_by_counter(mut self, office: &Office) -> Self {
         if office.counter == office.agency {
-            return self.from_agency(office);
+            return self.headed_by_agency(office);
         }
         self.agency_parent.clone_from(&office.agency);
         self.agency.clone_from(&office.counter);
@@ -404,7 +404,7 @@ impl Paper {
     }
 
     /// The head of the competent agency.
-    fn from_agency(mut self, office: &Office) -> Self {
+    fn headed_by_agency(mut self, office: &Office) -> Self {
         self.agency_parent.clone_from(&office.parent);
         self.agency.clone_from(&office.agency);
         self

@@ -89,7 +89,7 @@ pub(super) fn control_slip(source: &Source<'_>) -> Paper {
             what.join(": "),
         ]);
     }
-    let mut paper = Paper::of_case(Form::ControlSlip, source).from_counter(office);
+    let mut paper = Paper::of_case(Form::ControlSlip, source).headed_by_counter(office);
     paper.date = source
         .history
         .last()
