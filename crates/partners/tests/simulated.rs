@@ -430,8 +430,8 @@ async fn the_portal_tells_procedures_takes_progress_and_survives_the_end_of_a_se
 #[tokio::test]
 async fn every_fault_of_the_rest_flow_leaves_one_dossier_in_its_state_or_a_doubt_that_asking_settles() {
     let steps = ["oauth/token", "ho-so/tra-cuu", "ho-so", "ho-so/cap-nhat-trang-thai"];
-    let each = steps.into_iter().flat_map(|step| {
-        Fault::ALL.map(|fault| async move {
+    for step in steps {
+        let each = Fault::ALL.map(|fault| async move {
             let simulator = RestPortalSimulator::start(SystemClock::shared()).await.unwrap();
             let (portal, asking) = (
                 rest_portal(&simulator.url(), 600),
@@ -458,9 +458,9 @@ async fn every_fault_of_the_rest_flow_leaves_one_dossier_in_its_state_or_a_doubt
             assert_eq!(simulator.made("H41.50-261126-0001"), 1, "{step} {fault:?}");
             assert_eq!(simulator.states("H41.50-261126-0001"), ["2"], "{step} {fault:?}");
             assert_eq!(simulator.faults().left(), 0, "{step} was met");
-        })
-    });
-    futures::future::join_all(each).await;
+        });
+        futures::future::join_all(each).await;
+    }
 }
 
 #[tokio::test]

@@ -245,6 +245,17 @@ impl Stage {
         self.said(case).await;
     }
 
+    /// The same of many cases, said at once.
+    pub(crate) async fn all_changed(&self, cases: Vec<Case>) {
+        for some in cases.chunks(100) {
+            let said = some.iter().map(event).collect();
+            self.store.publish(self.topic, said).await.unwrap();
+        }
+        for case in cases {
+            self.one_stop.show(case);
+        }
+    }
+
     pub(crate) async fn said(&self, case: &Case) {
         self.store.publish(self.topic, vec![event(case)]).await.unwrap();
     }

@@ -106,20 +106,21 @@ async fn a_thousand_cases_through_a_portal_with_a_fifth_of_faults_end_equal_on_b
         ),
     );
     portal.faults().seeded(20_261_127, 200);
-    for n in 1..=CASES {
-        stage.changed(&filed(n, CaseState::Accepted, 1)).await;
-    }
+    stage
+        .all_changed((1..=CASES).map(|n| filed(n, CaseState::Accepted, 1)).collect())
+        .await;
     follow(&stage).await;
     // A quarter of the cases goes on while the first words of them are still on their way.
     deliverer.round().await.unwrap();
-    for n in (1..=CASES).step_by(4) {
+    let later = (1..=CASES).step_by(4).map(|n| {
         let state = [
             CaseState::Processing,
             CaseState::SupplementRequested,
             CaseState::Completed,
         ];
-        stage.changed(&filed(n, state[n as usize % 3], 2)).await;
-    }
+        filed(n, state[n as usize % 3], 2)
+    });
+    stage.all_changed(later.collect()).await;
     follow(&stage).await;
     let mut redriven = 0;
     for _ in 0..60 {

@@ -91,7 +91,11 @@ async fn what_all_sides_say_alike_is_reconciled_and_what_differs_is_listed_and_s
     );
     let tried = import(&accountant, &lines, true).await.unwrap();
     assert_eq!(
-        (tried.entries, tried.amount.unwrap().units, tried.file_id.as_str()),
+        (
+            tried.entries,
+            tried.amount.as_ref().unwrap().units,
+            tried.file_id.as_str()
+        ),
         (4, 29_000, "")
     );
     import(&accountant, &lines, false).await.unwrap();
