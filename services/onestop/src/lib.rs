@@ -192,6 +192,9 @@ impl LinkedCoordinator {
             procedures: KnownProcedures::new(),
             profile,
             holders: Arc::new(staffing::NobodyKnows),
+            // Nothing is printed and no order made; what comes to be paid waits for the running service.
+            prints: PrintShop::new(None),
+            payments: Arc::new(payments::NotConnected),
             nobodys_secret,
         }))
     }

@@ -91,6 +91,7 @@ fn accepted() -> Case {
         }),
         subject: "Khai sinh cho con Trần Gia Bảo".to_owned(),
         conditions: Vec::new(),
+        checks: Vec::new(),
         submit_time: instant("2026-11-23T08:10"),
         accept_time: Some(instant("2026-11-23T08:30")),
         deadline: Some(Deadline {
