@@ -227,6 +227,8 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
         .has_headers(true)
         .flexible(true)
         .trim(csv::Trim::All)
+        // A line ends where it is counted; what a carriage return leaves is trimmed.
+        .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(text.as_bytes());
     let mut flaws = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
@@ -270,6 +272,9 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
                 break;
             }
         };
+        if record.len() == 1 && record.get(0) == Some("") {
+            continue;
+        }
         let line = record.position().map_or(0, csv::Position::line);
         let line = i32::try_from(line).unwrap_or(i32::MAX);
         if booked.len() >= MOST_LINES {

@@ -230,7 +230,7 @@ fn the_linter_names_everything_that_cannot_work() {
     two.procedure = Some("2.002043".to_owned());
     one.takes = vec![takes("khong_co", "b", "KQ.G01.000064")];
     let three = rule("c", &["b"], &[]);
-    let mut broken = service(vec![one, two, three, rule("c", &[], &[])]);
+    let mut broken = service(vec![one, two, three, rule("d", &[], &[]), rule("d", &[], &[])]);
     broken.owners.clear();
     let found: Vec<String> = lint(&broken, find)
         .iter()

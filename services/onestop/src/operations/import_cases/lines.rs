@@ -54,6 +54,8 @@ fn csv_lines<'a>(
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
+        // A line ends where it is counted, with or without a carriage return before.
+        .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(file);
     let head = reader.byte_headers().map_err(std::io::Error::other)?.clone();
     let names = head
@@ -76,14 +78,18 @@ fn csv_lines<'a>(
     if names.is_empty() || known.len() != names.len() {
         return Err(std::io::Error::other("the first line must name the columns, each once"));
     }
-    Ok(Box::new(reader.into_byte_records().map(move |record| {
-        let record = record.map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => error,
-            other => std::io::Error::other(format!("{other:?}")),
-        })?;
-        Ok(Line {
-            number: record.position().map_or(0, csv::Position::line),
-            columns: columns_of(&names, &record),
+    Ok(Box::new(reader.into_byte_records().filter_map(move |record| {
+        let record = match record.map_err(csv::Error::into_kind) {
+            Ok(record) => record,
+            Err(csv::ErrorKind::Io(error)) => return Some(Err(error)),
+            Err(other) => return Some(Err(std::io::Error::other(format!("{other:?}")))),
+        };
+        let is_blank = record.len() == 1 && record.as_slice() == b"\r";
+        (!is_blank).then(|| {
+            Ok(Line {
+                number: record.position().map_or(0, csv::Position::line),
+                columns: columns_of(&names, &record),
+            })
         })
     })))
 }
@@ -99,10 +105,16 @@ fn columns_of(names: &[String], record: &csv::ByteRecord) -> Result<BTreeMap<Str
             format!("has {} columns instead of {}", record.len(), names.len()),
         ));
     }
+    let last = record.len().saturating_sub(1);
     names
         .iter()
-        .zip(record)
-        .map(|(name, value)| {
+        .zip(record.iter().enumerate())
+        .map(|(name, (place, value))| {
+            let value = if place == last {
+                value.strip_suffix(b"\r").unwrap_or(value)
+            } else {
+                value
+            };
             let value = std::str::from_utf8(value).map_err(|_| not_utf8())?;
             Ok((name.clone(), value.to_owned()))
         })
@@ -249,6 +261,16 @@ mod tests {
         assert_eq!(found.len(), 4);
         assert!(found[..3].iter().all(|line| line.columns.is_err()) && found[3].columns.is_ok());
         assert_eq!(found[3].number, 4);
+    }
+
+    #[test]
+    fn lines_that_end_in_a_carriage_return_are_counted_and_read_like_others() {
+        let found = all(b"a,b\r\n1,x\r\n\r\n2,\"y\"\r\n", CSV);
+        let read: Vec<_> = found
+            .iter()
+            .map(|line| (line.number, line.columns.as_ref().unwrap()["b"].as_str()))
+            .collect();
+        assert_eq!(read, [(2, "x"), (4, "y")]);
     }
 
     #[test]
