@@ -180,8 +180,12 @@ impl Paper {
                     label, columns, rows, ..
                 } => {
                     change(label, BODY);
-                    columns.iter_mut().for_each(|column| change(&mut column.label, cell));
-                    rows.iter_mut().flatten().for_each(|text| change(text, cell));
+                    for column in columns {
+                        change(&mut column.label, cell);
+                    }
+                    for text in rows.iter_mut().flatten() {
+                        change(text, cell);
+                    }
                 }
             }
         }

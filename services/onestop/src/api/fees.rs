@@ -383,7 +383,7 @@ fn refund(refund: &Refund, shown: Shown) -> proto::PaymentRefund {
 fn difference(difference: &Difference) -> proto::PaymentDifference {
     let (found, sides) = (&difference.found, &difference.found.sides);
     proto::PaymentDifference {
-        difference_id: difference.difference_id.to_string(),
+        difference_id: difference.id.to_string(),
         unit_id: difference.unit_id,
         day: Some(difference.day.into()),
         kind: found.kind.code().into(),

@@ -337,6 +337,8 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use jiff::civil::date;
     use proptest::prelude::*;
 
@@ -442,7 +444,7 @@ mod tests {
         ) {
             let mut text = HEADER.to_owned();
             for (day, month, number, reference, amount) in &rows {
-                text.push_str(&format!("{day:02}/{month:02}/2026,H41.201-26{month:02}{day:02}-{number:04},{reference},{amount},\n"));
+                writeln!(text, "{day:02}/{month:02}/2026,H41.201-26{month:02}{day:02}-{number:04},{reference},{amount},").unwrap();
             }
             let read = read_treasury_file(text.as_bytes(), &format()).unwrap();
             prop_assert_eq!(read.len(), rows.len());

@@ -23,9 +23,9 @@ fn payment(row: &PgRow) -> Result<Payment, StoreError> {
     Ok(Payment {
         payment_id: row.try_get("payment_id")?,
         collecting_unit_id: row.try_get("collecting_unit_id")?,
-        way: Way::of_code(row.try_get("way")?).ok_or(wrong("way"))?,
+        way: Way::of_code(row.try_get("way")?).ok_or_else(|| wrong("way"))?,
         amount_vnd: row.try_get("amount_vnd")?,
-        state: PaymentState::of_code(row.try_get("state")?).ok_or(wrong("state"))?,
+        state: PaymentState::of_code(row.try_get("state")?).ok_or_else(|| wrong("state"))?,
         order_id: row.try_get("order_id")?,
         reference: row.try_get("reference")?,
         pay_url: row.try_get("pay_url")?,

@@ -154,7 +154,7 @@ impl DifferenceState {
 /// A difference as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
-    pub(crate) difference_id: Uuid,
+    pub(crate) id: Uuid,
     pub(crate) unit_id: i32,
     pub(crate) day: Date,
     pub(crate) found: Found,
@@ -169,7 +169,7 @@ pub(crate) struct Difference {
 impl Difference {
     /// The etag of this version; it names the difference too.
     pub(crate) fn etag(&self) -> String {
-        format!("{}-{}", self.version, &self.difference_id.simple().to_string()[20..])
+        format!("{}-{}", self.version, &self.id.simple().to_string()[20..])
     }
 }
 
@@ -182,18 +182,18 @@ fn difference(row: &PgRow) -> Result<Difference, StoreError> {
         column,
     };
     Ok(Difference {
-        difference_id: row.try_get("difference_id")?,
+        id: row.try_get("difference_id")?,
         unit_id: row.try_get("responsible_unit_id")?,
         day: row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff(),
         found: Found {
-            kind: DifferenceKind::of_code(row.try_get("kind")?).ok_or(wrong("kind"))?,
+            kind: DifferenceKind::of_code(row.try_get("kind")?).ok_or_else(|| wrong("kind"))?,
             reference: row.try_get("reference")?,
             case_code: row.try_get("case_code")?,
             case_id: row.try_get("case_id")?,
             payment_id: row.try_get("payment_id")?,
             sides: row.try_get::<Json<Sides>, _>("content")?.0,
         },
-        state: DifferenceState::of_code(row.try_get("state")?).ok_or(wrong("state"))?,
+        state: DifferenceState::of_code(row.try_get("state")?).ok_or_else(|| wrong("state"))?,
         resolution: row.try_get("resolution")?,
         settled_by: row.try_get("settled_by")?,
         settle_time: row
@@ -240,7 +240,7 @@ pub(crate) async fn keep(connection: &mut PgConnection, difference: &Difference)
              settle_time = EXCLUDED.settle_time, version = EXCLUDED.version
          WHERE d.version = EXCLUDED.version - 1",
     )
-    .bind(difference.difference_id)
+    .bind(difference.id)
     .bind(difference.unit_id)
     .bind(difference.day.to_sqlx())
     .bind(difference.found.kind.code())

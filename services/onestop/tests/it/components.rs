@@ -224,7 +224,7 @@ async fn a_component_is_scanned_at_reception_confirmed_and_counts_as_digitised()
         .find(|item| item.component_code == BIRTH_NOTICE)
         .unwrap();
     assert_eq!(item.state(), ComponentState::Confirmed);
-    assert_eq!(item.file_ids, [scan.clone()]);
+    assert_eq!(item.file_ids, std::slice::from_ref(&scan));
     let check = item.check.as_ref().unwrap();
     assert_eq!(check.compared_with(), ComparedWith::Original);
     assert!(!check.officer_id.is_empty() && check.time.is_some());
@@ -941,7 +941,8 @@ async fn a_register_that_answered_stands_in_the_place_of_the_paper() {
     assert!(item.source.starts_with("Dữ liệu giấy chứng sinh"), "{}", item.source);
     let accepted = accept(&stack, &answer.case.unwrap()).await.case.unwrap();
     assert_eq!(counted(&stack).await, (3, 0, 1));
-    let asked = supplement(&officer, &accepted, &[FORM]).await;
+    let assigned = assign(&stack, &accepted).await;
+    let asked = supplement(&officer, &assigned, &[FORM]).await;
     assert_eq!(asked.state(), CaseState::SupplementRequested);
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Trouble {
 #[derive(Default)]
 struct Orders {
     /// By integration's id.
-    orders: BTreeMap<Uuid, (Order, i32, String)>,
+    made: BTreeMap<Uuid, (Order, i32, String)>,
     /// Which request made which order.
     requests: BTreeMap<Uuid, Uuid>,
     refund_requests: Vec<Uuid>,
@@ -59,7 +59,7 @@ impl Platform {
     }
 
     pub(crate) fn made(&self) -> usize {
-        self.0.lock().unwrap().orders.len()
+        self.0.lock().unwrap().made.len()
     }
 
     pub(crate) fn unknown(&self, order_code: &str, amount_vnd: i64) {
@@ -79,7 +79,7 @@ impl Platform {
     pub(crate) fn set(&self, case_code: &str, state: OrderState) {
         let mut orders = self.0.lock().unwrap();
         let now = orders.clock.as_ref().unwrap().now();
-        for (order, _, code) in orders.orders.values_mut() {
+        for (order, _, code) in orders.made.values_mut() {
             if code == case_code {
                 order.state = state;
                 order.update_time = now;
@@ -124,7 +124,7 @@ impl PaymentOrders for Platform {
     async fn create(&self, request_id: Uuid, unit_id: i32, case_code: &str, amount_vnd: i64) -> Result<Order, Fault> {
         self.call(|orders| {
             if let Some(known) = orders.requests.get(&request_id) {
-                return Ok(orders.orders[known].0.clone());
+                return Ok(orders.made[known].0.clone());
             }
             let order_id = SystemIds::shared().uuid();
             let order = Order {
@@ -143,13 +143,13 @@ impl PaymentOrders for Platform {
                 pay_url: format!("https://pay.example/{order_id}"),
                 ..order.clone()
             };
-            orders.orders.insert(order_id, (pending, unit_id, case_code.to_owned()));
+            orders.made.insert(order_id, (pending, unit_id, case_code.to_owned()));
             Ok(order)
         })
     }
 
     async fn get(&self, order_id: Uuid) -> Result<Order, Fault> {
-        self.call(|orders| Ok(orders.orders.get(&order_id).ok_or_else(gone)?.0.clone()))
+        self.call(|orders| Ok(orders.made.get(&order_id).ok_or_else(gone)?.0.clone()))
     }
 
     async fn refund(&self, request_id: Uuid, order_id: Uuid) -> Result<Order, Fault> {
@@ -158,7 +158,7 @@ impl PaymentOrders for Platform {
                 orders.refund_requests.push(request_id);
             }
             let now = orders.clock.as_ref().unwrap().now();
-            let (order, ..) = orders.orders.get_mut(&order_id).ok_or_else(gone)?;
+            let (order, ..) = orders.made.get_mut(&order_id).ok_or_else(gone)?;
             let before = order.clone();
             order.state = OrderState::Refunded;
             order.update_time = now;
@@ -169,7 +169,7 @@ impl PaymentOrders for Platform {
     async fn settled(&self, _day: Date) -> Result<Settled, Fault> {
         let orders = self.0.lock().unwrap();
         let settled = orders
-            .orders
+            .made
             .values()
             .filter(|(order, ..)| matches!(order.state, OrderState::Paid | OrderState::Refunded));
         Ok(Settled {

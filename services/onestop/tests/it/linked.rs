@@ -306,7 +306,7 @@ async fn one_application_becomes_cases_in_their_order_and_hands_the_birth_certif
     );
     assert_eq!(
         taken.file_ids,
-        [result.clone()],
+        std::slice::from_ref(&result),
         "the certificate itself is handed over"
     );
     assert_eq!(case.owner.unwrap().full_name, "Nguyễn Thị Hường", "asked once");
@@ -453,7 +453,7 @@ async fn members_that_run_side_by_side_are_taken_back_and_what_is_asked_once_is_
             .iter()
             .find(|filed| filed.component_code == component)
             .unwrap();
-        assert_eq!(shared.file_ids, [file_id.clone()]);
+        assert_eq!(shared.file_ids, std::slice::from_ref(&file_id));
         let request = GetFileRequest {
             file_id: file_id.clone(),
         };

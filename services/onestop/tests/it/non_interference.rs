@@ -361,7 +361,7 @@ async fn delete_neighbours_cases(connection: &mut PgConnection) {
         .execute(&mut *connection)
         .await
         .unwrap();
-    assert_eq!(deleted.rows_affected(), 3);
+    assert_eq!(deleted.rows_affected(), 4);
 }
 
 #[tokio::test]

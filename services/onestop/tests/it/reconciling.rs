@@ -17,7 +17,7 @@ async fn import(client: &Client, lines: &str, dry_run: bool) -> Result<proto::Im
         request_id: request_id(),
         unit_id: TRUONG_VINH,
         day: Some(DAY.into()),
-        content: format!("{HEADER}{lines}").into_bytes().into(),
+        content: format!("{HEADER}{lines}").into_bytes(),
         dry_run,
     };
     Ok(client.clone().fees.import_treasury_file(request).await?.into_inner())

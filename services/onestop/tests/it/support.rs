@@ -156,6 +156,7 @@ pub(crate) fn unit(
 }
 
 /// A press without pages: what would be laid out, behind the mark of a PDF. The real one has its own tests.
+#[expect(clippy::unnecessary_wraps, reason = "as a press answers")]
 fn plain_print(content: &[u8]) -> Result<Vec<u8>, PressFault> {
     Ok([b"%PDF-plain\n", content].concat())
 }

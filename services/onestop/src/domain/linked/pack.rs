@@ -243,9 +243,9 @@ impl LinkedService {
     pub fn from_toml(text: &str) -> Result<Self, LinkedPackError> {
         let service: Self = toml::from_str(text)?;
         let flaws: Vec<String> = super::lint::lint(&service, |_| None)
-            .into_iter()
+            .iter()
             .filter(|finding| finding.is_error())
-            .map(|finding| finding.to_string())
+            .map(ToString::to_string)
             .collect();
         if flaws.is_empty() {
             Ok(service)

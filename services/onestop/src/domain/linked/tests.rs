@@ -414,7 +414,7 @@ fn services() -> impl Strategy<Value = LinkedService> {
                 let mut member = rule(&name(place), &[], &[]);
                 for other in (0..count).filter(|other| *other != place) {
                     let needed = other < place;
-                    let then = rules[place * count + other].or(needed.then_some(Then::Withdraw));
+                    let then = rules[place * count + other].or_else(|| needed.then_some(Then::Withdraw));
                     if let Some(then) = then {
                         member.on_end.push(OnEnd {
                             of: name(other),
@@ -443,9 +443,7 @@ proptest! {
         let mut started: Vec<String> = Vec::new();
         let step = |linked: &mut LinkedCase, started: &mut Vec<String>| {
             let mut done = 0;
-            loop {
-                let Some(action) = next_actions(linked).into_iter().next() else { break };
-                {
+            while let Some(action) = next_actions(linked).into_iter().next() {
                     if let Action::Start { member } = &action {
                         assert!(!started.contains(member), "{member} begins twice");
                         for before in &linked.service.member(member).unwrap().after {
@@ -457,7 +455,6 @@ proptest! {
                     apply(linked, &action);
                     done += 1;
                     assert!(done < 500, "it never comes to rest");
-                }
             }
         };
         step(&mut linked, &mut started);

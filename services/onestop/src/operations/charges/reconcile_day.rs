@@ -201,7 +201,7 @@ async fn keep_differences(
     for one in found {
         let Some(mut before) = known.remove(&(one.kind, one.reference.clone())) else {
             let new = Difference {
-                difference_id: unit.new_id(),
+                id: unit.new_id(),
                 unit_id,
                 day,
                 found: one.clone(),

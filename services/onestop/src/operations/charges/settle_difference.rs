@@ -39,7 +39,7 @@ impl OneStop {
                 Ok::<_, Error>(reconciliations::list(connection, &filter, after.as_ref(), limit).await?)
             })
             .await?;
-        Ok(page.finish(rows, |row| (row.unit_id, row.day, row.difference_id))?)
+        Ok(page.finish(rows, |row| (row.unit_id, row.day, row.id))?)
     }
 
     /// Says how a difference was settled.

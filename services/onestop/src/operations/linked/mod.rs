@@ -88,8 +88,7 @@ pub(crate) fn units_of(application: &LinkedCase) -> Vec<i32> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 /// What was interrupted between two actions: nothing of it is stored.
@@ -262,7 +261,7 @@ impl OneStop {
             on_behalf_of: following
                 .actor
                 .on_behalf_of
-                .or(application.owner_id.filter(|_| following.actor.kind == PLATFORM.kind)),
+                .or_else(|| application.owner_id.filter(|_| following.actor.kind == PLATFORM.kind)),
             ..following.actor
         };
         let order = Order {
