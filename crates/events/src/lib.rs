@@ -2,7 +2,7 @@
 //!
 //! * [`CloudEvent`]: the envelope, as CloudEvents 1.0 describes it, in protobuf and in JSON.
 //! * [`EventStore`]: one trait with two implementations, [`PostgresStore`] in a service's database and [`JetStreamStore`], and
-//!   one suite for both (`contract`, behind the feature of that name).
+//!   one suite for both (`tests/events/contract.rs`).
 //! * [`Forwarder`]: publishes the log of a service to integration ([`IntegrationPublisher`]).
 //! * [`SystemToken`]: the token of a system, proved by its key and exchanged in time.
 //! * [`Backoff`]: pauses that grow, with chance.
@@ -11,8 +11,6 @@
 mod backoff;
 mod budget;
 mod client;
-#[cfg(feature = "contract")]
-pub mod contract;
 mod event;
 mod forward;
 mod jetstream;

@@ -4,7 +4,6 @@ mod paper;
 mod qr;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 use typst::diag::{FileError, FileResult, SourceDiagnostic, Warned};
@@ -236,6 +235,3 @@ impl World for Sheet<'_> {
         None
     }
 }
-
-/// A press that many share.
-pub type SharedPress = Arc<Press>;

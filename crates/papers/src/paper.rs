@@ -9,8 +9,8 @@ use unicode_normalization::char::is_combining_mark;
 /// Stands for a character that the form's typeface does not have.
 pub const REPLACED: char = '\u{25A1}';
 
-/// Giấy tờ: one filled form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Giấy tờ: one filled form. Its `Debug` shows no more than which: what stands in it is personal data.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paper {
     /// Number of the form in its circular, e.g. "01".
@@ -51,6 +51,15 @@ pub struct Paper {
     pub notes: Vec<String>,
 }
 
+impl std::fmt::Debug for Paper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Paper")
+            .field("form_number", &self.form_number)
+            .field("qr", &self.qr)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A day as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,8 +72,8 @@ pub struct Day {
     pub year: i16,
 }
 
-/// A part of the body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A part of the body. Without `Debug`: people's words stand in it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Block {
     /// Words of the form.
@@ -122,8 +131,8 @@ const CELL: Breaks = Breaks { words: 16, parts: 14 };
 /// In a cell of a wide table, whose columns are narrow.
 const NARROW: Breaks = Breaks { words: 11, parts: 9 };
 
-/// A place to sign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A place to sign. Without `Debug`: it names people.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     /// Chức danh, e.g. "NGƯỜI TIẾP NHẬN HỒ SƠ".

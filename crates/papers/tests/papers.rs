@@ -210,6 +210,13 @@ fn what_the_typeface_lacks_is_shown_as_missing_and_reported() {
     assert_ne!(REPLACED, '\u{FFFD}');
 }
 
+#[test]
+fn a_paper_in_a_log_says_which_and_nothing_of_a_person() {
+    let shown = format!("{:?}", receipt());
+    assert!(shown.contains("H41.201-261123-0001"), "{shown}");
+    assert!(!shown.contains("Hường") && !shown.contains("Lê Mao"), "{shown}");
+}
+
 /// Places of a paper where people write.
 fn write(paper: &mut Paper, text: &str) {
     text.clone_into(&mut paper.agency);

@@ -83,6 +83,16 @@ impl Breaker {
         !matches!(*state, State::Closed { .. })
     }
 
+    /// Whether a call would be refused now. An open breaker whose pause is over waits for the call that tries.
+    pub fn is_waiting(&self) -> bool {
+        let now = self.clock.now();
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Closed { .. } => false,
+            State::Open { until } => now < until,
+            State::Trying => true,
+        }
+    }
+
     fn note(&self, well: bool) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,11 +164,19 @@ mod tests {
         breaker.admit().unwrap().badly();
         assert!(!breaker.is_open(), "a good call in between starts the count anew");
         breaker.admit().unwrap().badly();
-        assert!(breaker.admit().is_none());
+        assert!(breaker.admit().is_none() && breaker.is_waiting());
         clock.advance(SignedDuration::from_millis(1_000));
+        assert!(
+            breaker.is_open() && !breaker.is_waiting(),
+            "it waits for the call that tries"
+        );
         let trying = breaker.admit().unwrap();
-        assert!(breaker.admit().is_none(), "one tries, the others wait");
+        assert!(
+            breaker.admit().is_none() && breaker.is_waiting(),
+            "one tries, the others wait"
+        );
         trying.well();
+        assert!(!breaker.is_waiting());
         assert!(breaker.admit().is_some());
     }
 

@@ -322,19 +322,18 @@ pub fn case_item(
     })
 }
 
-fn required(translator: &mut Translator<'_>, table: &str, value: &str, path: &str) -> Result<String, NotMappable> {
-    translator
-        .translate(table, PROVINCE, PORTAL, value, path)
-        .ok_or_else(|| {
-            NotMappable::Unmapped(Unmapped {
-                table: table.to_owned(),
-                from: PROVINCE.to_owned(),
-                to: PORTAL.to_owned(),
-                version: 0,
-                value: value.to_owned(),
-                path: path.to_owned(),
-            })
-        })
+fn required(
+    translator: &mut Translator<'_>,
+    table: &str,
+    value: &str,
+    path: &'static str,
+) -> Result<String, NotMappable> {
+    let translated = translator.translate(table, PROVINCE, PORTAL, value, path);
+    // What is not translated is reported by the translator, with the version of the table that does not know it.
+    translated.ok_or_else(|| match translator.last_unmapped() {
+        Some(unmapped) => NotMappable::Unmapped(unmapped.clone()),
+        None => NotMappable::Missing(path),
+    })
 }
 
 fn channel_word(channel: Channel) -> Option<&'static str> {
@@ -445,6 +444,15 @@ mod tests {
             matches!(empty, Err(NotMappable::Unmapped(_))),
             "a state is never guessed"
         );
+        // Whoever mends the table is told which version of it does not know the code.
+        let known = "table = \"case-state\"\nfrom = \"province\"\nto = \"national-portal\"\nversion = 4\n\
+                     effective_from = \"2025-07-01\"\nstatus = \"unconfirmed\"\nsource = \"a test\"";
+        let tables = CodeTables::new(vec![toml::from_str(known).unwrap()]).unwrap();
+        let refused = case_item(&case(), &Surroundings::default(), &tables, date(2026, 11, 26));
+        let Err(NotMappable::Unmapped(unmapped)) = refused else {
+            panic!("the table does not know it");
+        };
+        assert_eq!((unmapped.version, unmapped.value.as_str()), (4, "10"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl SimCivilStatusRegister {
             path: path.to_owned(),
             headers: vec![(HeaderName::from_static("authorization"), token)],
             content_type: "application/json",
-            body: serde_json::to_vec(body).map_err(CallError::unreadable)?,
+            body: serde_json::to_vec(body).map_err(CallError::unreadable_json)?,
         };
         self.line.once(&outgoing).await?.success()
     }
@@ -145,7 +145,7 @@ pub fn read_answer(key: &str, kind: Option<RegistrationKind>, answer: &Answer) -
         code: String,
         entry: Option<Entry>,
     }
-    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
     match (said.code.as_str(), said.entry) {
         ("ok", Some(entry)) if entry.key != key || kind.is_some_and(|kind| kind != entry.kind) => {
             Err(CallError::Unknown(Doubt::Other("entry")))

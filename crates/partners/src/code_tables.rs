@@ -241,6 +241,11 @@ impl Translator<'_> {
         None
     }
 
+    /// What could not be translated last.
+    pub fn last_unmapped(&self) -> Option<&Unmapped> {
+        self.unmapped.last()
+    }
+
     /// What could not be translated.
     pub fn into_unmapped(self) -> Vec<Unmapped> {
         self.unmapped

@@ -14,6 +14,7 @@ pub mod breaker;
 pub mod case_mapping;
 pub mod civil_status;
 pub mod code_tables;
+mod lenient;
 pub mod line;
 pub mod outcome;
 pub mod payment;

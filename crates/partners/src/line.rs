@@ -111,6 +111,13 @@ impl Answer {
         }
     }
 
+    /// What came of it, if its status is about who calls, and where, and not about what was sent: that was not done, and may be when the
+    /// way is open again.
+    pub fn barred(&self) -> Option<CallError> {
+        matches!(self.status, 401 | 403 | 404 | 405 | 407 | 421 | 451)
+            .then(|| CallError::NotSent(NotSent::RefusedBefore(format!("http_{}", self.status))))
+    }
+
     /// One header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -178,9 +185,9 @@ impl Line {
         &self.clock
     }
 
-    /// Whether the breaker refuses calls at present.
+    /// Whether the breaker would refuse a call now.
     pub fn is_resting(&self) -> bool {
-        self.breaker.is_open()
+        self.breaker.is_waiting()
     }
 
     /// The address of a path, as it is signed.

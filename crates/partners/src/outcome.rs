@@ -2,19 +2,26 @@
 //!
 //! The line between "was not done" and "is not known" decides what may follow: the first may be repeated, the second must
 //! be asked about first. Whatever leaves a doubt counts as not known.
+//!
+//! What is printed of an error, by `Display` as by `Debug`, are our words and the partner's codes. Its texts and the values of its
+//! answers may name a person, and whatever is printed ends in a log.
+
+use std::fmt;
+
+use serde_json::error::Category;
 
 /// Why there is no good answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Known: nothing was done, because nothing reached the partner or it took nothing in.
     #[error("not sent: {0}")]
     NotSent(NotSent),
     /// Known: the partner answered that it did not do it. Repeating the same gives the same.
-    #[error("refused with code {code}: {text}")]
+    #[error("refused with code {code}")]
     Refused {
         /// The partner's own code.
         code: String,
-        /// Its words, shortened; for operators, never for callers.
+        /// Its words, shortened. They are not printed: they may name a person.
         text: String,
     },
     /// Not known: it may have been done.
@@ -43,6 +50,10 @@ pub enum NotSent {
     /// The partner's contract, as far as it is known, has no such operation.
     #[error("the partner's contract has no such operation")]
     NotInContract,
+    /// The partner refused, with this code of its own, what comes before: the sign-in, the question that is asked first, or whoever calls.
+    /// That says nothing of what should have been sent.
+    #[error("what comes before was refused with code {0}")]
+    RefusedBefore(String),
 }
 
 /// Why it is not known whether something was done.
@@ -84,6 +95,7 @@ impl CallError {
             Self::NotSent(NotSent::NoTime) => "no_time",
             Self::NotSent(NotSent::Unsendable(_)) => "unsendable",
             Self::NotSent(NotSent::NotInContract) => "not_in_contract",
+            Self::NotSent(NotSent::RefusedBefore(_)) => "refused_before",
             Self::Refused { .. } => "refused",
             Self::Unknown(Doubt::TimedOut) => "timed_out",
             Self::Unknown(Doubt::CutOff) => "cut_off",
@@ -96,12 +108,24 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may go better later. A refusal and an unsendable message will not.
+    /// Whether the same call may go better in a moment. A refusal and an unsendable message will not; who was not let in is not tried
+    /// again at once either: too many wrong sign-ins lock an account.
     pub fn may_pass(&self) -> bool {
         !matches!(
             self,
-            Self::Refused { .. } | Self::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract)
+            Self::Refused { .. }
+                | Self::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract | NotSent::RefusedBefore(_))
         )
+    }
+
+    /// The same error of what comes before an act, a sign-in or a question: nothing of the act itself was sent, whatever became of that.
+    #[must_use]
+    pub fn before_sending(self) -> Self {
+        match self {
+            Self::Unknown(_) => Self::NotSent(NotSent::NoConnection),
+            Self::Refused { code, .. } => Self::NotSent(NotSent::RefusedBefore(code)),
+            Self::NotSent(_) => self,
+        }
     }
 
     /// A refusal in the partner's words, of which only the beginning is kept.
@@ -112,9 +136,42 @@ impl CallError {
         }
     }
 
-    /// An answer that cannot be read, for this reason.
-    pub fn unreadable(why: impl std::fmt::Display) -> Self {
+    /// An answer that cannot be read, for this reason: our own words, without a value of the answer.
+    pub fn unreadable(why: impl fmt::Display) -> Self {
         Self::Unknown(Doubt::Unreadable(shorten(&why.to_string(), 200)))
+    }
+
+    /// An answer that is not the JSON that the contract says. What serde says of it quotes values of the answer, so only the kind of fault,
+    /// its place, and the name of a field that is missing are kept.
+    pub fn unreadable_json(error: serde_json::Error) -> Self {
+        let said = error.to_string();
+        let kind = match error.classify() {
+            // The name of a field of ours.
+            Category::Data if said.starts_with("missing field `") => said.as_str(),
+            Category::Data => "a value of another type or form",
+            Category::Syntax => "no JSON",
+            Category::Eof => "the JSON ends too early",
+            Category::Io => "the answer could not be read to its end",
+        };
+        if error.line() > 0 && kind != said {
+            Self::unreadable(format_args!(
+                "{kind} at line {} column {}",
+                error.line(),
+                error.column()
+            ))
+        } else {
+            Self::unreadable(kind)
+        }
+    }
+}
+
+impl fmt::Debug for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => f.debug_tuple("NotSent").field(why).finish(),
+            Self::Refused { code, .. } => f.debug_struct("Refused").field("code", code).finish_non_exhaustive(),
+            Self::Unknown(doubt) => f.debug_tuple("Unknown").field(doubt).finish(),
+        }
     }
 }
 
@@ -132,6 +189,57 @@ mod tests {
             panic!("a refusal");
         };
         assert_eq!((code.as_str(), text.chars().count()), ("77", 200));
+    }
+
+    #[test]
+    fn nothing_of_a_partners_words_and_values_is_printed() {
+        let refused = CallError::refused("05", "hồ sơ của Nguyễn Văn An đã có");
+        let text = serde_json::from_value::<i64>("Nguyễn Văn An".into()).unwrap_err();
+        let number = serde_json::from_str::<bool>("40099000001").unwrap_err();
+        assert!(
+            text.to_string().contains("Nguyễn") && number.to_string().contains("40099000001"),
+            "serde quotes what it was given"
+        );
+        let errors = [
+            refused,
+            CallError::unreadable_json(text),
+            CallError::unreadable_json(number),
+        ];
+        for error in errors {
+            let printed = format!("{error} {error:?}");
+            assert!(!printed.contains("Nguyễn") && !printed.contains("400990"), "{printed}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_contracts_json_says_what_is_wrong_with_it_and_where() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Said {
+            #[serde(rename = "MaHoSo")]
+            _code: String,
+        }
+        for (body, expected) in [
+            ("{}", "missing field `MaHoSo`"),
+            ("{\"MaHoSo\": 4}", "a value of another type or form at line 1"),
+            ("<html>", "no JSON at line 1"),
+            ("{\"MaHoSo\": \"H41", "the JSON ends too early at line 1"),
+        ] {
+            let error = serde_json::from_str::<Said>(body).unwrap_err();
+            let said = CallError::unreadable_json(error).to_string();
+            assert!(said.contains(expected), "{body}: {said}");
+        }
+    }
+
+    #[test]
+    fn of_what_comes_before_an_act_nothing_of_the_act_was_sent() {
+        let barred = CallError::refused("03", "sai mật khẩu").before_sending();
+        assert_eq!(barred, CallError::NotSent(NotSent::RefusedBefore("03".to_owned())));
+        assert_eq!(barred.word(), "refused_before");
+        assert!(!barred.may_pass(), "an account is not tried again and again");
+        let silent = CallError::Unknown(Doubt::TimedOut).before_sending();
+        assert_eq!(silent, CallError::NotSent(NotSent::NoConnection));
+        let resting = CallError::NotSent(NotSent::BreakerOpen);
+        assert_eq!(resting.clone().before_sending(), resting);
     }
 
     #[test]

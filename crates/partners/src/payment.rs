@@ -239,10 +239,10 @@ pub fn read_answer<T: DeserializeOwned>(
     match answer.status {
         200 => serde_json::from_slice(&answer.body)
             .map(Some)
-            .map_err(CallError::unreadable),
+            .map_err(CallError::unreadable_json),
         404 => Ok(None),
         400..=499 => {
-            let said: Refused = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+            let said: Refused = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
             Err(CallError::refused(said.code, ""))
         }
         other => Err(CallError::unreadable(format_args!("status {other}"))),
@@ -270,7 +270,7 @@ fn about(order: Order, code: &str, amount: Option<i64>) -> Result<Order, CallErr
 impl PaymentPlatform for SimPaymentPlatform {
     async fn create_order(&self, order: &NewOrder) -> Result<Order, CallError> {
         in_path(&order.order_code)?;
-        let body = serde_json::to_vec(order).map_err(CallError::unreadable)?;
+        let body = serde_json::to_vec(order).map_err(CallError::unreadable_json)?;
         match self.once::<Order>(Method::POST, "orders", body).await? {
             Some(made) => about(made, &order.order_code, Some(order.amount)),
             None => Err(CallError::refused("http_404", "")),
@@ -285,7 +285,7 @@ impl PaymentPlatform for SimPaymentPlatform {
 
     async fn refund_order(&self, refund: &NewRefund) -> Result<Refund, CallError> {
         let path = format!("orders/{}/refunds", in_path(&refund.order_code)?);
-        let body = serde_json::to_vec(refund).map_err(CallError::unreadable)?;
+        let body = serde_json::to_vec(refund).map_err(CallError::unreadable_json)?;
         match self.once::<Refund>(Method::POST, &path, body).await? {
             Some(made) if made.order_code == refund.order_code && made.amount == refund.amount => Ok(made),
             Some(_) => Err(CallError::Unknown(Doubt::Other("refund"))),

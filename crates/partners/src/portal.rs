@@ -8,6 +8,7 @@
 //! [`crate::portal_rest`], behind the same [`NationalPortal`].
 
 use async_trait::async_trait;
+use egov_clock::Clock as _;
 use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
@@ -16,9 +17,11 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::lenient;
 use crate::line::{Answer, Line, Outgoing};
-use crate::outcome::{CallError, Doubt};
+use crate::outcome::{CallError, Doubt, NotSent};
 use crate::portal_rest::Dossier;
 use crate::wire_time::{WireTime, day_text};
 
@@ -102,90 +105,91 @@ pub struct Agency {
 
 /// Hồ sơ một cửa: one item of `DongBoHoSoMC`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CaseItem {
     /// Mã hồ sơ.
-    #[serde(rename = "MaHoSo")]
+    #[serde(rename = "MaHoSo", deserialize_with = "lenient::text")]
     pub case_code: String,
     /// Mã thủ tục.
-    #[serde(rename = "MaTTHC")]
+    #[serde(rename = "MaTTHC", deserialize_with = "lenient::text")]
     pub procedure_code: String,
     /// Tên thủ tục.
-    #[serde(rename = "TenTTHC")]
+    #[serde(rename = "TenTTHC", deserialize_with = "lenient::text")]
     pub procedure_name: String,
     /// Mã lĩnh vực.
-    #[serde(rename = "MaLinhVuc")]
+    #[serde(rename = "MaLinhVuc", deserialize_with = "lenient::text")]
     pub field_code: String,
     /// Tên lĩnh vực.
-    #[serde(rename = "TenLinhVuc")]
+    #[serde(rename = "TenLinhVuc", deserialize_with = "lenient::text")]
     pub field_name: String,
     /// Số biên nhận.
-    #[serde(rename = "SoBienNhan")]
+    #[serde(rename = "SoBienNhan", deserialize_with = "lenient::text")]
     pub receipt_number: String,
     /// Chủ hồ sơ.
-    #[serde(rename = "ChuHoSo")]
+    #[serde(rename = "ChuHoSo", deserialize_with = "lenient::text")]
     pub owner_name: String,
     /// Loại đối tượng: 1 citizen, 2 business.
-    #[serde(rename = "LoaiDoiTuong")]
+    #[serde(rename = "LoaiDoiTuong", deserialize_with = "lenient::text")]
     pub owner_kind: String,
     /// Mã đối tượng: personal number or enterprise number.
-    #[serde(rename = "MaDoiTuong")]
+    #[serde(rename = "MaDoiTuong", deserialize_with = "lenient::text")]
     pub owner_number: String,
     /// Thông tin khác.
-    #[serde(rename = "ThongTinKhac")]
+    #[serde(rename = "ThongTinKhac", deserialize_with = "lenient::text")]
     pub other: String,
     /// Thư điện tử.
-    #[serde(rename = "Email")]
+    #[serde(rename = "Email", deserialize_with = "lenient::text")]
     pub email: String,
     /// Fax.
-    #[serde(rename = "Fax")]
+    #[serde(rename = "Fax", deserialize_with = "lenient::text")]
     pub fax: String,
     /// Số điện thoại.
-    #[serde(rename = "SoDienThoai")]
+    #[serde(rename = "SoDienThoai", deserialize_with = "lenient::text")]
     pub phone: String,
     /// Trích yếu hồ sơ.
-    #[serde(rename = "TrichYeuHoSo")]
+    #[serde(rename = "TrichYeuHoSo", deserialize_with = "lenient::text")]
     pub abstract_text: String,
     /// Ngày tiếp nhận.
-    #[serde(rename = "NgayTiepNhan")]
+    #[serde(rename = "NgayTiepNhan", deserialize_with = "lenient::maybe_time")]
     pub accept_time: Option<WireTime>,
     /// Ngày hẹn trả.
-    #[serde(rename = "NgayHenTra")]
+    #[serde(rename = "NgayHenTra", deserialize_with = "lenient::maybe_time")]
     pub due_time: Option<WireTime>,
     /// Trạng thái hồ sơ, 1 to 10.
-    #[serde(rename = "TrangThaiHoSo")]
+    #[serde(rename = "TrangThaiHoSo", deserialize_with = "lenient::text")]
     pub state: String,
     /// Ngày trả.
-    #[serde(rename = "NgayTra")]
+    #[serde(rename = "NgayTra", deserialize_with = "lenient::maybe_time")]
     pub return_time: Option<WireTime>,
     /// Thông tin trả.
-    #[serde(rename = "ThongTinTra")]
+    #[serde(rename = "ThongTinTra", deserialize_with = "lenient::text")]
     pub return_note: String,
     /// Hình thức: 0 counter, 1 post; none where the portal's contract has no value.
-    #[serde(rename = "HinhThuc")]
+    #[serde(rename = "HinhThuc", deserialize_with = "lenient::maybe_text")]
     pub return_channel: Option<String>,
     /// Ngày kết thúc xử lý.
-    #[serde(rename = "NgayKetThucXuLy")]
+    #[serde(rename = "NgayKetThucXuLy", deserialize_with = "lenient::maybe_time")]
     pub finish_time: Option<WireTime>,
     /// Đơn vị xử lý.
-    #[serde(rename = "DonViXuLy")]
+    #[serde(rename = "DonViXuLy", deserialize_with = "lenient::text")]
     pub handling_unit: String,
     /// Ghi chú.
-    #[serde(rename = "GhiChu")]
+    #[serde(rename = "GhiChu", deserialize_with = "lenient::text")]
     pub note: String,
     /// Tài liệu nộp.
-    #[serde(rename = "TaiLieuNop")]
+    #[serde(rename = "TaiLieuNop", deserialize_with = "lenient::list")]
     pub documents: Vec<DocumentItem>,
     /// Danh sách lệ phí.
-    #[serde(rename = "DanhSachLePhi")]
+    #[serde(rename = "DanhSachLePhi", deserialize_with = "lenient::list")]
     pub fees: Vec<FeeItem>,
     /// Danh sách tệp đính kèm khác: papers handed over.
-    #[serde(rename = "DanhSachTepDinhKemKhac")]
+    #[serde(rename = "DanhSachTepDinhKemKhac", deserialize_with = "lenient::list")]
     pub papers: Vec<PaperItem>,
     /// Danh sách hồ sơ bổ sung: rounds in which something was asked for.
-    #[serde(rename = "DanhSachHoSoBoSung", default)]
+    #[serde(rename = "DanhSachHoSoBoSung", deserialize_with = "lenient::list")]
     pub supplements: Vec<SupplementRound>,
     /// Danh sách giấy tờ kết quả.
-    #[serde(rename = "DanhSachGiayToKetQua")]
+    #[serde(rename = "DanhSachGiayToKetQua", deserialize_with = "lenient::list")]
     pub results: Vec<ResultItem>,
 }
 
@@ -202,19 +206,19 @@ impl std::fmt::Debug for CaseItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentItem {
     /// Id of the attachment.
-    #[serde(rename = "TepDinhKemId")]
+    #[serde(rename = "TepDinhKemId", default, deserialize_with = "lenient::text")]
     pub attachment_id: String,
     /// Name of the file.
-    #[serde(rename = "TenTepDinhKem")]
+    #[serde(rename = "TenTepDinhKem", default, deserialize_with = "lenient::text")]
     pub file_name: String,
     /// Whether it was taken back.
-    #[serde(rename = "IsDeleted")]
+    #[serde(rename = "IsDeleted", default, deserialize_with = "lenient::flag")]
     pub deleted: bool,
     /// Mã thành phần hồ sơ.
-    #[serde(rename = "MaThanhPhanHoSo")]
+    #[serde(rename = "MaThanhPhanHoSo", default, deserialize_with = "lenient::text")]
     pub component_code: String,
     /// Where the file is.
-    #[serde(rename = "DuongDanTaiTepTin")]
+    #[serde(rename = "DuongDanTaiTepTin", default, deserialize_with = "lenient::text")]
     pub address: String,
 }
 
@@ -222,19 +226,19 @@ pub struct DocumentItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeItem {
     /// Tên phí, lệ phí.
-    #[serde(rename = "TenPhiLePhi")]
+    #[serde(rename = "TenPhiLePhi", default, deserialize_with = "lenient::text")]
     pub name: String,
     /// Mã phí, lệ phí.
-    #[serde(rename = "MaPhiLePhi")]
+    #[serde(rename = "MaPhiLePhi", default, deserialize_with = "lenient::text")]
     pub code: String,
     /// Hình thức thu.
-    #[serde(rename = "HinhThucThu")]
+    #[serde(rename = "HinhThucThu", default, deserialize_with = "lenient::text")]
     pub collection: String,
     /// Giá, in VND.
-    #[serde(rename = "Gia")]
+    #[serde(rename = "Gia", default, deserialize_with = "lenient::amount")]
     pub amount: i64,
     /// Loại phí, lệ phí.
-    #[serde(rename = "LoaiPhiLePhi")]
+    #[serde(rename = "LoaiPhiLePhi", default, deserialize_with = "lenient::text")]
     pub kind: String,
 }
 
@@ -242,54 +246,55 @@ pub struct FeeItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaperItem {
     /// Tên giấy tờ.
-    #[serde(rename = "TenGiayTo")]
+    #[serde(rename = "TenGiayTo", default, deserialize_with = "lenient::text")]
     pub name: String,
     /// Số lượng.
-    #[serde(rename = "SoLuong")]
+    #[serde(rename = "SoLuong", default, deserialize_with = "lenient::count")]
     pub quantity: i32,
     /// Loại giấy tờ.
-    #[serde(rename = "LoaiGiayTo")]
+    #[serde(rename = "LoaiGiayTo", default, deserialize_with = "lenient::text")]
     pub kind: String,
 }
 
 /// Hồ sơ bổ sung: one round of a supplement.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SupplementRound {
     /// Id of the round.
-    #[serde(rename = "HoSoBoSungId")]
+    #[serde(rename = "HoSoBoSungId", deserialize_with = "lenient::text")]
     pub round_id: String,
     /// Người yêu cầu bổ sung.
-    #[serde(rename = "NguoiYeuCauBoSung")]
+    #[serde(rename = "NguoiYeuCauBoSung", deserialize_with = "lenient::text")]
     pub asked_by: String,
     /// Nội dung bổ sung.
-    #[serde(rename = "NoiDungBoSung")]
+    #[serde(rename = "NoiDungBoSung", deserialize_with = "lenient::text")]
     pub content: String,
     /// Ngày bổ sung: when it was asked for.
-    #[serde(rename = "NgayBoSung")]
+    #[serde(rename = "NgayBoSung", deserialize_with = "lenient::maybe_time")]
     pub ask_time: Option<WireTime>,
     /// Người tiếp nhận bổ sung.
-    #[serde(rename = "NguoiTiepNhanBoSung")]
+    #[serde(rename = "NguoiTiepNhanBoSung", deserialize_with = "lenient::text")]
     pub received_by: String,
     /// Thông tin tiếp nhận.
-    #[serde(rename = "ThongTinTiepNhan")]
+    #[serde(rename = "ThongTinTiepNhan", deserialize_with = "lenient::text")]
     pub received_note: String,
     /// Ngày tiếp nhận bổ sung.
-    #[serde(rename = "NgayTiepNhanBoSung")]
+    #[serde(rename = "NgayTiepNhanBoSung", deserialize_with = "lenient::maybe_time")]
     pub receive_time: Option<WireTime>,
     /// Trạng thái bổ sung; empty where no code table knows it.
-    #[serde(rename = "TrangThaiBoSung")]
+    #[serde(rename = "TrangThaiBoSung", deserialize_with = "lenient::text")]
     pub state: String,
     /// Danh sách giấy tờ bổ sung.
-    #[serde(rename = "DanhSachGiayToBoSung")]
+    #[serde(rename = "DanhSachGiayToBoSung", deserialize_with = "lenient::list")]
     pub papers: Vec<PaperItem>,
     /// Danh sách lệ phí bổ sung.
-    #[serde(rename = "DanhSachLePhiBoSung")]
+    #[serde(rename = "DanhSachLePhiBoSung", deserialize_with = "lenient::list")]
     pub fees: Vec<FeeItem>,
     /// Ngày hẹn trả trước.
-    #[serde(rename = "NgayHenTraTruoc")]
+    #[serde(rename = "NgayHenTraTruoc", deserialize_with = "lenient::maybe_time")]
     pub due_before: Option<WireTime>,
     /// Ngày hẹn trả mới.
-    #[serde(rename = "NgayHenTraMoi")]
+    #[serde(rename = "NgayHenTraMoi", deserialize_with = "lenient::maybe_time")]
     pub due_after: Option<WireTime>,
 }
 
@@ -305,16 +310,16 @@ impl std::fmt::Debug for SupplementRound {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultItem {
     /// Tên giấy tờ.
-    #[serde(rename = "TenGiayTo")]
+    #[serde(rename = "TenGiayTo", default, deserialize_with = "lenient::text")]
     pub name: String,
     /// Mã thành phần hồ sơ: the code of the result.
-    #[serde(rename = "MaThanhPhanHoSo")]
+    #[serde(rename = "MaThanhPhanHoSo", default, deserialize_with = "lenient::text")]
     pub result_code: String,
     /// Id of the paper.
-    #[serde(rename = "GiayToId")]
+    #[serde(rename = "GiayToId", default, deserialize_with = "lenient::text")]
     pub paper_id: String,
     /// Where the file is.
-    #[serde(rename = "DuongDanTepTinKetQua")]
+    #[serde(rename = "DuongDanTepTinKetQua", default, deserialize_with = "lenient::text")]
     pub address: String,
 }
 
@@ -322,31 +327,31 @@ pub struct ResultItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressItem {
     /// Mã hồ sơ.
-    #[serde(rename = "MaHoSo")]
+    #[serde(rename = "MaHoSo", default, deserialize_with = "lenient::text")]
     pub case_code: String,
     /// Người xử lý.
-    #[serde(rename = "NguoiXuLy")]
+    #[serde(rename = "NguoiXuLy", default, deserialize_with = "lenient::text")]
     pub officer: String,
     /// Chức danh.
-    #[serde(rename = "ChucDanh")]
+    #[serde(rename = "ChucDanh", default, deserialize_with = "lenient::text")]
     pub title: String,
     /// Thời điểm xử lý.
     #[serde(rename = "ThoiDiemXuLy")]
     pub at: WireTime,
     /// Phòng ban xử lý.
-    #[serde(rename = "PhongBanXuLy")]
+    #[serde(rename = "PhongBanXuLy", default, deserialize_with = "lenient::text")]
     pub department: String,
     /// Nội dung xử lý.
-    #[serde(rename = "NoiDungXuLy")]
+    #[serde(rename = "NoiDungXuLy", default, deserialize_with = "lenient::text")]
     pub content: String,
     /// Trạng thái.
-    #[serde(rename = "TrangThai")]
+    #[serde(rename = "TrangThai", default, deserialize_with = "lenient::text")]
     pub state: String,
     /// Ngày bắt đầu.
-    #[serde(rename = "NgayBatDau")]
+    #[serde(rename = "NgayBatDau", default, deserialize_with = "lenient::maybe_time")]
     pub start_time: Option<WireTime>,
     /// Ngày kết thúc theo quy định.
-    #[serde(rename = "NgayKetThucTheoQuyDinh")]
+    #[serde(rename = "NgayKetThucTheoQuyDinh", default, deserialize_with = "lenient::maybe_time")]
     pub due_time: Option<WireTime>,
 }
 
@@ -357,7 +362,7 @@ pub struct PortalCase {
     #[serde(flatten)]
     pub case: CaseItem,
     /// Its progress. That `TraCuuHoSo` tells it is unconfirmed.
-    #[serde(rename = "TienDo", default)]
+    #[serde(rename = "TienDo", default, deserialize_with = "lenient::readable")]
     pub progress: Vec<ProgressItem>,
 }
 
@@ -392,10 +397,10 @@ pub const DATE_FIELDS: [&str; 3] = ["NgayTiepNhan", "NgayHenTra", "NgayTra"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedCase {
     /// Mã hồ sơ.
-    #[serde(rename = "MaHoSo")]
+    #[serde(rename = "MaHoSo", default, deserialize_with = "lenient::text")]
     pub case_code: String,
     /// Trạng thái hồ sơ.
-    #[serde(rename = "TrangThaiHoSo")]
+    #[serde(rename = "TrangThaiHoSo", default, deserialize_with = "lenient::text")]
     pub state: String,
 }
 
@@ -418,6 +423,8 @@ pub trait NationalPortal: Send + Sync + 'static {
     fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool;
     /// In which fields that this generation carries both sides differ. What we do not know is not compared.
     fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference>;
+    /// Whether the portal failed so often a moment ago that it is left alone: nothing would be sent now.
+    fn is_resting(&self) -> bool;
 }
 
 /// In which of the fields of an item both differ; ours that are empty or null are not compared.
@@ -459,7 +466,15 @@ pub struct PortalAccount {
 pub struct OpenCpsPortal {
     line: Line,
     account: PortalAccount,
-    session: Mutex<Option<SecretString>>,
+    held: Mutex<Held>,
+}
+
+/// The session, or why there is none.
+#[derive(Debug, Default)]
+struct Held {
+    session: Option<SecretString>,
+    /// The code with which the last sign-in was refused, and until when none is tried.
+    refused: Option<(String, Timestamp)>,
 }
 
 /// What `LayDanhSachTTHC` and the others answer with. The code is "00" or 0.
@@ -492,7 +507,12 @@ impl Word {
 /// Codes of the simulator's contract `sim-1`; only 0 and 00 are confirmed.
 const NOT_FOUND: &str = "04";
 const SESSION_OVER: &str = "01";
-const REFUSALS: [&str; 3] = ["02", "03", "05"];
+const EXISTS: &str = "05";
+const REFUSALS: [&str; 3] = ["02", "03", EXISTS];
+
+/// After a sign-in was refused none is tried for so long: a password that is wrong once is wrong for all that waits, and an account that
+/// signs in wrongly again and again is locked.
+pub(crate) const BARRED: SignedDuration = SignedDuration::from_mins(5);
 
 impl OpenCpsPortal {
     /// Speaks over `line`.
@@ -500,7 +520,7 @@ impl OpenCpsPortal {
         Self {
             line,
             account,
-            session: Mutex::new(None),
+            held: Mutex::new(Held::default()),
         }
     }
 
@@ -509,23 +529,42 @@ impl OpenCpsPortal {
         &self.line
     }
 
+    /// A session; another than `worn_out`. Without one nothing of what was to be asked or told was sent, and the error says so.
     async fn session(&self, worn_out: Option<&SecretString>) -> Result<SecretString, CallError> {
-        let mut held = self.session.lock().await;
-        if let Some(session) = held.as_ref() {
+        let mut held = self.held.lock().await;
+        if let Some(session) = held.session.as_ref() {
             let worn = worn_out.is_some_and(|old| old.expose_secret() == session.expose_secret());
             if !worn {
                 return Ok(session.clone());
             }
         }
+        let now = self.line.clock().now();
+        if let Some((code, until)) = held.refused.as_ref()
+            && now < *until
+        {
+            return Err(CallError::NotSent(NotSent::RefusedBefore(code.clone())));
+        }
         let body = json!({ "username": self.account.username, "password": self.account.password.expose_secret() });
         let mut tries = self.line.tries();
         let fresh = loop {
             if let Some(result) = tries.attempt(self.sign_in(&body)).await {
-                break result?;
+                break result.map_err(CallError::before_sending);
             }
         };
-        *held = Some(fresh.clone());
-        Ok(fresh)
+        match &fresh {
+            Ok(session) => {
+                *held = Held {
+                    session: Some(session.clone()),
+                    refused: None,
+                };
+            }
+            Err(CallError::NotSent(NotSent::RefusedBefore(code))) => {
+                let until = now.checked_add(BARRED).unwrap_or(Timestamp::MAX);
+                held.refused = Some((code.clone(), until));
+            }
+            Err(_) => {}
+        }
+        fresh
     }
 
     async fn sign_in(&self, body: &Value) -> Result<SecretString, CallError> {
@@ -544,6 +583,9 @@ impl OpenCpsPortal {
                 "isUpdating": updating,
             });
             let answer = self.line.once(&posted("services", &body)).await?;
+            if let Some(barred) = answer.barred() {
+                return Err(barred);
+            }
             match read_answer(&answer.success()?)? {
                 Reading::Result(value) => return Ok(Some(value)),
                 Reading::NotFound => return Ok(None),
@@ -551,7 +593,8 @@ impl OpenCpsPortal {
                 Reading::SessionOver => session = self.session(Some(&session)).await?,
             }
         }
-        Err(CallError::refused(SESSION_OVER, "the session is over again and again"))
+        // Over again and again: it did nothing either time.
+        Err(CallError::NotSent(NotSent::RefusedBefore(SESSION_OVER.to_owned())))
     }
 
     async fn read<T: DeserializeOwned>(&self, service: &str, data: Value) -> Result<Option<T>, CallError> {
@@ -562,12 +605,12 @@ impl OpenCpsPortal {
             }
         };
         found
-            .map(|value| serde_json::from_value(value).map_err(CallError::unreadable))
+            .map(|value| serde_json::from_value(value).map_err(CallError::unreadable_json))
             .transpose()
     }
 
     async fn write(&self, service: &str, item: impl Serialize, updating: bool) -> Result<(), CallError> {
-        let item = serde_json::to_value(item).map_err(CallError::unreadable)?;
+        let item = serde_json::to_value(item).map_err(CallError::unreadable_json)?;
         match self.serve(service, json!([item]), updating).await? {
             Some(_) => Ok(()),
             None => Err(CallError::refused(NOT_FOUND, "")),
@@ -598,7 +641,7 @@ pub enum Reading {
 
 /// Reads the answer of a service.
 pub fn read_answer(answer: &Answer) -> Result<Reading, CallError> {
-    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
     let code = said.error_code.text();
     match code.as_str() {
         "00" | "0" => Ok(Reading::Result(said.result)),
@@ -617,7 +660,7 @@ pub fn read_session(answer: &Answer) -> Result<SecretString, CallError> {
         #[serde(default)]
         session: String,
     }
-    let said: SignedIn = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+    let said: SignedIn = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
     match said.error_code.text().as_str() {
         "0" | "00" if !said.session.is_empty() => Ok(SecretString::from(said.session)),
         "0" | "00" => Err(CallError::unreadable("a sign-in without a session")),
@@ -645,11 +688,21 @@ impl NationalPortal for OpenCpsPortal {
 
     async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError> {
         let asked = json!([{ "MaDonVi": agency_code, "TuNgay": day_text(from), "DenNgay": day_text(to) }]);
-        Ok(self.read("TraCuuHoSo", asked).await?.unwrap_or_default())
+        // "There is none" may mean the cases or the list: it is no list.
+        let listed = self.read("TraCuuHoSo", asked).await?;
+        listed.ok_or_else(|| CallError::refused(NOT_FOUND, ""))
     }
 
     async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError> {
-        self.write("DongBoHoSoMC", &told.item, there).await
+        let otherwise = if there { NOT_FOUND } else { EXISTS };
+        match self.write("DongBoHoSoMC", &told.item, there).await {
+            // It came, or went, after the portal was asked: what was told before arrived late, or somebody removed it there. Under its code
+            // it is ours, and the portal did nothing.
+            Err(CallError::Refused { code, .. }) if code == otherwise => {
+                self.write("DongBoHoSoMC", &told.item, !there).await
+            }
+            written => written,
+        }
     }
 
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError> {
@@ -662,6 +715,10 @@ impl NationalPortal for OpenCpsPortal {
 
     fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference> {
         item_differences(&told.item, &there.case)
+    }
+
+    fn is_resting(&self) -> bool {
+        self.line.is_resting()
     }
 }
 

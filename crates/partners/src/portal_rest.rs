@@ -24,43 +24,45 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::lenient;
 use crate::line::{Answer, Line, Outgoing};
 use crate::outcome::{CallError, Doubt, NotSent};
 use crate::portal::{
-    CaseItem, FieldDifference, ListedCase, NationalPortal, PortalCase, Procedure, ProcedureSummary, ProgressItem,
-    ToldCase, item_differences,
+    BARRED, CaseItem, FieldDifference, ListedCase, NationalPortal, PortalCase, Procedure, ProcedureSummary,
+    ProgressItem, ToldCase, item_differences,
 };
 use crate::wire_time::{WireTime, day_text};
 
 /// Hồ sơ as it is made at the portal.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dossier {
     /// Mã hồ sơ.
-    #[serde(rename = "MaHoSo")]
+    #[serde(rename = "MaHoSo", deserialize_with = "lenient::text")]
     pub case_code: String,
     /// Mã thủ tục.
-    #[serde(rename = "MaTTHC")]
+    #[serde(rename = "MaTTHC", deserialize_with = "lenient::text")]
     pub procedure_code: String,
     /// Mã dịch vụ công: not known here, empty.
-    #[serde(rename = "MaDichVuCong")]
+    #[serde(rename = "MaDichVuCong", deserialize_with = "lenient::text")]
     pub service_code: String,
     /// Chủ hồ sơ.
-    #[serde(rename = "ChuHoSo")]
+    #[serde(rename = "ChuHoSo", deserialize_with = "lenient::text")]
     pub owner_name: String,
     /// Loại đối tượng: 1 citizen, 2 business.
-    #[serde(rename = "LoaiDoiTuong")]
+    #[serde(rename = "LoaiDoiTuong", deserialize_with = "lenient::text")]
     pub owner_kind: String,
     /// Mã đơn vị tiếp nhận.
-    #[serde(rename = "MaDonViTiepNhan")]
+    #[serde(rename = "MaDonViTiepNhan", deserialize_with = "lenient::text")]
     pub receiving_agency: String,
     /// Ngày nộp.
-    #[serde(rename = "NgayNop")]
+    #[serde(rename = "NgayNop", deserialize_with = "lenient::maybe_time")]
     pub submit_time: Option<WireTime>,
     /// Ngày tiếp nhận.
-    #[serde(rename = "NgayTiepNhan")]
+    #[serde(rename = "NgayTiepNhan", deserialize_with = "lenient::maybe_time")]
     pub accept_time: Option<WireTime>,
     /// Thành phần hồ sơ.
-    #[serde(rename = "ThanhPhanHoSo")]
+    #[serde(rename = "ThanhPhanHoSo", deserialize_with = "lenient::list")]
     pub components: Vec<DossierComponent>,
     /// Thông tin người nộp: who submits and who owns the case are told apart.
     #[serde(rename = "ThongTinNguoiNop")]
@@ -96,70 +98,73 @@ impl fmt::Debug for Dossier {
 
 /// Thành phần hồ sơ.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DossierComponent {
     /// Mã thành phần hồ sơ.
-    #[serde(rename = "MaThanhPhanHoSo")]
+    #[serde(rename = "MaThanhPhanHoSo", deserialize_with = "lenient::text")]
     pub code: String,
     /// Tên thành phần hồ sơ; empty where a case does not carry it.
-    #[serde(rename = "TenThanhPhanHoSo")]
+    #[serde(rename = "TenThanhPhanHoSo", deserialize_with = "lenient::text")]
     pub name: String,
     /// Số lượng.
-    #[serde(rename = "SoLuong")]
+    #[serde(rename = "SoLuong", deserialize_with = "lenient::count")]
     pub quantity: i32,
     /// Loại bản; empty where no code table knows it.
-    #[serde(rename = "LoaiBan")]
+    #[serde(rename = "LoaiBan", deserialize_with = "lenient::text")]
     pub copy_kind: String,
     /// Giấy tờ đính kèm: files that were uploaded before.
-    #[serde(rename = "GiayToDinhKem")]
+    #[serde(rename = "GiayToDinhKem", deserialize_with = "lenient::list")]
     pub files: Vec<AttachedFile>,
 }
 
 /// Giấy tờ đính kèm.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AttachedFile {
     /// `IdTepTin` that the upload gave.
-    #[serde(rename = "IdGiayTo")]
+    #[serde(rename = "IdGiayTo", deserialize_with = "lenient::text")]
     pub file_id: String,
     /// Mã kết quả, if the paper is the result of a procedure.
-    #[serde(rename = "MaKetQua")]
+    #[serde(rename = "MaKetQua", deserialize_with = "lenient::text")]
     pub result_code: String,
     /// Tên giấy tờ.
-    #[serde(rename = "TenGiayTo")]
+    #[serde(rename = "TenGiayTo", deserialize_with = "lenient::text")]
     pub name: String,
     /// `HashTepTin` that the upload gave.
-    #[serde(rename = "HashTepTin")]
+    #[serde(rename = "HashTepTin", deserialize_with = "lenient::text")]
     pub hash: String,
 }
 
 /// Thông tin người nộp, with the owner of the case beside.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Submitter {
     /// Họ tên người nộp.
-    #[serde(rename = "HoTen")]
+    #[serde(rename = "HoTen", deserialize_with = "lenient::text")]
     pub name: String,
     /// Số định danh of the submitter.
-    #[serde(rename = "SoDinhDanh")]
+    #[serde(rename = "SoDinhDanh", deserialize_with = "lenient::text")]
     pub number: String,
     /// Số điện thoại.
-    #[serde(rename = "SoDienThoai")]
+    #[serde(rename = "SoDienThoai", deserialize_with = "lenient::text")]
     pub phone: String,
     /// Thư điện tử.
-    #[serde(rename = "Email")]
+    #[serde(rename = "Email", deserialize_with = "lenient::text")]
     pub email: String,
     /// Địa chỉ.
-    #[serde(rename = "DiaChi")]
+    #[serde(rename = "DiaChi", deserialize_with = "lenient::text")]
     pub address: String,
     /// Mã tỉnh; empty, a case has its addresses as text.
-    #[serde(rename = "MaTinh")]
+    #[serde(rename = "MaTinh", deserialize_with = "lenient::text")]
     pub province_code: String,
     /// Mã xã; empty likewise.
-    #[serde(rename = "MaXa")]
+    #[serde(rename = "MaXa", deserialize_with = "lenient::text")]
     pub commune_code: String,
     /// Tên chủ hồ sơ.
-    #[serde(rename = "TenChuHs")]
+    #[serde(rename = "TenChuHs", deserialize_with = "lenient::text")]
     pub owner_name: String,
     /// Số định danh chủ hồ sơ.
-    #[serde(rename = "SoDinhDanhChuHs")]
+    #[serde(rename = "SoDinhDanhChuHs", deserialize_with = "lenient::text")]
     pub owner_number: String,
 }
 
@@ -173,19 +178,19 @@ impl fmt::Debug for Submitter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateItem {
     /// Mã hồ sơ.
-    #[serde(rename = "MaHoSo")]
+    #[serde(rename = "MaHoSo", default, deserialize_with = "lenient::text")]
     pub case_code: String,
     /// Trạng thái.
-    #[serde(rename = "TrangThai")]
+    #[serde(rename = "TrangThai", default, deserialize_with = "lenient::text")]
     pub state: String,
     /// When it was told: an older one never takes the place of a newer one.
     #[serde(rename = "ThoiGian")]
     pub at: WireTime,
     /// Ngày hẹn trả.
-    #[serde(rename = "NgayHenTra")]
+    #[serde(rename = "NgayHenTra", default, deserialize_with = "lenient::maybe_time")]
     pub due_time: Option<WireTime>,
     /// Ngày trả.
-    #[serde(rename = "NgayTra")]
+    #[serde(rename = "NgayTra", default, deserialize_with = "lenient::maybe_time")]
     pub return_time: Option<WireTime>,
 }
 
@@ -208,10 +213,10 @@ pub struct FoundDossier {
     #[serde(rename = "HoSo")]
     pub dossier: Dossier,
     /// Its state now; none if it was not told yet.
-    #[serde(rename = "TrangThai")]
+    #[serde(rename = "TrangThai", default)]
     pub state: Option<StateItem>,
     /// Its progress.
-    #[serde(rename = "TienTrinh", default)]
+    #[serde(rename = "TienTrinh", default, deserialize_with = "lenient::readable")]
     pub progress: Vec<ProgressItem>,
 }
 
@@ -240,7 +245,15 @@ pub struct RestAccount {
 pub struct RestPortal {
     line: Line,
     account: RestAccount,
-    token: Mutex<Option<Token>>,
+    held: Mutex<Held>,
+}
+
+/// The token, or why there is none.
+#[derive(Debug, Default)]
+struct Held {
+    token: Option<Token>,
+    /// The code with which the last request for one was refused, and until when none is made.
+    refused: Option<(String, Timestamp)>,
 }
 
 #[derive(Clone)]
@@ -290,7 +303,7 @@ struct Said {
 
 /// Reads the answer of an operation.
 pub fn read_answer(answer: &Answer) -> Result<Reading, CallError> {
-    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+    let said: Said = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
     match said.code.as_str() {
         DONE => Ok(Reading::Result(said.result)),
         NOT_FOUND => Ok(Reading::NotFound),
@@ -310,7 +323,7 @@ pub fn read_token(answer: &Answer) -> Result<(SecretString, i64), CallError> {
     if (400..500).contains(&answer.status) {
         return Err(CallError::refused(format!("http_{}", answer.status), ""));
     }
-    let given: Given = serde_json::from_slice(&answer.body).map_err(CallError::unreadable)?;
+    let given: Given = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
     if given.access_token.is_empty() || !(1..=86_400).contains(&given.expires_in) {
         return Err(CallError::unreadable("a token without a text or a sensible end"));
     }
@@ -323,7 +336,7 @@ impl RestPortal {
         Self {
             line,
             account,
-            token: Mutex::new(None),
+            held: Mutex::new(Held::default()),
         }
     }
 
@@ -369,29 +382,45 @@ impl RestPortal {
         }
     }
 
-    /// A token that is good for a while; another than `worn_out`.
+    /// A token that is good for a while; another than `worn_out`. Without one nothing of what was to be asked or told was sent, and the
+    /// error says so.
     async fn token(&self, worn_out: Option<&SecretString>) -> Result<SecretString, CallError> {
-        let mut held = self.token.lock().await;
+        let mut held = self.held.lock().await;
         let now = self.line.clock().now();
-        if let Some(token) = held.as_ref() {
+        if let Some(token) = held.token.as_ref() {
             let worn = worn_out.is_some_and(|old| old.expose_secret() == token.text.expose_secret());
             if !worn && now < token.until {
                 return Ok(token.text.clone());
             }
         }
+        if let Some((code, until)) = held.refused.as_ref()
+            && now < *until
+        {
+            return Err(CallError::NotSent(NotSent::RefusedBefore(code.clone())));
+        }
         let mut tries = self.line.tries();
-        let (text, seconds) = loop {
+        let fetched = loop {
             if let Some(result) = tries.attempt(self.fetch_token()).await {
-                break result.map_err(before_sending)?;
+                break result.map_err(CallError::before_sending);
             }
         };
+        let (text, seconds) = fetched.inspect_err(|error| {
+            if let CallError::NotSent(NotSent::RefusedBefore(code)) = error {
+                let until = now.checked_add(BARRED).unwrap_or(Timestamp::MAX);
+                held.refused = Some((code.clone(), until));
+            }
+        })?;
         let until = now
             .checked_add(SignedDuration::from_secs(seconds) - EARLY)
             .unwrap_or(now);
-        *held = Some(Token {
+        let token = Token {
             text: text.clone(),
             until,
-        });
+        };
+        *held = Held {
+            token: Some(token),
+            refused: None,
+        };
         Ok(text)
     }
 
@@ -441,14 +470,21 @@ impl RestPortal {
                 content_type: "application/json",
                 body: body.to_string().into_bytes(),
             };
-            match read_answer(&self.line.once(&outgoing).await?)? {
+            let answer = self.line.once(&outgoing).await?;
+            // What the contract says counts, whatever status it comes with; another page with such a status is not the portal's answer.
+            let reading = match (read_answer(&answer), answer.barred()) {
+                (Err(CallError::Unknown(Doubt::Unreadable(_))), Some(barred)) => return Err(barred),
+                (reading, _) => reading?,
+            };
+            match reading {
                 Reading::Result(value) => return Ok(Some(value)),
                 Reading::NotFound => return Ok(None),
                 Reading::TokenOver if last => break,
                 Reading::TokenOver => token = self.token(Some(&token)).await?,
             }
         }
-        Err(CallError::refused(TOKEN_OVER, "the token is over again and again"))
+        // Over again and again: it did nothing either time.
+        Err(CallError::NotSent(NotSent::RefusedBefore(TOKEN_OVER.to_owned())))
     }
 
     /// What is safe to repeat.
@@ -471,15 +507,7 @@ impl RestPortal {
 }
 
 fn decode<T: DeserializeOwned>(value: Value) -> Result<T, CallError> {
-    serde_json::from_value(value).map_err(CallError::unreadable)
-}
-
-/// Without a token nothing was asked, whatever became of the request for one.
-fn before_sending(error: CallError) -> CallError {
-    match error {
-        CallError::Unknown(_) => CallError::NotSent(NotSent::NoConnection),
-        other => other,
-    }
+    serde_json::from_value(value).map_err(CallError::unreadable_json)
 }
 
 /// What this generation carries of a case, as an item: the rest is empty on both sides.
@@ -518,12 +546,14 @@ impl NationalPortal for RestPortal {
 
     async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError> {
         let asked = json!({ "MaDonVi": agency_code, "TuNgay": day_text(from), "DenNgay": day_text(to) });
-        Ok(self.read("ho-so/danh-sach", &asked).await?.unwrap_or_default())
+        // "There is none" may mean the cases or the list: it is no list.
+        let listed = self.read("ho-so/danh-sach", &asked).await?;
+        listed.ok_or_else(|| CallError::refused(NOT_FOUND, ""))
     }
 
     async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError> {
         if !there {
-            let dossier = serde_json::to_value(&told.dossier).map_err(CallError::unreadable)?;
+            let dossier = serde_json::to_value(&told.dossier).map_err(CallError::unreadable_json)?;
             match self.write("ho-so", &dossier).await {
                 // It arrived late, after the portal was asked in vain: under this code it is ours.
                 Err(CallError::Refused { code, .. }) if code == EXISTS => {}
@@ -549,6 +579,10 @@ impl NationalPortal for RestPortal {
 
     fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference> {
         item_differences(&carried(&told.dossier, Some(&StateItem::of(told))), &there.case)
+    }
+
+    fn is_resting(&self) -> bool {
+        self.line.is_resting()
     }
 }
 

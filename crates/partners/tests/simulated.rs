@@ -8,7 +8,7 @@
     reason = "tests fail loudly"
 )]
 
-use egov_clock::{Clock as _, SystemClock, SystemIds};
+use egov_clock::{Clock as _, ManualClock, SystemClock, SystemIds};
 use egov_partners::Partner;
 use egov_partners::backoff::Backoff;
 use egov_partners::breaker::BreakerConfig;
@@ -31,6 +31,7 @@ use egov_simulators::{
     PaymentSimulator, PopulationSimulator, PortalSimulator, RestPortalSimulator, SECRET, SIGNING_SECRET, TOKEN,
     USERNAME, X_ROAD_CLIENT,
 };
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 /// How long a call waits that will be answered: as long as a busy machine may need. In milliseconds.
@@ -420,11 +421,121 @@ async fn the_portal_tells_procedures_takes_progress_and_survives_the_end_of_a_se
     portal.report_progress(&progress).await.unwrap();
     portal.report_progress(&progress).await.unwrap();
     assert_eq!(simulator.progress("H41.50-261126-0001"), [progress]);
-    let refused = portal
-        .sync_case(&told(&case("H41.50-261126-0001", "2")), false)
+}
+
+#[tokio::test]
+async fn a_case_that_came_or_went_after_the_portal_was_asked_is_told_all_the_same() {
+    let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let portal = portal(&simulator.url(), PATIENT);
+    let first = told(&case("H41.50-261126-0001", "2"));
+    portal.sync_case(&first, false).await.unwrap();
+    // It was asked for in vain, and what was told before arrived after all.
+    let second = told(&case("H41.50-261126-0001", "4"));
+    portal.sync_case(&second, false).await.unwrap();
+    assert_eq!(simulator.cases()["H41.50-261126-0001"].state, "4");
+    simulator.lose("H41.50-261126-0001");
+    portal.sync_case(&second, true).await.unwrap();
+    assert_eq!(simulator.cases()["H41.50-261126-0001"].state, "4");
+    assert_eq!(simulator.writes("H41.50-261126-0001"), 3);
+}
+
+#[tokio::test]
+async fn whom_the_portal_does_not_let_in_has_told_nothing_and_does_not_knock_on_and_on() {
+    let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let clock = ManualClock::at("2026-11-26T01:00:00Z".parse().unwrap());
+    let config = LineConfig {
+        address: simulator.url(),
+        hosts: vec!["127.0.0.1".to_owned()],
+        timeout_ms: PATIENT,
+        ..LineConfig::default()
+    };
+    let line = Line::open(Partner::NationalPortal, config, clock.shared(), SystemIds::shared()).unwrap();
+    let account = PortalAccount {
+        username: USERNAME.to_owned(),
+        password: "of last year".into(),
+    };
+    let portal = OpenCpsPortal::new(line, account);
+    let told = told(&case("H41.50-261126-0001", "2"));
+    for _ in 0..3 {
+        let barred = CallError::NotSent(NotSent::RefusedBefore("03".to_owned()));
+        assert_eq!(portal.sync_case(&told, false).await, Err(barred.clone()));
+        assert_eq!(portal.find_case(&told.item.case_code).await, Err(barred));
+    }
+    assert_eq!(simulator.sign_ins(), 1, "an account is not locked by those who wait");
+    clock.advance(SignedDuration::from_mins(6));
+    portal.sync_case(&told, false).await.unwrap_err();
+    assert_eq!(simulator.sign_ins(), 2);
+    assert!(simulator.cases().is_empty());
+}
+
+/// A portal of whose answers nobody has checked the form.
+async fn answering(status: u16, body: &str) -> String {
+    let body = body.to_owned();
+    let router = axum::Router::new().fallback(move |path: axum::http::Uri| {
+        let answer = match path.path() {
+            "/session" => (200, r#"{ "error_code": 0, "session": "s" }"#.to_owned()),
+            "/oauth/token" => (200, r#"{ "access_token": "t", "expires_in": 300 }"#.to_owned()),
+            _ => (status, body.clone()),
+        };
+        let status = axum::http::StatusCode::from_u16(answer.0).unwrap();
+        async move { (status, answer.1) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+#[tokio::test]
+async fn a_page_that_says_who_may_not_call_is_no_word_about_the_case() {
+    let told = told(&case("H41.50-261126-0001", "2"));
+    for status in [401_u16, 403, 404, 405] {
+        let url = answering(status, "<html>Truy cập bị từ chối</html>").await;
+        let barred = Err(CallError::NotSent(NotSent::RefusedBefore(format!("http_{status}"))));
+        assert_eq!(portal(&url, PATIENT).sync_case(&told, false).await, barred, "{status}");
+        assert_eq!(
+            rest_portal(&url, PATIENT).sync_case(&told, false).await,
+            barred,
+            "{status}"
+        );
+    }
+    // A message that the portal does not take is another matter, and so is its own word with such a status.
+    let url = answering(413, "").await;
+    let refused = portal(&url, PATIENT).sync_case(&told, false).await;
+    assert!(matches!(refused, Err(CallError::Refused { .. })), "{refused:?}");
+    let url = answering(404, r#"{ "MaLoi": "HS404" }"#).await;
+    assert_eq!(
+        rest_portal(&url, PATIENT).find_case("H41.50-261126-0001").await,
+        Ok(None)
+    );
+}
+
+#[tokio::test]
+async fn a_portal_that_leaves_out_what_is_empty_and_writes_numbers_is_understood() {
+    let found = serde_json::json!({ "error_code": "00", "result": {
+        "MaHoSo": "H41.50-261126-0001", "MaTTHC": "1.001193", "ChuHoSo": "Nguyễn Văn An", "LoaiDoiTuong": 1,
+        "MaDoiTuong": "040099000001", "NgayTiepNhan": "20261126080000", "NgayHenTra": "", "NgayTra": null, "HinhThuc": "",
+        "TrangThaiHoSo": 2, "TenTTHC": "Đăng ký khai sinh", "DanhSachLePhi": null, "TienDo": ["không đọc được"],
+        "TruongLa": { "x": [] },
+    } });
+    let url = answering(200, &found.to_string()).await;
+    let portal = portal(&url, PATIENT);
+    let there = portal.find_case("H41.50-261126-0001").await.unwrap().unwrap();
+    let told = told(&case("H41.50-261126-0001", "2"));
+    assert!(portal.holds(&told, &there), "{:?}", portal.differences(&told, &there));
+    let list =
+        serde_json::json!({ "error_code": 0, "result": [{ "MaHoSo": "H41.50-261126-0001", "TrangThaiHoSo": 2 }] });
+    let url = answering(200, &list.to_string()).await;
+    let day = "2026-11-26".parse().unwrap();
+    let listed = self::portal(&url, PATIENT)
+        .list_cases("H41.50", day, day)
         .await
-        .unwrap_err();
-    assert!(matches!(refused, CallError::Refused { .. }), "{refused:?}");
+        .unwrap();
+    assert_eq!((listed.len(), listed[0].state.as_str()), (1, "2"));
+    // That there is none is no empty list: perhaps there is no list.
+    let url = answering(200, r#"{ "error_code": "04" }"#).await;
+    let none = self::portal(&url, PATIENT).list_cases("H41.50", day, day).await;
+    assert!(matches!(none, Err(CallError::Refused { .. })), "{none:?}");
 }
 
 #[tokio::test]
@@ -530,7 +641,7 @@ async fn the_rest_flow_numbers_uploads_makes_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_a_refusal_and_nothing_is_made() {
+async fn with_a_wrong_client_secret_nothing_is_made() {
     let simulator = RestPortalSimulator::start(SystemClock::shared()).await.unwrap();
     let account = RestAccount {
         client_id: CLIENT_ID.to_owned(),
@@ -538,7 +649,8 @@ async fn a_wrong_client_secret_is_a_refusal_and_nothing_is_made() {
     };
     let portal = RestPortal::new(line(Partner::NationalPortal, &simulator.url(), PATIENT), account);
     let refused = portal.sync_case(&told(&case("H41.50-261126-0001", "2")), false).await;
-    assert_eq!(refused, Err(CallError::refused("http_401", "")));
+    let barred = CallError::NotSent(NotSent::RefusedBefore("http_401".to_owned()));
+    assert_eq!(refused, Err(barred), "which says nothing of the case");
     assert!(simulator.dossiers().is_empty());
 }
 

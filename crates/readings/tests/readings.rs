@@ -130,7 +130,7 @@ impl Stage {
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
         directory.refresh(&StillFeed(Keyring::ephemeral())).await.unwrap();
         let tokens = Tokens::by(clock.shared());
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let contract = Arc::clone(&CONTRACT);
         let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies");
         let access = Arc::new(Access::new(Policies::read(&policies).unwrap(), directory.tree()));
         let auth = AuthLayer::new(
@@ -617,3 +617,7 @@ async fn everybody_may_know_for_what_personal_data_is_read() {
         );
     }
 }
+
+/// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));

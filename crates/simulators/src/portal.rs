@@ -1,6 +1,6 @@
 //! The national portal, simulated: sessions, its procedures, and cases by their code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egov_partners::portal::{CaseItem, ProgressItem};
 use serde::Deserialize;
@@ -52,6 +52,17 @@ impl PortalSimulator {
         });
     }
 
+    /// What the portal says of a case when it is looked up can be read no more, or again.
+    pub fn garble(&self, case_code: &str, garbled: bool) {
+        self.0.with(|part| {
+            if garbled {
+                part.garbled.insert(case_code.to_owned());
+            } else {
+                part.garbled.remove(case_code);
+            }
+        });
+    }
+
     /// The portal loses a case.
     pub fn lose(&self, case_code: &str) {
         self.0.with(|part| part.cases.remove(case_code));
@@ -60,6 +71,11 @@ impl PortalSimulator {
     /// The portal has a case that the province never told.
     pub fn invent(&self, item: CaseItem) {
         self.0.with(|part| part.cases.insert(item.case_code.clone(), item));
+    }
+
+    /// How often somebody tried to sign in.
+    pub fn sign_ins(&self) -> u32 {
+        self.0.with(|part| part.sign_ins)
     }
 
     /// Ends all sessions.
@@ -71,10 +87,12 @@ impl PortalSimulator {
 #[derive(Default)]
 struct Portal {
     session: u32,
+    sign_ins: u32,
     cases: BTreeMap<String, CaseItem>,
     progress: Vec<ProgressItem>,
     writes: BTreeMap<String, u32>,
     steps: BTreeMap<String, u32>,
+    garbled: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,12 +109,13 @@ impl Portal {
         format!("session-{}", self.session)
     }
 
-    fn sign_in(&self, request: &Incoming) -> Reply {
+    fn sign_in(&mut self, request: &Incoming) -> Reply {
         #[derive(Deserialize)]
         struct SignIn {
             username: String,
             password: String,
         }
+        self.sign_ins += 1;
         match serde_json::from_slice::<SignIn>(&request.body) {
             Ok(sign_in) if sign_in.username == USERNAME && sign_in.password == PASSWORD => {
                 Reply::json(200, &json!({ "session": self.session(), "error_code": 0 }))
@@ -163,6 +182,9 @@ impl Portal {
         let Some(case) = code.and_then(|code| self.cases.get(code)) else {
             return refusal("04", "không có hồ sơ");
         };
+        if self.garbled.contains(&case.case_code) {
+            return json!({ "error_code": "00", "result": { "MaHoSo": [case.owner_name] } });
+        }
         let Ok(mut found) = serde_json::to_value(case) else {
             return refusal("02", "");
         };

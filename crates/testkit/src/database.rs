@@ -20,6 +20,16 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
+    fn of(server: &Server, service: &str, name: String) -> Self {
+        let url = server.url();
+        Self {
+            owner_url: url.role(&name, &format!("{service}_owner")),
+            app_url: url.role(&name, &format!("{service}_app")),
+            superuser_url: url.superuser(&name),
+            name,
+        }
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -52,6 +62,10 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        // Without a name it was kept, to be cloned.
+        if self.name.is_empty() {
+            return;
+        }
         if let Ok(server) = Server::get() {
             server.drop_database(std::mem::take(&mut self.name));
         }
@@ -82,6 +96,67 @@ pub async fn try_database(service: &'static str, migrator: &'static Migrator) ->
     server.run(make(server, service, migrator)).await
 }
 
+/// A database for one test with what `fill` puts into it: the first call of a process fills one, and every call gets a clone of that.
+///
+/// `what` names the content: calls with the same name must fill alike. What `fill` wrote is the same in every clone, ids and times
+/// included. It must close its own connections; what it leaves open is ended.
+///
+/// # Panics
+/// As [`database`], and if `fill` does; the next call then tries again.
+pub async fn prepared_database(
+    service: &'static str,
+    migrator: &'static Migrator,
+    what: &str,
+    fill: impl AsyncFnOnce(&TestDatabase),
+) -> TestDatabase {
+    match try_prepared(service, migrator, what, fill).await {
+        Ok(database) => database,
+        #[expect(clippy::panic, reason = "a test without its database has failed")]
+        Err(error) => panic!("no database for this test: {error}"),
+    }
+}
+
+async fn try_prepared(
+    service: &'static str,
+    migrator: &'static Migrator,
+    what: &str,
+    fill: impl AsyncFnOnce(&TestDatabase),
+) -> Result<TestDatabase, TestkitError> {
+    let first = Box::pin(try_database(service, migrator));
+    let server = tokio::task::spawn_blocking(Server::get)
+        .await
+        .unwrap_or(Err(TestkitError::CutOff))?;
+    let cell = server.prepared_cell(&format!("{service} {what}"));
+    let template = cell
+        .get_or_try_init(async || {
+            let mut database = first.await?;
+            Box::pin(fill(&database)).await;
+            let name = database.name.clone();
+            let closed = name.clone();
+            server
+                .run(async move { template::close(server.admin(), &closed).await })
+                .await?;
+            // From now on it belongs to the process, whose name is in its own: it is swept when the process is gone.
+            database.name.clear();
+            Ok::<_, TestkitError>(name)
+        })
+        .await?
+        .clone();
+    let name = server.new_name(service);
+    let made = name.clone();
+    server
+        .run(async move {
+            let mut session = server
+                .admin()
+                .acquire()
+                .await
+                .map_err(TestkitError::sql("connect to the server"))?;
+            template::clone(&mut session, &template, service, &made).await
+        })
+        .await?;
+    Ok(TestDatabase::of(server, service, name))
+}
+
 async fn make(
     server: &'static Server,
     service: &'static str,
@@ -97,13 +172,7 @@ async fn make(
         }
         outcome => outcome?,
     }
-    let url = server.url();
-    Ok(TestDatabase {
-        owner_url: url.role(&name, &format!("{service}_owner")),
-        app_url: url.role(&name, &format!("{service}_app")),
-        superuser_url: url.superuser(&name),
-        name,
-    })
+    Ok(TestDatabase::of(server, service, name))
 }
 
 async fn clone(

@@ -40,7 +40,7 @@ mod url;
 
 use jiff::Timestamp;
 
-pub use database::{TestDatabase, database, try_database};
+pub use database::{TestDatabase, database, prepared_database, try_database};
 pub use egov_clock::{Clock, Ids, ManualClock, SeededIds};
 pub use error::TestkitError;
 pub use server::SERVER_VARIABLE;

@@ -45,6 +45,8 @@ pub(crate) struct Server {
     mark: String,
     made: AtomicU64,
     templates: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+    /// Databases that this process filled to be cloned, by what they hold: their names.
+    prepared: Mutex<HashMap<String, Arc<OnceCell<String>>>>,
     /// Keeps the shared cluster running as long as this process lives.
     _cluster: Option<SharedCluster>,
 }
@@ -98,6 +100,7 @@ impl Server {
             mark,
             made: AtomicU64::new(0),
             templates: Mutex::default(),
+            prepared: Mutex::default(),
             _cluster: cluster,
         })
     }
@@ -120,6 +123,12 @@ impl Server {
     pub(crate) fn template_cell(&self, name: &str) -> Arc<OnceCell<()>> {
         let mut all = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(name.to_owned()).or_default())
+    }
+
+    /// The place of the database that was filled with `what`.
+    pub(crate) fn prepared_cell(&self, what: &str) -> Arc<OnceCell<String>> {
+        let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(what.to_owned()).or_default())
     }
 
     /// Forgets that the template is there.

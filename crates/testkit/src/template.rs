@@ -3,7 +3,7 @@
 use egov_database::{Passwords, Provision};
 use secrecy::SecretString;
 use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::runtime::Handle;
 
 use crate::error::TestkitError;
@@ -135,6 +135,24 @@ pub(crate) async fn clone(
         ),
     )
     .await
+}
+
+/// Lets nobody into a database any more, so that it can be cloned, and waits until those who were in it are gone.
+pub(crate) async fn close(admin: &PgPool, name: &str) -> Result<(), TestkitError> {
+    let failed = || TestkitError::sql("close a database that is to be cloned");
+    let mut session = admin.acquire().await.map_err(failed())?;
+    run(
+        &mut session,
+        format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false"),
+    )
+    .await?;
+    // Milliseconds to wait for each.
+    sqlx::query("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1")
+        .bind(name)
+        .execute(&mut *session)
+        .await
+        .map(drop)
+        .map_err(failed())
 }
 
 /// Drops templates that were last used before yesterday (every change of a migration leaves one), and those whose maker

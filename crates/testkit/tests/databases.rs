@@ -15,9 +15,10 @@ use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use egov_testkit::{SERVER_VARIABLE, TestDatabase, TestkitError, database, try_database};
+use egov_testkit::{SERVER_VARIABLE, TestDatabase, TestkitError, database, prepared_database, try_database};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{PgConnection, SqlSafeStr as _};
 
@@ -232,4 +233,29 @@ async fn a_server_that_somebody_else_started_is_used() {
     assert!(exists(&mut superuser, &name).await, "on the same server");
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_prepared_database_is_filled_once_and_every_test_has_its_own() {
+    static FILLED: AtomicUsize = AtomicUsize::new(0);
+    let prepared = async || {
+        prepared_database("probe", &MIGRATOR, "two notes", async |database| {
+            FILLED.fetch_add(1, Ordering::Relaxed);
+            let mut session = database.connect_as_owner().await.unwrap();
+            sqlx::raw_sql("CREATE TABLE filled (n integer); INSERT INTO filled VALUES (1), (2)")
+                .execute(&mut session)
+                .await
+                .unwrap();
+            // Left open on purpose.
+            std::mem::forget(session);
+        })
+        .await
+    };
+    let (one, other) = tokio::join!(prepared(), prepared());
+    assert_eq!(FILLED.load(Ordering::Relaxed), 1);
+    let mut one = one.connect_as_superuser().await.unwrap();
+    sqlx::raw_sql("DELETE FROM filled").execute(&mut one).await.unwrap();
+    let mut session = other.connect_as_superuser().await.unwrap();
+    assert_eq!(text(&mut session, "SELECT count(*)::text FROM filled").await, "2");
+    assert_eq!(text(&mut one, "SELECT count(*)::text FROM filled").await, "0");
 }

@@ -525,7 +525,7 @@ async fn rows(
         let without_row = match (service, kind.as_str()) {
             (_, READ_KIND | ANCHOR_KIND) => WithoutRow::Wrong,
             ("integration", kind) => egov_integration::rebuild_leaves::without_row(kind),
-            ("onestop", "case") => WithoutRow::Expected(egov_onestop::operations::rebuild_leaves::OLDER_CASES),
+            ("onestop", kind) => egov_onestop::operations::rebuild_leaves::without_row(kind),
             ("identity", "unit_tree") => {
                 WithoutRow::Expected("older versions of the tree are kept as history entries, not as rows")
             }

@@ -113,6 +113,8 @@ pub struct Reconciling {
     pub hour: i8,
     /// Whether differences are repaired at once.
     pub repair: bool,
+    /// Within so many days each case that by what was told is not over is compared, whenever it was filed or told; 0 for none.
+    pub open_within_days: u8,
 }
 
 impl Default for Reconciling {
@@ -121,6 +123,7 @@ impl Default for Reconciling {
             days: 3,
             hour: 1,
             repair: true,
+            open_within_days: 7,
         }
     }
 }
@@ -152,6 +155,9 @@ pub struct Delivering {
     pub lost_after_seconds: u32,
     /// After so many tries a delivery is given up.
     pub most_attempts: i32,
+    /// For so many hours after it was handed in, tries of what is told to the portal that did not reach it do not count: its outage gives
+    /// nothing up. What is paid or registered is given up sooner: somebody is waiting for it, or does it another way.
+    pub wait_for_portal_hours: u32,
     /// That a partner does not have what was sent is believed when it says so again after so many seconds, where it knows the act by no
     /// key of its own: it may take it late, and sent again it would be done twice.
     pub believe_after_seconds: u32,
@@ -169,6 +175,7 @@ impl Default for Delivering {
             here: true,
             lost_after_seconds: 120,
             most_attempts: 12,
+            wait_for_portal_hours: 72,
             believe_after_seconds: 120,
             at_once: 4,
             backoff: Backoff {
@@ -185,6 +192,7 @@ impl Delivering {
         Patience {
             lost_after: SignedDuration::from_secs(self.lost_after_seconds.into()),
             most_attempts: self.most_attempts,
+            wait_for_partner: SignedDuration::from_hours(self.wait_for_portal_hours.into()),
             believe_after: SignedDuration::from_secs(self.believe_after_seconds.into()),
         }
     }

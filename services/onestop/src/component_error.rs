@@ -19,6 +19,22 @@ pub(crate) fn component_refused(refused: ComponentRefused) -> Fault {
         )
         .fault()
         .with("state", state.code().to_string()),
+        ComponentRefused::NotAwaited { state } => words(
+            Code::FailedPrecondition,
+            R::CaseNotOpen,
+            "người nộp chỉ thay thành phần hồ sơ khi hồ sơ chưa được tiếp nhận hoặc đang được yêu cầu bổ sung",
+            "the applicant deals with components until the case is taken in and while a supplement is awaited, and not otherwise",
+        )
+        .fault()
+        .with("state", state.code().to_string()),
+        ComponentRefused::StandsAlready(code) => words(
+            Code::FailedPrecondition,
+            R::ComponentStandsAlready,
+            format!("dữ liệu, giấy tờ này đã được dùng thay cho thành phần {code}"),
+            format!("the same data stands in the place of the component {code} already"),
+        )
+        .fault()
+        .with("component", code),
         ComponentRefused::NotFiled(codes) => {
             let listed = codes.join(", ");
             words(

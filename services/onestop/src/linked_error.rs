@@ -1,8 +1,9 @@
 //! Why something about linked services is refused: one enum of what a caller can act on, one table to code, reason and words.
 
-use egov_fault::{Code, Fault};
+use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
 
+use crate::domain::linked::WrongMember;
 use crate::error::words;
 
 /// Why something about linked services is refused.
@@ -25,9 +26,17 @@ pub enum LinkedRefused {
         /// Paths.
         facts: Vec<String>,
     },
-    /// Members that are missing, named twice, or not of the service.
+    /// The application is known as one of another service.
+    #[error("linked case {code} is one of {service}")]
+    OtherService {
+        /// The application.
+        code: String,
+        /// Its service.
+        service: String,
+    },
+    /// Members that are missing, named twice, not of the service, or not at the unit where they must be.
     #[error("linked members {0:?}")]
-    Members(Vec<String>),
+    Members(Vec<WrongMember>),
     /// Shared components that the service does not have.
     #[error("linked components {0:?}")]
     Components(Vec<String>),
@@ -91,8 +100,18 @@ impl From<LinkedRefused> for Fault {
                 .with("service", code)
                 .with("facts", shown)
             }
+            LinkedRefused::OtherService { code, service } => words(
+                Code::FailedPrecondition,
+                R::LinkedServiceOther,
+                "hồ sơ liên thông này thuộc dịch vụ khác",
+                "the application is known as one of another linked service",
+            )
+            .fault()
+            .with("linked_code", code)
+            .with("service", service),
             LinkedRefused::Members(members) => {
-                let shown = members.join(", ");
+                let codes: Vec<&str> = members.iter().map(WrongMember::code).collect();
+                let shown = codes.join(", ");
                 words(
                     Code::InvalidArgument,
                     R::LinkedMemberUnknown,
@@ -100,6 +119,7 @@ impl From<LinkedRefused> for Fault {
                     format!("members are missing, named twice, or not of the service: {shown}"),
                 )
                 .fault()
+                .violating(members.iter().map(member_violation).collect())
                 .with("members", shown)
             }
             LinkedRefused::Components(components) => {
@@ -157,5 +177,31 @@ impl From<LinkedRefused> for Fault {
             .fault()
             .with("member", member),
         }
+    }
+}
+
+/// What is wrong with a member, in both languages.
+fn member_violation(wrong: &WrongMember) -> Violation {
+    let (vi, en) = match wrong {
+        WrongMember::Missing(_) => ("thiếu thủ tục thành phần", "the member is missing"),
+        WrongMember::Repeated(_) => (
+            "thủ tục thành phần bị nêu nhiều lần",
+            "the member is named more than once",
+        ),
+        WrongMember::Unknown(_) => (
+            "dịch vụ không có thủ tục thành phần này",
+            "the service has no such member",
+        ),
+        WrongMember::OtherUnit(_) => (
+            "đơn vị giải quyết phải là đơn vị của thủ tục thành phần mà nó theo",
+            "its unit is that of the member which it follows, and another one is named",
+        ),
+    };
+    let code = wrong.code();
+    Violation {
+        field: "members".to_owned(),
+        rule: "linked".to_owned(),
+        vi: format!("{code}: {vi}"),
+        en: format!("{code}: {en}"),
     }
 }

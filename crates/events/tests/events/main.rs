@@ -9,6 +9,7 @@
     reason = "tests fail loudly"
 )]
 
+mod contract;
 mod forwarding;
 mod killed;
 
@@ -19,7 +20,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use egov_clock::{Clock as _, ManualClock, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_events::contract::{Rig, run};
 use egov_events::{
     CloudEvent, EVENTS_MIGRATION, EVENTS_MIGRATION_2, EventStore, JetStreamConfig, JetStreamStore, PostgresStore,
     TopicSpec,
@@ -30,6 +30,8 @@ use egov_testkit::nats::NatsServer;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use uuid::Uuid;
+
+use crate::contract::{Rig, run};
 
 static MIGRATOR: LazyLock<&'static Migrator> = LazyLock::new(|| {
     let step = |version, name, sql| {

@@ -1,6 +1,6 @@
 //! The contract through the real port.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
@@ -49,7 +49,7 @@ impl Drop for Port {
 
 impl Port {
     async fn of(stage: &Stage, witness: Option<Witness>) -> Self {
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(stage.clock.shared());
         let tree = UnitTree::new(1, [Unit { id: 1, parent: None }]).unwrap();
         let issuer = Issuer::from_config(tokens.issuer()).unwrap();
@@ -367,3 +367,7 @@ async fn who_is_nobodys_witness_says_so() {
     let refused = peer.show(&stage.log).await.unwrap_err();
     assert_eq!(egov_fault::Fault::from(refused).reason(), "NOT_WITNESSED");
 }
+
+/// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::partners::PartnerApi;
-use crate::domain::reconciliation::{Difference, Handling, Reconciliation};
+use crate::domain::reconciliation::{Difference, Reconciliation, Standing};
 use crate::partner_error::PartnerError;
 use crate::store::reconciliations;
 use crate::store::synchronisations::{self, Synchronisation};
@@ -93,11 +93,12 @@ fn encode_reconciliation(run: &Reconciliation) -> proto::Reconciliation {
 }
 
 fn encode_difference(difference: &Difference) -> proto::PortalDifference {
-    let state = match (difference.handling, difference.repaired) {
-        (Handling::Open, _) => proto::DifferenceState::Open,
-        (Handling::HandedIn, false) => proto::DifferenceState::Repairing,
-        (Handling::HandedIn, true) => proto::DifferenceState::Repaired,
-        (Handling::Settled, _) => proto::DifferenceState::Settled,
+    let state = match difference.standing() {
+        Standing::Open => proto::DifferenceState::Open,
+        Standing::Repairing => proto::DifferenceState::Repairing,
+        Standing::Repaired => proto::DifferenceState::Repaired,
+        Standing::RepairFailed => proto::DifferenceState::RepairFailed,
+        Standing::Settled => proto::DifferenceState::Settled,
     };
     proto::PortalDifference {
         difference_id: difference.id.to_string(),

@@ -88,6 +88,9 @@ pub(crate) struct Patience {
     pub(crate) lost_after: SignedDuration,
     /// After so many tries it is given up.
     pub(crate) most_attempts: i32,
+    /// So long after it was handed in, tries that came to nothing because the partner was not reached do not use it up: an outage is
+    /// nobody's fault, and what is given up has to be redriven one by one.
+    pub(crate) wait_for_partner: SignedDuration,
     /// That the partner does not have it is believed when it says so again after so long: it may take it late. Zero where the
     /// partner knows the act again by a key of its own, so that doing it twice does nothing.
     pub(crate) believe_after: SignedDuration,
@@ -139,7 +142,7 @@ impl Delivery {
             Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract)) => {
                 self.fail(error.word(), "");
             }
-            Err(error @ CallError::NotSent(_)) => self.try_later(State::Queued, error, now, wait, patience),
+            Err(error @ CallError::NotSent(_)) => self.not_reached(State::Queued, error, now, wait, patience),
             Err(error @ CallError::Unknown(_)) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
         }
         self.touch(now);
@@ -157,8 +160,8 @@ impl Delivery {
             Ok(Some(reference)) => self.acknowledge(reference),
             Ok(None) if self.attempts >= patience.most_attempts => self.state = State::Dead,
             Ok(None) => self.denied(now, patience),
-            // A question that is refused or not answered leaves the doubt as it is.
-            Err(error) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
+            // A question that is refused or not answered leaves the doubt as it is, and does nothing either.
+            Err(error) => self.not_reached(State::OutcomeUnknown, error, now, wait, patience),
         }
         self.touch(now);
     }
@@ -209,6 +212,22 @@ impl Delivery {
         code.clone_into(&mut self.partner_code);
     }
 
+    /// Nothing was done by this try: it uses up none while the partner is waited for.
+    fn not_reached(
+        &mut self,
+        state: State,
+        error: &CallError,
+        now: Timestamp,
+        wait: SignedDuration,
+        patience: Patience,
+    ) {
+        if now < later(self.create_time, patience.wait_for_partner) {
+            let kept = patience.most_attempts.saturating_sub(KEPT_ATTEMPTS);
+            self.attempts = self.attempts.min(kept.max(0));
+        }
+        self.try_later(state, error, now, wait, patience);
+    }
+
     fn try_later(&mut self, state: State, error: &CallError, now: Timestamp, wait: SignedDuration, patience: Patience) {
         self.state = if self.attempts >= patience.most_attempts {
             State::Dead
@@ -217,7 +236,7 @@ impl Delivery {
         };
         error.word().clone_into(&mut self.problem);
         self.partner_code = match error {
-            CallError::Refused { code, .. } => code.clone(),
+            CallError::Refused { code, .. } | CallError::NotSent(NotSent::RefusedBefore(code)) => code.clone(),
             _ => String::new(),
         };
         self.due_time = later(now, wait);
@@ -228,6 +247,9 @@ impl Delivery {
         self.update_time = now;
     }
 }
+
+/// So many tries are left, however long the partner was waited for: for what is lost with its process, and for doubts.
+const KEPT_ATTEMPTS: i32 = 3;
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
@@ -242,6 +264,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         lost_after: SignedDuration::from_secs(120),
         most_attempts: 3,
+        wait_for_partner: SignedDuration::ZERO,
         believe_after: SignedDuration::ZERO,
     };
     const WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -326,6 +349,43 @@ mod tests {
         assert!(delivery.redrive(now()));
         assert!(!delivery.redrive(now()));
         assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Ask));
+    }
+
+    #[test]
+    fn while_the_partner_is_waited_for_what_did_not_reach_it_is_not_given_up() {
+        let waiting = Patience {
+            most_attempts: 12,
+            wait_for_partner: SignedDuration::from_hours(72),
+            ..PATIENCE
+        };
+        let away = CallError::NotSent(NotSent::NoConnection);
+        let barred = CallError::refused("http_403", "").before_sending();
+        for (doubtful, error) in [(false, &away), (false, &barred), (true, &away), (true, &barred)] {
+            let mut delivery = delivery();
+            let mut at = now();
+            if doubtful {
+                delivery.begin(at, waiting);
+                delivery.sent(&Err(CallError::Unknown(Doubt::TimedOut)), at, WAIT, waiting);
+            }
+            let hour = SignedDuration::from_hours(1);
+            let mut tries = 0;
+            while delivery.state.is_open() {
+                at += hour;
+                match delivery.begin(at, waiting) {
+                    Some(Next::Send) => delivery.sent(&Err(error.clone()), at, hour, waiting),
+                    Some(Next::Ask) => delivery.asked(&Err(error.clone()), at, hour, waiting),
+                    other => panic!("{other:?}"),
+                }
+                tries += 1;
+            }
+            assert!((72..=80).contains(&tries), "{tries} tries, an hour each");
+            assert_eq!(delivery.state, State::Dead);
+            let code = if *error == barred { "http_403" } else { "" };
+            assert_eq!(
+                (delivery.problem.as_str(), delivery.partner_code.as_str()),
+                (error.word(), code)
+            );
+        }
     }
 
     #[test]

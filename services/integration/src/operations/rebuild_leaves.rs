@@ -1,7 +1,7 @@
-//! What the leaves of exchanges, agreements and entries of the directory must commit to, from the rows as they stand now: for the
-//! verification of the ledger.
+//! What the leaves of exchanges, agreements, entries of the directory, reconciliations with the portal and their differences must
+//! commit to, from the rows as they stand now: for the verification of the ledger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use egov_auth::RowScope;
 use egov_database::Database;
@@ -21,6 +21,7 @@ use crate::domain::commitment::{
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::exchange::{LEAF_KIND, canonical};
+use crate::domain::reconciliation::{DIFFERENCE, OLDER_RUN, RUN, Reconciliation, of_difference, of_older_run, of_run};
 use crate::domain::service::{Interface, Service};
 use crate::domain::signature::Jws;
 use crate::domain::system::SigningKey;
@@ -28,6 +29,7 @@ use crate::domain::terms::document;
 use crate::error::Error;
 use crate::store;
 use crate::store::exchanges;
+use crate::store::reconciliations::{self, RecordedRun};
 use crate::store::verification::{self, KeyOf, Recorded, RecordedAgreement};
 
 /// Rows read at once.
@@ -36,21 +38,25 @@ const PAGE: i64 = 2000;
 /// Changes read at once: their documents are larger.
 const CHANGES: i64 = 200;
 
-/// What of a leaf of a kind of this service whose row was not rebuilt: for the exchanges and every change whose document is kept, a row
-/// was deleted. Changes of agreements from before have leaves of a kind of their own; which of their rows is gone is found by
-/// [`rows_unlike_history`].
+/// What of a leaf of a kind of this service whose row was not rebuilt: for the exchanges, the reconciliations with the portal and every
+/// change whose document is kept, a row was deleted. Changes of agreements from before have leaves of a kind of their own; which of
+/// their rows is gone is found by [`rows_unlike_history`].
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
-    if kind == LEAF_KIND || kind == AGREEMENT || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
+    let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE];
+    if kept.contains(&kind) || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
         WithoutRow::Wrong
     } else if kind == OLDER_AGREEMENT {
         WithoutRow::Expected("changes of agreements from before their documents were kept")
+    } else if kind == OLDER_RUN {
+        WithoutRow::Expected("changes of reconciliations with the portal from before each was kept")
     } else {
         WithoutRow::Expected("the service has no reading of its rows for this yet")
     }
 }
 
-/// Every exchange that is over, and every recorded change of agreements and entries of the directory.
+/// Every exchange that is over, and every recorded change of agreements, entries of the directory, reconciliations with the portal and
+/// their differences.
 ///
 /// # Errors
 /// The store's.
@@ -101,7 +107,96 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
             rebuilt.push(of_change(kind, (change.agreement_id, change.version), document));
         }
     }
+    of_reconciliations(database, &mut rebuilt).await?;
     Ok(rebuilt)
+}
+
+/// Every recorded version of the reconciliations with the portal and of their differences. Of a reconciliation that a version of before
+/// recorded, there is only the row as it is now.
+async fn of_reconciliations(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let mut after = (Uuid::nil(), 0);
+    loop {
+        let versions = page(database, async |conn| {
+            reconciliations::run_versions(conn, after, CHANGES).await
+        })
+        .await?;
+        let Some(last) = versions.last() else { break };
+        after = (last.id, last.version);
+        rebuilt.extend(versions.into_iter().map(|version| Rebuilt {
+            kind: RUN.to_owned(),
+            resource: version.id,
+            version: version.version,
+            canonical: version.document.into_bytes(),
+        }));
+    }
+    let mut after = (Uuid::nil(), 0);
+    loop {
+        let versions = page(database, async |conn| {
+            reconciliations::difference_versions(conn, after, CHANGES).await
+        })
+        .await?;
+        let Some(last) = versions.last() else { break };
+        after = (last.id, last.version);
+        rebuilt.extend(versions.into_iter().map(|difference| Rebuilt {
+            kind: DIFFERENCE.to_owned(),
+            resource: difference.id,
+            version: difference.version,
+            canonical: of_difference(&difference).to_string().into_bytes(),
+        }));
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let runs = runs(database, after).await?;
+        let Some(last) = runs.last() else { return Ok(()) };
+        after = last.row.id;
+        rebuilt.extend(runs.iter().filter(|one| one.older).map(|one| Rebuilt {
+            kind: OLDER_RUN.to_owned(),
+            resource: one.row.id,
+            version: one.row.version,
+            canonical: of_older_run(&one.row).to_string().into_bytes(),
+        }));
+    }
+}
+
+/// A reconciliation as its row is, and what was recorded of it last.
+struct Run {
+    row: Reconciliation,
+    recorded: Option<RecordedRun>,
+    /// Whether a version of before recorded it as it is.
+    older: bool,
+}
+
+/// A page of the reconciliations after one.
+async fn runs(database: &Database, after: Uuid) -> Result<Vec<Run>, Fault> {
+    page(database, async |conn| {
+        let runs = reconciliations::all_after(&mut *conn, after, CHANGES).await?;
+        let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
+        let recorded = reconciliations::last_recorded(&mut *conn, &ids).await?;
+        let mut recorded: HashMap<Uuid, RecordedRun> = recorded.into_iter().map(|one| (one.id, one)).collect();
+        let older = reconciliations::recorded_before(conn, &ids, OLDER_RUN).await?;
+        let older: HashSet<Uuid> = older.into_iter().collect();
+        Ok(runs
+            .into_iter()
+            .map(|run| Run {
+                recorded: recorded.remove(&run.id),
+                older: older.contains(&run.id),
+                row: run,
+            })
+            .collect())
+    })
+    .await
+}
+
+/// What is wrong with the row of a reconciliation, by its last change. One that a version of before recorded is compared with its leaf.
+fn run_unlike_history(one: &Run) -> Option<String> {
+    let document = of_run(&one.row).to_string();
+    let said = match &one.recorded {
+        _ if one.older => return None,
+        None => "is not in the history",
+        Some(last) if last.version == one.row.version && last.document == document => return None,
+        Some(_) => "is not what its last change says",
+    };
+    Some(format!("{OLDER_RUN} {} version {} {said}", one.row.id, one.row.version))
 }
 
 /// A page of what a job reads of everything.
@@ -153,8 +248,9 @@ async fn of_exchanges(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result
     }
 }
 
-/// The agreements and entries of the directory whose rows are not what their last change says, are gone, or were never recorded, each
-/// in one sentence. The changes themselves are compared with their leaves: see [`rebuild_leaves`].
+/// The agreements, entries of the directory, reconciliations with the portal and differences whose rows are not what their last change
+/// says, are gone, or were never recorded, each in one sentence. The changes themselves are compared with their leaves: see
+/// [`rebuild_leaves`].
 ///
 /// # Errors
 /// The store's.
@@ -163,7 +259,8 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
     let (without, interfaces, erased) = page(database, async |conn| {
         let without = verification::without_history(&mut *conn).await?;
         let interfaces = verification::changed_interfaces(&mut *conn).await?;
-        let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &[AGREEMENT, OLDER_AGREEMENT]].concat();
+        let own = [AGREEMENT, OLDER_AGREEMENT, RUN, OLDER_RUN, DIFFERENCE];
+        let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &own].concat();
         Ok((without, interfaces, verification::erasures(conn, &kinds).await?))
     })
     .await?;
@@ -232,6 +329,22 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
     if let Some(before) = last {
         wrong.extend(agreement(database, &before).await?);
     }
+    let mut after = Uuid::nil();
+    loop {
+        let runs = runs(database, after).await?;
+        let Some(last) = runs.last() else { break };
+        after = last.row.id;
+        wrong.extend(runs.iter().filter_map(run_unlike_history));
+    }
+    let differences = page(database, async |conn| {
+        reconciliations::differences_unlike_history(conn).await
+    })
+    .await?;
+    wrong.extend(
+        differences
+            .into_iter()
+            .map(|(id, version)| format!("{DIFFERENCE} {id} version {version} is not what its last change says")),
+    );
     Ok(wrong)
 }
 

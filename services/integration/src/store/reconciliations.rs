@@ -154,6 +154,38 @@ pub(crate) async fn due(connection: &mut PgConnection, now: Timestamp) -> Result
     row.map(Reconciliation::try_from).transpose()
 }
 
+/// Adds the reconciliation as it is now to its history: what its leaf commits to, word for word.
+pub(crate) async fn append_run_history(
+    connection: &mut PgConnection,
+    run: &Reconciliation,
+    document: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO portal_reconciliation_history (reconciliation_id, version, responsible_unit_id, document, record_time)
+         VALUES ($1, $2, $3, $4, $5)",
+        run.id,
+        run.version,
+        run.unit_id,
+        document,
+        now.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The last day of the last daily reconciliation of a unit that was done.
+pub(crate) async fn last_daily(connection: &mut PgConnection, unit_id: i32) -> Result<Option<Date>, StoreError> {
+    let last = sqlx::query_scalar!(
+        "SELECT max(to_date) FROM portal_reconciliations WHERE daily AND responsible_unit_id = $1 AND state = 2",
+        unit_id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(last.map(jiff_sqlx::Date::to_jiff))
+}
+
 /// Whether the daily reconciliation of a unit and day is there.
 pub(crate) async fn has_daily(connection: &mut PgConnection, unit_id: i32, to: Date) -> Result<bool, StoreError> {
     let there = sqlx::query_scalar!(
@@ -242,7 +274,7 @@ impl TryFrom<DifferenceRow> for Difference {
             },
             handling: Handling::from_number(row.state).ok_or(inconsistent("portal_differences", "state"))?,
             delivery_id: row.delivery_id,
-            repaired: row.delivery_state == Some(State::Acknowledged.number()),
+            delivery_state: row.delivery_state.and_then(State::from_number),
             reason: row.reason,
             actor: row.actor,
             version: row.version,
@@ -359,9 +391,17 @@ pub(crate) async fn difference(
     let row = sqlx::query_as!(
         DifferenceRow,
         r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
-                  f.theirs, f.mendable, f.state, f.delivery_id, d.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
+                  f.theirs, f.mendable, f.state, f.delivery_id, r.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
                   f.update_time
-           FROM portal_differences f LEFT JOIN deliveries d USING (delivery_id)
+           FROM portal_differences f
+           LEFT JOIN LATERAL (
+               -- The delivery that repairs it, or what was told of the case last, if that delivery did not go through.
+               SELECT CASE WHEN d.state = 3 THEN d.state ELSE e.state END AS state
+               FROM deliveries d
+               JOIN deliveries e ON e.partner = d.partner AND e.order_key = d.order_key AND e.act = d.act AND e.sequence >= d.sequence
+               WHERE d.delivery_id = f.delivery_id
+               ORDER BY e.sequence DESC LIMIT 1
+           ) r ON true
            WHERE f.difference_id = $1 AND ($2 OR f.responsible_unit_id = ANY($3))"#,
         id,
         scope.all,
@@ -390,11 +430,19 @@ pub(crate) async fn list_differences(
     let rows = sqlx::query_as!(
         DifferenceRow,
         r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
-                  f.theirs, f.mendable, f.state, f.delivery_id, d.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
+                  f.theirs, f.mendable, f.state, f.delivery_id, r.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
                   f.update_time
-           FROM portal_differences f LEFT JOIN deliveries d USING (delivery_id)
+           FROM portal_differences f
+           LEFT JOIN LATERAL (
+               -- The delivery that repairs it, or what was told of the case last, if that delivery did not go through.
+               SELECT CASE WHEN d.state = 3 THEN d.state ELSE e.state END AS state
+               FROM deliveries d
+               JOIN deliveries e ON e.partner = d.partner AND e.order_key = d.order_key AND e.act = d.act AND e.sequence >= d.sequence
+               WHERE d.delivery_id = f.delivery_id
+               ORDER BY e.sequence DESC LIMIT 1
+           ) r ON true
            WHERE ($1 OR f.responsible_unit_id = ANY($2)) AND ($3::uuid IS NULL OR f.reconciliation_id = $3)
-             AND (NOT $4 OR f.state = 1)
+             AND (NOT $4 OR f.state = 1 OR (f.state = 2 AND r.state IN (5, 6)))
              AND (f.find_time, f.difference_id)
                  < (coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
            ORDER BY f.find_time DESC, f.difference_id DESC LIMIT $7"#,
@@ -409,4 +457,129 @@ pub(crate) async fn list_differences(
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Difference::try_from).collect()
+}
+
+/// Every version of every difference, after one, by difference and version: for the verification of the ledger.
+pub(crate) async fn difference_versions(
+    connection: &mut PgConnection,
+    (id, version): (Uuid, i64),
+    most: i64,
+) -> Result<Vec<Difference>, StoreError> {
+    let rows = sqlx::query_as!(
+        DifferenceRow,
+        r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
+                  f.theirs, f.mendable, h.state, h.delivery_id, NULL::smallint AS "delivery_state?", h.reason, h.actor, h.version,
+                  f.find_time, h.record_time AS update_time
+           FROM portal_difference_history h JOIN portal_differences f USING (difference_id)
+           WHERE (h.difference_id, h.version) > ($1, $2) ORDER BY h.difference_id, h.version LIMIT $3"#,
+        id,
+        version,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Difference::try_from).collect()
+}
+
+/// The differences whose row is not what their last change says, or of which no change speaks, with their version.
+pub(crate) async fn differences_unlike_history(connection: &mut PgConnection) -> Result<Vec<(Uuid, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT f.difference_id, f.version FROM portal_differences f
+         LEFT JOIN portal_difference_history h ON h.difference_id = f.difference_id AND h.version = f.version
+         WHERE (h.responsible_unit_id, h.state, h.delivery_id, h.reason, h.actor, h.record_time)
+               IS DISTINCT FROM (f.responsible_unit_id, f.state, f.delivery_id, f.reason, f.actor, f.update_time)
+         ORDER BY f.difference_id",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.difference_id, row.version)).collect())
+}
+
+/// A version of a reconciliation as it was recorded: what its leaf commits to.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedRun {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) document: String,
+}
+
+/// Every recorded version of every reconciliation, after one, by reconciliation and version.
+pub(crate) async fn run_versions(
+    connection: &mut PgConnection,
+    (id, version): (Uuid, i64),
+    most: i64,
+) -> Result<Vec<RecordedRun>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT reconciliation_id, version, document FROM portal_reconciliation_history
+         WHERE (reconciliation_id, version) > ($1, $2) ORDER BY reconciliation_id, version LIMIT $3",
+        id,
+        version,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| RecordedRun {
+            id: row.reconciliation_id,
+            version: row.version,
+            document: row.document,
+        })
+        .collect())
+}
+
+/// The reconciliations after one, by id.
+pub(crate) async fn all_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    most: i64,
+) -> Result<Vec<Reconciliation>, StoreError> {
+    let rows = sqlx::query_as!(
+        RunRow,
+        "SELECT reconciliation_id, responsible_unit_id, from_date, to_date, repair, daily, state, compared, equal, waiting, differing,
+                not_comparable, looked_for_unknown, attempts, problem, due_time, actor, version, create_time, end_time
+         FROM portal_reconciliations WHERE reconciliation_id > $1 ORDER BY reconciliation_id LIMIT $2",
+        after,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Reconciliation::try_from).collect()
+}
+
+/// Of these reconciliations: the newest version that was recorded, with its document.
+pub(crate) async fn last_recorded(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<RecordedRun>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT ON (reconciliation_id) reconciliation_id, version, document FROM portal_reconciliation_history
+         WHERE reconciliation_id = ANY ($1) ORDER BY reconciliation_id, version DESC",
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| RecordedRun {
+            id: row.reconciliation_id,
+            version: row.version,
+            document: row.document,
+        })
+        .collect())
+}
+
+/// Those of these reconciliations whose present version has a leaf of the kind of before: it was written by a version of before.
+pub(crate) async fn recorded_before(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    older: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT r.reconciliation_id FROM portal_reconciliations r
+         WHERE r.reconciliation_id = ANY ($1) AND EXISTS (
+             SELECT 1 FROM egov.leaves l WHERE l.kind = $2 AND l.resource_id = r.reconciliation_id AND l.version = r.version)",
+        ids,
+        older,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids)
 }

@@ -43,7 +43,8 @@ pub(crate) struct Synchronisation {
     pub(crate) waiting_count: i64,
 }
 
-/// Notes what was handed in; what is older changes nothing.
+/// Notes what was handed in; what is older changes nothing. What is handed in again is not acknowledged any more, whatever was before: the
+/// portal did not have it.
 pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO portal_synchronisations AS known
@@ -52,6 +53,9 @@ pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Resu
          ON CONFLICT (case_code, responsible_unit_id) DO UPDATE
          SET case_id = CASE WHEN EXCLUDED.case_id = '00000000-0000-0000-0000-000000000000'::uuid THEN known.case_id
                             ELSE EXCLUDED.case_id END,
+             acknowledged_version = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_version END,
+             acknowledged_state = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_state END,
+             acknowledged_time = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_time END,
              told_version = EXCLUDED.told_version, told_state = EXCLUDED.told_state, told_time = EXCLUDED.told_time,
              issue_learn_time = coalesce(known.issue_learn_time, EXCLUDED.issue_learn_time),
              return_time = coalesce(EXCLUDED.return_time, known.return_time)
@@ -86,6 +90,19 @@ pub(crate) async fn acknowledged(
         version,
         state,
         at.to_sqlx() as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the portal does not have what it acknowledged: a comparison found so.
+pub(crate) async fn doubted(connection: &mut PgConnection, case_code: &str, unit_id: i32) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE portal_synchronisations SET acknowledged_version = NULL, acknowledged_state = NULL, acknowledged_time = NULL
+         WHERE case_code = $1 AND responsible_unit_id = $2",
+        case_code,
+        unit_id,
     )
     .execute(connection)
     .await?;
@@ -236,6 +253,31 @@ pub(crate) async fn told_between(
         from.to_sqlx() as _,
         until.to_sqlx() as _,
         after,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.case_code, row.case_id)).collect())
+}
+
+/// The cases of a unit that by what was told are not over, of one share of all: code and one-stop's id, in the order of their codes, after
+/// `after`.
+pub(crate) async fn not_over(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    (shares, turn): (i32, i32),
+    after: &str,
+    most: i64,
+) -> Result<Vec<(String, Uuid)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT case_code, case_id FROM portal_synchronisations
+         WHERE responsible_unit_id = $1 AND told_state NOT IN (3, 7, 8, 10) AND case_code > $2
+           AND (hashtext(case_code) & 2147483647) % $3::int = $4::int
+         ORDER BY case_code LIMIT $5",
+        unit_id,
+        after,
+        shares,
+        turn,
         most,
     )
     .fetch_all(connection)

@@ -1,7 +1,7 @@
 //! What the tests share: the running service, and who calls it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
@@ -64,7 +64,7 @@ impl Stage {
         let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(clock.shared());
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
         let policy = std::fs::read_to_string(policy).unwrap();
@@ -238,3 +238,7 @@ pub(crate) fn pulling(topic: &str, name: &str) -> CreateSubscriptionRequest {
 pub(crate) fn refusal(status: &Status) -> (Code, String) {
     (status.code(), egov_fault::reason_of(status).unwrap_or_default())
 }
+
+/// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));

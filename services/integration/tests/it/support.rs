@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -302,7 +302,7 @@ async fn serve(
     settings: Settings,
 ) -> Served {
     let ledger = LedgerConfig::default().open(SERVICE, pool, keyring).unwrap();
-    let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+    let contract = Arc::clone(&CONTRACT);
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
     let policy = std::fs::read_to_string(policy).unwrap();
     let units = [CONSUMER, PROVIDER, STRANGER].map(|id| Unit {
@@ -633,3 +633,7 @@ pub async fn agreed(stack: &Stack) -> Agreed {
         agreement,
     }
 }
+
+/// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));

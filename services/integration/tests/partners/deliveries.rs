@@ -1,12 +1,42 @@
 //! What becomes of deliveries that do not go through, and of what is left half done.
 
+use std::sync::Arc;
+
+use egov_clock::SystemIds;
+use egov_integration::Deliverer;
+use egov_integration::partners::Connections;
+use egov_partners::Partner;
+use egov_partners::breaker::BreakerConfig;
+use egov_partners::line::{Line, LineConfig};
+use egov_partners::portal::{OpenCpsPortal, PortalAccount};
 use egov_proto::egov::integration::v1::{DeliveryState, ListDeliveriesRequest};
 use egov_proto::egov::onestop::v1::CaseState;
-use egov_simulators::Fault;
+use egov_simulators::{Fault, PASSWORD, USERNAME};
 use jiff::SignedDuration;
 use tonic::Code;
 
-use crate::support::{HERE, Running, case, order, refusal, registration};
+use crate::support::{HERE, Running, case, case_with_code, order, refusal, registration};
+
+/// Connections that know this password of the portal's, and leave it alone by these rules.
+fn to_portal(service: &Running, password: &str, breaker: BreakerConfig) -> Connections {
+    let config = LineConfig {
+        address: service.partners.portal.url(),
+        hosts: vec!["127.0.0.1".to_owned()],
+        breaker,
+        ..LineConfig::default()
+    };
+    let (clock, ids) = (service.clock.shared(), SystemIds::shared());
+    let line = Line::open(Partner::NationalPortal, config, clock, ids).unwrap();
+    let account = PortalAccount {
+        username: USERNAME.to_owned(),
+        password: password.into(),
+    };
+    let mut connections = service
+        .partners
+        .connections(Arc::clone(&service.keyring), &service.clock);
+    connections.portal.as_mut().unwrap().partner = Arc::new(OpenCpsPortal::new(line, account));
+    connections
+}
 
 #[tokio::test]
 async fn a_partner_that_is_away_for_long_leaves_a_dead_delivery_that_is_redriven() {
@@ -122,6 +152,69 @@ async fn a_refusal_is_final_and_told_with_the_partners_code() {
     );
     assert_eq!((refused.partner_code.as_str(), refused.attempts), ("refused", 1));
     assert_eq!(service.events("delivery_failed").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_portal_that_lets_nobody_in_fails_no_delivery_for_good() {
+    let service = Running::start().await;
+    let mut connections = to_portal(&service, "of last year", BreakerConfig::default());
+    connections.delivering.wait_for_portal_hours = 72;
+    let barred = Deliverer::new(service.pool(), connections);
+    let mut waiting = Vec::new();
+    for n in 1..=3 {
+        let told = case_with_code(&format!("H41.50.05.13-261126-{n:04}"), CaseState::Accepted, 1);
+        let delivery = service.submit(told).await.unwrap().delivery.unwrap();
+        waiting.push(delivery.delivery_id);
+    }
+    for _ in 0..20 {
+        barred.round().await.unwrap();
+        service.clock.advance(SignedDuration::from_mins(16));
+    }
+    for id in &waiting {
+        let now = service.delivery(id).await;
+        assert_eq!(
+            (now.state(), now.problem.as_str(), now.partner_code.as_str()),
+            (DeliveryState::Queued, "refused_before", "03"),
+            "the password is wrong, and not the case"
+        );
+    }
+    let sign_ins = service.partners.portal.sign_ins();
+    assert!(sign_ins <= 20, "{sign_ins} times, for all that waits together");
+    for kind in ["delivery_failed", "delivery_dead"] {
+        assert_eq!(service.events(kind).await.len(), 0, "{kind}");
+    }
+    // Somebody sets the password right.
+    service.rounds().await;
+    for id in &waiting {
+        assert_eq!(service.delivery(id).await.state(), DeliveryState::Acknowledged);
+    }
+}
+
+#[tokio::test]
+async fn while_a_portal_is_left_alone_what_waits_for_it_is_not_touched() {
+    let service = Running::start().await;
+    let breaker = BreakerConfig {
+        failures: 1,
+        pause_ms: 60_000,
+    };
+    let deliverer = Deliverer::new(service.pool(), to_portal(&service, PASSWORD, breaker));
+    service.partners.portal.faults().script("TraCuuHoSo", Fault::Failed);
+    let told = service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    let id = told.delivery.unwrap().delivery_id;
+    deliverer.round().await.unwrap();
+    let failed = service.delivery(&id).await;
+    assert_eq!(failed.state(), DeliveryState::Queued);
+    for _ in 0..5 {
+        service.clock.advance(SignedDuration::from_secs(10));
+        assert_eq!(deliverer.round().await.unwrap().unwrap().tried, 0);
+    }
+    assert_eq!(
+        service.delivery(&id).await,
+        failed,
+        "no try, and no entry that says nothing"
+    );
+    service.clock.advance(SignedDuration::from_secs(11));
+    assert_eq!(deliverer.round().await.unwrap().unwrap().acknowledged, 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use egov_clock::{Clock as _, ManualClock, SystemIds};
 use egov_integration::partners::{Connection, Connections, Reconciling};
+use egov_integration::rebuild_leaves::{rebuild_leaves, rows_unlike_history, without_row};
 use egov_integration::{CaseReconciler, Deliverer, Reconciled};
 use egov_partners::Partner;
 use egov_partners::line::{Line, LineConfig};
@@ -17,12 +18,13 @@ use egov_proto::egov::integration::v1::{
 use egov_proto::egov::onestop::v1::{Case, CaseReturn, CaseState};
 use egov_proto::google::r#type::Date;
 use egov_simulators::{CLIENT_ID, CLIENT_SECRET, Fault, RestPortalSimulator};
+use egov_transparency::{LogReport, kinds, verify_kind};
 use jiff::SignedDuration;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::follow::{OneStop, Stage, following};
-use crate::support::{HERE, NEIGHBOUR, Running, case_with_code, new_id, refusal};
+use crate::support::{AGENCY, HERE, NEIGHBOUR, Running, case_with_code, new_id, refusal};
 
 /// The day of the test's clock.
 const TODAY: Date = Date {
@@ -78,6 +80,15 @@ const ASKED: Reconciling = Reconciling {
     days: 0,
     hour: 0,
     repair: false,
+    open_within_days: 0,
+};
+
+/// Every day at once, and a week for the cases that are not over.
+const DAILY: Reconciling = Reconciling {
+    days: 3,
+    hour: 0,
+    repair: true,
+    open_within_days: 7,
 };
 
 pub(crate) async fn compare(stage: &Stage) -> Reconciled {
@@ -496,11 +507,7 @@ async fn every_day_each_unit_is_compared_once_however_many_processes_there_are()
     stage.round().await;
     service.rounds().await;
     service.partners.portal.lose(&code(1));
-    let daily = Reconciling {
-        days: 3,
-        hour: 9,
-        repair: true,
-    };
+    let daily = Reconciling { hour: 9, ..DAILY };
     service.clock.advance(SignedDuration::from_hours(16));
     let (one, other) = (reconciler(&stage, daily), reconciler(&stage, daily));
     let count = "SELECT count(*) FROM portal_reconciliations WHERE daily";
@@ -814,4 +821,388 @@ async fn what_the_second_generation_never_changes_is_found_and_not_promised_to_b
     compare().await;
     let done = run_now(service, &run.reconciliation_id).await;
     assert_eq!((done.equal, done.differing, done.looked_for_unknown), (2, 1, true));
+}
+
+/// Until the portal has met all faults that were written for it.
+async fn let_faults_pass(service: &Running) {
+    while service.partners.portal.faults().left() > 0 {
+        let connections = service
+            .partners
+            .connections(Arc::clone(&service.keyring), &service.clock);
+        let _ = connections.portal.unwrap().partner.find_case("x").await;
+    }
+}
+
+async fn open_differences(service: &Running) -> Vec<(String, DifferenceState)> {
+    let message = proto::ListDifferencesRequest {
+        open: true,
+        ..proto::ListDifferencesRequest::default()
+    };
+    let request = service.by("partner_operator", HERE, message);
+    let answer = service.synchronisations().list_differences(request).await.unwrap();
+    let mut all: Vec<_> = answer
+        .into_inner()
+        .differences
+        .iter()
+        .map(|one| (one.case_code.clone(), one.state()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// Cases that the portal was told of.
+async fn told(stage: &Stage, cases: u32) {
+    for n in 1..=cases {
+        stage.changed(&filed(n, CaseState::Processing, 2)).await;
+    }
+    stage.round().await;
+    stage.service.rounds().await;
+}
+
+#[tokio::test]
+async fn a_repair_that_came_to_nothing_is_seen_and_repaired_again_or_settled() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    told(&stage, 3).await;
+    for n in 1..=3 {
+        portal.lose(&code(n));
+    }
+    let run = ask(service, asked(true)).await.unwrap();
+    compare(&stage).await;
+    assert!(open_differences(service).await.is_empty(), "all are being repaired");
+    for _ in 0..80 {
+        portal.faults().script("TraCuuHoSo", Fault::Failed);
+    }
+    service.rounds().await;
+    let failed = DifferenceState::RepairFailed;
+    let found = differences(service, &run.reconciliation_id).await;
+    assert!(
+        found
+            .iter()
+            .all(|one| one.state() == failed && !one.delivery_id.is_empty())
+    );
+    assert_eq!(
+        open_differences(service).await,
+        [1, 2, 3].map(|n| (code(n), failed)),
+        "somebody has to look at them"
+    );
+    let_faults_pass(service).await;
+    // One is repaired again, one is settled by hand, and of one the next version is told.
+    let again = repair(service, "partner_operator", HERE, &repair_of(&found[0]))
+        .await
+        .unwrap();
+    assert_eq!(again.state(), DifferenceState::Repairing);
+    assert_ne!(again.delivery_id, found[0].delivery_id);
+    let message = proto::SettleDifferenceRequest {
+        request_id: new_id(),
+        difference_id: found[1].difference_id.clone(),
+        etag: found[1].etag.clone(),
+        reason: "Cổng đã nhập lại bằng tay".to_owned(),
+    };
+    let request = service.by("partner_operator", HERE, message);
+    let settled = service.synchronisations().settle_difference(request).await.unwrap();
+    let settled = settled.into_inner().difference.unwrap();
+    assert_eq!(
+        (settled.state(), settled.delivery_id.as_str()),
+        (DifferenceState::Settled, "")
+    );
+    stage.changed(&filed(3, CaseState::Completed, 3)).await;
+    stage.round().await;
+    assert!(open_differences(service).await.is_empty(), "the third is on its way");
+    service.rounds().await;
+    let states: Vec<_> = differences(service, &run.reconciliation_id)
+        .await
+        .iter()
+        .map(PortalDifference::state)
+        .collect();
+    let repaired = DifferenceState::Repaired;
+    assert_eq!(states, [repaired, DifferenceState::Settled, repaired]);
+    let there = portal.cases();
+    assert_eq!(
+        (there[&code(1)].state.as_str(), there[&code(3)].state.as_str()),
+        ("4", "9")
+    );
+    let status = repair(service, "partner_operator", HERE, &repair_of(&again))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status).1,
+        "DIFFERENCE_CLOSED",
+        "a repair that went through is not done twice"
+    );
+}
+
+#[tokio::test]
+async fn a_case_that_the_portal_does_not_have_is_not_called_synchronised() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    told(&stage, 2).await;
+    assert!(synchronisation(service, 1).await.synchronised);
+    portal.lose(&code(1));
+    portal.change(&code(2), |case| "2".clone_into(&mut case.state));
+    let run = ask(service, asked(false)).await.unwrap();
+    compare(&stage).await;
+    for n in [1, 2] {
+        let known = synchronisation(service, n).await;
+        assert!(
+            !known.synchronised && known.acknowledged_time.is_none(),
+            "{n}: {known:?}"
+        );
+        assert_eq!((known.told_version, known.acknowledged_version), (2, 0));
+    }
+    let mut seen = waiting(service).await;
+    seen.sort();
+    assert_eq!(seen, [code(1), code(2)]);
+    let found = differences(service, &run.reconciliation_id).await;
+    repair(service, "partner_operator", HERE, &repair_of(&found[0]))
+        .await
+        .unwrap();
+    let known = synchronisation(service, 1).await;
+    assert!(!known.synchronised, "not before the portal has said so");
+    assert_eq!(known.waiting_state(), DeliveryState::Queued);
+    service.rounds().await;
+    let known = synchronisation(service, 1).await;
+    assert!(known.synchronised && known.acknowledged_version == 2);
+    assert_eq!(waiting(service).await, [code(2)]);
+}
+
+#[tokio::test]
+async fn one_case_of_which_nothing_can_be_read_holds_up_no_other() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    told(&stage, 3).await;
+    portal.garble(&code(2), true);
+    portal.change(&code(3), |case| "2".clone_into(&mut case.state));
+    let run = ask(service, asked(false)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(compare(&stage).await.put_off, 1, "perhaps it can be read later");
+        service.clock.advance(SignedDuration::from_mins(11));
+    }
+    assert_eq!(compare(&stage).await.done, 1);
+    let done = run_now(service, &run.reconciliation_id).await;
+    assert_eq!(
+        (done.compared, done.equal, done.differing, done.not_comparable),
+        (2, 1, 1, 1)
+    );
+    assert!(done.looked_for_unknown);
+    // Where nothing at all can be read, nobody says that all is well.
+    for n in [1, 3] {
+        portal.garble(&code(n), true);
+    }
+    let run = ask(service, asked(false)).await.unwrap();
+    for _ in 0..12 {
+        assert_eq!(compare(&stage).await.put_off, 1);
+        service.clock.advance(SignedDuration::from_mins(11));
+    }
+    let failed = run_now(service, &run.reconciliation_id).await;
+    assert_eq!(
+        (failed.state(), failed.problem.as_str()),
+        (ReconciliationState::Failed, "unreadable")
+    );
+}
+
+#[tokio::test]
+async fn whatever_the_portal_lists_is_looked_at_and_kept_as_short_as_a_code() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    let listed = [
+        format!("{AGENCY}-261123-\u{0}\n0666"),
+        format!("{AGENCY}-261123-{}", "9".repeat(300)),
+        format!("{AGENCY}-261123-'; --"),
+    ];
+    for case_code in &listed {
+        portal.invent(CaseItem {
+            case_code: case_code.clone(),
+            state: "một trạng thái rất dài và không có mã".to_owned(),
+            ..CaseItem::default()
+        });
+    }
+    let run = ask(service, asked(true)).await.unwrap();
+    assert_eq!(compare(&stage).await.done, 1);
+    let found = differences(service, &run.reconciliation_id).await;
+    assert_eq!(found.len(), 3);
+    for one in &found {
+        assert_eq!(one.kind(), DifferenceKind::UnknownHere);
+        assert!(one.case_code.chars().count() <= 60 && !one.case_code.contains(char::is_control));
+        assert!(one.theirs.chars().count() <= 20);
+    }
+    assert!(found.iter().any(|one| one.case_code == format!("{AGENCY}-261123-0666")));
+}
+
+#[tokio::test]
+async fn what_became_of_an_old_case_without_our_hearing_of_it_is_found_within_a_week() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    told(&stage, 1).await;
+    service.clock.advance(SignedDuration::from_hours(24 * 20));
+    // It is finished, and no event says so.
+    stage.one_stop.show(filed(1, CaseState::Completed, 3));
+    let found = "SELECT count(*) FROM portal_differences WHERE kind = 2 AND state = 2";
+    for day in 1..=7 {
+        let round = reconciler(&stage, DAILY).round().await.unwrap().unwrap();
+        assert_eq!((round.queued, round.done), (1, 1), "day {day}");
+        service.rounds().await;
+        service.clock.advance(SignedDuration::from_hours(24));
+    }
+    assert_eq!(service.count(found).await, 1);
+    assert_eq!(portal.cases()[&code(1)].state, "9");
+    assert!(synchronisation(service, 1).await.synchronised);
+}
+
+#[tokio::test]
+async fn days_that_nobody_compared_are_made_up_for() {
+    let stage = stage().await;
+    let service = &stage.service;
+    told(&stage, 1).await;
+    service.clock.advance(SignedDuration::from_hours(24));
+    assert_eq!(reconciler(&stage, DAILY).round().await.unwrap().unwrap().done, 1);
+    // For ten days nobody compares, and one case of these is never told.
+    service.clock.advance(SignedDuration::from_hours(24 * 10));
+    stage.one_stop.show(Case {
+        submit_time: Some(egov_proto::timestamp("2026-11-27T01:00:00Z".parse().unwrap())),
+        ..filed(2, CaseState::Accepted, 1)
+    });
+    assert_eq!(reconciler(&stage, DAILY).round().await.unwrap().unwrap().done, 1);
+    let made_up = "SELECT count(*) FROM portal_reconciliations WHERE daily AND from_date = '2026-11-24' AND to_date = '2026-12-03'";
+    assert_eq!(service.count(made_up).await, 1);
+    service.rounds().await;
+    assert_eq!(service.partners.portal.cases()[&code(2)].state, "2");
+}
+
+/// What a superuser may do who knows how to switch the triggers off.
+async fn by_force(service: &Running, sql: &str) {
+    let mut superuser = service.database.connect_as_superuser().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "SET session_replication_role = replica; {sql}"
+    )))
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_reconciliation_whose_process_is_gone_each_time_is_given_up() {
+    let stage = stage().await;
+    let service = &stage.service;
+    let run = ask(service, asked(false)).await.unwrap();
+    by_force(service, "UPDATE portal_reconciliations SET attempts = 12").await;
+    let round = compare(&stage).await;
+    assert_eq!((round.done, round.put_off), (0, 1));
+    let lost = run_now(service, &run.reconciliation_id).await;
+    assert_eq!(
+        (lost.state(), lost.problem.as_str()),
+        (ReconciliationState::Failed, "lost")
+    );
+    assert_eq!(compare(&stage).await, Reconciled::default());
+}
+
+#[tokio::test]
+async fn what_was_told_while_it_was_compared_is_no_difference() {
+    let stage = stage().await;
+    let service = &stage.service;
+    told(&stage, 1).await;
+    service.partners.portal.lose(&code(1));
+    // The portal acknowledges it after it was looked up there.
+    by_force(
+        service,
+        "UPDATE deliveries SET update_time = update_time + interval '1 day'",
+    )
+    .await;
+    let run = ask(service, asked(true)).await.unwrap();
+    compare(&stage).await;
+    let done = run_now(service, &run.reconciliation_id).await;
+    assert_eq!((done.compared, done.waiting, done.differing), (1, 1, 0));
+    service.clock.advance(SignedDuration::from_hours(25));
+    let message = proto::ReconcileCasesRequest {
+        to_date: Some(Date { day: 24, ..TODAY }),
+        ..asked(false)
+    };
+    let run = ask(service, message).await.unwrap();
+    compare(&stage).await;
+    assert_eq!(run_now(service, &run.reconciliation_id).await.differing, 1);
+}
+
+/// What the verification says of reconciliations and differences, each in one sentence.
+async fn findings(service: &Running) -> Vec<String> {
+    let mut report = LogReport::default();
+    let rebuilt = rebuild_leaves(service.pool()).await.unwrap();
+    for kind in kinds(service.pool()).await.unwrap() {
+        verify_kind(service.pool(), &kind, &rebuilt, without_row(&kind), &mut report)
+            .await
+            .unwrap();
+    }
+    let mut all: Vec<String> = report.findings.iter().map(|one| one.detail.clone()).collect();
+    all.extend(rows_unlike_history(service.pool()).await.unwrap());
+    // The agencies of the tests have no history.
+    all.retain(|one| one.starts_with("portal_"));
+    all
+}
+
+#[tokio::test]
+async fn every_edited_or_deleted_row_of_a_reconciliation_is_named_by_the_verification() {
+    let stage = stage().await;
+    let service = &stage.service;
+    told(&stage, 2).await;
+    for n in [1, 2] {
+        service.partners.portal.lose(&code(n));
+    }
+    stage.one_stop.away(true);
+    let run = ask(service, asked(false)).await.unwrap();
+    compare(&stage).await;
+    stage.one_stop.away(false);
+    service.clock.advance(SignedDuration::from_mins(11));
+    compare(&stage).await;
+    let found = differences(service, &run.reconciliation_id).await;
+    repair(service, "partner_operator", HERE, &repair_of(&found[0]))
+        .await
+        .unwrap();
+    service.rounds().await;
+    assert_eq!(findings(service).await, Vec::<String>::new(), "nothing was touched");
+    let report = "SELECT count(*) FROM egov.leaves WHERE kind IN ('portal_reconciliation_change', 'portal_difference')";
+    assert_eq!(
+        service.count(report).await,
+        8,
+        "five changes of the run, and three of differences"
+    );
+    let edits = [
+        (
+            "UPDATE portal_reconciliations SET differing = differing - 1",
+            "UPDATE portal_reconciliations SET differing = differing + 1",
+        ),
+        (
+            "UPDATE portal_reconciliations SET actor = actor || 'x'",
+            "UPDATE portal_reconciliations SET actor = left(actor, -1)",
+        ),
+        (
+            "UPDATE portal_reconciliation_history SET document = document || ' ' WHERE version = 2",
+            "UPDATE portal_reconciliation_history SET document = left(document, -1) WHERE version = 2",
+        ),
+        (
+            "UPDATE portal_differences SET theirs = theirs || 'x'",
+            "UPDATE portal_differences SET theirs = left(theirs, -1)",
+        ),
+        (
+            "UPDATE portal_differences SET reason = reason || 'x'",
+            "UPDATE portal_differences SET reason = left(reason, -1)",
+        ),
+        (
+            "UPDATE portal_difference_history SET actor = actor || 'x' WHERE version = 1",
+            "UPDATE portal_difference_history SET actor = left(actor, -1) WHERE version = 1",
+        ),
+    ];
+    for (edit, undo) in edits {
+        by_force(service, edit).await;
+        assert!(!findings(service).await.is_empty(), "{edit}");
+        by_force(service, undo).await;
+        assert_eq!(findings(service).await, Vec::<String>::new(), "{undo}");
+    }
+    // A difference that somebody wants never to have been found, and a reconciliation that never was.
+    for delete in [
+        "DELETE FROM portal_difference_history; DELETE FROM portal_differences",
+        "DELETE FROM portal_reconciliation_history; DELETE FROM portal_reconciliations",
+    ] {
+        let before = findings(service).await.len();
+        by_force(service, delete).await;
+        assert!(findings(service).await.len() > before, "{delete}");
+    }
 }

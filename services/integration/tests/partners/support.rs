@@ -1,7 +1,7 @@
 //! The service over simulated partners.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
@@ -99,6 +99,8 @@ pub fn connections(urls: &[String; 4], keyring: Arc<Keyring>, clock: &ManualCloc
             // The test decides about rounds.
             here: false,
             most_attempts: 6,
+            // Whoever is away is given up: a test waits for no days.
+            wait_for_portal_hours: 0,
             ..Delivering::default()
         },
         ..PartnersSection::default()
@@ -185,7 +187,7 @@ impl Running {
         let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(clock.shared());
         let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
         let policy = std::fs::read_to_string(policy).unwrap();
@@ -466,3 +468,7 @@ pub fn registration() -> proto::SubmitRegistrationRequest {
         subject_ids: vec![Uuid::from_u128(42).to_string()],
     }
 }
+
+/// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));

@@ -1,6 +1,5 @@
 //! LinkedCaseService.
 
-use egov_auth::Caller;
 use egov_database::PageBinding;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::linked_case_service_server::LinkedCaseService;
@@ -12,8 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{Api, decode, encode, status};
 use crate::domain::linked::{Effect, LinkedCase, Member, MemberRule, Owner};
 use crate::domain::transitions::State;
-use crate::operations::OneStop;
-use crate::operations::linked::{Application, ListedService, MemberFiling, Mirrored, MirroredMember};
+use crate::operations::linked::{Application, ListedService, MemberFiling, Mirrored, MirroredMember, Readable};
 
 const LIST: &str = "egov.onestop.v1.LinkedCaseService/ListLinkedCases";
 
@@ -66,7 +64,7 @@ impl LinkedCaseService for Api {
             .submit_linked_case(caller, request_id, message, application, |linked, secrets| {
                 proto::SubmitLinkedCaseResponse {
                     // Who files knows all of it.
-                    linked_case: Some(self.linked_case(linked, |_| true)),
+                    linked_case: Some(self.linked_case(linked, &Readable::all(linked))),
                     lookup_secrets: secrets
                         .iter()
                         .map(|(case_code, secret)| proto::LinkedSecret {
@@ -88,9 +86,9 @@ impl LinkedCaseService for Api {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
         let id = decode::id(&request.message.linked_case_id, "linked_case_id")?;
-        let linked = self.one_stop.get_linked_case(caller, id).await.map_err(status)?;
+        let (linked, readable) = self.one_stop.get_linked_case(caller, id).await.map_err(status)?;
         Ok(Response::new(proto::GetLinkedCaseResponse {
-            linked_case: Some(self.shown(caller, &linked)),
+            linked_case: Some(self.linked_case(&linked, &readable)),
         }))
     }
 
@@ -117,7 +115,10 @@ impl LinkedCaseService for Api {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::ListLinkedCasesResponse {
-            linked_cases: rows.iter().map(|linked| self.shown(caller, linked)).collect(),
+            linked_cases: rows
+                .iter()
+                .map(|(linked, readable)| self.linked_case(linked, readable))
+                .collect(),
             next_page_token,
         }))
     }
@@ -136,9 +137,9 @@ impl LinkedCaseService for Api {
         let caller = request.caller()?;
         let answer = self
             .one_stop
-            .withdraw_linked_case(caller, request_id, id, message, |linked| {
+            .withdraw_linked_case(caller, request_id, id, message, |linked, readable| {
                 proto::WithdrawLinkedCaseResponse {
-                    linked_case: Some(self.shown(caller, linked)),
+                    linked_case: Some(self.linked_case(linked, readable)),
                 }
             })
             .await
@@ -161,9 +162,9 @@ impl LinkedCaseService for Api {
         let caller = request.caller()?;
         let answer = self
             .one_stop
-            .decide_linked_member(caller, request_id, id, withdraw, message, |linked| {
+            .decide_linked_member(caller, request_id, id, withdraw, message, |linked, readable| {
                 proto::DecideLinkedMemberResponse {
-                    linked_case: Some(self.shown(caller, linked)),
+                    linked_case: Some(self.linked_case(linked, readable)),
                 }
             })
             .await
@@ -205,7 +206,7 @@ impl LinkedCaseService for Api {
             .one_stop
             .mirror_linked_case(request.caller()?, request_id, message, mirrored, |linked| {
                 proto::MirrorLinkedCaseResponse {
-                    linked_case: Some(self.linked_case(linked, |_| true)),
+                    linked_case: Some(self.linked_case(linked, &Readable::all(linked))),
                 }
             })
             .await
@@ -300,15 +301,10 @@ fn effect(effect: &Effect, reason_shown: bool) -> proto::LinkedEffect {
 }
 
 impl Api {
-    /// The application as the caller may read it.
-    fn shown(&self, caller: &Caller, linked: &LinkedCase) -> proto::LinkedCase {
-        self.linked_case(linked, |member| OneStop::reads_member(caller, linked, member.unit_id))
-    }
-
-    /// The application; ids and codes of the cases that `reads` says may be read. Of the others state and due date are left.
-    fn linked_case(&self, linked: &LinkedCase, reads: impl Fn(&Member) -> bool) -> proto::LinkedCase {
+    /// The application as far as it may be read: of members whose case is not read, state and due date are left.
+    fn linked_case(&self, linked: &LinkedCase, readable: &Readable) -> proto::LinkedCase {
         let member = |member: &Member| {
-            let seen = reads(member);
+            let seen = readable.case_of(member);
             let rule = linked.service.members.iter().find(|rule| rule.code == member.code);
             proto::LinkedMember {
                 member_code: member.code.clone(),
@@ -345,7 +341,10 @@ impl Api {
             effects: linked
                 .effects
                 .iter()
-                .map(|of| effect(of, linked.member(&of.affected).is_some_and(&reads)))
+                .map(|of| {
+                    let about = linked.member(&of.affected);
+                    effect(of, about.is_some_and(|member| readable.reasons_about(member)))
+                })
                 .collect(),
             etag: linked.etag(),
         }

@@ -7,11 +7,12 @@ use egov_database::Lease;
 use egov_runtime::server::{Assembly, Job, JobResult};
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::operations::OneStop;
-use crate::operations::linked::coordinate::{BATCH, FOLLOWER, coordinate_once};
+use crate::operations::linked::coordinate::{BATCH, FOLLOWER, coordinate_once, is_anything_left, retry_once};
 
-/// Time between two looks at the log, unless this process commits events.
+/// Time between two looks at the log.
 const EVERY: Duration = Duration::from_secs(1);
 const LEASE_TIME: Duration = Duration::from_mins(1);
 
@@ -38,27 +39,26 @@ async fn run(one_stop: &OneStop, stop: CancellationToken) -> JobResult {
 }
 
 /// One round under the lease: how many applications changed. None if another process holds it; the lease is asked for only where the log
-/// has gone on.
+/// has gone on, or an application is to be tried again.
 async fn round(one_stop: &OneStop, stop: &(dyn Fn() -> bool + Sync)) -> Result<Option<usize>, Error> {
     let database = &one_stop.database;
-    if database.follower_lag(FOLLOWER).await? == 0 {
+    if !is_anything_left(one_stop).await? {
         return Ok(Some(0));
     }
     let Some(mut lease) = database.acquire_lease(FOLLOWER, LEASE_TIME).await? else {
         return Ok(None);
     };
-    let changed = under(one_stop, &mut lease, stop).await?;
-    lease.release().await?;
-    Ok(Some(changed))
+    let changed = under(one_stop, &mut lease, stop).await;
+    give_back(lease, changed).await.map(Some)
 }
 
-/// Follows the log to its end, or until `stop`: how many applications changed.
+/// Tries again what was set aside, then follows the log to its end, or until `stop`: how many applications changed.
 pub(crate) async fn under(
     one_stop: &OneStop,
     lease: &mut Lease,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<usize, Error> {
-    let mut all = 0;
+    let mut all = retry_once(one_stop, lease, stop).await?;
     while !stop() {
         let (passed, changed) = coordinate_once(one_stop, lease, BATCH, stop).await?;
         all += changed;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use egov_auth::RowScope;
 use egov_clock::SharedClock;
-use egov_database::{Database, Relay, UnitOfWork};
+use egov_database::{Database, Lease, Relay, UnitOfWork};
 use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_runtime::server::{Assembly, Job};
@@ -107,6 +107,15 @@ pub(crate) fn add_migrations(assembly: Assembly, one_stop: Arc<OneStop>) -> Asse
             migrations::run(&one_stop.database, &means, stop).await
         }
     }))
+}
+
+/// Gives a lease back whatever became of the work under it: nobody shall wait until it runs out because something failed. The work's own
+/// error is told before that of giving back.
+async fn give_back<T>(lease: Lease, done: Result<T, Error>) -> Result<T, Error> {
+    let released = lease.release().await;
+    let done = done?;
+    released?;
+    Ok(done)
 }
 
 /// Forgets a swept upload; true if its content is nobody's.

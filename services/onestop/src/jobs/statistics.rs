@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use egov_database::{Database, UnitOfWork};
+use egov_database::{Database, Lease, UnitOfWork};
 use egov_runtime::server::JobResult;
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::store::statistics;
 
@@ -37,10 +38,15 @@ async fn round(database: &Database, stop: &CancellationToken) -> Result<i64, Err
     let Some(mut lease) = database.acquire_lease(LEASE, LEASE_TIME).await? else {
         return Ok(0);
     };
+    let folded = under(database, &mut lease, stop).await;
+    give_back(lease, folded).await
+}
+
+async fn under(database: &Database, lease: &mut Lease, stop: &CancellationToken) -> Result<i64, Error> {
     let mut folded = 0;
     while !stop.is_cancelled() {
         let taken = database
-            .work(&lease, async |unit: &mut UnitOfWork<'_>| {
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
                 Ok::<_, Error>(statistics::fold(unit.conn(), BATCH).await?)
             })
             .await?;
@@ -52,6 +58,5 @@ async fn round(database: &Database, stop: &CancellationToken) -> Result<i64, Err
             lease.renew().await?;
         }
     }
-    lease.release().await?;
     Ok(folded)
 }

@@ -178,6 +178,31 @@ impl OneStop {
         before: &Case,
         judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
     ) -> Result<Applied, Error> {
+        let doer = Doer::of(caller, act.permission, &resource(before));
+        self.carry_out(unit, (doer, Some(caller)), act, before, judge).await
+    }
+
+    /// The same without a caller who was asked for this act: the platform does it, or somebody who may do what it follows from. No role of
+    /// a step is demanded, no file is taken and nothing goes to the store of papers.
+    pub(crate) async fn apply_as(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        doer: Doer,
+        act: &Act,
+        before: &Case,
+        judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
+    ) -> Result<Applied, Error> {
+        self.carry_out(unit, (doer, None), act, before, judge).await
+    }
+
+    async fn carry_out(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        (doer, caller): (Doer, Option<&Caller>),
+        act: &Act,
+        before: &Case,
+        judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
+    ) -> Result<Applied, Error> {
         let (now, today) = (unit.now(), unit.today());
         let procedure = self.procedure_for(unit, before, act.version, today).await?;
         let law = self.law.get();
@@ -191,25 +216,32 @@ impl OneStop {
             profile: self.profile,
         };
         let (after, mut recorded) = perform(before, &facts, judge)?;
-        recorded.acting_for = caller.acting_for(act.permission, &resource(before));
-        self.demand_work(unit, caller, act.operation, &procedure.procedure, &after)
-            .await?;
+        recorded.acting_for = doer.acting_for;
+        if let Some(caller) = caller {
+            self.demand_work(unit, caller, act.operation, &procedure.procedure, &after)
+                .await?;
+        }
 
         cases::save(unit.conn(), before, &after, now).await?;
         keep_deadline(unit, before, &after, &facts, act.operation).await?;
         let steps = &procedure.procedure.steps;
-        let tasks = follow_tasks(unit, caller.principal.subject, act.operation, steps, &after).await?;
-        attach(unit, &after, caller.principal.record_owner(), &recorded.file_ids).await?;
+        let tasks = follow_tasks(unit, doer.actor.id, act.operation, steps, &after).await?;
+        if let Some(caller) = caller {
+            attach(unit, &after, caller.principal.record_owner(), &recorded.file_ids).await?;
+        }
         let asked_for = std::mem::take(&mut recorded.asked_for);
-        record(unit, caller, Some(before), &after, act.operation, recorded).await?;
-        self.follow_components(
-            unit,
-            caller,
-            (act.operation, &asked_for),
-            (before, &after),
-            &procedure.procedure,
-        )
-        .await?;
+        let entry = entry(&doer.actor, Some(before), &after, act.operation, recorded, now);
+        history::append(unit.conn(), after.case_id, &entry).await?;
+        if let Some(caller) = caller {
+            self.follow_components(
+                unit,
+                caller,
+                (act.operation, &asked_for),
+                (before, &after),
+                &procedure.procedure,
+            )
+            .await?;
+        }
         announce(unit, &after, act.event)?;
         Ok(Applied { case: after, tasks })
     }
@@ -249,18 +281,38 @@ pub(crate) async fn attach(
     uploader: Uuid,
     file_ids: &[Uuid],
 ) -> Result<(), Error> {
-    let mut file_ids = file_ids.to_vec();
-    file_ids.sort_unstable();
-    file_ids.dedup();
+    let file_ids = each_once(file_ids);
     if file_ids.is_empty() {
         return Ok(());
     }
     let had = files::attach(unit.conn(), case.case_id, uploader, &file_ids).await?;
+    demand_all(&file_ids, had)
+}
+
+/// Demands that a case which is filed later could take these files by now: each is a finished upload of `uploader` that no case has.
+pub(crate) async fn usable_files(unit: &mut UnitOfWork<'_>, uploader: Uuid, file_ids: &[Uuid]) -> Result<(), Error> {
+    let file_ids = each_once(file_ids);
+    if file_ids.is_empty() {
+        return Ok(());
+    }
+    let usable = files::usable(unit.conn(), uploader, &file_ids).await?;
+    demand_all(&file_ids, usable)
+}
+
+fn each_once(file_ids: &[Uuid]) -> Vec<Uuid> {
+    let mut file_ids = file_ids.to_vec();
+    file_ids.sort_unstable();
+    file_ids.dedup();
+    file_ids
+}
+
+/// Demands that all files that were named are among those that were found.
+fn demand_all(file_ids: &[Uuid], found: i64) -> Result<(), Error> {
     let wanted = i64::try_from(file_ids.len()).unwrap_or(i64::MAX);
-    if had == wanted {
+    if found == wanted {
         Ok(())
     } else {
-        Err(Error::FilesNotUsable(wanted.abs_diff(had)))
+        Err(Error::FilesNotUsable(wanted.abs_diff(found)))
     }
 }
 
@@ -358,6 +410,35 @@ pub(crate) const PLATFORM: Actor = Actor {
     on_behalf_of: None,
 };
 
+/// Whoever does an act.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doer {
+    pub(crate) actor: Actor,
+    /// The account in whose name a member of staff acts (thừa uỷ quyền).
+    pub(crate) acting_for: Option<Uuid>,
+}
+
+impl Doer {
+    /// The platform, which acts in nobody's name.
+    pub(crate) const PLATFORM: Self = Self {
+        actor: PLATFORM,
+        acting_for: None,
+    };
+
+    /// A caller who does to a row what a permission names.
+    pub(crate) fn of(caller: &Caller, permission: &str, row: &Resource) -> Self {
+        Self {
+            actor: Actor::from(caller.principal.as_ref()),
+            acting_for: caller.acting_for(permission, row),
+        }
+    }
+
+    /// In whose name, as histories keep it: the citizen for whom a system acts, or the account that delegated its role.
+    pub(crate) fn on_behalf_of(&self) -> Option<Uuid> {
+        self.actor.on_behalf_of.or(self.acting_for)
+    }
+}
+
 /// The entry of an act in the history.
 pub(crate) fn entry(
     actor: &Actor,
@@ -404,27 +485,6 @@ fn with_what_counts(details: serde_json::Value, before: Option<&Case>, after: &C
         details.insert("assignee_id".to_owned(), assignee(after).into());
     }
     details.into()
-}
-
-/// Appends the act to the history.
-pub(crate) async fn record(
-    unit: &mut UnitOfWork<'_>,
-    caller: &Caller,
-    before: Option<&Case>,
-    after: &Case,
-    operation: &str,
-    recorded: Recorded,
-) -> Result<(), Error> {
-    let entry = entry(
-        &Actor::from(caller.principal.as_ref()),
-        before,
-        after,
-        operation,
-        recorded,
-        unit.now(),
-    );
-    history::append(unit.conn(), after.case_id, &entry).await?;
-    Ok(())
 }
 
 /// Tells the other services, and commits to the new version in the ledger.

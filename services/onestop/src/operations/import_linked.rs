@@ -11,12 +11,13 @@ use crate::domain::listing::Versioned;
 use crate::domain::pack::Profile;
 use crate::error::Error;
 use crate::law::{LINKED, LINKED_DECISIONS};
-use crate::store::procedures;
+use crate::store::{self, procedures};
 
 /// Imports the linked services and the decisions about them; a file that is wrong is refused and named.
 pub(super) async fn linked(database: &Database, packs: &Packs, profile: Profile) -> Result<Vec<Line>, Error> {
     let mut report = Vec::with_capacity(packs.linked.len() + packs.linked_decisions.len());
     let mut decisions = Vec::new();
+    let services = known_services(database, packs).await?;
     for (name, text) in &packs.linked_decisions {
         let (outcome, detail) = match Decisions::from_toml(text) {
             Err(error) => (Outcome::Refused, error.to_string()),
@@ -24,9 +25,9 @@ pub(super) async fn linked(database: &Database, packs: &Packs, profile: Profile)
                 Outcome::Refused,
                 "made for a demonstration: production takes no part of it".to_owned(),
             ),
-            // A decision that fits no pack would keep the law from being read.
-            Ok(decided) => match fits(&decided, &packs.linked) {
-                Err(wrong) => (Outcome::Refused, wrong),
+            // A decision that fits no pack decides nothing, and whoever made it would believe that it did.
+            Ok(decided) => match decided.fit(&services) {
+                Err(wrong) => (Outcome::Refused, wrong.to_string()),
                 Ok(()) => {
                     decisions.push(decided);
                     (put(database, LINKED_DECISIONS, name, text).await?, String::new())
@@ -74,14 +75,17 @@ fn line(name: &str, outcome: Outcome, detail: String) -> Line {
     }
 }
 
-/// Whether decisions can be applied to the packs that come along.
-fn fits(decided: &Decisions, texts: &BTreeMap<String, String>) -> Result<(), String> {
-    for text in texts.values() {
-        if let Ok(mut service) = LinkedService::from_toml(text) {
-            decided.apply(&mut service).map_err(|error| error.to_string())?;
-        }
-    }
-    Ok(())
+/// The services about which something can be decided: of the packs that come along, and of those that are in force beside them.
+async fn known_services(database: &Database, packs: &Packs) -> Result<Vec<LinkedService>, Error> {
+    let in_force = database
+        .read(&RowScope::none(), async |connection| {
+            Ok::<_, Error>(store::packs::in_force(connection, LINKED).await?)
+        })
+        .await?;
+    let mut texts: BTreeMap<String, String> = in_force.into_iter().collect();
+    texts.extend(packs.linked.clone());
+    let read = texts.values().filter_map(|text| LinkedService::from_toml(text).ok());
+    Ok(read.collect())
 }
 
 /// The procedures of the members, in the version in force today or the latest.

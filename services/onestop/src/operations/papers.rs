@@ -73,7 +73,8 @@ impl OneStop {
                     .await?;
                 // One more than is shown tells that there are more.
                 let limit = i64::try_from(MOST_ACTS).unwrap_or(i64::MAX).saturating_add(1);
-                let entries = history::list(&mut *connection, case_id, 0, limit).await?;
+                let entries =
+                    history::list(&mut *connection, case_id, form.reads_after(case.version, limit), limit).await?;
                 let consulted = papers::consulted_units(connection, case_id).await?;
                 Ok::<_, Error>((case, version, entries, consulted))
             })

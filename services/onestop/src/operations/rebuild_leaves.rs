@@ -2,14 +2,32 @@
 
 use egov_auth::RowScope;
 use egov_database::Database;
-use egov_transparency::Rebuilt;
+use egov_transparency::{Rebuilt, WithoutRow};
 
+use crate::domain::charge;
+use crate::domain::reconcile::{self, DIFFERENCE, TREASURY_FILE};
 use crate::error::Error;
 use crate::store::{case_versions, charges, counters, decisions, drafts, files, linked, reports, stored_papers};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
                                recomputed by `verify` without a subcommand";
+
+/// The kinds of leaves about fees: charges, files of the treasury, reconciliations of a day and their differences. Each is written with an
+/// act that is kept for good and holds, word for word, what the leaf commits to.
+const FEES: [&str; 4] = [charge::KIND, TREASURY_FILE, reconcile::KIND, DIFFERENCE];
+
+/// What of a leaf of a kind of this service whose row was not rebuilt.
+#[must_use]
+pub fn without_row(kind: &str) -> WithoutRow<'static> {
+    if FEES.contains(&kind) {
+        WithoutRow::Wrong
+    } else if kind == "case" {
+        WithoutRow::Expected(OLDER_CASES)
+    } else {
+        WithoutRow::Expected("the service has no reading of its rows for this yet")
+    }
+}
 
 /// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees, the
 /// stored papers and the linked applications, as their rows stand now.
@@ -101,4 +119,18 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
         }
     }
     Ok(rebuilt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_about_fees_whose_act_is_gone_is_found_wrong_and_one_of_an_older_case_is_expected() {
+        for kind in ["case_charge", "treasury_file", "reconciliation", "payment_difference"] {
+            assert_eq!(without_row(kind), WithoutRow::Wrong, "{kind}");
+        }
+        assert_eq!(without_row("case"), WithoutRow::Expected(OLDER_CASES));
+        assert!(matches!(without_row("file"), WithoutRow::Expected(_)));
+    }
 }

@@ -31,8 +31,9 @@ pub(crate) struct Key {
     pub(crate) register_code: String,
 }
 
-/// Counts what an act on a case asked for. `asked` comes in order and without repetition, so that two acts of one unit wait for one another
-/// and never block each other.
+/// Counts what an act on a case asked for, once a case, component and register: asked for again it is the same paper. Whoever acts holds the
+/// row of the case, so that two acts on it never count at once. `asked` comes in order and without repetition, so that two acts of one unit
+/// wait for one another and never block each other.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     case: &Case,
@@ -40,25 +41,26 @@ pub(crate) async fn count(
     day: Date,
 ) -> Result<(), StoreError> {
     for one in asked {
-        sqlx::query!(
-            r#"
-            WITH asked AS (
-                INSERT INTO avoidable_papers (case_id, version, component_code, register_code, responsible_unit_id, procedure_code, day)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-            )
-            INSERT INTO avoidable_paper_sums AS s (responsible_unit_id, procedure_code, component_code, register_code, day, amount)
-            VALUES ($5, $6, $3, $4, $7, 1)
-            ON CONFLICT (responsible_unit_id, procedure_code, component_code, register_code, day)
-            DO UPDATE SET amount = s.amount + 1
-            "#,
-            case.case_id,
-            case.version,
-            one.component_code,
-            one.register_code,
-            case.responsible_unit_id,
-            case.procedure_code,
-            day.to_sqlx() as _,
+        sqlx::query(
+            "WITH asked AS (
+                 INSERT INTO avoidable_papers (case_id, version, component_code, register_code, responsible_unit_id, procedure_code, day)
+                 SELECT $1::uuid, $2::bigint, $3::text, $4::text, $5::int, $6::text, $7::date
+                 WHERE NOT EXISTS (SELECT 1 FROM avoidable_papers
+                                   WHERE case_id = $1 AND component_code = $3 AND register_code = $4)
+                 RETURNING 1
+             )
+             INSERT INTO avoidable_paper_sums AS s (responsible_unit_id, procedure_code, component_code, register_code, day, amount)
+             SELECT $5::int, $6::text, $3::text, $4::text, $7::date, 1 FROM asked
+             ON CONFLICT (responsible_unit_id, procedure_code, component_code, register_code, day)
+             DO UPDATE SET amount = s.amount + 1",
         )
+        .bind(case.case_id)
+        .bind(case.version)
+        .bind(&one.component_code)
+        .bind(&one.register_code)
+        .bind(case.responsible_unit_id)
+        .bind(&case.procedure_code)
+        .bind(day.to_sqlx())
         .execute(&mut *connection)
         .await?;
     }

@@ -15,6 +15,7 @@ use crate::domain::case::{
 };
 use crate::domain::components::{ComparedWith, ComponentCheck};
 use crate::domain::extension::Extension;
+use crate::domain::linked::CaseStand;
 use crate::domain::listing::After;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
@@ -466,6 +467,27 @@ pub(super) async fn count(
 ) -> Result<(), StoreError> {
     let changed = changes(Some(&Snapshot::of(before)), &Snapshot::of(after), When::now(now));
     statistics::append(connection, after.case_id, &changed).await
+}
+
+/// Where these cases stand, of those that are visible.
+pub(crate) async fn stands(connection: &mut PgConnection, case_ids: &[Uuid]) -> Result<Vec<CaseStand>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT case_id, case_code, responsible_unit_id, state, due_date FROM cases WHERE case_id = ANY ($1)",
+        case_ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(CaseStand {
+                case_id: row.case_id,
+                case_code: row.case_code,
+                unit_id: row.responsible_unit_id,
+                state: state(row.state, "state")?,
+                due_date: row.due_date.map(jiff_sqlx::Date::to_jiff),
+            })
+        })
+        .collect()
 }
 
 /// Which conditions hold in these cases, of those that are visible.

@@ -200,6 +200,21 @@ pub(crate) async fn attach(
     .await?)
 }
 
+/// How many of these files a case of this uploader could take: its own and free. `file_ids` come without repetition.
+pub(crate) async fn usable(
+    connection: &mut PgConnection,
+    uploader: Uuid,
+    file_ids: &[Uuid],
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM files WHERE file_id = ANY ($2) AND owner_id = $1 AND case_id IS NULL"#,
+        uploader,
+        file_ids,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
 /// Forgets an upload that was swept from the store, if it was not finished; true if its content is nobody's now. The row
 /// is held, so that it is not being finished at this moment.
 pub(crate) async fn forget_unfinished(connection: &mut PgConnection, upload_id: Uuid) -> Result<bool, StoreError> {

@@ -90,7 +90,17 @@ pub(crate) async fn mirrored(connection: &mut PgConnection, code: &str) -> Resul
     row.as_ref().map(linked).transpose()
 }
 
-/// One page of the applications that the caller sees, newest first. Each unit's newest are met along its index.
+/// Lets one transaction at a time take over an application of the national system, until it ends: two that first hear of it at once make
+/// one of it.
+pub(crate) async fn hold_code(connection: &mut PgConnection, code: &str) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('linked_cases ' || $1, 0))")
+        .bind(code)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// One page of the applications that the caller sees, newest first. Each unit's newest are met along its index; that of a case by the case.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     visible: &Visible,
@@ -112,37 +122,11 @@ fn list_query<'q>(
     after: Option<Place>,
     limit: i64,
 ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
-    let everything = "SELECT linked_case_id, submit_time FROM linked_cases
-             WHERE $1 AND (submit_time, linked_case_id) < ($5, $6)
-             ORDER BY submit_time DESC, linked_case_id DESC LIMIT $7";
     // The condition stands in the statement, so that the narrow index is used for what is to be decided.
-    let to_decide = if listed.to_decide { "AND x.to_decide" } else { "" };
-    let of_all = if listed.to_decide {
-        "SELECT linked_case_id, submit_time FROM linked_case_units AS x WHERE $1 AND x.to_decide AND (submit_time, linked_case_id) < ($5, $6)"
-    } else {
-        everything
+    let statement = match listed.case_id {
+        Some(_) => of_case(explain, listed.to_decide),
+        None => of_units(explain, listed.to_decide),
     };
-    let own = if listed.to_decide { "false" } else { "true" };
-    let statement = format!(
-        "{explain} WITH seen AS (
-             (SELECT found.linked_case_id, found.submit_time
-              FROM unnest($3::int[]) AS u (id)
-              CROSS JOIN LATERAL (
-                  SELECT x.linked_case_id, x.submit_time FROM linked_case_units AS x
-                  WHERE x.responsible_unit_id = u.id {to_decide} AND (x.submit_time, x.linked_case_id) < ($5, $6)
-                  ORDER BY x.submit_time DESC, x.linked_case_id DESC LIMIT $7) AS found)
-             UNION
-             (SELECT linked_case_id, submit_time FROM linked_cases
-              WHERE {own} AND owner_id = $2 AND (submit_time, linked_case_id) < ($5, $6)
-              ORDER BY submit_time DESC, linked_case_id DESC LIMIT $7)
-             UNION
-             ({of_all})
-         )
-         SELECT l.definition, l.document FROM seen JOIN linked_cases AS l USING (linked_case_id)
-         WHERE $4::uuid IS NULL OR EXISTS (SELECT 1 FROM linked_case_members AS m
-               WHERE m.linked_case_id = l.linked_case_id AND m.case_id = $4)
-         ORDER BY seen.submit_time DESC, seen.linked_case_id DESC LIMIT $7"
-    );
     let place = after.unwrap_or(Place {
         time: Timestamp::MAX,
         id: Uuid::max(),
@@ -151,20 +135,95 @@ fn list_query<'q>(
     let time = place
         .time
         .min(Timestamp::from_second(253_402_300_000).unwrap_or(place.time));
-    // With a case there is one application at most: it must not hide behind newer ones.
-    let limit = if listed.case_id.is_some() {
-        i64::from(i32::MAX)
-    } else {
-        limit
-    };
-    sqlx::query(sqlx::AssertSqlSafe(statement))
+    let query = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(visible.all)
         .bind(visible.owner)
         .bind(&visible.units)
-        .bind(listed.case_id)
         .bind(time.to_sqlx())
         .bind(place.id)
-        .bind(limit)
+        .bind(limit);
+    match listed.case_id {
+        Some(case_id) => query.bind(case_id),
+        None => query,
+    }
+}
+
+/// What is asked of a unit is nothing that an owner would decide: then units alone are looked at.
+const fn of_owners_too(to_decide: bool) -> &'static str {
+    if to_decide { "false" } else { "true" }
+}
+
+/// The application to which a case belongs.
+fn of_case(explain: &str, to_decide: bool) -> String {
+    let own = of_owners_too(to_decide);
+    let asked = if to_decide { "AND u.to_decide" } else { "" };
+    format!(
+        "{explain} SELECT l.definition, l.document
+         FROM linked_case_members AS m JOIN linked_cases AS l USING (linked_case_id)
+         WHERE m.case_id = $7 AND (l.submit_time, l.linked_case_id) < ($4, $5)
+           AND (({own} AND ($1 OR l.owner_id = $2))
+                OR EXISTS (SELECT 1 FROM linked_case_units AS u
+                           WHERE u.linked_case_id = l.linked_case_id AND ($1 OR u.responsible_unit_id = ANY ($3)) {asked}))
+         LIMIT $6"
+    )
+}
+
+/// The applications of units and of an owner.
+fn of_units(explain: &str, to_decide: bool) -> String {
+    let own = of_owners_too(to_decide);
+    let asked = if to_decide { "AND x.to_decide" } else { "" };
+    let of_all = if to_decide {
+        // Several units may be asked about one application.
+        "SELECT DISTINCT x.linked_case_id, x.submit_time FROM linked_case_units AS x
+              WHERE $1 AND x.to_decide AND (x.submit_time, x.linked_case_id) < ($4, $5)
+              ORDER BY x.submit_time DESC, x.linked_case_id DESC LIMIT $6"
+    } else {
+        "SELECT linked_case_id, submit_time FROM linked_cases
+              WHERE $1 AND (submit_time, linked_case_id) < ($4, $5)
+              ORDER BY submit_time DESC, linked_case_id DESC LIMIT $6"
+    };
+    format!(
+        "{explain} WITH seen AS (
+             (SELECT found.linked_case_id, found.submit_time
+              FROM unnest($3::int[]) AS u (id)
+              CROSS JOIN LATERAL (
+                  SELECT x.linked_case_id, x.submit_time FROM linked_case_units AS x
+                  WHERE x.responsible_unit_id = u.id {asked} AND (x.submit_time, x.linked_case_id) < ($4, $5)
+                  ORDER BY x.submit_time DESC, x.linked_case_id DESC LIMIT $6) AS found)
+             UNION
+             (SELECT linked_case_id, submit_time FROM linked_cases
+              WHERE {own} AND owner_id = $2 AND (submit_time, linked_case_id) < ($4, $5)
+              ORDER BY submit_time DESC, linked_case_id DESC LIMIT $6)
+             UNION
+             ({of_all})
+         )
+         SELECT l.definition, l.document FROM seen JOIN linked_cases AS l USING (linked_case_id)
+         ORDER BY seen.submit_time DESC, seen.linked_case_id DESC LIMIT $6"
+    )
+}
+
+/// The members of these applications whose case the caller may read: application, member. As [`super::cases::get`] says: the unit that
+/// received a case reads it as well, and one whose opinion is asked for.
+pub(crate) async fn readable_members(
+    connection: &mut PgConnection,
+    linked_case_ids: &[Uuid],
+    visible: &Visible,
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(sqlx::query_as(
+        "SELECT m.linked_case_id, m.member_code
+         FROM linked_case_members AS m JOIN cases AS c ON c.case_id = m.case_id
+         WHERE m.linked_case_id = ANY ($1)
+           AND ($2 OR c.responsible_unit_id = ANY ($3) OR c.owner_id = $4 OR c.assignee_id = $5 OR c.receiving_unit_id = ANY ($3)
+                OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = c.case_id AND asked.state = 1
+                           AND asked.kind = 2 AND asked.responsible_unit_id = ANY ($3)))",
+    )
+    .bind(linked_case_ids)
+    .bind(visible.all)
+    .bind(&visible.units)
+    .bind(visible.owner)
+    .bind(visible.assignee)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// Which application a case belongs to, of those whose events are to be followed: case, application.
@@ -226,30 +285,11 @@ pub(crate) async fn save(connection: &mut PgConnection, linked: &LinkedCase, now
     keep_members(connection, linked).await
 }
 
-/// Keeps which units see it, and of which something is asked.
+/// Keeps which units see it, and of which something is asked. Whoever saw it goes on seeing it.
 async fn keep_units(connection: &mut PgConnection, linked: &LinkedCase) -> Result<(), StoreError> {
-    // A unit sees the application through a case of its own; where the national system coordinates, through its member.
-    let with_case = linked
-        .members
-        .iter()
-        .filter(|member| member.case_id.is_some() || linked.owner == Owner::National);
-    let asked: Vec<i32> = linked
-        .effects
-        .iter()
-        .filter(|effect| effect.is_open())
-        .filter_map(|effect| linked.member(&effect.affected))
-        .map(|member| member.unit_id)
-        .collect();
-    let mut units: Vec<i32> = with_case
-        .map(|member| member.unit_id)
-        .chain(asked.iter().copied())
-        .collect();
-    if linked.owner == Owner::Local {
-        units.push(linked.receiving_unit_id);
-    }
-    units.sort_unstable();
-    units.dedup();
-    let to_decide: Vec<bool> = units.iter().map(|unit| asked.contains(unit)).collect();
+    let seen_by = linked.seen_by();
+    let units: Vec<i32> = seen_by.keys().copied().collect();
+    let to_decide: Vec<bool> = seen_by.values().copied().collect();
     sqlx::query(
         "INSERT INTO linked_case_units (responsible_unit_id, linked_case_id, owner_id, submit_time, to_decide)
          SELECT u.id, $1, $2, $3, u.asked FROM unnest($4::int[], $5::bool[]) AS u (id, asked)
@@ -261,6 +301,15 @@ async fn keep_units(connection: &mut PgConnection, linked: &LinkedCase) -> Resul
     .bind(linked.submit_time.to_sqlx())
     .bind(&units)
     .bind(&to_decide)
+    .execute(&mut *connection)
+    .await?;
+    // Of a unit that was asked about a member which has no case, and is asked no longer, nothing is to be decided any more.
+    sqlx::query(
+        "UPDATE linked_case_units SET to_decide = false
+         WHERE linked_case_id = $1 AND to_decide AND responsible_unit_id <> ALL ($2)",
+    )
+    .bind(linked.linked_case_id)
+    .bind(&units)
     .execute(connection)
     .await?;
     Ok(())
@@ -341,6 +390,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) operation: &'a str,
     pub(crate) actor_id: Uuid,
     pub(crate) actor_kind: &'a str,
+    pub(crate) on_behalf_of: Option<Uuid>,
     pub(crate) reason: &'a str,
     pub(crate) content: &'a str,
 }
@@ -353,14 +403,16 @@ pub(crate) async fn record(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO linked_case_history (linked_case_id, version, operation, actor_id, actor_kind, reason, content, record_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO linked_case_history (linked_case_id, version, operation, actor_id, actor_kind, on_behalf_of, reason, content,
+                                          record_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(linked.linked_case_id)
     .bind(linked.version)
     .bind(entry.operation)
     .bind(entry.actor_id)
     .bind(entry.actor_kind)
+    .bind(entry.on_behalf_of)
     .bind(entry.reason)
     .bind(entry.content)
     .bind(now.to_sqlx())
@@ -408,7 +460,7 @@ pub(crate) async fn hand_over_files(
     Ok(())
 }
 
-/// A file that was handed to a case which the caller sees.
+/// A file that was handed to a case which the caller sees, also because an opinion on it is asked for.
 pub(crate) async fn handed_over(
     connection: &mut PgConnection,
     file_id: Uuid,
@@ -421,7 +473,9 @@ pub(crate) async fn handed_over(
          JOIN files AS f USING (file_id)
          JOIN cases AS c ON c.case_id = handed.case_id
          WHERE handed.file_id = $1
-           AND ($2 OR c.responsible_unit_id = ANY ($3) OR c.owner_id = $4 OR c.assignee_id = $5 OR c.receiving_unit_id = ANY ($3))
+           AND ($2 OR c.responsible_unit_id = ANY ($3) OR c.owner_id = $4 OR c.assignee_id = $5 OR c.receiving_unit_id = ANY ($3)
+                OR EXISTS (SELECT 1 FROM case_tasks AS asked WHERE asked.case_id = c.case_id AND asked.state = 1
+                           AND asked.kind = 2 AND asked.responsible_unit_id = ANY ($3)))
          ORDER BY c.case_id LIMIT 1",
     )
     .bind(file_id)
@@ -461,3 +515,52 @@ pub(crate) async fn back_to_mark(connection: &mut PgConnection) -> Result<(), St
         .await?;
     Ok(())
 }
+
+/// Has an application tried again later, because its reaction met a fault of its own: how often it was tried by now.
+pub(crate) async fn set_aside(
+    connection: &mut PgConnection,
+    linked_case_id: Uuid,
+    reason: &str,
+    now: Timestamp,
+) -> Result<i32, StoreError> {
+    Ok(sqlx::query_scalar(
+        "INSERT INTO linked_case_retries AS r (linked_case_id, attempts, reason, first_time) VALUES ($1, 1, $2, $3)
+         ON CONFLICT (linked_case_id) DO UPDATE SET attempts = r.attempts + 1, reason = EXCLUDED.reason
+         RETURNING attempts",
+    )
+    .bind(linked_case_id)
+    .bind(reason)
+    .bind(now.to_sqlx())
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Whether any application was set aside.
+pub(crate) async fn is_any_set_aside(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM linked_case_retries)")
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Applications that were set aside, first those that were tried least.
+pub(crate) async fn all_set_aside(connection: &mut PgConnection, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT linked_case_id FROM linked_case_retries ORDER BY attempts, linked_case_id LIMIT $1")
+            .bind(limit)
+            .fetch_all(connection)
+            .await?,
+    )
+}
+
+/// An application is set aside no longer: its reaction did what was to be done.
+pub(crate) async fn take_up(connection: &mut PgConnection, linked_case_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM linked_case_retries WHERE linked_case_id = $1")
+        .bind(linked_case_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "linked_plans.rs"]
+mod plans;

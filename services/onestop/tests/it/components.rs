@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use egov_onestop::operations::rebuild_leaves::rebuild_leaves;
 use egov_onestop::operations::rebuild_statistics::rebuild_statistics;
+use egov_onestop::{Round, follow_units};
 use egov_proto::egov::onestop::v1::{
     AvoidablePaper, Case, CaseState, ChecklistItem, ComparedWith, ComponentState, ConfirmComponentsRequest,
     ConfirmComponentsResponse, ConfirmedComponent, GetFileRequest, ListAvoidablePapersRequest, ListCaseHistoryRequest,
     ListChecklistRequest, ListOwnHistoryRequest, ListStoredPapersRequest, PaperValidity, RequestSupplementRequest,
     ReturnResultRequest, ReuseStoredPaperRequest, ReuseStoredPaperResponse, SetComponentStateRequest,
     SetComponentStateResponse, SetPaperValidityRequest, StoredPaper, StoredPaperKind, SubmitCaseRequest,
-    SupplementItem, WithdrawCaseRequest,
+    SupplementItem, SupplyComponentsRequest, WithdrawCaseRequest,
 };
 use jiff::SignedDuration;
 use prost::Message as _;
@@ -623,6 +624,161 @@ async fn while_a_supplement_is_awaited_a_stored_paper_is_the_supply_also_by_the_
 }
 
 #[tokio::test]
+async fn of_two_papers_that_a_supplement_asks_for_one_that_is_reused_leaves_the_other_awaited() {
+    let stack = Stack::start().await;
+    digitise(&stack, &submit(&stack).await.case.unwrap(), BIRTH_NOTICE).await;
+    let case = file(&stack, citizen(), with_a_witness("16690", "040190000123")).await;
+    let accepted = accept(&stack, &case).await.case.unwrap();
+    let assigned = assign(&stack, &accepted).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let asked = supplement(&officer, &assigned, &[BIRTH_NOTICE, FORM]).await;
+    let own = stack.portal(citizen());
+    let paper = papers(&own, &case.case_id).await.unwrap().remove(0);
+    let answer = reuse(&own, reuse_of(&asked, BIRTH_NOTICE, &paper)).await.unwrap();
+    let waiting = answer.case.unwrap();
+    assert_eq!(waiting.state(), CaseState::SupplementRequested);
+    assert_eq!(waiting.supplement_items.len(), 2);
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:?}", found.violations);
+
+    let supply = SupplyComponentsRequest {
+        request_id: request_id(),
+        case_id: waiting.case_id.clone(),
+        etag: waiting.etag.clone(),
+        components: vec![component(FORM)],
+    };
+    let supplied = own.clone().cases.supply_components(supply).await.unwrap().into_inner();
+    assert_eq!(supplied.case.unwrap().state(), CaseState::Processing);
+    for (what, expected) in [
+        (
+            "SELECT count(*) FROM case_history WHERE operation = 'reuse_paper' AND from_state = 5 AND to_state = 5",
+            1,
+        ),
+        (
+            "SELECT count(*) FROM case_history WHERE operation = 'supply' AND from_state = 5 AND to_state = 4",
+            1,
+        ),
+    ] {
+        assert_eq!(number(&stack, what).await, expected, "{what}");
+    }
+    // Two filings, the reused one, and the one that was supplied, each once; live and worked out again.
+    assert_eq!(counted(&stack).await, (4, 1, 1));
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:?}", found.violations);
+    rebuild_statistics(&stack.pool, |_| {}).await.unwrap();
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:?}", found.violations);
+}
+
+#[tokio::test]
+async fn a_stored_paper_is_used_once_in_a_place_and_an_applicant_overrules_no_officer() {
+    let stack = Stack::start().await;
+    digitise(&stack, &submit(&stack).await.case.unwrap(), BIRTH_NOTICE).await;
+    let case = file(&stack, citizen(), with_a_witness("16690", "040190000123")).await;
+    let own = stack.portal(citizen());
+    let paper = papers(&own, &case.case_id).await.unwrap().remove(0);
+    // Until it is taken in the applicant may, once.
+    let first = reuse(&own, reuse_of(&case, BIRTH_NOTICE, &paper)).await.unwrap();
+    let first = first.case.unwrap();
+    let status = reuse(&own, reuse_of(&first, BIRTH_NOTICE, &paper)).await.unwrap_err();
+    assert_eq!(reason(&status), "COMPONENT_STANDS_ALREADY");
+    assert_eq!(egov_fault::fault_of(&status).metadata()["component"], BIRTH_NOTICE);
+    assert_eq!(get(&own, &case.case_id).await.unwrap().etag, first.etag);
+
+    let accepted = accept(&stack, &first).await.case.unwrap();
+    let assigned = assign(&stack, &accepted).await;
+    let needed = ask_for(&stack, &assigned, BIRTH_NOTICE).await;
+    let status = reuse(&own, reuse_of(&needed, BIRTH_NOTICE, &paper)).await.unwrap_err();
+    assert_eq!(reason(&status), "CASE_NOT_OPEN");
+    assert_eq!(egov_fault::fault_of(&status).metadata()["state"], "4");
+    // The office itself may.
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let answer = reuse(&clerk, reuse_of(&needed, BIRTH_NOTICE, &paper)).await.unwrap();
+    let item = answer.items.iter().find(|item| item.component_code == BIRTH_NOTICE);
+    assert_eq!(item.unwrap().state(), ComponentState::ReplacedByData);
+    // A register that answered is named once too.
+    let register = said(
+        &answer.case.unwrap(),
+        BIRTH_NOTICE,
+        ComponentState::ReplacedByData,
+        "birth_notice",
+    );
+    let answer = say(&clerk, register).await.unwrap();
+    let again = said(
+        &answer.case.unwrap(),
+        BIRTH_NOTICE,
+        ComponentState::ReplacedByData,
+        "birth_notice",
+    );
+    let status = say(&clerk, again).await.unwrap_err();
+    assert_eq!(reason(&status), "COMPONENT_STANDS_ALREADY");
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:?}", found.violations);
+}
+
+#[tokio::test]
+async fn a_reused_paper_that_is_confirmed_is_not_stored_once_more() {
+    let stack = Stack::start().await;
+    digitise(&stack, &submit(&stack).await.case.unwrap(), BIRTH_NOTICE).await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let case = file(&stack, citizen(), with_a_witness("16690", "040190000123")).await;
+    let paper = papers(&clerk, &case.case_id).await.unwrap().remove(0);
+    let reused = reuse(&clerk, reuse_of(&case, BIRTH_NOTICE, &paper)).await.unwrap();
+    let request = confirmation(&reused.case.unwrap(), BIRTH_NOTICE, Vec::new());
+    let answer = confirm(&clerk, request).await.unwrap();
+    let item = answer.items.iter().find(|item| item.component_code == BIRTH_NOTICE);
+    assert_eq!(item.unwrap().state(), ComponentState::Confirmed);
+    assert_eq!(number(&stack, "SELECT count(*) FROM stored_papers").await, 1);
+    assert_eq!(papers(&clerk, &case.case_id).await.unwrap(), [paper]);
+}
+
+/// Trường Vinh and its centre merge into Thành Vinh, and the open cases have followed.
+async fn merged(stack: &Stack) {
+    let today = jiff::civil::date(2026, 11, 23);
+    let closed = [(TRUONG_VINH, THANH_VINH), (COUNTER, THANH_VINH)];
+    stack.reorganise(today, &closed, Vec::new()).await;
+    loop {
+        let clock = stack.clock.shared();
+        match follow_units(&stack.pool, &stack.directory, &clock, 100, || false).await {
+            Ok(Some(Round { moved: 0, .. })) => return,
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(fault) => panic!("{fault:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_successor_confirms_anew_replaces_what_the_unit_before_had_stored() {
+    let stack = Stack::start().await;
+    let case = digitise(&stack, &submit(&stack).await.case.unwrap(), BIRTH_NOTICE).await;
+    merged(&stack).await;
+    let clerk = stack.staff("one_stop_clerk", THANH_VINH);
+    let moved = get(&clerk, &case.case_id).await.unwrap();
+    assert_eq!(moved.responsible_unit_id, THANH_VINH);
+    let scan = upload(&clerk, PDF).await;
+    confirm(&clerk, confirmation(&moved, BIRTH_NOTICE, vec![scan]))
+        .await
+        .unwrap();
+    let mut found: Vec<(i32, PaperValidity)> = papers(&clerk, &case.case_id)
+        .await
+        .unwrap()
+        .iter()
+        .map(|paper| (paper.unit_id, paper.validity()))
+        .collect();
+    found.sort_by_key(|(unit_id, _)| *unit_id);
+    assert_eq!(
+        found,
+        [
+            (TRUONG_VINH, PaperValidity::Replaced),
+            (THANH_VINH, PaperValidity::Valid)
+        ]
+    );
+    assert_eq!(number(&stack, "SELECT count(*) FROM paper_acts").await, 3);
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:?}", found.violations);
+}
+
+#[tokio::test]
 async fn a_result_with_a_file_goes_to_the_store_of_its_owner_who_alone_lists_it() {
     let stack = Stack::start().await;
     let approved = approve(&stack, &processing(&stack).await).await;
@@ -904,6 +1060,28 @@ async fn a_paper_that_a_register_could_have_answered_is_counted_with_the_missing
         avoidable(&stack.portal(citizen()), 0).await.unwrap_err().code(),
         Code::PermissionDenied
     );
+}
+
+#[tokio::test]
+async fn a_paper_that_is_asked_for_again_in_a_case_is_counted_once() {
+    let stack = Stack::start().await;
+    let needed = ask_for(&stack, &processing(&stack).await, BIRTH_NOTICE).await;
+    stack.advance(SignedDuration::from_hours(24)).await;
+    let again = ask_for(&stack, &needed, BIRTH_NOTICE).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    supplement(&officer, &again, &[BIRTH_NOTICE]).await;
+    let rows = avoidable(&officer, 0).await.unwrap();
+    assert_eq!(short(&rows), [(TRUONG_VINH, BIRTH_NOTICE, "birth_notice", 1)]);
+    for table in [
+        "SELECT count(*) FROM avoidable_papers",
+        "SELECT sum(amount)::bigint FROM avoidable_paper_sums",
+    ] {
+        assert_eq!(number(&stack, table).await, 1, "{table}");
+    }
+    // In another case it is another paper.
+    ask_for(&stack, &submit(&stack).await.case.unwrap(), BIRTH_NOTICE).await;
+    let rows = avoidable(&officer, 0).await.unwrap();
+    assert_eq!(short(&rows), [(TRUONG_VINH, BIRTH_NOTICE, "birth_notice", 2)]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use egov_onestop::domain::pack::Profile;
-use egov_onestop::operations::import::Packs;
+use egov_onestop::operations::import::{Outcome, Packs, import};
 use egov_onestop::{LINKED_LEASE, LinkedCoordinator};
 use egov_proto::egov::onestop::v1::*;
 use jiff::SignedDuration;
@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::support::*;
+use crate::work::{claim, inbox, with_roles};
 
 const SERVICE: &str = "2.000986";
 
@@ -954,8 +955,9 @@ async fn a_unit_sees_the_application_through_its_own_case_and_of_the_others_stat
     assert_eq!((other.case_id.as_str(), other.case_code.as_str()), ("", ""));
     assert_eq!(other.state(), LinkedMemberState::Issued);
     assert!(other.due_date.is_some());
+    // The unit of the birth received the application, and reads each of its cases.
     let seen = read(&birth_officer, &id).await.unwrap();
-    assert!(!of(&seen, "khai_sinh").case_id.is_empty() && of(&seen, "thuong_tru").case_id.is_empty());
+    assert_eq!(seen.members, whole.members);
 
     // Others: the other citizen, a unit without a case of it, somebody without a purpose or a role.
     let others = [stack.portal(Uuid::from_u128(0xC9)), stack.staff("officer", COUNTER)];
@@ -1013,8 +1015,10 @@ async fn a_unit_sees_the_application_through_its_own_case_and_of_the_others_stat
         assert_eq!(found.len(), 4);
         assert!(found.contains(&id));
     }
+    // It is found by its case, however many newer ones there are.
     let request = ListLinkedCasesRequest {
         case_id: of(&whole, "khai_sinh").case_id.clone(),
+        page_size: 1,
         ..Default::default()
     };
     let found = birth_officer
@@ -1045,6 +1049,189 @@ async fn a_unit_sees_the_application_through_its_own_case_and_of_the_others_stat
             .await
             .unwrap();
     assert!(recorded > 0);
+}
+
+/// The test's service, from the first day on coordinated by the national system.
+fn national() -> String {
+    side_by_side("withdraw", "withdraw", "withdraw").replace("owner = \"local\"", "owner = \"national\"")
+}
+
+/// How an application for it stands there, by these members.
+fn there(code: &str, revision: i64, members: &[&str]) -> MirrorLinkedCaseRequest {
+    MirrorLinkedCaseRequest {
+        request_id: request_id(),
+        service_code: "2.009999".to_owned(),
+        linked_code: code.to_owned(),
+        revision,
+        channel: Channel::Online.into(),
+        submit_time: Some(egov_proto::timestamp("2026-11-22T02:00:00Z".parse().unwrap())),
+        members: members
+            .iter()
+            .map(|code| MirroredMember {
+                member_code: (*code).to_owned(),
+                competent_unit_code: "16690".to_owned(),
+                state: CaseState::Processing.into(),
+                ..Default::default()
+            })
+            .collect(),
+    }
+}
+
+async fn mirror(stack: &Stack, request: MirrorLinkedCaseRequest) -> Result<LinkedCase, Status> {
+    let token = stack
+        .tokens
+        .system(Uuid::from_u128(0x902), &[("linked_coordinator", PROVINCE)]);
+    let answer = stack.client(Some(token), None).linked.mirror_linked_case(request).await;
+    answer.map(|answer| answer.into_inner().linked_case.unwrap())
+}
+
+const ALL_MEMBERS: [&str; 3] = ["khai_sinh", "thuong_tru", "khai_sinh_2"];
+
+#[tokio::test]
+async fn an_application_that_is_first_heard_of_twice_at_once_is_mirrored_once() {
+    let stack = Stack::with_packs(with_service(&national())).await;
+    for number in 0..10 {
+        let code = format!("G22.99-261123-{number:07}");
+        let (one, two) = tokio::join!(
+            mirror(&stack, there(&code, 1, &ALL_MEMBERS)),
+            mirror(&stack, there(&code, 1, &ALL_MEMBERS))
+        );
+        assert_eq!(one.unwrap(), two.unwrap());
+        // Of two revisions at once the later one stands, whoever came first.
+        let (one, two) = tokio::join!(
+            mirror(&stack, there(&code, 3, &ALL_MEMBERS)),
+            mirror(&stack, there(&code, 2, &ALL_MEMBERS))
+        );
+        assert_eq!(one.unwrap().linked_case_id, two.unwrap().linked_case_id);
+        let revision: i64 =
+            sqlx::query_scalar("SELECT (document ->> 'revision')::bigint FROM linked_cases WHERE code = $1")
+                .bind(&code)
+                .fetch_one(&mut superuser(&stack).await)
+                .await
+                .unwrap();
+        assert_eq!(revision, 3);
+    }
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_cases").await, 10);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn each_member_is_named_once_or_everything_that_is_wrong_is_named() {
+    let stack = Stack::with_packs(with_service(&national())).await;
+    let code = "G22.99-261123-0000001";
+    let wrong = there(code, 1, &["khai_sinh", "khai_sinh", "ket_hon"]);
+    let status = mirror(&stack, wrong).await.unwrap_err();
+    assert_eq!(reason(&status), "LINKED_MEMBER_UNKNOWN");
+    let fault = egov_fault::fault_of(&status);
+    assert_eq!(
+        fault.metadata()["members"],
+        "khai_sinh, ket_hon, thuong_tru, khai_sinh_2"
+    );
+    let named: Vec<&str> = fault.violations().iter().map(|one| one.en.as_str()).collect();
+    assert_eq!(
+        named,
+        [
+            "khai_sinh: the member is named more than once",
+            "ket_hon: the service has no such member",
+            "thuong_tru: the member is missing",
+            "khai_sinh_2: the member is missing",
+        ]
+    );
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_cases").await, 0);
+    // What is known of one service is not taken for one of another.
+    mirror(&stack, there(code, 1, &ALL_MEMBERS)).await.unwrap();
+    let other = MirrorLinkedCaseRequest {
+        service_code: SERVICE.to_owned(),
+        ..there(code, 2, &["khai_sinh", "thuong_tru"])
+    };
+    let status = mirror(&stack, other).await.unwrap_err();
+    assert_eq!(reason(&status), "LINKED_SERVICE_OTHER");
+    assert_eq!(egov_fault::fault_of(&status).metadata()["service"], "2.009999");
+}
+
+#[tokio::test]
+async fn a_mirrored_application_goes_on_by_the_definition_with_which_it_became_known() {
+    let stack = Stack::with_packs(with_service(&national())).await;
+    let (known, new) = ("G22.99-261123-0000001", "G22.99-261123-0000002");
+    mirror(&stack, there(known, 1, &ALL_MEMBERS)).await.unwrap();
+    // A second version has no third member.
+    let text = national().replace("version = 1", "version = 2");
+    let (before, rest) = text.split_once("[[members]]\ncode = \"khai_sinh_2\"").unwrap();
+    let (_, shared) = rest.split_once("[[shared]]").unwrap();
+    let given = Packs {
+        linked: [("2.009999-2.toml".to_owned(), format!("{before}[[shared]]{shared}"))].into(),
+        ..Packs::default()
+    };
+    let report = import(&stack.pool, &given, Profile::Demo, |_| {}).await.unwrap();
+    assert_eq!(report[0].outcome, Outcome::Imported, "{report:?}");
+    let began = Instant::now();
+    loop {
+        let request = ListLinkedServicesRequest {};
+        let listed = stack.public().linked.list_linked_services(request).await.unwrap();
+        let mut services = listed.into_inner().services.into_iter();
+        let service = services.find(|service| service.service_code == "2.009999").unwrap();
+        if service.version == 2 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let two = ["khai_sinh", "thuong_tru"];
+    let status = mirror(&stack, there(new, 1, &ALL_MEMBERS)).await.unwrap_err();
+    assert_eq!(reason(&status), "LINKED_MEMBER_UNKNOWN");
+    assert_eq!(mirror(&stack, there(new, 1, &two)).await.unwrap().members.len(), 2);
+    let status = mirror(&stack, there(known, 2, &two)).await.unwrap_err();
+    assert_eq!(reason(&status), "LINKED_MEMBER_UNKNOWN");
+    assert_eq!(egov_fault::fault_of(&status).metadata()["members"], "khai_sinh_2");
+    let on = mirror(&stack, there(known, 2, &ALL_MEMBERS)).await.unwrap();
+    assert_eq!(on.members.len(), 3);
+    let versions: Vec<(String, i64)> =
+        sqlx::query_as("SELECT code, (document ->> 'service_version')::bigint FROM linked_cases ORDER BY code")
+            .fetch_all(&mut superuser(&stack).await)
+            .await
+            .unwrap();
+    assert_eq!(versions, [(known.to_owned(), 1), (new.to_owned(), 2)]);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_decision_about_a_service_that_there_is_not_is_refused_and_named() {
+    let stack = Stack::start().await;
+    let decisions = |service: &str, version: i32| {
+        format!(
+            "by = \"Chủ tịch\"\nwhen = \"2026-11-20\"\nbasis = \"QĐ\"\n[[decision]]\nservice = \"{service}\"\nversion = {version}\npath = \"channels\"\n"
+        )
+    };
+    let given = Packs {
+        linked_decisions: [
+            // Its pack was imported before, and does not come along.
+            ("known.toml".to_owned(), decisions(SERVICE, 1)),
+            ("other-version.toml".to_owned(), decisions(SERVICE, 2)),
+            ("nowhere.toml".to_owned(), decisions("2.009998", 1)),
+        ]
+        .into(),
+        ..Packs::default()
+    };
+    let report = import(&stack.pool, &given, Profile::Demo, |_| {}).await.unwrap();
+    let line = |name: &str| {
+        report
+            .iter()
+            .find(|line| line.name == format!("linked/{name}"))
+            .unwrap()
+    };
+    assert_eq!(line("known.toml").outcome, Outcome::Imported, "{report:?}");
+    for (name, expected) in [
+        (
+            "other-version.toml",
+            "2.000986 version 2: there is no such linked service",
+        ),
+        ("nowhere.toml", "2.009998 version 1: there is no such linked service"),
+    ] {
+        assert_eq!(
+            (line(name).outcome, line(name).detail.as_str()),
+            (Outcome::Refused, expected)
+        );
+    }
 }
 
 #[tokio::test]
@@ -1203,6 +1390,7 @@ async fn a_member_that_cannot_be_filed_when_its_turn_comes_is_held_until_an_offi
         reason: "thử nộp lại".to_owned(),
     };
     let mut leader = stack.staff("unit_leader", THANH_VINH);
+    assert_eq!(to_decide(&leader).await, [linked.linked_case_id.as_str()]);
     leader
         .linked
         .decide_linked_member(decision(&held.etag, effect.number, LinkedDecision::Continue))
@@ -1222,6 +1410,378 @@ async fn a_member_that_cannot_be_filed_when_its_turn_comes_is_held_until_an_offi
         .unwrap();
     let given_up = given_up.into_inner().linked_case.unwrap();
     assert_eq!(of(&given_up, "thuong_tru").state(), LinkedMemberState::Cancelled);
+    // Its unit is asked nothing any more, though it never had a case of it.
+    assert!(to_decide(&leader).await.is_empty());
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM linked_case_units WHERE to_decide").await,
+        0
+    );
+    whole(&stack).await;
+}
+
+/// The applications in which somebody must decide about a member of the caller's units.
+async fn to_decide(client: &Client) -> Vec<String> {
+    let request = ListLinkedCasesRequest {
+        to_decide: true,
+        ..Default::default()
+    };
+    let listed = client.clone().linked.list_linked_cases(request).await.unwrap();
+    let listed = listed.into_inner().linked_cases.into_iter();
+    listed.map(|linked| linked.linked_case_id).collect()
+}
+
+#[tokio::test]
+async fn a_question_about_a_case_that_the_applicant_takes_back_is_moot_and_the_application_ends() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "ask", "ask"))).await;
+    let portal = stack.portal(citizen());
+    let file_id = upload(&portal, PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    let id = linked.linked_case_id.clone();
+    reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+    until(&stack, &id, |now| now.effects.len() == 2).await;
+    let neighbour = stack.staff("unit_leader", THANH_VINH);
+    assert_eq!(to_decide(&neighbour).await.len(), 1);
+
+    // Before anybody answers, the applicant takes the one case back by itself.
+    let residence = of(&linked, "thuong_tru").case_id.clone();
+    let request = WithdrawCaseRequest {
+        request_id: request_id(),
+        case_id: residence.clone(),
+        etag: get(&portal, &residence).await.unwrap().etag,
+        reason: "không cần nữa".to_owned(),
+    };
+    portal.clone().cases.withdraw_case(request).await.unwrap();
+    let now = until(&stack, &id, |now| now.effects.len() == 3).await;
+    let about = |linked: &LinkedCase, code: &str| -> Vec<(bool, LinkedDecision, String)> {
+        let about = linked.effects.iter().filter(|effect| effect.member_code == code);
+        about
+            .map(|effect| (effect.open, effect.decision(), effect.reason.clone()))
+            .collect()
+    };
+    assert_eq!(
+        about(&now, "thuong_tru"),
+        [(false, LinkedDecision::Withdraw, String::new())],
+        "nothing is left to decide, and nobody gave a reason"
+    );
+    assert!(to_decide(&neighbour).await.is_empty());
+
+    // Of two questions about one member the answer to the one makes the other moot: the application comes to its end.
+    let open: Vec<i32> = now
+        .effects
+        .iter()
+        .filter(|effect| effect.open)
+        .map(|effect| effect.number)
+        .collect();
+    assert_eq!(open.len(), 2, "{:?}", now.effects);
+    let request = DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: id.clone(),
+        etag: now.etag.clone(),
+        number: open[0],
+        decision: LinkedDecision::Withdraw.into(),
+        reason: "không còn gì để nộp".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", TRUONG_VINH);
+    leader.linked.decide_linked_member(request).await.unwrap();
+    let over = until(&stack, &id, |now| now.state() == LinkedCaseState::Ended).await;
+    assert!(over.effects.iter().all(|effect| !effect.open));
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM linked_case_units WHERE to_decide").await,
+        0
+    );
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn the_whole_application_is_taken_back_or_nothing_of_it() {
+    // By transitions under which a case that was accepted is not withdrawn any more.
+    let mut given = with_service(&side_by_side("withdraw", "withdraw", "withdraw"));
+    let transitions = given.transitions.get_mut("national-2026.toml").unwrap();
+    let edge = "[[transition]]\noperation = \"withdraw\"\nfrom = 2\nto = 7\n";
+    assert!(transitions.contains(edge));
+    *transitions = transitions.replace(edge, "");
+    let stack = Stack::with_packs(given).await;
+    let portal = stack.portal(citizen());
+    let file_id = upload(&portal, PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    let id = linked.linked_case_id.clone();
+    let (birth, residence) = (
+        of(&linked, "khai_sinh").case_id.clone(),
+        of(&linked, "thuong_tru").case_id.clone(),
+    );
+    let request = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: residence.clone(),
+        etag: case_of(&stack, THANH_VINH, &residence).await.etag,
+    };
+    stack
+        .staff("one_stop_clerk", THANH_VINH)
+        .cases
+        .accept_case(request)
+        .await
+        .unwrap();
+    let now = until(&stack, &id, |now| {
+        of(now, "thuong_tru").case_state() == CaseState::Accepted
+    })
+    .await;
+    let request = WithdrawLinkedCaseRequest {
+        request_id: request_id(),
+        linked_case_id: id.clone(),
+        etag: now.etag.clone(),
+        reason: "gia đình chuyển đi nơi khác".to_owned(),
+    };
+    let status = portal.clone().linked.withdraw_linked_case(request).await.unwrap_err();
+    assert_eq!(reason(&status), "TRANSITION_NOT_ALLOWED");
+    assert_eq!(egov_fault::fault_of(&status).metadata()["member"], "thuong_tru");
+    assert_eq!(read(&portal, &id).await.unwrap(), now, "nothing of it");
+    assert_eq!(
+        case_of(&stack, TRUONG_VINH, &birth).await.state(),
+        CaseState::Registered
+    );
+
+    // What the coordinator would take back and cannot, an officer is asked about.
+    reject(&stack, TRUONG_VINH, &birth).await;
+    let asked = until(&stack, &id, |now| now.effects.len() == 2).await;
+    let effect = asked
+        .effects
+        .iter()
+        .find(|effect| effect.member_code == "thuong_tru")
+        .unwrap();
+    assert_eq!((effect.kind(), effect.open), (LinkedEffectKind::Asked, true));
+    assert_eq!(of(&asked, "khai_sinh_2").state(), LinkedMemberState::Cancelled);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn files_of_a_member_that_waits_are_looked_at_when_it_is_filed() {
+    let stack = Stack::start().await;
+    let portal = stack.portal(citizen());
+    let strangers = upload(&stack.portal(Uuid::from_u128(0xC9)), PDF).await;
+    let taken = upload(&portal, PDF).await;
+    let mut other = birth_registration();
+    other.components[0].file_ids = vec![taken.clone()];
+    portal.clone().cases.submit_case(other).await.unwrap();
+    let unknown = Uuid::from_u128(0xF1).to_string();
+    for file_id in [strangers, taken, unknown] {
+        let mut request = application();
+        request.members[1].components[0].file_ids = vec![file_id.clone()];
+        let status = file(&stack, request).await.unwrap_err();
+        assert_eq!(reason(&status), "FILE_NOT_USABLE", "{file_id}");
+        assert_eq!(egov_fault::fault_of(&status).metadata()["member"], "thuong_tru");
+    }
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_cases").await, 0);
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_case_submissions").await, 0);
+    // A file that stands for components of both is taken by the first, and shown by the other when its turn comes.
+    let both = upload(&portal, PDF).await;
+    let mut request = application();
+    for member in &mut request.members {
+        member.components[0].file_ids = vec![both.clone()];
+    }
+    let linked = file(&stack, request).await.unwrap().linked_case.unwrap();
+    decide(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
+    until(&stack, &linked.linked_case_id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Running
+    })
+    .await;
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn the_unit_that_received_an_application_reads_its_cases_and_not_why_others_decided() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "ask", "ask"))).await;
+    let file_id = upload(&stack.portal(citizen()), PDF).await;
+    let request = SubmitLinkedCaseRequest {
+        receiving_unit_code: "16690.PVHCC".to_owned(),
+        ..side_by_side_application(&file_id)
+    };
+    let linked = file(&stack, request).await.unwrap().linked_case.unwrap();
+    let id = linked.linked_case_id.clone();
+    let ids = |linked: &LinkedCase| -> Vec<(String, String)> {
+        let members = linked.members.iter();
+        members
+            .map(|member| (member.case_id.clone(), member.case_code.clone()))
+            .collect()
+    };
+    let counter = stack.staff("one_stop_clerk", COUNTER);
+    let seen = read(&counter, &id).await.unwrap();
+    assert_eq!(ids(&seen), ids(&linked));
+    get(&counter, &of(&seen, "thuong_tru").case_id).await.unwrap();
+    let listed = counter
+        .clone()
+        .linked
+        .list_linked_cases(ListLinkedCasesRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .linked_cases;
+    assert_eq!(listed, [seen], "the list shows what the reading does");
+    // A unit that has one of the cases reads that one.
+    let seen = read(&stack.staff("officer", THANH_VINH), &id).await.unwrap();
+    assert!(of(&seen, "khai_sinh").case_id.is_empty() && of(&seen, "khai_sinh").case_code.is_empty());
+    assert_eq!(of(&seen, "thuong_tru").case_id, of(&linked, "thuong_tru").case_id);
+
+    reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+    let asked = until(&stack, &id, |now| now.effects.len() == 2).await;
+    let question = |linked: &LinkedCase| {
+        let effect = linked
+            .effects
+            .iter()
+            .find(|effect| effect.member_code == "thuong_tru")
+            .unwrap();
+        (effect.number, effect.reason.clone())
+    };
+    let request = DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: id.clone(),
+        etag: asked.etag.clone(),
+        number: question(&asked).0,
+        decision: LinkedDecision::Continue.into(),
+        reason: "đã trao đổi với công dân".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", THANH_VINH);
+    let decided = leader.linked.decide_linked_member(request).await.unwrap().into_inner();
+    let decided = decided.linked_case.unwrap();
+    assert_eq!(question(&decided).1, "đã trao đổi với công dân");
+    assert!(
+        of(&decided, "khai_sinh").case_id.is_empty(),
+        "the answer shows no more than a reading"
+    );
+    let seen = read(&counter, &id).await.unwrap();
+    assert_eq!(question(&seen).1, "", "that is the other unit's");
+    assert_eq!(of(&seen, "thuong_tru").case_id, of(&linked, "thuong_tru").case_id);
+}
+
+#[tokio::test]
+async fn a_unit_whose_opinion_is_asked_for_reads_what_was_handed_over_as_long_as_it_is_asked() {
+    let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
+    let file_id = upload(&stack.portal(citizen()), PDF).await;
+    let linked = file(&stack, side_by_side_application(&file_id))
+        .await
+        .unwrap()
+        .linked_case
+        .unwrap();
+    // The file is the birth's, and was handed to the residence, about which the counter is asked.
+    let residence = of(&linked, "thuong_tru").case_id.clone();
+    let request = AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: residence.clone(),
+        etag: case_of(&stack, THANH_VINH, &residence).await.etag,
+    };
+    stack
+        .staff("one_stop_clerk", THANH_VINH)
+        .cases
+        .accept_case(request)
+        .await
+        .unwrap();
+    let officer = with_roles(&stack, 0xA1, &[("officer", THANH_VINH)]);
+    let waiting = inbox(&officer, InboxView::MyRoles, 0).await;
+    let task = waiting
+        .into_iter()
+        .filter_map(|item| item.task)
+        .find(|task| task.case_id == residence)
+        .unwrap();
+    let task = claim(&officer, &task).await.unwrap();
+    let asked = with_roles(&stack, 0xC1, &[("officer", COUNTER)]);
+    let look = async || {
+        let request = GetFileRequest {
+            file_id: file_id.clone(),
+        };
+        asked.clone().files.get_file(request).await
+    };
+    assert_eq!(look().await.unwrap_err().code(), Code::NotFound);
+    let question = AskOpinionRequest {
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        etag: task.etag.clone(),
+        unit_code: "16690.PVHCC".to_owned(),
+        question: "Giấy chứng có đúng của trẻ không?".to_owned(),
+    };
+    officer.clone().work.ask_opinion(question).await.unwrap();
+    look().await.unwrap();
+
+    let waiting = inbox(&asked, InboxView::MyRoles, 0).await;
+    let question = claim(&asked, waiting[0].task.as_ref().unwrap()).await.unwrap();
+    let opinion = GiveOpinionRequest {
+        request_id: request_id(),
+        task_id: question.task_id.clone(),
+        etag: question.etag.clone(),
+        opinion: "Đúng".to_owned(),
+        agrees: true,
+    };
+    asked.clone().work.give_opinion(opinion).await.unwrap();
+    assert_eq!(look().await.unwrap_err().code(), Code::NotFound, "no longer");
+}
+
+#[tokio::test]
+async fn what_a_deputy_files_and_takes_back_says_in_whose_name() {
+    let stack = Stack::start().await;
+    let (deputy, clerk) = (Uuid::from_u128(0x71), Uuid::from_u128(0x72));
+    let token = stack.tokens.by_delegation(deputy, clerk, "one_stop_clerk", TRUONG_VINH);
+    let mut client = stack.client(Some(token), Some("case_handling"));
+    let request = SubmitLinkedCaseRequest {
+        channel: Channel::Counter.into(),
+        members: vec![
+            member(
+                "khai_sinh",
+                "16690",
+                &["to_khai", "giay_chung_sinh", "giay_to_tuy_than"],
+                &[],
+            ),
+            member("thuong_tru", "16681", &["to_khai_ct01"], &["nguoi_than"]),
+        ],
+        ..application()
+    };
+    let linked = client.linked.submit_linked_case(request).await.unwrap().into_inner();
+    let linked = linked.linked_case.unwrap();
+    let request = WithdrawLinkedCaseRequest {
+        request_id: request_id(),
+        linked_case_id: linked.linked_case_id.clone(),
+        etag: linked.etag.clone(),
+        reason: "công dân đề nghị rút".to_owned(),
+    };
+    let taken = client.linked.withdraw_linked_case(request).await.unwrap().into_inner();
+    assert_eq!(taken.linked_case.unwrap().state(), LinkedCaseState::Ended);
+    let request = ListCaseHistoryRequest {
+        case_id: of(&linked, "khai_sinh").case_id.clone(),
+        ..Default::default()
+    };
+    let history = client.cases.list_case_history(request).await.unwrap().into_inner();
+    let done: Vec<(&str, &str, &str)> = history
+        .entries
+        .iter()
+        .map(|entry| {
+            (
+                entry.operation.as_str(),
+                entry.actor_id.as_str(),
+                entry.on_behalf_of_id.as_str(),
+            )
+        })
+        .collect();
+    let (deputy, clerk) = (deputy.to_string(), clerk.to_string());
+    assert_eq!(
+        done,
+        [
+            ("submit", deputy.as_str(), clerk.as_str()),
+            ("withdraw", deputy.as_str(), clerk.as_str())
+        ]
+    );
+    assert_eq!(
+        count(
+            &stack,
+            "SELECT count(*) FROM linked_case_history WHERE on_behalf_of = '00000000-0000-0000-0000-000000000072'"
+        )
+        .await,
+        2,
+        "so does the history of the application"
+    );
     whole(&stack).await;
 }
 
@@ -1409,4 +1969,98 @@ async fn two_coordinators_never_work_at_once_and_one_who_lost_the_lease_writes_n
     assert_eq!(fault.reason(), "LEASE_LOST");
     let now = read(&stack.portal(citizen()), &id).await.unwrap();
     assert_eq!(of(&now, "thuong_tru").state(), LinkedMemberState::Waiting);
+}
+
+#[tokio::test]
+async fn an_application_that_fails_is_set_aside_and_the_others_go_on() {
+    let stack = Stack::start().await;
+    let broken = filed(&stack).await;
+    let id = Uuid::parse_str(&broken.linked_case_id).unwrap();
+    let mut superuser = superuser(&stack).await;
+    let sound: String = sqlx::query_scalar("SELECT document::text FROM linked_cases WHERE linked_case_id = $1")
+        .bind(id)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE linked_cases SET document = '{}' WHERE linked_case_id = $1")
+        .bind(id)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    reject(&stack, TRUONG_VINH, &of(&broken, "khai_sinh").case_id).await;
+    // What comes after it in the log has its consequences all the same.
+    let other = filed(&stack).await;
+    decide(&stack, TRUONG_VINH, &of(&other, "khai_sinh").case_id, "KQ.G15.000031").await;
+    until(&stack, &other.linked_case_id, |now| {
+        of(now, "thuong_tru").state() == LinkedMemberState::Running
+    })
+    .await;
+    let waiting = "SELECT count(*) FROM linked_case_retries WHERE reason = 'INTERNAL'";
+    assert_eq!(count(&stack, waiting).await, 1);
+    // Mended, it needs no event to go on.
+    sqlx::query("UPDATE linked_cases SET document = $2::jsonb WHERE linked_case_id = $1")
+        .bind(id)
+        .bind(&sound)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let ended = until(&stack, &broken.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    assert_eq!(
+        states(&ended),
+        [LinkedMemberState::Rejected, LinkedMemberState::Cancelled]
+    );
+    assert_eq!(count(&stack, "SELECT count(*) FROM linked_case_retries").await, 0);
+    whole(&stack).await;
+}
+
+/// Waits until a lease was taken twice more: whoever took it and failed has given it back, long before it would have run out.
+async fn taken_twice_more(stack: &Stack, lease: &'static str) {
+    let fence = async || -> i64 {
+        sqlx::query_scalar("SELECT coalesce(max(fence), 0) FROM egov.leases WHERE name = $1")
+            .bind(lease)
+            .fetch_one(&mut superuser(stack).await)
+            .await
+            .unwrap()
+    };
+    let (began, first) = (Instant::now(), fence().await);
+    while fence().await < first + 2 {
+        assert!(began.elapsed() < Duration::from_secs(30), "{lease} is not given back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_round_that_fails_gives_its_lease_back() {
+    let stack = Stack::start().await;
+    let linked = filed(&stack).await;
+    relayed(&stack).await;
+    let mut superuser = superuser(&stack).await;
+    for (table, lease) in [
+        ("linked_case_members", LINKED_LEASE),
+        ("statistic_sums", "onestop.statistics"),
+    ] {
+        let rename = |from: &str, to: &str| format!("ALTER TABLE {from} RENAME TO {to}");
+        let away = format!("{table}_away");
+        sqlx::query(sqlx::AssertSqlSafe(rename(table, &away)))
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+        if table == "linked_case_members" {
+            // Something to follow.
+            reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+        }
+        taken_twice_more(&stack, lease).await;
+        sqlx::query(sqlx::AssertSqlSafe(rename(&away, table)))
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    }
+    until(&stack, &linked.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    whole(&stack).await;
 }

@@ -183,6 +183,49 @@ async fn a_case_has_the_papers_of_what_happened_to_it() {
 }
 
 #[tokio::test]
+async fn a_form_of_a_long_history_says_what_happened_last() {
+    let stack = Stack::start().await;
+    let case = processing(&stack).await;
+    // As after four hundred acts more.
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    for statement in [
+        "INSERT INTO case_history (case_id, version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason,
+                                   legal_basis, details, event_time, record_time)
+         SELECT case_id, n, 'assign', 4, 4, step, gen_random_uuid(), 'staff', NULL, '', '', '{}', accept_time, accept_time
+         FROM cases, generate_series(version + 1, version + 400) AS n WHERE case_id = $1::uuid",
+        "UPDATE cases SET version = version + 400 WHERE case_id = $1::uuid",
+    ] {
+        sqlx::query(statement)
+            .bind(&case.case_id)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    }
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let case = get(&leader, &case.case_id).await.unwrap();
+    let stop = StopCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        reason: "Không bổ sung trong thời hạn.".to_owned(),
+        legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
+    };
+    let stopped = leader.clone().cases.stop_case(stop).await.unwrap().into_inner();
+    let case = stopped.case.unwrap();
+    let notice = paper(&leader, &case, PaperForm::Stop).await.unwrap();
+    assert_eq!(field(&notice, "reason"), "Không bổ sung trong thời hạn.");
+    assert_eq!(field(&notice, "legal_basis"), "NĐ 118/2025/NĐ-CP");
+    assert_eq!(field(&notice, "fees"), "");
+    // What tells from the beginning begins there.
+    let receipt = paper(&leader, &case, PaperForm::Receipt).await.unwrap();
+    assert_eq!(field(&receipt, "due_time"), "17 giờ 00 phút, ngày 25 tháng 11 năm 2026");
+    let slip = paper(&leader, &case, PaperForm::ControlSlip).await.unwrap();
+    let shown = rows(&slip, "handovers");
+    assert_eq!(shown.len(), 300);
+    assert_eq!(shown[0][6], "Nộp hồ sơ");
+}
+
+#[tokio::test]
 async fn a_refused_case_has_its_refusal_and_an_extended_one_its_apology() {
     let stack = Stack::start().await;
     let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use egov_auth::{Access, Assurance, AuthLayer, Issuer, Policies, Verifier, VerifierConfig};
@@ -220,6 +220,24 @@ pub(crate) fn packs() -> Packs {
     }
 }
 
+/// Imports packs as `cargo egov up` does, by a connection of its own.
+async fn publish(database: &TestDatabase, given: &Packs, profile: Profile) {
+    let pool = Database::connect(
+        &DatabaseConfig::new(database.app_url.clone()).test_profile(),
+        Arc::new(Keyring::ephemeral()),
+        egov_testkit::clock().shared(),
+        SystemIds::shared(),
+    )
+    .await
+    .unwrap();
+    import(&pool, given, profile, |_| {}).await.unwrap();
+    pool.close().await;
+}
+
+/// The contracts with their compiled rules: the same for every test.
+static CONTRACT: LazyLock<Arc<Contract>> =
+    LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));
+
 /// What stands beside the service under test: who is asked for roles, where orders are made, who prints.
 pub(crate) struct Neighbours {
     pub(crate) holders: Arc<dyn Holders>,
@@ -294,17 +312,17 @@ impl Stack {
         files: Arc<dyn egov_files::FileStore>,
         neighbours: Neighbours,
     ) -> Self {
-        Self::assembled_from(packs(), published, profile, files, neighbours).await
+        Self::assembled_from(None, published, profile, files, neighbours).await
     }
 
     /// A service for the demonstration over packs of the test's.
     pub(crate) async fn with_packs(given: Packs) -> Self {
         let files = egov_files::in_memory();
-        Self::assembled_from(given, Profile::Demo, Profile::Demo, files, Neighbours::default()).await
+        Self::assembled_from(Some(given), Profile::Demo, Profile::Demo, files, Neighbours::default()).await
     }
 
     async fn assembled_from(
-        given: Packs,
+        given: Option<Packs>,
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
@@ -315,7 +333,21 @@ impl Stack {
             .with_test_writer()
             .with_max_level(tracing::Level::WARN)
             .try_init();
-        let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
+        let database = match given {
+            Some(given) => {
+                let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
+                publish(&database, &given, published).await;
+                database
+            }
+            // The import of all packs takes longer than most tests: once a process.
+            None => {
+                let what = format!("packs of the product, {published:?}");
+                egov_testkit::prepared_database("onestop", &egov_onestop::MIGRATOR, &what, async |database| {
+                    publish(database, &packs(), published).await;
+                })
+                .await
+            }
+        };
         let clock = egov_testkit::clock();
         let keyring = Arc::new(Keyring::ephemeral());
         let pool = Database::connect(
@@ -328,8 +360,6 @@ impl Stack {
         )
         .await
         .unwrap();
-        import(&pool, &given, published, |_| {}).await.unwrap();
-
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
         let feed = StillFeed {
             keyring: Arc::clone(&keyring),
@@ -368,7 +398,7 @@ impl Stack {
         directory.refresh(&feed).await.unwrap();
 
         let tokens = Tokens::by(clock.shared());
-        let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap());
+        let contract = Arc::clone(&CONTRACT);
         let policy = |name: &str| std::fs::read_to_string(deploy().join("policies").join(name)).unwrap();
         let texts = ["onestop.toml", "purposes.toml", "records.toml"].map(|name| (name, policy(name)));
         let texts = texts.each_ref().map(|(name, text)| (*name, text.as_str()));

@@ -79,6 +79,14 @@ impl Partners {
 
     /// What is due to one partner, a few at once, until the lease wants to be renewed.
     async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
+        let mut round = Round::default();
+        // A portal that failed a moment ago is left alone, and what waits for it is not touched: each try would be two changes of a
+        // delivery that say nothing new.
+        let resting =
+            partner == Partner::NationalPortal && self.portal().is_some_and(|portal| portal.partner.is_resting());
+        if resting {
+            return Ok(round);
+        }
         let now = self.now();
         let due = self
             .database
@@ -86,7 +94,6 @@ impl Partners {
                 Ok::<_, PartnerError>(deliveries::due(connection, partner.name(), now, BATCH).await?)
             })
             .await?;
-        let mut round = Round::default();
         // What is due is of different matters: nothing in it waits for anything else in it.
         let at_once = self.connections.delivering.at_once.max(1);
         for some in due.chunks(usize::from(at_once)) {
@@ -146,6 +153,10 @@ impl Partners {
             believe_after: match &message {
                 Ok(message) if message.has_own_key() => SignedDuration::ZERO,
                 _ => patience.believe_after,
+            },
+            wait_for_partner: match &message {
+                Ok(message) if message.partner() == Partner::NationalPortal => patience.wait_for_partner,
+                _ => SignedDuration::ZERO,
             },
             ..patience
         };
@@ -289,7 +300,9 @@ impl Partners {
                 let portal = self.portal().ok_or_else(|| gone(Partner::NationalPortal))?;
                 let told = self.told(item, dossier.as_deref(), *told_time);
                 // Whether it is an update is what the portal has, not what we remember.
-                let there = portal.partner.find_case(&item.case_code).await.map_err(not_sent)?;
+                let there = portal.partner.find_case(&item.case_code).await;
+                // A question that failed, or was refused, says nothing of the case: nothing was sent.
+                let there = there.map_err(CallError::before_sending)?;
                 match there {
                     Some(there) if portal.partner.holds(&told, &there) => Ok(Done::Told),
                     there => portal
@@ -374,14 +387,6 @@ impl Partners {
                 Ok(register.partner.find(&submission.key).await?.map(Done::Entry))
             }
         }
-    }
-}
-
-/// A question before sending that failed: nothing was sent, whatever became of the question.
-fn not_sent(error: CallError) -> CallError {
-    match error {
-        CallError::Unknown(_) => CallError::NotSent(NotSent::NoConnection),
-        other => other,
     }
 }
 

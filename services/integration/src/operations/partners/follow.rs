@@ -78,7 +78,7 @@ enum PutOff {
 
 /// Whether one-stop is away, for whatever it is asked; any other fault concerns the one case. That identity issues no token is
 /// `UNAVAILABLE` too, and a time-out of our own is `CANCELLED`: tonic names it so.
-fn is_away(fault: &Fault) -> bool {
+pub(super) fn is_away(fault: &Fault) -> bool {
     matches!(
         fault.code(),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unauthenticated
@@ -194,10 +194,7 @@ impl Partners {
         let mapped = match told_case(case, &Surroundings::default(), tables, clock.today(), clock.now()) {
             Ok(mapped) => mapped,
             Err(why) => {
-                if let NotMappable::Unmapped(value) = &why {
-                    self.report_alone(case.responsible_unit_id, std::slice::from_ref(value))
-                        .await?;
-                }
+                self.report_not_mappable(case.responsible_unit_id, &why).await?;
                 return Err(why.into());
             }
         };

@@ -16,6 +16,7 @@ use egov_auth::{ReadRecorder, RowScope};
 use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, UnitOfWork};
 use egov_partners::Partner;
+use egov_partners::case_mapping::NotMappable;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::payment::{NewOrder, NewRefund, Order, Refund};
@@ -236,6 +237,14 @@ impl Partners {
                 self.report(unit, unit_id, unmapped).await
             })
             .await
+    }
+
+    /// Counts the code, if there is one, for which a case cannot be told at all.
+    async fn report_not_mappable(&self, unit_id: i32, why: &NotMappable) -> Result<(), PartnerError> {
+        match why {
+            NotMappable::Unmapped(value) => self.report_alone(unit_id, std::slice::from_ref(value)).await,
+            NotMappable::Missing(_) => Ok(()),
+        }
     }
 
     fn now(&self) -> jiff::Timestamp {

@@ -43,7 +43,13 @@ impl Partners {
             handling_unit: body.handling_unit.clone(),
         };
         let clock = self.database.clock();
-        let mapped = told_case(case, &around, &self.connections.tables, clock.today(), clock.now())?;
+        let mapped = match told_case(case, &around, &self.connections.tables, clock.today(), clock.now()) {
+            Ok(mapped) => mapped,
+            Err(why) => {
+                self.report_not_mappable(case.responsible_unit_id, &why).await?;
+                return Err(why.into());
+            }
+        };
         let key = version_key(&case.case_code, case.version);
         let method = "egov.integration.v1.PortalService/SynchroniseCase";
         let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);

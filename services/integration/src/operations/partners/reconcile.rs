@@ -3,14 +3,17 @@
 //!
 //! A run that is broken off begins anew: a difference is found once a run, and what was handed in again is under way then. Neither side is
 //! changed by comparing.
+//!
+//! One case of which a side says nothing that can be read holds up no other: it is asked about again when the run is, a few times, and
+//! then counts as not comparable. While a side is away, the run is put off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use egov_auth::{Caller, Resource, RowScope};
 use egov_clock::{Clock as _, vietnam};
-use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest};
-use egov_fault::Fault;
+use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest, stored_instant};
+use egov_fault::{Code, Fault};
 use egov_partners::Partner;
 use egov_partners::case_mapping::{MappedToldCase, NotMappable, Surroundings, told_case};
 use egov_partners::outcome::{CallError, NotSent};
@@ -22,15 +25,17 @@ use egov_proto::egov::integration::v1::{
 use egov_proto::egov::onestop::v1::Case;
 use egov_proto::instant;
 use jiff::civil::{Date, time};
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::follow::is_away;
 use super::inspect::Place;
 use super::portal::{version_key, version_of};
 use super::{Partners, connected};
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, State};
 use crate::domain::reconciliation::{
-    Difference, Finding, Handling, NotDone, Reconciliation, RunState, Tally, check_period,
+    DIFFERENCE, Difference, Finding, Handling, NotDone, RUN, Reconciliation, RunState, Tally, check_period,
+    daily_period, of_difference, of_older_run, of_run, turn_of,
 };
 use crate::partner_error::PartnerError;
 use crate::partners::{Connection, Follow};
@@ -51,6 +56,10 @@ const ROWS: i64 = 500;
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 /// After so many tries it is given up.
 const MOST_ATTEMPTS: i32 = 12;
+/// So many tries wait for what a side does not say about single cases; then those are not comparable.
+const PATIENT_ATTEMPTS: i32 = 3;
+/// The most letters of a code that the portal lists: more than any case code has.
+const CODE_LETTERS: usize = 60;
 
 /// What a round of the job did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +80,8 @@ enum Outcome {
     NotComparable,
     /// It is another unit's by now.
     Elsewhere,
+    /// A side that is there said nothing of it that can be read.
+    Unanswered(Stuck),
 }
 
 /// Why a run is put off.
@@ -92,6 +103,20 @@ impl Stuck {
             Self::Portal(error) => error.word(),
             Self::Failed(_) => "failed",
         }
+    }
+
+    /// What a fault of one-stop's about one case comes to: nothing goes on while it is away, and otherwise this case alone is unanswered.
+    fn of_one_stop(fault: Fault) -> Result<Self, Self> {
+        let away = is_away(&fault);
+        let stuck = Self::OneStop(fault);
+        if away { Err(stuck) } else { Ok(stuck) }
+    }
+
+    /// The same of the portal: what was not sent says that it is away.
+    fn of_portal(error: CallError) -> Result<Self, Self> {
+        let away = matches!(&error, CallError::NotSent(_));
+        let stuck = Self::Portal(error);
+        if away { Err(stuck) } else { Ok(stuck) }
     }
 }
 
@@ -137,7 +162,7 @@ impl Partners {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let new = queued(unit, body.unit_id, (from, to), body.repair, None, &caller.key());
                 reconciliations::insert(unit.conn(), &new).await?;
-                record_run(unit, &new, "portal_reconciliation_queued");
+                record_run(unit, &new, "portal_reconciliation_queued").await?;
                 unit.led_to("portal_reconciliation", new.id, new.version);
                 Ok::<_, PartnerError>(answer(&new))
             })
@@ -218,7 +243,7 @@ impl Partners {
                     return Err(PartnerError::NotDone(NotDone::NotRepairable));
                 }
                 let delivery = self.hand_in_again(unit, &case, &mapped, &caller.key()).await?;
-                difference.handed_in(delivery.id, &caller.key(), unit.now());
+                difference.handed_in((delivery.id, delivery.state), &caller.key(), unit.now());
                 reconciliations::update_difference(unit.conn(), &difference).await?;
                 record_difference(unit, &difference, "portal_difference_repairing").await?;
                 unit.led_to("portal_difference", difference.id, difference.version);
@@ -270,8 +295,13 @@ impl Partners {
             .case(case_id)
             .await?
             .ok_or(PartnerError::NotDone(NotDone::NotRepairable))?;
-        let mapped = self.map(&case)?;
-        Ok((case, mapped))
+        match self.map(&case) {
+            Ok(mapped) => Ok((case, mapped)),
+            Err(why) => {
+                self.report_not_mappable(case.responsible_unit_id, &why).await?;
+                Err(why.into())
+            }
+        }
     }
 
     fn map(&self, case: &Case) -> Result<MappedToldCase, NotMappable> {
@@ -285,7 +315,8 @@ impl Partners {
         )
     }
 
-    /// Hands a case in again as it stands. If it is on its way already, or a later version of it was told, that is the repair.
+    /// Hands a case in again as it stands. If it is on its way already, or the portal has acknowledged a later version of it, that is the
+    /// repair; a later version that did not go through is to be redriven.
     async fn hand_in_again(
         &self,
         unit: &mut UnitOfWork<'_>,
@@ -297,10 +328,14 @@ impl Partners {
         let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
         deliveries::lock_matter(unit.conn(), &case.case_code).await?;
         let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
-        if let Some(last) = last
-            && (last.state.is_open() || version_of(&last.partner_key) > Some(case.version))
-        {
-            return Ok(last);
+        if let Some(last) = last {
+            let later = version_of(&last.partner_key) > Some(case.version);
+            if last.state.is_open() || (later && last.state == State::Acknowledged) {
+                return Ok(last);
+            }
+            if later {
+                return Err(PartnerError::Superseded);
+            }
         }
         let plain = version_key(&case.case_code, case.version);
         let told_before = deliveries::by_key(unit.conn(), partner, act, &plain).await?.is_some();
@@ -347,6 +382,17 @@ impl Partners {
             let Some(mut run) = due else {
                 return Ok(());
             };
+            if run.attempts >= MOST_ATTEMPTS {
+                // Each time whoever did it was gone before it could say how it ended.
+                if run.problem.is_empty() {
+                    "lost".clone_into(&mut run.problem);
+                }
+                run.state = RunState::Failed;
+                run.end_time = Some(stored_instant(now));
+                self.write_run(lease, &mut run, "portal_reconciliation_failed").await?;
+                reconciled.put_off += 1;
+                continue;
+            }
             run.attempts = run.attempts.saturating_add(1);
             run.due_time = now.checked_add(AGAIN).unwrap_or(Timestamp::MAX);
             self.write_run(lease, &mut run, "").await?;
@@ -355,7 +401,7 @@ impl Partners {
                     run.tally = tally;
                     run.state = RunState::Done;
                     run.problem.clear();
-                    run.end_time = Some(self.now());
+                    run.end_time = Some(stored_instant(self.now()));
                     self.write_run(lease, &mut run, "portal_reconciled").await?;
                     reconciled.done += 1;
                 }
@@ -369,7 +415,7 @@ impl Partners {
                     let given_up = run.attempts >= MOST_ATTEMPTS;
                     if given_up {
                         run.state = RunState::Failed;
-                        run.end_time = Some(self.now());
+                        run.end_time = Some(stored_instant(self.now()));
                     }
                     let event = if given_up { "portal_reconciliation_failed" } else { "" };
                     self.write_run(lease, &mut run, event).await?;
@@ -379,7 +425,8 @@ impl Partners {
         }
     }
 
-    /// Asks for the reconciliation of the days before today, once a unit and day, when the hour has come.
+    /// Asks for the reconciliation of the days before today, once a unit and day, when the hour has come; days that were missed, because
+    /// nobody was there to compare them or it could not be done, come with them.
     async fn queue_daily(&self, lease: &Lease, follow: &Follow) -> Result<usize, PartnerError> {
         let settings = self.connections.reconciling;
         let here = self.now().to_zoned(vietnam());
@@ -389,9 +436,6 @@ impl Partners {
         let Ok(to) = here.date().yesterday() else {
             return Ok(0);
         };
-        let from = to
-            .checked_sub(i32::from(settings.days.saturating_sub(1)).days())
-            .unwrap_or(to);
         let units = if follow.units.is_empty() {
             self.database
                 .read(&RowScope::everything(), async |connection| {
@@ -403,20 +447,23 @@ impl Partners {
         };
         let mut asked = 0;
         for unit_id in units {
-            let there = self
+            let (there, last) = self
                 .database
                 .read(&RowScope::everything(), async |connection| {
-                    Ok::<_, PartnerError>(reconciliations::has_daily(connection, unit_id, to).await?)
+                    let there = reconciliations::has_daily(&mut *connection, unit_id, to).await?;
+                    let last = reconciliations::last_daily(connection, unit_id).await?;
+                    Ok::<_, PartnerError>((there, last))
                 })
                 .await?;
             if there {
                 continue;
             }
+            let period = daily_period(to, settings.days, last);
             self.database
                 .work(lease, async |unit: &mut UnitOfWork<'_>| {
-                    let new = queued(unit, unit_id, (from, to), settings.repair, Some(()), JOB);
+                    let new = queued(unit, unit_id, period, settings.repair, Some(()), JOB);
                     if reconciliations::insert(unit.conn(), &new).await? {
-                        record_run(unit, &new, "portal_reconciliation_queued");
+                        record_run(unit, &new, "portal_reconciliation_queued").await?;
                     }
                     Ok::<_, PartnerError>(())
                 })
@@ -437,8 +484,7 @@ impl Partners {
         self.database
             .work(lease, async |unit: &mut UnitOfWork<'_>| {
                 reconciliations::update(unit.conn(), run).await?;
-                record_run(unit, run, event);
-                Ok(())
+                record_run(unit, run, event).await
             })
             .await
     }
@@ -451,8 +497,9 @@ impl Partners {
             portal: connected(self.portal(), Partner::NationalPortal)?,
             today: self.database.clock().today(),
         };
-        let cases = self.cases_of(&sides).await?;
+        let cases = self.cases_of(lease, &sides).await?;
         let mut tally = Tally::default();
+        let mut unanswered = None;
         let all: Vec<(&String, &Uuid)> = cases.iter().collect();
         for some in all.chunks(AT_ONCE) {
             if lease.is_due() {
@@ -464,18 +511,27 @@ impl Partners {
                 .iter()
                 .map(|(code, id)| Box::pin(self.compare_case(held, sides, code, **id)));
             for outcome in futures::future::join_all(compared).await {
-                let outcome = outcome?;
-                match outcome {
-                    Outcome::Equal => tally.equal += 1,
-                    Outcome::Waiting => tally.waiting += 1,
-                    Outcome::Different => {}
-                    Outcome::NotComparable => tally.not_comparable += 1,
+                let of = match outcome? {
+                    Outcome::Equal => &mut tally.equal,
+                    Outcome::Waiting => &mut tally.waiting,
+                    Outcome::Different => &mut tally.compared,
+                    Outcome::NotComparable => &mut tally.not_comparable,
                     Outcome::Elsewhere => continue,
-                }
-                if !matches!(outcome, Outcome::NotComparable) {
-                    tally.compared += 1;
-                }
+                    Outcome::Unanswered(why) => {
+                        unanswered = Some(why);
+                        &mut tally.not_comparable
+                    }
+                };
+                *of += 1;
             }
+        }
+        tally.compared += tally.equal + tally.waiting;
+        // If nothing at all was said that can be read, a side is not there, whatever it answers.
+        if let Some(why) = unanswered {
+            if tally.compared == 0 || run.attempts < PATIENT_ATTEMPTS {
+                return Err(why);
+            }
+            tracing::warn!(reconciliation = %run.id, %why, "of single cases nothing is said that can be read: they are not compared");
         }
         tally.looked_for_unknown = self.look_for_unknown(lease, &sides, &cases).await?;
         tally.differing = self
@@ -487,14 +543,18 @@ impl Partners {
         Ok(tally)
     }
 
-    /// The cases of a run: those that were filed in the period, as one-stop lists them, and those that were told in it.
-    async fn cases_of(&self, sides: &Sides<'_>) -> Result<BTreeMap<String, Uuid>, Stuck> {
+    /// The cases of a run: those that were filed in the period, as one-stop lists them, and those that were told in it. A daily run adds a
+    /// share of those that by what was told are not over, however old: what became of one of them may never have been heard of here.
+    async fn cases_of(&self, lease: &mut Lease, sides: &Sides<'_>) -> Result<BTreeMap<String, Uuid>, Stuck> {
         let run = sides.run;
         let begin = begin_of(run.from);
         let end = run.to.tomorrow().map_or(Timestamp::MAX, begin_of);
         let mut cases = BTreeMap::new();
         let mut token = String::new();
         loop {
+            if lease.is_due() {
+                lease.renew().await?;
+            }
             let page = sides
                 .follow
                 .cases
@@ -527,11 +587,33 @@ impl Partners {
                     Ok::<_, PartnerError>(told)
                 })
                 .await?;
-            let Some((last, _)) = told.last() else {
+            let Some((last, _)) = told.last() else { break };
+            after.clone_from(last);
+            for (code, id) in told {
+                if !id.is_nil() {
+                    cases.entry(code).or_insert(id);
+                }
+            }
+        }
+        let turn = turn_of(run.to, self.connections.reconciling.open_within_days);
+        let Some(share) = turn.filter(|_| run.daily) else {
+            return Ok(cases);
+        };
+        let mut after = String::new();
+        loop {
+            let place = after.as_str();
+            let open = self
+                .database
+                .read(&RowScope::everything(), async |connection| {
+                    let open = synchronisations::not_over(connection, run.unit_id, share, place, ROWS).await?;
+                    Ok::<_, PartnerError>(open)
+                })
+                .await?;
+            let Some((last, _)) = open.last() else {
                 return Ok(cases);
             };
             after.clone_from(last);
-            for (code, id) in told {
+            for (code, id) in open {
                 if !id.is_nil() {
                     cases.entry(code).or_insert(id);
                 }
@@ -540,8 +622,10 @@ impl Partners {
     }
 
     async fn compare_case(&self, lease: &Lease, sides: &Sides<'_>, code: &str, id: Uuid) -> Result<Outcome, Stuck> {
-        let Some(case) = sides.follow.cases.case(id).await.map_err(Stuck::OneStop)? else {
-            return Ok(Outcome::NotComparable);
+        let case = match sides.follow.cases.case(id).await {
+            Ok(Some(case)) => case,
+            Ok(None) => return Ok(Outcome::NotComparable),
+            Err(fault) => return Stuck::of_one_stop(fault).map(Outcome::Unanswered),
         };
         if case.responsible_unit_id != sides.run.unit_id {
             return Ok(Outcome::Elsewhere);
@@ -549,14 +633,15 @@ impl Partners {
         let mapped = match self.map(&case) {
             Ok(mapped) => mapped,
             Err(why) => {
-                if let NotMappable::Unmapped(value) = &why {
-                    self.report_alone(case.responsible_unit_id, std::slice::from_ref(value))
-                        .await?;
-                }
+                self.report_not_mappable(case.responsible_unit_id, &why).await?;
                 return Ok(Outcome::NotComparable);
             }
         };
-        let there = sides.portal.partner.find_case(code).await.map_err(Stuck::Portal)?;
+        let asked_at = stored_instant(self.now());
+        let there = match sides.portal.partner.find_case(code).await {
+            Ok(there) => there,
+            Err(error) => return Stuck::of_portal(error).map(Outcome::Unanswered),
+        };
         let finding = match &there {
             None => Some(Finding::missing(&mapped.told.item.state)),
             Some(there) => {
@@ -574,14 +659,24 @@ impl Partners {
                 deliveries::lock_matter(unit.conn(), code).await?;
                 let partner = Partner::NationalPortal.name();
                 let last = deliveries::last_of_matter(unit.conn(), partner, "sync_case", code).await?;
-                if last.is_some_and(|last| last.state.is_open() || version_of(&last.partner_key) > Some(case.version)) {
+                // Told, or told otherwise, since one side or the other was read: what was read is no difference.
+                let gone_on = |last: &Delivery| {
+                    last.state.is_open()
+                        || last.update_time > asked_at
+                        || version_of(&last.partner_key) > Some(case.version)
+                };
+                if last.as_ref().is_some_and(gone_on) {
                     return Ok::<_, PartnerError>(Outcome::Waiting);
                 }
                 let mut difference = found(unit, sides.run, code, Some(id), finding);
-                if sides.run.repair && difference.finding.mendable {
-                    let delivery = self.hand_in_again(unit, &case, &mapped, JOB).await?;
-                    difference.handed_in(delivery.id, JOB, unit.now());
-                    difference.version = 1;
+                if difference.finding.mendable {
+                    if sides.run.repair {
+                        let delivery = self.hand_in_again(unit, &case, &mapped, JOB).await?;
+                        difference.handed_in((delivery.id, delivery.state), JOB, unit.now());
+                        difference.version = 1;
+                    } else {
+                        synchronisations::doubted(unit.conn(), code, case.responsible_unit_id).await?;
+                    }
                 }
                 if reconciliations::insert_difference(unit.conn(), &difference).await? {
                     record_difference(unit, &difference, "portal_difference_found").await?;
@@ -592,7 +687,8 @@ impl Partners {
         Ok(kept)
     }
 
-    /// Looks for cases that only the portal has; false if its contract has no such list.
+    /// Looks for cases that only the portal has; false if it did not list those of each agency code of the unit. What it did list is looked
+    /// at all the same.
     async fn look_for_unknown(
         &self,
         lease: &mut Lease,
@@ -609,13 +705,22 @@ impl Partners {
             .await?;
         let to = run.to.min(sides.today);
         let mut suspicious = BTreeMap::new();
+        let mut all_listed = true;
         for agency in codes {
+            if lease.is_due() {
+                lease.renew().await?;
+            }
             match sides.portal.partner.list_cases(&agency, run.from, to).await {
                 Ok(listed) => {
-                    let unseen = listed.into_iter().filter(|one| !cases.contains_key(&one.case_code));
-                    suspicious.extend(unseen.map(|one| (one.case_code, one.state)));
+                    let listed = listed.into_iter().map(|one| (plain_code(&one.case_code), one.state));
+                    suspicious.extend(listed.filter(|(code, _)| !cases.contains_key(code)));
                 }
-                Err(CallError::NotSent(NotSent::NotInContract) | CallError::Refused { .. }) => return Ok(false),
+                // It has no such list, or not for us.
+                Err(
+                    CallError::NotSent(NotSent::NotInContract | NotSent::RefusedBefore(_)) | CallError::Refused { .. },
+                ) => all_listed = false,
+                // A list that cannot be read does not become readable for ever: what was compared counts without it.
+                Err(CallError::Unknown(_)) if run.attempts >= PATIENT_ATTEMPTS => all_listed = false,
                 Err(error) => return Err(Stuck::Portal(error)),
             }
         }
@@ -627,11 +732,11 @@ impl Partners {
             })
             .await?;
         for (code, state) in suspicious {
-            if already.contains(&code) || self.is_ours(sides.follow, &code).await? {
-                continue;
-            }
             if lease.is_due() {
                 lease.renew().await?;
+            }
+            if already.contains(&code) || self.is_ours(sides.follow, &code).await? {
+                continue;
             }
             self.database
                 .work(lease, async |unit: &mut UnitOfWork<'_>| {
@@ -643,7 +748,7 @@ impl Partners {
                 })
                 .await?;
         }
-        Ok(true)
+        Ok(all_listed)
     }
 
     /// Whether one-stop has a case, or we have told it once.
@@ -657,7 +762,11 @@ impl Partners {
         if told {
             return Ok(true);
         }
-        follow.cases.has_code(code).await.map_err(Stuck::OneStop)
+        match follow.cases.has_code(code).await {
+            // Not even a question that one-stop takes: no case of its has this code.
+            Err(fault) if fault.code() == Code::InvalidArgument => Ok(false),
+            asked => asked.map_err(Stuck::OneStop),
+        }
     }
 }
 
@@ -702,18 +811,16 @@ fn found(
     case_id: Option<Uuid>,
     finding: Finding,
 ) -> Difference {
-    // What comes from the portal is kept as long as a code may be.
-    let case_code: String = code.chars().filter(|letter| !letter.is_control()).take(60).collect();
     Difference {
         id: unit.new_id(),
         reconciliation_id: run.id,
         unit_id: run.unit_id,
-        case_code,
+        case_code: plain_code(code),
         case_id,
         finding,
         handling: Handling::Open,
         delivery_id: None,
-        repaired: false,
+        delivery_state: None,
         reason: String::new(),
         actor: JOB.to_owned(),
         version: 1,
@@ -722,38 +829,34 @@ fn found(
     }
 }
 
-/// Commits to a reconciliation as it is now; an event of this kind tells the others, unless it is empty.
-fn record_run(unit: &mut UnitOfWork<'_>, run: &Reconciliation, event: &'static str) {
-    let tally = run.tally;
-    let document = serde_json::json!({
-        "unit_id": run.unit_id,
-        "from": run.from,
-        "to": run.to,
-        "repair": run.repair,
-        "state": run.state as i16,
-        "compared": tally.compared,
-        "equal": tally.equal,
-        "waiting": tally.waiting,
-        "differing": tally.differing,
-        "not_comparable": tally.not_comparable,
-        "problem": run.problem,
-        "actor": run.actor,
-    });
+/// A code that the portal lists, as it is asked about and kept: without what no code has, and no longer than a code may be.
+fn plain_code(code: &str) -> String {
+    code.chars()
+        .filter(|letter| !letter.is_control())
+        .take(CODE_LETTERS)
+        .collect()
+}
+
+/// Adds a reconciliation as it is now to its history and commits to it; an event of this kind tells the others, unless it is empty.
+async fn record_run(unit: &mut UnitOfWork<'_>, run: &Reconciliation, event: &'static str) -> Result<(), PartnerError> {
+    let (document, now) = (of_run(run).to_string(), unit.now());
+    reconciliations::append_run_history(unit.conn(), run, &document, now).await?;
     if !event.is_empty() {
         unit.publish(Event {
             aggregate_kind: "portal_reconciliation",
             aggregate_id: run.id,
             version: run.version,
             kind: event,
-            payload: document.clone(),
+            payload: of_older_run(run),
         });
     }
     unit.leaf(Leaf {
-        kind: "portal_reconciliation",
+        kind: RUN,
         resource: run.id,
         version: run.version,
-        canonical: document.to_string().as_bytes(),
+        canonical: document.as_bytes(),
     });
+    Ok(())
 }
 
 /// Adds a difference as it is now to its history, commits to it and tells the others.
@@ -764,7 +867,7 @@ async fn record_difference(
 ) -> Result<(), PartnerError> {
     reconciliations::append_history(unit.conn(), difference).await?;
     unit.publish(Event {
-        aggregate_kind: "portal_difference",
+        aggregate_kind: DIFFERENCE,
         aggregate_id: difference.id,
         version: difference.version,
         kind: event,
@@ -775,26 +878,11 @@ async fn record_difference(
             "delivery_id": difference.delivery_id,
         }),
     });
-    let canonical = serde_json::json!({
-        "difference_id": difference.id,
-        "reconciliation_id": difference.reconciliation_id,
-        "unit_id": difference.unit_id,
-        "case_code": difference.case_code,
-        "kind": difference.finding.kind as i16,
-        "fields": difference.finding.fields,
-        "ours": difference.finding.ours,
-        "theirs": difference.finding.theirs,
-        "state": difference.handling as i16,
-        "delivery_id": difference.delivery_id,
-        "reason": difference.reason,
-        "actor": difference.actor,
-        "time": difference.update_time,
-    });
     unit.leaf(Leaf {
-        kind: "portal_difference",
+        kind: DIFFERENCE,
         resource: difference.id,
         version: difference.version,
-        canonical: canonical.to_string().as_bytes(),
+        canonical: of_difference(difference).to_string().as_bytes(),
     });
     Ok(())
 }

@@ -23,7 +23,7 @@ pub const CONFIRM_COMPONENTS: &str = "confirm_components";
 /// Trạng thái of a component: the operation in the history. It is no transition.
 pub const SET_COMPONENT_STATE: &str = "set_component_state";
 
-/// Tái sử dụng: the operation in the history. It is no transition; while a supplement is awaited reuse is the supply.
+/// Tái sử dụng: the operation in the history. It is no transition; of the last that a supplement asked for reuse is the supply.
 pub const REUSE_PAPER: &str = "reuse_paper";
 
 /// Whether an operation of the history deals with components and leaves the state of the case.
@@ -192,6 +192,15 @@ pub enum ComponentRefused {
         /// The state it is in.
         state: State,
     },
+    /// Nothing is awaited of the applicant, who asks.
+    #[error("nothing is awaited of the applicant in state {}", state.code())]
+    NotAwaited {
+        /// The state it is in.
+        state: State,
+    },
+    /// The same data stands in the place of the component already.
+    #[error("the same data stands for {0} already")]
+    StandsAlready(String),
     /// Nothing of these components is there.
     #[error("nothing is filed of: {}", .0.join(", "))]
     NotFiled(Vec<String>),
@@ -299,6 +308,53 @@ impl Case {
         files
     }
 
+    /// The files that somebody showed of a component: what was filed of it last, in one round, and scans of that. What data, the store or
+    /// another case put in its place was shown to nobody here. Each once.
+    pub fn shown_files_of(&self, code: &str) -> Vec<Uuid> {
+        let shown = || {
+            self.filed_of(code)
+                .filter(|(_, filed)| filed.replaced_by_data.is_empty())
+        };
+        let Some((place, last)) = shown().last() else {
+            return Vec::new();
+        };
+        let filed = shown()
+            .filter(|(_, filed)| filed.round == last.round)
+            .flat_map(|(_, filed)| &filed.file_ids);
+        let scans = self
+            .checks
+            .iter()
+            .filter(|check| check.component_code == code && check.looked_at(place))
+            .flat_map(|check| &check.file_ids);
+        let mut files: Vec<Uuid> = Vec::new();
+        for file in filed.chain(scans) {
+            if !files.contains(file) {
+                files.push(*file);
+            }
+        }
+        files
+    }
+
+    /// Whether what stands at a place of the case's list was put there, in the place of a paper, by an act after a version of the case.
+    pub fn is_put_after(&self, place: usize, version: i64) -> bool {
+        let put = self.checks.iter().find(|check| check.put() == Some(place));
+        put.is_some_and(|check| check.version > version)
+    }
+
+    /// Whether something that is put in the place of this component is the supply (bổ sung): one is awaited, and nothing else that was asked
+    /// for is missing. What concerns the request itself, and no component, is supplied by SupplyComponents alone.
+    pub fn completes_supply(&self, code: &str) -> bool {
+        let there = |wanted: &str| {
+            let mut filed = self.filed_of(wanted);
+            filed.any(|(_, filed)| filed.round == self.supplement_rounds)
+        };
+        self.state == State::SupplementRequested
+            && self
+                .supplement_items
+                .iter()
+                .all(|item| item.component_code == code || there(&item.component_code))
+    }
+
     /// Số hoá: whether the component at a place of the case's list had a file at a version of the case, filed or scanned at the counter.
     pub fn is_digitised(&self, place: usize, version: i64) -> bool {
         let Some(filed) = self.components.get(place) else {
@@ -325,6 +381,29 @@ impl Case {
                 Err(ComponentRefused::CaseNotOpen { state: self.state })
             }
         }
+    }
+
+    /// Demands that something is awaited of the applicant (người nộp), as it is of who supplies: until the case is taken in, and while a
+    /// supplement is awaited. In between the office deals with components, and its word is not overruled.
+    pub fn demand_awaited(&self) -> Result<(), ComponentRefused> {
+        self.demand_open()?;
+        if matches!(self.state, State::Registered | State::SupplementRequested) {
+            Ok(())
+        } else {
+            Err(ComponentRefused::NotAwaited { state: self.state })
+        }
+    }
+
+    /// Whether the same data was put in the place of the component last, and nothing was filed or said of it since.
+    fn stands_already(&self, data: &Data) -> bool {
+        let code = data.component_code.as_str();
+        let last = self.filed_of(code).last();
+        self.last_check(code).is_some_and(|check| {
+            check.state == ComponentState::ReplacedByData
+                && check.paper_id == data.paper_id
+                && check.source == data.source
+                && last.is_none_or(|(place, _)| check.looked_at(place))
+        })
     }
 
     /// Says something of a component, as part of the act that makes the next version.
@@ -410,7 +489,8 @@ impl Case {
         Ok(())
     }
 
-    /// Thay bằng dữ liệu: data stands in the place of a paper. While a supplement is awaited this is the supply; otherwise the state stays.
+    /// Thay bằng dữ liệu: data stands in the place of a paper. The last of what a supplement asked for is the supply; otherwise the state
+    /// stays. The same data is put there once.
     pub fn put_data(
         &mut self,
         transitions: &Transitions,
@@ -419,6 +499,9 @@ impl Case {
         now: Timestamp,
     ) -> Result<(), PutRefused> {
         self.demand_open()?;
+        if self.stands_already(&data) {
+            return Err(ComponentRefused::StandsAlready(data.component_code).into());
+        }
         let filed = FiledComponent {
             round: self.supplement_rounds,
             component_code: data.component_code.clone(),
@@ -428,7 +511,7 @@ impl Case {
             file_ids: data.file_ids,
             form_data: None,
         };
-        if self.state == State::SupplementRequested {
+        if self.completes_supply(&data.component_code) {
             self.supply(transitions, now, vec![filed])?;
         } else {
             self.components.push(filed);

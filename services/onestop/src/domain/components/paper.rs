@@ -136,6 +136,12 @@ pub fn number_of(owner: &Party) -> Option<&str> {
         .find(|number| !number.is_empty())
 }
 
+/// So many days after a day; none behind the end of the calendar.
+fn days_after(day: Date, days: u32) -> Option<Date> {
+    let days = jiff::Span::new().try_days(i64::from(days)).ok()?;
+    day.checked_add(days).ok()
+}
+
 impl StoredPaper {
     /// The etag of this version.
     pub fn etag(&self) -> String {
@@ -150,6 +156,16 @@ impl StoredPaper {
             Validity::Expired
         } else {
             Validity::Valid
+        }
+    }
+
+    /// Hiệu lực on a day in the place of a component: what the definition lets be used again for so many days is expired behind them.
+    pub fn validity_for(&self, component: &Component, today: Date) -> Validity {
+        let days = component.reuse.as_ref().and_then(|reuse| reuse.valid_days);
+        let last = days.and_then(|days| days_after(self.valid_from, days));
+        match self.validity(today) {
+            Validity::Valid if last.is_some_and(|last| last < today) => Validity::Expired,
+            validity => validity,
         }
     }
 
@@ -223,28 +239,39 @@ impl StoredPaper {
         if number_of(&case.owner) != Some(self.owner_number.as_str()) {
             return Err(ComponentRefused::OfAnotherPerson);
         }
+        self.demand_standing(&case.procedure_code, component, (rules, profile), today)
+    }
+
+    /// Demands that it may stand today for a component of a procedure, in a case of its owner.
+    fn demand_standing(
+        &self,
+        procedure_code: &str,
+        component: &Component,
+        (rules, profile): (Option<&PaperRules>, Profile),
+        today: Date,
+    ) -> Result<(), ComponentRefused> {
         if !component.is_reusable() {
             return Err(ComponentRefused::NotReusable(component.code.clone()));
         }
-        self.stands_for(&case.procedure_code, component, rules, profile)?;
-        match self.validity(today) {
+        self.stands_for(procedure_code, component, rules, profile)?;
+        match self.validity_for(component, today) {
             Validity::Valid => Ok(()),
             validity => Err(ComponentRefused::PaperNotValid(validity)),
         }
     }
 
-    /// For which components of a procedure it may stand, whatever its validity.
+    /// For which components of a procedure it may stand today, in a case of its owner.
     pub fn components_of<'a>(
         &self,
         procedure: &'a Procedure,
-        rules: Option<&PaperRules>,
-        profile: Profile,
+        facts: (Option<&PaperRules>, Profile),
+        today: Date,
     ) -> Vec<&'a str> {
         let code = procedure.code.to_string();
         procedure
             .components
             .iter()
-            .filter(|component| component.is_reusable() && self.stands_for(&code, component, rules, profile).is_ok())
+            .filter(|component| self.demand_standing(&code, component, facts, today).is_ok())
             .map(|component| component.code.as_str())
             .collect()
     }
@@ -307,8 +334,8 @@ impl Storing<'_> {
         papers.collect()
     }
 
-    /// The components that these checks confirm. Only what the definition lets be used again is kept: nothing of a person is stored that
-    /// could not serve again.
+    /// The components that these checks confirm, with the files that were shown. Only what the definition lets be used again is kept: nothing
+    /// of a person is stored that could not serve again. What stands there by data or from a store is not stored once more.
     pub fn components(&self, checks: &[ComponentCheck], mut new_id: impl FnMut() -> Uuid) -> Vec<StoredPaper> {
         let confirmed = checks.iter().filter(|check| check.state == ComponentState::Confirmed);
         let papers = confirmed.filter_map(|check| {
@@ -316,7 +343,7 @@ impl Storing<'_> {
             if !component.is_reusable() {
                 return None;
             }
-            let files = self.case.files_of(&component.code);
+            let files = self.case.shown_files_of(&component.code);
             let paper = self.paper(new_id(), PaperKind::Component, &component.code, files)?;
             Some(StoredPaper {
                 title: component.name.clone(),
@@ -331,7 +358,7 @@ impl Storing<'_> {
     /// The earlier of what the paper says and of what the definition gives from today on.
     fn last_day(&self, component: &Component, said: Option<Date>) -> Option<Date> {
         let days = component.reuse.as_ref().and_then(|reuse| reuse.valid_days);
-        let given = days.and_then(|days| self.today.checked_add(jiff::Span::new().days(i64::from(days))).ok());
+        let given = days.and_then(|days| days_after(self.today, days));
         match (said, given) {
             (Some(said), Some(given)) => Some(said.min(given)),
             (said, given) => said.or(given),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::paper::{PaperKind, StoredPaper, Storing, Validity, WantedValidity};
 use super::rules::PaperRules;
 use super::*;
+use crate::domain::case::SupplementItem;
 use crate::domain::definition::Reuse;
 use crate::domain::pack::{Channel, Profile};
 use crate::domain::party::{Party, PartyKind};
@@ -240,6 +241,159 @@ fn data_in_the_place_of_a_paper_is_the_supply_while_one_is_awaited() {
     assert_eq!((of.state, of.version), (State::Processing, 4));
     assert_eq!(of.components[1].round, 1);
     assert_eq!((of.checks[0].version, of.checks[0].put()), (4, Some(1)));
+}
+
+fn item(code: &str) -> SupplementItem {
+    SupplementItem {
+        component_code: code.to_owned(),
+        instruction: String::new(),
+    }
+}
+
+#[test]
+fn of_what_a_supplement_asked_for_the_last_that_is_missing_is_the_supply() {
+    let mut of = case(State::SupplementRequested, vec![filed("giay_to_tuy_than")]);
+    of.supplement_items = vec![item("giay_chung_sinh"), item("giay_to_tuy_than")];
+    assert!(
+        !of.completes_supply("giay_chung_sinh"),
+        "of the other there is an old one"
+    );
+    of.put_data(&transitions(), data("giay_chung_sinh"), officer(), now())
+        .unwrap();
+    assert_eq!((of.state, of.version), (State::SupplementRequested, 4));
+    assert_eq!((of.components[1].round, of.checks[0].put()), (1, Some(1)));
+    assert_eq!(of.supplement_items.len(), 2, "what was asked for goes on being said");
+    assert!(!of.completes_supply("to_khai"));
+    of.put_data(&transitions(), data("giay_to_tuy_than"), officer(), now())
+        .unwrap();
+    assert_eq!((of.state, of.version), (State::Processing, 5));
+    assert!(!of.completes_supply("giay_chung_sinh"), "nothing is awaited any more");
+
+    // What concerns the request itself no paper answers.
+    let mut of = case(State::SupplementRequested, Vec::new());
+    of.supplement_items = vec![item("giay_chung_sinh"), item("")];
+    of.put_data(&transitions(), data("giay_chung_sinh"), officer(), now())
+        .unwrap();
+    assert_eq!(of.state, State::SupplementRequested);
+}
+
+#[test]
+fn the_same_data_is_put_in_the_place_of_a_component_once() {
+    let code = "giay_chung_sinh";
+    let mut of = case(State::Processing, Vec::new());
+    let put = |of: &mut Case, data: Data| of.put_data(&transitions(), data, officer(), now());
+    let refused = Err(PutRefused::Component(ComponentRefused::StandsAlready(code.to_owned())));
+    put(&mut of, data(code)).unwrap();
+    let before = (of.version, of.components.len(), of.checks.len());
+    assert_eq!(put(&mut of, data(code)), refused);
+    assert_eq!((of.version, of.components.len(), of.checks.len()), before);
+    let another = Data {
+        paper_id: Some(Uuid::from_u128(0xB9)),
+        ..data(code)
+    };
+    put(&mut of, another).unwrap();
+    put(&mut of, data(code)).unwrap();
+    // What was filed, or asked for, since then is another matter.
+    of.components.push(filed(code));
+    put(&mut of, data(code)).unwrap();
+    of.set_component_state(code, ComponentState::Needed, "mờ", officer(), now())
+        .unwrap();
+    put(&mut of, data(code)).unwrap();
+    assert_eq!(put(&mut of, data(code)), refused);
+}
+
+#[test]
+fn an_applicant_deals_with_components_only_while_something_is_awaited_of_them() {
+    for state in State::ALL {
+        let expected = match state {
+            State::Registered | State::SupplementRequested => Ok(()),
+            State::Accepted | State::Processing | State::PaymentRequested => {
+                Err(ComponentRefused::NotAwaited { state })
+            }
+            _ => Err(ComponentRefused::CaseNotOpen { state }),
+        };
+        assert_eq!(case(state, Vec::new()).demand_awaited(), expected);
+    }
+}
+
+#[test]
+fn what_data_put_in_the_place_of_a_paper_is_not_stored_once_more() {
+    let code = "giay_chung_sinh";
+    let (shown, scan) = (Uuid::from_u128(0xF2), Uuid::from_u128(0xF3));
+    let stored = |of: &Case| {
+        let procedure = birth();
+        let storing = Storing {
+            case: of,
+            procedure: &procedure,
+            now: now(),
+            today: date(2026, 11, 23),
+        };
+        storing.components(&of.checks[of.checks.len() - 1..], || Uuid::from_u128(0xB2))
+    };
+    let mut of = case(State::Registered, Vec::new());
+    of.put_data(&transitions(), data(code), officer(), now()).unwrap();
+    of.confirm_components(vec![confirmation(code, Vec::new())], officer(), now())
+        .unwrap();
+    assert_eq!((of.files_of(code), of.shown_files_of(code)), (vec![file()], Vec::new()));
+    assert_eq!(stored(&of), []);
+    // A paper that is shown later is stored with its own files, and with the scan of it.
+    of.components.push(FiledComponent {
+        file_ids: vec![shown],
+        ..filed(code)
+    });
+    of.confirm_components(vec![confirmation(code, vec![scan])], officer(), now())
+        .unwrap();
+    assert_eq!(stored(&of)[0].file_ids, [shown, scan]);
+    // Shown anew in another round: what was shown before is not part of it.
+    of.components.push(FiledComponent {
+        round: 1,
+        file_ids: vec![Uuid::from_u128(0xF4)],
+        ..filed(code)
+    });
+    of.confirm_components(vec![confirmation(code, Vec::new())], officer(), now())
+        .unwrap();
+    assert_eq!(stored(&of)[0].file_ids, [Uuid::from_u128(0xF4)]);
+}
+
+#[test]
+fn what_may_be_used_again_for_so_many_days_does_not_stand_after_them_results_included() {
+    let rules = PaperRules::from_toml(
+        "name = \"t\"\neffective_from = \"2026-01-01\"\n[[register]]\ncode = \"citizen_store\"\nname = \"Kho\"\n\
+         connection = \"c\"\nconnected = true\nfact = { status = \"unconfirmed\", source = \"s\" }\n[[stands_for]]\n\
+         result = \"KQ.G15.000031\"\ncomponent = \"giay_chung_sinh\"\n\
+         fact = { status = \"decided\", source = \"s\", by = \"b\", when = \"2026-11-01\", basis = \"b\" }\n",
+    )
+    .unwrap();
+    let of = case(State::Registered, Vec::new());
+    let expired = Err(ComponentRefused::PaperNotValid(Validity::Expired));
+    for paper in [
+        stored(PaperKind::Component, "giay_chung_sinh"),
+        stored(PaperKind::Result, "KQ.G15.000031"),
+    ] {
+        // It is from 1 November.
+        for (valid_days, expected) in [
+            (Some(22), Ok(())),
+            (Some(21), expired.clone()),
+            (Some(u32::MAX), Ok(())),
+            (None, Ok(())),
+        ] {
+            let mut procedure = birth();
+            let place = procedure
+                .components
+                .iter()
+                .position(|component| component.code == "giay_chung_sinh")
+                .unwrap();
+            procedure.components[place].reuse = Some(Reuse {
+                source: "kho".to_owned(),
+                valid_days,
+            });
+            let (facts, today) = ((Some(&rules), Profile::Demo), date(2026, 11, 23));
+            let usable = paper.demand_usable(&of, &procedure.components[place], facts, today);
+            assert_eq!(usable, expected, "{paper:?}, {valid_days:?}");
+            let listed = paper.components_of(&procedure, facts, today);
+            assert_eq!(listed.contains(&"giay_chung_sinh"), expected.is_ok());
+        }
+    }
 }
 
 fn stored(kind: PaperKind, type_code: &str) -> StoredPaper {

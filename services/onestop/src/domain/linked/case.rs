@@ -1,11 +1,14 @@
 //! Hồ sơ liên thông: the application and its members. Nothing here is personal: what was filed for a member that waits is kept apart,
 //! and what was filed for one that runs is its case's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::super::case::Case;
 use super::super::pack::Channel;
 use super::super::transitions::State;
 use super::pack::{Ended, LinkedService, Owner};
@@ -149,6 +152,51 @@ pub struct Member {
     pub submission_sha256: String,
 }
 
+/// Where a case stands: all that an application takes over from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseStand {
+    /// The case.
+    pub case_id: Uuid,
+    /// Mã hồ sơ.
+    pub case_code: String,
+    /// Cơ quan có thẩm quyền.
+    pub unit_id: i32,
+    /// Its state.
+    pub state: State,
+    /// Ngày hẹn trả.
+    pub due_date: Option<Date>,
+}
+
+impl From<&Case> for CaseStand {
+    fn from(case: &Case) -> Self {
+        Self {
+            case_id: case.case_id,
+            case_code: case.case_code.clone(),
+            unit_id: case.responsible_unit_id,
+            state: case.state,
+            due_date: case.deadline.as_ref().map(|deadline| deadline.due_date),
+        }
+    }
+}
+
+impl Member {
+    /// Brings what is known of the member in line with its case; true if anything differed.
+    pub fn stand_as(&mut self, stand: &CaseStand) -> bool {
+        let fresh = Self {
+            state: MemberState::of_case(stand.state),
+            unit_id: stand.unit_id,
+            case_id: Some(stand.case_id),
+            case_code: stand.case_code.clone(),
+            case_state: Some(stand.state),
+            due_date: stand.due_date,
+            ..self.clone()
+        };
+        let differs = fresh != *self;
+        *self = fresh;
+        differs
+    }
+}
+
 /// What happened to a member because another one ended, or because it could not be filed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -214,11 +262,12 @@ pub struct Effect {
     pub kind: EffectKind,
     /// Why it could not be filed: a reason of the contract. Empty otherwise.
     pub refusal: String,
-    /// What an officer decided: withdraw (true) or go on; absent while it is open, or where nobody is asked.
+    /// What an officer decided: withdraw (true) or go on; absent while it is open, or where nobody is asked. A question that became moot
+    /// has its answer too: withdraw.
     pub withdraw: Option<bool>,
-    /// The officer's reason.
+    /// The officer's reason; empty of a question that became moot.
     pub reason: String,
-    /// Who decided.
+    /// Who decided; nobody, if the question became moot.
     pub decided_by: Option<Uuid>,
 }
 
@@ -326,6 +375,46 @@ impl LinkedCase {
             reason: String::new(),
             decided_by: None,
         });
+    }
+
+    /// Answers the questions about members that can no longer happen: they ended without a result, or will not be filed. Nothing is left to
+    /// decide about them, and nobody did. True if there was such a question. What has its result can still be decided about: somebody says
+    /// what is done.
+    pub fn answer_moot_questions(&mut self) -> bool {
+        let Self { members, effects, .. } = self;
+        let is_over = |code: &str| {
+            let member = members.iter().find(|member| member.code == code);
+            member.is_some_and(|member| member.state.ended().is_some())
+        };
+        let mut answered = false;
+        for effect in effects {
+            if effect.is_open() && is_over(&effect.affected) {
+                effect.withdraw = Some(true);
+                answered = true;
+            }
+        }
+        answered
+    }
+
+    /// The units that see the application, and of which of them something is asked. A unit sees it through a case of its own, or because it
+    /// is asked; where the national system coordinates, through its member; where it is coordinated here, the unit that received it as well.
+    pub fn seen_by(&self) -> BTreeMap<i32, bool> {
+        let open = self.effects.iter().filter(|effect| effect.is_open());
+        let asked: BTreeSet<i32> = open
+            .filter_map(|effect| self.member(&effect.affected))
+            .map(|member| member.unit_id)
+            .collect();
+        let of_members = self
+            .members
+            .iter()
+            .filter(|member| member.case_id.is_some() || self.owner == Owner::National);
+        let received = (self.owner == Owner::Local).then_some(self.receiving_unit_id);
+        of_members
+            .map(|member| member.unit_id)
+            .chain(received)
+            .chain(asked.iter().copied())
+            .map(|unit_id| (unit_id, asked.contains(&unit_id)))
+            .collect()
     }
 
     /// What became of an application whose members are all at their end.

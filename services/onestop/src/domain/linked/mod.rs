@@ -12,7 +12,7 @@ pub mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use case::{Effect, EffectKind, LinkedCase, LinkedState, Member, MemberState};
+pub use case::{CaseStand, Effect, EffectKind, LinkedCase, LinkedState, Member, MemberState};
 pub use lint::{Finding, lint};
-pub use pack::{Decisions, Ended, LinkedPackError, LinkedService, MemberRule, Owner, Then};
+pub use pack::{Decisions, Ended, LinkedPackError, LinkedService, MemberRule, Owner, Then, WrongMember};
 pub use plan::{Action, next_actions};

@@ -1,6 +1,8 @@
 //! Gói dịch vụ công liên thông (`deploy/packs/linked`): which procedures belong together, in which order, what one hands to another,
 //! and what happens to the others when one ends without a result.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +201,28 @@ pub struct StandsFor {
     pub component: String,
 }
 
+/// What is wrong with a member as somebody names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WrongMember {
+    /// It is coordinated, and nobody names it.
+    Missing(String),
+    /// It is named more than once.
+    Repeated(String),
+    /// The service has no such member.
+    Unknown(String),
+    /// Its unit is that of another member, and another one is named.
+    OtherUnit(String),
+}
+
+impl WrongMember {
+    /// Which.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Missing(code) | Self::Repeated(code) | Self::Unknown(code) | Self::OtherUnit(code) => code,
+        }
+    }
+}
+
 /// Dịch vụ công liên thông.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,6 +296,30 @@ impl LinkedService {
     /// A member that is coordinated.
     pub fn member(&self, code: &str) -> Option<&MemberRule> {
         self.coordinated().find(|member| member.code == code)
+    }
+
+    /// What is wrong with members as they are named: each that is coordinated is named once, and no other. With `left_out`, one that is not
+    /// coordinated here may be named as well, once: the national system knows nothing of what was left out here.
+    pub fn wrong_members(&self, named: &[&str], left_out: bool) -> Vec<WrongMember> {
+        let mut wrong = Vec::new();
+        let mut seen = BTreeSet::new();
+        for code in named.iter().copied() {
+            let known = self
+                .members
+                .iter()
+                .any(|rule| rule.code == code && (left_out || !rule.left_out));
+            let found = match (known, seen.insert(code)) {
+                (true, true) => continue,
+                (true, false) => WrongMember::Repeated(code.to_owned()),
+                (false, _) => WrongMember::Unknown(code.to_owned()),
+            };
+            if !wrong.contains(&found) {
+                wrong.push(found);
+            }
+        }
+        let missing = self.coordinated().filter(|rule| !seen.contains(rule.code.as_str()));
+        wrong.extend(missing.map(|rule| WrongMember::Missing(rule.code.clone())));
+        wrong
     }
 
     /// What stands for shared components in a member: code of the shared one, code of the component.
@@ -404,6 +452,13 @@ pub struct Decision {
     pub left_out: bool,
 }
 
+impl Decision {
+    /// Whether it is about this version of a service.
+    fn is_about(&self, service: &LinkedService) -> bool {
+        self.service == service.code && self.version == service.version
+    }
+}
+
 impl Decisions {
     /// Reads a file.
     ///
@@ -422,6 +477,36 @@ impl Decisions {
         Ok(decisions)
     }
 
+    /// Whether there is, among these services, each version about which something is decided, and what is decided fits it.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub fn fit(&self, services: &[LinkedService]) -> Result<(), LinkedPackError> {
+        let mut flaws = Vec::new();
+        for decision in &self.decisions {
+            let flaw = format!(
+                "{} version {}: there is no such linked service",
+                decision.service, decision.version
+            );
+            let known = services.iter().any(|service| decision.is_about(service));
+            if !known && !flaws.contains(&flaw) {
+                flaws.push(flaw);
+            }
+        }
+        for service in services {
+            match self.apply(&mut service.clone()) {
+                Ok(()) => {}
+                Err(LinkedPackError::Flawed(found)) => flaws.extend(found),
+                Err(error) => flaws.push(error.to_string()),
+            }
+        }
+        if flaws.is_empty() {
+            Ok(())
+        } else {
+            Err(LinkedPackError::Flawed(flaws))
+        }
+    }
+
     /// Applies what is said of this version of a service.
     ///
     /// # Errors
@@ -429,7 +514,7 @@ impl Decisions {
     pub fn apply(&self, service: &mut LinkedService) -> Result<(), LinkedPackError> {
         let mut flaws = Vec::new();
         for decision in &self.decisions {
-            if decision.service != service.code || decision.version != service.version {
+            if !decision.is_about(service) {
                 continue;
             }
             if let Err(flaw) = self.apply_one(decision, service) {

@@ -135,6 +135,7 @@ fn apply(linked: &mut LinkedCase, action: &Action) {
 fn settle(linked: &mut LinkedCase) -> usize {
     let mut done = 0;
     loop {
+        linked.answer_moot_questions();
         let Some(action) = next_actions(linked).into_iter().next() else {
             return done;
         };
@@ -377,6 +378,180 @@ fn the_end_of_one_has_the_consequences_that_are_defined_once_each() {
     assert_eq!((told.kind, told.is_open()), (EffectKind::UndoImpossible, true));
 }
 
+#[test]
+fn a_question_about_a_member_that_ended_meanwhile_is_moot_and_one_about_a_result_is_not() {
+    let members = vec![
+        rule("a", &[], &[]),
+        rule("b", &[], &[("a", Then::Ask)]),
+        rule("c", &["a"], &[("a", Then::Ask)]),
+        rule("d", &[], &[("a", Then::Withdraw)]),
+    ];
+    let mut linked = application(service(members));
+    settle(&mut linked);
+    set(&mut linked, "d", MemberState::Issued);
+    set(&mut linked, "a", MemberState::Ended(Ended::Rejected));
+    settle(&mut linked);
+    let open = |linked: &LinkedCase| -> Vec<String> {
+        let open = linked.effects.iter().filter(|effect| effect.is_open());
+        open.map(|effect| effect.affected.clone()).collect()
+    };
+    assert_eq!(
+        open(&linked),
+        ["b", "c", "d"],
+        "two are asked about, one has its result"
+    );
+    assert!(!linked.answer_moot_questions(), "all of them can still be decided");
+
+    // The applicant takes b back by itself; c is not filed any more; d is handed over.
+    set(&mut linked, "b", MemberState::Ended(Ended::Withdrawn));
+    set(&mut linked, "c", MemberState::Cancelled);
+    set(&mut linked, "d", MemberState::Returned);
+    assert!(linked.answer_moot_questions());
+    assert_eq!(open(&linked), ["d"]);
+    let of = |code: &str| linked.effects.iter().find(|effect| effect.affected == code).unwrap();
+    for code in ["b", "c"] {
+        let answered = of(code);
+        assert_eq!(
+            (answered.withdraw, answered.decided_by, answered.reason.as_str()),
+            (Some(true), None, ""),
+            "nobody decided"
+        );
+    }
+    assert!(!linked.clone().answer_moot_questions(), "once");
+    assert_eq!(settle(&mut linked), 0, "somebody is still told about d");
+    linked
+        .effects
+        .iter_mut()
+        .find(|effect| effect.is_open())
+        .unwrap()
+        .withdraw = Some(false);
+    settle(&mut linked);
+    assert_eq!(linked.state, LinkedState::PartlyFinished);
+}
+
+#[test]
+fn a_unit_sees_an_application_through_a_case_or_a_question_and_is_asked_only_while_one_is_open() {
+    let members = vec![rule("a", &[], &[]), rule("b", &["a"], &[("a", Then::Ask)])];
+    let mut linked = application(service(members));
+    linked.receiving_unit_id = 9;
+    for (member, unit_id) in linked.members.iter_mut().zip([1, 2]) {
+        member.unit_id = unit_id;
+    }
+    let seen = |linked: &LinkedCase| linked.seen_by().into_iter().collect::<Vec<_>>();
+    assert_eq!(seen(&linked), [(9, false)], "nothing was filed yet");
+    linked.member_mut("a").unwrap().stand_as(&CaseStand {
+        case_id: Uuid::from_u128(1),
+        case_code: "H41.201-261127-0001".to_owned(),
+        unit_id: 1,
+        state: crate::domain::transitions::State::Registered,
+        due_date: None,
+    });
+    assert_eq!(seen(&linked), [(1, false), (9, false)]);
+    // b could not be filed: its unit is asked, and has no case.
+    linked.push_effect("b", "b", EffectKind::NotFiled, "FILE_NOT_USABLE");
+    set(&mut linked, "b", MemberState::Held);
+    assert_eq!(seen(&linked), [(1, false), (2, true), (9, false)]);
+    set(&mut linked, "b", MemberState::Cancelled);
+    linked.answer_moot_questions();
+    assert_eq!(
+        seen(&linked),
+        [(1, false), (9, false)],
+        "neither asked any more nor with a case"
+    );
+    linked.owner = Owner::National;
+    assert_eq!(seen(&linked), [(1, false), (2, false)], "through its member");
+}
+
+#[test]
+fn a_member_stands_as_its_case_does() {
+    let mut linked = application(service(vec![rule("a", &[], &[]), rule("b", &[], &[])]));
+    let stand = CaseStand {
+        case_id: Uuid::from_u128(1),
+        case_code: "H41.201-261127-0001".to_owned(),
+        unit_id: 3,
+        state: crate::domain::transitions::State::Completed,
+        due_date: Some(jiff::civil::date(2026, 12, 1)),
+    };
+    let member = linked.member_mut("a").unwrap();
+    assert!(member.stand_as(&stand));
+    assert_eq!(
+        (member.state, member.unit_id, member.case_id, member.due_date),
+        (MemberState::Issued, 3, Some(stand.case_id), stand.due_date)
+    );
+    assert!(!member.stand_as(&stand), "nothing differs any more");
+}
+
+#[test]
+fn each_member_that_is_coordinated_is_named_once_and_everything_else_is_wrong() {
+    let mut left_out = rule("c", &[], &[]);
+    left_out.left_out = true;
+    let service = service(vec![rule("a", &[], &[]), rule("b", &[], &[]), left_out]);
+    let wrong = |named: &[&str], with: bool| service.wrong_members(named, with);
+    assert!(wrong(&["b", "a"], false).is_empty());
+    assert!(wrong(&["a", "b", "c"], true).is_empty());
+    assert_eq!(
+        wrong(&["a", "a", "a", "c", "x", "x"], false),
+        [
+            WrongMember::Repeated("a".to_owned()),
+            WrongMember::Unknown("c".to_owned()),
+            WrongMember::Unknown("x".to_owned()),
+            WrongMember::Missing("b".to_owned()),
+        ],
+        "each of them once"
+    );
+    assert_eq!(
+        wrong(&["c", "c"], true),
+        [
+            WrongMember::Repeated("c".to_owned()),
+            WrongMember::Missing("a".to_owned()),
+            WrongMember::Missing("b".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn a_decision_about_a_service_or_version_that_there_is_not_fits_nothing() {
+    let decisions = |service: &str, version: i32, path: &str| {
+        let text = format!(
+            "by = \"Chủ tịch\"\nwhen = \"2026-12-01\"\nbasis = \"QĐ\"\n[[decision]]\nservice = \"{service}\"\nversion = {version}\npath = \"{path}\"\n"
+        );
+        Decisions::from_toml(&text).unwrap()
+    };
+    let known = [shipped("2.000986"), shipped("2.001023")];
+    assert!(decisions("2.000986", 1, "channels").fit(&known).is_ok());
+    for (service, version, path, expected) in [
+        (
+            "2.000986",
+            2,
+            "channels",
+            "2.000986 version 2: there is no such linked service",
+        ),
+        (
+            "2.999999",
+            1,
+            "channels",
+            "2.999999 version 1: there is no such linked service",
+        ),
+        (
+            "2.001023",
+            1,
+            "members.nobody",
+            "2.001023 members.nobody: there is no such fact",
+        ),
+    ] {
+        let error = decisions(service, version, path).fit(&known).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    // Everything that does not fit is named.
+    let mut several = decisions("2.999999", 1, "channels");
+    several.decisions.extend(decisions("2.000986", 1, "header").decisions);
+    let error = several.fit(&known).unwrap_err().to_string();
+    assert!(
+        error.contains("2.999999 version 1") && error.contains("2.000986 header"),
+        "{error}"
+    );
+}
+
 /// What may happen to a member from outside.
 #[derive(Debug, Clone, Copy)]
 enum Happens {
@@ -443,7 +618,9 @@ proptest! {
         let mut started: Vec<String> = Vec::new();
         let step = |linked: &mut LinkedCase, started: &mut Vec<String>| {
             let mut done = 0;
-            while let Some(action) = next_actions(linked).into_iter().next() {
+            loop {
+                    linked.answer_moot_questions();
+                    let Some(action) = next_actions(linked).into_iter().next() else { break };
                     if let Action::Start { member } = &action {
                         assert!(!started.contains(member), "{member} begins twice");
                         for before in &linked.service.member(member).unwrap().after {
@@ -478,6 +655,12 @@ proptest! {
             }
             step(&mut linked, &mut started);
             prop_assert!(next_actions(&linked).is_empty());
+            // Nobody is asked about what cannot happen any more, and who is asked sees the application.
+            for question in linked.effects.iter().filter(|effect| effect.is_open()) {
+                let about = linked.member(&question.affected).unwrap();
+                prop_assert!(about.state.ended().is_none(), "{} ended, and is asked about", about.code);
+                prop_assert!(linked.seen_by().get(&about.unit_id).copied() == Some(true));
+            }
             // What the definition takes back when another one ended is not left running.
             for ended in linked.members.clone() {
                 let Some(how) = ended.state.ended() else { continue };

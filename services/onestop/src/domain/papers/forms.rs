@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::wording::{day, due, fees, moment, number_of, phone};
+use super::wording::{day, due, moment, number_of, phone};
 use super::{Form, Paper, PaperRefused, Source};
 
 impl Paper {
@@ -55,7 +55,14 @@ fn rounds_before_acceptance(source: &Source<'_>) -> i32 {
 pub(super) fn receipt(source: &Source<'_>) -> Paper {
     let (case, office) = (source.case, source.office);
     let rounds = rounds_before_acceptance(source);
-    let filed = case.components.iter().filter(|component| component.round <= rounds);
+    let accepted = source.last("accept").map(|entry| entry.version);
+    let put_later = |place: usize| accepted.is_some_and(|version| case.is_put_after(place, version));
+    let filed = case
+        .components
+        .iter()
+        .enumerate()
+        .filter(|(place, component)| component.round <= rounds && !put_later(*place))
+        .map(|(_, component)| component);
     let rows = filed.enumerate().map(|(place, component)| {
         let shape = if !component.replaced_by_data.is_empty() {
             format!("Thay bằng dữ liệu: {}", component.replaced_by_data)
@@ -246,7 +253,7 @@ pub(super) fn apology(source: &Source<'_>) -> Result<Paper, PaperRefused> {
         .signed(&extension.signer_title, &extension.signer_name))
 }
 
-/// Mẫu số 05.
+/// Mẫu số 05. What was assessed may have been exempted since, and what was paid is the charge's to say: both sums are written by hand.
 pub(super) fn stop(source: &Source<'_>) -> Paper {
     let (case, office) = (source.case, source.office);
     let stopped = source.last("stop");
@@ -294,7 +301,7 @@ pub(super) fn stop(source: &Source<'_>) -> Paper {
                 )
             }),
         )
-        .field("fees", "Phí, lệ phí của hồ sơ", fees(&case.fees))
+        .field("fees", "Phí, lệ phí của hồ sơ", "")
         .field("financial_consequence", "Xử lý phí, lệ phí đã nộp", "")
         .signed("", "")
         .signed("Thủ trưởng cơ quan", "")

@@ -103,6 +103,15 @@ impl Form {
         }
     }
 
+    /// After which version of the case its history is read for the form, of which no more than `most` entries are read: the first ones for
+    /// what tells from the beginning, the last ones for what tells what happened last.
+    pub fn reads_after(self, version: i64, most: i64) -> i64 {
+        match self {
+            Self::Receipt | Self::ControlSlip | Self::TrackingBook => 0,
+            Self::Supplement | Self::Refusal | Self::Apology | Self::Stop => version.saturating_sub(most).max(0),
+        }
+    }
+
     /// Văn bản nội bộ: the office's own, which an applicant does not get.
     pub const fn is_internal(self) -> bool {
         matches!(self, Self::ControlSlip | Self::TrackingBook)
@@ -173,7 +182,7 @@ pub struct Source<'a> {
     pub procedure: &'a Procedure,
     /// Names of states, if a pack of them is in force.
     pub transitions: Option<&'a Transitions>,
-    /// Its history, oldest first.
+    /// Its history, oldest first, as far as the form reads it ([`Form::reads_after`]).
     pub history: &'a [HistoryEntry],
     /// Names of places.
     pub office: &'a Office,

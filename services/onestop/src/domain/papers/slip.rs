@@ -35,13 +35,21 @@ fn handover(entry: &HistoryEntry) -> (Side, Side, &'static str) {
         "extend_deadline" => (Agency, Agency, "Gia hạn"),
         "move_unit" => (Agency, Agency, "Chuyển đơn vị kế thừa"),
         "import" => (Counter, Agency, "Chuyển từ hệ thống cũ"),
+        "request_payment" => (Agency, Applicant, "Yêu cầu thực hiện nghĩa vụ tài chính"),
+        "settle_payment" => (Applicant, Agency, "Đã thực hiện nghĩa vụ tài chính"),
+        "confirm_components" => (Agency, Agency, "Đối chiếu, số hoá thành phần hồ sơ"),
+        "set_component_state" => (Agency, Agency, "Ghi trạng thái thành phần hồ sơ"),
+        "reuse_paper" if entry.actor_kind == "citizen" => (Applicant, Agency, "Tái sử dụng giấy tờ trong kho dữ liệu"),
+        "reuse_paper" => (Agency, Agency, "Tái sử dụng giấy tờ trong kho dữ liệu"),
+        "recalculate_deadline" => (Agency, Agency, "Tính lại thời hạn"),
+        "migrate_version" => (Agency, Agency, "Chuyển phiên bản thủ tục"),
         _ => (Agency, Agency, ""),
     }
 }
 
-/// Trước hạn, đúng hạn, quá hạn: of the act by which the period ends, against the due date at that time.
+/// Trước hạn, đúng hạn, quá hạn: of the act by which the period ends, against the due date at that time; nothing if no due date is known.
 fn result(entry: &HistoryEntry, due: Option<(Date, Timestamp)>) -> &'static str {
-    if entry.operation != "approve" {
+    if entry.operation != "approve" || due.is_none() {
         return "";
     }
     match punctuality(due, entry.record_time) {

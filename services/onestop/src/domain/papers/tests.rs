@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::case::{Basis, CaseFee, Deadline, FiledComponent, SupplementItem, Text, end_of_day};
+use crate::domain::components::{ComponentCheck, ComponentState};
 use crate::domain::extension::Extension;
 use crate::domain::pack::{Channel, Procedure};
 use crate::domain::party::{Party, PartyKind};
@@ -433,6 +434,62 @@ fn a_receipt_says_what_was_promised_whatever_came_later() {
 }
 
 #[test]
+fn a_receipt_lists_what_data_replaced_until_the_acceptance_and_not_later() {
+    let (mut case, history) = sample(Form::Receipt);
+    case.components.push(FiledComponent {
+        replaced_by_data: "Kho dữ liệu: Giấy xác nhận".to_owned(),
+        ..component("giay_to_cu_tru")
+    });
+    let (procedure, office) = (birth(), office());
+    // The acceptance is version 2.
+    for (version, expected) in [(1, 5), (3, 4)] {
+        case.checks = vec![ComponentCheck {
+            version,
+            rows: 5,
+            component_code: "giay_to_cu_tru".to_owned(),
+            state: ComponentState::ReplacedByData,
+            compared_with: None,
+            file_ids: Vec::new(),
+            source: "Kho dữ liệu: Giấy xác nhận".to_owned(),
+            paper_id: None,
+            reason: String::new(),
+            valid_until: None,
+            officer_id: Uuid::from_u128(9),
+            time: instant("2026-11-23T08:20"),
+        }];
+        let source = Source {
+            case: &case,
+            procedure: &procedure,
+            transitions: None,
+            history: &history,
+            office: &office,
+            lookup_secret: None,
+        };
+        let receipt = paper(Form::Receipt, &source).unwrap();
+        assert_eq!(rows(&receipt, "components").len(), expected, "put by version {version}");
+    }
+}
+
+#[test]
+fn a_form_reads_the_end_of_the_history_that_it_tells_of() {
+    for form in [Form::Receipt, Form::ControlSlip] {
+        assert_eq!(form.reads_after(700, 301), 0, "{form:?}");
+    }
+    for form in [Form::Supplement, Form::Refusal, Form::Apology, Form::Stop] {
+        assert_eq!(form.reads_after(700, 301), 399, "{form:?}: versions 400 to 700");
+        assert_eq!(form.reads_after(301, 301), 0, "{form:?}");
+        assert_eq!(form.reads_after(4, 301), 0, "{form:?}");
+    }
+}
+
+#[test]
+fn a_stop_says_no_sum_that_may_have_been_exempted() {
+    let stop = made(Form::Stop, None);
+    assert_eq!(value(&stop, "fees"), Some(""));
+    assert_eq!(value(&stop, "financial_consequence"), Some(""));
+}
+
+#[test]
 fn a_receipt_of_a_period_in_hours_says_the_hour() {
     let (mut case, _) = sample(Form::Receipt);
     let deadline = case.deadline.as_mut().unwrap();
@@ -466,6 +523,72 @@ fn a_control_slip_says_who_gave_to_whom_and_whether_it_was_in_time() {
     let results: Vec<&str> = rows.iter().map(|row| row[5].as_str()).collect();
     assert_eq!(results, ["", "", "", "", "Trước hạn", ""]);
     assert_eq!(value(&slip, "coordinating"), Some("Công an phường Trường Vinh"));
+}
+
+fn slip_of(case: &Case, history: &[HistoryEntry]) -> Vec<Vec<String>> {
+    let (procedure, office) = (birth(), office());
+    let source = Source {
+        case,
+        procedure: &procedure,
+        transitions: None,
+        history,
+        office: &office,
+        lookup_secret: None,
+    };
+    let slip = paper(Form::ControlSlip, &source).unwrap();
+    rows(&slip, "handovers").to_vec()
+}
+
+#[test]
+fn a_control_slip_has_words_for_every_act() {
+    const AGENCY: &str = "Phường Trường Vinh";
+    const APPLICANT: &str = "Người nộp hồ sơ";
+    let acts = [
+        (
+            "request_payment",
+            AGENCY,
+            APPLICANT,
+            "Yêu cầu thực hiện nghĩa vụ tài chính",
+        ),
+        ("settle_payment", APPLICANT, AGENCY, "Đã thực hiện nghĩa vụ tài chính"),
+        (
+            "confirm_components",
+            AGENCY,
+            AGENCY,
+            "Đối chiếu, số hoá thành phần hồ sơ",
+        ),
+        ("set_component_state", AGENCY, AGENCY, "Ghi trạng thái thành phần hồ sơ"),
+        ("reuse_paper", AGENCY, AGENCY, "Tái sử dụng giấy tờ trong kho dữ liệu"),
+        ("recalculate_deadline", AGENCY, AGENCY, "Tính lại thời hạn"),
+        ("migrate_version", AGENCY, AGENCY, "Chuyển phiên bản thủ tục"),
+    ];
+    let mut history = history();
+    let first = history.len();
+    let state = State::Processing;
+    for (version, (act, ..)) in (5..).zip(acts) {
+        history.push(entry(version, act, Some(state), state, "2026-11-24T08:00"));
+    }
+    let by_applicant = HistoryEntry {
+        actor_kind: "citizen".to_owned(),
+        ..entry(12, "reuse_paper", Some(state), state, "2026-11-24T08:00")
+    };
+    let slip = slip_of(&accepted(), &with(history, by_applicant));
+    for (row, (act, from, to, words)) in slip[first..].iter().zip(acts) {
+        assert_eq!(row[1], format!("1. Giao: {from}\n2. Nhận: {to}"), "{act}");
+        assert_eq!(row[6], words, "{act}");
+    }
+    let last = slip.last().unwrap();
+    assert_eq!(last[1], format!("1. Giao: {APPLICANT}\n2. Nhận: {AGENCY}"));
+}
+
+#[test]
+fn an_approval_without_a_due_date_is_neither_in_time_nor_late() {
+    let (case, mut history) = sample(Form::ControlSlip);
+    for entry in &mut history {
+        entry.details = json!({});
+    }
+    let slip = slip_of(&case, &history);
+    assert!(slip.iter().all(|row| row[5].is_empty()), "{slip:?}");
 }
 
 #[test]
@@ -528,18 +651,6 @@ fn places_are_named_without_their_kind() {
     assert_eq!(place_name("Phường Trường Vinh"), Some("Trường Vinh"));
     assert_eq!(place_name("Tỉnh Nghệ An"), Some("Nghệ An"));
     assert_eq!(place_name("Sở Tư pháp"), None);
-}
-
-#[test]
-fn sums_are_written_in_groups_of_three() {
-    for (amount, written) in [
-        (0, "0 đồng"),
-        (8000, "8.000 đồng"),
-        (1_234_567, "1.234.567 đồng"),
-        (-500, "-500 đồng"),
-    ] {
-        assert_eq!(super::wording::vnd(amount), written);
-    }
 }
 
 proptest! {

@@ -1,10 +1,10 @@
-//! How days, hours, sums and people are written on Vietnamese papers.
+//! How days, hours and people are written on Vietnamese papers.
 
 use egov_calendar::vietnam_time;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::case::{CaseFee, end_of_day};
+use crate::domain::case::end_of_day;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 
@@ -70,31 +70,6 @@ pub(super) fn number_of(party: &Party) -> &str {
     } else {
         &party.personal_number
     }
-}
-
-/// "8.000 đồng".
-pub(super) fn vnd(amount: i64) -> String {
-    let digits = amount.unsigned_abs().to_string();
-    let mut written = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            written.push('.');
-        }
-        written.push(digit);
-    }
-    format!("{}{written} đồng", if amount < 0 { "-" } else { "" })
-}
-
-/// The fees of a case, a line each; empty if there are none.
-pub(super) fn fees(fees: &[CaseFee]) -> String {
-    let lines: Vec<String> = fees
-        .iter()
-        .map(|fee| match fee.amount_vnd {
-            Some(amount) => format!("{}: {}", fee.name, vnd(amount)),
-            None => format!("{}: chưa xác định mức thu", fee.name),
-        })
-        .collect();
-    lines.join("; ")
 }
 
 /// Phương thức nhận kết quả.

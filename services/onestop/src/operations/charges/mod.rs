@@ -20,18 +20,14 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::OneStop;
-use super::act::{
-    Act, Actor, Facts, PLATFORM, READ, Recorded, Target, Version, announce, attach, entry, keep_deadline, perform,
-    resource,
-};
-use super::work::follow_tasks;
+use super::act::{Act, Actor, Doer, READ, Recorded, Target, Version, attach, resource};
 use crate::domain::case::Case;
 use crate::domain::charge::{Charge, FeeRefused, KIND, Payment, is_obliged};
 use crate::domain::transitions::{Operation, State};
 use crate::error::Error;
 use crate::fee_error::FeeError;
 use crate::store::charges::{self, FeeAct};
-use crate::store::{Visible, cases, history};
+use crate::store::{Visible, cases};
 
 pub(crate) use self::exempt_fee::Exempted;
 pub(crate) use self::import_treasury_file::{Imported, NewTreasuryFile};
@@ -201,36 +197,22 @@ impl OneStop {
         if before.state != State::PaymentRequested || !charge.is_covered() {
             return Ok(before);
         }
-        let (now, today) = (unit.now(), unit.today());
+        let today = unit.today();
         let procedure = self.procedure_for(unit, &before, Version::OfTheCase, today).await?;
-        let definition = &procedure.procedure;
-        let by_step = definition
+        let by_step = procedure
+            .procedure
             .step(&before.step)
             .is_some_and(|step| step.state == State::PaymentRequested);
         if by_step {
             return Ok(before);
         }
-        let law = self.law.get();
-        let facts = Facts {
-            now,
-            transitions: law.transitions(&definition.transitions)?,
-            procedure: &procedure,
-            calendar: &law.calendar,
-            deadline_rules: law.deadline_rules_on(today),
-            profile: self.profile,
-        };
-        let (after, recorded) = perform(&before, &facts, |case, facts| {
-            case.settle_payment(facts.transitions, facts.now)?;
-            Ok(Recorded::default())
-        })?;
-        let operation = SETTLE_PAYMENT.operation;
-        cases::save(unit.conn(), &before, &after, now).await?;
-        keep_deadline(unit, &before, &after, &facts, operation).await?;
-        follow_tasks(unit, PLATFORM.id, operation, &definition.steps, &after).await?;
-        let entry = entry(&PLATFORM, Some(&before), &after, operation, recorded, now);
-        history::append(unit.conn(), after.case_id, &entry).await?;
-        announce(unit, &after, SETTLE_PAYMENT.event)?;
-        Ok(after)
+        let settled = self
+            .apply_as(unit, Doer::PLATFORM, &SETTLE_PAYMENT, &before, |case, facts| {
+                case.settle_payment(facts.transitions, facts.now)?;
+                Ok(Recorded::default())
+            })
+            .await?;
+        Ok(settled.case)
     }
 }
 

@@ -52,7 +52,7 @@ impl OneStop {
         let officer = caller.principal.subject;
         let what = OnComponents {
             act: ACT,
-            puts_data: false,
+            puts_data: None,
             paper_id: None,
         };
         let judge =

@@ -42,7 +42,8 @@ impl OneStop {
         let visible = Visible::from(&scope);
         let (after, limit) = (page.after().copied(), page.fetch());
         let law = self.law.get();
-        let rules = law.paper_rules_on(self.clock.today());
+        let today = self.clock.today();
+        let rules = law.paper_rules_on(today);
         let (owner, rows) = self
             .database
             .read(&scope, async |connection| {
@@ -69,7 +70,7 @@ impl OneStop {
                 };
                 let rows = stored_papers::list(connection, &whose, after, limit).await?;
                 let rows = rows.into_iter().map(|paper| {
-                    let stands_for = paper.components_of(procedure, rules, self.profile);
+                    let stands_for = paper.components_of(procedure, (rules, self.profile), today);
                     let stands_for = stands_for.into_iter().map(str::to_owned).collect();
                     (paper, stands_for)
                 });

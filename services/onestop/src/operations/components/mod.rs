@@ -25,10 +25,10 @@ use super::OneStop;
 use super::act::{Act, Actor, Facts, READ, Recorded, Target, Version};
 use crate::domain::case::Case;
 use crate::domain::components::ComponentRefused;
-use crate::domain::components::paper::{PaperKind, StoredPaper, Storing, Validity, WantedValidity, number_of};
+use crate::domain::components::paper::{PaperKind, StoredPaper, Storing, WantedValidity, number_of};
 use crate::domain::components::rules::{CITIZEN_STORE, PaperRules};
 use crate::domain::pack::{Procedure, Profile};
-use crate::domain::transitions::{Operation, State};
+use crate::domain::transitions::Operation;
 use crate::error::Error;
 use crate::store::Visible;
 use crate::store::avoidable::{self, Asked};
@@ -77,8 +77,8 @@ fn types(
 /// An act on the components of a case.
 pub(crate) struct OnComponents {
     pub(crate) act: Act,
-    /// Whether data is put in the place of a paper: while a supplement is awaited that is the supply.
-    pub(crate) puts_data: bool,
+    /// The component for which data is put in the place of a paper: of the last that a supplement asked for that is the supply.
+    pub(crate) puts_data: Option<String>,
     /// The stored paper that it needs.
     pub(crate) paper_id: Option<Uuid>,
 }
@@ -126,7 +126,8 @@ impl OneStop {
                 if !visible.all && !visible.units.contains(&before.responsible_unit_id) {
                     unit.hand_over_to(&[before.responsible_unit_id]).await?;
                 }
-                let act = if puts_data && before.state == State::SupplementRequested {
+                let supplies = puts_data.as_deref().is_some_and(|code| before.completes_supply(code));
+                let act = if supplies {
                     Act {
                         operation: Operation::Supply.as_str(),
                         event: super::supply_components::ACT.event,
@@ -211,6 +212,10 @@ impl OneStop {
             stored_papers::insert(unit.conn(), &paper).await?;
             keep(unit, caller, &paper, "store", "paper_stored").await?;
             for replaced in earlier {
+                // Stored by the unit that had the case before: only what it stored for this very case is replaced.
+                if replaced.unit_id != after.responsible_unit_id {
+                    unit.hand_over_to(&[replaced.unit_id]).await?;
+                }
                 let wanted = WantedValidity {
                     valid_until: replaced.valid_until,
                     replaced: true,
@@ -236,6 +241,9 @@ impl OneStop {
         let today = unit.today();
         let law = self.law.get();
         let rules = law.paper_rules_on(today);
+        let stored = self
+            .in_store(unit, (case, asked_for), procedure, (rules, today))
+            .await?;
         let mut found = BTreeSet::new();
         for code in asked_for {
             let answering = rules.map(|rules| rules.answering(&case.procedure_code, code));
@@ -246,7 +254,7 @@ impl OneStop {
                     register_code: register_code.clone(),
                 });
             }
-            if self.is_in_store(unit, (case, code), procedure, (rules, today)).await? {
+            if stored.contains(code.as_str()) {
                 found.insert(Asked {
                     component_code: code.clone(),
                     register_code: CITIZEN_STORE.to_owned(),
@@ -257,24 +265,29 @@ impl OneStop {
         Ok(avoidable::count(unit.conn(), case, &found, today).await?)
     }
 
-    /// Whether the store of the owner holds a valid paper that may stand for a component.
-    async fn is_in_store(
+    /// For which components the store of the owner holds a paper that may stand for them today; all of these codes are looked for at once.
+    async fn in_store<'a>(
         &self,
         unit: &mut UnitOfWork<'_>,
-        (case, code): (&Case, &str),
-        procedure: &Procedure,
+        (case, codes): (&Case, &[String]),
+        procedure: &'a Procedure,
         (rules, today): (Option<&PaperRules>, Date),
-    ) -> Result<bool, Error> {
+    ) -> Result<BTreeSet<&'a str>, Error> {
         let Some(number) = number_of(&case.owner) else {
-            return Ok(false);
+            return Ok(BTreeSet::new());
         };
-        let types = types(procedure, rules, self.profile, |component| component == code);
+        let types = types(procedure, rules, self.profile, |component| {
+            codes.iter().any(|code| code == component)
+        });
         if types.is_empty() {
-            return Ok(false);
+            return Ok(BTreeSet::new());
         }
         let whose = Whose::Number(number.to_owned(), types);
         let stored = stored_papers::list(unit.conn(), &whose, None, LOOKED_AT).await?;
-        Ok(stored.iter().any(|paper| paper.validity(today) == Validity::Valid))
+        let standing = stored
+            .iter()
+            .flat_map(|paper| paper.components_of(procedure, (rules, self.profile), today));
+        Ok(standing.collect())
     }
 }
 

@@ -23,16 +23,27 @@ pub(crate) const ACT: Act = Act {
     version: Version::OfTheCase,
 };
 
-/// The reuse: the paper is the owner's, holds today, and stands for the component.
+/// Who reuses a paper.
+#[derive(Clone, Copy)]
+pub(crate) struct By {
+    pub(crate) account: Uuid,
+    /// Người nộp, and no official.
+    pub(crate) is_applicant: bool,
+}
+
+/// The reuse: the paper is the owner's, holds today, and stands for the component; an applicant's only while something is awaited of them.
 pub(crate) fn judge(
     case: &mut Case,
     facts: &Facts<'_>,
     rules: Option<&PaperRules>,
     (code, paper): (&str, &StoredPaper),
-    who: Uuid,
+    by: By,
 ) -> Result<Recorded, Error> {
     let procedure = &facts.procedure.procedure;
     check_known(procedure, [code])?;
+    if by.is_applicant {
+        case.demand_awaited()?;
+    }
     let component = procedure
         .component(code)
         .ok_or_else(|| Error::ComponentsUnknown(vec![code.to_owned()]))?;
@@ -45,7 +56,7 @@ pub(crate) fn judge(
         valid_until: paper.valid_until,
         reason: String::new(),
     };
-    case.put_data(facts.transitions, data, who, facts.now)?;
+    case.put_data(facts.transitions, data, by.account, facts.now)?;
     Ok(Recorded {
         details: serde_json::json!({ "component": code, "paper_id": paper.paper_id, "type_code": paper.type_code }),
         ..Recorded::default()
@@ -61,18 +72,21 @@ impl OneStop {
         paper_id: Uuid,
         answer: impl FnOnce(&Checked) -> ReuseStoredPaperResponse + Send,
     ) -> Result<ReuseStoredPaperResponse, Error> {
-        let who = caller.principal.subject;
+        let by = By {
+            account: caller.principal.subject,
+            is_applicant: caller.principal.citizen().is_some(),
+        };
         let law = self.law.get();
         let body = target.body;
         let what = OnComponents {
             act: ACT,
-            puts_data: true,
+            puts_data: Some(body.component_code.clone()),
             paper_id: Some(paper_id),
         };
         let judge = |case: &mut Case, facts: &Facts<'_>, paper: Option<&StoredPaper>| {
             let paper = paper.ok_or(ComponentRefused::PaperNotFound)?;
             let rules = law.paper_rules_on(day_of(facts.now));
-            judge(case, facts, rules, (&body.component_code, paper), who)
+            judge(case, facts, rules, (&body.component_code, paper), by)
         };
         self.act_on_components(caller, what, target, judge, answer).await
     }

@@ -95,7 +95,7 @@ impl OneStop {
         let body = target.body;
         let what = OnComponents {
             act: ACT,
-            puts_data: state == ComponentState::ReplacedByData,
+            puts_data: (state == ComponentState::ReplacedByData).then(|| body.component_code.clone()),
             paper_id: None,
         };
         let judge = |case: &mut Case, facts: &Facts<'_>, _: Option<&StoredPaper>| {

@@ -6,8 +6,8 @@ use egov_proto::egov::onestop::v1::{DecideLinkedMemberRequest, DecideLinkedMembe
 use uuid::Uuid;
 
 use super::super::OneStop;
-use super::super::act::{Actor, READ};
-use super::{Change, at, cancel_member, units_of};
+use super::super::act::{Doer, READ};
+use super::{Change, Readable, at, cancel_member, units_of};
 use crate::domain::linked::{EffectKind, LinkedCase, MemberState};
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
@@ -24,7 +24,7 @@ impl OneStop {
         linked_case_id: Uuid,
         withdraw: bool,
         body: &DecideLinkedMemberRequest,
-        answer: impl FnOnce(&LinkedCase) -> DecideLinkedMemberResponse + Send,
+        answer: impl FnOnce(&LinkedCase, &Readable) -> DecideLinkedMemberResponse + Send,
     ) -> Result<DecideLinkedMemberResponse, Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
@@ -54,17 +54,17 @@ impl OneStop {
                     return Err(unknown.into());
                 };
                 caller.require(DECIDE, &at(of_unit))?;
+                let doer = Doer::of(caller, DECIDE, &at(of_unit));
                 unit.hand_over_to(&units_of(&application)).await?;
                 self.refresh_members(unit, &mut application).await?;
 
-                let actor = Actor::from(caller.principal.as_ref());
                 let state = application.member(&affected).map(|member| member.state);
                 match (withdraw, state) {
                     (true, Some(MemberState::Waiting | MemberState::Held)) => {
                         cancel_member(unit, &mut application, &affected).await?;
                     }
                     (true, Some(MemberState::Running)) => {
-                        self.withdraw_member(unit, &mut application, &affected, &actor, &body.reason)
+                        self.withdraw_member(unit, &mut application, &affected, doer, &body.reason)
                             .await?
                             .map_err(Error::Act)?;
                     }
@@ -86,18 +86,19 @@ impl OneStop {
                 {
                     effect.withdraw = Some(withdraw);
                     body.reason.trim().clone_into(&mut effect.reason);
-                    effect.decided_by = Some(actor.id);
+                    effect.decided_by = Some(doer.actor.id);
                 }
                 // What follows from it, the coordinator does: it files with the applicant's files, which this caller may not touch.
                 let change = Change {
                     operation: "decide",
                     event: "linked_case_decided",
-                    actor: &actor,
+                    doer,
                     reason: &body.reason,
                 };
                 self.keep_linked(unit, &mut application, change).await?;
                 unit.led_to(super::KIND, linked_case_id, application.version);
-                Ok::<_, Error>(answer(&application))
+                let readable = Readable::of(unit.conn(), caller, &application).await?;
+                Ok::<_, Error>(answer(&application, &readable))
             })
             .await?;
         Ok(written.into_answer())

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::super::OneStop;
-use super::super::act::Actor;
+use super::super::act::Doer;
 use super::{Change, at, sha256};
 use crate::domain::linked::{LinkedCase, LinkedService, LinkedState, Member, MemberState, Owner};
 use crate::domain::pack::Channel;
@@ -42,7 +42,7 @@ pub(crate) struct Mirrored {
 }
 
 impl OneStop {
-    /// Takes over how an application stands, unless a later revision is known.
+    /// Takes over how an application stands, unless a later revision is known. One that is known is judged by the definition that it keeps.
     pub(crate) async fn mirror_linked_case(
         &self,
         caller: &Caller,
@@ -52,23 +52,18 @@ impl OneStop {
         answer: impl FnOnce(&LinkedCase) -> MirrorLinkedCaseResponse + Send,
     ) -> Result<MirrorLinkedCaseResponse, Error> {
         let today = self.clock.today();
-        let service = self
-            .law
-            .get()
-            .linked_service(&mirrored.service_code, today)
-            .ok_or_else(|| LinkedRefused::ServiceNotFound(mirrored.service_code.clone()))?;
-        if service
-            .owner_on(today)
-            .is_none_or(|period| period.owner != Owner::National)
-        {
-            return Err(LinkedRefused::Local(mirrored.service_code).into());
+        let units: Vec<i32> = mirrored
+            .members
+            .iter()
+            .map(|member| Ok::<_, Error>(self.unit(&member.unit_code, today)?.unit_id))
+            .collect::<Result<_, _>>()?;
+        for unit_id in &units {
+            caller.require(MIRROR, &at(*unit_id))?;
         }
-        let members = self.mirrored_members(&service, &mirrored, today)?;
-        for member in &members {
-            caller.require(MIRROR, &at(member.unit_id))?;
-        }
+        let doer = units.first().map(|unit_id| Doer::of(caller, MIRROR, &at(*unit_id)));
+        let doer = doer.ok_or_else(|| Fault::internal("the contract lets nobody name no member"))?;
         let mut scope = caller.scope(MIRROR);
-        scope.units.extend(members.iter().map(|member| member.unit_id));
+        scope.units.extend_from_slice(&units);
         scope.units.sort_unstable();
         scope.units.dedup();
         let request = WriteRequest::keyed(
@@ -78,101 +73,109 @@ impl OneStop {
             request_id,
             body,
         );
-        let definition = serde_json::to_vec(service.as_ref()).map_err(Fault::internal)?;
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                let known = linked::mirrored(unit.conn(), &mirrored.code).await?;
-                if let Some(known) = known.as_ref().filter(|known| known.revision >= mirrored.revision) {
-                    return Ok::<_, Error>(answer(known));
+                linked::hold_code(unit.conn(), &mirrored.code).await?;
+                let mut application = match linked::mirrored(unit.conn(), &mirrored.code).await? {
+                    Some(known) => known,
+                    None => self.first_mirrored(&mirrored, unit.new_id(), today)?,
+                };
+                if application.service_code != mirrored.service_code {
+                    return Err(LinkedRefused::OtherService {
+                        code: application.code,
+                        service: application.service_code,
+                    }
+                    .into());
                 }
-                let first_unit = members.first().map_or(0, |member| member.unit_id);
-                let (linked_case_id, version, submit_time) = match &known {
-                    Some(known) => (known.linked_case_id, known.version, known.submit_time),
-                    None => (unit.new_id(), 0, egov_database::stored_instant(mirrored.submit_time)),
-                };
-                // Like any application it keeps the definition with which it became known.
-                let kept = match known {
-                    Some(known) => (known.service, known.service_sha256),
-                    None => (service.as_ref().clone(), sha256(&definition)),
-                };
-                let mut application = LinkedCase {
-                    linked_case_id,
-                    code: mirrored.code.clone(),
-                    service_code: service.code.clone(),
-                    service_version: service.version,
-                    service: kept.0,
-                    service_sha256: kept.1,
-                    owner: Owner::National,
-                    state: LinkedState::Running,
-                    channel: mirrored.channel,
-                    receiving_unit_id: first_unit,
-                    owner_id: None,
-                    submit_time,
-                    end_time: None,
-                    revision: mirrored.revision,
-                    members,
-                    effects: Vec::new(),
-                    version,
-                };
+                let members = members_there(&application.service, &mirrored, &units)?;
+                if application.revision >= mirrored.revision {
+                    return Ok(answer(&application));
+                }
+                application.channel = mirrored.channel;
+                application.receiving_unit_id = members.first().map_or(0, |member| member.unit_id);
+                application.revision = mirrored.revision;
+                application.members = members;
                 // A member that is not filed while everything else is at its end will not be: that is the other system's to say, by leaving it.
-                if application.members.iter().all(|member| member.state.is_final()) {
-                    application.state = application.outcome();
-                    application.end_time = Some(unit.now());
-                }
-                let actor = Actor::from(caller.principal.as_ref());
+                let is_over = application.members.iter().all(|member| member.state.is_final());
+                application.state = if is_over {
+                    application.outcome()
+                } else {
+                    LinkedState::Running
+                };
+                application.end_time = is_over.then(|| unit.now());
                 let change = Change {
                     operation: "mirror",
                     event: "linked_case_mirrored",
-                    actor: &actor,
+                    doer,
                     reason: "",
                 };
                 self.keep_linked(unit, &mut application, change).await?;
-                unit.led_to(super::KIND, linked_case_id, application.version);
-                Ok(answer(&application))
+                unit.led_to(super::KIND, application.linked_case_id, application.version);
+                Ok::<_, Error>(answer(&application))
             })
             .await?;
         Ok(written.into_answer())
     }
 
-    /// Each member of the service once, as it stands there.
-    fn mirrored_members(
-        &self,
-        service: &LinkedService,
-        mirrored: &Mirrored,
-        today: Date,
-    ) -> Result<Vec<Member>, Error> {
-        let wrong: Vec<String> = mirrored
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(place, member)| {
-                let known = service.members.iter().any(|rule| rule.code == member.code);
-                let before = mirrored.members.iter().take(*place);
-                !known || before.into_iter().any(|other| other.code == member.code)
-            })
-            .map(|(_, member)| member.code.clone())
-            .collect();
-        if !wrong.is_empty() {
-            return Err(LinkedRefused::Members(wrong).into());
+    /// An application that becomes known: by the service in force, if the national system coordinates it today. Like any application it keeps
+    /// the definition with which it began. Its revision is before the first one.
+    fn first_mirrored(&self, mirrored: &Mirrored, linked_case_id: Uuid, today: Date) -> Result<LinkedCase, Error> {
+        let service = self
+            .law
+            .get()
+            .linked_service(&mirrored.service_code, today)
+            .ok_or_else(|| LinkedRefused::ServiceNotFound(mirrored.service_code.clone()))?;
+        if service
+            .owner_on(today)
+            .is_none_or(|period| period.owner != Owner::National)
+        {
+            return Err(LinkedRefused::Local(mirrored.service_code.clone()).into());
         }
-        mirrored
-            .members
-            .iter()
-            .map(|member| {
-                let rule = service.members.iter().find(|rule| rule.code == member.code);
-                Ok(Member {
-                    code: member.code.clone(),
-                    procedure_code: rule.and_then(|rule| rule.procedure.clone()).unwrap_or_default(),
-                    unit_id: self.unit(&member.unit_code, today)?.unit_id,
-                    state: member.state.map_or(MemberState::Waiting, MemberState::of_case),
-                    case_id: None,
-                    case_code: member.case_code.clone(),
-                    case_state: member.state,
-                    due_date: member.due_date,
-                    submission_sha256: String::new(),
-                })
-            })
-            .collect()
+        let definition = serde_json::to_vec(service.as_ref()).map_err(Fault::internal)?;
+        Ok(LinkedCase {
+            linked_case_id,
+            code: mirrored.code.clone(),
+            service_code: service.code.clone(),
+            service_version: service.version,
+            service: service.as_ref().clone(),
+            service_sha256: sha256(&definition),
+            owner: Owner::National,
+            state: LinkedState::Running,
+            channel: mirrored.channel,
+            receiving_unit_id: 0,
+            owner_id: None,
+            submit_time: egov_database::stored_instant(mirrored.submit_time),
+            end_time: None,
+            revision: 0,
+            members: Vec::new(),
+            effects: Vec::new(),
+            version: 0,
+        })
     }
+}
+
+/// The members as they stand there, in the order of the service. `units` are theirs, in the order in which they are named.
+fn members_there(service: &LinkedService, mirrored: &Mirrored, units: &[i32]) -> Result<Vec<Member>, Error> {
+    let named: Vec<&str> = mirrored.members.iter().map(|member| member.code.as_str()).collect();
+    let wrong = service.wrong_members(&named, true);
+    if !wrong.is_empty() {
+        return Err(LinkedRefused::Members(wrong).into());
+    }
+    let members = service.members.iter().filter_map(|rule| {
+        let mut named = mirrored.members.iter().zip(units);
+        let (member, unit_id) = named.find(|(member, _)| member.code == rule.code)?;
+        Some(Member {
+            code: member.code.clone(),
+            procedure_code: rule.procedure.clone().unwrap_or_default(),
+            unit_id: *unit_id,
+            state: member.state.map_or(MemberState::Waiting, MemberState::of_case),
+            case_id: None,
+            case_code: member.case_code.clone(),
+            case_state: member.state,
+            due_date: member.due_date,
+            submission_sha256: String::new(),
+        })
+    });
+    Ok(members.collect())
 }

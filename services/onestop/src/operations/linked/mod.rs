@@ -22,19 +22,19 @@ use uuid::Uuid;
 
 pub(crate) use self::list_services::ListedService;
 pub(crate) use self::mirror_case::{Mirrored, MirroredMember};
+pub(crate) use self::read_cases::Readable;
 pub(crate) use self::submit::{Application, MemberFiling};
-use super::act::{Actor, PLATFORM, Version, announce, entry, keep_deadline, perform};
+use super::act::{Actor, Doer, PLATFORM};
 use super::submit_case::{Order, Submission};
-use super::work::follow_tasks;
 use super::{KnownUnit, OneStop, level_of, withdraw_case};
 use crate::domain::case::{ActRefused, Case, FiledComponent};
 use crate::domain::linked::{
-    Action, EffectKind, Ended, LinkedCase, LinkedState, Member, MemberRule, MemberState, next_actions,
+    Action, CaseStand, EffectKind, Ended, LinkedCase, LinkedState, MemberRule, MemberState, next_actions,
 };
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
 use crate::store::linked::{self, Kept};
-use crate::store::{Visible, cases, history};
+use crate::store::{Visible, cases};
 
 /// Of events and leaves.
 pub(crate) const KIND: &str = "linked_case";
@@ -44,7 +44,7 @@ const MOST_ACTIONS: usize = 1_000;
 
 /// Who acts, why, and what was left over for the caller.
 pub(crate) struct Following<'a> {
-    pub(crate) actor: Actor,
+    pub(crate) doer: Doer,
     /// A member that cannot be filed is refused (at filing) or held for an officer (later).
     pub(crate) strict: bool,
     /// Asked between two actions; the whole change is given up if it says so.
@@ -55,9 +55,9 @@ pub(crate) struct Following<'a> {
 
 impl Following<'_> {
     /// Of a caller who waits for the answer.
-    pub(crate) fn by(actor: Actor) -> Following<'static> {
+    pub(crate) fn by(doer: Doer) -> Following<'static> {
         Following {
-            actor,
+            doer,
             strict: false,
             stop: &|| false,
             secrets: Vec::new(),
@@ -69,7 +69,7 @@ impl Following<'_> {
 pub(crate) struct Change<'a> {
     pub(crate) operation: &'static str,
     pub(crate) event: &'static str,
-    pub(crate) actor: &'a Actor,
+    pub(crate) doer: Doer,
     pub(crate) reason: &'a str,
 }
 
@@ -109,15 +109,13 @@ impl OneStop {
         unit: &mut UnitOfWork<'_>,
         application: &mut LinkedCase,
     ) -> Result<bool, Error> {
+        let case_ids: Vec<Uuid> = application.members.iter().filter_map(|member| member.case_id).collect();
+        let stands = cases::stands(unit.conn(), &case_ids).await?;
         let mut changed = false;
         for member in &mut application.members {
             let Some(case_id) = member.case_id else { continue };
-            let case = cases::get(unit.conn(), case_id, &Visible::everything())
-                .await?
-                .ok_or(Error::CaseNotFound)?;
-            let fresh = member_of(member, &case);
-            changed |= fresh != *member;
-            *member = fresh;
+            let stand = stands.iter().find(|stand| stand.case_id == case_id);
+            changed |= member.stand_as(stand.ok_or(Error::CaseNotFound)?);
         }
         Ok(changed)
     }
@@ -129,8 +127,10 @@ impl OneStop {
         application: &mut LinkedCase,
         following: &mut Following<'_>,
     ) -> Result<bool, Error> {
-        let mut done = 0;
+        let (mut done, mut answered) = (0, false);
         loop {
+            // What was done last, or happened to a member, may have taken away what somebody was asked about.
+            answered |= application.answer_moot_questions();
             // Two applications that begin at once take numbers of agencies in the same order.
             let unit_of = |action: &Action| match action {
                 Action::Start { member } => application.member(member).map_or(0, |member| member.unit_id),
@@ -138,7 +138,7 @@ impl OneStop {
             };
             // One at a time: what is done may take away the reason for the next one.
             let Some(action) = next_actions(application).into_iter().min_by_key(unit_of) else {
-                return Ok(done > 0);
+                return Ok(answered || done > 0);
             };
             if (following.stop)() {
                 return Err(interrupted());
@@ -163,13 +163,13 @@ impl OneStop {
             Action::Withdraw { member, cause, ended } => {
                 let reason = reason_of(application, &cause, ended);
                 let kind = if self
-                    .withdraw_member(unit, application, &member, &PLATFORM, &reason)
+                    .withdraw_member(unit, application, &member, Doer::PLATFORM, &reason)
                     .await?
                     .is_ok()
                 {
                     EffectKind::Withdrawn
                 } else {
-                    // The state allows no withdrawal (a payment is awaited, for example): somebody decides.
+                    // The transitions of its procedure allow no withdrawal in this state: somebody decides.
                     EffectKind::Asked
                 };
                 application.push_effect(&cause, &member, kind, "");
@@ -222,9 +222,8 @@ impl OneStop {
         };
         linked::forget_submission(unit.conn(), application.linked_case_id, code).await?;
         if let Some(member) = application.member_mut(code) {
-            member.case_id = Some(case.case_id);
             member.submission_sha256 = String::new();
-            *member = member_of(member, &case);
+            member.stand_as(&CaseStand::from(&case));
         }
         following.secrets.push((case.case_code, secret));
         Ok(())
@@ -257,12 +256,13 @@ impl OneStop {
             .filter(|(_, case_id)| case_id.is_some_and(|case_id| siblings.contains(&case_id)))
             .map(|(file_id, _)| file_id)
             .collect();
+        let doer = following.doer;
         let actor = Actor {
-            on_behalf_of: following
+            on_behalf_of: doer
                 .actor
                 .on_behalf_of
-                .or_else(|| application.owner_id.filter(|_| following.actor.kind == PLATFORM.kind)),
-            ..following.actor
+                .or_else(|| application.owner_id.filter(|_| doer.actor.kind == PLATFORM.kind)),
+            ..doer.actor
         };
         let order = Order {
             submission: Submission {
@@ -283,7 +283,7 @@ impl OneStop {
             owner_id: application.owner_id,
             uploader: kept.uploader_id,
             actor,
-            acting_for: None,
+            acting_for: doer.acting_for,
             handed_over: handed_over.clone(),
         };
         let filed = self.file_case(unit, order).await?;
@@ -327,7 +327,7 @@ impl OneStop {
         unit: &mut UnitOfWork<'_>,
         application: &mut LinkedCase,
         code: &str,
-        actor: &Actor,
+        doer: Doer,
         reason: &str,
     ) -> Result<Result<(), ActRefused>, Error> {
         let case_id = application.member(code).and_then(|member| member.case_id);
@@ -335,32 +335,18 @@ impl OneStop {
         let before = cases::get_for_update(unit.conn(), case_id, &Visible::everything())
             .await?
             .ok_or(Error::CaseNotFound)?;
-        let (now, today) = (unit.now(), unit.today());
-        let procedure = self.procedure_for(unit, &before, Version::OfTheCase, today).await?;
-        let law = self.law.get();
-        let facts = super::act::Facts {
-            now,
-            transitions: law.transitions(&procedure.procedure.transitions)?,
-            procedure: &procedure,
-            calendar: &law.calendar,
-            deadline_rules: law.deadline_rules_on(today),
-            profile: self.profile,
-        };
-        let performed = perform(&before, &facts, |case, facts| withdraw_case::judge(case, facts, reason));
-        let (after, recorded) = match performed {
-            Ok(performed) => performed,
+        let applied = self
+            .apply_as(unit, doer, &withdraw_case::ACT, &before, |case, facts| {
+                withdraw_case::judge(case, facts, reason)
+            })
+            .await;
+        let after = match applied {
+            Ok(applied) => applied.case,
             Err(Error::Act(refused)) => return Ok(Err(refused)),
             Err(error) => return Err(error),
         };
-        let operation = withdraw_case::ACT.operation;
-        cases::save(unit.conn(), &before, &after, now).await?;
-        keep_deadline(unit, &before, &after, &facts, operation).await?;
-        follow_tasks(unit, actor.id, operation, &procedure.procedure.steps, &after).await?;
-        let entry = entry(actor, Some(&before), &after, operation, recorded, now);
-        history::append(unit.conn(), case_id, &entry).await?;
-        announce(unit, &after, withdraw_case::ACT.event)?;
         if let Some(member) = application.member_mut(code) {
-            *member = member_of(member, &after);
+            member.stand_as(&CaseStand::from(&after));
         }
         Ok(Ok(()))
     }
@@ -395,8 +381,9 @@ impl OneStop {
         let content = String::from_utf8(canonical.clone()).map_err(Fault::internal)?;
         let entry = linked::Entry {
             operation: change.operation,
-            actor_id: change.actor.id,
-            actor_kind: change.actor.kind,
+            actor_id: change.doer.actor.id,
+            actor_kind: change.doer.actor.kind,
+            on_behalf_of: change.doer.on_behalf_of(),
             reason: change.reason,
             content: &content,
         };
@@ -417,7 +404,7 @@ impl OneStop {
         Ok(())
     }
 
-    /// An application that is to be changed: held, its members brought in line with their cases.
+    /// An application that is to be changed: seen by the caller, held, of the version that the caller read, and not at its end.
     pub(crate) async fn hold_linked(
         &self,
         unit: &mut UnitOfWork<'_>,
@@ -435,18 +422,6 @@ impl OneStop {
             return Err(LinkedRefused::Ended.into());
         }
         Ok(application)
-    }
-}
-
-/// A member as its case makes it.
-fn member_of(member: &Member, case: &Case) -> Member {
-    Member {
-        state: MemberState::of_case(case.state),
-        unit_id: case.responsible_unit_id,
-        case_code: case.case_code.clone(),
-        case_state: Some(case.state),
-        due_date: case.deadline.as_ref().map(|deadline| deadline.due_date),
-        ..member.clone()
     }
 }
 

@@ -10,19 +10,23 @@ use egov_proto::egov::onestop::v1::{SubmitLinkedCaseRequest, SubmitLinkedCaseRes
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::super::act::{Actor, READ};
+use super::super::act::{Doer, READ, usable_files};
 use super::super::checks::check_settled;
 use super::super::submit_case::{Submission, check_places, judge};
 use super::super::{KnownUnit, OneStop};
 use super::{Change, Following, hash_of, sha256};
 use crate::domain::case::FiledComponent;
-use crate::domain::linked::{LinkedCase, LinkedService, LinkedState, Member, MemberRule, MemberState, Owner};
+use crate::domain::linked::{
+    LinkedCase, LinkedService, LinkedState, Member, MemberRule, MemberState, Owner, WrongMember,
+};
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
 use crate::store::linked::{self, Kept};
 use crate::store::procedures;
+
+const SUBMIT: &str = "onestop.cases.submit";
 
 /// What is filed for a member.
 pub(crate) struct MemberFiling {
@@ -59,7 +63,7 @@ impl OneStop {
         let filings = by_member(&service, application.members)?;
         let units = self.units_of_members(&service, &filings, today)?;
         let first = service.coordinated().find_map(|rule| units.get(rule.code.as_str()));
-        let first = first.ok_or_else(|| LinkedRefused::Members(Vec::new()))?;
+        let first = first.ok_or_else(|| Fault::internal("a linked service coordinates no member"))?;
         let receiving = match &application.receiving_unit_code {
             Some(code) => self.unit(code, today)?,
             None => first.clone(),
@@ -79,7 +83,8 @@ impl OneStop {
             owner: owner_id,
             assignee: None,
         };
-        caller.require("onestop.cases.submit", &filed_at)?;
+        caller.require(SUBMIT, &filed_at)?;
+        let doer = Doer::of(caller, SUBMIT, &filed_at);
 
         let shared = shared_components(&service, &application.shared)?;
         let uploader = caller.principal.record_owner();
@@ -109,7 +114,7 @@ impl OneStop {
                     let (Some(filing), Some(competent)) =
                         (filings.get(rule.code.as_str()), units.get(rule.code.as_str()))
                     else {
-                        return Err(LinkedRefused::Members(vec![rule.code.clone()]).into());
+                        return Err(LinkedRefused::Members(vec![WrongMember::Missing(rule.code.clone())]).into());
                     };
                     let mut components = filing.components.clone();
                     components.extend(shared.get(rule.code.as_str()).into_iter().flatten().cloned());
@@ -164,16 +169,15 @@ impl OneStop {
                     effects: Vec::new(),
                     version: 0,
                 };
-                let actor = Actor::from(caller.principal.as_ref());
                 let mut following = Following {
                     strict: true,
-                    ..Following::by(actor)
+                    ..Following::by(doer)
                 };
                 self.follow_through(unit, &mut linked_case, &mut following).await?;
                 let change = Change {
                     operation: "submit",
                     event: "linked_case_submitted",
-                    actor: &actor,
+                    doer,
                     reason: "",
                 };
                 self.keep_linked(unit, &mut linked_case, change).await?;
@@ -217,7 +221,7 @@ impl OneStop {
         filings: &BTreeMap<String, MemberFiling>,
         today: Date,
     ) -> Result<BTreeMap<String, KnownUnit>, Error> {
-        let mut units = BTreeMap::new();
+        let (mut units, mut wrong) = (BTreeMap::new(), Vec::new());
         for rule in service.coordinated() {
             // A chain of "the same unit as" ends: it is no longer than there are members.
             let mut named = rule;
@@ -230,16 +234,21 @@ impl OneStop {
             let code = filings.get(&named.code).and_then(|filing| filing.unit_code.clone());
             let own = filings.get(&rule.code).and_then(|filing| filing.unit_code.clone());
             if own.is_some() && own != code {
-                return Err(LinkedRefused::Members(vec![rule.code.clone()]).into());
+                wrong.push(WrongMember::OtherUnit(rule.code.clone()));
+                continue;
             }
             let code = code.ok_or_else(|| Error::UnitNotFound(named.code.clone()))?;
             units.insert(rule.code.clone(), self.unit(&code, today)?);
         }
-        Ok(units)
+        if wrong.is_empty() {
+            Ok(units)
+        } else {
+            Err(LinkedRefused::Members(wrong).into())
+        }
     }
 
-    /// Judges what is filed for a member by the version in force, as if what it takes over had come: a member that waits would otherwise be
-    /// refused weeks later. Gives it as it is kept.
+    /// Judges what is filed for a member by the version in force, as if what it takes over had come, its files as well: a member that waits
+    /// would otherwise be refused weeks later. Gives it as it is kept.
     async fn judge_member(
         &self,
         unit: &mut UnitOfWork<'_>,
@@ -283,6 +292,12 @@ impl OneStop {
         };
         judge(&found.procedure, competent.level, &mut submission, now)?;
         submission.components.truncate(own);
+        let file_ids: Vec<Uuid> = submission
+            .components
+            .iter()
+            .flat_map(|component| component.file_ids.clone())
+            .collect();
+        usable_files(unit, kept.uploader_id, &file_ids).await?;
         Ok(Kept {
             components: submission.components,
             ..kept
@@ -305,22 +320,13 @@ impl OneStop {
     }
 }
 
-/// What is filed for each member: each that is coordinated once, and no other.
+/// What is filed for each member.
 fn by_member(service: &LinkedService, filed: Vec<MemberFiling>) -> Result<BTreeMap<String, MemberFiling>, Error> {
-    let mut wrong = Vec::new();
-    let mut filings = BTreeMap::new();
-    for filing in filed {
-        let code = filing.code.clone();
-        if service.member(&code).is_none() || filings.insert(code.clone(), filing).is_some() {
-            wrong.push(code);
-        }
-    }
-    let missing = service.coordinated().filter(|rule| !filings.contains_key(&rule.code));
-    wrong.extend(missing.map(|rule| rule.code.clone()));
+    let named: Vec<&str> = filed.iter().map(|filing| filing.code.as_str()).collect();
+    let wrong = service.wrong_members(&named, false);
     if wrong.is_empty() {
-        Ok(filings)
+        Ok(filed.into_iter().map(|filing| (filing.code.clone(), filing)).collect())
     } else {
-        wrong.dedup();
         Err(LinkedRefused::Members(wrong).into())
     }
 }

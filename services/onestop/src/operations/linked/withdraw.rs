@@ -1,13 +1,14 @@
-//! WithdrawLinkedCase (rút hồ sơ liên thông): everything that can still be taken back, in one transaction.
+//! WithdrawLinkedCase (rút hồ sơ liên thông): every member that waits or runs is taken back in one transaction, or none is.
 
 use egov_auth::{Caller, Resource};
 use egov_database::{UnitOfWork, WriteRequest};
+use egov_fault::Fault;
 use egov_proto::egov::onestop::v1::{WithdrawLinkedCaseRequest, WithdrawLinkedCaseResponse};
 use uuid::Uuid;
 
 use super::super::OneStop;
-use super::super::act::{Actor, READ};
-use super::{Change, Following, cancel_member, units_of};
+use super::super::act::{Doer, READ};
+use super::{Change, Following, Readable, cancel_member, units_of};
 use crate::domain::linked::{LinkedCase, MemberState, Owner};
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
@@ -16,14 +17,15 @@ use crate::store::Visible;
 const WITHDRAW: &str = "onestop.cases.withdraw";
 
 impl OneStop {
-    /// Takes back the whole application at its owner's wish, or at the counter that received it.
+    /// Takes back the whole application at its owner's wish, or at the counter that received it. If the state of a case that runs allows
+    /// no withdrawal, nothing is taken back.
     pub(crate) async fn withdraw_linked_case(
         &self,
         caller: &Caller,
         request_id: Uuid,
         linked_case_id: Uuid,
         body: &WithdrawLinkedCaseRequest,
-        answer: impl FnOnce(&LinkedCase) -> WithdrawLinkedCaseResponse + Send,
+        answer: impl FnOnce(&LinkedCase, &Readable) -> WithdrawLinkedCaseResponse + Send,
     ) -> Result<WithdrawLinkedCaseResponse, Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
@@ -51,7 +53,7 @@ impl OneStop {
                 unit.hand_over_to(&units_of(&application)).await?;
                 self.refresh_members(unit, &mut application).await?;
 
-                let actor = Actor::from(caller.principal.as_ref());
+                let doer = Doer::of(caller, WITHDRAW, &resource);
                 let codes: Vec<(String, MemberState)> = application
                     .members
                     .iter()
@@ -65,9 +67,9 @@ impl OneStop {
                             taken_back += 1;
                         }
                         MemberState::Running => {
-                            self.withdraw_member(unit, &mut application, &code, &actor, &body.reason)
+                            self.withdraw_member(unit, &mut application, &code, doer, &body.reason)
                                 .await?
-                                .map_err(Error::Act)?;
+                                .map_err(|refused| Fault::from(Error::Act(refused)).with("member", &code))?;
                             taken_back += 1;
                         }
                         _ => {}
@@ -76,24 +78,18 @@ impl OneStop {
                 if taken_back == 0 {
                     return Err(LinkedRefused::NothingToWithdraw.into());
                 }
-                // A question about a member that is not filed any more has its answer.
-                for effect in &mut application.effects {
-                    if effect.is_open() && effect.kind == crate::domain::linked::EffectKind::NotFiled {
-                        effect.withdraw = Some(true);
-                        effect.decided_by = Some(actor.id);
-                    }
-                }
-                self.follow_through(unit, &mut application, &mut Following::by(actor))
+                self.follow_through(unit, &mut application, &mut Following::by(doer))
                     .await?;
                 let change = Change {
                     operation: "withdraw",
                     event: "linked_case_withdrawn",
-                    actor: &actor,
+                    doer,
                     reason: &body.reason,
                 };
                 self.keep_linked(unit, &mut application, change).await?;
                 unit.led_to(super::KIND, linked_case_id, application.version);
-                Ok::<_, Error>(answer(&application))
+                let readable = Readable::of(unit.conn(), caller, &application).await?;
+                Ok::<_, Error>(answer(&application, &readable))
             })
             .await?;
         Ok(written.into_answer())

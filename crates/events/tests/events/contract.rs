@@ -8,14 +8,14 @@ use egov_fault::Fault;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{
+use egov_events::{
     Backoff, Batch, CloudEvent, Delivery, EventStore, Letters, Missed, Rejection, StartAt, SubscriptionSpec, TopicSpec,
     lane,
 };
 
 /// A store under test and its time.
 #[async_trait]
-pub trait Rig: Sync {
+pub(crate) trait Rig: Sync {
     /// The store.
     fn store(&self) -> &dyn EventStore;
     /// The store's present.
@@ -33,7 +33,7 @@ const WITHIN: Duration = Duration::from_millis(400);
 ///
 /// # Panics
 /// With the broken rule, if the store breaks one.
-pub async fn run(rig: &dyn Rig) {
+pub(crate) async fn run(rig: &dyn Rig) {
     an_event_is_stored_once(rig).await;
     two_identical_publications_at_once_are_one_event(rig).await;
     the_events_of_a_key_come_one_after_the_other(rig).await;
