@@ -508,6 +508,32 @@ async fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_first_words_came_in_time_stays_although_the_server_reads_them_late() {
+    let running = Running::echo(|config| config.keepalive.handshake = Period::millis(200)).await;
+    let mut connections = Vec::new();
+    for _ in 0..16 {
+        connections.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    // Accepted by now, and its time runs.
+    sleep(Duration::from_millis(100)).await;
+    for connection in &mut connections {
+        connection
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+            .await
+            .unwrap();
+    }
+    // The machine is behind: the only thread does nothing until the time of all of them is over.
+    std::thread::sleep(Duration::from_millis(400));
+    for connection in &mut connections {
+        let mut answer = [0; 9];
+        let read = timeout(PATIENCE, connection.read_exact(&mut answer)).await.unwrap();
+        assert!(read.is_ok(), "it was closed: {read:?}");
+    }
+    drop(connections);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_answers_no_ping_is_given_up_and_one_that_does_stays() {
     let running = Running::echo(|config| {
         config.keepalive.interval = Period::millis(100);

@@ -276,6 +276,9 @@ impl Connection {
         let mut last: Option<Instant> = None;
         loop {
             tokio::select! {
+                // What has come is read before it is judged that nothing came: on a machine that is behind, the words of a client and the
+                // end of its time are found at once.
+                biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(cause = %error, "connection ended");

@@ -570,8 +570,6 @@ async fn flood(
             Some(_) => {}
             None => {
                 found.closed = true;
-                // What was still on its way is lost with the connection, and none of its streams is open any more.
-                all_refused.fetch_add(STREAMS - found.refused, Ordering::SeqCst);
                 break;
             }
         }
@@ -615,8 +613,7 @@ async fn flood_of_streams(all: usize) {
         match timeout(PATIENCE, ended(answer.await)).await.unwrap() {
             Ok(()) => calls += 1,
             // On a machine that is busy beyond the flood the feed of permits may be older than a second: refused, and to be repeated.
-            // The same holds for whatever else is only for now.
-            Err(status) if status.code() == Code::Unavailable => stale += 1,
+            Err(status) if reason_of(&status).as_deref() == Some("PERMITS_STALE") => stale += 1,
             Err(status) => panic!("{status:?}"),
         }
         assert!(served.is_healthy(&watcher).await, "health is told all the while");
@@ -635,20 +632,7 @@ async fn flood_of_streams(all: usize) {
             connections * STREAMS
         );
     }
-    let left: usize = found
-        .iter()
-        .filter(|one| !one.closed)
-        .map(|one| STREAMS - one.refused)
-        .sum();
-    assert!(
-        left <= PLACES,
-        "{left} streams are open, more than the places of one system"
-    );
-    // Refusals that were on their way are lost where the door has closed the connection meanwhile: a few, on a busy machine.
-    assert!(
-        refused > expected / 2,
-        "{refused} of {expected} were told that they are refused"
-    );
+    assert_eq!(refused, expected, "all but the places of one system");
     assert!(
         most.saturating_sub(before) <= BOUND_MIB,
         "memory grew from {before} to {most} MiB"
