@@ -523,6 +523,7 @@ async fn a_connection_whose_first_words_came_in_time_stays_although_the_server_r
             .unwrap();
     }
     // The machine is behind: the only thread does nothing until the time of all of them is over.
+    #[expect(clippy::disallowed_methods, reason = "the thread is to be kept from everything else")]
     std::thread::sleep(Duration::from_millis(400));
     for connection in &mut connections {
         let mut answer = [0; 9];

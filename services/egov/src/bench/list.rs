@@ -6,10 +6,9 @@ use anyhow::Context as _;
 use egov_proto::egov::onestop::v1::ListCasesRequest;
 
 use super::pgbench::Anchor;
-use super::stage::{self, Stage};
+use super::stage::Filled;
 use super::submit::{Officials, signed};
 use super::{Aim, How, Outcome, Run, load, outcome};
-use crate::generate;
 
 /// From so many cases on every commune has more than a page.
 const MANY: u64 = 100_000;
@@ -50,11 +49,8 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
 }
 
 /// Ours and the same read in SQL in turns.
-pub(super) async fn measure(how: &How) -> anyhow::Result<Outcome> {
-    let stage = Stage::prepare(how.data.as_deref(), None).await?;
-    if how.data.is_none() {
-        generate::for_bench(&stage::installation(stage.data()), how.cases).await?;
-    }
+pub(super) async fn measure(how: &How, filled: &mut Filled) -> anyhow::Result<Outcome> {
+    let stage = filled.all(how).await?;
     let running = stage.start().await?;
     let url = running.database("onestop")?;
     let read = Anchor {
@@ -69,11 +65,10 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Outcome> {
     };
     let (mut runs, mut anchors) = (Vec::new(), Vec::new());
     for _ in 0..how.runs {
-        let officials = Officials::of(&stage, &running, "officer").await?;
+        let officials = Officials::of(stage, &running, "officer").await?;
         runs.push(ours(&officials, how).await);
         anchors.push(read.run(how.duration()).await.context("the anchor of list")?);
     }
     running.stop().await?;
-    stage.remove()?;
     Ok(outcome("list", &runs, &anchors, Some(Aim::MostWithin(20_000.0))))
 }

@@ -9,10 +9,9 @@ use egov_population::{NameLists, Population, RngExt as _, source};
 use egov_proto::egov::onestop::v1::{ListCasesRequest, SearchCasesRequest};
 use sqlx::{Connection as _, PgConnection};
 
-use super::stage::{self, Running, Stage};
+use super::stage::{Filled, Running, Stage};
 use super::submit::{Officials, signed};
 use super::{Aim, How, Outcome, Run, absolute, load, median};
-use crate::generate;
 use crate::packs::Deploy;
 
 /// Cases on a page.
@@ -90,21 +89,16 @@ async fn list(officials: &Arc<Officials>, procedure_codes: &Arc<Vec<String>>, ho
     .await
 }
 
-/// The runs of a list among so many cases; the folder is somebody's own, or made and removed.
-async fn runs_of_list(how: &How, reach: Reach, cases: u64, own_folder: bool) -> anyhow::Result<Vec<Run>> {
-    let stage = Stage::prepare(how.data.as_deref().filter(|_| own_folder), None).await?;
-    if how.data.is_none() || !own_folder {
-        generate::for_bench(&stage::installation(stage.data()), cases).await?;
-    }
+/// The runs of a list among the cases of a stage.
+async fn runs_of_list(how: &How, reach: Reach, stage: &Stage) -> anyhow::Result<Vec<Run>> {
     let running = stage.start().await?;
     let codes = Arc::new(procedures(&running.database("onestop")?).await?);
     let mut runs = Vec::new();
     for _ in 0..how.runs {
-        let officials = officials(&stage, &running, reach).await?;
+        let officials = officials(stage, &running, reach).await?;
         runs.push(list(&officials, &codes, how).await);
     }
     running.stop().await?;
-    stage.remove()?;
     Ok(runs)
 }
 
@@ -135,9 +129,16 @@ fn row(name: &'static str, runs: &[Run], aim: Aim) -> Outcome {
 }
 
 /// A list among all cases and among a hundredth of them.
-async fn measure_list(how: &How, reach: Reach, names: [&'static str; 2], aim: Aim) -> anyhow::Result<Vec<Outcome>> {
-    let small = runs_of_list(how, reach, (how.cases / SMALL).max(how.cases.min(FEWEST)), false).await?;
-    let large = runs_of_list(how, reach, how.cases, true).await?;
+async fn measure_list(
+    how: &How,
+    filled: &mut Filled,
+    reach: Reach,
+    names: [&'static str; 2],
+    aim: Aim,
+) -> anyhow::Result<Vec<Outcome>> {
+    let few = filled.few((how.cases / SMALL).max(how.cases.min(FEWEST))).await?;
+    let small = runs_of_list(how, reach, few).await?;
+    let large = runs_of_list(how, reach, filled.all(how).await?).await?;
     let [name, growth] = names;
     let (half_small, half_large) = (figure(&small, |run| run.p50_us), figure(&large, |run| run.p50_us));
     let grown = Outcome {
@@ -152,15 +153,15 @@ async fn measure_list(how: &How, reach: Reach, names: [&'static str; 2], aim: Ai
 }
 
 /// 50 cases of 170 procedures for the officer of one commune.
-pub(super) async fn measure_procedures(how: &How) -> anyhow::Result<Vec<Outcome>> {
+pub(super) async fn measure_procedures(how: &How, filled: &mut Filled) -> anyhow::Result<Vec<Outcome>> {
     let names = ["list_procedures", "list_procedures, p50 over that of a hundredth"];
-    measure_list(how, Reach::Commune, names, Aim::MostWithin(20_000.0)).await
+    measure_list(how, filled, Reach::Commune, names, Aim::MostWithin(20_000.0)).await
 }
 
 /// The same over all 130 communes.
-pub(super) async fn measure_province(how: &How) -> anyhow::Result<Vec<Outcome>> {
+pub(super) async fn measure_province(how: &How, filled: &mut Filled) -> anyhow::Result<Vec<Outcome>> {
     let names = ["list_province", "list_province, p50 over that of a hundredth"];
-    measure_list(how, Reach::Province, names, Aim::MostWithin(30_000.0)).await
+    measure_list(how, filled, Reach::Province, names, Aim::MostWithin(30_000.0)).await
 }
 
 /// What somebody types who looks for this person, without diacritics: the first two words of the name, the whole name, or the whole name but
@@ -182,22 +183,18 @@ fn typed(full_name: &str, draw: u32) -> String {
 }
 
 /// Searches by names over the whole province; whoever is asked for need not have a case.
-pub(super) async fn measure_search(how: &How) -> anyhow::Result<Vec<Outcome>> {
-    let stage = Stage::prepare(how.data.as_deref(), None).await?;
-    if how.data.is_none() {
-        generate::for_bench(&stage::installation(stage.data()), how.cases).await?;
-    }
+pub(super) async fn measure_search(how: &How, filled: &mut Filled) -> anyhow::Result<Vec<Outcome>> {
+    let stage = filled.all(how).await?;
     let pack = Deploy::find(None)?.population()?;
     // Another seed than that of the cases: names by the same frequency, other people.
     let people = Arc::new(Population::new(NameLists::from_text(&pack.names())?, 2, PEOPLE, BORN)?);
     let running = stage.start().await?;
     let mut runs = Vec::new();
     for _ in 0..how.runs {
-        let officials = officials(&stage, &running, Reach::Province).await?;
+        let officials = officials(stage, &running, Reach::Province).await?;
         runs.push(search(&officials, &people, how).await);
     }
     running.stop().await?;
-    stage.remove()?;
     Ok(vec![row("search", &runs, Aim::MostWithin(50_000.0))])
 }
 

@@ -323,16 +323,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// One scenario after the other; as JSON each is told when it is there.
 async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Outcome>> {
     let mut all = Vec::new();
+    let mut filled = stage::Filled::default();
     for scenario in scenarios {
         let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
         say::note(format!("{} …", name.unwrap_or_default()));
         let outcomes = match scenario {
             Scenario::Submit => vec![Box::pin(submit::measure(how)).await?],
             Scenario::Get => vec![Box::pin(get::measure(how)).await?],
-            Scenario::List => vec![Box::pin(list::measure(how)).await?],
-            Scenario::ListProcedures => Box::pin(lists::measure_procedures(how)).await?,
-            Scenario::ListProvince => Box::pin(lists::measure_province(how)).await?,
-            Scenario::Search => Box::pin(lists::measure_search(how)).await?,
+            Scenario::List => vec![Box::pin(list::measure(how, &mut filled)).await?],
+            Scenario::ListProcedures => Box::pin(lists::measure_procedures(how, &mut filled)).await?,
+            Scenario::ListProvince => Box::pin(lists::measure_province(how, &mut filled)).await?,
+            Scenario::Search => Box::pin(lists::measure_search(how, &mut filled)).await?,
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
             Scenario::Events => Box::pin(events::measure(how)).await?,
@@ -346,6 +347,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
         }
         all.extend(outcomes);
     }
+    filled.remove()?;
     Ok(all)
 }
 

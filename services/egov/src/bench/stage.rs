@@ -1,5 +1,7 @@
 //! Where a scenario plays: a stack in a process of its own, on a data folder of its own, fully durable.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -18,6 +20,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
+use super::How;
+use crate::generate;
 use crate::import;
 use crate::packs::Deploy;
 use crate::place::Place;
@@ -352,5 +356,41 @@ impl Drop for Process {
         while matches!(self.0.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE_AT_THE_END {
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// Data folders with generated cases: one for each number of cases, made when the first scenario asks for it and shared by all that read.
+#[derive(Default)]
+pub(super) struct Filled {
+    /// By the number of cases, and whether the folder is somebody's own.
+    stages: BTreeMap<(u64, bool), Stage>,
+}
+
+impl Filled {
+    /// As many cases as were asked for, or the folder that was given.
+    pub(super) async fn all(&mut self, how: &How) -> anyhow::Result<&Stage> {
+        self.stage(how.cases, how.data.as_deref()).await
+    }
+
+    /// So many cases, whatever was given.
+    pub(super) async fn few(&mut self, cases: u64) -> anyhow::Result<&Stage> {
+        self.stage(cases, None).await
+    }
+
+    async fn stage(&mut self, cases: u64, own: Option<&Path>) -> anyhow::Result<&Stage> {
+        let place = match self.stages.entry((cases, own.is_some())) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(place) => place,
+        };
+        let stage = Stage::prepare(own, None).await?;
+        if own.is_none() {
+            generate::for_bench(&installation(stage.data()), cases).await?;
+        }
+        Ok(place.insert(stage))
+    }
+
+    /// Removes what was made.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        self.stages.into_values().try_for_each(Stage::remove)
     }
 }

@@ -8,6 +8,7 @@ use egov_fault::Fault;
 use egov_runtime::server::{Assembly, Job, JobResult};
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::domain::pack::Profile;
 use crate::error::Error;
 use crate::law::{Law, LawError};
@@ -85,17 +86,20 @@ pub(crate) async fn round(
         return Ok(None);
     };
     let known = KnownProcedures::new();
-    let mut all = Recalculated::default();
-    while !stop() {
-        let done = recalculate_once(database, &lease, law, &known, profile, batch).await?;
-        if done.looked_at == 0 {
-            break;
+    let recalculated = async {
+        let mut all = Recalculated::default();
+        while !stop() {
+            let done = recalculate_once(database, &lease, law, &known, profile, batch).await?;
+            if done.looked_at == 0 {
+                break;
+            }
+            all.add(done);
+            if lease.is_due() {
+                lease.renew().await?;
+            }
         }
-        all.add(done);
-        if lease.is_due() {
-            lease.renew().await?;
-        }
+        Ok(all)
     }
-    lease.release().await?;
-    Ok(Some(all))
+    .await;
+    give_back(lease, recalculated).await.map(Some)
 }

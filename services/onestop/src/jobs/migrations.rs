@@ -6,6 +6,7 @@ use egov_database::Database;
 use egov_runtime::server::JobResult;
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::operations::migrate_cases::{Means, migrate_once, running};
 
@@ -45,19 +46,22 @@ pub(crate) async fn round(
     let Some(mut lease) = database.acquire_lease(LEASE, LEASE_TIME).await? else {
         return Ok(None);
     };
-    let mut looked_at = 0;
-    for migration in waiting {
-        while !stop() {
-            let (cases, finished) = migrate_once(database, &lease, means, migration, batch).await?;
-            looked_at += cases;
-            if finished {
-                break;
-            }
-            if lease.is_due() {
-                lease.renew().await?;
+    let migrated = async {
+        let mut looked_at = 0;
+        for migration in waiting {
+            while !stop() {
+                let (cases, finished) = migrate_once(database, &lease, means, migration, batch).await?;
+                looked_at += cases;
+                if finished {
+                    break;
+                }
+                if lease.is_due() {
+                    lease.renew().await?;
+                }
             }
         }
+        Ok(looked_at)
     }
-    lease.release().await?;
-    Ok(Some(looked_at))
+    .await;
+    give_back(lease, migrated).await.map(Some)
 }

@@ -7,6 +7,7 @@ use egov_fault::Fault;
 use egov_runtime::server::{Assembly, Job, JobResult};
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::operations::OneStop;
 
@@ -58,6 +59,5 @@ async fn round(one_stop: &OneStop, stop: &CancellationToken) -> Result<bool, Err
         () = stop.cancelled() => Ok((0, false)),
         followed = one_stop.follow_payments(&mut lease) => followed,
     };
-    lease.release().await?;
-    followed.map(|(_, away)| away)
+    give_back(lease, followed).await.map(|(_, away)| away)
 }

@@ -9,6 +9,7 @@ use egov_fault::Fault;
 use egov_runtime::server::{Assembly, Job, JobResult};
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::operations::remind::{is_anything_due, remind_once};
@@ -57,17 +58,20 @@ pub(crate) async fn round(
     let Some(mut lease) = database.acquire_lease(LEASE, LEASE_TIME).await? else {
         return Ok(None);
     };
-    let mut all = 0;
-    while !stop() {
-        let (looked_at, given) = remind_once(database, &lease, batch).await?;
-        if looked_at == 0 {
-            break;
+    let reminded = async {
+        let mut all = 0;
+        while !stop() {
+            let (looked_at, given) = remind_once(database, &lease, batch).await?;
+            if looked_at == 0 {
+                break;
+            }
+            all += given;
+            if lease.is_due() {
+                lease.renew().await?;
+            }
         }
-        all += given;
-        if lease.is_due() {
-            lease.renew().await?;
-        }
+        Ok(all)
     }
-    lease.release().await?;
-    Ok(Some(all))
+    .await;
+    give_back(lease, reminded).await.map(Some)
 }

@@ -8,6 +8,7 @@ use egov_directory::Directory;
 use egov_runtime::server::JobResult;
 use tokio_util::sync::CancellationToken;
 
+use super::give_back;
 use crate::error::Error;
 use crate::operations::follow_units::{Closed, follow_once, left_behind, stranded};
 
@@ -89,23 +90,26 @@ pub(crate) async fn round(
         return Ok(None);
     };
     let closed = Closed::by(&directory.units(), clock.today());
-    let mut moved = 0;
-    for unit in left_behind(database, &closed).await? {
-        let mut after = None;
-        // Once over the open cases of the unit, however many batches it takes.
-        while !stop() {
-            let (batch, last) = follow_once(database, &lease, &closed, unit, after, batch).await?;
-            if last.is_none() {
-                break;
-            }
-            moved += batch;
-            after = last;
-            if lease.is_due() {
-                lease.renew().await?;
+    let followed = async {
+        let mut moved = 0;
+        for unit in left_behind(database, &closed).await? {
+            let mut after = None;
+            // Once over the open cases of the unit, however many batches it takes.
+            while !stop() {
+                let (batch, last) = follow_once(database, &lease, &closed, unit, after, batch).await?;
+                if last.is_none() {
+                    break;
+                }
+                moved += batch;
+                after = last;
+                if lease.is_due() {
+                    lease.renew().await?;
+                }
             }
         }
+        let stranded = stranded(database, &closed).await?;
+        Ok(Round { moved, stranded })
     }
-    let stranded = stranded(database, &closed).await?;
-    lease.release().await?;
-    Ok(Some(Round { moved, stranded }))
+    .await;
+    give_back(lease, followed).await.map(Some)
 }

@@ -516,40 +516,61 @@ pub(crate) async fn back_to_mark(connection: &mut PgConnection) -> Result<(), St
     Ok(())
 }
 
-/// Has an application tried again later, because its reaction met a fault of its own: how often it was tried by now.
+/// How often an application that is set aside was tried; 0 if it is not.
+pub(crate) async fn attempts(connection: &mut PgConnection, linked_case_id: Uuid) -> Result<i32, StoreError> {
+    let known = sqlx::query_scalar("SELECT attempts FROM linked_case_retries WHERE linked_case_id = $1")
+        .bind(linked_case_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(known.unwrap_or(0))
+}
+
+/// Has an application tried again from `due` on, because its reaction met a fault of its own for the `attempts`th time.
 pub(crate) async fn set_aside(
     connection: &mut PgConnection,
     linked_case_id: Uuid,
+    attempts: i32,
     reason: &str,
-    now: Timestamp,
-) -> Result<i32, StoreError> {
-    Ok(sqlx::query_scalar(
-        "INSERT INTO linked_case_retries AS r (linked_case_id, attempts, reason, first_time) VALUES ($1, 1, $2, $3)
-         ON CONFLICT (linked_case_id) DO UPDATE SET attempts = r.attempts + 1, reason = EXCLUDED.reason
-         RETURNING attempts",
+    (now, due): (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO linked_case_retries (linked_case_id, attempts, reason, first_time, due_time) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (linked_case_id) DO UPDATE
+             SET attempts = EXCLUDED.attempts, reason = EXCLUDED.reason, due_time = EXCLUDED.due_time",
     )
     .bind(linked_case_id)
+    .bind(attempts)
     .bind(reason)
     .bind(now.to_sqlx())
-    .fetch_one(connection)
-    .await?)
+    .bind(due.to_sqlx())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
-/// Whether any application was set aside.
-pub(crate) async fn is_any_set_aside(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM linked_case_retries)")
-        .fetch_one(connection)
-        .await?)
-}
-
-/// Applications that were set aside, first those that were tried least.
-pub(crate) async fn all_set_aside(connection: &mut PgConnection, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+/// Whether any application that was set aside is to be tried again by now.
+pub(crate) async fn is_any_due(connection: &mut PgConnection, now: Timestamp) -> Result<bool, StoreError> {
     Ok(
-        sqlx::query_scalar("SELECT linked_case_id FROM linked_case_retries ORDER BY attempts, linked_case_id LIMIT $1")
-            .bind(limit)
-            .fetch_all(connection)
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM linked_case_retries WHERE due_time <= $1)")
+            .bind(now.to_sqlx())
+            .fetch_one(connection)
             .await?,
     )
+}
+
+/// Applications that are to be tried again by now, first those that wait longest.
+pub(crate) async fn all_due(
+    connection: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT linked_case_id FROM linked_case_retries WHERE due_time <= $1 ORDER BY due_time, linked_case_id LIMIT $2",
+    )
+    .bind(now.to_sqlx())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// An application is set aside no longer: its reaction did what was to be done.

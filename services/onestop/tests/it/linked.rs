@@ -1997,6 +1997,17 @@ async fn an_application_that_fails_is_set_aside_and_the_others_go_on() {
     .await;
     let waiting = "SELECT count(*) FROM linked_case_retries WHERE reason = 'INTERNAL'";
     assert_eq!(count(&stack, waiting).await, 1);
+    // Not before its pause is over, then again, and it waits longer.
+    let attempts = "SELECT attempts::bigint FROM linked_case_retries";
+    let before = count(&stack, attempts).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(count(&stack, attempts).await, before, "the clock stands still");
+    stack.advance(SignedDuration::from_secs(20)).await;
+    let again = Instant::now();
+    while count(&stack, attempts).await == before {
+        assert!(again.elapsed() < Duration::from_secs(30), "it is not tried again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // Mended, it needs no event to go on.
     sqlx::query("UPDATE linked_cases SET document = $2::jsonb WHERE linked_case_id = $1")
         .bind(id)
@@ -2004,6 +2015,7 @@ async fn an_application_that_fails_is_set_aside_and_the_others_go_on() {
         .execute(&mut superuser)
         .await
         .unwrap();
+    stack.advance(SignedDuration::from_secs(60)).await;
     let ended = until(&stack, &broken.linked_case_id, |now| {
         now.state() == LinkedCaseState::Ended
     })

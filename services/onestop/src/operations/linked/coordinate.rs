@@ -8,6 +8,7 @@
 
 use egov_auth::RowScope;
 use egov_database::{Database, Lease, LoggedEvent, Position, UnitOfWork};
+use egov_events::Backoff;
 use egov_fault::{Code, Fault};
 use uuid::Uuid;
 
@@ -36,23 +37,25 @@ pub(crate) async fn is_anything_left(one_stop: &OneStop) -> Result<bool, Error> 
     if database.follower_lag(FOLLOWER).await? > 0 {
         return Ok(true);
     }
+    let now = database.clock().now();
     database
         .read(&RowScope::everything(), async |connection| {
-            Ok::<_, Error>(linked::is_any_set_aside(connection).await?)
+            Ok::<_, Error>(linked::is_any_due(connection, now).await?)
         })
         .await
 }
 
-/// Tries the applications again that were set aside: how many changed. Those that fail again stay.
+/// Tries the applications again that were set aside and whose pause is over: how many changed. Those that fail again wait longer.
 pub(crate) async fn retry_once(
     one_stop: &OneStop,
     lease: &mut Lease,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<usize, Error> {
     let database = &one_stop.database;
+    let now = database.clock().now();
     let waiting = database
         .read(&RowScope::everything(), async |connection| {
-            Ok::<_, Error>(linked::all_set_aside(connection, RETRIES).await?)
+            Ok::<_, Error>(linked::all_due(connection, now, RETRIES).await?)
         })
         .await?;
     let mut changed = 0;
@@ -221,10 +224,14 @@ async fn set_aside(
                 unit.follow_to(FOLLOWER, place).await?;
             }
             let now = unit.now();
-            Ok::<_, Error>(linked::set_aside(unit.conn(), application, &reason, now).await?)
+            let attempts = linked::attempts(unit.conn(), application).await?.saturating_add(1);
+            let pause = Backoff::default().draw(u32::try_from(attempts).unwrap_or(u32::MAX), database.ids().as_ref());
+            let due = now.saturating_add(pause).unwrap_or(now);
+            linked::set_aside(unit.conn(), application, attempts, &reason, (now, due)).await?;
+            Ok::<_, Error>(attempts)
         })
         .await?;
-    // It is tried every second: told often at first, and rarer the longer it lasts.
+    // Told often at first, and rarer the longer it lasts.
     if u32::try_from(attempts).is_ok_and(u32::is_power_of_two) {
         tracing::error!(linked_case = %application, attempts, error = ?fault, "a linked application is set aside and tried again");
     }
