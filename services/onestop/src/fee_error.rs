@@ -5,7 +5,7 @@ use egov_proto::egov::onestop::v1::ErrorReason;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use crate::domain::charge::FeeRefused;
+use crate::domain::charge::{FeeRefused, QuantityFlaw};
 use crate::domain::treasury::{Flaw, LineFlaw};
 use crate::error::words;
 
@@ -60,6 +60,10 @@ fn flaw_words(flaw: Flaw) -> (&'static str, &'static str) {
         Flaw::ColumnMissing => ("thiếu cột", "the column is missing"),
         Flaw::ColumnTwice => ("cột lặp lại", "the column is there twice"),
         Flaw::Unreadable => ("không đọc được dòng", "the line cannot be read"),
+        Flaw::LineBreak => (
+            "giá trị kéo sang dòng sau (thiếu dấu ngoặc kép đóng)",
+            "a value runs on into the next line (a closing quotation mark is missing)",
+        ),
         Flaw::OtherLength => (
             "số giá trị khác số cột",
             "the line has another number of values than there are columns",
@@ -72,7 +76,6 @@ fn flaw_words(flaw: Flaw) -> (&'static str, &'static str) {
             "is not a whole amount above 0",
         ),
         Flaw::TooLong => ("tệp quá dài", "the file is too long"),
-        Flaw::Empty => ("tệp không có dòng nào", "the file has no lines"),
     }
 }
 
@@ -97,14 +100,17 @@ fn of_line(flaw: &LineFlaw) -> Violation {
 fn refused(refused: FeeRefused) -> Fault {
     use ErrorReason as R;
     match refused {
-        FeeRefused::FeeUnknown(number) => words(
+        FeeRefused::FeeUnknown(numbers) => words(
             Code::InvalidArgument,
             R::FeeUnknown,
             "hồ sơ không có khoản phí, lệ phí này",
             "the case has no such fee",
         )
         .fault()
-        .with("number", number.to_string()),
+        .with(
+            "number",
+            numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        ),
         FeeRefused::NotEstablished(names) => words(
             Code::FailedPrecondition,
             R::FeeNotEstablished,
@@ -113,11 +119,21 @@ fn refused(refused: FeeRefused) -> Fault {
         )
         .fault()
         .with("fees", names.join(", ")),
-        FeeRefused::NotByNumber(number) => field(
-            "quantities",
-            format!("khoản {number} thu một lần cho hồ sơ"),
-            format!("fee {number} is due once"),
-        ),
+        FeeRefused::Quantities(flaws) => {
+            let violation = |(place, flaw): &(usize, QuantityFlaw)| {
+                let (field, vi, en) = match flaw {
+                    QuantityFlaw::DueOnce => ("quantity", "khoản này thu một lần cho hồ sơ", "this fee is due once"),
+                    QuantityFlaw::Twice => ("number", "khoản này đã được nêu", "this fee was named before"),
+                };
+                Violation {
+                    field: format!("quantities[{place}].{field}"),
+                    rule: "value".to_owned(),
+                    vi: vi.to_owned(),
+                    en: en.to_owned(),
+                }
+            };
+            Fault::invalid(flaws.iter().map(violation).collect())
+        }
         FeeRefused::NotLess(most) => field(
             "reduced_to_vnd",
             format!("phải từ 0 đến {most} đồng"),
@@ -146,8 +162,8 @@ fn refused(refused: FeeRefused) -> Fault {
         FeeRefused::AlreadyPaid => words(
             Code::FailedPrecondition,
             R::FeesPaid,
-            "đã thu; mức thu không thay đổi được nữa",
-            "something was paid; what is owed does not change any more",
+            "đã thu; không giảm số lượng được nữa, chỉ miễn, giảm theo quyết định",
+            "something was paid; its number is not lowered any more, an exemption reduces it",
         )
         .fault(),
         FeeRefused::NotOpen(state) => words(

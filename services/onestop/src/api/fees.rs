@@ -2,6 +2,7 @@
 
 use egov_auth::Caller;
 use egov_database::PageBinding;
+use egov_fault::{Fault, Violation};
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::fee_service_server::FeeService;
 use egov_proto::google::r#type::{Date as WireDate, Money};
@@ -96,11 +97,15 @@ impl FeeService for Api {
     ) -> Result<Response<proto::ExemptFeeResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
+        let [reason, legal_basis] = words([
+            (message.reason.as_str(), "reason"),
+            (message.legal_basis.as_str(), "legal_basis"),
+        ])?;
         let exempted = Exempted {
             number: message.number,
             reduced_to_vnd: message.reduced_to_vnd,
-            reason: words(&message.reason, "reason")?,
-            legal_basis: words(&message.legal_basis, "legal_basis")?,
+            reason,
+            legal_basis,
             evidence_file_id: if message.evidence_file_id.is_empty() {
                 None
             } else {
@@ -164,8 +169,10 @@ impl FeeService for Api {
     ) -> Result<Response<proto::DecideRefundResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
-        words(&message.reason, "reason")?;
-        words(&message.decision_number, "decision_number")?;
+        words([
+            (message.reason.as_str(), "reason"),
+            (message.decision_number.as_str(), "decision_number"),
+        ])?;
         let payment_id = decode::id(&message.payment_id, "payment_id")?;
         let target = target(&message.request_id, &message.case_id, &message.etag, message)?;
         let caller = request.caller()?;
@@ -264,7 +271,7 @@ impl FeeService for Api {
     ) -> Result<Response<proto::SettleDifferenceResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
-        words(&message.resolution, "resolution")?;
+        words([(message.resolution.as_str(), "resolution")])?;
         let request_id = decode::id(&message.request_id, "request_id")?;
         let difference_id = decode::id(&message.difference_id, "difference_id")?;
         let answer = self
@@ -298,13 +305,17 @@ impl FeeService for Api {
     }
 }
 
-/// A text that is not blank.
-fn words(text: &str, field: &str) -> Result<String, Status> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(decode::blank(field).into());
+/// Texts that are not blank, each with its field; every one that is blank is named.
+fn words<const N: usize>(texts: [(&str, &str); N]) -> Result<[String; N], Status> {
+    let blank = texts.iter().filter(|(text, _)| text.trim().is_empty());
+    let wrong: Vec<Violation> = blank
+        .flat_map(|(_, field)| decode::blank(field).violations().to_vec())
+        .collect();
+    if wrong.is_empty() {
+        Ok(texts.map(|(text, _)| text.trim().to_owned()))
+    } else {
+        Err(Fault::invalid(wrong).into())
     }
-    Ok(text.to_owned())
 }
 
 fn number(count: usize) -> i32 {
@@ -317,7 +328,11 @@ fn charge(charge: &Charge, case: &Case, shown: Shown) -> proto::CaseCharge {
         case_code: charge.case_code.clone(),
         state: charge.state(is_obliged(case)) as i32,
         fees: charge.fees.iter().map(|one| fee(one, shown)).collect(),
-        payments: charge.payments.iter().map(|one| payment(one, shown)).collect(),
+        payments: charge
+            .payments
+            .iter()
+            .map(|one| payment(one, shown, charge.is_payable(is_obliged(case))))
+            .collect(),
         owed: charge.owed_vnd().map(Money::vnd),
         held: Some(Money::vnd(charge.held_vnd())),
         etag: charge.etag(),
@@ -349,14 +364,19 @@ fn exemption(exemption: &Exemption, shown: Shown) -> proto::FeeExemption {
     }
 }
 
-fn payment(payment: &Payment, shown: Shown) -> proto::CasePayment {
+/// `payable`: whether anything is to be paid. Where an order could be paid is shown only then: what is paid all the same has to go back.
+fn payment(payment: &Payment, shown: Shown, payable: bool) -> proto::CasePayment {
     proto::CasePayment {
         payment_id: payment.payment_id.to_string(),
         way: payment.way.code().into(),
         amount: Some(Money::vnd(payment.amount_vnd)),
         state: payment.state.code().into(),
         reference: payment.reference.clone(),
-        pay_url: payment.pay_url.clone(),
+        pay_url: if payable && payment.state.is_open() {
+            payment.pay_url.clone()
+        } else {
+            String::new()
+        },
         transaction: payment.transaction.clone(),
         request_time: Some(timestamp(payment.request_time)),
         paid_time: payment.paid_time.map(timestamp),
@@ -396,6 +416,7 @@ fn difference(difference: &Difference) -> proto::PaymentDifference {
         our_day: sides.our_day.map(Into::into),
         platform_day: sides.platform_day.map(Into::into),
         treasury_day: sides.treasury_day.map(Into::into),
+        treasury_case_code: sides.treasury_case.clone().unwrap_or_default(),
         state: difference.state.code().into(),
         resolution: difference.resolution.clone(),
         settled_by: difference.settled_by.map(|id| id.to_string()).unwrap_or_default(),

@@ -141,6 +141,11 @@ impl PaymentState {
     pub const fn is_held(self) -> bool {
         matches!(self, Self::Paid | Self::Reconciled)
     }
+
+    /// True while something is to come of it at the platform.
+    pub const fn is_awaited(self) -> bool {
+        self.is_open() || matches!(self, Self::RefundOrdered)
+    }
 }
 
 /// Hoàn phí, lệ phí, as it was decided.
@@ -285,18 +290,27 @@ pub struct Charge {
     pub version: i64,
 }
 
+/// What is wrong with the number of a fee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuantityFlaw {
+    /// The fee is due once.
+    DueOnce,
+    /// The fee was named before.
+    Twice,
+}
+
 /// Why something about fees is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeeRefused {
-    /// The case has no such fee.
-    #[error("no fee {0}")]
-    FeeUnknown(i32),
+    /// The case has no such fees.
+    #[error("no fees {0:?}")]
+    FeeUnknown(Vec<i32>),
     /// Amounts that nobody established; the names.
     #[error("not established: {}", .0.join(", "))]
     NotEstablished(Vec<String>),
-    /// The fee is due once.
-    #[error("fee {0} is due once")]
-    NotByNumber(i32),
+    /// Numbers that cannot be, each with its place in what was said.
+    #[error("{} quantities are wrong", .0.len())]
+    Quantities(Vec<(usize, QuantityFlaw)>),
     /// An exemption leaves more than the fee, or less than nothing.
     #[error("an exemption leaves between 0 and {0}")]
     NotLess(i64),
@@ -309,7 +323,7 @@ pub enum FeeRefused {
     /// An order is open.
     #[error("an order is open")]
     Pending(Uuid),
-    /// What is paid is no longer assessed.
+    /// What was paid for is not counted down.
     #[error("paid")]
     AlreadyPaid,
     /// Before acceptance, or after an end without a result, nothing is collected.
@@ -331,20 +345,32 @@ pub fn is_obliged(case: &Case) -> bool {
     case.accept_time.is_some() && !matches!(case.state, State::Rejected | State::Withdrawn | State::Stopped)
 }
 
+/// For what the fee at a place of a case is due, by those of its version. Both are in one order, and a name may be there twice; a case that
+/// went over to another version keeps its fees, of which the name is left.
+fn per_of(fees: &[&Fee], place: usize, name: &str) -> Option<String> {
+    let here = fees.get(place).filter(|fee| fee.name == name);
+    here.or_else(|| fees.iter().find(|fee| fee.name == name))
+        .and_then(|fee| fee.per.clone())
+}
+
 impl Charge {
     /// What a case owes by its version, before anything was done. `fees` are those of the definition, for what is due by number.
     pub fn assess(case: &Case, fees: &[&Fee]) -> Self {
-        let per = |name: &str| fees.iter().find(|fee| fee.name == name).and_then(|fee| fee.per.clone());
-        let charged = case.fees.iter().zip(1..).map(|(fee, number)| ChargedFee {
-            number,
-            name: fee.name.clone(),
-            kind: fee.kind.clone(),
-            amount_vnd: fee.amount_vnd,
-            per: per(&fee.name),
-            quantity: 1,
-            basis: fee.basis.clone(),
-            exemption: None,
-        });
+        let charged = case
+            .fees
+            .iter()
+            .zip(1..)
+            .enumerate()
+            .map(|(place, (fee, number))| ChargedFee {
+                number,
+                name: fee.name.clone(),
+                kind: fee.kind.clone(),
+                amount_vnd: fee.amount_vnd,
+                per: per_of(fees, place, &fee.name),
+                quantity: 1,
+                basis: fee.basis.clone(),
+                exemption: None,
+            });
         Self {
             case_id: case.case_id,
             case_code: case.case_code.clone(),
@@ -425,34 +451,52 @@ impl Charge {
         self.version = self.version.saturating_add(1);
     }
 
-    /// Nothing of what is owed changes while it is being paid, or after.
-    fn demand_unpaid(&self) -> Result<(), FeeRefused> {
-        if let Some(open) = self.payments.iter().find(|payment| payment.state.is_open()) {
-            return Err(FeeRefused::Pending(open.payment_id));
+    /// Nothing of what is owed changes while an order is open: it is for what was owed when it was made.
+    fn demand_no_order(&self) -> Result<(), FeeRefused> {
+        match self.payments.iter().find(|payment| payment.state.is_open()) {
+            Some(open) => Err(FeeRefused::Pending(open.payment_id)),
+            None => Ok(()),
         }
-        let held = |payment: &Payment| payment.state.is_held() || payment.state == PaymentState::RefundOrdered;
-        if self.payments.iter().any(held) {
-            return Err(FeeRefused::AlreadyPaid);
-        }
-        Ok(())
     }
 
-    fn fee(&mut self, number: i32) -> Result<&mut ChargedFee, FeeRefused> {
-        self.fees
-            .iter_mut()
-            .find(|fee| fee.number == number)
-            .ok_or(FeeRefused::FeeUnknown(number))
+    /// True if something was paid and is not back.
+    fn is_paid(&self) -> bool {
+        let held = |payment: &Payment| payment.state.is_held() || payment.state == PaymentState::RefundOrdered;
+        self.payments.iter().any(held)
+    }
+
+    fn fee(&self, number: i32) -> Option<&ChargedFee> {
+        self.fees.iter().find(|fee| fee.number == number)
     }
 
     /// Says how many of each (số bản, số trang). An exemption of a fee whose number changes is taken back: it was decided of another sum.
+    /// What was paid for is not counted down: that it was not owed is decided by an exemption.
     pub fn set_quantities(&mut self, quantities: &[(i32, i32)]) -> Result<(), FeeRefused> {
-        self.demand_unpaid()?;
-        for (number, quantity) in quantities {
-            let fee = self.fee(*number)?;
-            if fee.per.is_none() && *quantity != 1 {
-                return Err(FeeRefused::NotByNumber(*number));
+        self.demand_no_order()?;
+        let numbers = quantities.iter().map(|(number, _)| *number);
+        let unknown: Vec<i32> = numbers.filter(|number| self.fee(*number).is_none()).collect();
+        if !unknown.is_empty() {
+            return Err(FeeRefused::FeeUnknown(unknown));
+        }
+        let mut flaws = Vec::new();
+        for (place, (number, quantity)) in quantities.iter().enumerate() {
+            if quantities.iter().take(place).any(|(before, _)| before == number) {
+                flaws.push((place, QuantityFlaw::Twice));
             }
-            if fee.quantity != *quantity {
+            if *quantity != 1 && self.fee(*number).is_some_and(|fee| fee.per.is_none()) {
+                flaws.push((place, QuantityFlaw::DueOnce));
+            }
+        }
+        if !flaws.is_empty() {
+            return Err(FeeRefused::Quantities(flaws));
+        }
+        let is_less = |(number, quantity): &(i32, i32)| self.fee(*number).is_some_and(|fee| *quantity < fee.quantity);
+        if self.is_paid() && quantities.iter().any(is_less) {
+            return Err(FeeRefused::AlreadyPaid);
+        }
+        for (number, quantity) in quantities {
+            let known = self.fees.iter_mut().find(|fee| fee.number == *number);
+            if let Some(fee) = known.filter(|fee| fee.quantity != *quantity) {
                 fee.quantity = *quantity;
                 fee.exemption = None;
             }
@@ -461,10 +505,11 @@ impl Charge {
         Ok(())
     }
 
-    /// Miễn, giảm.
+    /// Miễn, giảm; also of what was paid: then a refund is due.
     pub fn exempt(&mut self, number: i32, exemption: Exemption) -> Result<(), FeeRefused> {
-        self.demand_unpaid()?;
-        let fee = self.fee(number)?;
+        self.demand_no_order()?;
+        let known = self.fees.iter_mut().find(|fee| fee.number == number);
+        let fee = known.ok_or_else(|| FeeRefused::FeeUnknown(vec![number]))?;
         let full = fee
             .full_vnd()
             .ok_or_else(|| FeeRefused::NotEstablished(vec![fee.name.clone()]))?;
@@ -474,6 +519,11 @@ impl Charge {
         fee.exemption = Some(exemption);
         self.grow();
         Ok(())
+    }
+
+    /// True if the applicant is to pay something at all; `obliged` by [`is_obliged`].
+    pub fn is_payable(&self, obliged: bool) -> bool {
+        obliged && self.outstanding().is_ok()
     }
 
     /// What is left to pay.
@@ -623,22 +673,25 @@ impl Charge {
         }
     }
 
-    /// Hoàn: what is held without being owed goes back, a payment as a whole. Cash is given back at the counter at once; of an order
-    /// integration lets the platform give it back.
+    /// Hoàn: what is held without being owed goes back, a payment as a whole. If more is held than is owed and no payment is as small as
+    /// what is too much (a fee was reduced after it was paid), one goes back all the same: what is owed of it is then left to pay. Cash is
+    /// given back at the counter at once; of an order integration lets the platform give it back.
     pub fn decide_refund(&mut self, payment_id: Uuid, refund: Refund, obliged: bool) -> Result<(), FeeRefused> {
         let owed = if obliged {
             self.owed_vnd().unwrap_or(i64::MAX)
         } else {
             0
         };
-        let held = self.held_vnd();
-        let payment = self.payment_mut(payment_id)?;
-        if !payment.state.is_held() {
-            return Err(FeeRefused::PaymentState(payment.state));
+        let too_much = self.held_vnd().saturating_sub(owed);
+        let fits = |payment: &Payment| payment.state.is_held() && payment.amount_vnd <= too_much;
+        let chosen = self.payment(payment_id)?;
+        if !chosen.state.is_held() {
+            return Err(FeeRefused::PaymentState(chosen.state));
         }
-        if held.saturating_sub(payment.amount_vnd) < owed {
+        if too_much <= 0 || (!fits(chosen) && self.payments.iter().any(fits)) {
             return Err(FeeRefused::RefundNotDue);
         }
+        let payment = self.payment_mut(payment_id)?;
         match payment.way {
             Way::Online => {
                 payment.state = PaymentState::RefundOrdered;
@@ -672,6 +725,7 @@ impl Charge {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::pack::{Fact, FactStatus};
     use super::*;
 
     fn now() -> Timestamp {
@@ -746,8 +800,106 @@ mod tests {
         let mut charge = charge(&[Some(50_000), Some(8_000)]);
         charge.set_quantities(&[(2, 3)]).unwrap();
         assert_eq!(charge.owed_vnd(), Some(74_000));
-        assert_eq!(charge.set_quantities(&[(1, 2)]), Err(FeeRefused::NotByNumber(1)));
-        assert_eq!(charge.set_quantities(&[(9, 2)]), Err(FeeRefused::FeeUnknown(9)));
+        let before = charge.clone();
+        assert_eq!(
+            charge.set_quantities(&[(1, 2), (2, 5), (2, 6)]),
+            Err(FeeRefused::Quantities(vec![
+                (0, QuantityFlaw::DueOnce),
+                (2, QuantityFlaw::Twice)
+            ]))
+        );
+        assert_eq!(
+            charge.set_quantities(&[(9, 2), (2, 5), (8, 1)]),
+            Err(FeeRefused::FeeUnknown(vec![9, 8]))
+        );
+        assert_eq!(charge, before, "all of it or nothing");
+    }
+
+    #[test]
+    fn what_a_fee_is_due_for_is_read_by_its_place_where_a_name_is_there_twice() {
+        let fee = |code: &str, per: Option<&str>| Fee {
+            code: code.to_owned(),
+            name: "Lệ phí".to_owned(),
+            kind: None,
+            amount_vnd: Some(1_000),
+            per: per.map(str::to_owned),
+            when: None,
+            exemptions: Vec::new(),
+            fact: Fact {
+                status: FactStatus::Confirmed,
+                source: "một nguồn".to_owned(),
+                by: None,
+                when: None,
+                basis: None,
+                demonstration: false,
+            },
+        };
+        let (once, each) = (fee("a", None), fee("b", Some("bản")));
+        let per = |fees: &[&Fee]| {
+            let places = fees.iter().enumerate();
+            places
+                .map(|(place, fee)| per_of(fees, place, &fee.name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(per(&[&once, &each]), [None, Some("bản".to_owned())]);
+        assert_eq!(per(&[&each, &once]), [Some("bản".to_owned()), None]);
+        assert_eq!(per_of(&[&each], 3, "Lệ phí"), Some("bản".to_owned()));
+        assert_eq!(per_of(&[&each], 0, "Phí"), None);
+    }
+
+    #[test]
+    fn what_was_paid_for_is_counted_up_and_left_to_pay_and_never_down() {
+        let mut charge = charge(&[Some(50_000), Some(8_000)]);
+        charge.set_quantities(&[(2, 2)]).unwrap();
+        charge.take_cash(PAYMENT, "BL1", 66_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.set_quantities(&[(2, 1)]), Err(FeeRefused::AlreadyPaid));
+        charge.set_quantities(&[(2, 3)]).unwrap();
+        assert_eq!(
+            (charge.state(true), charge.outstanding()),
+            (ChargeState::Unpaid, Ok(8_000))
+        );
+        charge.take_cash(OTHER, "BL2", 8_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Paid);
+    }
+
+    #[test]
+    fn what_is_waived_after_it_was_paid_goes_back() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 8_000, (now(), day(now()))).unwrap();
+        charge.exempt(1, exemption(0)).unwrap();
+        assert_eq!(charge.state(true), ChargeState::RefundDue);
+        charge.decide_refund(PAYMENT, refund(), true).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Refunded);
+    }
+
+    #[test]
+    fn what_is_reduced_after_it_was_paid_goes_back_whole_and_the_rest_is_left_to_pay() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 8_000, (now(), day(now()))).unwrap();
+        charge.exempt(1, exemption(3_000)).unwrap();
+        assert_eq!(charge.state(true), ChargeState::RefundDue);
+        charge.decide_refund(PAYMENT, refund(), true).unwrap();
+        assert_eq!(
+            (charge.state(true), charge.outstanding()),
+            (ChargeState::Unpaid, Ok(3_000))
+        );
+        assert!(charge.is_payable(true) && !charge.is_payable(false));
+    }
+
+    #[test]
+    fn of_two_payments_the_one_that_is_too_much_goes_back_and_no_other() {
+        let mut charge = charge(&[Some(8_000), Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 16_000, (now(), day(now()))).unwrap();
+        charge.set_quantities(&[(2, 2)]).unwrap();
+        charge.take_cash(OTHER, "BL2", 8_000, (now(), day(now()))).unwrap();
+        charge.exempt(1, exemption(0)).unwrap();
+        assert_eq!(
+            charge.decide_refund(PAYMENT, refund(), true),
+            Err(FeeRefused::RefundNotDue),
+            "16,000 are more than what is too much, and a payment of 8,000 is there"
+        );
+        charge.decide_refund(OTHER, refund(), true).unwrap();
+        assert_eq!(charge.state(true), ChargeState::Paid);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Ours {
 }
 
 /// A payment as another side has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Theirs {
     /// Code of the order, or number of the receipt.
     pub reference: String,
@@ -76,11 +76,13 @@ pub enum DifferenceKind {
     DayAtPlatform = 9,
     /// The treasury booked it on another day.
     DayInTreasury = 10,
+    /// The treasury booked it for another case.
+    CaseInTreasury = 11,
 }
 
 impl DifferenceKind {
     /// All, by code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MissingAtPlatform,
         Self::MissingInTreasury,
         Self::UnknownFromPlatform,
@@ -91,6 +93,7 @@ impl DifferenceKind {
         Self::DoubleInTreasury,
         Self::DayAtPlatform,
         Self::DayInTreasury,
+        Self::CaseInTreasury,
     ];
 
     /// In the database and the contract.
@@ -119,6 +122,9 @@ pub struct Sides {
     pub platform_day: Option<Date>,
     /// The treasury's.
     pub treasury_day: Option<Date>,
+    /// Mã hồ sơ for which the treasury booked it, where it is another than ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treasury_case: Option<String>,
 }
 
 /// A difference that was found.
@@ -145,6 +151,20 @@ pub struct Outcome {
     pub matched: Vec<(Uuid, Uuid)>,
     /// Where they differ, by reference and kind.
     pub differences: Vec<Found>,
+}
+
+/// What files of the treasury say together. One that is given again, with more lines or for another day, repeats what the one before said:
+/// a line counts as often as the file says it that says it most often. By reference.
+pub fn merged(said: impl IntoIterator<Item = (Uuid, Theirs)>) -> Vec<Theirs> {
+    let mut counted: BTreeMap<Theirs, BTreeMap<Uuid, usize>> = BTreeMap::new();
+    for (file_id, one) in said {
+        *counted.entry(one).or_default().entry(file_id).or_default() += 1;
+    }
+    let often = counted.into_iter().flat_map(|(one, files)| {
+        let most = files.into_values().max().unwrap_or_default();
+        std::iter::repeat_n(one, most)
+    });
+    often.collect()
 }
 
 fn by_reference(theirs: &[Theirs]) -> BTreeMap<&str, Vec<&Theirs>> {
@@ -177,6 +197,7 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
             platform_day: at_platform.first().map(|said| said.day),
             treasury_vnd: in_treasury.first().map(|said| said.amount_vnd),
             treasury_day: in_treasury.first().map(|said| said.day),
+            treasury_case: of_other_case(one, in_treasury),
         };
         let mut kinds = Vec::new();
         if one.way == Way::Online {
@@ -194,6 +215,9 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
                 in_treasury,
                 [MissingInTreasury, AmountInTreasury, DoubleInTreasury, DayInTreasury],
             ));
+        }
+        if sides.treasury_case.is_some() {
+            kinds.push(DifferenceKind::CaseInTreasury);
         }
         if kinds.is_empty() {
             outcome.matched.push((one.case_id, one.payment_id));
@@ -243,6 +267,7 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
                     platform_day: at.filter(|_| platform_side),
                     treasury_vnd: vnd.filter(|_| !platform_side),
                     treasury_day: at.filter(|_| !platform_side),
+                    treasury_case: None,
                 },
             });
         }
@@ -251,6 +276,13 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
         .differences
         .sort_by(|a, b| (&a.reference, a.kind).cmp(&(&b.reference, b.kind)));
     outcome
+}
+
+/// The case for which the treasury booked a payment of ours, if it is another one.
+fn of_other_case(one: &Ours, said: &[&Theirs]) -> Option<String> {
+    let mut named = said.iter().map(|said| said.case_code.as_str());
+    let other = named.find(|code| !code.is_empty() && *code != one.case_code);
+    other.map(str::to_owned)
 }
 
 /// How another side differs about a payment of ours: missing, another amount, more than once, another day.
@@ -370,6 +402,52 @@ mod tests {
                 ("r7", UnknownFromTreasury),
             ]
         );
+    }
+
+    #[test]
+    fn what_the_treasury_booked_for_another_case_does_not_agree() {
+        let paid = [ours(1, Way::Cash, 8_000, DAY), ours(2, Way::Cash, 8_000, DAY)];
+        let booked = |number: u128, code: &str| Theirs {
+            case_code: code.to_owned(),
+            ..theirs(number, 8_000, DAY)
+        };
+        let outcome = reconcile(
+            DAY,
+            &paid,
+            &[],
+            &[booked(1, &paid[1].case_code), booked(2, &paid[1].case_code)],
+        );
+        assert_eq!(outcome.matched, [(paid[1].case_id, paid[1].payment_id)]);
+        assert_eq!(kinds(&outcome), [("r1", DifferenceKind::CaseInTreasury)]);
+        let sides = &outcome.differences[0].sides;
+        assert_eq!(sides.treasury_case.as_ref(), Some(&paid[1].case_code));
+    }
+
+    #[test]
+    fn a_file_that_is_given_again_repeats_and_one_that_says_a_line_twice_does_not() {
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (a, b) = (theirs(1, 8_000, DAY), theirs(2, 5_000, DAY));
+        let again = [(first, a.clone()), (second, a.clone()), (second, b.clone())];
+        assert_eq!(merged(again), [a.clone(), b.clone()]);
+        let twice = [(first, a.clone()), (first, a.clone()), (second, a.clone())];
+        assert_eq!(merged(twice), [a.clone(), a.clone()]);
+        let corrected = Theirs {
+            amount_vnd: 9_000,
+            ..a.clone()
+        };
+        assert_eq!(
+            merged([(first, a.clone()), (second, corrected.clone())]),
+            [a, corrected],
+            "another amount is another line"
+        );
+    }
+
+    #[test]
+    fn what_was_kept_before_cases_were_compared_is_read_as_it_was() {
+        let kept = r#"{"our_vnd":8000,"platform_vnd":null,"treasury_vnd":null,"our_day":"2026-11-23","platform_day":null,"treasury_day":null}"#;
+        let sides: Sides = serde_json::from_str(kept).unwrap();
+        assert_eq!(sides.treasury_case, None);
+        assert_eq!(serde_json::to_string(&sides).unwrap(), kept);
     }
 
     /// What each side has of each reference: amount and day.

@@ -17,6 +17,9 @@ pub const MOST_VIOLATIONS: usize = 100;
 /// The most that one line may be about, VND.
 const MOST_VND: i64 = 100_000_000_000;
 
+/// Years in which something may have been booked: no database keeps every year that can be written.
+const YEARS: std::ops::Range<i16> = 2000..3000;
+
 /// Why a pack of fees is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TreasuryFormatError {
@@ -144,6 +147,8 @@ pub enum Flaw {
     ColumnTwice,
     /// The line cannot be read as values.
     Unreadable,
+    /// A value goes on in the next line: what stands there would be lost in it.
+    LineBreak,
     /// The line has more or fewer values than names.
     OtherLength,
     /// No day of the calendar in the form of the file.
@@ -156,8 +161,6 @@ pub enum Flaw {
     Amount,
     /// More lines than are read.
     TooLong,
-    /// No lines.
-    Empty,
 }
 
 /// A flaw at its place.
@@ -193,6 +196,9 @@ fn read_day(text: &str, form: DateForm) -> Option<Date> {
         DateForm::DayFirst => (last, first),
         DateForm::YearFirst => (first, last),
     };
+    if !YEARS.contains(&year) {
+        return None;
+    }
     Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()
 }
 
@@ -206,7 +212,14 @@ fn is_reference(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a file whole, or says everything that is wrong with it, up to [`MOST_VIOLATIONS`].
+/// Whether a value of a line holds the beginning of another. A quotation mark that is not closed takes in everything up to the next one,
+/// or to the end of the file: payments that were booked there would be missing without a word.
+fn runs_on(record: &csv::StringRecord) -> bool {
+    record.iter().any(|value| value.contains('\n'))
+}
+
+/// Reads a file whole, or says everything that is wrong with it, up to [`MOST_VIOLATIONS`]. One that has the names and no line says that
+/// nothing was booked.
 ///
 /// # Errors
 /// Every flaw with its line.
@@ -226,15 +239,22 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
         .delimiter(u8::try_from(format.separator).unwrap_or(b','))
         .has_headers(true)
         .flexible(true)
-        .trim(csv::Trim::All)
-        // A line ends where it is counted; what a carriage return leaves is trimmed.
+        // A line ends where it is counted; what a carriage return leaves is trimmed, when it is known that no value runs on.
         .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(text.as_bytes());
     let mut flaws = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    let Ok(header) = reader.headers().cloned() else {
+    let Ok(mut header) = reader.headers().cloned() else {
         return Err(file_flaw(Flaw::Unreadable));
     };
+    if runs_on(&header) {
+        return Err(vec![LineFlaw {
+            line: 1,
+            column: String::new(),
+            flaw: Flaw::LineBreak,
+        }]);
+    }
+    header.trim();
     let length = header.len();
     for name in format.columns.names() {
         let mut found = header.iter().enumerate().filter(|(_, column)| *column == name);
@@ -260,7 +280,7 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
         if flaws.len() >= MOST_VIOLATIONS {
             break;
         }
-        let record = match record {
+        let mut record = match record {
             Ok(record) => record,
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
@@ -272,11 +292,20 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
                 break;
             }
         };
+        let line = record.position().map_or(0, csv::Position::line);
+        let line = i32::try_from(line).unwrap_or(i32::MAX);
+        if runs_on(&record) {
+            flaws.push(LineFlaw {
+                line,
+                column: String::new(),
+                flaw: Flaw::LineBreak,
+            });
+            continue;
+        }
+        record.trim();
         if record.len() == 1 && record.get(0) == Some("") {
             continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
-        let line = i32::try_from(line).unwrap_or(i32::MAX);
         if booked.len() >= MOST_LINES {
             flaws.push(LineFlaw {
                 line,
@@ -328,9 +357,6 @@ pub fn read_treasury_file(content: &[u8], format: &TreasuryFormat) -> Result<Vec
                 amount_vnd,
             });
         }
-    }
-    if flaws.is_empty() && booked.is_empty() {
-        return Err(file_flaw(Flaw::Empty));
     }
     if flaws.is_empty() { Ok(booked) } else { Err(flaws) }
 }
@@ -403,13 +429,47 @@ mod tests {
         let flaws = read_treasury_file(b"ngay_hach_toan,ma_ho_so,so_tien,so_tien\n", &format()).unwrap_err();
         assert_eq!(flaws.len(), 2, "{flaws:?}");
         assert_eq!(
-            read_treasury_file(HEADER.as_bytes(), &format()).unwrap_err()[0].flaw,
-            Flaw::Empty
+            read_treasury_file(b"", &format()).unwrap_err()[0].flaw,
+            Flaw::ColumnMissing
         );
         assert_eq!(
             read_treasury_file(&[0xff, 0xfe], &format()).unwrap_err()[0].flaw,
             Flaw::NotText
         );
+    }
+
+    #[test]
+    fn a_file_with_the_names_alone_says_that_nothing_was_booked() {
+        assert_eq!(read_treasury_file(HEADER.as_bytes(), &format()), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_quotation_mark_that_is_not_closed_takes_no_line_in() {
+        let line = "23/11/2026,H41.201-261123-0001,o-1,8000,";
+        for (lines, wrong) in [
+            // To the end of the file, and to the next quotation mark.
+            (format!("{line}\"nộp\n{line}\n{line}\n"), vec![2]),
+            (format!("{line}\"nộp\n{line}\"lần 1\"\n{line}\n"), vec![2]),
+            (format!("{line}\n{line}\"a\nb\"\n{line}\n"), vec![3]),
+            (format!("{line}\"\n{line}\n"), vec![2]),
+            (format!("{line}\"nộp, lần 1\"\n{line}\n"), vec![]),
+        ] {
+            let read = read_treasury_file(format!("{HEADER}{lines}").as_bytes(), &format());
+            let flaws: Vec<i32> = read.err().unwrap_or_default().iter().map(|flaw| flaw.line).collect();
+            assert_eq!(flaws, wrong, "{lines}");
+        }
+        let names = "ngay_hach_toan,ma_ho_so,ma_tham_chieu,so_tien,\"ghi_chu\n";
+        let read = read_treasury_file(format!("{names}{line}\n").as_bytes(), &format());
+        assert_eq!(read.unwrap_err()[0].flaw, Flaw::LineBreak);
+    }
+
+    #[test]
+    fn a_year_that_no_database_keeps_is_no_day() {
+        for day in ["01/01/0000", "01/01/0001", "31/12/1999", "01/01/3000"] {
+            let text = format!("{HEADER}{day},H41.201-261123-0001,o-1,8000,\n");
+            let flaws = read_treasury_file(text.as_bytes(), &format()).unwrap_err();
+            assert_eq!((flaws.len(), flaws[0].flaw), (1, Flaw::Day), "{day}");
+        }
     }
 
     #[test]

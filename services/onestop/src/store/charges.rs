@@ -128,8 +128,7 @@ pub(crate) async fn save(
 
 /// When integration is asked about a payment: at once after a change, if something is awaited.
 fn poll_time(payment: &Payment, now: Timestamp) -> Option<jiff_sqlx::Timestamp> {
-    let awaited = payment.state.is_open() || payment.state == PaymentState::RefundOrdered;
-    awaited.then(|| now.to_sqlx())
+    payment.state.is_awaited().then(|| now.to_sqlx())
 }
 
 async fn insert(
@@ -246,7 +245,24 @@ pub(crate) async fn ask_at(
     Ok(())
 }
 
-/// Payments of a unit that were paid on a day, and those of other days with one of these references.
+/// When the job turns to a payment again, if it does, and why it could not do all that was to be done, a word.
+pub(crate) async fn turn_to_at(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    at: Option<Timestamp>,
+    problem: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE charge_payments SET poll_time = $2, problem = $3 WHERE payment_id = $1")
+        .bind(payment_id)
+        .bind(at.map(jiff_sqlx::ToSqlx::to_sqlx))
+        .bind(problem)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Payments by receipts of a unit that were paid on a day, and those of other days with one of these references. Whose receipt it is never
+/// changes: a case that followed a closed unit to its successor is still in the closed unit's list of the platform and of the treasury.
 pub(crate) async fn paid_on(
     connection: &mut PgConnection,
     unit_id: i32,
@@ -255,10 +271,10 @@ pub(crate) async fn paid_on(
 ) -> Result<Vec<Ours>, StoreError> {
     let rows = sqlx::query(
         "SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day FROM charge_payments
-         WHERE responsible_unit_id = $1 AND paid_day = $2
+         WHERE collecting_unit_id = $1 AND paid_day = $2
          UNION
          SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day FROM charge_payments
-         WHERE responsible_unit_id = $1 AND reference = ANY ($3) AND reference <> '' AND paid_day IS NOT NULL
+         WHERE collecting_unit_id = $1 AND reference = ANY ($3) AND reference <> '' AND paid_day IS NOT NULL
          ORDER BY payment_id",
     )
     .bind(unit_id)
@@ -297,7 +313,8 @@ pub(crate) struct Collected {
     pub(crate) refunded: i64,
 }
 
-/// What was paid to units from one day to another (inclusive), by way: a range of the index by unit and day.
+/// What was paid by receipts of units from one day to another (inclusive), by way: a range of the index by unit and day. What a unit took
+/// stays its own when its cases go to another.
 pub(crate) async fn collected(
     connection: &mut PgConnection,
     units: &[i32],
@@ -306,7 +323,7 @@ pub(crate) async fn collected(
 ) -> Result<Vec<Collected>, StoreError> {
     let rows: Vec<(i16, i64, i64, i64)> = sqlx::query_as(
         "SELECT way, count(*), coalesce(sum(amount_vnd), 0)::bigint, count(*) FILTER (WHERE state = 6) FROM charge_payments
-         WHERE responsible_unit_id = ANY ($1) AND paid_day BETWEEN $2 AND $3 GROUP BY way ORDER BY way",
+         WHERE collecting_unit_id = ANY ($1) AND paid_day BETWEEN $2 AND $3 GROUP BY way ORDER BY way",
     )
     .bind(units)
     .bind(from.to_sqlx())

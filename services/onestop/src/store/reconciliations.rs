@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::{StoreError, one_row};
-use crate::domain::reconcile::{DifferenceKind, Found, Sides, Theirs};
+use crate::domain::reconcile::{DifferenceKind, Found, Sides, Theirs, merged};
 use crate::domain::treasury::Booked;
 
 /// A file of the treasury.
@@ -70,19 +70,21 @@ pub(crate) async fn insert_file(
     Ok(())
 }
 
-/// The file with this content that a unit imported before.
+/// The file with this content that a unit imported of a day before.
 pub(crate) async fn file_with(
     connection: &mut PgConnection,
     unit_id: i32,
+    day: Date,
     sha256: &[u8],
 ) -> Result<Option<Uuid>, StoreError> {
-    Ok(
-        sqlx::query_scalar("SELECT file_id FROM treasury_files WHERE responsible_unit_id = $1 AND sha256 = $2")
-            .bind(unit_id)
-            .bind(sha256)
-            .fetch_optional(connection)
-            .await?,
+    Ok(sqlx::query_scalar(
+        "SELECT file_id FROM treasury_files WHERE responsible_unit_id = $1 AND day = $2 AND sha256 = $3",
     )
+    .bind(unit_id)
+    .bind(day.to_sqlx())
+    .bind(sha256)
+    .fetch_optional(connection)
+    .await?)
 }
 
 /// How many files of a day a unit imported.
@@ -96,7 +98,7 @@ pub(crate) async fn files_of(connection: &mut PgConnection, unit_id: i32, day: D
     )
 }
 
-/// What the treasury booked for a unit on a day, and on other days under one of these references.
+/// What the treasury booked for a unit on a day, and on other days under one of these references: all its files together.
 pub(crate) async fn booked(
     connection: &mut PgConnection,
     unit_id: i32,
@@ -116,16 +118,16 @@ pub(crate) async fn booked(
     .bind(references)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Theirs {
-                reference: row.try_get("reference")?,
-                case_code: row.try_get("case_code")?,
-                amount_vnd: row.try_get("amount_vnd")?,
-                day: row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff(),
-            })
-        })
-        .collect()
+    let said = rows.iter().map(|row| {
+        let one = Theirs {
+            reference: row.try_get("reference")?,
+            case_code: row.try_get("case_code")?,
+            amount_vnd: row.try_get("amount_vnd")?,
+            day: row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff(),
+        };
+        Ok::<_, StoreError>((row.try_get::<Uuid, _>("file_id")?, one))
+    });
+    Ok(merged(said.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Where a difference is.
@@ -204,7 +206,7 @@ fn difference(row: &PgRow) -> Result<Difference, StoreError> {
     })
 }
 
-/// Everybody who reconciles the same day of a unit waits here for the commit of the one before.
+/// Everybody who reconciles the same day of a unit, or imports a file of it, waits here for the commit of the one before.
 pub(crate) async fn hold_day(connection: &mut PgConnection, unit_id: i32, day: Date) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("onestop.reconciliation {unit_id} {day}"))

@@ -16,7 +16,7 @@ async fn differences_payments_of_a_day_and_what_is_to_be_asked_walk_an_index() {
          FROM generate_series(1, 20000) AS n",
         "INSERT INTO charge_payments (payment_id, case_id, case_code, responsible_unit_id, collecting_unit_id, way, amount_vnd, state, reference,
                                       pay_url, transaction, request_time, paid_time, paid_day, poll_time)
-         SELECT gen_random_uuid(), gen_random_uuid(), '', 1 + n % 30, 1, 1, 8000, 3, 'p' || n, '', '', now(), now(), date '2026-01-01' + n / 100,
+         SELECT gen_random_uuid(), gen_random_uuid(), '', 1 + n % 30, 1 + n % 30, 1, 8000, 3, 'p' || n, '', '', now(), now(), date '2026-01-01' + n / 100,
                 CASE WHEN n % 500 = 0 THEN now() END
          FROM generate_series(1, 20000) AS n",
         "ANALYZE",
@@ -41,8 +41,8 @@ async fn differences_payments_of_a_day_and_what_is_to_be_asked_walk_an_index() {
     let mut plans = vec![("payment_differences_by_day", rows)];
     for (index, statement) in [
         (
-            "charge_payments_by_day",
-            "EXPLAIN (COSTS OFF) SELECT payment_id FROM charge_payments WHERE responsible_unit_id = 7 AND paid_day = '2026-03-01'",
+            "charge_payments_by_collector",
+            "EXPLAIN (COSTS OFF) SELECT payment_id FROM charge_payments WHERE collecting_unit_id = 7 AND paid_day = '2026-03-01'",
         ),
         (
             "charge_payments_to_ask",

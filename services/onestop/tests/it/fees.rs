@@ -75,6 +75,13 @@ impl Platform {
         self.0.lock().unwrap().refund_requests.len()
     }
 
+    /// For which units orders of a case were made.
+    fn ordered_for(&self, case_code: &str) -> Vec<i32> {
+        let orders = self.0.lock().unwrap();
+        let of_case = orders.made.values().filter(|(_, _, code)| code == case_code);
+        of_case.map(|(_, unit_id, _)| *unit_id).collect()
+    }
+
     /// Sets every order of a case to a state, as a call-back would.
     pub(crate) fn set(&self, case_code: &str, state: OrderState) {
         let mut orders = self.0.lock().unwrap();
@@ -154,12 +161,22 @@ impl PaymentOrders for Platform {
 
     async fn refund(&self, request_id: Uuid, order_id: Uuid) -> Result<Order, Fault> {
         self.call(|orders| {
-            if !orders.refund_requests.contains(&request_id) {
-                orders.refund_requests.push(request_id);
-            }
+            let known = orders.refund_requests.contains(&request_id);
             let now = orders.clock.as_ref().unwrap().now();
             let (order, ..) = orders.made.get_mut(&order_id).ok_or_else(gone)?;
             let before = order.clone();
+            if known {
+                return Ok(before);
+            }
+            if order.state != OrderState::Paid {
+                return Err(Fault::new(
+                    FaultCode::FailedPrecondition,
+                    "PAYMENT_NOT_REFUNDABLE",
+                    "không hoàn được",
+                    "not paid",
+                ));
+            }
+            orders.refund_requests.push(request_id);
             order.state = OrderState::Refunded;
             order.update_time = now;
             Ok(before)
@@ -273,16 +290,110 @@ pub(crate) async fn until(
     case: &proto::Case,
     wanted: impl Fn(&proto::CaseCharge) -> bool,
 ) -> proto::CaseCharge {
+    until_at(stack, TRUONG_VINH, case, wanted).await
+}
+
+/// The same, where the case is at another unit by now.
+async fn until_at(
+    stack: &Stack,
+    unit_id: i32,
+    case: &proto::Case,
+    wanted: impl Fn(&proto::CaseCharge) -> bool,
+) -> proto::CaseCharge {
     for _ in 0..100 {
-        let now = charge(&stack.staff("officer", TRUONG_VINH), case).await.unwrap();
+        let now = charge(&stack.staff("officer", unit_id), case).await.unwrap();
         if wanted(&now) {
             return now;
         }
         stack.advance(SignedDuration::from_secs(20)).await;
         tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     }
-    let last = charge(&stack.staff("officer", TRUONG_VINH), case).await.unwrap();
+    let last = charge(&stack.staff("officer", unit_id), case).await.unwrap();
     panic!("the charge does not become as wanted: {last:?}");
+}
+
+async fn exempt(client: &Client, charge: &proto::CaseCharge, reduced_to_vnd: i64) -> Result<proto::CaseCharge, Status> {
+    let request = proto::ExemptFeeRequest {
+        request_id: request_id(),
+        case_id: charge.case_id.clone(),
+        etag: charge.etag.clone(),
+        number: 1,
+        reduced_to_vnd,
+        reason: "hộ nghèo".to_owned(),
+        legal_basis: "nghị quyết của HĐND tỉnh".to_owned(),
+        evidence_file_id: String::new(),
+    };
+    let answer = client.clone().fees.exempt_fee(request).await?;
+    Ok(answer.into_inner().charge.unwrap())
+}
+
+/// What the treasury booked of a day, as lines below the names.
+fn treasury_file(unit_id: i32, day: Date, lines: &str) -> proto::ImportTreasuryFileRequest {
+    proto::ImportTreasuryFileRequest {
+        request_id: request_id(),
+        unit_id,
+        day: Some(day.into()),
+        content: format!("ngay_hach_toan,ma_ho_so,ma_tham_chieu,so_tien\n{lines}").into_bytes(),
+        dry_run: false,
+    }
+}
+
+pub(crate) async fn import_treasury(
+    client: &Client,
+    unit_id: i32,
+    day: Date,
+    lines: &str,
+) -> Result<proto::ImportTreasuryFileResponse, Status> {
+    let request = treasury_file(unit_id, day, lines);
+    Ok(client.clone().fees.import_treasury_file(request).await?.into_inner())
+}
+
+pub(crate) async fn reconcile_day(
+    client: &Client,
+    unit_id: i32,
+    day: Date,
+) -> Result<proto::ReconcileDayResponse, Status> {
+    let request = proto::ReconcileDayRequest {
+        request_id: request_id(),
+        unit_id,
+        day: Some(day.into()),
+    };
+    Ok(client.clone().fees.reconcile_day(request).await?.into_inner())
+}
+
+/// How many payments agree and how many differences are open.
+async fn reconciled(client: &Client, unit_id: i32, day: Date) -> (i32, i32) {
+    let done = reconcile_day(client, unit_id, day).await.unwrap();
+    (done.matched, done.open_differences)
+}
+
+/// Lets no row of a case in a table be changed.
+async fn freeze(stack: &Stack, table: &str, case: &proto::Case) {
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let case_id = &case.case_id;
+    for statement in [
+        "CREATE FUNCTION refuse_as_frozen() RETURNS trigger LANGUAGE plpgsql
+         AS $$ BEGIN RAISE EXCEPTION 'frozen'; END $$"
+            .to_owned(),
+        format!(
+            "CREATE TRIGGER frozen BEFORE UPDATE ON {table}
+             FOR EACH ROW WHEN (OLD.case_id = '{case_id}') EXECUTE FUNCTION refuse_as_frozen()"
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    }
+}
+
+async fn thaw(stack: &Stack, table: &str) {
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let statement = format!("DROP TRIGGER frozen ON {table}");
+    sqlx::query(sqlx::AssertSqlSafe(statement))
+        .execute(&mut superuser)
+        .await
+        .unwrap();
 }
 
 fn is_pending(charge: &proto::CaseCharge) -> bool {
@@ -639,5 +750,324 @@ async fn without_a_platform_fees_are_taken_at_the_counter_and_nothing_before_acc
     let filed_charge = charge(&clerk, &filed).await.unwrap();
     let status = cash(&clerk, &filed_charge, "BL-2", 8_000).await.unwrap_err();
     assert_eq!(reason(&status), "CHARGE_NOT_OPEN");
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn what_is_paid_is_recorded_although_the_case_cannot_go_on_and_it_goes_on_when_it_can() {
+    let (stack, platform) = Platform::stack().await;
+    let case = owing(&stack).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let first = charge(&officer, &case).await.unwrap();
+    ask_for_payment(&officer, &first).await.unwrap();
+    until(&stack, &case, is_pending).await;
+    freeze(&stack, "cases", &case).await;
+    platform.set(&case.case_code, OrderState::Paid);
+    let paid = until(&stack, &case, |charge| charge.state() == ChargeState::Paid).await;
+    assert!(
+        !paid.payments[0].problem.is_empty(),
+        "it is said that something is wrong"
+    );
+    assert_eq!(state_of(&stack, &case).await.state(), CaseState::PaymentRequested);
+    thaw(&stack, "cases").await;
+    let well = until(&stack, &case, |charge| charge.payments[0].problem.is_empty()).await;
+    assert_eq!((&well.etag, well.state()), (&paid.etag, ChargeState::Paid));
+    assert_eq!(state_of(&stack, &case).await.state(), CaseState::Processing);
+    assert_eq!(events(&stack, "payment_received").await, 1);
+    assert_eq!(events(&stack, "case_payment_settled").await, 1);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_followed_holds_up_no_other() {
+    let (stack, platform) = Platform::stack().await;
+    let (broken, other) = (owing(&stack).await, owing(&stack).await);
+    freeze(&stack, "case_charges", &broken).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    for case in [&broken, &other] {
+        let first = charge(&officer, case).await.unwrap();
+        ask_for_payment(&officer, &first).await.unwrap();
+    }
+    until(&stack, &other, is_pending).await;
+    platform.set(&other.case_code, OrderState::Paid);
+    until(&stack, &other, |charge| charge.state() == ChargeState::Paid).await;
+    let put_off = until(&stack, &broken, |charge| !charge.payments[0].problem.is_empty()).await;
+    assert_eq!(put_off.payments[0].state(), PaymentState::Requested);
+    thaw(&stack, "case_charges").await;
+    until(&stack, &broken, is_pending).await;
+    assert_eq!(platform.made(), 2, "one order each, however often it was asked for");
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn an_order_that_the_platform_gave_back_by_itself_is_refunded_when_that_is_decided() {
+    let (stack, platform) = Platform::stack().await;
+    let case = owing(&stack).await;
+    let officer = stack.staff("officer", TRUONG_VINH);
+    let first = charge(&officer, &case).await.unwrap();
+    ask_for_payment(&officer, &first).await.unwrap();
+    until(&stack, &case, is_pending).await;
+    platform.set(&case.case_code, OrderState::Paid);
+    let paid = until(&stack, &case, |charge| charge.state() == ChargeState::Paid).await;
+    platform.set(&case.case_code, OrderState::Refunded);
+    let exempted = exempt(&stack.staff("officer", TRUONG_VINH), &paid, 0).await.unwrap();
+    refund(&stack.staff("unit_leader", TRUONG_VINH), &exempted, 0)
+        .await
+        .unwrap();
+    let back = until(&stack, &case, |charge| charge.state() == ChargeState::Refunded).await;
+    assert!(back.payments[0].refund.as_ref().unwrap().done_time.is_some());
+    assert_eq!(platform.refunds(), 0, "nothing was left to ask for");
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn what_is_reduced_after_it_was_paid_goes_back_and_the_rest_is_taken_anew() {
+    let stack = Stack::start().await;
+    let case = owing(&stack).await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let first = charge(&clerk, &case).await.unwrap();
+    let three = quantities(&clerk, &first, 3).await.unwrap();
+    let paid = cash(&clerk, &three, "BL-1", 24_000).await.unwrap();
+    let status = quantities(&clerk, &paid, 1).await.unwrap_err();
+    assert_eq!(reason(&status), "FEES_PAID", "what was paid for is not counted down");
+    let (officer, leader) = (
+        stack.staff("officer", TRUONG_VINH),
+        stack.staff("unit_leader", TRUONG_VINH),
+    );
+    let reduced = exempt(&officer, &paid, 8_000).await.unwrap();
+    assert_eq!(reduced.state(), ChargeState::RefundDue);
+    let back = refund(&leader, &reduced, 0).await.unwrap();
+    assert_eq!(
+        (back.state(), back.payments[0].state()),
+        (ChargeState::Unpaid, PaymentState::Refunded)
+    );
+    let status = cash(&clerk, &back, "BL-2", 24_000).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&status).violations()[0].field, "amount_vnd");
+    let rest = cash(&clerk, &back, "BL-2", 8_000).await.unwrap();
+    assert_eq!(rest.state(), ChargeState::Paid);
+    let waived = exempt(&officer, &rest, 0).await.unwrap();
+    let second = waived.payments.iter().position(|payment| payment.reference == "BL-2");
+    let nothing = refund(&leader, &waived, second.unwrap()).await.unwrap();
+    assert_eq!(nothing.state(), ChargeState::Refunded);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn the_applicant_is_shown_where_to_pay_only_while_something_is_to_be_paid() {
+    let (stack, platform) = Platform::stack().await;
+    let (at_the_counter, withdrawn) = (owing(&stack).await, owing(&stack).await);
+    for case in [&at_the_counter, &withdrawn] {
+        let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+        let first = charge(&clerk, case).await.unwrap();
+        ask_for_payment(&clerk, &first).await.unwrap();
+        until(&stack, case, is_pending).await;
+        let shown = charge(&stack.portal(citizen()), case).await.unwrap();
+        assert!(!shown.payments[0].pay_url.is_empty());
+    }
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owed = charge(&clerk, &at_the_counter).await.unwrap();
+    cash(&clerk, &owed, "BL-1", 8_000).await.unwrap();
+    let request = proto::WithdrawCaseRequest {
+        request_id: request_id(),
+        case_id: withdrawn.case_id.clone(),
+        etag: state_of(&stack, &withdrawn).await.etag,
+        reason: "không cần nữa".to_owned(),
+    };
+    stack.portal(citizen()).cases.withdraw_case(request).await.unwrap();
+    for case in [&at_the_counter, &withdrawn] {
+        let shown = charge(&stack.portal(citizen()), case).await.unwrap();
+        let order = &shown.payments[0];
+        assert_eq!((order.state(), order.pay_url.as_str()), (PaymentState::Pending, ""));
+    }
+    // Whoever kept the address pays all the same: it is known, and goes back.
+    platform.set(&at_the_counter.case_code, OrderState::Paid);
+    until(&stack, &at_the_counter, |charge| {
+        charge.state() == ChargeState::RefundDue
+    })
+    .await;
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_receipt_does_not_carry_the_code_of_an_order() {
+    let (stack, _) = Platform::stack().await;
+    let (online, counter) = (owing(&stack).await, owing(&stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let first = charge(&clerk, &online).await.unwrap();
+    ask_for_payment(&clerk, &first).await.unwrap();
+    let pending = until(&stack, &online, is_pending).await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owed = charge(&clerk, &counter).await.unwrap();
+    let status = cash(&clerk, &owed, &pending.payments[0].reference, 8_000)
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "RECEIPT_NUMBER_TAKEN");
+    cash(&clerk, &owed, "BL-1", 8_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_quantities_and_a_refund_is_named() {
+    let stack = Stack::start().await;
+    let case = owing(&stack).await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let first = charge(&clerk, &case).await.unwrap();
+    let twice = |quantity: i32| proto::FeeQuantity { number: 1, quantity };
+    let request = proto::SetFeeQuantitiesRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: first.etag.clone(),
+        quantities: vec![twice(2), twice(3), twice(4)],
+    };
+    let status = clerk.clone().fees.set_fee_quantities(request).await.unwrap_err();
+    let fields = |status: &Status| -> Vec<String> {
+        let fault = egov_fault::fault_of(status);
+        fault.violations().iter().map(|wrong| wrong.field.clone()).collect()
+    };
+    assert_eq!(fields(&status), ["quantities[1].number", "quantities[2].number"]);
+    let paid = cash(&clerk, &first, "BL-1", 8_000).await.unwrap();
+    let request = proto::DecideRefundRequest {
+        reason: " ".to_owned(),
+        decision_number: " ".to_owned(),
+        ..refund_request(&paid, 0)
+    };
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let status = leader.clone().fees.decide_refund(request).await.unwrap_err();
+    assert_eq!(fields(&status), ["reason", "decision_number"]);
+}
+
+#[tokio::test]
+async fn money_of_a_unit_that_closed_is_reconciled_under_its_name_by_the_successor() {
+    let (stack, platform) = Platform::stack().await;
+    let (paid, asked, later) = (owing(&stack).await, owing(&stack).await, owing(&stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let first = charge(&clerk, &paid).await.unwrap();
+    cash(&clerk, &first, "BL-1", 8_000).await.unwrap();
+    let first = charge(&clerk, &asked).await.unwrap();
+    ask_for_payment(&clerk, &first).await.unwrap();
+    until(&stack, &asked, is_pending).await;
+    let (last_day, merged) = (jiff::civil::date(2026, 11, 23), jiff::civil::date(2026, 11, 24));
+    stack.advance(SignedDuration::from_hours(24)).await;
+    stack
+        .reorganise(merged, &[(TRUONG_VINH, THANH_VINH), (COUNTER, THANH_VINH)], Vec::new())
+        .await;
+    assert_eq!(crate::units::settle(&stack).await, 0);
+
+    // What the closed unit took is in its own file, and not missing in the successor's.
+    let accountant = stack.staff("fee_accountant", THANH_VINH);
+    let line = format!("23/11/2026,{},BL-1,8000\n", paid.case_code);
+    import_treasury(&accountant, TRUONG_VINH, last_day, &line)
+        .await
+        .unwrap();
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, last_day).await, (1, 0));
+    import_treasury(&accountant, THANH_VINH, last_day, "").await.unwrap();
+    assert_eq!(reconciled(&accountant, THANH_VINH, last_day).await, (0, 0));
+    let officer = stack.staff("officer", THANH_VINH);
+    assert_eq!(charge(&officer, &paid).await.unwrap().state(), ChargeState::Reconciled);
+
+    // The order that it made is paid after it closed; a receipt of after that is the successor's, under whatever number.
+    let first = charge(&officer, &later).await.unwrap();
+    let taken = cash(&officer, &first, "BL-1", 8_000).await.unwrap();
+    assert_eq!(taken.payments[0].collecting_unit_id, THANH_VINH);
+    platform.set(&asked.case_code, OrderState::Paid);
+    let online = until_at(&stack, THANH_VINH, &asked, |charge| charge.state() == ChargeState::Paid).await;
+    assert_eq!(platform.ordered_for(&asked.case_code), [TRUONG_VINH]);
+    let accountant = stack.staff("fee_accountant", THANH_VINH);
+    for (unit_id, code, reference) in [
+        (TRUONG_VINH, &asked.case_code, online.payments[0].reference.as_str()),
+        (THANH_VINH, &later.case_code, "BL-1"),
+    ] {
+        let line = format!("24/11/2026,{code},{reference},8000\n");
+        import_treasury(&accountant, unit_id, merged, &line).await.unwrap();
+        assert_eq!(reconciled(&accountant, unit_id, merged).await, (1, 0), "{unit_id}");
+    }
+    // Nobody else's accountant knows of it.
+    let stranger = stack.staff("fee_accountant", COUNTER);
+    let status = reconcile_day(&stranger, TRUONG_VINH, merged).await.unwrap_err();
+    assert_eq!(reason(&status), "UNIT_NOT_IN_SCOPE");
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn of_two_who_import_one_file_at_once_the_second_is_told_which_it_is() {
+    let stack = Stack::start().await;
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    let day = jiff::civil::date(2026, 11, 23);
+    let line = "23/11/2026,H41.201-261123-0001,BL-1,8000\n";
+    let (one, two) = tokio::join!(
+        import_treasury(&accountant, TRUONG_VINH, day, line),
+        import_treasury(&accountant, TRUONG_VINH, day, line)
+    );
+    let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
+    let (won, lost) = (won.unwrap(), lost.unwrap_err());
+    assert_eq!(reason(&lost), "TREASURY_FILE_KNOWN");
+    assert_eq!(egov_fault::fault_of(&lost).metadata()["file_id"], won.file_id);
+}
+
+#[tokio::test]
+async fn a_file_that_is_given_again_with_more_lines_repeats_what_it_said() {
+    let stack = Stack::start().await;
+    let (morning, evening) = (owing(&stack).await, owing(&stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    for (case, receipt) in [(&morning, "BL-1"), (&evening, "BL-2")] {
+        let owed = charge(&clerk, case).await.unwrap();
+        cash(&clerk, &owed, receipt, 8_000).await.unwrap();
+    }
+    let day = jiff::civil::date(2026, 11, 23);
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    let first = format!("23/11/2026,{},BL-1,8000\n", morning.case_code);
+    let whole_day = format!("{first}23/11/2026,{},BL-2,8000\n", evening.case_code);
+    // Nothing was booked yet, and that is a file too: of every day.
+    for of in [day, day.tomorrow().unwrap()] {
+        let empty = import_treasury(&accountant, TRUONG_VINH, of, "").await.unwrap();
+        assert_eq!(empty.entries, 0);
+    }
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (0, 2));
+    import_treasury(&accountant, TRUONG_VINH, day, &first).await.unwrap();
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (1, 1));
+    import_treasury(&accountant, TRUONG_VINH, day, &whole_day)
+        .await
+        .unwrap();
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (2, 0));
+    // Twice in one file is booked twice.
+    let twice = format!("{whole_day}{first}");
+    import_treasury(&accountant, TRUONG_VINH, day, &twice).await.unwrap();
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (1, 1));
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn what_the_treasury_booked_for_another_case_is_a_difference_that_names_it() {
+    let stack = Stack::start().await;
+    let (case, other) = (owing(&stack).await, owing(&stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owed = charge(&clerk, &case).await.unwrap();
+    cash(&clerk, &owed, "BL-1", 8_000).await.unwrap();
+    let day = jiff::civil::date(2026, 11, 23);
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    let line = format!("23/11/2026,{},BL-1,8000\n", other.case_code);
+    import_treasury(&accountant, TRUONG_VINH, day, &line).await.unwrap();
+    assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (0, 1));
+    let listed = accountant
+        .clone()
+        .fees
+        .list_differences(proto::ListDifferencesRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .differences;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (
+            listed[0].kind(),
+            listed[0].case_code.as_str(),
+            listed[0].treasury_case_code.as_str()
+        ),
+        (
+            proto::DifferenceKind::CaseInTreasury,
+            case.case_code.as_str(),
+            other.case_code.as_str()
+        )
+    );
+    assert_eq!(charge(&clerk, &case).await.unwrap().state(), ChargeState::Paid);
     whole(&stack).await;
 }

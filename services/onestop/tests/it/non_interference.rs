@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::components::{BIRTH_NOTICE, ask_for, digitise};
+use crate::fees::{cash, charge, import_treasury, owing, reconcile_day};
 use crate::readers::{Answer, Asker, Known, Reader, read_rpcs};
 use crate::support::*;
 
@@ -97,13 +98,20 @@ async fn own_rows(stack: &Stack) -> Known {
     let linked = linked_application("16690");
     let linked = stack.portal(citizen()).linked.submit_linked_case(linked).await.unwrap();
     let linked = linked.into_inner().linked_case.unwrap();
+    let charged = owing(stack).await;
+    money(stack, TRUONG_VINH, &charged, ["BL-1", "BL-9"]).await;
 
     let day = |day: i32| json!({"year": 2026, "month": 11, "day": day});
     Known(BTreeMap::from([
         ("linked_case_id", vec![json!(linked.linked_case_id)]),
         (
             "case_id",
-            vec![json!(decided.case_id), json!(working.case_id), json!(first.case_id)],
+            vec![
+                json!(decided.case_id),
+                json!(working.case_id),
+                json!(first.case_id),
+                json!(charged.case_id),
+            ],
         ),
         ("case_code", vec![json!(first.case_code)]),
         ("lookup_secret", vec![json!(secret)]),
@@ -276,10 +284,25 @@ fn linked_application(unit: &str) -> proto::SubmitLinkedCaseRequest {
     }
 }
 
+/// Cash for a case of a unit against the first receipt, a file of the treasury in which it has another amount and the second receipt is
+/// nobody's, and the day reconciled.
+async fn money(stack: &Stack, unit_id: i32, case: &proto::Case, [receipt, stray]: [&str; 2]) {
+    let clerk = stack.staff("one_stop_clerk", unit_id);
+    let owed = charge(&clerk, case).await.unwrap();
+    cash(&clerk, &owed, receipt, 8_000).await.unwrap();
+    let accountant = stack.staff("fee_accountant", unit_id);
+    let (day, code) = (jiff::civil::date(2026, 11, 23), &case.case_code);
+    let lines = format!("23/11/2026,{code},{receipt},9000\n23/11/2026,{code},{stray},5000\n");
+    import_treasury(&accountant, unit_id, day, &lines).await.unwrap();
+    let done = reconcile_day(&accountant, unit_id, day).await.unwrap();
+    assert!(done.open_differences >= 2, "{done:?}");
+}
+
 /// Files a case of the neighbour's under the same names and numbers as ours.
 async fn neighbours_case(stack: &Stack, name: &str) -> proto::Case {
     let request = proto::SubmitCaseRequest {
         competent_unit_code: "16681".to_owned(),
+        conditions: vec!["yeu_cau_ban_sao".to_owned()],
         owner: Some(owner(name)),
         ..birth_registration()
     };
@@ -362,6 +385,15 @@ async fn delete_neighbours_cases(connection: &mut PgConnection) {
         .await
         .unwrap();
     assert_eq!(deleted.rows_affected(), 4);
+    // What the treasury said belongs to no case.
+    for table in ["payment_differences", "treasury_entries", "treasury_files", "fee_acts"] {
+        let statement = format!("DELETE FROM {table} WHERE responsible_unit_id = {THANH_VINH}");
+        let deleted = sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        assert!(deleted.rows_affected() > 0, "{table}");
+    }
 }
 
 #[tokio::test]
@@ -391,6 +423,9 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
         .demand_the_same(&before, "acting on the neighbour's cases")
         .await;
 
+    money(&stack, THANH_VINH, &first, ["BL-1", "BL-9"]).await;
+    questions.demand_the_same(&before, "the neighbour's money").await;
+
     let mut superuser = stack.database.connect_as_superuser().await.unwrap();
     let changed = sqlx::query(
         "UPDATE cases SET owner = jsonb_set(owner, '{full_name}', '\"Trần Thị Hường\"'), submit_time = submit_time - interval '3 days',
@@ -402,6 +437,13 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     .await
     .unwrap();
     assert_eq!(changed.rows_affected(), 4);
+    for change in [
+        "UPDATE charge_payments SET amount_vnd = 1, paid_day = '2026-11-24' WHERE responsible_unit_id = 3",
+        "UPDATE payment_differences SET state = 1, day = '2026-11-24' WHERE responsible_unit_id = 3",
+    ] {
+        let changed = sqlx::query(change).execute(&mut superuser).await.unwrap();
+        assert!(changed.rows_affected() > 0, "{change}");
+    }
     questions
         .demand_the_same(&before, "changing the neighbour's rows")
         .await;
@@ -420,6 +462,8 @@ async fn the_question_that_finds_interference_finds_it_where_the_row_may_be_seen
     let questions = Questions::gather(&stack, &known).await;
     let before = questions.answers().await;
     submit(&stack).await;
+    let more = owing(&stack).await;
+    money(&stack, TRUONG_VINH, &more, ["BL-2", "BL-8"]).await;
     let after = questions.answers().await;
     let changed: std::collections::BTreeSet<&str> = questions
         .asked
@@ -428,9 +472,14 @@ async fn the_question_that_finds_interference_finds_it_where_the_row_may_be_seen
         .filter(|(_, (before, after))| before != after)
         .map(|((place, ..), _)| questions.readers[*place].name())
         .collect();
-    for rpc in ["ListCases", "SearchCases"] {
+    for rpc in [
+        "CaseService.ListCases",
+        "CaseService.SearchCases",
+        "FeeService.GetPaymentFigures",
+        "FeeService.ListDifferences",
+    ] {
         assert!(
-            changed.contains(format!("{PACKAGE}.CaseService.{rpc}").as_str()),
+            changed.contains(format!("{PACKAGE}.{rpc}").as_str()),
             "{rpc}: {changed:?}"
         );
     }

@@ -30,7 +30,7 @@ async fn merge(stack: &Stack) {
 }
 
 /// Lets cases follow until nothing is left to do; how many moved in these rounds, if the service's own job had no turn.
-async fn settle(stack: &Stack) -> i64 {
+pub(crate) async fn settle(stack: &Stack) -> i64 {
     loop {
         match follow_units(&stack.pool, &stack.directory, &stack.clock.shared(), 100, || false).await {
             Ok(Some(Round { moved: 0, stranded })) => return stranded,

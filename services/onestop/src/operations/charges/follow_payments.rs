@@ -2,6 +2,9 @@
 //!
 //! Nothing is remembered outside the database. An order is made under the payment's id, which integration knows again; what it says of an
 //! order may come late, twice or out of order, and a payment goes forward only. Whatever dies in between, the next round asks again.
+//!
+//! One payment holds up no other: what fails is put off, told in the log and in the payment. The money is recorded whether or not its case
+//! can go on with it; a case that cannot is tried again until it does.
 
 use egov_auth::RowScope;
 use egov_calendar::vietnam_time;
@@ -12,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{changed, keep};
-use crate::domain::charge::{Charge, Order, Payment, PaymentState, Reported};
+use crate::domain::charge::{Charge, Order, OrderState, Payment, PaymentState, Reported};
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::operations::act::PLATFORM;
@@ -21,9 +24,14 @@ use crate::store::{Visible, cases, charges};
 /// Payments of one look.
 const BATCH: i64 = 50;
 
-/// The shortest and the longest wait until integration is asked about a payment again.
+/// The shortest wait until integration is asked about a payment again.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(3);
-const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+
+/// The shortest wait after something failed.
+const AFTER_FAULT: SignedDuration = SignedDuration::from_secs(15);
+
+/// What stands in a payment of which integration says another amount.
+const OTHER_AMOUNT: &str = "AMOUNT_DIFFERS";
 
 /// Whether integration is away, for whatever it is asked; any other fault concerns the one payment.
 fn is_away(fault: &Fault) -> bool {
@@ -33,14 +41,22 @@ fn is_away(fault: &Fault) -> bool {
     )
 }
 
-/// How long to wait: the longer something is awaited, the rarer it is asked about.
+/// How long to wait: the longer something is awaited, the rarer it is asked about. Of an order that is never paid the platform need not say
+/// so, and there are ever more of them.
 fn wait(payment: &Payment, now: Timestamp) -> SignedDuration {
     let since = payment
         .refund
         .as_ref()
         .map_or(payment.request_time, |refund| refund.decide_time);
     let age = now.duration_since(since);
-    (age / 8).clamp(SHORTEST, LONGEST)
+    let longest = if age < SignedDuration::from_hours(7 * 24) {
+        SignedDuration::from_mins(10)
+    } else if age < SignedDuration::from_hours(60 * 24) {
+        SignedDuration::from_hours(1)
+    } else {
+        SignedDuration::from_hours(24)
+    };
+    (age / 8).clamp(SHORTEST, longest)
 }
 
 impl OneStop {
@@ -67,11 +83,30 @@ impl OneStop {
             if lease.is_due() {
                 lease.renew().await?;
             }
-            if self.follow_payment(lease, *case_id, *payment_id).await? {
-                return Ok((done, true));
+            match self.follow_payment(lease, *case_id, *payment_id).await {
+                Ok(false) => {}
+                Ok(true) => return Ok((done, true)),
+                Err(error) => self.put_off(lease, *payment_id, error.into()).await?,
             }
         }
         Ok((due.len(), false))
+    }
+
+    /// Turns later to a payment of which something of ours failed. If that cannot be written either, it is not the payment that is at fault.
+    async fn put_off(&self, lease: &Lease, payment_id: Uuid, fault: Fault) -> Result<(), Error> {
+        tracing::warn!(payment = %payment_id, reason = fault.reason(), error = ?fault, "a payment is put off");
+        // Rows that somebody holds are free again soon.
+        let pause = if fault.code() == Code::Aborted {
+            SHORTEST
+        } else {
+            SignedDuration::from_mins(1)
+        };
+        self.database
+            .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                let at = later(unit.now(), pause);
+                Ok::<_, Error>(charges::turn_to_at(unit.conn(), payment_id, Some(at), fault.reason()).await?)
+            })
+            .await
     }
 
     /// Asks about one payment and keeps what is said; true if integration is away.
@@ -91,7 +126,16 @@ impl OneStop {
         };
         match self.ask(&charge, payment).await {
             Ok(order) => {
-                self.keep_report(lease, case_id, payment_id, &order).await?;
+                let about = (case_id, payment_id);
+                if let Err(error) = self.keep_report(lease, about, &order, None).await {
+                    let fault = Fault::from(error);
+                    // Somebody else has the lease or the rows, or the database is away: nothing is said of the case.
+                    if is_away(&fault) || fault.code() == Code::Aborted {
+                        return Err(fault.into());
+                    }
+                    tracing::warn!(payment = %payment_id, reason = fault.reason(), error = ?fault, "a case does not go on with its payment");
+                    self.keep_report(lease, about, &order, Some(fault.reason())).await?;
+                }
                 Ok(false)
             }
             Err(fault) => {
@@ -100,7 +144,7 @@ impl OneStop {
                 let problem = fault.reason().to_owned();
                 self.database
                     .work(lease, async |unit: &mut UnitOfWork<'_>| {
-                        let at = later(unit.now(), wait(payment, unit.now()).max(SignedDuration::from_secs(15)));
+                        let at = later(unit.now(), wait(payment, unit.now()).max(AFTER_FAULT));
                         Ok::<_, Error>(charges::ask_at(unit.conn(), payment_id, at, &problem).await?)
                     })
                     .await?;
@@ -126,17 +170,30 @@ impl OneStop {
             && let Some(refund) = &payment.refund
         {
             // The same request again does nothing. One that was ordered under an id which integration has forgotten is refused, and goes on.
-            match self.payments.refund(refund.request_id, order_id).await {
-                Ok(_) => {}
-                Err(fault) if fault.reason() == "PAYMENT_REFUND_ORDERED" => {}
+            let refused = match self.payments.refund(refund.request_id, order_id).await {
+                Ok(_) => None,
+                Err(fault) if fault.reason() == "PAYMENT_REFUND_ORDERED" => None,
+                Err(fault) if fault.reason() == "PAYMENT_NOT_REFUNDABLE" => Some(fault),
                 Err(fault) => return Err(fault),
-            }
+            };
+            let order = self.payments.get(order_id).await?;
+            return match refused {
+                // What is back already, by whosever doing, need not be asked for.
+                Some(fault) if order.state != OrderState::Refunded => Err(fault),
+                _ => Ok(order),
+            };
         }
         self.payments.get(order_id).await
     }
 
-    /// Keeps what integration said of a payment; lets the case go on when the money is there.
-    async fn keep_report(&self, lease: &Lease, case_id: Uuid, payment_id: Uuid, order: &Order) -> Result<(), Error> {
+    /// Keeps what integration said of a payment; lets the case go on when the money is there, unless it could not a moment ago (`stuck`: why).
+    async fn keep_report(
+        &self,
+        lease: &Lease,
+        (case_id, payment_id): (Uuid, Uuid),
+        order: &Order,
+        stuck: Option<&str>,
+    ) -> Result<(), Error> {
         let everything = Visible::everything();
         self.database
             .work(lease, async |unit: &mut UnitOfWork<'_>| {
@@ -160,11 +217,17 @@ impl OneStop {
                 if let Some(act) = act {
                     charges::save(unit.conn(), &before, &after, now).await?;
                     keep(unit, (&PLATFORM, None), &after, act, changed(&before, &after), "").await?;
+                }
+                if stuck.is_none() {
                     self.go_on_if_paid(unit, case, &after).await?;
                 }
                 if let Ok(payment) = after.payment(payment_id) {
-                    let at = later(now, wait(payment, now));
-                    charges::ask_at(unit.conn(), payment_id, at, "").await?;
+                    let other_amount = (order.amount_vnd != payment.amount_vnd).then_some(OTHER_AMOUNT);
+                    let problem = stuck.or(other_amount).unwrap_or_default();
+                    let again = payment.state.is_awaited() || stuck.is_some();
+                    let pause = wait(payment, now).max(if problem.is_empty() { SHORTEST } else { AFTER_FAULT });
+                    let at = again.then(|| later(now, pause));
+                    charges::turn_to_at(unit.conn(), payment_id, at, problem).await?;
                 }
                 Ok::<_, Error>(())
             })

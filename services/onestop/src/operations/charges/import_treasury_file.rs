@@ -1,13 +1,13 @@
 //! ImportTreasuryFile (tệp kho bạc): what the treasury booked, whole or not at all.
 
-use egov_auth::{Caller, Resource};
+use egov_auth::Caller;
 use egov_database::{Event, UnitOfWork, WriteRequest};
 use egov_proto::egov::onestop::v1::{ImportTreasuryFileRequest, ImportTreasuryFileResponse};
 use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{RECONCILE, record};
+use super::record;
 use crate::domain::reconcile::TREASURY_FILE;
 use crate::domain::treasury::{Booked, read_treasury_file};
 use crate::error::Error;
@@ -15,7 +15,6 @@ use crate::fee_error::FeeError;
 use crate::operations::OneStop;
 use crate::operations::act::Actor;
 use crate::operations::import::sha256;
-use crate::report_error::ReportRefused;
 use crate::store::charges::FeeAct;
 use crate::store::reconciliations::{self, TreasuryFile};
 
@@ -36,20 +35,6 @@ pub(crate) struct Imported {
 }
 
 impl OneStop {
-    /// Demands that the caller may reconcile a unit: one out of sight looks as one that is not there.
-    pub(super) fn require_reconciler(&self, caller: &Caller, unit_id: i32) -> Result<(), Error> {
-        let scope = caller.scope(RECONCILE);
-        if !(scope.all || scope.units.contains(&unit_id)) || self.directory.units().get(unit_id).is_none() {
-            return Err(ReportRefused::UnitNotFound(unit_id).into());
-        }
-        let at = Resource {
-            unit: Some(unit_id),
-            owner: None,
-            assignee: None,
-        };
-        Ok(caller.require(RECONCILE, &at)?)
-    }
-
     /// Takes a file in, or only says what is in it.
     pub(crate) async fn import_treasury_file(
         &self,
@@ -58,7 +43,7 @@ impl OneStop {
         answer: impl FnOnce(&Imported) -> ImportTreasuryFileResponse + Send,
     ) -> Result<ImportTreasuryFileResponse, Error> {
         let body = new.body;
-        self.require_reconciler(caller, body.unit_id)?;
+        let scope = self.require_reconciler(caller, body.unit_id)?;
         let law = self.law.get();
         let format = law
             .treasury_format(new.day)
@@ -70,7 +55,7 @@ impl OneStop {
         let content_hash = sha256(&body.content);
         let request = WriteRequest::keyed(
             caller.principal.caller_key(),
-            caller.scope(RECONCILE),
+            scope,
             "egov.onestop.v1.FeeService/ImportTreasuryFile",
             new.request_id,
             body,
@@ -78,7 +63,10 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                if let Some(known) = reconciliations::file_with(unit.conn(), body.unit_id, &content_hash).await? {
+                // Of two who import at once the second waits here, and is told of the first one's file.
+                reconciliations::hold_day(unit.conn(), body.unit_id, new.day).await?;
+                let known = reconciliations::file_with(unit.conn(), body.unit_id, new.day, &content_hash).await?;
+                if let Some(known) = known {
                     return Err(FeeError::FileKnown(known).into());
                 }
                 let mut imported = Imported {
@@ -101,17 +89,7 @@ impl OneStop {
                     actor_id: caller.principal.subject,
                     import_time: unit.now(),
                 };
-                reconciliations::insert_file(unit.conn(), &file, &booked)
-                    .await
-                    .map_err(|error| match error {
-                        // Somebody else imported it at the same time.
-                        crate::store::StoreError::Sql(sql)
-                            if egov_database::violates(&sql, "treasury_files_content") =>
-                        {
-                            FeeError::FileKnown(Uuid::nil()).into()
-                        }
-                        error => Error::from(error),
-                    })?;
+                reconciliations::insert_file(unit.conn(), &file, &booked).await?;
                 unit.publish(Event {
                     aggregate_kind: TREASURY_FILE,
                     aggregate_id: file.file_id,

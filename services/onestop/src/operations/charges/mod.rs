@@ -11,6 +11,7 @@ mod get_charge;
 mod import_treasury_file;
 mod payment_figures;
 mod reconcile_day;
+mod reconcilers;
 mod settle_difference;
 
 use egov_auth::{Caller, RowScope};
@@ -216,12 +217,15 @@ impl OneStop {
     }
 }
 
-/// The receipt's number is unique at its unit, by an index.
+/// The receipt's number is unique at its unit, by an index, also among the codes of its orders.
 fn receipt_taken(error: crate::store::StoreError) -> Error {
+    let taken = |sql: &sqlx::Error| {
+        ["charge_payments_receipt", "charge_payments_reference"]
+            .iter()
+            .any(|index| egov_database::violates(sql, index))
+    };
     match error {
-        crate::store::StoreError::Sql(sql) if egov_database::violates(&sql, "charge_payments_receipt") => {
-            FeeError::ReceiptTaken.into()
-        }
+        crate::store::StoreError::Sql(sql) if taken(&sql) => FeeError::ReceiptTaken.into(),
         error => error.into(),
     }
 }
@@ -289,10 +293,10 @@ async fn record(unit: &mut UnitOfWork<'_>, act: &FeeAct) -> Result<(), Error> {
     Ok(charges::append(unit.conn(), act).await?)
 }
 
-/// The rows of one unit.
-fn of_unit(unit_id: i32) -> Visible {
+/// The rows of these units.
+fn of_units(units: &[i32]) -> Visible {
     Visible::from(&RowScope {
-        units: vec![unit_id],
+        units: units.to_vec(),
         ..RowScope::default()
     })
 }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{RECONCILE, changed, keep, of_unit, record};
+use super::{changed, keep, of_units, record};
 use crate::domain::reconcile::{DifferenceKind, Found, KIND, Outcome, Theirs, reconcile};
 use crate::error::Error;
 use crate::fee_error::FeeError;
@@ -42,7 +42,7 @@ impl OneStop {
         answer: impl FnOnce(&Reconciled) -> ReconcileDayResponse + Send,
     ) -> Result<ReconcileDayResponse, Error> {
         let unit_id = body.unit_id;
-        self.require_reconciler(caller, unit_id)?;
+        let scope = self.require_reconciler(caller, unit_id)?;
         // Asked before anything is held; without a platform nothing was paid there.
         let settled = if self.payments.is_connected() {
             self.payments.settled(day).await?
@@ -57,7 +57,7 @@ impl OneStop {
         let platform = at_platform(settled, unit_id, province, day);
         let request = WriteRequest::keyed(
             caller.principal.caller_key(),
-            caller.scope(RECONCILE),
+            scope,
             "egov.onestop.v1.FeeService/ReconcileDay",
             request_id,
             body,
@@ -70,12 +70,19 @@ impl OneStop {
                 if reconciliations::files_of(unit.conn(), unit_id, day).await? == 0 {
                     return Err(FeeError::FileMissing(day).into());
                 }
-                let outcome = compare(unit, unit_id, day, &platform).await?;
+                // What a unit that has closed took is asked for where its cases are now.
+                let at = self.charged_at(unit_id, unit.today());
+                if at.len() > 1 {
+                    unit.hand_over_to(&at).await?;
+                }
+                let mut outcome = compare(unit, unit_id, day, &platform).await?;
+                // Differences before charges, and charges by their cases: as whoever settles one or reconciles another day holds them.
+                let (open, gone) = keep_differences(unit, unit_id, day, &outcome.differences).await?;
+                outcome.matched.sort_unstable();
                 let matched: Vec<Uuid> = outcome.matched.iter().map(|(_, payment)| *payment).collect();
                 for (case_id, payment_id) in &outcome.matched {
-                    agree(unit, &actor, unit_id, *case_id, *payment_id).await?;
+                    agree(unit, &actor, &at, *case_id, *payment_id).await?;
                 }
-                let (open, gone) = keep_differences(unit, unit_id, day, &outcome.differences).await?;
                 let (reconciliation_id, now) = (unit.new_id(), unit.now());
                 unit.publish(Event {
                     aggregate_kind: KIND,
@@ -156,15 +163,15 @@ async fn compare(unit: &mut UnitOfWork<'_>, unit_id: i32, day: Date, platform: &
     Ok(reconcile(day, &ours, platform, &treasury))
 }
 
-/// All sides agree about a payment: đã đối soát.
+/// All sides agree about a payment, whose charge is at one of these units: đã đối soát.
 pub(super) async fn agree(
     unit: &mut UnitOfWork<'_>,
     actor: &Actor,
-    unit_id: i32,
+    at: &[i32],
     case_id: Uuid,
     payment_id: Uuid,
 ) -> Result<(), Error> {
-    let Some(before) = charges::get(unit.conn(), case_id, &of_unit(unit_id), true).await? else {
+    let Some(before) = charges::get(unit.conn(), case_id, &of_units(at), true).await? else {
         return Ok(());
     };
     let mut after = before.clone();

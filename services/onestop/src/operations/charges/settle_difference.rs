@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::reconcile_day::agree;
-use super::{RECONCILE, record};
+use super::record;
 use crate::domain::reconcile::DIFFERENCE;
 use crate::error::Error;
 use crate::fee_error::FeeError;
@@ -26,8 +26,9 @@ impl OneStop {
         (from, to, open_only): (Option<Date>, Option<Date>, bool),
         page: Page<(i32, Date, Uuid)>,
     ) -> Result<(Vec<Difference>, String), Error> {
+        let (scope, units) = self.reconciled_units(caller, unit_id)?;
         let filter = DifferenceFilter {
-            units: self.counted_units(caller, RECONCILE, unit_id, false)?,
+            units,
             from,
             to,
             open_only,
@@ -35,7 +36,7 @@ impl OneStop {
         let (after, limit) = (page.after().copied(), page.fetch());
         let rows = self
             .database
-            .read(&caller.scope(RECONCILE), async |connection| {
+            .read(&scope, async |connection| {
                 Ok::<_, Error>(reconciliations::list(connection, &filter, after.as_ref(), limit).await?)
             })
             .await?;
@@ -51,10 +52,10 @@ impl OneStop {
         difference_id: Uuid,
         answer: impl FnOnce(&Difference) -> SettleDifferenceResponse + Send,
     ) -> Result<SettleDifferenceResponse, Error> {
-        let units = self.counted_units(caller, RECONCILE, None, false)?;
+        let (scope, units) = self.reconciled_units(caller, None)?;
         let request = WriteRequest::keyed(
             caller.principal.caller_key(),
-            caller.scope(RECONCILE),
+            scope,
             "egov.onestop.v1.FeeService/SettleDifference",
             request_id,
             body,
@@ -82,7 +83,11 @@ impl OneStop {
                 if let (Some(case_id), Some(payment_id)) = (after.found.case_id, after.found.payment_id)
                     && reconciliations::open_about(unit.conn(), payment_id).await? == 0
                 {
-                    agree(unit, &actor, after.unit_id, case_id, payment_id).await?;
+                    let at = self.charged_at(after.unit_id, unit.today());
+                    if at.len() > 1 {
+                        unit.hand_over_to(&at).await?;
+                    }
+                    agree(unit, &actor, &at, case_id, payment_id).await?;
                 }
                 unit.publish(Event {
                     aggregate_kind: DIFFERENCE,
