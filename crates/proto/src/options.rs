@@ -224,14 +224,3 @@ fn upper_snake(camel: &str) -> String {
     }
     snake
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_prefix_of_an_enum_is_its_name_in_upper_snake() {
-        assert_eq!(upper_snake("Format"), "FORMAT");
-        assert_eq!(upper_snake("PersonalData"), "PERSONAL_DATA");
-    }
-}

@@ -9,6 +9,8 @@ use clap::Args;
 use egov_postgres::{Cluster, ClusterOptions, Durability};
 use egov_runtime::server::Shutdown;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
@@ -20,6 +22,12 @@ const SERVER_VARIABLE: &str = "EGOV_TEST_POSTGRES";
 
 /// Several test binaries with several pools each.
 const CONNECTIONS: u32 = 300;
+
+/// Folders of throw-away servers begin so, then the number of the process that made them.
+const PREFIX: &str = "egov-test-";
+
+/// A run needs some 3 GiB; the rest is for the compiler and for whoever else works on the machine.
+const ROOM_IN_MEMORY: u64 = 8 << 30;
 
 /// `cargo egov test`
 #[derive(Debug, Args)]
@@ -44,6 +52,45 @@ pub(crate) fn workspace() -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Where a throw-away server lies in memory, if this machine has the room: the tests clone some thousand databases, and
+/// making and removing their files is most of what a server on a disk does.
+fn memory_folder() -> Option<&'static Path> {
+    let folder = Path::new("/dev/shm");
+    let is_memory = statfs(folder).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+    let room = statvfs(folder).map_or(0, |found| {
+        found.blocks_available().saturating_mul(found.fragment_size())
+    });
+    let memory = std::fs::read_to_string("/proc/meminfo").map_or(0, |text| available_memory(&text));
+    (is_memory && room.min(memory) >= ROOM_IN_MEMORY).then_some(folder)
+}
+
+/// The bytes that `/proc/meminfo` says new programs may use; 0 if it does not say.
+fn available_memory(meminfo: &str) -> u64 {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or_default().saturating_mul(1024)
+}
+
+/// Removes what killed runs left in memory: folders named after processes that are gone.
+fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(process_of);
+        if process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists()) {
+            // Another user's folder stays; it is that user's to sweep.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process that a folder of ours is named after.
+fn process_of(folder: &str) -> Option<u32> {
+    folder.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
 /// A throw-away database server, in a folder of its own.
 pub(crate) struct Throwaway {
     cluster: Cluster,
@@ -53,11 +100,15 @@ pub(crate) struct Throwaway {
 impl Throwaway {
     /// Starts it.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        let memory = memory_folder();
+        if let Some(memory) = memory {
+            sweep(memory);
+        }
         // The server's user must get through the folder when this process is root.
         let folder = tempfile::Builder::new()
-            .prefix("egov-test-")
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .permissions(Permissions::from_mode(0o711))
-            .tempdir()
+            .tempdir_in(memory.map_or_else(std::env::temp_dir, Path::to_owned))
             .context("no temporary folder can be made")?;
         let data = folder.path().join("postgres");
         tokio::task::spawn_blocking(move || {
@@ -210,4 +261,38 @@ fn left_behind(url: &str) -> Vec<String> {
             (ours && pid != std::process::id()).then(|| format!("{} ({pid})", name.trim()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes_and_a_text_without_it_is_none() {
+        let text = "MemTotal:       24576000 kB\nMemFree:         1000 kB\nMemAvailable:   16384000 kB\n";
+        assert_eq!(available_memory(text), 16_384_000 * 1024);
+        assert_eq!(available_memory("MemTotal: 1 kB"), 0);
+        assert_eq!(available_memory("MemAvailable: much"), 0);
+    }
+
+    #[test]
+    fn only_a_folder_of_ours_names_a_process() {
+        assert_eq!(process_of("egov-test-4711-a1b2"), Some(4711));
+        assert_eq!(process_of("egov-test-a1b2c3"), None);
+        assert_eq!(process_of("PostgreSQL.123"), None);
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_what_a_living_one_uses_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        // No process has this number: the kernel's highest is 4 194 304.
+        let dead = place.path().join(format!("{PREFIX}4999999-a"));
+        let alive = place.path().join(format!("{PREFIX}{}-a", std::process::id()));
+        for folder in [&dead, &alive] {
+            std::fs::create_dir_all(folder.join("postgres")).unwrap();
+        }
+        sweep(place.path());
+        assert!(!dead.exists());
+        assert!(alive.exists());
+    }
 }
