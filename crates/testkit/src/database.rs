@@ -84,11 +84,21 @@ pub async fn database(service: &'static str, migrator: &'static Migrator) -> Tes
     }
 }
 
+/// Prints warnings and errors with the output of a test that fails: a caller is told "internal error", the log says why. A test
+/// program that has set up a log of its own keeps that.
+fn show_log() {
+    let _ = tracing_subscriber::fmt()
+        .with_test_writer()
+        .with_max_level(tracing::Level::WARN)
+        .try_init();
+}
+
 /// As [`database`], with the reason if there is none.
 ///
 /// # Errors
 /// [`TestkitError`].
 pub async fn try_database(service: &'static str, migrator: &'static Migrator) -> Result<TestDatabase, TestkitError> {
+    show_log();
     // The first call starts PostgreSQL, which must not hold up the other tests on this runtime.
     let server = tokio::task::spawn_blocking(Server::get)
         .await

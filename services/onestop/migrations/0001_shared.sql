@@ -276,6 +276,24 @@ BEGIN
 END
 $$;
 
+-- Whether this session finds the partition of a day. PostgreSQL keeps a list of a table's partitions in each session, and does
+-- not lock out who attaches one while it makes the list: what is committed in the middle can stay unknown until the table changes
+-- again. The plan of a question about the day comes from the same list as the place of a new row.
+CREATE FUNCTION egov.knows_request_day(wanted date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = egov, pg_temp
+    AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT FROM egov.request_ids WHERE day = %L', wanted) LOOP
+        IF strpos(line, 'request_ids_' || to_char(wanted, 'YYYYMMDD')) > 0 THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END
+$$;
+
 -- Creates the partitions from today to seven days ahead and drops those older than thirty days. `today` is the caller's
 -- calendar, but nothing younger than thirty days by the server's own clock is dropped. A drop that would have to wait
 -- gives up after half a second, because writes queue up behind it, and is tried again with the next call. Returns how many days were dropped.
@@ -294,7 +312,9 @@ BEGIN
         SELECT c.relname
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'egov.request_ids'::regclass
-          AND to_date(right(c.relname, 8), 'YYYYMMDD') < least(today, current_date) - 30
+          -- Names in their order are days in their order. Reading the day out of the name would fail on whatever other name the
+          -- plan comes across first.
+          AND c.relname::text COLLATE "C" < 'request_ids_' || to_char(least(today, current_date) - 30, 'YYYYMMDD')
         ORDER BY c.relname
     LOOP
         EXECUTE format('DROP TABLE egov.%I', old.relname);
@@ -333,6 +353,15 @@ BEGIN
     -- Once a session and day: a day that was found stays for a month. A transaction that is rolled back forgets it again.
     IF current_setting('egov.request_day', true) IS DISTINCT FROM on_day::text THEN
         PERFORM egov.add_request_day(on_day);
+        IF NOT egov.knows_request_day(on_day) THEN
+            -- A change that changes nothing: this session makes its list anew, and under this lock nobody attaches meanwhile.
+            ALTER TABLE egov.request_ids ALTER COLUMN day SET STATISTICS -1;
+            -- When the id was claimed, an answer of that day was not seen either.
+            IF EXISTS (SELECT FROM egov.request_ids AS r
+                       WHERE r.caller = of_caller AND r.method = of_method AND r.request_id = of_request) THEN
+                RAISE EXCEPTION 'this request was answered meanwhile' USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;
         PERFORM set_config('egov.request_day', on_day::text, false);
     END IF;
     INSERT INTO egov.request_ids

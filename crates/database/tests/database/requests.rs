@@ -367,6 +367,52 @@ async fn the_first_writes_of_a_day_all_find_its_partition() {
     assert_eq!(count(&stage, "SELECT count(*) FROM egov.request_ids").await, 600);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_beside_the_job_that_adds_days_finds_its_partition() {
+    let stage = Stage::new().await;
+    for round in 0..25 {
+        let ahead = 1_000 + round * 8;
+        // Sessions that have just begun know nothing of the table yet.
+        let mut keeper = stage.as_owner().await;
+        let mut sessions = Vec::new();
+        for _ in 0..4 {
+            sessions.push(stage.as_owner().await);
+        }
+        let keeping = tokio::spawn(async move {
+            sqlx::query("SELECT egov.keep_request_days(current_date + $1)")
+                .bind(ahead)
+                .execute(&mut keeper)
+                .await
+                .map(drop)
+        });
+        let mut writes = tokio::task::JoinSet::new();
+        for (place, mut session) in sessions.drain(..).enumerate() {
+            writes.spawn(async move {
+                // At moments that differ: before the job, while it adds, and while it commits.
+                let pause = u64::try_from(round).unwrap() % 20 * 4 + u64::try_from(place).unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                let mut transaction = sqlx::Connection::begin(&mut session).await?;
+                sqlx::query("SELECT FROM egov.claim_request('system:race', 'race', gen_random_uuid())")
+                    .execute(&mut *transaction)
+                    .await?;
+                sqlx::query(
+                    "SELECT egov.record_answer('system:race', 'race', gen_random_uuid(), sha256(''), '', NULL, NULL,
+                                               NULL, now() + make_interval(days => $1))",
+                )
+                .bind(ahead)
+                .execute(&mut *transaction)
+                .await?;
+                transaction.commit().await
+            });
+        }
+        for written in writes.join_all().await {
+            written.unwrap();
+        }
+        keeping.await.unwrap().unwrap();
+    }
+    assert_eq!(count(&stage, "SELECT count(*) FROM egov.request_ids").await, 100);
+}
+
 #[tokio::test]
 async fn request_ids_are_kept_for_thirty_days_by_the_servers_own_calendar() {
     let stage = Stage::new().await;

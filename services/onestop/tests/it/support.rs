@@ -328,11 +328,6 @@ impl Stack {
         files: Arc<dyn egov_files::FileStore>,
         neighbours: Neighbours,
     ) -> Self {
-        // What a failing test wants to know is in the log: the source of an internal error, for example.
-        let _ = tracing_subscriber::fmt()
-            .with_test_writer()
-            .with_max_level(tracing::Level::WARN)
-            .try_init();
         let database = match given {
             Some(given) => {
                 let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
