@@ -90,6 +90,8 @@ pub trait CivilStatusRegister: Send + Sync + 'static {
     async fn submit(&self, submission: &Submission) -> Result<Entry, CallError>;
     /// The entry under our key; none if there is none. By this an unknown outcome is asked about.
     async fn find(&self, key: &str) -> Result<Option<Entry>, CallError>;
+    /// Whether the register failed so often a moment ago that it is left alone: nothing would be sent now.
+    fn is_resting(&self) -> bool;
 }
 
 /// Who we are at the register.
@@ -173,5 +175,9 @@ impl CivilStatusRegister for SimCivilStatusRegister {
                 return result;
             }
         }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.line.is_resting()
     }
 }

@@ -54,6 +54,9 @@ pub enum NotSent {
     /// That says nothing of what should have been sent.
     #[error("what comes before was refused with code {0}")]
     RefusedBefore(String),
+    /// The partner does not know the case that it is about: told after the case it would be taken.
+    #[error("the partner does not know the case")]
+    CaseUnknown,
 }
 
 /// Why it is not known whether something was done.
@@ -96,6 +99,7 @@ impl CallError {
             Self::NotSent(NotSent::Unsendable(_)) => "unsendable",
             Self::NotSent(NotSent::NotInContract) => "not_in_contract",
             Self::NotSent(NotSent::RefusedBefore(_)) => "refused_before",
+            Self::NotSent(NotSent::CaseUnknown) => "case_unknown",
             Self::Refused { .. } => "refused",
             Self::Unknown(Doubt::TimedOut) => "timed_out",
             Self::Unknown(Doubt::CutOff) => "cut_off",
@@ -114,7 +118,24 @@ impl CallError {
         !matches!(
             self,
             Self::Refused { .. }
-                | Self::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract | NotSent::RefusedBefore(_))
+                | Self::NotSent(
+                    NotSent::Unsendable(_) | NotSent::NotInContract | NotSent::RefusedBefore(_) | NotSent::CaseUnknown
+                )
+        )
+    }
+
+    /// Whether the partner is away, or lets nobody in: it was not reached, takes nothing at present, or gave no answer. Whoever answers,
+    /// with whatever, is there.
+    pub fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Self::NotSent(
+                NotSent::BreakerOpen
+                    | NotSent::NoConnection
+                    | NotSent::Throttled
+                    | NotSent::NoTime
+                    | NotSent::RefusedBefore(_)
+            ) | Self::Unknown(Doubt::TimedOut | Doubt::CutOff | Doubt::Failed(_))
         )
     }
 
@@ -125,6 +146,15 @@ impl CallError {
             Self::Unknown(_) => Self::NotSent(NotSent::NoConnection),
             Self::Refused { code, .. } => Self::NotSent(NotSent::RefusedBefore(code)),
             Self::NotSent(_) => self,
+        }
+    }
+
+    /// The same error of what is about a case, if the partner says "there is no such thing" with this code: it does not know the case.
+    #[must_use]
+    pub fn about_a_case(self, not_found: &str) -> Self {
+        match self {
+            Self::Refused { code, .. } if code == not_found => Self::NotSent(NotSent::CaseUnknown),
+            other => other,
         }
     }
 
@@ -248,5 +278,37 @@ mod tests {
         assert!(CallError::NotSent(NotSent::Throttled).may_pass());
         assert!(!CallError::refused("1", "").may_pass());
         assert!(!CallError::NotSent(NotSent::NotInContract).may_pass());
+        assert!(!CallError::NotSent(NotSent::CaseUnknown).may_pass());
+    }
+
+    #[test]
+    fn who_answers_is_not_away_whatever_the_answer_is() {
+        for away in [
+            CallError::NotSent(NotSent::BreakerOpen),
+            CallError::NotSent(NotSent::NoConnection),
+            CallError::NotSent(NotSent::RefusedBefore("http_403".to_owned())),
+            CallError::Unknown(Doubt::TimedOut),
+            CallError::Unknown(Doubt::CutOff),
+            CallError::Unknown(Doubt::Failed(503)),
+        ] {
+            assert!(away.is_away(), "{away:?}");
+        }
+        for there in [
+            CallError::refused("05", ""),
+            CallError::NotSent(NotSent::CaseUnknown),
+            CallError::NotSent(NotSent::Unsendable("x")),
+            CallError::Unknown(Doubt::BadSignature),
+            CallError::unreadable("no JSON"),
+        ] {
+            assert!(!there.is_away(), "{there:?}");
+        }
+    }
+
+    #[test]
+    fn that_there_is_no_such_thing_says_of_a_step_that_its_case_is_not_known() {
+        let unknown = CallError::refused("04", "không có hồ sơ").about_a_case("04");
+        assert_eq!((unknown.word(), unknown.may_pass()), ("case_unknown", false));
+        let refused = CallError::refused("05", "");
+        assert_eq!(refused.clone().about_a_case("04"), refused);
     }
 }

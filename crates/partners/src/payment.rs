@@ -145,6 +145,8 @@ pub trait PaymentPlatform: Send + Sync + 'static {
     /// Checks a call-back's signature and reads it.
     fn read_notice(&self, timestamp: &str, signature: &str, body: &[u8], now: Timestamp)
     -> Result<Notice, NoticeError>;
+    /// Whether the platform failed so often a moment ago that it is left alone: nothing would be sent now.
+    fn is_resting(&self) -> bool;
 }
 
 /// Who we are at the platform.
@@ -317,6 +319,10 @@ impl PaymentPlatform for SimPaymentPlatform {
         now: Timestamp,
     ) -> Result<Notice, NoticeError> {
         read_notice(&self.account.notice_secret, timestamp, signature, body, now)
+    }
+
+    fn is_resting(&self) -> bool {
+        self.line.is_resting()
     }
 }
 

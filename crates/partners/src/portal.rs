@@ -417,7 +417,7 @@ pub trait NationalPortal: Send + Sync + 'static {
     async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError>;
     /// Tells a case as it stands, one try: `there` if the portal has it already.
     async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError>;
-    /// `CapNhatTienDoHoSoMC`, one try.
+    /// `CapNhatTienDoHoSoMC`, one try. Of a case that the portal does not know nothing is taken: [`NotSent::CaseUnknown`].
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError>;
     /// Whether what the portal has is what it was told: then telling it again would do nothing.
     fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool;
@@ -706,7 +706,8 @@ impl NationalPortal for OpenCpsPortal {
     }
 
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError> {
-        self.write("CapNhatTienDoHoSoMC", item, false).await
+        let reported = self.write("CapNhatTienDoHoSoMC", item, false).await;
+        reported.map_err(|error| error.about_a_case(NOT_FOUND))
     }
 
     fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool {

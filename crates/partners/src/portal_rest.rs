@@ -566,7 +566,8 @@ impl NationalPortal for RestPortal {
 
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError> {
         let steps = json!({ "CapNhatTienTrinh": [item] });
-        self.write("ho-so/cap-nhat-tien-trinh", &steps).await
+        let reported = self.write("ho-so/cap-nhat-tien-trinh", &steps).await;
+        reported.map_err(|error| error.about_a_case(NOT_FOUND))
     }
 
     fn holds(&self, told: &ToldCase, there: &PortalCase) -> bool {

@@ -424,6 +424,39 @@ async fn the_portal_tells_procedures_takes_progress_and_survives_the_end_of_a_se
 }
 
 #[tokio::test]
+async fn of_a_case_that_the_portal_does_not_know_no_step_is_taken_and_it_says_why() {
+    let first = PortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let second = RestPortalSimulator::start(SystemClock::shared()).await.unwrap();
+    let step = ProgressItem {
+        case_code: "H41.50-261126-0001".to_owned(),
+        officer: "Lê Thị Cúc".to_owned(),
+        title: String::new(),
+        at: WireTime::parse("20261126090000").unwrap(),
+        department: String::new(),
+        content: "Thẩm định".to_owned(),
+        state: "4".to_owned(),
+        start_time: None,
+        due_time: None,
+    };
+    let (old, new) = (portal(&first.url(), PATIENT), rest_portal(&second.url(), PATIENT));
+    let unknown = CallError::NotSent(NotSent::CaseUnknown);
+    assert_eq!(old.report_progress(&step).await, Err(unknown.clone()));
+    assert_eq!(new.report_progress(&step).await, Err(unknown));
+    // Told after its case it is taken.
+    let told = told(&case("H41.50-261126-0001", "4"));
+    old.sync_case(&told, false).await.unwrap();
+    new.sync_case(&told, false).await.unwrap();
+    old.report_progress(&step).await.unwrap();
+    new.report_progress(&step).await.unwrap();
+    for there in [
+        old.find_case("H41.50-261126-0001").await,
+        new.find_case("H41.50-261126-0001").await,
+    ] {
+        assert_eq!(there.unwrap().unwrap().progress, std::slice::from_ref(&step));
+    }
+}
+
+#[tokio::test]
 async fn a_case_that_came_or_went_after_the_portal_was_asked_is_told_all_the_same() {
     let simulator = PortalSimulator::start(SystemClock::shared()).await.unwrap();
     let portal = portal(&simulator.url(), PATIENT);

@@ -58,6 +58,9 @@ pub(crate) enum PartnerError {
     /// Nothing is done about the difference.
     #[error("nothing is done about the difference: {0:?}")]
     NotDone(NotDone),
+    /// The number that a case is handed in with is no version of a case; the highest that is one.
+    #[error("not a version of a case; the highest is {0}")]
+    NotAVersion(i64),
     /// These days are not a period.
     #[error("not a period: {0:?}")]
     NotAPeriod(NotAPeriod),
@@ -179,6 +182,12 @@ impl From<PartnerError> for Fault {
                 "gửi lại hồ sơ không khắc phục được chênh lệch này; hãy xác minh và ghi nhận cách xử lý",
                 "handing the case in again cannot mend this difference; find out what it is, and settle it",
             ),
+            PartnerError::NotAVersion(most) => Fault::invalid(vec![Violation {
+                field: "case.version".to_owned(),
+                rule: "range".to_owned(),
+                vi: format!("số phiên bản của hồ sơ phải từ 1 đến {most}, như hệ thống một cửa đã trả lời"),
+                en: format!("a case's version is 1 to {most}, as one-stop answered it"),
+            }]),
             PartnerError::NotAPeriod(why) => not_a_period(why),
             PartnerError::SynchronisationNotFound => fault(
                 Code::NotFound,

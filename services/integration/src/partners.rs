@@ -16,8 +16,8 @@ use egov_partners::population::{PopulationAccount, PopulationRegister, SoapPopul
 use egov_partners::portal::{NationalPortal, OpenCpsPortal, PortalAccount};
 use egov_partners::portal_rest::{RestAccount, RestPortal};
 use egov_runtime::config::Secret;
-use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::Patience;
@@ -155,9 +155,9 @@ pub struct Delivering {
     pub lost_after_seconds: u32,
     /// After so many tries a delivery is given up.
     pub most_attempts: i32,
-    /// For so many hours after it was handed in, tries of what is told to the portal that did not reach it do not count: its outage gives
-    /// nothing up. What is paid or registered is given up sooner: somebody is waiting for it, or does it another way.
-    pub wait_for_portal_hours: u32,
+    /// For so many hours after it was handed in, or sent again by an operator, tries that came to nothing because the partner was away do
+    /// not count: its outage gives nothing up, whichever partner it is.
+    pub wait_for_partner_hours: u32,
     /// That a partner does not have what was sent is believed when it says so again after so many seconds, where it knows the act by no
     /// key of its own: it may take it late, and sent again it would be done twice.
     pub believe_after_seconds: u32,
@@ -175,7 +175,7 @@ impl Default for Delivering {
             here: true,
             lost_after_seconds: 120,
             most_attempts: 12,
-            wait_for_portal_hours: 72,
+            wait_for_partner_hours: 72,
             believe_after_seconds: 120,
             at_once: 4,
             backoff: Backoff {
@@ -188,11 +188,13 @@ impl Default for Delivering {
 }
 
 impl Delivering {
-    pub(crate) fn patience(&self) -> Patience {
+    /// With a delivery that is open since then.
+    pub(crate) fn patience(&self, open_since: Timestamp) -> Patience {
+        let wait = SignedDuration::from_hours(self.wait_for_partner_hours.into());
         Patience {
             lost_after: SignedDuration::from_secs(self.lost_after_seconds.into()),
             most_attempts: self.most_attempts,
-            wait_for_partner: SignedDuration::from_hours(self.wait_for_portal_hours.into()),
+            wait_until: open_since.checked_add(wait).unwrap_or(Timestamp::MAX),
             believe_after: SignedDuration::from_secs(self.believe_after_seconds.into()),
         }
     }

@@ -88,9 +88,9 @@ pub(crate) struct Patience {
     pub(crate) lost_after: SignedDuration,
     /// After so many tries it is given up.
     pub(crate) most_attempts: i32,
-    /// So long after it was handed in, tries that came to nothing because the partner was not reached do not use it up: an outage is
-    /// nobody's fault, and what is given up has to be redriven one by one.
-    pub(crate) wait_for_partner: SignedDuration,
+    /// Until then, tries that came to nothing because the partner was away do not use it up: an outage is nobody's fault, and what is
+    /// given up has to be redriven one by one.
+    pub(crate) wait_until: Timestamp,
     /// That the partner does not have it is believed when it says so again after so long: it may take it late. Zero where the
     /// partner knows the act again by a key of its own, so that doing it twice does nothing.
     pub(crate) believe_after: SignedDuration,
@@ -139,10 +139,14 @@ impl Delivery {
         match result {
             Ok(reference) => self.acknowledge(reference),
             Err(CallError::Refused { code, .. }) => self.fail("refused", code),
-            Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract)) => {
+            Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract | NotSent::CaseUnknown)) => {
                 self.fail(error.word(), "");
             }
-            Err(error @ CallError::NotSent(_)) => self.not_reached(State::Queued, error, now, wait, patience),
+            Err(error @ CallError::NotSent(_)) => self.wait_for_partner(State::Queued, error, now, wait, patience),
+            Err(error @ CallError::Unknown(_)) if error.is_away() => {
+                self.wait_for_partner(State::OutcomeUnknown, error, now, wait, patience);
+            }
+            // It answered, though nothing that can be believed: it is there, and nothing better may ever come of it.
             Err(error @ CallError::Unknown(_)) => self.try_later(State::OutcomeUnknown, error, now, wait, patience),
         }
         self.touch(now);
@@ -161,7 +165,7 @@ impl Delivery {
             Ok(None) if self.attempts >= patience.most_attempts => self.state = State::Dead,
             Ok(None) => self.denied(now, patience),
             // A question that is refused or not answered leaves the doubt as it is, and does nothing either.
-            Err(error) => self.not_reached(State::OutcomeUnknown, error, now, wait, patience),
+            Err(error) => self.wait_for_partner(State::OutcomeUnknown, error, now, wait, patience),
         }
         self.touch(now);
     }
@@ -173,6 +177,20 @@ impl Delivery {
             return false;
         }
         self.state = State::OutcomeUnknown;
+        self.attempts = 0;
+        self.denied_time = None;
+        self.due_time = now;
+        self.touch(now);
+        true
+    }
+
+    /// The partner knows the case that it is about by now, and said before that it took nothing of it: it is sent. False if it did not
+    /// fail for want of the case.
+    pub(crate) fn follow_case(&mut self, now: Timestamp) -> bool {
+        if self.state != State::Failed || self.problem != CASE_UNKNOWN {
+            return false;
+        }
+        self.state = State::Queued;
         self.attempts = 0;
         self.denied_time = None;
         self.due_time = now;
@@ -212,8 +230,8 @@ impl Delivery {
         code.clone_into(&mut self.partner_code);
     }
 
-    /// Nothing was done by this try: it uses up none while the partner is waited for.
-    fn not_reached(
+    /// This try came to nothing because the partner was away: it uses up none while the partner is waited for.
+    fn wait_for_partner(
         &mut self,
         state: State,
         error: &CallError,
@@ -221,7 +239,7 @@ impl Delivery {
         wait: SignedDuration,
         patience: Patience,
     ) {
-        if now < later(self.create_time, patience.wait_for_partner) {
+        if now < patience.wait_until {
             let kept = patience.most_attempts.saturating_sub(KEPT_ATTEMPTS);
             self.attempts = self.attempts.min(kept.max(0));
         }
@@ -248,6 +266,9 @@ impl Delivery {
     }
 }
 
+/// The problem of what failed because the partner does not know the case that it is about.
+pub(crate) const CASE_UNKNOWN: &str = "case_unknown";
+
 /// So many tries are left, however long the partner was waited for: for what is lost with its process, and for doubts.
 const KEPT_ATTEMPTS: i32 = 3;
 
@@ -264,7 +285,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         lost_after: SignedDuration::from_secs(120),
         most_attempts: 3,
-        wait_for_partner: SignedDuration::ZERO,
+        wait_until: Timestamp::MIN,
         believe_after: SignedDuration::ZERO,
     };
     const WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -351,13 +372,18 @@ mod tests {
         assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Ask));
     }
 
+    /// The partner is waited for three days.
+    fn waiting() -> Patience {
+        Patience {
+            most_attempts: 12,
+            wait_until: now() + SignedDuration::from_hours(72),
+            ..PATIENCE
+        }
+    }
+
     #[test]
     fn while_the_partner_is_waited_for_what_did_not_reach_it_is_not_given_up() {
-        let waiting = Patience {
-            most_attempts: 12,
-            wait_for_partner: SignedDuration::from_hours(72),
-            ..PATIENCE
-        };
+        let waiting = waiting();
         let away = CallError::NotSent(NotSent::NoConnection);
         let barred = CallError::refused("http_403", "").before_sending();
         for (doubtful, error) in [(false, &away), (false, &barred), (true, &away), (true, &barred)] {
@@ -386,6 +412,52 @@ mod tests {
                 (error.word(), code)
             );
         }
+    }
+
+    #[test]
+    fn who_is_sent_to_and_does_not_answer_is_waited_for_and_who_answers_nothing_that_is_believed_is_not() {
+        let hour = SignedDuration::from_hours(1);
+        for (doubt, expected) in [
+            (Doubt::TimedOut, 72..=84),
+            (Doubt::CutOff, 72..=84),
+            (Doubt::Failed(503), 72..=84),
+            (Doubt::BadSignature, 7..=7),
+            (Doubt::UnknownCode("77".to_owned()), 7..=7),
+        ] {
+            let (mut delivery, mut at, mut hours) = (delivery(), now(), 0);
+            while delivery.state.is_open() {
+                // Whenever it is asked, the partner says that it does not have it.
+                while let Some(next) = delivery.begin(at, waiting()) {
+                    match next {
+                        Next::Send => delivery.sent(&Err(CallError::Unknown(doubt.clone())), at, hour, waiting()),
+                        Next::Ask => delivery.asked(&Ok(None), at, hour, waiting()),
+                        Next::GiveUp => break,
+                    }
+                }
+                at += hour;
+                hours += 1;
+            }
+            assert!(expected.contains(&hours), "{doubt:?}: {hours} hours");
+            assert_eq!(delivery.state, State::Dead, "{doubt:?}");
+        }
+    }
+
+    #[test]
+    fn what_failed_for_want_of_its_case_is_sent_when_the_case_is_there_and_nothing_else_is() {
+        let mut delivery = delivery();
+        let unknown = CallError::NotSent(NotSent::CaseUnknown);
+        assert_eq!(unknown.word(), CASE_UNKNOWN);
+        assert!(!delivery.follow_case(now()), "it is on its way");
+        delivery.begin(now(), PATIENCE);
+        delivery.sent(&Err(unknown), now(), WAIT, PATIENCE);
+        assert_eq!(
+            (delivery.state, delivery.problem.as_str()),
+            (State::Failed, CASE_UNKNOWN)
+        );
+        assert!(delivery.follow_case(now()) && !delivery.follow_case(now()));
+        assert_eq!(delivery.begin(now(), PATIENCE), Some(Next::Send));
+        delivery.sent(&Err(CallError::refused("02", "")), now(), WAIT, PATIENCE);
+        assert!(!delivery.follow_case(now()), "a refusal is final");
     }
 
     #[test]

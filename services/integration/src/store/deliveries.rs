@@ -249,6 +249,41 @@ pub(crate) async fn last_of_matter(
     Ok(row.map(Delivery::from))
 }
 
+/// Since when a delivery is open: it was handed in then, or, if it failed or was given up before, sent again by somebody.
+pub(crate) async fn open_since(
+    connection: &mut PgConnection,
+    delivery_id: Uuid,
+) -> Result<Option<Timestamp>, StoreError> {
+    let since = sqlx::query_scalar!(
+        "SELECT min(h.record_time) FROM delivery_history h
+         WHERE h.delivery_id = $1
+           AND h.version > coalesce((SELECT max(c.version) FROM delivery_history c
+                                     WHERE c.delivery_id = $1 AND c.state IN (5, 6)), 0)",
+        delivery_id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(since.map(jiff_sqlx::Timestamp::to_jiff))
+}
+
+/// The deliveries of an act about a matter that failed with this problem, in their order.
+pub(crate) async fn failed_with(
+    connection: &mut PgConnection,
+    (partner, act, order_key): (&str, &str, &str),
+    problem: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT delivery_id FROM deliveries
+         WHERE partner = $1 AND order_key = $3 AND act = $2 AND state = 5 AND problem = $4 ORDER BY sequence",
+        partner,
+        act,
+        order_key,
+        problem,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
 /// Open deliveries that are due to a partner, those of one matter in their order.
 pub(crate) async fn due(
     connection: &mut PgConnection,

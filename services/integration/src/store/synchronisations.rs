@@ -43,8 +43,8 @@ pub(crate) struct Synchronisation {
     pub(crate) waiting_count: i64,
 }
 
-/// Notes what was handed in; what is older changes nothing. What is handed in again is not acknowledged any more, whatever was before: the
-/// portal did not have it.
+/// Notes what was handed in, under the lock of its matter. What is handed in again is not acknowledged any more, whatever was before: the
+/// portal did not have it, or one-stop went back to it.
 pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO portal_synchronisations AS known
@@ -58,8 +58,7 @@ pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Resu
              acknowledged_time = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_time END,
              told_version = EXCLUDED.told_version, told_state = EXCLUDED.told_state, told_time = EXCLUDED.told_time,
              issue_learn_time = coalesce(known.issue_learn_time, EXCLUDED.issue_learn_time),
-             return_time = coalesce(EXCLUDED.return_time, known.return_time)
-         WHERE known.told_version <= EXCLUDED.told_version",
+             return_time = coalesce(EXCLUDED.return_time, known.return_time)",
         told.case_code,
         told.unit_id,
         told.case_id,

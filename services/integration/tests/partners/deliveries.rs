@@ -8,25 +8,30 @@ use egov_integration::partners::Connections;
 use egov_partners::Partner;
 use egov_partners::breaker::BreakerConfig;
 use egov_partners::line::{Line, LineConfig};
+use egov_partners::payment::{PaymentAccount, SimPaymentPlatform};
 use egov_partners::portal::{OpenCpsPortal, PortalAccount};
 use egov_proto::egov::integration::v1::{DeliveryState, ListDeliveriesRequest};
 use egov_proto::egov::onestop::v1::CaseState;
-use egov_simulators::{Fault, PASSWORD, USERNAME};
+use egov_simulators::{Fault, Faults, NOTICE_SECRET, PASSWORD, SECRET, USERNAME};
 use jiff::SignedDuration;
 use tonic::Code;
 
-use crate::support::{HERE, Running, case, case_with_code, order, refusal, registration};
+use crate::support::{HERE, Running, case, case_with_code, connections, order, refusal, registration};
 
-/// Connections that know this password of the portal's, and leave it alone by these rules.
-fn to_portal(service: &Running, password: &str, breaker: BreakerConfig) -> Connections {
+/// A line to a partner that leaves it alone by these rules.
+fn line(service: &Running, partner: Partner, address: String, breaker: BreakerConfig) -> Line {
     let config = LineConfig {
-        address: service.partners.portal.url(),
+        address,
         hosts: vec!["127.0.0.1".to_owned()],
         breaker,
         ..LineConfig::default()
     };
-    let (clock, ids) = (service.clock.shared(), SystemIds::shared());
-    let line = Line::open(Partner::NationalPortal, config, clock, ids).unwrap();
+    Line::open(partner, config, service.clock.shared(), SystemIds::shared()).unwrap()
+}
+
+/// Connections that know this password of the portal's, and leave it alone by these rules.
+fn to_portal(service: &Running, password: &str, breaker: BreakerConfig) -> Connections {
+    let line = line(service, Partner::NationalPortal, service.partners.portal.url(), breaker);
     let account = PortalAccount {
         username: USERNAME.to_owned(),
         password: password.into(),
@@ -36,6 +41,170 @@ fn to_portal(service: &Running, password: &str, breaker: BreakerConfig) -> Conne
         .connections(Arc::clone(&service.keyring), &service.clock);
     connections.portal.as_mut().unwrap().partner = Arc::new(OpenCpsPortal::new(line, account));
     connections
+}
+
+/// The job as it waits three days for whoever is away; at these addresses, or where the partners are.
+fn patient(service: &Running, urls: Option<&[String; 4]>) -> Deliverer {
+    let keyring = Arc::clone(&service.keyring);
+    let mut connections = match urls {
+        Some(urls) => connections(urls, keyring, &service.clock),
+        None => service.partners.connections(keyring, &service.clock),
+    };
+    connections.delivering.wait_for_partner_hours = 72;
+    Deliverer::new(service.pool(), connections)
+}
+
+/// So many rounds, each after so long that everything open is due.
+async fn rounds(service: &Running, deliverer: &Deliverer, count: usize) {
+    for _ in 0..count {
+        deliverer.round().await.unwrap();
+        service.clock.advance(SignedDuration::from_mins(16));
+    }
+}
+
+/// Until a partner has met all faults that were written for it.
+async fn let_pass(faults: &Faults, url: &str) {
+    while faults.left() > 0 {
+        reqwest::Client::new()
+            .get(format!("{url}reconciliation/1"))
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// The deliveries of an order to pay and of an entry for the civil-status register.
+async fn an_order_and_an_entry(service: &Running) -> [String; 2] {
+    let ordered = service.order(order()).await.unwrap();
+    let request = service.by("partner_caller", HERE, registration());
+    let answer = service.civil_status().submit_registration(request).await.unwrap();
+    [ordered.delivery_id, answer.into_inner().delivery.unwrap().delivery_id]
+}
+
+#[tokio::test]
+async fn whoever_is_away_for_hours_is_waited_for_whichever_partner_it_is() {
+    let service = Running::start().await;
+    let (payment, civil_status) = (&service.partners.payment, &service.partners.civil_status);
+    let waiting = an_order_and_an_entry(&service).await;
+    let nowhere = ["http://127.0.0.1:1/"; 4].map(str::to_owned);
+    rounds(&service, &patient(&service, Some(&nowhere)), 20).await;
+    for id in &waiting {
+        let now = service.delivery(id).await;
+        assert_eq!(
+            (now.state(), now.problem.as_str()),
+            (DeliveryState::Queued, "no_connection"),
+            "{}",
+            now.partner
+        );
+    }
+    // For hours more somebody in front of them says that they are not there.
+    for _ in 0..60 {
+        payment.faults().script("*", Fault::Failed);
+        civil_status.faults().script("*", Fault::Failed);
+    }
+    rounds(&service, &patient(&service, None), 20).await;
+    for id in &waiting {
+        let now = service.delivery(id).await;
+        assert_eq!(
+            (now.state(), now.problem.as_str()),
+            (DeliveryState::OutcomeUnknown, "partner_failed"),
+            "{}",
+            now.partner
+        );
+    }
+    for kind in ["delivery_failed", "delivery_dead"] {
+        assert_eq!(service.events(kind).await.len(), 0, "{kind}");
+    }
+    let_pass(payment.faults(), &payment.url()).await;
+    let_pass(civil_status.faults(), &civil_status.url()).await;
+    service.rounds().await;
+    for id in &waiting {
+        assert_eq!(service.delivery(id).await.state(), DeliveryState::Acknowledged);
+    }
+    assert_eq!((payment.made(), civil_status.numbers_used()), (1, 1));
+}
+
+#[tokio::test]
+async fn who_fails_whenever_something_is_sent_is_waited_for_until_the_time_is_over_and_after_a_redrive_anew() {
+    let service = Running::start().await;
+    let payment = &service.partners.payment;
+    let deliverer = patient(&service, None);
+    for _ in 0..15 {
+        payment.faults().script("create", Fault::Failed);
+    }
+    let first = service.order(order()).await.unwrap();
+    rounds(&service, &deliverer, 15).await;
+    assert_eq!(payment.faults().left(), 0, "it was sent fifteen times");
+    assert_eq!(
+        service.delivery(&first.delivery_id).await.state(),
+        DeliveryState::OutcomeUnknown
+    );
+    rounds(&service, &deliverer, 1).await;
+    assert_eq!(
+        service.delivery(&first.delivery_id).await.state(),
+        DeliveryState::Acknowledged
+    );
+    assert_eq!(payment.made(), 1);
+    // After three days it is given up.
+    for _ in 0..60 {
+        payment.faults().script("create", Fault::Failed);
+    }
+    let second = service.order(order()).await.unwrap();
+    rounds(&service, &deliverer, 1).await;
+    service.clock.advance(SignedDuration::from_hours(73));
+    rounds(&service, &deliverer, 6).await;
+    let dead = service.delivery(&second.delivery_id).await;
+    assert_eq!((dead.state(), dead.attempts), (DeliveryState::Dead, 6));
+    assert_eq!(service.events("delivery_dead").await.len(), 1);
+    // Whoever sends it again has it waited for anew.
+    service.redrive(&dead).await.unwrap();
+    rounds(&service, &deliverer, 12).await;
+    let waiting = service.delivery(&second.delivery_id).await;
+    assert_eq!(
+        (waiting.state(), waiting.problem.as_str()),
+        (DeliveryState::OutcomeUnknown, "partner_failed")
+    );
+    assert_eq!(payment.made(), 1);
+}
+
+#[tokio::test]
+async fn while_a_platform_is_left_alone_what_waits_for_it_is_not_touched() {
+    let service = Running::start().await;
+    let payment = &service.partners.payment;
+    let breaker = BreakerConfig {
+        failures: 1,
+        pause_ms: 60_000,
+    };
+    let account = PaymentAccount {
+        secret: SECRET.into(),
+        notice_secret: NOTICE_SECRET.into(),
+    };
+    let line = line(&service, Partner::PaymentPlatform, payment.url(), breaker);
+    let mut connections = service
+        .partners
+        .connections(Arc::clone(&service.keyring), &service.clock);
+    connections.payment.as_mut().unwrap().partner = Arc::new(SimPaymentPlatform::new(line, account));
+    let deliverer = Deliverer::new(service.pool(), connections);
+    payment.faults().script("create", Fault::Failed);
+    let made = service.order(order()).await.unwrap();
+    deliverer.round().await.unwrap();
+    let failed = service.delivery(&made.delivery_id).await;
+    assert_eq!(
+        (failed.state(), failed.problem.as_str()),
+        (DeliveryState::OutcomeUnknown, "partner_failed")
+    );
+    for _ in 0..5 {
+        service.clock.advance(SignedDuration::from_secs(10));
+        assert_eq!(deliverer.round().await.unwrap().unwrap().tried, 0);
+    }
+    assert_eq!(
+        service.delivery(&made.delivery_id).await,
+        failed,
+        "no try, and no entry that says nothing"
+    );
+    service.clock.advance(SignedDuration::from_secs(11));
+    assert_eq!(deliverer.round().await.unwrap().unwrap().acknowledged, 1);
+    assert_eq!(payment.made(), 1);
 }
 
 #[tokio::test]
@@ -66,14 +235,7 @@ async fn a_partner_that_is_away_for_long_leaves_a_dead_delivery_that_is_redriven
         (1, "partner_failed", 6)
     );
     assert_eq!(service.events("delivery_dead").await.len(), 1);
-    while service.partners.payment.faults().left() > 0 {
-        let url = service.partners.payment.url();
-        reqwest::Client::new()
-            .get(format!("{url}reconciliation/1"))
-            .send()
-            .await
-            .unwrap();
-    }
+    let_pass(service.partners.payment.faults(), &service.partners.payment.url()).await;
     let redriven = service.redrive(&dead[0]).await.unwrap();
     assert_eq!(redriven.state(), DeliveryState::OutcomeUnknown, "it is asked first");
     let status = service.redrive(&dead[0]).await.unwrap_err();
@@ -158,7 +320,7 @@ async fn a_refusal_is_final_and_told_with_the_partners_code() {
 async fn a_portal_that_lets_nobody_in_fails_no_delivery_for_good() {
     let service = Running::start().await;
     let mut connections = to_portal(&service, "of last year", BreakerConfig::default());
-    connections.delivering.wait_for_portal_hours = 72;
+    connections.delivering.wait_for_partner_hours = 72;
     let barred = Deliverer::new(service.pool(), connections);
     let mut waiting = Vec::new();
     for n in 1..=3 {

@@ -532,6 +532,66 @@ async fn however_long_one_stop_is_away_no_event_is_given_up_for_it() {
     assert_eq!(stage.deliveries().await, 3);
 }
 
+#[tokio::test]
+async fn after_a_restore_of_one_stop_its_next_event_tells_the_case_as_it_stands_and_its_versions_count_anew() {
+    let stage = Stage::start(Running::start().await).await;
+    let portal = &stage.service.partners.portal;
+    stage.changed(&case(CaseState::Processing, 5)).await;
+    stage.round().await;
+    stage.service.rounds().await;
+    assert_eq!(portal.cases()[CASE].state, "4");
+    // An old event that comes late changes nothing: the case is as it was told.
+    stage.said(&case(CaseState::Accepted, 2)).await;
+    assert_eq!(stage.round().await.done, 1);
+    assert_eq!(stage.deliveries().await, 1);
+    // Restored to its second version, it is changed for the third time.
+    stage.changed(&case(CaseState::SupplementRequested, 3)).await;
+    assert_eq!(stage.round().await.done, 1);
+    stage.service.rounds().await;
+    assert_eq!(
+        portal.cases()[CASE].state,
+        i32::from(CaseState::SupplementRequested).to_string()
+    );
+    // And goes on to a version that was told once, under an id of its own.
+    let fifth = case(CaseState::Completed, 5);
+    stage.one_stop.show(fifth.clone());
+    let mut again = event(&fifth);
+    again.id.push_str("-restored");
+    stage.store.publish(stage.topic, vec![again]).await.unwrap();
+    assert_eq!(stage.round().await.done, 1);
+    stage.service.rounds().await;
+    assert_eq!(portal.cases()[CASE].state, "9");
+    assert_eq!((stage.deliveries().await, portal.writes(CASE)), (3, 3));
+    let synchronised = "SELECT count(*) FROM portal_synchronisations
+                        WHERE told_version = 5 AND acknowledged_version = 5 AND acknowledged_state = 9";
+    assert_eq!(stage.service.count(synchronised).await, 1);
+}
+
+#[tokio::test]
+async fn a_version_that_never_was_one_stops_holds_up_no_case_for_long() {
+    let stage = Stage::start(Running::start().await).await;
+    let portal = &stage.service.partners.portal;
+    let told = case_with_code(CASE, CaseState::Processing, 999_999);
+    stage.service.submit(told).await.unwrap();
+    // It is on its way, and has just been told: which of both is the later word is not known.
+    stage.changed(&case(CaseState::Accepted, 2)).await;
+    assert_eq!(stage.round().await.done, 1);
+    assert_eq!(stage.deliveries().await, 1);
+    stage.service.rounds().await;
+    assert_eq!(portal.cases()[CASE].state, "4");
+    stage.changed(&case(CaseState::SupplementRequested, 3)).await;
+    assert_eq!(stage.round().await.done, 1);
+    stage.service.rounds().await;
+    assert_eq!(
+        portal.cases()[CASE].state,
+        i32::from(CaseState::SupplementRequested).to_string()
+    );
+    let next = case_with_code(CASE, CaseState::Completed, 4);
+    stage.service.submit(next).await.unwrap();
+    stage.service.rounds().await;
+    assert_eq!(portal.cases()[CASE].state, "9");
+}
+
 /// Not a test by itself: the process that is killed. Without its orders it does nothing.
 #[test]
 fn child_that_follows_until_it_is_killed() {

@@ -1,7 +1,8 @@
 //! The payment platform.
 
 use egov_proto::egov::integration::v1::{
-    DeliveryState, ListSettledPaymentsRequest, PaymentOrder, PaymentState, RefundPaymentOrderRequest,
+    DeliveryState, ListDeliveriesRequest, ListSettledPaymentsRequest, PaymentOrder, PaymentState,
+    RefundPaymentOrderRequest,
 };
 use egov_simulators::{Fault, NoticeFault};
 use jiff::SignedDuration;
@@ -281,6 +282,62 @@ async fn whatever_becomes_of_the_call_the_money_goes_back_once() {
             "{fault:?}"
         );
         assert_eq!(service.partners.payment.refunded(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_that_was_given_up_is_tried_again_when_it_is_ordered_again_and_the_money_goes_back_once() {
+    // The platform did nothing, or did it and nobody knows.
+    for fault in [Fault::Failed, Fault::FailedAfter] {
+        let service = Running::start().await;
+        let paid = paid(&service).await;
+        let faults = service.partners.payment.faults();
+        faults.script("refund", fault);
+        for _ in 0..10 {
+            faults.script("refunds", Fault::Failed);
+        }
+        let first = new_id();
+        refund(&service, &paid, &first).await.unwrap();
+        service.rounds().await;
+        assert_eq!(faults.left(), 0, "{fault:?}");
+        let message = ListDeliveriesRequest {
+            state: DeliveryState::Dead.into(),
+            ..ListDeliveriesRequest::default()
+        };
+        let request = service.by("partner_operator", HERE, message);
+        let listed = service.portal().list_deliveries(request).await.unwrap();
+        let dead = listed.into_inner().deliveries;
+        assert_eq!((dead.len(), dead[0].act.as_str()), (1, "refund_order"), "{fault:?}");
+        // The request that ordered it has its answer, and does nothing more.
+        refund(&service, &paid, &first).await.unwrap();
+        assert_eq!(service.delivery(&dead[0].delivery_id).await, dead[0], "{fault:?}");
+        let (one, other) = (new_id(), new_id());
+        let (left, right) = tokio::join!(refund(&service, &paid, &one), refund(&service, &paid, &other));
+        let refused = match (left, right) {
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+            both => panic!("one of two: {both:?}"),
+        };
+        assert_eq!(
+            refusal(&refused),
+            (Code::FailedPrecondition, "PAYMENT_REFUND_ORDERED".to_owned())
+        );
+        let again = service.delivery(&dead[0].delivery_id).await;
+        assert_eq!(
+            (again.state(), again.attempts),
+            (DeliveryState::OutcomeUnknown, 0),
+            "the platform is asked first"
+        );
+        service.rounds().await;
+        assert_eq!(service.order_now(&paid.order_id).await.state(), PaymentState::Refunded);
+        assert_eq!(service.partners.payment.refunded(), 1, "{fault:?}");
+        assert_eq!(service.events("delivery_redriven").await.len(), 1);
+        let deliveries = "SELECT count(*) FROM deliveries WHERE act = 'refund_order'";
+        assert_eq!(service.count(deliveries).await, 1);
+        let status = refund(&service, &paid, &new_id()).await.unwrap_err();
+        assert_eq!(
+            refusal(&status),
+            (Code::FailedPrecondition, "PAYMENT_NOT_REFUNDABLE".to_owned())
+        );
     }
 }
 

@@ -141,6 +141,74 @@ async fn a_step_is_told_once_and_after_its_case() {
 }
 
 #[tokio::test]
+async fn steps_that_come_before_their_case_are_told_in_their_order_when_the_portal_knows_the_case() {
+    let service = Running::start().await;
+    let portal = &service.partners.portal;
+    let mut steps = Vec::new();
+    for (minute, content) in [(10, "Tiếp nhận hồ sơ"), (20, "Thẩm định hồ sơ")] {
+        let at = format!("2026-11-26T02:{minute}:00Z");
+        let message = ReportProgressRequest {
+            request_id: new_id(),
+            unit_id: HERE,
+            case_code: CASE.to_owned(),
+            state: CaseState::Processing.into(),
+            officer_name: "Lê Thị Cúc".to_owned(),
+            officer_title: String::new(),
+            department: String::new(),
+            content: content.to_owned(),
+            process_time: Some(egov_proto::timestamp(at.parse().unwrap())),
+        };
+        let request = service.by("partner_caller", HERE, message);
+        let answer = service.portal().report_progress(request).await.unwrap();
+        steps.push(answer.into_inner().delivery.unwrap().delivery_id);
+    }
+    service.rounds().await;
+    for id in &steps {
+        let failed = service.delivery(id).await;
+        assert_eq!(
+            (failed.state(), failed.problem.as_str()),
+            (DeliveryState::Failed, "case_unknown")
+        );
+    }
+    // Another case lets nothing go on.
+    service
+        .submit(case_with_code("H41.50.05.13-261126-0002", CaseState::Processing, 1))
+        .await
+        .unwrap();
+    service.rounds().await;
+    assert_eq!(service.events("delivery_redriven").await.len(), 0);
+    service.submit(case(CaseState::Processing, 1)).await.unwrap();
+    service.rounds().await;
+    for id in &steps {
+        let told = service.delivery(id).await;
+        assert_eq!((told.state(), told.problem.as_str()), (DeliveryState::Acknowledged, ""));
+    }
+    let told: Vec<_> = portal.progress(CASE).into_iter().map(|step| step.content).collect();
+    assert_eq!(told, ["Tiếp nhận hồ sơ", "Thẩm định hồ sơ"]);
+    assert_eq!(portal.steps_taken(CASE), 2, "each once");
+    assert_eq!(service.events("delivery_redriven").await.len(), 2);
+    // The next version of the case sends nothing again.
+    service.submit(case(CaseState::Completed, 2)).await.unwrap();
+    service.rounds().await;
+    assert_eq!(portal.steps_taken(CASE), 2);
+}
+
+#[tokio::test]
+async fn a_number_that_is_no_version_of_a_case_is_refused_with_its_field_and_blocks_nothing() {
+    let service = Running::start().await;
+    for version in [i64::MIN, -1, 0, 1_000_001, i64::MAX] {
+        let status = service.submit(case(CaseState::Accepted, version)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{version}");
+        let fault = egov_fault::fault_of(&status);
+        assert_eq!(fault.violations()[0].field, "case.version", "{version}");
+    }
+    assert_eq!(service.count("SELECT count(*) FROM deliveries").await, 0);
+    service.submit(case(CaseState::Accepted, 1)).await.unwrap();
+    service.rounds().await;
+    assert_eq!(service.partners.portal.cases()[CASE].state, "2");
+}
+
+#[tokio::test]
 async fn a_result_that_the_portal_does_not_know_is_left_out_reported_and_counted() {
     let service = Running::start().await;
     for version in [1, 2] {

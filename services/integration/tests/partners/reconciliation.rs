@@ -967,6 +967,53 @@ async fn a_case_that_the_portal_does_not_have_is_not_called_synchronised() {
 }
 
 #[tokio::test]
+async fn a_one_stop_that_was_restored_is_no_case_that_waits_and_the_portal_is_told_what_it_shows_now() {
+    let stage = stage().await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    for n in [1, 2] {
+        stage.changed(&filed(n, CaseState::Completed, 5)).await;
+    }
+    stage.round().await;
+    service.rounds().await;
+    // Of one case the later versions are gone; of the other nothing is.
+    stage.one_stop.show(filed(1, CaseState::Processing, 3));
+    let run = ask(service, asked(false)).await.unwrap();
+    compare(&stage).await;
+    let done = run_now(service, &run.reconciliation_id).await;
+    assert_eq!((done.compared, done.equal, done.waiting, done.differing), (2, 1, 0, 1));
+    let found = differences(service, &run.reconciliation_id).await;
+    assert_eq!(
+        (found[0].kind(), found[0].ours.as_str(), found[0].theirs.as_str()),
+        (DifferenceKind::StateDiffers, "4", "9")
+    );
+    assert!(!synchronisation(service, 1).await.synchronised);
+    let repaired = repair(service, "partner_operator", HERE, &repair_of(&found[0]))
+        .await
+        .unwrap();
+    assert_eq!(repaired.state(), DifferenceState::Repairing);
+    // What is on its way waits, as ever.
+    let run = ask(service, asked(true)).await.unwrap();
+    compare(&stage).await;
+    let done = run_now(service, &run.reconciliation_id).await;
+    assert_eq!((done.equal, done.waiting, done.differing), (1, 1, 0));
+    service.rounds().await;
+    assert_eq!(portal.cases()[&code(1)].state, "4");
+    let known = synchronisation(service, 1).await;
+    assert!(known.synchronised);
+    assert_eq!((known.told_version, known.acknowledged_version), (3, 3));
+    // Its versions count on from there, also over those that were told once.
+    for (state, version) in [(CaseState::SupplementRequested, 4), (CaseState::Completed, 5)] {
+        let told = service.submit(case_request(filed(1, state, version))).await.unwrap();
+        assert_eq!(told.delivery.unwrap().state(), DeliveryState::Queued);
+        service.rounds().await;
+    }
+    assert_eq!(portal.cases()[&code(1)].state, "9");
+    assert!(synchronisation(service, 1).await.synchronised);
+    let refused = service.submit(case_request(filed(1, CaseState::Accepted, 1))).await;
+    assert_eq!(refusal(&refused.unwrap_err()).1, "CASE_VERSION_SUPERSEDED");
+}
+
+#[tokio::test]
 async fn one_case_of_which_nothing_can_be_read_holds_up_no_other() {
     let stage = stage().await;
     let (service, portal) = (&stage.service, &stage.service.partners.portal);

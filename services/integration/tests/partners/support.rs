@@ -100,7 +100,7 @@ pub fn connections(urls: &[String; 4], keyring: Arc<Keyring>, clock: &ManualCloc
             here: false,
             most_attempts: 6,
             // Whoever is away is given up: a test waits for no days.
-            wait_for_portal_hours: 0,
+            wait_for_partner_hours: 0,
             ..Delivering::default()
         },
         ..PartnersSection::default()

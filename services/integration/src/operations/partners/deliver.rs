@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::portal::version_of;
 use super::{Done, JOB, Message, Partners, record, sealed_for};
-use crate::domain::delivery::{Delivery, Next, Patience, State};
+use crate::domain::delivery::{CASE_UNKNOWN, Delivery, Next, Patience, State};
 use crate::partner_error::PartnerError;
 use crate::sealing::seal;
 use crate::store::{deliveries, payments, synchronisations};
@@ -80,11 +80,9 @@ impl Partners {
     /// What is due to one partner, a few at once, until the lease wants to be renewed.
     async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
         let mut round = Round::default();
-        // A portal that failed a moment ago is left alone, and what waits for it is not touched: each try would be two changes of a
+        // A partner that failed a moment ago is left alone, and what waits for it is not touched: each try would be two changes of a
         // delivery that say nothing new.
-        let resting =
-            partner == Partner::NationalPortal && self.portal().is_some_and(|portal| portal.partner.is_resting());
-        if resting {
+        if self.is_resting(partner) {
             return Ok(round);
         }
         let now = self.now();
@@ -113,25 +111,43 @@ impl Partners {
         Ok(round)
     }
 
+    /// Whether a partner failed so often a moment ago that nothing would be sent to it now.
+    fn is_resting(&self, partner: Partner) -> bool {
+        let connections = &self.connections;
+        match partner {
+            Partner::NationalPortal => self.portal().is_some_and(|portal| portal.partner.is_resting()),
+            Partner::PaymentPlatform => connections.payment.as_ref().is_some_and(|to| to.partner.is_resting()),
+            Partner::CivilStatusRegister => connections
+                .civil_status
+                .as_ref()
+                .is_some_and(|to| to.partner.is_resting()),
+            // Nothing is delivered to it: it is asked, by whoever waits for its answer.
+            Partner::PopulationRegister => false,
+        }
+    }
+
     /// One try of one delivery; where it is after it.
     async fn deliver(&self, lease: &Lease, id: Uuid) -> Result<Option<State>, PartnerError> {
-        let patience = self.connections.delivering.patience();
         let begun = self
             .database
             .work(lease, async |unit: &mut UnitOfWork<'_>| {
                 let Some((mut delivery, message)) = deliveries::lock(unit.conn(), id).await? else {
                     return Ok::<_, PartnerError>(None);
                 };
+                let open_since = deliveries::open_since(unit.conn(), id)
+                    .await?
+                    .unwrap_or(delivery.create_time);
+                let patience = self.connections.delivering.patience(open_since);
                 let Some(next) = delivery.begin(unit.now(), patience) else {
                     return Ok(None);
                 };
                 deliveries::update(unit.conn(), &delivery, None).await?;
                 let event = if next == Next::GiveUp { "delivery_dead" } else { "" };
                 record(unit, &delivery, JOB, None, event).await?;
-                Ok(Some((delivery, next, message)))
+                Ok(Some((delivery, next, message, patience)))
             })
             .await?;
-        let Some((begun, next, sealed)) = begun else {
+        let Some((begun, next, sealed, patience)) = begun else {
             return Ok(None);
         };
         if next == Next::GiveUp {
@@ -154,10 +170,6 @@ impl Partners {
                 Ok(message) if message.has_own_key() => SignedDuration::ZERO,
                 _ => patience.believe_after,
             },
-            wait_for_partner: match &message {
-                Ok(message) if message.partner() == Partner::NationalPortal => patience.wait_for_partner,
-                _ => SignedDuration::ZERO,
-            },
             ..patience
         };
         self.database
@@ -176,6 +188,9 @@ impl Partners {
                 {
                     let (case, at) = ((delivery.order_key.as_str(), delivery.unit_id), unit.now());
                     synchronisations::acknowledged(unit.conn(), case, (version, state), at).await?;
+                }
+                if delivery.state == State::Acknowledged && delivery.act == "sync_case" {
+                    tell_steps_of(unit, &delivery).await?;
                 }
                 Ok(Some(delivery.state))
             })
@@ -388,6 +403,22 @@ impl Partners {
             }
         }
     }
+}
+
+/// The portal knows a case by now: steps of it that came before it are told, in their order.
+async fn tell_steps_of(unit: &mut UnitOfWork<'_>, case: &Delivery) -> Result<(), PartnerError> {
+    let matter = (case.partner.as_str(), "report_progress", case.order_key.as_str());
+    for id in deliveries::failed_with(unit.conn(), matter, CASE_UNKNOWN).await? {
+        let Some((mut step, _)) = deliveries::lock(unit.conn(), id).await? else {
+            continue;
+        };
+        // Unless somebody has sent it again meanwhile.
+        if step.follow_case(unit.now()) {
+            deliveries::update(unit.conn(), &step, None).await?;
+            record(unit, &step, JOB, None, "delivery_redriven").await?;
+        }
+    }
+    Ok(())
 }
 
 /// The partner's own reference in what it answered: never personal data.

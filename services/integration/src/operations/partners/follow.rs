@@ -20,11 +20,13 @@ use egov_fault::{Code, Fault};
 use egov_partners::Partner;
 use egov_partners::case_mapping::{NotMappable, Surroundings, told_case};
 use egov_proto::egov::onestop::v1::Case;
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::portal::version_key;
+use super::portal::{version_of, went_back};
 use super::{Partners, connected};
 use crate::domain::case_event::{CaseEvent, NotReadable, case_event};
+use crate::domain::delivery::Delivery;
 use crate::operations::Events;
 use crate::partner_error::PartnerError;
 use crate::partners::Follow;
@@ -164,31 +166,33 @@ impl Partners {
         if !follow.follows(said.unit_id) || self.is_told(&said).await? {
             return Ok(Applied::Done);
         }
+        let asked_at = self.now();
         let Some(case) = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)? else {
             return Ok(Applied::NotShown);
         };
         // It may have gone to another unit since.
         if follow.follows(case.responsible_unit_id) {
-            self.tell(delivery, &case).await?;
+            self.tell(delivery, &case, asked_at).await?;
         }
         Ok(Applied::Done)
     }
 
-    /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again.
+    /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again, unless the later one is
+    /// from long ago. Then the event is an old one that comes late, or one-stop was restored and counts on from an earlier version, and
+    /// the case as it is says which.
     async fn is_told(&self, said: &CaseEvent) -> Result<bool, PartnerError> {
-        let key = version_key(&said.case_code, said.version);
-        let act = "sync_case";
+        let (act, now) = ("sync_case", self.now());
         self.database
             .read(&RowScope::everything(), async |connection| {
                 let portal = Partner::NationalPortal.name();
                 let last = deliveries::last_of_matter(connection, portal, act, &said.case_code).await?;
-                Ok(last.is_some_and(|last| last.partner_key >= key))
+                Ok(last.is_some_and(|last| follows_not(&last, said.version, now)))
             })
             .await
     }
 
     /// Hands in what the portal is told of a case as it is now, once for the event and once for the version.
-    async fn tell(&self, delivery: &EventDelivery, case: &Case) -> Result<(), PutOff> {
+    async fn tell(&self, delivery: &EventDelivery, case: &Case, asked_at: Timestamp) -> Result<(), PutOff> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
         let (tables, clock) = (&self.connections.tables, self.database.clock());
         let mapped = match told_case(case, &Surroundings::default(), tables, clock.today(), clock.now()) {
@@ -198,7 +202,6 @@ impl Partners {
                 return Err(why.into());
             }
         };
-        let key = version_key(&case.case_code, case.version);
         let event = delivery.event.dedupe();
         self.database
             .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
@@ -213,14 +216,18 @@ impl Partners {
                     &case.case_code,
                 )
                 .await?;
-                if last.is_some_and(|last| last.partner_key >= key) {
+                if last.is_some_and(|last| follows_not(&last, case.version, asked_at)) {
                     return Ok(());
                 }
-                self.hand_in_case(unit, case, &mapped, &key, ACTOR, &portal.contract)
-                    .await?;
+                self.hand_in_case(unit, case, &mapped, ACTOR, &portal.contract).await?;
                 Ok::<_, PartnerError>(())
             })
             .await?;
         Ok(())
     }
+}
+
+/// Whether a version of a case does not follow what was told last: it is the same, or an earlier one of the same count.
+fn follows_not(last: &Delivery, version: i64, asked_at: Timestamp) -> bool {
+    version_of(&last.partner_key) >= Some(version) && !went_back(last, version, asked_at)
 }

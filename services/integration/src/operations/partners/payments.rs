@@ -10,7 +10,7 @@ use egov_proto::egov::integration::v1::{
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{Message, NewDelivery, Partners, connected};
+use super::{Message, NewDelivery, Partners, connected, record};
 use crate::domain::payment::{PaymentOrder, PaymentState};
 use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
@@ -132,7 +132,8 @@ impl Partners {
             .await
     }
 
-    /// Has a paid order given back, once; a job has the platform do it.
+    /// Has a paid order given back, once; a job has the platform do it. Ordered again after its delivery failed or was given up, it is
+    /// tried again as that delivery, so that the platform is asked first whether the money went back.
     pub(crate) async fn refund_payment_order(
         &self,
         caller: &Caller,
@@ -152,24 +153,34 @@ impl Partners {
                     .await?
                     .ok_or(PartnerError::OrderNotFound)?;
                 caller.require(REFUND, &Resource::of_unit(seen.unit_id))?;
+                let message = Message::RefundOrder {
+                    refund: NewRefund {
+                        order_code: seen.order_code.clone(),
+                        amount: seen.amount,
+                    },
+                };
+                // Of two who ask at once the second finds what the first has ordered. The delivery is held before the order, as by the job
+                // that concludes it.
+                deliveries::lock_matter(unit.conn(), &seen.order_code).await?;
+                let partner = Partner::PaymentPlatform.name();
+                let last = deliveries::last_of_matter(unit.conn(), partner, message.act(), &seen.order_code).await?;
+                let ordered = match last {
+                    Some(last) => deliveries::lock(unit.conn(), last.id).await?,
+                    None => None,
+                };
                 let order = payments::lock(unit.conn(), &seen.order_code)
                     .await?
                     .ok_or(PartnerError::OrderNotFound)?;
                 if order.state != PaymentState::Paid {
                     return Err(PartnerError::OrderNotRefundable(order.state.number()));
                 }
-                let message = Message::RefundOrder {
-                    refund: NewRefund {
-                        order_code: order.order_code.clone(),
-                        amount: order.amount,
-                    },
-                };
-                // The order is held: of two who ask at once the second finds the first one's delivery.
-                let partner = Partner::PaymentPlatform.name();
-                let ordered =
-                    deliveries::last_of_matter(unit.conn(), partner, message.act(), &order.order_code).await?;
-                if ordered.is_some() {
-                    return Err(PartnerError::RefundOrdered);
+                if let Some((mut delivery, _)) = ordered {
+                    if !delivery.redrive(unit.now()) {
+                        return Err(PartnerError::RefundOrdered);
+                    }
+                    deliveries::update(unit.conn(), &delivery, None).await?;
+                    record(unit, &delivery, &caller.key(), None, "delivery_redriven").await?;
+                    return Ok(answer(&order));
                 }
                 let new = NewDelivery {
                     unit_id: order.unit_id,

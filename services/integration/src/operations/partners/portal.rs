@@ -14,7 +14,7 @@ use egov_proto::egov::integration::v1::{
 };
 use egov_proto::egov::onestop::v1::{Case, CaseState};
 use egov_proto::instant;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected};
@@ -24,6 +24,13 @@ use crate::partner_error::PartnerError;
 use crate::store::{deliveries, synchronisations};
 
 const SUBMIT: &str = "integration.portal.submit";
+
+/// The highest version that a case may have when a unit's software hands it in. One-stop counts a case's changes from 1: whoever says more
+/// says something else, and no version that follows would be told any more.
+const MOST_VERSION: i64 = 1_000_000;
+
+/// A reading of one-stop and a word about the same case may overtake one another within so long: a reading may be slow, and a clock wrong.
+const OVERTAKEN: SignedDuration = SignedDuration::from_mins(10);
 
 impl Partners {
     /// Tells the portal a case as it stands: one delivery a version of the case, later versions after earlier ones.
@@ -37,6 +44,9 @@ impl Partners {
     ) -> Result<SynchroniseCaseResponse, PartnerError> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
         caller.require(SUBMIT, &Resource::of_unit(case.responsible_unit_id))?;
+        if !(1..=MOST_VERSION).contains(&case.version) {
+            return Err(PartnerError::NotAVersion(MOST_VERSION));
+        }
         let around = Surroundings {
             field_code: body.field_code.clone(),
             field_name: body.field_name.clone(),
@@ -50,7 +60,6 @@ impl Partners {
                 return Err(why.into());
             }
         };
-        let key = version_key(&case.case_code, case.version);
         let method = "egov.integration.v1.PortalService/SynchroniseCase";
         let request = WriteRequest::by(caller, SUBMIT, method, request_id, body);
         let written = self
@@ -59,35 +68,42 @@ impl Partners {
                 require_case(unit.conn(), case.responsible_unit_id, "case.case_code", &case.case_code).await?;
                 deliveries::lock_matter(unit.conn(), &case.case_code).await?;
                 let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
-                if let Some(known) = deliveries::by_key(unit.conn(), partner, act, &key).await? {
-                    return Ok(answer(&known, &mapped.unmapped));
-                }
                 let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
-                if last.is_some_and(|last| last.partner_key > key) {
-                    return Err(PartnerError::CaseVersionSuperseded);
+                if let Some(last) = last {
+                    let told = version_of(&last.partner_key);
+                    if told == Some(case.version) {
+                        return Ok(answer(&last, &mapped.unmapped));
+                    }
+                    if told > Some(case.version) {
+                        let key = version_key(&case.case_code, case.version);
+                        let known = deliveries::by_key(unit.conn(), partner, act, &key).await?;
+                        let known = known.ok_or(PartnerError::CaseVersionSuperseded)?;
+                        return Ok(answer(&known, &mapped.unmapped));
+                    }
                 }
                 let delivery = self
-                    .hand_in_case(unit, case, &mapped, &key, &caller.key(), &portal.contract)
+                    .hand_in_case(unit, case, &mapped, &caller.key(), &portal.contract)
                     .await?;
-                Ok(answer(&delivery, &mapped.unmapped))
+                Ok::<_, PartnerError>(answer(&delivery, &mapped.unmapped))
             })
             .await?;
         Ok(written.into_answer())
     }
 
-    /// Hands in what the portal is told of a case under this key, and notes what it will know: within a write that has locked the matter.
+    /// Hands in what the portal is told of a case, and notes what it will know: within a write that has locked the matter, and has found that
+    /// it follows what was told last.
     pub(super) async fn hand_in_case(
         &self,
         unit: &mut UnitOfWork<'_>,
         case: &Case,
         mapped: &MappedToldCase,
-        key: &str,
         actor: &str,
         contract: &str,
     ) -> Result<Delivery, PartnerError> {
+        let key = unused_key(unit, case).await?;
         let new = NewDelivery {
             unit_id: case.responsible_unit_id,
-            partner_key: key,
+            partner_key: &key,
             order_key: &case.case_code,
             message: &Message::of_case(mapped.told.clone()),
             subjects: Vec::new(),
@@ -113,7 +129,8 @@ impl Partners {
         Ok(delivery)
     }
 
-    /// Tells the portal a step of a case, after what was told of the case before.
+    /// Tells the portal a step of a case, after what was told of the case before. A step of a case that the portal does not know waits for
+    /// the case: it fails, and is told when the portal has acknowledged the case.
     pub(crate) async fn report_progress(
         &self,
         caller: &Caller,
@@ -165,8 +182,27 @@ impl Partners {
     }
 }
 
+/// The key of the next word about a case: that of its version, or, where that was used before, one of its own with it. A version comes again
+/// when the portal has lost it, and when one-stop was restored and counts on from an earlier one.
+async fn unused_key(unit: &mut UnitOfWork<'_>, case: &Case) -> Result<String, PartnerError> {
+    let plain = version_key(&case.case_code, case.version);
+    let used = deliveries::by_key(unit.conn(), Partner::NationalPortal.name(), "sync_case", &plain).await?;
+    Ok(match used {
+        Some(_) => format!("{plain}#{}", unit.new_id()),
+        None => plain,
+    })
+}
+
+/// Whether one-stop, asked at this instant, went back behind what was told last of a case: it shows an earlier version than was handed in
+/// long before. It was restored to an earlier instant, or what was told was never its version; either way what it shows now counts. What is
+/// still on its way is not judged: it goes first.
+pub(super) fn went_back(last: &Delivery, version: i64, asked_at: Timestamp) -> bool {
+    let long_before = asked_at.checked_sub(OVERTAKEN).unwrap_or(Timestamp::MIN);
+    version_of(&last.partner_key) > Some(version) && !last.state.is_open() && last.create_time < long_before
+}
+
 /// The key of a version: such keys sort as the versions do.
-pub(super) fn version_key(case_code: &str, version: i64) -> String {
+fn version_key(case_code: &str, version: i64) -> String {
     format!("{case_code}#{version:019}")
 }
 
@@ -178,6 +214,7 @@ pub(super) fn version_of(partner_key: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::State;
 
     #[test]
     fn a_version_that_is_handed_in_again_sorts_after_itself_and_before_the_next() {
@@ -186,6 +223,43 @@ mod tests {
         assert!(plain < again && again < next);
         assert_eq!(version_of(&again), Some(5));
         assert_eq!(version_of("c"), None);
+    }
+
+    #[test]
+    fn one_stop_went_back_if_it_shows_an_earlier_version_than_was_told_long_before_and_nothing_is_on_its_way() {
+        let told = "2026-11-26T01:00:00Z".parse().unwrap();
+        let last = Delivery {
+            id: Uuid::from_u128(1),
+            unit_id: 2,
+            partner: "national-portal".to_owned(),
+            act: "sync_case".to_owned(),
+            partner_key: version_key("c", 5),
+            order_key: "c".to_owned(),
+            contract: "sim-1".to_owned(),
+            state: State::Acknowledged,
+            attempts: 1,
+            problem: String::new(),
+            partner_code: String::new(),
+            reference: String::new(),
+            subjects: Vec::new(),
+            denied_time: None,
+            due_time: told,
+            version: 3,
+            create_time: told,
+            update_time: told,
+        };
+        let (soon, later) = (
+            told + SignedDuration::from_mins(9),
+            told + SignedDuration::from_mins(11),
+        );
+        assert!(went_back(&last, 4, later) && went_back(&last, 1, later));
+        assert!(!went_back(&last, 5, later) && !went_back(&last, 6, later));
+        assert!(!went_back(&last, 4, soon), "one may have overtaken the other");
+        let open = Delivery {
+            state: State::Queued,
+            ..last
+        };
+        assert!(!went_back(&open, 4, later), "it goes first");
     }
 
     #[test]

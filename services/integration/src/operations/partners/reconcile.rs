@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::follow::is_away;
 use super::inspect::Place;
-use super::portal::{version_key, version_of};
+use super::portal::{version_of, went_back};
 use super::{Partners, connected};
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::reconciliation::{
@@ -222,6 +222,7 @@ impl Partners {
         caller.require(RECONCILE, &Resource::of_unit(known.unit_id))?;
         // A repetition is answered below as it was the first time: what can be judged of the row is judged there. The case is read before
         // the transaction, and only if there is something to repair.
+        let asked_at = self.now();
         let read = match (known.may_be_repaired(), known.case_id) {
             (Ok(()), Some(case_id)) => Some(self.case_to_tell(case_id).await),
             _ => None,
@@ -242,7 +243,9 @@ impl Partners {
                 if case.responsible_unit_id != difference.unit_id {
                     return Err(PartnerError::NotDone(NotDone::NotRepairable));
                 }
-                let delivery = self.hand_in_again(unit, &case, &mapped, &caller.key()).await?;
+                let delivery = self
+                    .hand_in_again(unit, &case, &mapped, asked_at, &caller.key())
+                    .await?;
                 difference.handed_in((delivery.id, delivery.state), &caller.key(), unit.now());
                 reconciliations::update_difference(unit.conn(), &difference).await?;
                 record_difference(unit, &difference, "portal_difference_repairing").await?;
@@ -315,13 +318,15 @@ impl Partners {
         )
     }
 
-    /// Hands a case in again as it stands. If it is on its way already, or the portal has acknowledged a later version of it, that is the
-    /// repair; a later version that did not go through is to be redriven.
+    /// Hands a case in again as it stood when one-stop was asked. If it is on its way already, or the portal has acknowledged a later version
+    /// of it, that is the repair; a later version that did not go through is to be redriven. Where one-stop went back behind the later
+    /// version, that one counts no more.
     async fn hand_in_again(
         &self,
         unit: &mut UnitOfWork<'_>,
         case: &Case,
         mapped: &MappedToldCase,
+        asked_at: Timestamp,
         actor: &str,
     ) -> Result<Delivery, PartnerError> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
@@ -329,7 +334,7 @@ impl Partners {
         deliveries::lock_matter(unit.conn(), &case.case_code).await?;
         let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
         if let Some(last) = last {
-            let later = version_of(&last.partner_key) > Some(case.version);
+            let later = version_of(&last.partner_key) > Some(case.version) && !went_back(&last, case.version, asked_at);
             if last.state.is_open() || (later && last.state == State::Acknowledged) {
                 return Ok(last);
             }
@@ -337,15 +342,7 @@ impl Partners {
                 return Err(PartnerError::Superseded);
             }
         }
-        let plain = version_key(&case.case_code, case.version);
-        let told_before = deliveries::by_key(unit.conn(), partner, act, &plain).await?.is_some();
-        let key = if told_before {
-            format!("{plain}#{}", unit.new_id())
-        } else {
-            plain
-        };
-        self.hand_in_case(unit, case, mapped, &key, actor, &portal.contract)
-            .await
+        self.hand_in_case(unit, case, mapped, actor, &portal.contract).await
     }
 
     /// A round of the job: asks for the daily reconciliations and does what is due; none if another process is at it, or no cases are read
@@ -622,6 +619,7 @@ impl Partners {
     }
 
     async fn compare_case(&self, lease: &Lease, sides: &Sides<'_>, code: &str, id: Uuid) -> Result<Outcome, Stuck> {
+        let read_at = self.now();
         let case = match sides.follow.cases.case(id).await {
             Ok(Some(case)) => case,
             Ok(None) => return Ok(Outcome::NotComparable),
@@ -659,11 +657,13 @@ impl Partners {
                 deliveries::lock_matter(unit.conn(), code).await?;
                 let partner = Partner::NationalPortal.name();
                 let last = deliveries::last_of_matter(unit.conn(), partner, "sync_case", code).await?;
-                // Told, or told otherwise, since one side or the other was read: what was read is no difference.
+                // Told, or told otherwise, since one side or the other was read: what was read is no difference. A later version that was
+                // told long before one-stop was read is none: one-stop went back behind it.
                 let gone_on = |last: &Delivery| {
                     last.state.is_open()
                         || last.update_time > asked_at
-                        || version_of(&last.partner_key) > Some(case.version)
+                        || (version_of(&last.partner_key) > Some(case.version)
+                            && !went_back(last, case.version, read_at))
                 };
                 if last.as_ref().is_some_and(gone_on) {
                     return Ok::<_, PartnerError>(Outcome::Waiting);
@@ -671,7 +671,7 @@ impl Partners {
                 let mut difference = found(unit, sides.run, code, Some(id), finding);
                 if difference.finding.mendable {
                     if sides.run.repair {
-                        let delivery = self.hand_in_again(unit, &case, &mapped, JOB).await?;
+                        let delivery = self.hand_in_again(unit, &case, &mapped, read_at, JOB).await?;
                         difference.handed_in((delivery.id, delivery.state), JOB, unit.now());
                         difference.version = 1;
                     } else {
