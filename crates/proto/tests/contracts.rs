@@ -1,5 +1,6 @@
 //! What is written by hand beside the generated code. Here and not in the library, which is large and would be compiled a
-//! second time for three tests.
+//! second time for a few tests.
+#![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use egov_proto::google::r#type::Date;
 use egov_proto::options::Options;
