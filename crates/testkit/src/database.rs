@@ -85,8 +85,12 @@ pub async fn database(service: &'static str, migrator: &'static Migrator) -> Tes
 }
 
 /// Prints warnings and errors with the output of a test that fails: a caller is told "internal error", the log says why. A test
-/// program that has set up a log of its own keeps that.
+/// program that has set up a log of its own keeps that. A program whose output nobody holds back is mostly one that a test has
+/// started and speaks with over its standard output, where a log would be in the way and, once the pipe is full, stop it.
 fn show_log() {
+    if std::env::args().any(|argument| argument == "--nocapture") {
+        return;
+    }
     let _ = tracing_subscriber::fmt()
         .with_test_writer()
         .with_max_level(tracing::Level::WARN)
