@@ -3,6 +3,7 @@
 pub(crate) mod agreement;
 pub(crate) mod canonical;
 pub(crate) mod case_event;
+pub(crate) mod case_version;
 pub(crate) mod commitment;
 pub(crate) mod delivery;
 pub mod descriptors;

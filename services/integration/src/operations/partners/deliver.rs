@@ -14,8 +14,8 @@ use egov_partners::wire_time::WireTime;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::portal::version_of;
 use super::{Done, JOB, Message, Partners, record, sealed_for};
+use crate::domain::case_version;
 use crate::domain::delivery::{CASE_UNKNOWN, Delivery, Next, Patience, State};
 use crate::partner_error::PartnerError;
 use crate::sealing::seal;
@@ -184,7 +184,7 @@ impl Partners {
                 self.conclude(unit, &mut delivery, sent.as_ref(), asked.as_ref(), event, patience)
                     .await?;
                 if let (State::Acknowledged, Some(state), Some(version)) =
-                    (delivery.state, told_state, version_of(&delivery.partner_key))
+                    (delivery.state, told_state, case_version::of(&delivery.partner_key))
                 {
                     let (case, at) = ((delivery.order_key.as_str(), delivery.unit_id), unit.now());
                     synchronisations::acknowledged(unit.conn(), case, (version, state), at).await?;

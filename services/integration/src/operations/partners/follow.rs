@@ -23,9 +23,9 @@ use egov_proto::egov::onestop::v1::Case;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::portal::{version_of, went_back};
 use super::{Partners, connected};
 use crate::domain::case_event::{CaseEvent, NotReadable, case_event};
+use crate::domain::case_version;
 use crate::domain::delivery::Delivery;
 use crate::operations::Events;
 use crate::partner_error::PartnerError;
@@ -229,5 +229,5 @@ impl Partners {
 
 /// Whether a version of a case does not follow what was told last: it is the same, or an earlier one of the same count.
 fn follows_not(last: &Delivery, version: i64, asked_at: Timestamp) -> bool {
-    version_of(&last.partner_key) >= Some(version) && !went_back(last, version, asked_at)
+    case_version::of(&last.partner_key) == Some(version) || case_version::is_behind(last, version, asked_at)
 }

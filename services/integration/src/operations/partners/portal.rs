@@ -14,23 +14,17 @@ use egov_proto::egov::integration::v1::{
 };
 use egov_proto::egov::onestop::v1::{Case, CaseState};
 use egov_proto::instant;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected};
+use crate::domain::case_version;
 use crate::domain::delivery::Delivery;
 use crate::operations::agencies::require_case;
 use crate::partner_error::PartnerError;
 use crate::store::{deliveries, synchronisations};
 
 const SUBMIT: &str = "integration.portal.submit";
-
-/// The highest version that a case may have when a unit's software hands it in. One-stop counts a case's changes from 1: whoever says more
-/// says something else, and no version that follows would be told any more.
-const MOST_VERSION: i64 = 1_000_000;
-
-/// A reading of one-stop and a word about the same case may overtake one another within so long: a reading may be slow, and a clock wrong.
-const OVERTAKEN: SignedDuration = SignedDuration::from_mins(10);
 
 impl Partners {
     /// Tells the portal a case as it stands: one delivery a version of the case, later versions after earlier ones.
@@ -44,8 +38,8 @@ impl Partners {
     ) -> Result<SynchroniseCaseResponse, PartnerError> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
         caller.require(SUBMIT, &Resource::of_unit(case.responsible_unit_id))?;
-        if !(1..=MOST_VERSION).contains(&case.version) {
-            return Err(PartnerError::NotAVersion(MOST_VERSION));
+        if !case_version::is_one(case.version) {
+            return Err(PartnerError::NotAVersion(case_version::MOST));
         }
         let around = Surroundings {
             field_code: body.field_code.clone(),
@@ -70,12 +64,12 @@ impl Partners {
                 let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
                 let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
                 if let Some(last) = last {
-                    let told = version_of(&last.partner_key);
+                    let told = case_version::of(&last.partner_key);
                     if told == Some(case.version) {
                         return Ok(answer(&last, &mapped.unmapped));
                     }
                     if told > Some(case.version) {
-                        let key = version_key(&case.case_code, case.version);
+                        let key = case_version::key(&case.case_code, case.version);
                         let known = deliveries::by_key(unit.conn(), partner, act, &key).await?;
                         let known = known.ok_or(PartnerError::CaseVersionSuperseded)?;
                         return Ok(answer(&known, &mapped.unmapped));
@@ -185,86 +179,10 @@ impl Partners {
 /// The key of the next word about a case: that of its version, or, where that was used before, one of its own with it. A version comes again
 /// when the portal has lost it, and when one-stop was restored and counts on from an earlier one.
 async fn unused_key(unit: &mut UnitOfWork<'_>, case: &Case) -> Result<String, PartnerError> {
-    let plain = version_key(&case.case_code, case.version);
+    let plain = case_version::key(&case.case_code, case.version);
     let used = deliveries::by_key(unit.conn(), Partner::NationalPortal.name(), "sync_case", &plain).await?;
     Ok(match used {
         Some(_) => format!("{plain}#{}", unit.new_id()),
         None => plain,
     })
-}
-
-/// Whether one-stop, asked at this instant, went back behind what was told last of a case: it shows an earlier version than was handed in
-/// long before. It was restored to an earlier instant, or what was told was never its version; either way what it shows now counts. What is
-/// still on its way is not judged: it goes first.
-pub(super) fn went_back(last: &Delivery, version: i64, asked_at: Timestamp) -> bool {
-    let long_before = asked_at.checked_sub(OVERTAKEN).unwrap_or(Timestamp::MIN);
-    version_of(&last.partner_key) > Some(version) && !last.state.is_open() && last.create_time < long_before
-}
-
-/// The key of a version: such keys sort as the versions do.
-fn version_key(case_code: &str, version: i64) -> String {
-    format!("{case_code}#{version:019}")
-}
-
-/// The version in a key, also in that of a version that was handed in again.
-pub(super) fn version_of(partner_key: &str) -> Option<i64> {
-    partner_key.split('#').nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::delivery::State;
-
-    #[test]
-    fn a_version_that_is_handed_in_again_sorts_after_itself_and_before_the_next() {
-        let (plain, next) = (version_key("c", 5), version_key("c", 6));
-        let again = format!("{plain}#{}", Uuid::from_u128(u128::MAX));
-        assert!(plain < again && again < next);
-        assert_eq!(version_of(&again), Some(5));
-        assert_eq!(version_of("c"), None);
-    }
-
-    #[test]
-    fn one_stop_went_back_if_it_shows_an_earlier_version_than_was_told_long_before_and_nothing_is_on_its_way() {
-        let told = "2026-11-26T01:00:00Z".parse().unwrap();
-        let last = Delivery {
-            id: Uuid::from_u128(1),
-            unit_id: 2,
-            partner: "national-portal".to_owned(),
-            act: "sync_case".to_owned(),
-            partner_key: version_key("c", 5),
-            order_key: "c".to_owned(),
-            contract: "sim-1".to_owned(),
-            state: State::Acknowledged,
-            attempts: 1,
-            problem: String::new(),
-            partner_code: String::new(),
-            reference: String::new(),
-            subjects: Vec::new(),
-            denied_time: None,
-            due_time: told,
-            version: 3,
-            create_time: told,
-            update_time: told,
-        };
-        let (soon, later) = (
-            told + SignedDuration::from_mins(9),
-            told + SignedDuration::from_mins(11),
-        );
-        assert!(went_back(&last, 4, later) && went_back(&last, 1, later));
-        assert!(!went_back(&last, 5, later) && !went_back(&last, 6, later));
-        assert!(!went_back(&last, 4, soon), "one may have overtaken the other");
-        let open = Delivery {
-            state: State::Queued,
-            ..last
-        };
-        assert!(!went_back(&open, 4, later), "it goes first");
-    }
-
-    #[test]
-    fn keys_of_versions_sort_as_the_versions_do() {
-        assert!(version_key("c", 10) > version_key("c", 9));
-        assert!(version_key("c", i64::MAX) > version_key("c", 1));
-    }
 }

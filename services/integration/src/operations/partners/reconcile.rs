@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 use super::follow::is_away;
 use super::inspect::Place;
-use super::portal::{version_of, went_back};
 use super::{Partners, connected};
+use crate::domain::case_version;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::reconciliation::{
     DIFFERENCE, Difference, Finding, Handling, NotDone, RUN, Reconciliation, RunState, Tally, check_period,
@@ -334,7 +334,7 @@ impl Partners {
         deliveries::lock_matter(unit.conn(), &case.case_code).await?;
         let last = deliveries::last_of_matter(unit.conn(), partner, act, &case.case_code).await?;
         if let Some(last) = last {
-            let later = version_of(&last.partner_key) > Some(case.version) && !went_back(&last, case.version, asked_at);
+            let later = case_version::is_behind(&last, case.version, asked_at);
             if last.state.is_open() || (later && last.state == State::Acknowledged) {
                 return Ok(last);
             }
@@ -662,8 +662,7 @@ impl Partners {
                 let gone_on = |last: &Delivery| {
                     last.state.is_open()
                         || last.update_time > asked_at
-                        || (version_of(&last.partner_key) > Some(case.version)
-                            && !went_back(last, case.version, read_at))
+                        || case_version::is_behind(last, case.version, read_at)
                 };
                 if last.as_ref().is_some_and(gone_on) {
                     return Ok::<_, PartnerError>(Outcome::Waiting);
