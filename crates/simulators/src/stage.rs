@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use egov_clock::{Clock as _, SharedClock};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -81,6 +82,7 @@ pub(crate) trait Part: Send + 'static {
 pub(crate) struct Stage<P> {
     pub(crate) address: SocketAddr,
     pub(crate) faults: Faults,
+    pub(crate) clock: SharedClock,
     part: Arc<Mutex<P>>,
     task: JoinHandle<()>,
 }
@@ -108,11 +110,15 @@ impl<P: Part> Stage<P> {
         let shared = Arc::new(Shared {
             part: Arc::clone(&part),
             faults: faults.clone(),
-            clock,
+            clock: clock.clone(),
             played: Notify::new(),
             address,
         });
         let routes = Router::new().fallback(answer::<P>).with_state(shared);
+        // An answer in two writes would wait for the acknowledgement of the first.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let task = tokio::spawn(async move {
             // It ends with the task.
             let _ = axum::serve(listener, routes).await;
@@ -120,6 +126,7 @@ impl<P: Part> Stage<P> {
         Ok(Self {
             address,
             faults,
+            clock,
             part,
             task,
         })

@@ -166,6 +166,8 @@ async fn accept<W: Wrap>(listener: TcpListener, shared: Arc<Shared>, wrap: Arc<W
         let (shared, wrap) = (Arc::clone(&shared), Arc::clone(&wrap));
         // Dropped with this task, and with it every connection.
         connections.spawn(async move {
+            // An answer in two writes would wait for the acknowledgement of the first: 40 ms each.
+            let _ = connection.set_nodelay(true);
             let Ok(stream) = wrap.wrap(connection).await else {
                 return;
             };

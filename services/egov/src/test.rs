@@ -20,11 +20,20 @@ use crate::{nats, postgres, say};
 /// The variable in which the tests look for a server.
 const SERVER_VARIABLE: &str = "EGOV_TEST_POSTGRES";
 
+/// The variable by which Rust's harness is told how many tests run at once.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+
 /// Several test binaries with several pools each.
 const CONNECTIONS: u32 = 300;
 
 /// Folders of throw-away servers begin so, then the number of the process that made them.
 const PREFIX: &str = "egov-test-";
+
+/// Tests wait for connections, clocks and answers for a third to two thirds of their time: half as many again as there are
+/// cores keep these busy. More would make what waits for a deadline late on a slow machine.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(3, |cores| cores.get() + cores.get().div_ceil(2))
+}
 
 /// A run needs some 3 GiB; the rest is for the compiler and for whoever else works on the machine.
 const ROOM_IN_MEMORY: u64 = 8 << 30;
@@ -202,11 +211,13 @@ async fn cargo(workspace: &Path, url: &str, arguments: &[String], shutdown: &Shu
     if let Some(path) = nats::path_with_program(workspace).await {
         command.env("PATH", path);
     }
+    let threads = std::env::var_os(THREADS_VARIABLE).unwrap_or_else(|| threads().to_string().into());
     let mut child = command
         .args(arguments)
         .current_dir(workspace)
         .env(SERVER_VARIABLE, url)
         .env("SQLX_OFFLINE", "true")
+        .env(THREADS_VARIABLE, threads)
         // A group of its own, so that a Ctrl-C reaches this process first and everything below it can be stopped.
         .process_group(0)
         .kill_on_drop(true)
