@@ -126,6 +126,14 @@ pub fn sql_fault(error: sqlx::Error) -> Fault {
     }
 }
 
+/// The SQLSTATE with which PostgreSQL refused, if that is what a fault tells; for a job that goes on in another way by it.
+pub fn sql_state(fault: &Fault) -> Option<&str> {
+    let source = std::error::Error::source(fault)?;
+    source
+        .downcast_ref::<SqlFailure>()
+        .map(|failure| failure.state.as_str())
+}
+
 /// Whether `error` says that the named constraint does not hold, for an operation that has its own answer to that.
 pub fn violates(error: &sqlx::Error, constraint: &str) -> bool {
     error
@@ -219,6 +227,18 @@ mod tests {
             (gone.code(), gone.reason()),
             (Code::Unavailable, "DATABASE_UNAVAILABLE")
         );
+    }
+
+    #[test]
+    fn a_fault_tells_the_state_with_which_postgresql_refused_and_no_other_fault_has_one() {
+        let refused = SqlFailure {
+            state: "23514".to_owned(),
+            message: String::new(),
+            constraint: Some("positive".to_owned()),
+        };
+        assert_eq!(sql_state(&Fault::internal(refused)), Some("23514"));
+        assert_eq!(sql_state(&sql_fault(sqlx::Error::PoolTimedOut)), None);
+        assert_eq!(sql_state(&Fault::new(Code::Internal, "INTERNAL", "", "")), None);
     }
 
     #[test]

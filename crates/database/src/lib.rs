@@ -35,7 +35,7 @@ mod write;
 pub use bulk::{BulkLoad, CopyRows, CopyValue, CounterKey, JsonText, PastEvent, PastLeaves};
 pub use config::DatabaseConfig;
 pub use database::Database;
-pub use fault::{sql_fault, violates};
+pub use fault::{sql_fault, sql_state, violates};
 pub use lease::Lease;
 pub use migrate::{Passwords, Provision, ServiceUrls, migrate, provision};
 pub use pages::{Page, PageBinding, PageTokens};

@@ -66,6 +66,8 @@ pub struct Units {
     by_id: HashMap<i32, Unit>,
     /// The ids of every period of a code.
     by_code: HashMap<String, Vec<i32>>,
+    /// The ids of the units that carry an agency code, of every period.
+    by_agency_code: HashMap<String, Vec<i32>>,
     /// In the order of their ids.
     ids: Vec<i32>,
 }
@@ -88,6 +90,13 @@ impl Units {
         for unit in units {
             known.ids.push(unit.id);
             known.by_code.entry(unit.code.clone()).or_default().push(unit.id);
+            if let Some(agency) = &unit.agency_code {
+                known
+                    .by_agency_code
+                    .entry(agency.code.clone())
+                    .or_default()
+                    .push(unit.id);
+            }
             known.by_id.insert(unit.id, unit);
         }
         known.ids.sort_unstable();
@@ -173,6 +182,33 @@ impl Units {
         self.get(id).filter(|unit| unit.in_force(on))?.agency_code.as_ref()
     }
 
+    /// Whose an agency code (mã định danh cơ quan, of either generation) was on a day: the unit that carried it then, or else carried it
+    /// last before; if that one has closed, the unit that its work is at on `today`. With it comes the code as it was carried.
+    /// None if no unit had it by that day, if two did at once, or if nobody follows the one that had it.
+    pub fn agency(&self, code: &str, on: Date, today: Date) -> Option<(&Unit, &AgencyCode)> {
+        let carriers: Vec<&Unit> = self
+            .by_agency_code
+            .get(code)?
+            .iter()
+            .filter_map(|id| self.by_id.get(id))
+            .collect();
+        let mut then = carriers.iter().copied().filter(|unit| unit.in_force(on));
+        let carrier = match (then.next(), then.next()) {
+            (Some(_), Some(_)) => return None,
+            (Some(carrier), None) => carrier,
+            (None, _) => carriers
+                .iter()
+                .copied()
+                .filter(|unit| unit.effective_to.is_some_and(|end| end <= on))
+                .max_by_key(|unit| unit.effective_to)?,
+        };
+        let agency = carrier.agency_code.as_ref()?;
+        match self.whereabouts(carrier.id, today.max(on))? {
+            Whereabouts::Here(unit) | Whereabouts::MovedTo(unit) => Some((unit, agency)),
+            Whereabouts::NoSuccessor | Whereabouts::NotYet => None,
+        }
+    }
+
     /// The units of a day, by id.
     pub fn on(&self, on: Date) -> impl Iterator<Item = &Unit> {
         self.iter().filter(move |unit| unit.in_force(on))
@@ -252,6 +288,60 @@ mod tests {
         assert_eq!(units.agency_code(2, date(2026, 1, 1)), None);
         let code = units.agency_code(3, date(2026, 1, 1)).unwrap();
         assert_eq!((code.code.as_str(), code.provisional), ("H41.3", true));
+    }
+
+    #[test]
+    fn an_agency_code_is_on_each_day_its_carriers_and_then_its_successors() {
+        let (start, reform, later) = (date(2004, 1, 1), date(2025, 7, 1), date(2026, 12, 1));
+        let carrying = |id, from, to, code: &str| Unit {
+            agency_code: Some(AgencyCode {
+                code: code.to_owned(),
+                provisional: id == 4,
+            }),
+            ..unit(id, &format!("unit {id}"), Some(1), from, to)
+        };
+        let units = Units::new(
+            5,
+            [
+                unit(1, "40", None, start, None),
+                // A commune that became part of another one, and a third that has its code since.
+                carrying(2, start, Some(reform), "000.12.34.H41"),
+                carrying(3, reform, None, "H41.101"),
+                carrying(4, later, None, "000.12.34.H41"),
+                // One that nobody follows, and two that carry the same at once.
+                carrying(5, start, Some(reform), "H41.7"),
+                carrying(6, reform, None, "H41.8"),
+                carrying(7, reform, None, "H41.8"),
+            ],
+        )
+        .unwrap()
+        .0
+        .with_successors([(2, 3, reform)])
+        .unwrap();
+        let whose = |code, on, today| {
+            units
+                .agency(code, on, today)
+                .map(|(unit, agency)| (unit.id, agency.provisional))
+        };
+        let old = "000.12.34.H41";
+        assert_eq!(whose(old, date(2024, 1, 1), date(2025, 6, 30)), Some((2, false)));
+        assert_eq!(
+            whose(old, date(2024, 1, 1), reform),
+            Some((3, false)),
+            "its successor's since"
+        );
+        assert_eq!(
+            whose(old, date(2026, 1, 1), later),
+            Some((3, false)),
+            "the last that had it"
+        );
+        assert_eq!(whose(old, later, later), Some((4, true)));
+        assert_eq!(whose(old, date(2003, 12, 31), later), None, "before anybody had it");
+        assert_eq!(whose("H41.101", date(2025, 6, 30), later), None);
+        assert_eq!(whose("H41.7", date(2024, 1, 1), date(2024, 1, 1)), Some((5, false)));
+        assert_eq!(whose("H41.7", date(2024, 1, 1), later), None, "nobody follows it");
+        assert_eq!(whose("H41.8", later, later), None, "two at once");
+        assert_eq!(whose("H41.99", later, later), None);
     }
 
     #[test]

@@ -195,6 +195,12 @@ impl Admitted {
             Stands::Ended => Err((Outcome::AgreementEnded, refusal(Refusal::AgreementEnded))),
         }
     }
+
+    /// The same for an answer that is about to leave: who is refused it is told that the provider has acted.
+    pub(crate) fn may_answer(&self) -> Result<(), (Outcome, Fault)> {
+        self.still_stands()
+            .map_err(|(outcome, fault)| (outcome, fault.with("provider", "answered")))
+    }
 }
 
 /// A recorded call that is not over. If it is dropped, the consumer went away.
@@ -464,6 +470,7 @@ impl Door {
             open.meters.not_begun(open.kind);
             return Err(fault);
         }
+        call.passage.standing.used();
         Ok(open)
     }
 }

@@ -3,6 +3,7 @@
 mod body;
 mod consumer;
 mod deadline;
+mod destination;
 mod door;
 mod exchange;
 mod frames;
@@ -20,6 +21,7 @@ mod wire_headers;
 
 pub use body::{AnswerBody, BrokenOff};
 pub use consumer::{Authenticator, Consumer};
+pub use destination::{Destinations, Forbidden, NotANetwork};
 pub use door::{Door, DoorLimits, DoorParts, service_of};
 pub use exchange::{Begun, Ended, Held, Journal, Outcome, Promise, Recording};
 pub use frames::{Compression, FrameError, Message, inflate};

@@ -89,8 +89,11 @@ pub enum Stands {
 
 /// Whether the grant by which a call was let through still holds.
 pub trait Standing: Send + Sync {
-    /// Looked at before a call is forwarded, and several times a second while a stream is open.
+    /// Looked at before a call is forwarded and before its answer leaves, and several times a second while a stream is open.
     fn stands(&self) -> Stands;
+
+    /// A call that was let through by it is recorded, and about to be forwarded. Said once a call.
+    fn used(&self) {}
 }
 
 /// By what a call is let through.

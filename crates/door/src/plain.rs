@@ -178,7 +178,11 @@ impl Door {
     ) -> Result<Response<AnswerBody>, Fault> {
         let (answered, provider_us) = answered;
         let mask = filter.filter(|filter| filter.masks());
+        let mut withheld = None;
         let passed = answered.and_then(|answer| {
+            // The provider took its time: what was revoked meanwhile does not leave. That it answered is recorded.
+            call.may_answer()
+                .inspect_err(|_| withheld = Some(tally(&answer.data)))?;
             let passed = pass(&answer, mask, self.limits().message_bytes)?;
             Ok((answer, passed))
         });
@@ -209,14 +213,20 @@ impl Door {
                     request,
                     forwarded: None,
                     response: tally(&Bytes::new()),
-                    received: None,
+                    received: withheld,
                     provider_us,
                     body: None,
                 };
                 (end, response)
             }
         };
+        let answers = matches!(end.outcome, Outcome::Answered | Outcome::Refused);
         let promise = open.end(end).await?;
+        // Recording took its time as well. By the record the answer was given: it says more than the consumer got, never less.
+        let response = match call.may_answer() {
+            Err((_, fault)) if answers => told(manner, fault),
+            _ => response,
+        };
         Ok(promised(response, call, promise))
     }
 }
@@ -396,7 +406,10 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
         return Err((Outcome::BrokenOff, refusal(Refusal::AnswerUnreadable)));
     }
     let data = match timeout_at(call.deadline, collect_answer(body, limit)).await {
-        Err(_) => return Err((Outcome::TimedOut, deadline_passed())),
+        Err(_) => {
+            at.timed_out();
+            return Err((Outcome::TimedOut, deadline_passed()));
+        }
         Ok(Err(Uncollected::TooLarge)) => return Err((Outcome::Stopped, refusal(Refusal::AnswerTooLarge))),
         Ok(Err(Uncollected::BrokenOff)) => {
             at.failed();

@@ -371,7 +371,7 @@ impl Answering {
             }
             Over::Trailers(trailers) => match status_of(&trailers) {
                 Some(status) => {
-                    at.worked();
+                    at.answered(status);
                     let outcome = if status == 0 {
                         Outcome::Answered
                     } else {

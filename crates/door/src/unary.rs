@@ -108,6 +108,13 @@ struct Answer {
     status: i32,
 }
 
+impl Answer {
+    /// Its messages as they came from the provider.
+    fn tally(&self) -> Tally {
+        Tally::of(&self.data, u64::from(!self.data.is_empty()))
+    }
+}
+
 /// A request as it came, and as it goes on.
 struct Outgoing {
     request: Tally,
@@ -151,14 +158,17 @@ impl Door {
         provider_us: u64,
     ) -> Result<Response<AnswerBody>, Fault> {
         let filter = call.passage.filter.as_deref();
+        let mut withheld = None;
         let passed = answered.and_then(|answer| {
+            // The provider took its time: what was revoked meanwhile does not leave. That it answered is recorded.
+            call.may_answer().inspect_err(|_| withheld = Some(answer.tally()))?;
             let passed = pass(&answer, filter, self.limits().message_bytes)?;
             Ok((answer, passed))
         });
         let (end, response) = match passed {
             Ok((answer, passed)) => {
                 let success = answer.status == 0;
-                let received = filter.map(|_| Tally::of(&answer.data, u64::from(!answer.data.is_empty())));
+                let received = filter.map(|_| answer.tally());
                 let end = End {
                     outcome: if success { Outcome::Answered } else { Outcome::Refused },
                     status: answer.status,
@@ -186,14 +196,20 @@ impl Door {
                     request: outgoing.request,
                     forwarded: outgoing.forwarded,
                     response: nothing,
-                    received: None,
+                    received: withheld,
                     provider_us,
                     body: None,
                 };
                 (end, response)
             }
         };
+        let answers = matches!(end.outcome, Outcome::Answered | Outcome::Refused);
         let promise = open.end(end).await?;
+        // Recording took its time as well. By the record the answer was given: it says more than the consumer got, never less.
+        let response = match call.may_answer() {
+            Err((_, fault)) if answers => told(fault),
+            _ => response,
+        };
         Ok(promised(response, call, promise))
     }
 }
@@ -257,7 +273,7 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
     }
     let (parts, body) = response.into_parts();
     if let Some(status) = status_of(&parts.headers) {
-        at.worked();
+        at.answered(status);
         return Ok(Answer {
             head: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))]),
             data: Bytes::new(),
@@ -267,7 +283,10 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
     }
     let read = timeout_at(call.deadline, collect_answer(body, framed(limit))).await;
     match read {
-        Err(_) => Err((Outcome::TimedOut, deadline_passed())),
+        Err(_) => {
+            at.timed_out();
+            Err((Outcome::TimedOut, deadline_passed()))
+        }
         Ok(Err(Uncollected::TooLarge)) => Err((Outcome::Stopped, message_too_large(limit))),
         Ok(Err(Uncollected::BrokenOff)) => {
             at.failed();
@@ -278,7 +297,7 @@ async fn forward(call: &Admitted, outgoing: &Outgoing, limit: usize) -> Result<A
                 at.failed();
                 return Err((Outcome::BrokenOff, refusal(Refusal::ProviderBrokeOff)));
             };
-            at.worked();
+            at.answered(status);
             Ok(Answer {
                 head: parts.headers,
                 data,

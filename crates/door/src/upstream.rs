@@ -1,5 +1,6 @@
 //! The endpoints of a service: connections, choice, failures.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -15,12 +16,13 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
 use crate::body::AnswerBody;
+use crate::deadline;
+use crate::destination::Destinations;
 
 /// Bytes of one stream that may be under way before the reader has taken them: what a slow consumer can make the door hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -38,6 +40,12 @@ const IDLE_MOST: usize = 64;
 
 /// The least buffer for the head of an answer of HTTP/1.1 that hyper takes.
 const LEAST_BUFFER: usize = 8192;
+
+/// The seconds whose calls the budget of repetitions counts.
+const WINDOW: u64 = 10;
+
+/// The time that a call over gRPC may take, as the next hop gets it.
+const TIMEOUT: &str = "grpc-timeout";
 
 /// Which HTTP a service is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +142,15 @@ pub struct UpstreamLimits {
     pub ejection: Duration,
     /// For how long at most.
     pub ejection_max: Duration,
+    /// How long an endpoint from which nothing comes back must have had a call for its running out of time to be the endpoint's failure.
+    pub silence: Duration,
     /// The largest set of headers of an answer, in bytes.
     pub header_bytes: u32,
-    /// Repetitions allowed for each hundred calls, so that repeating does not finish off a service that is already down.
+    /// Repetitions allowed for each hundred calls of the last ten seconds, so that repeating does not finish off a service that is
+    /// already down.
     pub retries_per_hundred: u64,
+    /// Repetitions allowed beside these for each of those seconds, so that what is called seldom is repeated too.
+    pub retries_per_second: u64,
 }
 
 impl Default for UpstreamLimits {
@@ -147,8 +160,10 @@ impl Default for UpstreamLimits {
             failures: 5,
             ejection: Duration::from_secs(1),
             ejection_max: Duration::from_mins(1),
+            silence: Duration::from_secs(1),
             header_bytes: 16 * 1024,
             retries_per_hundred: 20,
+            retries_per_second: 1,
         }
     }
 }
@@ -176,12 +191,12 @@ pub enum UpstreamError {
 /// The endpoints of one service.
 pub struct Upstream {
     endpoints: Mutex<Arc<[Arc<Endpoint>]>>,
+    destinations: Arc<Destinations>,
     trust: Option<Trust>,
     speech: Speech,
     limits: UpstreamLimits,
     turn: AtomicUsize,
-    calls: AtomicU64,
-    retries: AtomicU64,
+    budget: Budget,
 }
 
 /// One endpoint.
@@ -193,6 +208,8 @@ pub struct Endpoint {
     weight: AtomicUsize,
     state: AtomicU8,
     in_flight: AtomicUsize,
+    /// Calls that came back whole.
+    came_back: AtomicU64,
     health: Mutex<Health>,
     speech: Speech,
     connection: Mutex<Option<http2::SendRequest<AnswerBody>>>,
@@ -212,6 +229,9 @@ struct Health {
 pub(crate) struct AtEndpoint {
     endpoint: Arc<Endpoint>,
     limits: UpstreamLimits,
+    begun: Instant,
+    /// How many calls had come back when it began.
+    came_back: u64,
     /// The connection of HTTP/1.1 on which the answer comes; it is used again when the answer was read whole.
     connection: Mutex<Option<http1::SendRequest<AnswerBody>>>,
 }
@@ -220,6 +240,8 @@ impl AtEndpoint {
     fn begin(endpoint: Arc<Endpoint>, limits: UpstreamLimits) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         Self {
+            begun: Instant::now(),
+            came_back: endpoint.came_back.load(Ordering::Relaxed),
             endpoint,
             limits,
             connection: Mutex::default(),
@@ -229,6 +251,7 @@ impl AtEndpoint {
     /// The call came back whole.
     pub(crate) fn worked(&self) {
         self.finished();
+        self.endpoint.came_back.fetch_add(1, Ordering::Relaxed);
         let mut health = self.endpoint.health.lock().unwrap_or_else(PoisonError::into_inner);
         if health.failures > 0 || health.ejections > 0 {
             *health = Health::default();
@@ -246,6 +269,32 @@ impl AtEndpoint {
     /// The endpoint failed, not the request: it broke off or answered what is no gRPC.
     pub(crate) fn failed(&self) {
         self.endpoint.failed(&self.limits, self.limits.failures);
+    }
+
+    /// The time was over. How much there was is the consumer's to say, and a slow method is no sick endpoint; one from which nothing
+    /// at all came back for a while is.
+    pub(crate) fn timed_out(&self) {
+        let silent = self.endpoint.came_back.load(Ordering::Relaxed) == self.came_back;
+        if silent && self.begun.elapsed() >= self.limits.silence {
+            self.failed();
+        }
+    }
+
+    /// The call came back whole, with this status of gRPC. Whoever says that it is not available says it of itself, as 503 does over
+    /// plain HTTP; every other status is about the request.
+    pub(crate) fn answered(&self, status: i32) {
+        match tonic::Code::from(status) {
+            tonic::Code::Unavailable => {
+                self.finished();
+                self.failed();
+            }
+            // The provider watches the time too, and may be first to say that it is over.
+            tonic::Code::DeadlineExceeded => {
+                self.finished();
+                self.timed_out();
+            }
+            _ => self.worked(),
+        }
     }
 }
 
@@ -283,6 +332,7 @@ impl Endpoint {
             weight: AtomicUsize::new(usize::try_from(spec.weight.max(1)).unwrap_or(1)),
             state: AtomicU8::new(spec.state.number()),
             in_flight: AtomicUsize::new(0),
+            came_back: AtomicU64::new(0),
             health: Mutex::default(),
             speech,
             connection: Mutex::default(),
@@ -312,12 +362,18 @@ impl Endpoint {
     }
 
     fn failed(&self, limits: &UpstreamLimits, after: u32) {
+        let now = Instant::now();
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was under way when it was left alone says nothing new.
+        if health.until.is_some_and(|until| now < until) {
+            return;
+        }
         health.failures += 1;
-        if health.failures >= after.max(1) {
+        // One that was left alone and has not worked since is left alone again at once: each try costs somebody a call.
+        if health.ejections > 0 || health.failures >= after.max(1) {
             let times = 1_u32.checked_shl(health.ejections.min(16)).unwrap_or(u32::MAX);
             let pause = limits.ejection.saturating_mul(times).min(limits.ejection_max);
-            health.until = Some(Instant::now() + pause);
+            health.until = Some(now + pause);
             health.ejections += 1;
             health.failures = 0;
             tracing::warn!(endpoint = %self.id, pause_ms = pause.as_millis(), "endpoint is left alone for a while");
@@ -325,7 +381,12 @@ impl Endpoint {
     }
 
     /// A connection: one that is there, or a new one.
-    async fn connection(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<Connection> {
+    async fn connection(
+        &self,
+        destinations: &Destinations,
+        trust: Option<&Trust>,
+        limits: &UpstreamLimits,
+    ) -> io::Result<Connection> {
         if let Some(there) = self.there() {
             return Ok(there);
         }
@@ -337,7 +398,7 @@ impl Endpoint {
         if let Some(there) = self.there() {
             return Ok(there);
         }
-        let made = timeout(limits.connect, self.connect(trust, limits))
+        let made = timeout(limits.connect, self.connect(destinations, trust, limits))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if let Connection::Two(made) = &made {
@@ -374,11 +435,16 @@ impl Endpoint {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    async fn connect(&self, trust: Option<&Trust>, limits: &UpstreamLimits) -> io::Result<Connection> {
+    async fn connect(
+        &self,
+        destinations: &Destinations,
+        trust: Option<&Trust>,
+        limits: &UpstreamLimits,
+    ) -> io::Result<Connection> {
         let encrypted = self.scheme == Scheme::HTTPS;
         let port = self.authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = destinations.connect(host, port).await?;
         stream.set_nodelay(true)?;
         if !encrypted {
             return match self.speech {
@@ -438,32 +504,99 @@ where
     Ok(Connection::One(sender))
 }
 
-impl Upstream {
-    /// A service of gRPC without endpoints yet. Without `trust` only `http` can be reached.
-    pub fn new(trust: Option<Trust>, limits: UpstreamLimits) -> Self {
-        Self::speaking(Speech::Http2, trust, limits)
+/// How much may be repeated: what was called and repeated in the last seconds.
+#[derive(Debug)]
+struct Budget {
+    begun: Instant,
+    /// Those of the window in which anything was, oldest first.
+    seconds: Mutex<VecDeque<Second>>,
+}
+
+#[derive(Debug)]
+struct Second {
+    /// How many seconds after the beginning.
+    number: u64,
+    calls: u64,
+    retries: u64,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            seconds: Mutex::default(),
+        }
     }
 
-    /// A service of plain HTTP without endpoints yet: HTTP/1.1, over TLS HTTP/2 with an endpoint that prefers it. Without
-    /// `trust` only `http` can be reached.
-    pub fn plain(trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+    /// The seconds of the window, the present one last.
+    fn window<T>(&self, of: impl FnOnce(&mut VecDeque<Second>) -> T) -> T {
+        let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.begun.elapsed().as_secs();
+        while seconds.front().is_some_and(|oldest| oldest.number + WINDOW <= number) {
+            seconds.pop_front();
+        }
+        if seconds.back().is_none_or(|newest| newest.number < number) {
+            seconds.push_back(Second {
+                number,
+                calls: 0,
+                retries: 0,
+            });
+        }
+        of(&mut seconds)
+    }
+
+    /// A call came.
+    fn called(&self) {
+        self.window(|seconds| {
+            if let Some(present) = seconds.back_mut() {
+                present.calls += 1;
+            }
+        });
+    }
+
+    /// Takes one repetition; false if there is none left.
+    fn take(&self, limits: &UpstreamLimits) -> bool {
+        self.window(|seconds| {
+            let calls: u64 = seconds.iter().map(|second| second.calls).sum();
+            let retries: u64 = seconds.iter().map(|second| second.retries).sum();
+            let allowed = calls * limits.retries_per_hundred / 100 + limits.retries_per_second * WINDOW;
+            match seconds.back_mut() {
+                Some(present) if retries < allowed => {
+                    present.retries += 1;
+                    true
+                }
+                _ => false,
+            }
+        })
+    }
+}
+
+impl Upstream {
+    /// A service of gRPC without endpoints yet, which may lie at these destinations. Without `trust` only `http` can be reached.
+    pub fn new(destinations: Arc<Destinations>, trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+        Self::speaking(Speech::Http2, destinations, trust, limits)
+    }
+
+    /// A service of plain HTTP without endpoints yet, which may lie at these destinations: HTTP/1.1, over TLS HTTP/2 with an
+    /// endpoint that prefers it. Without `trust` only `http` can be reached.
+    pub fn plain(destinations: Arc<Destinations>, trust: Option<Trust>, limits: UpstreamLimits) -> Self {
         let trust = trust.map(|Trust(config)| {
             let mut config = ClientConfig::clone(&config);
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             Trust(Arc::new(config))
         });
-        Self::speaking(Speech::Plain, trust, limits)
+        Self::speaking(Speech::Plain, destinations, trust, limits)
     }
 
-    fn speaking(speech: Speech, trust: Option<Trust>, limits: UpstreamLimits) -> Self {
+    fn speaking(speech: Speech, destinations: Arc<Destinations>, trust: Option<Trust>, limits: UpstreamLimits) -> Self {
         Self {
             endpoints: Mutex::new(Arc::new([])),
+            destinations,
             trust,
             speech,
             limits,
             turn: AtomicUsize::new(0),
-            calls: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
+            budget: Budget::new(),
         }
     }
 
@@ -522,17 +655,6 @@ impl Upstream {
         }
     }
 
-    /// Whether one more repetition is within the budget.
-    fn may_retry(&self) -> bool {
-        let calls = self.calls.load(Ordering::Relaxed);
-        let retries = self.retries.load(Ordering::Relaxed);
-        let allowed = retries * 100 < (calls * self.limits.retries_per_hundred).max(1000);
-        if allowed {
-            self.retries.fetch_add(1, Ordering::Relaxed);
-        }
-        allowed
-    }
-
     /// Sends a request and waits for the head of its answer.
     ///
     /// What was not sent is sent to another endpoint, whatever it is. What may have been sent is repeated only if `replay` holds
@@ -544,7 +666,7 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<(Response<Incoming>, AtEndpoint), UpstreamError> {
         const ATTEMPTS: usize = 3;
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.budget.called();
         let mut tried = Vec::new();
         let mut sent = false;
         let mut request = request;
@@ -559,11 +681,15 @@ impl Upstream {
             tried.push(endpoint.id);
             let last = tried.len() >= ATTEMPTS;
             let at = AtEndpoint::begin(Arc::clone(&endpoint), self.limits);
-            let connecting = endpoint.connection(self.trust.as_ref(), &self.limits);
+            let connecting = endpoint.connection(&self.destinations, self.trust.as_ref(), &self.limits);
             let mut connection = match timeout_at(deadline, connecting).await {
                 Ok(Ok(connection)) => connection,
                 Ok(Err(error)) => {
-                    tracing::debug!(endpoint = %endpoint.id, cause = %error, "endpoint cannot be reached");
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        tracing::warn!(endpoint = %endpoint.id, cause = %error, "endpoint lies where none may lie");
+                    } else {
+                        tracing::debug!(endpoint = %endpoint.id, cause = %error, "endpoint cannot be reached");
+                    }
                     // Nobody is there: it makes no sense to find that out several times.
                     endpoint.failed(&self.limits, 1);
                     if last {
@@ -575,7 +701,10 @@ impl Upstream {
                     }
                     continue;
                 }
-                Err(_) => return Err(UpstreamError::TimedOut { sent }),
+                Err(_) => {
+                    at.timed_out();
+                    return Err(UpstreamError::TimedOut { sent });
+                }
             };
             if let Err(error) = point_at(&mut request, &path, &endpoint, &connection) {
                 tracing::warn!(endpoint = %endpoint.id, cause = %error, "a request cannot be addressed to an endpoint");
@@ -596,11 +725,16 @@ impl Upstream {
                     forgive(&mut tried);
                     continue;
                 }
-                Err(_) => return Err(UpstreamError::TimedOut { sent }),
+                Err(_) => {
+                    at.timed_out();
+                    return Err(UpstreamError::TimedOut { sent });
+                }
             }
+            say_what_is_left(&mut request, deadline);
             // For a second try, in case that this one is lost; the body then comes from `replay`.
             let head = replay.is_some().then(|| copy_of_head(&request));
             let Ok(answered) = timeout_at(deadline, connection.try_send(request)).await else {
+                at.timed_out();
                 return Err(UpstreamError::TimedOut { sent: true });
             };
             let mut error = match answered {
@@ -631,11 +765,18 @@ impl Upstream {
             let (Some(head), Some(body)) = (head, &replay) else {
                 return Err(UpstreamError::BrokenOff);
             };
-            if last || !self.may_retry() {
+            if last || !self.budget.take(&self.limits) {
                 return Err(UpstreamError::BrokenOff);
             }
             request = head.map(|()| AnswerBody::of(body.clone()));
         }
+    }
+}
+
+/// Tells a provider of gRPC how much time is left now: connecting, and tries that came to nothing, took theirs.
+fn say_what_is_left(request: &mut Request<AnswerBody>, deadline: Instant) {
+    if let Some(said) = request.headers_mut().get_mut(TIMEOUT) {
+        *said = deadline::remaining(deadline);
     }
 }
 
@@ -711,9 +852,13 @@ mod tests {
         }
     }
 
+    fn upstream() -> Upstream {
+        Upstream::new(Arc::new(Destinations::anywhere()), None, UpstreamLimits::default())
+    }
+
     #[test]
     fn the_least_loaded_endpoint_for_its_weight_is_taken_and_maintenance_is_told() {
-        let upstream = Upstream::new(None, UpstreamLimits::default());
+        let upstream = upstream();
         assert_eq!(upstream.pick(&[]).unwrap_err(), UpstreamError::Unreachable);
         upstream.set(&[spec(1, 1, EndpointState::Maintenance)]);
         assert_eq!(upstream.pick(&[]).unwrap_err(), UpstreamError::Maintenance);
@@ -736,7 +881,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_that_fails_is_left_alone_for_growing_times_and_comes_back() {
-        let upstream = Upstream::new(None, UpstreamLimits::default());
+        let upstream = upstream();
         upstream.set(&[spec(1, 1, EndpointState::Active), spec(2, 1, EndpointState::Active)]);
         let endpoints = upstream.endpoints();
         let first = &endpoints[0];
@@ -764,13 +909,106 @@ mod tests {
         assert!(!first.is_ejected());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn running_out_of_time_is_a_failure_of_an_endpoint_from_which_nothing_came_back_for_a_while() {
+        let upstream = upstream();
+        upstream.set(&[spec(1, 1, EndpointState::Active)]);
+        let endpoints = upstream.endpoints();
+        let endpoint = &endpoints[0];
+        let call = || AtEndpoint::begin(Arc::clone(endpoint), UpstreamLimits::default());
+        // However many consumers leave too little time.
+        for _ in 0..20 {
+            let short = call();
+            tokio::time::advance(Duration::from_millis(900)).await;
+            short.timed_out();
+            short.answered(4);
+        }
+        // However slow a method is, while others come back.
+        for _ in 0..20 {
+            let (slow, other) = (call(), call());
+            tokio::time::advance(Duration::from_secs(30)).await;
+            other.answered(5);
+            slow.timed_out();
+        }
+        assert!(!endpoint.is_ejected());
+        let hung: Vec<AtEndpoint> = (0..5).map(|_| call()).collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for (number, call) in hung.iter().enumerate() {
+            assert!(!endpoint.is_ejected(), "{number}");
+            call.timed_out();
+        }
+        assert!(endpoint.is_ejected());
+        // It is tried again, and not five times before it is known again; then for longer, however many were under way.
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        assert!(!endpoint.is_ejected());
+        for call in &hung {
+            call.timed_out();
+        }
+        tokio::time::advance(Duration::from_millis(1999)).await;
+        assert!(endpoint.is_ejected());
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert!(!endpoint.is_ejected());
+    }
+
     #[test]
-    fn the_budget_of_repetitions_follows_the_calls() {
-        let upstream = Upstream::new(None, UpstreamLimits::default());
-        let burst = (0..100).filter(|_| upstream.may_retry()).count();
-        assert_eq!(burst, 10);
-        upstream.calls.store(1000, Ordering::Relaxed);
-        let more = (0..1000).filter(|_| upstream.may_retry()).count();
-        assert_eq!(burst + more, 200);
+    fn whoever_says_that_it_is_not_available_says_it_of_itself_and_every_other_status_is_about_the_request() {
+        for status in 0..=16 {
+            let upstream = upstream();
+            upstream.set(&[spec(1, 1, EndpointState::Active)]);
+            let endpoints = upstream.endpoints();
+            let at = AtEndpoint::begin(Arc::clone(&endpoints[0]), UpstreamLimits::default());
+            for _ in 0..5 {
+                at.answered(status);
+            }
+            assert_eq!(endpoints[0].is_ejected(), status == 14, "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_of_repetitions_is_that_of_the_last_seconds() {
+        let limits = UpstreamLimits::default();
+        let budget = Budget::new();
+        let taken = || (0..500).filter(|_| budget.take(&limits)).count();
+        assert_eq!(taken(), 10, "what is called seldom is repeated too");
+        assert_eq!(taken(), 0);
+        for _ in 0..1000 {
+            budget.called();
+        }
+        assert_eq!(taken(), 200);
+        // What was called before says nothing of now, nor what was repeated.
+        for second in 0..30 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(taken(), if second % 10 == 9 { 10 } else { 0 }, "{second}");
+        }
+        // An outage after a good day: a fifth of the last seconds, not of the day.
+        for _ in 0..100_000 {
+            budget.called();
+        }
+        tokio::time::advance(Duration::from_mins(1)).await;
+        for _ in 0..100 {
+            budget.called();
+        }
+        assert_eq!(taken(), 30);
+        assert!(budget.seconds.lock().unwrap().len() <= 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_is_told_how_much_time_is_left_by_now() {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut request = Request::new(AnswerBody::of(Bytes::new()));
+        // Who was not told of a deadline, as over plain HTTP, is not now.
+        say_what_is_left(&mut request, deadline);
+        assert!(request.headers().is_empty());
+        request.headers_mut().insert(TIMEOUT, deadline::remaining(deadline));
+        tokio::time::advance(Duration::from_millis(7500)).await;
+        let mut again = copy_of_head(&request).map(|()| AnswerBody::of(Bytes::new()));
+        say_what_is_left(&mut again, deadline);
+        assert_eq!(
+            (
+                request.headers()[TIMEOUT].as_bytes(),
+                again.headers()[TIMEOUT].as_bytes()
+            ),
+            (&b"10000m"[..], &b"2500m"[..])
+        );
     }
 }

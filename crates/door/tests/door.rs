@@ -16,8 +16,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use egov_auth::{Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::{ManualClock, SystemIds};
 use egov_door::{
-    AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Door, DoorLimits, DoorParts, Ended,
-    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, MessageFilter, MethodFacts, Outcome,
+    AnswerBody, Asked, Authenticator, Begun, BodyRules, BrokenOff, Consumer, Destinations, Door, DoorLimits, DoorParts,
+    Ended, EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, MessageFilter, MethodFacts, Outcome,
     Passage, Promise, Quota, Recording, Refusal, Standing, Stands, Tally, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
@@ -31,7 +31,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 const ACCOUNT: Uuid = Uuid::from_u128(77);
@@ -61,6 +61,14 @@ struct Seen {
     bytes: AtomicUsize,
     /// The provider breaks off so many calls more before it answers.
     deaths: AtomicUsize,
+    /// It takes calls, and not even the head of an answer comes.
+    hangs: AtomicBool,
+    /// Of its answers the ends do not come.
+    stalls: AtomicBool,
+    /// It answers that it is not available.
+    busy: AtomicBool,
+    /// Lets a call go on that waits.
+    go: Notify,
 }
 
 struct Provider {
@@ -80,7 +88,7 @@ impl Provider {
                 let seen = Arc::clone(&for_task);
                 tokio::spawn(async move {
                     let answer = service_fn(move |request: Request<Incoming>| {
-                        let late = request.uri().path().ends_with("/Late");
+                        let late = request.uri().path().ends_with("/Late") || seen.hangs.load(Ordering::SeqCst);
                         let answer = provide(request, Arc::clone(&seen));
                         async move {
                             if late {
@@ -114,7 +122,7 @@ fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<Answe
     }
     tokio::spawn(async move {
         match path.rsplit('/').next().unwrap() {
-            "Unary" | "Die" | "Bidi" | "Late" => {
+            "Unary" | "Die" | "Bidi" | "Late" | "Wait" => {
                 while let Some(piece) = body.frame().await {
                     let Ok(piece) = piece else { return };
                     if let Ok(data) = piece.into_data()
@@ -128,7 +136,14 @@ fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Response<Answe
                     }
                 }
                 seen.whole.fetch_add(1, Ordering::SeqCst);
-                let _ = to.send(Ok(Frame::trailers(trailers("0")))).await;
+                if path.ends_with("/Wait") {
+                    seen.go.notified().await;
+                }
+                if seen.stalls.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+                let status = if seen.busy.load(Ordering::SeqCst) { "14" } else { "0" };
+                let _ = to.send(Ok(Frame::trailers(trailers(status)))).await;
             }
             "Refuse" => {
                 let mut trailers = trailers("5");
@@ -231,6 +246,8 @@ struct Notes {
     down: AtomicBool,
     /// Only the second record cannot be made.
     end_fails: AtomicBool,
+    /// What is revoked while the second record is made.
+    revoked_by_end: Mutex<Option<Arc<AtomicBool>>>,
     /// How many calls the provider had seen when each record began.
     before: Mutex<Vec<usize>>,
     seen: Mutex<Option<Arc<Seen>>>,
@@ -252,6 +269,9 @@ impl Journal for Notes {
     fn end(&self, ended: Ended) -> Recording<Promise> {
         if self.end_fails.load(Ordering::SeqCst) || self.down.load(Ordering::SeqCst) {
             return ready(Err(refusal(Refusal::ExchangeNotRecorded))).boxed();
+        }
+        if let Some(holds) = &*self.revoked_by_end.lock().unwrap() {
+            holds.store(false, Ordering::SeqCst);
         }
         self.ended.lock().unwrap().push(ended);
         ready(Ok(Promise("promised".to_owned()))).boxed()
@@ -299,16 +319,26 @@ const STREAM: MethodFacts = MethodFacts {
     idempotent: false,
 };
 
+/// A service with endpoints at these addresses.
+fn endpoints_at(addresses: &[std::net::SocketAddr], destinations: Destinations, limits: UpstreamLimits) -> Upstream {
+    let upstream = Upstream::new(Arc::new(destinations), None, limits);
+    let specs: Vec<EndpointSpec> = (1..)
+        .zip(addresses)
+        .map(|(id, address)| EndpointSpec {
+            id: Uuid::from_u128(id),
+            address: format!("http://{address}").parse().unwrap(),
+            weight: 1,
+            state: EndpointState::Active,
+        })
+        .collect();
+    upstream.set(&specs);
+    upstream
+}
+
 impl World {
     async fn start(terms: Terms) -> Self {
         let provider = Provider::start().await;
-        let upstream = Upstream::new(None, UpstreamLimits::default());
-        upstream.set(&[EndpointSpec {
-            id: Uuid::from_u128(9),
-            address: format!("http://{}", provider.address).parse().unwrap(),
-            weight: 1,
-            state: EndpointState::Active,
-        }]);
+        let upstream = endpoints_at(&[provider.address], Destinations::anywhere(), UpstreamLimits::default());
         Self::with(terms, provider, upstream)
     }
 
@@ -560,13 +590,7 @@ async fn a_provider_that_dies_is_told_apart_from_one_that_was_never_reached() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    let upstream = Upstream::new(None, UpstreamLimits::default());
-    upstream.set(&[EndpointSpec {
-        id: Uuid::from_u128(9),
-        address: format!("http://{address}").parse().unwrap(),
-        weight: 1,
-        state: EndpointState::Active,
-    }]);
+    let upstream = endpoints_at(&[address], Destinations::anywhere(), UpstreamLimits::default());
     let world = World::with(Terms::default(), Provider::start().await, upstream);
     assert_eq!(
         world.unary("demo.Echo/Unary", b"a").await.reason(),
@@ -576,20 +600,64 @@ async fn a_provider_that_dies_is_told_apart_from_one_that_was_never_reached() {
 }
 
 #[tokio::test]
+async fn an_endpoint_where_none_may_lie_is_not_connected_to() {
+    let provider = Provider::start().await;
+    let upstream = endpoints_at(&[provider.address], Destinations::default(), UpstreamLimits::default());
+    let world = World::with(Terms::default(), provider, upstream);
+    assert_eq!(
+        world.unary("demo.Echo/Unary", b"a").await.reason(),
+        "PROVIDER_UNAVAILABLE"
+    );
+    assert_eq!(world.ended().outcome, Outcome::NotSent);
+    assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 0);
+}
+
+/// Calls a service of two endpoints, of which one has a sickness.
+async fn with_a_sick_endpoint(sickness: fn(&Seen) -> &AtomicBool) {
+    let (sick, well) = (Provider::start().await, Provider::start().await);
+    sickness(&sick.seen).store(true, Ordering::SeqCst);
+    let limits = UpstreamLimits {
+        failures: 2,
+        silence: Duration::from_millis(50),
+        ejection: Duration::from_mins(1),
+        ..UpstreamLimits::default()
+    };
+    let upstream = endpoints_at(&[sick.address, well.address], Destinations::anywhere(), limits);
+    let endpoints = upstream.endpoints();
+    let world = World::with(Terms::default(), well, upstream);
+    let mut failed = 0;
+    for _ in 0..12 {
+        let mut request = world.request("demo.Echo/Unary", AnswerBody::of(frame(b"a")));
+        request
+            .headers_mut()
+            .insert("grpc-timeout", HeaderValue::from_static("600m"));
+        let answer = Whole::of(world.door.grpc(request).await).await;
+        failed += usize::from(answer.status() != "0");
+    }
+    assert_eq!((failed, sick.seen.calls.load(Ordering::SeqCst)), (2, 2));
+    assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 10);
+    assert!(endpoints[0].is_ejected() && !endpoints[1].is_ejected());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_or_is_not_available_is_left_alone_and_the_other_answers() {
+    tokio::join!(
+        with_a_sick_endpoint(|seen| &seen.hangs),
+        with_a_sick_endpoint(|seen| &seen.stalls),
+        with_a_sick_endpoint(|seen| &seen.busy)
+    );
+}
+
+#[tokio::test]
 async fn only_what_may_be_repeated_is_sent_twice() {
     for (idempotent, calls, reason) in [(true, 2, ""), (false, 1, "PROVIDER_BROKE_OFF")] {
         let provider = Provider::start().await;
         provider.seen.deaths.store(1, Ordering::SeqCst);
-        let upstream = Upstream::new(None, UpstreamLimits::default());
-        let specs: Vec<EndpointSpec> = (1..=2)
-            .map(|id| EndpointSpec {
-                id: Uuid::from_u128(id),
-                address: format!("http://{}", provider.address).parse().unwrap(),
-                weight: 1,
-                state: EndpointState::Active,
-            })
-            .collect();
-        upstream.set(&specs);
+        let upstream = endpoints_at(
+            &[provider.address; 2],
+            Destinations::anywhere(),
+            UpstreamLimits::default(),
+        );
         let terms = Terms {
             facts: MethodFacts {
                 idempotent,
@@ -922,6 +990,45 @@ async fn what_was_revoked_while_the_request_was_read_is_not_forwarded() {
     assert_eq!(calling.await.unwrap().reason(), "AGREEMENT_ENDED");
     assert_eq!(world.ended().outcome, Outcome::AgreementEnded);
     assert_eq!(world.provider.seen.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_was_revoked_while_the_provider_worked_does_not_leave_and_the_record_says_that_it_answered() {
+    let world = World::start(Terms {
+        bodies: BodyRules {
+            request: false,
+            response: true,
+            retention_days: 30,
+        },
+        ..Terms::default()
+    })
+    .await;
+    let request = world.request("demo.Echo/Wait", AnswerBody::of(frame(b"abc")));
+    let door = world.door.clone();
+    let calling = tokio::spawn(async move { Whole::of(door.grpc(request).await).await });
+    while world.provider.seen.whole.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.holds.store(false, Ordering::SeqCst);
+    world.provider.seen.go.notify_one();
+    let answer = calling.await.unwrap();
+    assert_eq!((answer.reason().as_str(), answer.data.len()), ("AGREEMENT_ENDED", 0));
+    assert_eq!(answer.all["x-egov-promise"], "promised");
+    let status = tonic::Status::from_header_map(&answer.all).unwrap();
+    assert_eq!(egov_fault::fault_of(&status).metadata()["provider"], "answered");
+    let ended = world.ended();
+    assert_eq!(ended.outcome, Outcome::AgreementEnded);
+    assert_eq!(
+        (ended.response.messages, ended.received, ended.body),
+        (0, Some(Tally::of(&frame(b"abc"), 1)), None)
+    );
+
+    // Nor does what was revoked while its end was being recorded: the record says more than the consumer got.
+    world.holds.store(true, Ordering::SeqCst);
+    *world.notes.revoked_by_end.lock().unwrap() = Some(Arc::clone(&world.holds));
+    let answer = world.unary("demo.Echo/Unary", b"abc").await;
+    assert_eq!((answer.reason().as_str(), answer.data.len()), ("AGREEMENT_ENDED", 0));
+    assert_eq!(world.ended().outcome, Outcome::Answered);
 }
 
 #[tokio::test]

@@ -17,10 +17,10 @@ use bytes::Bytes;
 use egov_auth::{CallerKind, Issuer, Revocations, Verifier, VerifierConfig};
 use egov_clock::SystemIds;
 use egov_door::{
-    AnswerBody, Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec,
-    EndpointState, FilterRefusal, Gatekeeper, Held, Journal, Manner, MethodFacts, Outcome, Passage, PlainAsked,
-    PlainCall, PlainFilter, PlainPassage, PlainRequest, Promise, Quota, Recording, Refusal, Standing, Stands, Tally,
-    Trust, Upstream, UpstreamLimits, refusal,
+    AnswerBody, Asked, Authenticator, Begun, BodyRules, Consumer, Destinations, Door, DoorLimits, DoorParts, Ended,
+    EndpointSpec, EndpointState, FilterRefusal, Gatekeeper, Held, Journal, Manner, MethodFacts, Outcome, Passage,
+    PlainAsked, PlainCall, PlainFilter, PlainPassage, PlainRequest, Promise, Quota, Recording, Refusal, Standing,
+    Stands, Tally, Trust, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_testkit::Tokens;
@@ -172,15 +172,20 @@ impl PlainFilter for Letters {
     }
 }
 
-struct Holds;
+/// Holds when it is looked at so many times more.
+struct Holds(Arc<AtomicUsize>);
 
 impl Standing for Holds {
     fn stands(&self) -> Stands {
-        Stands::Holds
+        let left = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() { Stands::Holds } else { Stands::Ended }
     }
 }
 
 struct Keeper {
+    looks: Arc<AtomicUsize>,
     upstream: Arc<Upstream>,
     filter: Option<Arc<dyn PlainFilter>>,
     bodies: BodyRules,
@@ -209,7 +214,7 @@ impl Gatekeeper for Keeper {
             filter: None,
             quota: Quota::default(),
             bodies: self.bodies,
-            standing: Arc::new(Holds),
+            standing: Arc::new(Holds(Arc::clone(&self.looks))),
         };
         Ok(PlainPassage {
             passage,
@@ -272,6 +277,7 @@ struct World {
     door: Door,
     notes: Arc<Notes>,
     consumer: Consumer,
+    looks: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -287,7 +293,8 @@ impl World {
         let tokens = Tokens::by(clock.shared());
         let issuer = Issuer::from_config(tokens.issuer()).unwrap();
         let verifier = Verifier::new(vec![issuer], clock.shared(), VerifierConfig::default());
-        let upstream = Upstream::plain(trust, UpstreamLimits::default());
+        let destinations = Arc::new(Destinations::anywhere());
+        let upstream = Upstream::plain(destinations, trust, UpstreamLimits::default());
         let specs: Vec<EndpointSpec> = addresses
             .iter()
             .enumerate()
@@ -300,6 +307,7 @@ impl World {
             .collect();
         upstream.set(&specs);
         let notes = Arc::new(Notes::default());
+        let looks = Arc::new(AtomicUsize::new(usize::MAX));
         let filter = Letters {
             judges: terms.judges,
             masks: terms.masks,
@@ -307,6 +315,7 @@ impl World {
         let door = Door::new(DoorParts {
             authenticator: Authenticator::new(Arc::new(verifier), Arc::new(Revocations::local(clock.shared())), false),
             gatekeeper: Arc::new(Keeper {
+                looks: Arc::clone(&looks),
                 upstream: Arc::new(upstream),
                 filter: (terms.judges || terms.masks).then(|| Arc::new(filter) as Arc<dyn PlainFilter>),
                 bodies: terms.bodies,
@@ -325,7 +334,12 @@ impl World {
         let bearer = format!("Bearer {}", tokens.sign(&claims));
         headers.insert("authorization", HeaderValue::try_from(bearer).unwrap());
         let consumer = door.consumer(&headers, &http::Extensions::new()).await.unwrap();
-        Self { door, notes, consumer }
+        Self {
+            door,
+            notes,
+            consumer,
+            looks,
+        }
     }
 
     async fn call(&self, verb: &str, path: &str, body: &'static [u8]) -> (u16, HeaderMap, Bytes) {
@@ -467,6 +481,27 @@ async fn an_endpoint_that_says_it_cannot_is_left_alone_for_a_while() {
     }
     assert_eq!((refused, tired.calls(), seen.calls()), (5, 5, 15));
     assert_eq!(tired.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn over_plain_http_as_well_what_was_revoked_meanwhile_does_not_leave() {
+    let (address, seen) = provider().await;
+    let world = World::of(&[&address], Terms::default(), None).await;
+    let came = Some(Tally::of(b"secret", 1));
+    // Revoked before it is forwarded, before its answer is recorded, and before that leaves.
+    for (looks, outcome, received) in [
+        (0, Outcome::AgreementEnded, None),
+        (1, Outcome::AgreementEnded, came),
+        (2, Outcome::Answered, None),
+    ] {
+        world.looks.store(looks, Ordering::SeqCst);
+        let answer = world.call("POST", "/a", b"secret").await;
+        assert_eq!((answer.0, reason(&answer)), (403, "AGREEMENT_ENDED"));
+        assert_eq!(answer.1["x-egov-promise"], "promised");
+        let ended = world.ended();
+        assert_eq!((ended.outcome, ended.received), (outcome, received), "{looks}");
+    }
+    assert_eq!(seen.calls(), 2);
 }
 
 #[tokio::test]

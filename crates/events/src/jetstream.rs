@@ -5,6 +5,11 @@
 //! that goes out again into a lane of its subscription. A subscription is one durable consumer a lane. A keyed lane's consumer
 //! lets one event be under way at a time (`max_ack_pending` 1): that is the server's own guarantee of order, whichever instances
 //! fetch. Dead letters lie in a second stream, under a subject each.
+//!
+//! Several events of one key are published without waiting for each other: each names the event that was sent before it
+//! (`Nats-Expected-Last-Msg-Id`), and the server stores it only right behind that one. Whatever is lost on the way takes all that
+//! follows with it, so that a batch that was cut in the middle left a beginning of itself, and repeating it stores the rest in order.
+//! If another process publishes in between, the server refuses what follows; then the batch goes on by waiting.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -35,8 +40,8 @@ use crate::CloudEvent;
 use crate::budget::Budget;
 use crate::event::MAX_DATA_BYTES;
 use crate::store::{
-    Batch, DUPLICATE_WINDOW, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Progress, Published,
-    Redriven, Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full,
+    Batch, DUPLICATE_WINDOW, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, NO_EVENT, Progress,
+    Published, Redriven, Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full,
     subscription_not_found, token_invalid, topic_not_found, unavailable,
 };
 
@@ -49,11 +54,17 @@ const LARGEST: usize = MAX_DATA_BYTES + 16 * 1024;
 /// How many events of a batch may wait for the server's word at once.
 const WAITING: usize = 1024;
 
+/// What is said of an event that was delivered as often as it may be.
+const NOT_ACKNOWLEDGED: &str = "not acknowledged in time";
+
 /// How long a lane that may be busy is asked.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// How long an answer of the server may take.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long it is asked whether there is a topic that did not answer.
+const LOOKED_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long dead letters go out again within one request.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -72,7 +83,7 @@ const NO_MESSAGE: u64 = 10043;
 /// How the installation's NATS is used.
 #[derive(Clone, Debug)]
 pub struct JetStreamConfig {
-    /// Its address: `nats://host:port`, several by commas.
+    /// Its address: `nats://host:port`, several by commas: whichever of them is reached says where the others are.
     pub address: String,
     /// How many servers keep each stream: 1, 3 or 5.
     pub replicas: usize,
@@ -91,6 +102,9 @@ pub struct JetStreamStore {
     budget: Budget,
     /// What this process knows of the subscriptions that it fetches for.
     known: Arc<Mutex<HashMap<Uuid, Arc<Lanes>>>>,
+    /// Held by whoever sends the events of a batch, not while it waits for the server's word: what is sent upon each other is not
+    /// broken up by another batch of this process.
+    sending: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A subscription's consumers, and how many events of each are believed to be under way.
@@ -208,10 +222,11 @@ impl Receipt {
 impl JetStreamStore {
     /// Connects. The connection heals by itself; calls meanwhile fail with `EVENT_STORE_UNAVAILABLE`.
     pub async fn connect(config: JetStreamConfig, ids: SharedIds) -> Result<Self, Fault> {
+        let addresses: Vec<&str> = config.address.split(',').map(str::trim).collect();
         let client = async_nats::ConnectOptions::new()
             .name("egov")
             .request_timeout(Some(ANSWER))
-            .connect(&config.address)
+            .connect(addresses)
             .await
             .map_err(unavailable)?;
         let context = jetstream::context::ContextBuilder::new()
@@ -225,6 +240,7 @@ impl JetStreamStore {
             config,
             ids,
             known: Arc::default(),
+            sending: Arc::default(),
         })
     }
 
@@ -350,20 +366,26 @@ impl JetStreamStore {
         let info = message.info().map_err(unavailable)?;
         let attempt = u32::try_from(info.delivered).unwrap_or(u32::MAX);
         let offset = first_offset(message.headers.as_ref(), info.stream_sequence);
-        if attempt > subscription.max_attempts {
-            let cause = "not acknowledged in time";
-            self.bury(subscription, offset, attempt - 1, cause, message.payload.clone())
-                .await?;
-            message.double_ack().await.map_err(unavailable)?;
-            lanes.count(lane, |count| count.saturating_sub(1));
-            return Ok(None);
-        }
-        let event = CloudEvent::decode(&message.payload).map_err(Fault::internal)?;
-        if !subscription.types.is_empty() && !subscription.types.contains(&event.kind) {
-            message.double_ack().await.map_err(unavailable)?;
-            lanes.count(lane, |count| count.saturating_sub(1));
-            return Ok(None);
-        }
+        let read = if attempt > subscription.max_attempts {
+            Err((attempt - 1, NOT_ACKNOWLEDGED))
+        } else {
+            CloudEvent::decode(&message.payload).map_err(|error| {
+                tracing::error!(subscription = %subscription.id, offset, %error, "{NO_EVENT}");
+                (attempt, NO_EVENT)
+            })
+        };
+        let event = match read {
+            Ok(event) if subscription.types.is_empty() || subscription.types.contains(&event.kind) => event,
+            passed_by => {
+                if let Err((attempts, cause)) = passed_by {
+                    self.bury(subscription, offset, attempts, cause, message.payload.clone())
+                        .await?;
+                }
+                message.double_ack().await.map_err(unavailable)?;
+                lanes.count(lane, |count| count.saturating_sub(1));
+                return Ok(None);
+            }
+        };
         let reply = message.reply.as_deref().unwrap_or_default();
         Ok(Some(Delivery {
             token: URL_SAFE_NO_PAD.encode(reply),
@@ -372,6 +394,49 @@ impl JetStreamStore {
             publish_time: from_nats(info.published),
             event,
         }))
+    }
+
+    /// Sends events, if `chained` each upon the one before it, and does not wait for the server's word on them.
+    async fn send(
+        &self,
+        topic: Uuid,
+        run: &[CloudEvent],
+        chained: bool,
+    ) -> Result<Vec<PublishAckFuture>, PublishError> {
+        let _sending = tokio::time::timeout(ANSWER, self.sending.lock())
+            .await
+            .map_err(|_| PublishError::new(PublishErrorKind::TimedOut))?;
+        let mut sent = Vec::with_capacity(run.len());
+        let mut before: Option<String> = None;
+        for event in run {
+            let lane = event
+                .partition_key
+                .as_deref()
+                .map_or_else(|| "u".to_owned(), |key| format!("k{}", lane(key)));
+            let id = event.dedupe().simple().to_string();
+            let mut message = PublishMessage::build().message_id(&id).payload(event.encode().into());
+            if chained && let Some(before) = &before {
+                message = message.expected_last_message_id(before);
+            }
+            sent.push(self.context.send_publish(subject(topic, &lane), message).await?);
+            before = Some(id);
+        }
+        Ok(sent)
+    }
+
+    /// What is told of a publication that came to nothing. Nobody answers for a topic that is not there, nor for one whose servers are
+    /// just choosing who leads them.
+    async fn not_stored(&self, topic: Uuid, error: PublishError) -> Fault {
+        match error.kind() {
+            PublishErrorKind::MaxAckPending => queue_full(),
+            PublishErrorKind::StreamNotFound => {
+                match tokio::time::timeout(LOOKED_UP_WITHIN, self.stream(stream_name(topic))).await {
+                    Ok(Err(fault)) => fault,
+                    Ok(Ok(_)) | Err(_) => unavailable(error),
+                }
+            }
+            _ => unavailable(error),
+        }
     }
 
     /// Puts an event among the dead letters: under a subject of its own, so that twice is once.
@@ -431,13 +496,19 @@ impl JetStreamStore {
         self.answer(receipt.reply, words.into()).await
     }
 
-    async fn dead_letter_at(&self, stream: &Stream, subject: &str, from: u64) -> Result<Option<DeadLetter>, Fault> {
+    /// The first letter from a place on, and the bytes that are stored of it.
+    async fn dead_letter_at(
+        &self,
+        stream: &Stream,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<(DeadLetter, Bytes)>, Fault> {
         let asked = stream.raw_message_builder().sequence(from).next_by_subject(subject);
         match asked.send().await {
             Ok(message) => {
                 let header = |name: &str| message.headers.get(name).map(ToString::to_string);
                 let offset = message.subject.rsplit('.').next().and_then(|place| place.parse().ok());
-                Ok(Some(DeadLetter {
+                let letter = DeadLetter {
                     place: i64::try_from(message.sequence).unwrap_or(i64::MAX),
                     offset: offset.unwrap_or_default(),
                     attempts: header(ATTEMPTS)
@@ -445,8 +516,9 @@ impl JetStreamStore {
                         .unwrap_or_default(),
                     cause: header(CAUSE).unwrap_or_default(),
                     dead_time: from_nats(message.time),
-                    event: CloudEvent::decode(&message.payload).map_err(Fault::internal)?,
-                }))
+                    event: CloudEvent::decode(&message.payload).ok(),
+                };
+                Ok(Some((letter, message.payload)))
             }
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
             Err(error) => Err(unavailable(error)),
@@ -454,14 +526,16 @@ impl JetStreamStore {
     }
 
     /// The letters of these events, as far as there are any.
-    async fn named(&self, subscription: &SubscriptionSpec, offsets: &[i64]) -> Result<Vec<DeadLetter>, Fault> {
+    async fn named(
+        &self,
+        subscription: &SubscriptionSpec,
+        dead: &Stream,
+        offsets: &[i64],
+    ) -> Result<Vec<(DeadLetter, Bytes)>, Fault> {
         let mut found = Vec::with_capacity(offsets.len());
         for offset in offsets {
-            match self.dead_letter(subscription, *offset).await {
-                Ok(letter) => found.push(letter),
-                Err(fault) if fault.reason() == "DEAD_LETTER_NOT_FOUND" => {}
-                Err(fault) => return Err(fault),
-            }
+            let subject = dead_subject(subscription, &offset.to_string());
+            found.extend(self.dead_letter_at(dead, &subject, 1).await?);
         }
         Ok(found)
     }
@@ -474,7 +548,7 @@ impl JetStreamStore {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.dead_letter_at(dead, subject, middle).await? {
-                Some(letter) if letter.dead_time <= until => {
+                Some((letter, _)) if letter.dead_time <= until => {
                     low = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
                 }
                 _ => high = middle,
@@ -488,14 +562,14 @@ impl JetStreamStore {
         &self,
         subscription: &SubscriptionSpec,
         dead: &Stream,
-        letter: &DeadLetter,
+        (letter, content): &(DeadLetter, Bytes),
     ) -> Result<(), Fault> {
         let again = subject(subscription.topic, &format!("r.{}", subscription.id.simple()));
         let message = PublishMessage::build()
             // A second attempt at the same redrive, after this process died in between, is known again.
             .message_id(format!("redrive-{}-{}", subscription.id.simple(), letter.place))
             .header(OFFSET, letter.offset.to_string().as_str())
-            .payload(letter.event.encode().into());
+            .payload(content.clone());
         let sent = self.context.send_publish(again, message).await;
         sent.map_err(unavailable)?.await.map_err(unavailable)?;
         self.drop_dead(dead, letter).await?;
@@ -559,19 +633,39 @@ async fn fetch<'a>(
     (lane, messages)
 }
 
-/// Waits for the server's word on everything that was sent, in its order.
-async fn settle_sent(
-    sent: &mut VecDeque<PublishAckFuture>,
-    published: &mut Vec<Published>,
-) -> Result<(), PublishError> {
-    for acknowledged in sent.drain(..) {
-        let acknowledged = acknowledged.await?;
-        published.push(Published {
-            offset: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
-            duplicate: acknowledged.duplicate,
-        });
+/// The events that are sent before the server's word on them is awaited, and whether each must follow upon the one before it: where a
+/// key comes twice. Unless that is wanted, the second event of a key begins the next run.
+fn run_of(rest: &[CloudEvent], upon_each_other: bool) -> (&[CloudEvent], bool) {
+    let most = rest.get(..WAITING).unwrap_or(rest);
+    let mut keys = HashSet::new();
+    let again = most.iter().position(|event| {
+        let key = event.partition_key.as_deref();
+        key.is_some_and(|key| !keys.insert(key))
+    });
+    match again {
+        Some(_) if upon_each_other => (most, true),
+        Some(place) => (most.get(..place).unwrap_or(most), false),
+        None => (most, false),
     }
-    Ok(())
+}
+
+/// Waits for the server's word on everything that was sent, and takes in what was stored, up to the first that did not follow upon
+/// the one before it; whether there was none of that kind.
+async fn settle_sent(sent: Vec<PublishAckFuture>, published: &mut Vec<Published>) -> Result<bool, PublishError> {
+    let mut followed = true;
+    for acknowledged in sent {
+        match acknowledged.await {
+            Ok(acknowledged) if followed => published.push(Published {
+                offset: i64::try_from(acknowledged.sequence).unwrap_or(i64::MAX),
+                duplicate: acknowledged.duplicate,
+            }),
+            // It was stored before; sent again it says where.
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), PublishErrorKind::WrongLastMessageId) => followed = false,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(followed)
 }
 
 /// Where an event lay first: a dead letter that goes out again says so.
@@ -641,39 +735,25 @@ impl EventStore for JetStreamStore {
 
     async fn publish(&self, topic: Uuid, events: Vec<CloudEvent>) -> Result<Vec<Published>, Fault> {
         let _room = self.budget.take(&events)?;
-        let refused = |error: PublishError| match error.kind() {
-            PublishErrorKind::StreamNotFound => topic_not_found(),
-            PublishErrorKind::MaxAckPending => queue_full(),
-            _ => unavailable(error),
-        };
         let mut published = Vec::with_capacity(events.len());
-        let mut sent = VecDeque::new();
-        // The keys of what has been sent and waits for the server's word.
-        let mut under_way: HashSet<&str> = HashSet::new();
-        for event in &events {
-            // The next event of a key is sent when the one before is stored. Otherwise a batch that is cut in the middle could leave
-            // the later one stored and the earlier not, and be stored in the wrong order when it is repeated.
-            let again = event
-                .partition_key
-                .as_deref()
-                .is_some_and(|key| under_way.contains(key));
-            if again || sent.len() >= WAITING {
-                settle_sent(&mut sent, &mut published).await.map_err(refused)?;
-                under_way.clear();
+        let mut upon_each_other = true;
+        loop {
+            let rest = events.get(published.len()..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(published);
             }
-            let lane = event
-                .partition_key
-                .as_deref()
-                .map_or_else(|| "u".to_owned(), |key| format!("k{}", lane(key)));
-            let message = PublishMessage::build()
-                .message_id(event.dedupe().simple().to_string())
-                .payload(event.encode().into());
-            let acknowledged = self.context.send_publish(subject(topic, &lane), message).await;
-            sent.push_back(acknowledged.map_err(refused)?);
-            under_way.extend(event.partition_key.as_deref());
+            let (run, chained) = run_of(rest, upon_each_other);
+            let settled = match self.send(topic, run, chained).await {
+                Ok(sent) => settle_sent(sent, &mut published).await,
+                Err(error) => Err(error),
+            };
+            match settled {
+                Ok(true) => {}
+                // Somebody else's event came in between. Who is so busy may come again: the rest goes by waiting for each other.
+                Ok(false) => upon_each_other = false,
+                Err(error) => return Err(self.not_stored(topic, error).await),
+            }
         }
-        settle_sent(&mut sent, &mut published).await.map_err(refused)?;
-        Ok(published)
     }
 
     async fn subscribe(&self, subscription: &SubscriptionSpec) -> Result<(), Fault> {
@@ -823,8 +903,8 @@ impl EventStore for JetStreamStore {
             .map_or(1, |place| place + 1);
         let mut letters: Vec<DeadLetter> = Vec::new();
         let mut taken = 0_usize;
-        while let Some(letter) = self.dead_letter_at(&stream, &subject, from).await? {
-            taken = taken.saturating_add(letter.event.encode().len());
+        while let Some((letter, content)) = self.dead_letter_at(&stream, &subject, from).await? {
+            taken = taken.saturating_add(content.len());
             let full = u32::try_from(letters.len()).is_ok_and(|count| count >= limit);
             if full || (taken > bytes && !letters.is_empty()) {
                 return Ok(DeadLetters { letters, more: true });
@@ -839,6 +919,7 @@ impl EventStore for JetStreamStore {
         let stream = self.stream(dead_stream_name(subscription.topic)).await?;
         self.dead_letter_at(&stream, &dead_subject(subscription, &offset.to_string()), 1)
             .await?
+            .map(|(letter, _)| letter)
             .ok_or_else(dead_letter_not_found)
     }
 
@@ -847,7 +928,7 @@ impl EventStore for JetStreamStore {
         let mut redriven = 0;
         let until = match letters {
             Letters::At(offsets) => {
-                for letter in self.named(subscription, offsets).await? {
+                for letter in self.named(subscription, &dead, offsets).await? {
                     self.send_again(subscription, &dead, &letter).await?;
                     redriven += 1;
                 }
@@ -862,7 +943,7 @@ impl EventStore for JetStreamStore {
         let enough = tokio::time::Instant::now() + AT_ONCE;
         let (subject, mut from) = (dead_subject(subscription, "*"), 1);
         while let Some(letter) = self.dead_letter_at(&dead, &subject, from).await? {
-            let over = letter.dead_time > until;
+            let over = letter.0.dead_time > until;
             if over || tokio::time::Instant::now() >= enough {
                 return Ok(Redriven {
                     letters: redriven,
@@ -871,7 +952,7 @@ impl EventStore for JetStreamStore {
             }
             self.send_again(subscription, &dead, &letter).await?;
             redriven += 1;
-            from = u64::try_from(letter.place).unwrap_or(u64::MAX).saturating_add(1);
+            from = u64::try_from(letter.0.place).unwrap_or(u64::MAX).saturating_add(1);
         }
         Ok(Redriven {
             letters: redriven,
@@ -884,7 +965,7 @@ impl EventStore for JetStreamStore {
         match letters {
             Letters::At(offsets) => {
                 let mut purged = 0;
-                for letter in self.named(subscription, offsets).await? {
+                for (letter, _) in self.named(subscription, &dead, offsets).await? {
                     purged += u64::from(self.drop_dead(&dead, &letter).await?);
                 }
                 Ok(purged)

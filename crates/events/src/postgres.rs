@@ -14,13 +14,13 @@ use sqlx::{PgConnection, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use crate::CloudEvent;
 use crate::budget::Budget;
 use crate::store::{
-    Batch, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Missed, Progress, Published, Redriven,
-    Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full, subscription_not_found,
-    token_invalid, topic_not_found, unavailable,
+    Batch, DeadLetter, DeadLetters, Delivery, Durability, EventStore, Letters, Missed, NO_EVENT, Progress, Published,
+    Redriven, Rejection, StartAt, SubscriptionSpec, Swept, TopicSpec, dead_letter_not_found, queue_full,
+    subscription_not_found, token_invalid, topic_not_found, unavailable,
 };
-use crate::{CloudEvent, EventError};
 
 /// How many events are stored in one transaction at most.
 const GROUP: usize = 2000;
@@ -88,6 +88,41 @@ impl PostgresStore {
 
     fn now(&self) -> Timestamp {
         self.database.clock().now()
+    }
+
+    /// Puts what cannot be read as an event among the dead letters.
+    async fn give_up(&self, subscription: Uuid, offsets: &[i64], at: Timestamp) -> Result<(), Fault> {
+        self.run(async |conn| {
+            // First, as whoever fetches, settles or retains takes it.
+            sqlx::query("SELECT 1 FROM event_consumers WHERE subscription_id = $1 FOR UPDATE")
+                .bind(subscription)
+                .execute(&mut *conn)
+                .await
+                .map_err(sql_fault)?;
+            sqlx::query(
+                "WITH dead AS (
+                     DELETE FROM event_deliveries d WHERE d.subscription_id = $1 AND d.log_offset = ANY ($2) RETURNING d.*
+                 )
+                 INSERT INTO event_dead_letters
+                     (subscription_id, log_offset, partition_key, attempts, cause, content, publish_time, dead_time)
+                 SELECT d.subscription_id, d.log_offset, d.partition_key, d.attempt, $4, coalesce(d.content, r.content),
+                        coalesce(d.publish_time, r.publish_time), $3
+                 FROM dead d
+                 JOIN event_consumers c ON c.subscription_id = d.subscription_id
+                 LEFT JOIN event_records r ON r.topic_id = c.topic_id AND r.log_offset = d.log_offset
+                 WHERE coalesce(d.content, r.content) IS NOT NULL
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(subscription)
+            .bind(offsets)
+            .bind(at.to_sqlx())
+            .bind(NO_EVENT)
+            .execute(conn)
+            .await
+            .map(drop)
+            .map_err(sql_fault)
+        })
+        .await
     }
 }
 
@@ -294,21 +329,31 @@ impl EventStore for PostgresStore {
                 .map_err(no_subscription)
             })
             .await?;
-        rows.iter()
-            .map(|row| {
-                let offset: i64 = row.try_get("log_offset").map_err(sql_fault)?;
-                let attempt: i32 = row.try_get("attempt").map_err(sql_fault)?;
-                let content: &[u8] = row.try_get("content").map_err(sql_fault)?;
-                let publish_time: jiff_sqlx::Timestamp = row.try_get("publish_time").map_err(sql_fault)?;
-                Ok(Delivery {
+        let (mut deliveries, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in &rows {
+            let offset: i64 = row.try_get("log_offset").map_err(sql_fault)?;
+            let attempt: i32 = row.try_get("attempt").map_err(sql_fault)?;
+            let content: &[u8] = row.try_get("content").map_err(sql_fault)?;
+            let publish_time: jiff_sqlx::Timestamp = row.try_get("publish_time").map_err(sql_fault)?;
+            match CloudEvent::decode(content) {
+                Ok(event) => deliveries.push(Delivery {
                     token: format!("{offset}.{attempt}"),
                     offset,
                     attempt: u32::try_from(attempt).unwrap_or_default(),
                     publish_time: publish_time.to_jiff(),
-                    event: CloudEvent::decode(content).map_err(damaged)?,
-                })
-            })
-            .collect()
+                    event,
+                }),
+                // What was stored was checked before: it was damaged since.
+                Err(error) => {
+                    tracing::error!(subscription = %subscription.id, offset, %error, "{NO_EVENT}");
+                    unreadable.push(offset);
+                }
+            }
+        }
+        if !unreadable.is_empty() {
+            self.give_up(subscription.id, &unreadable, now).await?;
+        }
+        Ok(deliveries)
     }
 
     async fn settle(
@@ -554,13 +599,8 @@ fn dead_letter_of(row: &sqlx::postgres::PgRow) -> Result<DeadLetter, Fault> {
         attempts: u32::try_from(attempts).unwrap_or_default(),
         cause: row.try_get("cause").map_err(sql_fault)?,
         dead_time: dead_time.to_jiff(),
-        event: CloudEvent::decode(content).map_err(damaged)?,
+        event: CloudEvent::decode(content).ok(),
     })
-}
-
-/// What was stored was checked before.
-fn damaged(error: EventError) -> Fault {
-    Fault::internal(error)
 }
 
 fn no_subscription(error: sqlx::Error) -> Fault {

@@ -101,8 +101,9 @@ pub struct DeadLetter {
     pub cause: String,
     /// When it was given up.
     pub dead_time: Timestamp,
-    /// The event.
-    pub event: CloudEvent,
+    /// The event; none if what is stored cannot be read as one. Such a letter is listed and purged like any other; sent out again it
+    /// comes back.
+    pub event: Option<CloudEvent>,
 }
 
 /// How much is handed out at once.
@@ -217,6 +218,7 @@ pub struct Durability {
 ///   Events without a key wait for none. How many keys share a lane, and so wait for each other's failures, is the store's: see
 ///   [`lane`](crate::lane).
 /// * Each event is delivered until it is acknowledged: at least once. The receiver's inbox makes that once.
+/// * What is stored and cannot be read as an event is given up at once: it holds nobody back.
 /// * The caller says who may do what: the store knows topics and subscriptions, no people.
 ///
 /// Failures are [`Fault`]s of the contract: `TOPIC_NOT_FOUND`, `SUBSCRIPTION_NOT_FOUND`, `DELIVERY_TOKEN_INVALID`,
@@ -281,6 +283,9 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
 
 /// How long JetStream knows an event again. PostgreSQL knows it for as long as it is kept.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_hours(2);
+
+/// What is said of something that is no event.
+pub(crate) const NO_EVENT: &str = "what is stored cannot be read as an event";
 
 pub(crate) fn topic_not_found() -> Fault {
     Fault::new(

@@ -1,6 +1,6 @@
 //! Walks an encoded message along its descriptor and copies what may pass.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
@@ -72,6 +72,8 @@ struct Field {
     value: Value,
     /// Whether it may stand packed.
     repeated: bool,
+    /// Whether it is a message of which two occurrences are read as one: neither a list nor a map.
+    merged: bool,
     /// The granted path that ends here.
     granted: Option<usize>,
     /// What it takes away with a value of its own: the members of its oneof, or an earlier occurrence. None where values are
@@ -89,11 +91,54 @@ impl Field {
 /// What becomes of a field that stands in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    Passed,
+    Passed {
+        /// As in [`Walked`], of the message that it is.
+        hides: bool,
+    },
     /// An Any, or the entry that it is the value of, that may not pass.
     Dropped,
     /// It has another wire type than its own: every parser takes it for an unknown field.
     Unknown,
+}
+
+/// What became of the fields of a message.
+#[derive(Clone, Copy, Debug)]
+struct Walked {
+    /// Whether all passed that were let through.
+    all: bool,
+    /// Whether something was left out that takes an earlier value away. Where a reader joins this occurrence of the message to an
+    /// earlier one, that value would come to light.
+    hides: bool,
+}
+
+/// How the keys of a map are compared.
+#[derive(Clone, Copy, Debug)]
+enum KeyKind {
+    Flag,
+    /// Whole numbers of 32 bits: parsers drop what is above.
+    Narrow,
+    Wide,
+    Fixed,
+    Text,
+}
+
+impl KeyKind {
+    fn of(key: &FieldDescriptor) -> Self {
+        match key.kind() {
+            Kind::Bool => Self::Flag,
+            Kind::Int32 | Kind::Uint32 | Kind::Sint32 => Self::Narrow,
+            Kind::Fixed32 | Kind::Sfixed32 | Kind::Fixed64 | Kind::Sfixed64 => Self::Fixed,
+            Kind::String => Self::Text,
+            _ => Self::Wide,
+        }
+    }
+}
+
+/// The key of an entry of a map, so that two that are one to a reader are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Number(u64),
+    Text(&'a [u8]),
 }
 
 /// What the value of a field is.
@@ -107,7 +152,7 @@ enum Value {
     Message(usize),
     Group(usize),
     /// An entry of a map whose values are Any: it passes with its value, or not at all.
-    AnyEntry(usize),
+    AnyEntry(usize, KeyKind),
     /// `google.protobuf.Any`: what is inside passes if its type is known.
     Any,
     /// An Any of which only some types may pass, by the place in `anys`.
@@ -309,7 +354,7 @@ impl Walker {
                 if field.is_group() {
                     Value::Group(node)
                 } else if field.is_map() && is_any(&message.map_entry_value_field()) {
-                    Value::AnyEntry(node)
+                    Value::AnyEntry(node, KeyKind::of(&message.map_entry_key_field()))
                 } else {
                     Value::Message(node)
                 }
@@ -349,7 +394,7 @@ impl Walker {
         Ok(out)
     }
 
-    /// Walks a message, or a group until its end. Whether all fields passed that were let through.
+    /// Walks a message, or a group until its end.
     fn message(
         &self,
         node: usize,
@@ -357,25 +402,33 @@ impl Walker {
         out: &mut Vec<u8>,
         depth: usize,
         group: Option<u32>,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Walked, Refused> {
         if depth > DEEPEST {
             return Err(Refused::Unreadable);
         }
         let Some(node) = self.nodes.get(node) else {
             return Err(Refused::Unreadable);
         };
-        let mut all = true;
+        let start = *input;
+        let mut walked = Walked {
+            all: true,
+            hides: false,
+        };
         // The places that were taken, and whether by a value that passes.
         let mut taken: Vec<(u64, bool)> = Vec::new();
+        // The same of the entries of maps of Any.
+        let mut keys: BTreeMap<(u32, Key<'_>), bool> = BTreeMap::new();
+        // Fields that may stand once only.
+        let mut alone: Vec<u32> = Vec::new();
         while !input.is_empty() {
             let before = *input;
             let tag = input.tag()?;
             if tag.wire == WireType::GroupEnd {
-                return if group == Some(tag.number) {
-                    Ok(all)
-                } else {
-                    Err(Refused::Unreadable)
-                };
+                if group != Some(tag.number) {
+                    return Err(Refused::Unreadable);
+                }
+                once(copied(start, before), &alone, depth)?;
+                return Ok(walked);
             }
             let (place, passes) = match node.field(tag.number) {
                 None => {
@@ -384,12 +437,27 @@ impl Walker {
                 }
                 Some(field) => {
                     let fate = self.field(field, tag, before, input, out, depth)?;
-                    if fate != Fate::Passed {
-                        all = false;
+                    let passes = matches!(fate, Fate::Passed { .. });
+                    if !passes {
+                        walked.all = false;
                     } else if let Some(uses) = field.granted.and_then(|path| self.uses.get(path)) {
                         uses.fetch_add(1, Ordering::Relaxed);
                     }
-                    (field.place.filter(|_| fate != Fate::Unknown), fate == Fate::Passed)
+                    if field.merged && fate == (Fate::Passed { hides: true }) {
+                        walked.hides = true;
+                        alone.push(tag.number);
+                    }
+                    if let Value::AnyEntry(_, kind) = field.value
+                        && fate != Fate::Unknown
+                    {
+                        // Of two entries with one key the later counts.
+                        let (key, _) = entry_of(before, kind, depth)?;
+                        if *keys.entry((tag.number, key)).or_insert(passes) != passes {
+                            return Err(Refused::Unreadable);
+                        }
+                        walked.hides |= !passes;
+                    }
+                    (field.place.filter(|_| fate != Fate::Unknown), passes)
                 }
             };
             if let Some(place) = place.filter(|_| node.watches) {
@@ -398,16 +466,17 @@ impl Walker {
                 if taken.contains(&(place, !passes)) {
                     return Err(Refused::Unreadable);
                 }
+                walked.hides |= !passes;
                 if !taken.contains(&(place, passes)) {
                     taken.push((place, passes));
                 }
             }
         }
         if group.is_some() {
-            Err(Refused::Unreadable)
-        } else {
-            Ok(all)
+            return Err(Refused::Unreadable);
         }
+        once(start.0, &alone, depth)?;
+        Ok(walked)
     }
 
     /// Walks a field that may pass; `before` begins with its tag.
@@ -449,23 +518,28 @@ impl Walker {
                 let tag_bytes = copied(before, *input);
                 let inner = input.delimited()?;
                 out.extend_from_slice(tag_bytes);
-                delimited(out, inner.len(), |out| {
+                let walked = delimited(out, inner.len(), |out| {
                     self.message(*node, &mut Input(inner), out, depth + 1, None)
                 })?;
-                return Ok(Fate::Passed);
+                return Ok(Fate::Passed { hides: walked.hides });
             }
             (Value::Group(node), WireType::GroupStart) => {
                 out.extend_from_slice(copied(before, *input));
-                self.message(*node, input, out, depth + 1, Some(tag.number))?;
+                let walked = self.message(*node, input, out, depth + 1, Some(tag.number))?;
                 put_tag(out, tag.number, 4);
-                return Ok(Fate::Passed);
+                return Ok(Fate::Passed { hides: walked.hides });
             }
-            (Value::AnyEntry(_) | Value::Any | Value::AnyPart(_), WireType::Length) => {
+            (Value::AnyEntry(..) | Value::Any | Value::AnyPart(_), WireType::Length) => {
                 let tag_bytes = copied(before, *input);
                 let inner = input.delimited()?;
                 out.extend_from_slice(tag_bytes);
                 let passed = delimited(out, inner.len(), |out| match &field.value {
-                    Value::AnyEntry(node) => self.message(*node, &mut Input(inner), out, depth + 1, None),
+                    Value::AnyEntry(node, kind) => {
+                        let walked = self.message(*node, &mut Input(inner), out, depth + 1, None)?;
+                        // Without a value it is an Any that holds nothing.
+                        let (_, has_value) = entry_of(before, *kind, depth)?;
+                        Ok(walked.all && has_value)
+                    }
                     Value::AnyPart(part) => self.any(inner, Some(*part), out, depth + 1),
                     _ => self.any(inner, None, out, depth + 1),
                 })?;
@@ -473,7 +547,7 @@ impl Walker {
                     out.truncate(start);
                     return Ok(Fate::Dropped);
                 }
-                return Ok(Fate::Passed);
+                return Ok(Fate::Passed { hides: false });
             }
             _ => {
                 input.skip(tag, depth)?;
@@ -481,7 +555,7 @@ impl Walker {
             }
         }
         out.extend_from_slice(copied(before, *input));
-        Ok(Fate::Passed)
+        Ok(Fate::Passed { hides: false })
     }
 
     /// Writes the fields of an Any with what may pass of its content: whole where its type is known, or by what `part` grants
@@ -596,12 +670,70 @@ fn is_any(field: &FieldDescriptor) -> bool {
 }
 
 fn entry(field: &FieldDescriptor, value: Value, granted: Option<usize>) -> Field {
+    let is_message = matches!(value, Value::Message(_) | Value::Group(_));
     Field {
         value,
         repeated: field.is_list(),
+        merged: is_message && !field.is_list() && !field.is_map(),
         granted,
         place: place(field),
     }
+}
+
+/// The key of an entry of a map that begins with its tag, and whether it has a value.
+fn entry_of(mut field: Input<'_>, kind: KeyKind, depth: usize) -> Result<(Key<'_>, bool), Refused> {
+    field.tag()?;
+    let mut entry = Input(field.delimited()?);
+    let mut key = match kind {
+        KeyKind::Text => Key::Text(&[]),
+        _ => Key::Number(0),
+    };
+    let mut has_value = false;
+    while !entry.is_empty() {
+        let tag = entry.tag()?;
+        match (tag.number, tag.wire, kind) {
+            (1, WireType::Varint, KeyKind::Flag) => key = Key::Number(u64::from(entry.varint()? != 0)),
+            (1, WireType::Varint, KeyKind::Narrow) => key = Key::Number(entry.varint()? & u64::from(u32::MAX)),
+            (1, WireType::Varint, KeyKind::Wide) => key = Key::Number(entry.varint()?),
+            (1, WireType::Fixed32, KeyKind::Fixed) => key = Key::Number(little_endian(entry.take(4)?)),
+            (1, WireType::Fixed64, KeyKind::Fixed) => key = Key::Number(little_endian(entry.take(8)?)),
+            (1, WireType::Length, KeyKind::Text) => key = Key::Text(entry.delimited()?),
+            (number, wire, _) => {
+                has_value |= number == 2 && wire == WireType::Length;
+                entry.skip(tag, depth)?;
+            }
+        }
+    }
+    Ok((key, has_value))
+}
+
+/// A number of fixed width.
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Refuses a message in which one of these fields stands more than once: a reader joins the occurrences, and would read of an earlier
+/// one what a later took away without passing itself.
+fn once(message: &[u8], fields: &[u32], depth: usize) -> Result<(), Refused> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let mut seen = Vec::with_capacity(fields.len());
+    let mut input = Input(message);
+    while !input.is_empty() {
+        let tag = input.tag()?;
+        input.skip(tag, depth)?;
+        if fields.contains(&tag.number) {
+            if seen.contains(&tag.number) {
+                return Err(Refused::Unreadable);
+            }
+            seen.push(tag.number);
+        }
+    }
+    Ok(())
 }
 
 /// What lies between two places of one input.

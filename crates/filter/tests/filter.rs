@@ -41,6 +41,7 @@ message Person {
   optional bool hidden = 14;
   Person parent = 15;
   map<string, google.protobuf.Any> tagged = 16;
+  map<int32, google.protobuf.Any> numbered = 17;
 }
 "#;
 
@@ -105,6 +106,21 @@ const PATHS: [&str; 24] = [
     "tagged.[demo.Address].numbers",
     "tagged.[demo.Person].addresses.ward",
     "parent.extra.[demo.Address].ward",
+];
+
+/// The paths of which some fields are left out of messages that a reader joins.
+const JOINED: [&str; 11] = [
+    "phone",
+    "post.ward",
+    "extra",
+    "extra.[demo.Address].ward",
+    "extra.[google.protobuf.Any].[demo.Address]",
+    "tagged",
+    "tagged.[demo.Address].street",
+    "parent.phone",
+    "parent.post.street",
+    "parent.extra.[demo.Person].addresses.ward",
+    "parent.tagged.[demo.Address]",
 ];
 
 /// The parts of a path; a type in brackets is one.
@@ -329,6 +345,54 @@ fn any_person() -> BoxedStrategy<DynamicMessage> {
         .boxed()
 }
 
+/// Persons of few fields, of which two may meet in one. No Any in them has an empty value, which would leave the value of an earlier one
+/// to the type of a later.
+fn joinable() -> BoxedStrategy<DynamicMessage> {
+    let full = || {
+        ("[a-z]{1,2}", "[a-z]{1,2}").prop_map(|(ward, street)| {
+            let mut address = DynamicMessage::new(POOL.get_message_by_name("demo.Address").unwrap());
+            address.set_field_by_name("ward", Value::String(ward));
+            address.set_field_by_name("street", Value::String(street));
+            address
+        })
+    };
+    let one = move || {
+        (
+            prop::option::of((full(), 0..4_u8)),
+            prop::option::of(full()),
+            prop::option::of("[a-z]{1,2}"),
+            prop::collection::vec(("[ab]{1}", full(), 0..4_u8), 0..3),
+        )
+            .prop_map(|(extra, post, phone, tagged)| {
+                let mut person = DynamicMessage::new(person());
+                if let Some((content, kind)) = extra {
+                    person.set_field_by_name("extra", holding(&content, kind));
+                }
+                // Of both the later one stays.
+                if let Some(phone) = phone {
+                    person.set_field_by_name("phone", Value::String(phone));
+                }
+                if let Some(post) = post {
+                    person.set_field_by_name("post", Value::Message(post));
+                }
+                let tagged = tagged
+                    .iter()
+                    .map(|(key, content, kind)| (MapKey::String(key.clone()), holding(content, *kind)));
+                person.set_field_by_name("tagged", Value::Map(tagged.collect()));
+                person
+            })
+            .boxed()
+    };
+    (one(), prop::option::of(one()))
+        .prop_map(|(mut person, parent)| {
+            if let Some(parent) = parent {
+                person.set_field_by_name("parent", Value::Message(parent));
+            }
+            person
+        })
+        .boxed()
+}
+
 /// A message that prints as text.
 struct Shown(DynamicMessage);
 
@@ -397,6 +461,26 @@ proptest! {
         prop_assert!(found == wanted, "{found} is not {wanted}");
         // What has passed once passes again, as it is.
         prop_assert_eq!(masked(&[]).response(&passed).unwrap(), passed);
+    }
+
+    #[test]
+    fn two_messages_that_a_reader_joins_say_of_the_mask_what_they_say_joined_or_are_refused(
+        first in joinable().prop_map(Shown),
+        second in joinable().prop_map(Shown),
+        chosen in prop::collection::btree_set(prop::sample::select(&JOINED[..]), 1..4),
+    ) {
+        let paths: Vec<&str> = chosen.iter().copied().collect();
+        let split: Vec<Vec<&str>> = paths.iter().map(|path| parts(path)).collect();
+        let bytes = [first.encode_to_vec(), second.encode_to_vec()].concat();
+        match masked(&paths).response(&bytes) {
+            Ok(passed) => {
+                let (found, wanted) = (normal(&passed), normal(&keep(&decoded(&bytes), &split).encode_to_vec()));
+                prop_assert!(found == wanted, "{found} is not {wanted}");
+            }
+            Err(refused) => prop_assert_eq!(refused, Refused::Unreadable),
+        }
+        // Each alone passes.
+        prop_assert!(masked(&paths).response(&first.encode_to_vec()).is_ok());
     }
 
     #[test]
@@ -713,6 +797,85 @@ fn an_entry_whose_any_may_not_pass_does_not_pass_with_its_key() {
     let left = passed.get_field_by_name("tagged").unwrap();
     let keys: Vec<&MapKey> = left.as_map().unwrap().keys().collect();
     assert_eq!(keys, [&MapKey::String("known".to_owned())]);
+}
+
+/// A field of these bytes, fewer than 128.
+fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    prost::encoding::encode_varint(u64::from(number << 3 | 2), &mut out);
+    out.push(u8::try_from(bytes.len()).unwrap());
+    out.extend_from_slice(bytes);
+    out
+}
+
+const AN_ADDRESS: &[u8] = b"\x0a\x0ex/demo.Address\x12\x03\x0a\x01W";
+const A_PERSON: &[u8] = b"\x0a\x0dx/demo.Person\x12\x03\x0a\x01N";
+
+#[test]
+fn an_entry_without_a_value_does_not_pass_with_its_key_where_values_are_any() {
+    // As encoders write the entry of an Any that holds nothing.
+    let sent = field(16, &field(1, b"SECRET"));
+    for mask in [&["tagged"][..], &["tagged.[demo.Address].ward"], &[]] {
+        assert_eq!(masked(mask).response(&sent).unwrap(), b"", "{mask:?}");
+    }
+    let empty = field(16, &[field(1, b"SECRET"), field(2, b"")].concat());
+    assert_eq!(masked(&["tagged"]).response(&empty).unwrap(), b"");
+}
+
+#[test]
+fn an_entry_that_may_not_pass_does_not_uncover_an_earlier_one_of_its_key() {
+    let entry = |key: &[u8], any: &[u8]| field(16, &[field(1, key), field(2, any)].concat());
+    let filter = masked(&["tagged.[demo.Address].ward"]);
+    let (earlier, later) = (entry(b"k", AN_ADDRESS), entry(b"k", A_PERSON));
+    assert_eq!(
+        filter.response(&[earlier.clone(), later].concat()),
+        Err(Refused::Unreadable)
+    );
+    // Of another key it takes nothing away.
+    let other = [earlier.clone(), entry(b"l", A_PERSON)].concat();
+    assert_eq!(filter.response(&other).unwrap(), earlier);
+    let twice = [earlier.clone(), earlier.clone()].concat();
+    assert_eq!(filter.response(&twice).unwrap(), twice);
+    // One number is one key, however it is written: -1 in ten bytes and in five.
+    let numbered = |key: &[u8], any: &[u8]| field(17, &[&b"\x08"[..], key, &field(2, any)[..]].concat());
+    let filter = masked(&["numbered.[demo.Address]"]);
+    let sent = [
+        numbered(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", AN_ADDRESS),
+        numbered(b"\xff\xff\xff\xff\x0f", A_PERSON),
+    ];
+    assert_eq!(filter.response(&sent.concat()), Err(Refused::Unreadable));
+    assert_eq!(filter.response(&sent[0]).unwrap(), sent[0]);
+}
+
+#[test]
+fn what_a_later_occurrence_of_a_message_takes_away_is_not_uncovered() {
+    let parent = |inner: &[u8]| field(15, inner);
+    let (phone, post) = (parent(b"\x4a\x01p"), parent(b"\x52\x00"));
+    let both = [phone.clone(), post.clone()].concat();
+    let filter = masked(&["parent.phone"]);
+    assert_eq!(filter.response(&both), Err(Refused::Unreadable));
+    assert_eq!(filter.response(&phone).unwrap(), phone);
+    assert_eq!(filter.response(&post).unwrap(), parent(b""));
+    // At every depth, and by the type of what an Any holds.
+    let deeper = [parent(&phone), parent(&post)].concat();
+    assert_eq!(
+        masked(&["parent.parent.phone"]).response(&deeper),
+        Err(Refused::Unreadable)
+    );
+    let anys = [parent(&field(7, AN_ADDRESS)), parent(&field(7, A_PERSON))].concat();
+    let filter = masked(&["parent.extra.[demo.Address].ward"]);
+    assert_eq!(filter.response(&anys), Err(Refused::Unreadable));
+    let filter = masked(&["parent.extra.[demo.Address].ward", "parent.extra.[demo.Person]"]);
+    assert_eq!(filter.response(&anys).unwrap(), anys);
+    let entry = |any: &[u8]| parent(&field(16, &[field(1, b"k"), field(2, any)].concat()));
+    let entries = [entry(AN_ADDRESS), entry(A_PERSON)].concat();
+    let filter = masked(&["parent.tagged.[demo.Address]"]);
+    assert_eq!(filter.response(&entries), Err(Refused::Unreadable));
+    // The elements of a list are joined by nobody.
+    let list = |owner: &[u8]| field(4, &field(4, owner));
+    let sent = [list(b"\x4a\x01p"), list(b"\x52\x00")].concat();
+    let passed = masked(&["addresses.owner.phone"]).response(&sent).unwrap();
+    assert_eq!(passed, [list(b"\x4a\x01p"), list(b"")].concat());
 }
 
 #[test]

@@ -10,6 +10,9 @@
 //!
 //! Messages name fields and limits, never what was filled in: they leave the process and stand in logs.
 //!
+//! What programs send each other is judged the same way ([`Form::of_programs`]): such a schema needs no labels, messages name its
+//! fields as they are, and how much there is to judge by is bounded, since nobody waits for a person to fill it in.
+//!
 //! ```
 //! let form = egov_forms::Form::read(r#"{
 //!   "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -24,12 +27,14 @@
 
 mod labels;
 mod read;
+mod weight;
 mod words;
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 pub use read::{MOST_BYTES, MOST_DEPTH};
+pub use weight::MOST_SCHEMAS;
 
 /// The draft that forms are written in.
 pub const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -80,6 +85,8 @@ pub struct Violation {
 pub struct Form {
     schema: Value,
     validator: Validator,
+    /// Whether people fill it in.
+    labelled: bool,
 }
 
 impl Form {
@@ -88,8 +95,28 @@ impl Form {
     /// # Errors
     /// Everything that is wrong with it, as far as it can be read.
     pub fn read(text: &str) -> Result<Self, Vec<FormFault>> {
+        Self::read_as(text, true)
+    }
+
+    /// Reads the schema of what programs send: without labels, references by JSON pointer only, and with references followed at most
+    /// [`MOST_SCHEMAS`] schemas in it, so that none leads back to itself.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as far as it can be read.
+    pub fn of_programs(text: &str) -> Result<Self, Vec<FormFault>> {
+        Self::read_as(text, false)
+    }
+
+    fn read_as(text: &str, labelled: bool) -> Result<Self, Vec<FormFault>> {
         let schema = read::json(text).map_err(|(vi, en)| vec![fault(FormFaultKind::Unreadable, "", vi, en)])?;
         let mut faults = schema_faults(&schema);
+        if !labelled {
+            // Before it is compiled, which follows the references as well.
+            faults.extend(weight::too_much(&schema));
+            if !faults.is_empty() {
+                return Err(faults);
+            }
+        }
         let built = jsonschema::draft202012::options()
             .offline()
             .should_validate_formats(true)
@@ -108,9 +135,15 @@ impl Form {
             }
             Err(_) => None,
         };
-        faults.extend(labels::missing(&schema));
+        if labelled {
+            faults.extend(labels::missing(&schema));
+        }
         match validator {
-            Some(validator) if faults.is_empty() => Ok(Self { schema, validator }),
+            Some(validator) if faults.is_empty() => Ok(Self {
+                schema,
+                validator,
+                labelled,
+            }),
             _ => Err(faults),
         }
     }
@@ -131,7 +164,7 @@ impl Form {
         let mut violations: Vec<Violation> = self
             .validator
             .iter_errors(&filled)
-            .flat_map(|error| words::violations(&error, &self.schema))
+            .flat_map(|error| words::violations(&error, &self.schema, self.labelled))
             .collect();
         if violations.is_empty() {
             return Ok(filled.to_string());
@@ -172,8 +205,8 @@ fn schema_faults(schema: &Value) -> Vec<FormFault> {
         faults.push(fault(
             FormFaultKind::Schema,
             "/type",
-            "mẫu đơn là một đối tượng (object)",
-            "a form is an object",
+            "phải là một đối tượng (object)",
+            "must be that of an object",
         ));
     }
     read::walk(schema, "", &mut |pointer, value| {
@@ -187,8 +220,8 @@ fn schema_faults(schema: &Value) -> Vec<FormFault> {
                 faults.push(fault(
                     FormFaultKind::Schema,
                     &format!("{pointer}/{keyword}"),
-                    "chỉ được tham chiếu trong cùng mẫu đơn",
-                    "a reference stays inside the form",
+                    "chỉ được tham chiếu trong cùng văn bản",
+                    "a reference stays inside the document",
                 ));
             }
         }
@@ -197,8 +230,8 @@ fn schema_faults(schema: &Value) -> Vec<FormFault> {
             faults.push(fault(
                 FormFaultKind::Schema,
                 &format!("{pointer}/$id"),
-                "chỉ mẫu đơn mới có $id",
-                "only the form itself has an $id",
+                "chỉ cả văn bản mới có $id",
+                "only the document itself has an $id",
             ));
         }
     });

@@ -157,6 +157,60 @@ fn a_form_that_refers_to_itself_ends_and_what_is_too_deep_or_long_is_refused() {
     assert_eq!(form.check(&long).unwrap_err()[0].rule, "json");
 }
 
+#[test]
+fn what_programs_send_needs_no_labels_and_its_schema_is_bounded() {
+    let of = |rest: &str| format!(r#"{{"$schema": "{DRAFT}", "type": "object", {rest}}}"#);
+    let schema = of(r##""required": ["id"], "additionalProperties": false,
+            "properties": {"id": {"type": "string", "maxLength": 3}, "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}}},
+            "$defs": {"line": {"type": "object", "properties": {"amount": {"type": "integer"}}}}"##);
+    Form::read(&schema).unwrap_err();
+    let form = Form::of_programs(&schema).unwrap();
+    assert_eq!(form.check(r#"{"id": "a"}"#).unwrap(), r#"{"id":"a"}"#);
+    let violations = form.check(r#"{"lines": [{"amount": "x"}], "more": 1}"#).unwrap_err();
+    let said: Vec<(&str, &str)> = violations
+        .iter()
+        .map(|one| (one.pointer.as_str(), one.vi.as_str()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("/id", "“id” phải có"),
+            ("/lines/0/amount", "“amount” phải là số nguyên"),
+            ("/more", "“more” không có trong lược đồ"),
+        ]
+    );
+    assert_eq!(
+        form.check("[]").unwrap_err()[0].en,
+        "the data must be a group of fields"
+    );
+
+    let faults = |rest: &str| Form::of_programs(&of(rest)).unwrap_err();
+    assert!(
+        faults(r##""properties": {"more": {"$ref": "#"}}"##)[0]
+            .en
+            .contains("leads back to itself")
+    );
+    assert_eq!(
+        faults(r##""properties": {"more": {"$dynamicRef": "#x"}}, "$defs": {"x": {"$dynamicAnchor": "x"}}"##)[0]
+            .pointer,
+        "#x"
+    );
+    // Each of them twice as much work as the one before: a million at the end.
+    let doubled: Vec<String> = (0..20)
+        .map(|n| {
+            format!(
+                r##""d{n}": {{"allOf": [{{"$ref": "#/$defs/d{0}"}}, {{"$ref": "#/$defs/d{0}"}}]}}"##,
+                n + 1
+            )
+        })
+        .collect();
+    let doubled = format!(
+        r##""allOf": [{{"$ref": "#/$defs/d0"}}], "$defs": {{{}, "d20": {{"type": "object"}}}}"##,
+        doubled.join(", ")
+    );
+    assert!(faults(&doubled)[0].en.contains("more than 1,000 schemas"));
+}
+
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

@@ -8,30 +8,35 @@ use crate::Violation;
 use crate::labels::label;
 use crate::read::escaped;
 
-/// The violations that an error of the library stands for.
-pub(crate) fn violations(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
+/// The violations that an error of the library stands for; of a form that people fill in, or of what programs send.
+pub(crate) fn violations(error: &ValidationError<'_>, schema: &Value, labelled: bool) -> Vec<Violation> {
     let at = error.instance_path().as_str();
     let rule = error.kind().keyword().to_owned();
     let say = |pointer: String, vi: &str, en: &str| {
+        // The whole of what programs send has no name.
         let name = label(schema, &pointer);
+        let (of_vi, of_en) = if name.is_empty() {
+            ("dữ liệu".to_owned(), "the data".to_owned())
+        } else {
+            (format!("“{name}”"), format!("“{name}”"))
+        };
         Violation {
             rule: rule.clone(),
-            vi: format!("“{name}” {vi}"),
-            en: format!("“{name}” {en}"),
+            vi: format!("{of_vi} {vi}"),
+            en: format!("{of_en} {en}"),
             pointer,
         }
+    };
+    let (no_field_vi, no_field_en) = if labelled {
+        ("không có trong mẫu đơn", "is no field of the form")
+    } else {
+        ("không có trong lược đồ", "is no field of the schema")
     };
     let here = |vi: &str, en: &str| vec![say(at.to_owned(), vi, en)];
     let unexpected = |names: &[String]| {
         names
             .iter()
-            .map(|name| {
-                say(
-                    format!("{at}/{}", escaped(name)),
-                    "không có trong mẫu đơn",
-                    "is no field of the form",
-                )
-            })
+            .map(|name| say(format!("{at}/{}", escaped(name)), no_field_vi, no_field_en))
             .collect()
     };
     match error.kind() {
@@ -51,7 +56,7 @@ pub(crate) fn violations(error: &ValidationError<'_>, schema: &Value) -> Vec<Vio
             let below: Vec<Violation> = nearest
                 .into_iter()
                 .flatten()
-                .flat_map(|error| violations(error, schema))
+                .flat_map(|error| violations(error, schema, labelled))
                 .collect();
             if below.is_empty() || below.iter().all(|violation| violation.pointer == at) {
                 here("không thuộc các giá trị được phép", "is none of what is allowed")

@@ -1,13 +1,17 @@
 //! A case of one-stop, as `GetCase` answers it, as the portal wants it: an item of `DongBoHoSoMC` for the first generation of its
 //! contract, a dossier with its state for the second.
 
-use egov_proto::egov::onestop::v1::{ApplicantKind, Case, CaseState, Channel, Party};
+use egov_proto::egov::onestop::v1::{
+    ApplicantKind, Case, CaseParticulars, CaseResult, CaseState, Channel, CodedName, HistoryEntry, Party,
+    ResultStanding,
+};
 use egov_proto::instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::code_tables::{CodeTables, Translator, Unmapped};
-use crate::portal::{CaseItem, DocumentItem, FeeItem, PaperItem, ResultItem, SupplementRound, ToldCase};
+use crate::portal::{CaseItem, DocumentItem, FeeItem, PaperItem, ProgressItem, ResultItem, SupplementRound, ToldCase};
 use crate::portal_rest::{Dossier, DossierComponent, Submitter};
 use crate::wire_time::WireTime;
 
@@ -17,14 +21,59 @@ pub const PROVINCE: &str = "province";
 pub const PORTAL: &str = "national-portal";
 
 /// What the portal wants and a case does not carry. What is not known stays empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Surroundings {
+    /// What the unit's own software says; it counts more than what one-stop knows.
+    pub said: SaidNames,
+    /// What one-stop knows.
+    pub known: CaseParticulars,
+}
+
+/// Names that a unit's own software says with a case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SaidNames {
     /// Mã lĩnh vực of the procedure.
     pub field_code: String,
     /// Tên lĩnh vực of the procedure.
     pub field_name: String,
     /// Tên đơn vị xử lý.
     pub handling_unit: String,
+}
+
+impl SaidNames {
+    /// The same, where nothing was said with what was said before.
+    #[must_use]
+    pub fn or(self, before: Self) -> Self {
+        let first = |now: String, before: String| if now.is_empty() { before } else { now };
+        Self {
+            field_code: first(self.field_code, before.field_code),
+            field_name: first(self.field_name, before.field_name),
+            handling_unit: first(self.handling_unit, before.handling_unit),
+        }
+    }
+
+    /// Those of an item.
+    pub fn of(item: &CaseItem) -> Self {
+        Self {
+            field_code: item.field_code.clone(),
+            field_name: item.field_name.clone(),
+            handling_unit: item.handling_unit.clone(),
+        }
+    }
+
+    /// Puts what was said into an item.
+    pub fn put(&self, item: &mut CaseItem) {
+        for (said, field) in [
+            (&self.field_code, &mut item.field_code),
+            (&self.field_name, &mut item.field_name),
+            (&self.handling_unit, &mut item.handling_unit),
+        ] {
+            if !said.is_empty() {
+                field.clone_from(said);
+            }
+        }
+    }
 }
 
 /// An item and what had to be left out of it.
@@ -41,6 +90,12 @@ pub struct MappedCase {
 pub struct MappedToldCase {
     /// The case.
     pub told: ToldCase,
+    /// The same without its surroundings: of one version of a case it is always the same.
+    pub bare: (CaseItem, Dossier),
+    /// What the unit's own software said with it.
+    pub said: SaidNames,
+    /// The steps of the case, in their order, each with the version that it made.
+    pub steps: Vec<(i64, ProgressItem)>,
     /// Codes that no table knows: their fields are empty.
     pub unmapped: Vec<Unmapped>,
 }
@@ -66,20 +121,109 @@ pub fn told_case(
 ) -> Result<MappedToldCase, NotMappable> {
     let MappedCase { item, mut unmapped } = case_item(case, around, tables, day)?;
     let mut translator = tables.translator(day);
-    let dossier = dossier(case, &item, &mut translator);
+    let filed = dossier(case, &item, &around.known, &mut translator);
     unmapped.extend(translator.into_unmapped());
+    // What it could not translate was reported above.
+    let nothing = Surroundings::default();
+    let bare_item = case_item(case, &nothing, tables, day)?.item;
+    let bare_dossier = dossier(case, &bare_item, &nothing.known, &mut tables.translator(day));
     Ok(MappedToldCase {
+        steps: steps(case, &item, around, &mut tables.translator(day)),
         told: ToldCase {
             item,
-            dossier,
+            dossier: filed,
             told_time: WireTime::of(at),
         },
+        bare: (bare_item, bare_dossier),
+        said: around.said.clone(),
         unmapped,
     })
 }
 
-/// How a case was filed. Names of components, files and administrative codes of addresses are not in a case: they stay empty.
-fn dossier(case: &Case, item: &CaseItem, translator: &mut Translator<'_>) -> Dossier {
+/// The name of something that a case says by code.
+fn name_of<'a>(names: &'a [CodedName], code: &str) -> Option<&'a str> {
+    let named = names.iter().find(|one| one.code == code && !one.name.is_empty());
+    named.map(|one| one.name.as_str())
+}
+
+/// Trạng thái by its national name (mã trạng thái đồng bộ).
+fn state_name(state: CaseState) -> &'static str {
+    match state {
+        CaseState::Unspecified => "",
+        CaseState::Registered => "Mới đăng ký",
+        CaseState::Accepted => "Được tiếp nhận",
+        CaseState::Rejected => "Không được tiếp nhận",
+        CaseState::Processing => "Đang xử lý",
+        CaseState::SupplementRequested => "Yêu cầu bổ sung giấy tờ",
+        CaseState::PaymentRequested => "Yêu cầu thực hiện nghĩa vụ tài chính",
+        CaseState::Withdrawn => "Công dân yêu cầu rút hồ sơ",
+        CaseState::Stopped => "Dừng xử lý",
+        CaseState::Completed => "Đã xử lý xong",
+        CaseState::Returned => "Đã trả kết quả",
+    }
+}
+
+/// Whether nothing is processed in a state any more.
+const fn is_over(state: CaseState) -> bool {
+    matches!(
+        state,
+        CaseState::Rejected | CaseState::Withdrawn | CaseState::Stopped | CaseState::Completed | CaseState::Returned
+    )
+}
+
+/// Ngày kết thúc xử lý: when the case came to where nothing is processed any more, if it is there. Handing the result over comes after it.
+fn finish_time(case: &Case, history: &[HistoryEntry]) -> Option<WireTime> {
+    let ended = |entry: &&HistoryEntry| is_over(entry.to_state()) && !is_over(entry.from_state());
+    let last = history.iter().rev().find(ended).filter(|_| is_over(case.state()))?;
+    last.record_time.as_ref().and_then(wire_time)
+}
+
+/// The steps of a case (tiến độ xử lý), as its history has them: what officials did. Of the official nothing is told but the unit: one-stop
+/// names accounts, and no titles. A step whose state no table knows is left out.
+fn steps(
+    case: &Case,
+    item: &CaseItem,
+    around: &Surroundings,
+    translator: &mut Translator<'_>,
+) -> Vec<(i64, ProgressItem)> {
+    let history = &around.known.history;
+    let mut steps = Vec::new();
+    let (mut before, mut step_before) = (None, "");
+    for entry in history.iter().filter(|entry| entry.version <= case.version) {
+        let step = std::mem::replace(&mut step_before, entry.step.as_str());
+        if entry.from_state == entry.to_state && entry.step == step {
+            continue;
+        }
+        let at = entry.record_time.as_ref().and_then(wire_time);
+        let start_time = std::mem::replace(&mut before, at);
+        let Some(at) = at.filter(|_| entry.actor_kind == "staff") else {
+            continue;
+        };
+        let state_code = entry.to_state.to_string();
+        let Some(state) = translator.translate("case-state", PROVINCE, PORTAL, &state_code, "TrangThai") else {
+            continue;
+        };
+        let content = name_of(&around.known.steps, &entry.step).unwrap_or_else(|| state_name(entry.to_state()));
+        steps.push((
+            entry.version,
+            ProgressItem {
+                case_code: case.case_code.clone(),
+                officer: String::new(),
+                title: String::new(),
+                at,
+                department: item.handling_unit.clone(),
+                content: content.to_owned(),
+                state,
+                start_time,
+                due_time: item.due_time,
+            },
+        ));
+    }
+    steps
+}
+
+/// How a case was filed. Administrative codes of addresses are not in a case, and its files are not handed over: they stay empty.
+fn dossier(case: &Case, item: &CaseItem, known: &CaseParticulars, translator: &mut Translator<'_>) -> Dossier {
     let components = case
         .components
         .iter()
@@ -94,7 +238,9 @@ fn dossier(case: &Case, item: &CaseItem, translator: &mut Translator<'_>) -> Dos
             let path = format!("ThanhPhanHoSo[{place}].LoaiBan");
             DossierComponent {
                 code: component.component_code.clone(),
-                name: String::new(),
+                name: name_of(&known.components, &component.component_code)
+                    .unwrap_or_default()
+                    .to_owned(),
                 quantity: on_paper.max(i32::try_from(component.file_ids.len()).unwrap_or(i32::MAX)),
                 copy_kind: translator
                     .translate("copy-kind", PROVINCE, PORTAL, kind, &path)
@@ -142,8 +288,27 @@ fn number_of(party: &Party) -> &str {
     }
 }
 
+/// The name of a component, or its code where the name is not known.
+fn component_name(known: &CaseParticulars, code: &str) -> String {
+    name_of(&known.components, code).unwrap_or(code).to_owned()
+}
+
+/// The fees of which the amount is established: name, kind and what is due. One-stop knows what is due by number and after miễn, giảm; without
+/// it what the case says is due once. Of an amount that nobody established nothing is told: 0 would say that nothing is due.
+fn due_fees<'a>(case: &'a Case, known: &'a CaseParticulars) -> Vec<(&'a str, &'a str, i64)> {
+    if known.fees.is_empty() {
+        let fees = case.fees.iter();
+        fees.filter_map(|fee| Some((fee.name.as_str(), fee.kind.as_str(), fee.amount.as_ref()?.units)))
+            .collect()
+    } else {
+        let fees = known.fees.iter();
+        fees.filter_map(|fee| Some((fee.name.as_str(), fee.kind.as_str(), fee.due.as_ref()?.units)))
+            .collect()
+    }
+}
+
 /// The rounds in which a supplement was asked for: a case has when each began and ended, and what the one that is open asks for.
-fn supplements(case: &Case, translator: &mut Translator<'_>) -> Vec<SupplementRound> {
+fn supplements(case: &Case, known: &CaseParticulars, translator: &mut Translator<'_>) -> Vec<SupplementRound> {
     case.pauses
         .iter()
         .filter(|pause| pause.state() == CaseState::SupplementRequested)
@@ -171,7 +336,7 @@ fn supplements(case: &Case, translator: &mut Translator<'_>) -> Vec<SupplementRo
                     .iter()
                     .filter(|item| !item.component_code.is_empty())
                     .map(|item| PaperItem {
-                        name: item.component_code.clone(),
+                        name: component_name(known, &item.component_code),
                         quantity: 1,
                         kind: String::new(),
                     })
@@ -180,6 +345,13 @@ fn supplements(case: &Case, translator: &mut Translator<'_>) -> Vec<SupplementRo
             }
         })
         .collect()
+}
+
+/// The results that the portal is told: as they stand now, a corrected one as its newest version says. One that was revoked (thu hồi) is
+/// left out: the portal's contract has no word for it, and told once more it would look as if it stood.
+fn standing_results(case: &Case) -> impl Iterator<Item = &CaseResult> {
+    let results = case.results.iter();
+    results.filter(|result| result.standing() != ResultStanding::Revoked)
 }
 
 /// The item of a case, by the tables in force on `day`.
@@ -217,32 +389,30 @@ pub fn case_item(
         .as_ref()
         .and_then(|given| channel_word(given.channel()))
         .and_then(|word| translator.translate("return-channel", PROVINCE, PORTAL, word, "HinhThuc"));
-    let fees = case
-        .fees
-        .iter()
+    let known = &around.known;
+    let fees = due_fees(case, known)
+        .into_iter()
         .enumerate()
-        .map(|(place, fee)| FeeItem {
-            name: fee.name.clone(),
+        .map(|(place, (name, kind, amount))| FeeItem {
+            name: name.to_owned(),
             code: String::new(),
             collection: String::new(),
-            amount: fee.amount.as_ref().map_or(0, |amount| amount.units),
+            amount,
             kind: translator
                 .translate(
                     "fee-kind",
                     PROVINCE,
                     PORTAL,
-                    &fee.kind,
+                    kind,
                     &format!("DanhSachLePhi[{place}].LoaiPhiLePhi"),
                 )
                 .unwrap_or_default(),
         })
         .collect();
-    let results = case
-        .results
-        .iter()
+    let results = standing_results(case)
         .enumerate()
         .map(|(place, result)| ResultItem {
-            name: result.number.clone(),
+            name: result_name(result, known),
             result_code: translator
                 .translate(
                     "result-kind",
@@ -262,7 +432,11 @@ pub fn case_item(
         .flat_map(|component| {
             component.file_ids.iter().map(|file_id| DocumentItem {
                 attachment_id: file_id.clone(),
-                file_name: String::new(),
+                file_name: known
+                    .files
+                    .iter()
+                    .find(|file| file.file_id == *file_id)
+                    .map_or_else(String::new, |file| file.name.clone()),
                 deleted: false,
                 component_code: component.component_code.clone(),
                 address: String::new(),
@@ -274,18 +448,23 @@ pub fn case_item(
         .iter()
         .filter(|component| component.originals.saturating_add(component.copies) > 0)
         .map(|component| PaperItem {
-            name: component.component_code.clone(),
+            name: component_name(known, &component.component_code),
             quantity: component.originals.saturating_add(component.copies),
             kind: String::new(),
         })
         .collect();
     let deadline = case.deadline.as_ref();
-    let item = CaseItem {
+    // The province's codes of fields are its own: what no table translates stays empty.
+    let field_code = match known.sector_code.as_str() {
+        "" => None,
+        code => translator.translate("field", PROVINCE, PORTAL, code, "MaLinhVuc"),
+    };
+    let mut item = CaseItem {
         case_code: case.case_code.clone(),
         procedure_code: case.procedure_code.clone(),
         procedure_name: case.procedure_name.clone(),
-        field_code: around.field_code.clone(),
-        field_name: around.field_name.clone(),
+        field_code: field_code.unwrap_or_default(),
+        field_name: known.sector_name.clone(),
         receipt_number: String::new(),
         owner_name: owner.full_name.clone(),
         owner_kind,
@@ -294,7 +473,12 @@ pub fn case_item(
         email: owner.email.clone(),
         fax: String::new(),
         phone: owner.phone.clone(),
-        abstract_text: case.procedure_name.clone(),
+        // What the applicant said of it; where nothing was said, what it is.
+        abstract_text: if case.subject.trim().is_empty() {
+            case.procedure_name.clone()
+        } else {
+            case.subject.clone()
+        },
         accept_time: case.accept_time.as_ref().and_then(wire_time),
         due_time: deadline
             .and_then(|deadline| deadline.due_time.as_ref())
@@ -307,19 +491,30 @@ pub fn case_item(
             .and_then(wire_time),
         return_note: String::new(),
         return_channel,
-        finish_time: None,
-        handling_unit: around.handling_unit.clone(),
+        finish_time: finish_time(case, &known.history),
+        handling_unit: known.responsible_unit_name.clone(),
         note: String::new(),
         documents,
         fees,
         papers,
-        supplements: supplements(case, &mut translator),
+        supplements: supplements(case, known, &mut translator),
         results,
     };
+    around.said.put(&mut item);
     Ok(MappedCase {
         item,
         unmapped: translator.into_unmapped(),
     })
+}
+
+/// Tên giấy tờ of a result: as the case knows the document, or as the version of the procedure names it. Its number is no name.
+fn result_name(result: &CaseResult, known: &CaseParticulars) -> String {
+    let title = result.document.as_ref().map(|document| document.title.as_str());
+    title
+        .filter(|title| !title.is_empty())
+        .or_else(|| name_of(&known.results, &result.result_code))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn required(
@@ -352,7 +547,11 @@ fn wire_time(at: &prost_types::Timestamp) -> Option<WireTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use egov_proto::egov::onestop::v1::{CaseComponent, CaseFee, CaseResult, CaseReturn, Pause, SupplementItem};
+    use crate::portal_rest::StateItem;
+    use egov_proto::egov::onestop::v1::{
+        CaseComponent, CaseFee, CaseReturn, Deadline, DueFee, NamedFile, Pause, SupplementItem,
+    };
+    use egov_proto::google::r#type::Money;
     use jiff::civil::date;
     use proptest::prelude::*;
     use std::path::Path;
@@ -402,7 +601,259 @@ mod tests {
         assert_eq!(item["NgayTiepNhan"], "20261126080000");
         assert_eq!(item["HinhThuc"], "1");
         assert_eq!(item["DanhSachGiayToKetQua"][0]["MaThanhPhanHoSo"], "KQ.G15.000031");
+        assert_eq!(item["TrichYeuHoSo"], "Đăng ký khai sinh", "nothing was said of it");
+        let said = Case {
+            subject: "Khai sinh cho con đầu".to_owned(),
+            ..case()
+        };
+        assert_eq!(map(&said).unwrap().item.abstract_text, "Khai sinh cho con đầu");
         assert_eq!(mapped.unmapped, []);
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
+    fn at(text: &str) -> Option<prost_types::Timestamp> {
+        Some(egov_proto::timestamp(text.parse().unwrap()))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
+    fn vnd(units: i64) -> Option<Money> {
+        Some(Money::vnd(units))
+    }
+
+    fn coded(names: &[(&str, &str)]) -> Vec<CodedName> {
+        let named = names.iter().map(|(code, name)| CodedName {
+            code: (*code).to_owned(),
+            name: (*name).to_owned(),
+        });
+        named.collect()
+    }
+
+    /// A case from its filing to the hand-over of its result, as one-stop shows it.
+    fn whole_case() -> Case {
+        Case {
+            case_code: "H41.50.05.13-261123-0001".to_owned(),
+            subject: "Khai sinh cho con đầu".to_owned(),
+            owner: Some(Party {
+                email: "an@example.vn".to_owned(),
+                phone: "84912345678".to_owned(),
+                ..case().owner.unwrap()
+            }),
+            submitter: Some(Party {
+                kind: ApplicantKind::Citizen.into(),
+                full_name: "Lê Thị Cúc".to_owned(),
+                personal_number: "040199000002".to_owned(),
+                ..Party::default()
+            }),
+            submit_time: at("2026-11-22T13:00:00Z"),
+            accept_time: at("2026-11-23T01:00:00Z"),
+            deadline: Some(Deadline {
+                due_time: at("2026-11-26T10:00:00Z"),
+                ..Deadline::default()
+            }),
+            components: vec![
+                CaseComponent {
+                    component_code: "to-khai".to_owned(),
+                    file_ids: vec!["f-1".to_owned()],
+                    ..CaseComponent::default()
+                },
+                CaseComponent {
+                    component_code: "giay-chung-sinh".to_owned(),
+                    originals: 1,
+                    ..CaseComponent::default()
+                },
+            ],
+            fees: vec![
+                CaseFee {
+                    name: "Lệ phí bản sao".to_owned(),
+                    kind: "le_phi".to_owned(),
+                    amount: vnd(8_000),
+                    ..CaseFee::default()
+                },
+                CaseFee {
+                    name: "Phí xác minh".to_owned(),
+                    kind: "phi".to_owned(),
+                    ..CaseFee::default()
+                },
+            ],
+            results: vec![CaseResult {
+                result_code: "KQ.G15.000031".to_owned(),
+                number: "01/2026".to_owned(),
+                file_id: "f-2".to_owned(),
+                ..CaseResult::default()
+            }],
+            r#return: Some(CaseReturn {
+                channel: Channel::Post.into(),
+                return_time: at("2026-11-25T02:30:00Z"),
+                ..CaseReturn::default()
+            }),
+            version: 7,
+            ..case()
+        }
+    }
+
+    /// What one-stop knows of that case.
+    fn known() -> CaseParticulars {
+        let entry = |version: i64, from: CaseState, to: CaseState, step: &str, time: &str| HistoryEntry {
+            version,
+            from_state: from.into(),
+            to_state: to.into(),
+            step: step.to_owned(),
+            actor_kind: if version == 1 { "citizen" } else { "staff" }.to_owned(),
+            reason: "lý do nội bộ".to_owned(),
+            record_time: at(time),
+            ..HistoryEntry::default()
+        };
+        use CaseState::{Accepted, Completed, Processing, Registered, Returned, Unspecified};
+        CaseParticulars {
+            sector_code: "ho_tich".to_owned(),
+            sector_name: "Hộ tịch".to_owned(),
+            responsible_unit_name: "Phường Trường Vinh".to_owned(),
+            components: coded(&[
+                ("to-khai", "Tờ khai đăng ký khai sinh"),
+                ("giay-chung-sinh", "Giấy chứng sinh"),
+            ]),
+            results: coded(&[("KQ.G15.000031", "Giấy khai sinh")]),
+            steps: coded(&[("tham_dinh", "Thẩm định hồ sơ")]),
+            files: vec![NamedFile {
+                file_id: "f-1".to_owned(),
+                name: "to-khai.pdf".to_owned(),
+            }],
+            fees: vec![
+                DueFee {
+                    name: "Lệ phí bản sao".to_owned(),
+                    kind: "le_phi".to_owned(),
+                    due: vnd(16_000),
+                },
+                DueFee {
+                    name: "Phí xác minh".to_owned(),
+                    kind: "phi".to_owned(),
+                    due: None,
+                },
+            ],
+            history: vec![
+                entry(1, Unspecified, Registered, "", "2026-11-22T13:00:00Z"),
+                entry(2, Registered, Accepted, "", "2026-11-23T01:00:00Z"),
+                entry(3, Accepted, Processing, "", "2026-11-23T01:30:00Z"),
+                entry(4, Processing, Processing, "tham_dinh", "2026-11-24T02:00:00Z"),
+                entry(5, Processing, Processing, "tham_dinh", "2026-11-24T03:00:00Z"),
+                entry(6, Processing, Completed, "", "2026-11-24T09:00:00Z"),
+                entry(7, Completed, Returned, "", "2026-11-25T02:30:00Z"),
+                // It came between the two readings.
+                entry(8, Returned, Returned, "sau_do", "2026-11-25T03:00:00Z"),
+            ],
+        }
+    }
+
+    /// Each generation against messages that were written down by hand from the fields of its contract.
+    #[test]
+    fn the_messages_of_each_generation_are_those_that_its_contract_says() {
+        let around = Surroundings {
+            known: known(),
+            ..Surroundings::default()
+        };
+        let told_at = "2026-11-26T02:00:00Z".parse().unwrap();
+        let mapped = told_case(&whole_case(), &around, &tables(), date(2026, 11, 26), told_at).unwrap();
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let written = |value: serde_json::Result<serde_json::Value>| value.unwrap();
+        assert_eq!(
+            written(serde_json::to_value(&mapped.told.item)),
+            read(include_str!("../fixtures/opencps-case.json"))
+        );
+        let steps: Vec<&ProgressItem> = mapped.steps.iter().map(|(_, item)| item).collect();
+        assert_eq!(
+            written(serde_json::to_value(&steps)),
+            read(include_str!("../fixtures/progress.json"))
+        );
+        assert_eq!(
+            mapped.steps.iter().map(|(version, _)| *version).collect::<Vec<_>>(),
+            [2, 3, 4, 6, 7]
+        );
+        assert_eq!(
+            written(serde_json::to_value(&mapped.told.dossier)),
+            read(include_str!("../fixtures/rest-dossier.json"))
+        );
+        assert_eq!(
+            written(serde_json::to_value(StateItem::of(&mapped.told))),
+            read(include_str!("../fixtures/rest-state.json"))
+        );
+        let reported: Vec<(&str, &str)> = mapped
+            .unmapped
+            .iter()
+            .map(|one| (one.table.as_str(), one.value.as_str()))
+            .collect();
+        assert_eq!(
+            reported,
+            [("fee-kind", "le_phi"), ("field", "ho_tich")],
+            "what no table knows stays empty"
+        );
+    }
+
+    #[test]
+    fn only_amounts_that_are_established_are_told_as_they_are_due() {
+        let prices = |known: CaseParticulars| {
+            let around = Surroundings {
+                known,
+                ..Surroundings::default()
+            };
+            let mapped = case_item(&whole_case(), &around, &tables(), date(2026, 11, 26)).unwrap();
+            mapped.item.fees.iter().map(|fee| fee.amount).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            prices(CaseParticulars::default()),
+            [8_000],
+            "what nobody established is not 0"
+        );
+        assert_eq!(prices(known()), [16_000]);
+        let mut waived = known();
+        waived.fees[0].due = vnd(0);
+        assert_eq!(prices(waived), [0], "waived is established");
+    }
+
+    #[test]
+    fn what_the_units_own_software_says_counts_more_than_what_one_stop_knows() {
+        let said = SaidNames {
+            handling_unit: "Phòng Tư pháp".to_owned(),
+            ..SaidNames::default()
+        };
+        let before = SaidNames {
+            field_code: "G15-HT01".to_owned(),
+            handling_unit: "Bộ phận một cửa".to_owned(),
+            ..SaidNames::default()
+        };
+        let around = Surroundings {
+            said: said.or(before),
+            known: known(),
+        };
+        let now = "2026-11-26T02:00:00Z".parse().unwrap();
+        let mapped = told_case(&whole_case(), &around, &tables(), date(2026, 11, 26), now).unwrap();
+        let item = &mapped.told.item;
+        assert_eq!(
+            [&item.field_code, &item.field_name, &item.handling_unit],
+            ["G15-HT01", "Hộ tịch", "Phòng Tư pháp"]
+        );
+        let bare = told_case(
+            &whole_case(),
+            &Surroundings::default(),
+            &tables(),
+            date(2026, 11, 26),
+            now,
+        )
+        .unwrap();
+        assert_eq!(mapped.bare, bare.bare, "the content of a case is its own");
+    }
+
+    #[test]
+    fn a_case_that_goes_on_has_no_end_of_its_processing() {
+        let finished = |state: CaseState| {
+            let case = Case {
+                state: state.into(),
+                ..whole_case()
+            };
+            finish_time(&case, &known().history).map(WireTime::text)
+        };
+        assert_eq!(finished(CaseState::Returned).as_deref(), Some("20261124160000"));
+        assert_eq!(finished(CaseState::Processing), None);
+        assert_eq!(finish_time(&whole_case(), &[]), None);
     }
 
     #[test]
@@ -424,6 +875,38 @@ mod tests {
                 ("result-kind", "DanhSachGiayToKetQua[0].MaThanhPhanHoSo")
             ]
         );
+    }
+
+    #[test]
+    fn a_revoked_result_is_not_told_and_a_corrected_one_as_it_stands() {
+        let result = |number: &str, standing: ResultStanding| CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            number: number.to_owned(),
+            file_id: format!("{number}.pdf"),
+            standing: standing.into(),
+            ..CaseResult::default()
+        };
+        let case = Case {
+            results: vec![
+                result("01/2026", ResultStanding::Revoked),
+                result("02/2026-ĐC", ResultStanding::Corrected),
+                CaseResult {
+                    result_code: "KQ.X99.000001".to_owned(),
+                    ..result("03/2026", ResultStanding::InForce)
+                },
+            ],
+            ..case()
+        };
+        let mapped = map(&case).unwrap();
+        let told: Vec<&str> = mapped.item.results.iter().map(|one| one.paper_id.as_str()).collect();
+        assert_eq!(told, ["02/2026-ĐC.pdf", "03/2026.pdf"]);
+        assert!(
+            mapped.item.results.iter().all(|one| one.name.is_empty()),
+            "a number is no name"
+        );
+        // The place of what is reported is that in what is told.
+        assert_eq!(mapped.unmapped[0].path, "DanhSachGiayToKetQua[1].MaThanhPhanHoSo");
+        assert_eq!(mapped.item.state, "10", "the state of the case stays");
     }
 
     #[test]
@@ -549,7 +1032,7 @@ mod tests {
             state in 0_i32..12, kind in 0_i32..4, channel in 0_i32..5,
             code in "[A-Z0-9.-]{0,30}", name in ".{0,40}", number in "[0-9]{0,12}",
             fees in proptest::collection::vec(("phi|le_phi|khac", any::<i64>()), 0..4),
-            results in proptest::collection::vec("KQ\\.G15\\.0000(31|99)", 0..4),
+            results in proptest::collection::vec(("KQ\\.G15\\.0000(31|99)", 0_i32..5), 0..4),
             papers in proptest::collection::vec((0_i32..101, any::<i32>()), 0..4),
             second in any::<i64>(),
         ) -> Case {
@@ -564,7 +1047,7 @@ mod tests {
                     amount: Some(egov_proto::google::r#type::Money { units, ..Default::default() }),
                     ..CaseFee::default()
                 }).collect(),
-                results: results.into_iter().map(|result_code| CaseResult { result_code, ..CaseResult::default() }).collect(),
+                results: results.into_iter().map(|(result_code, standing)| CaseResult { result_code, standing, ..CaseResult::default() }).collect(),
                 components: papers.into_iter().map(|(originals, copies)| CaseComponent { originals, copies, ..CaseComponent::default() }).collect(),
                 r#return: Some(CaseReturn { channel, ..CaseReturn::default() }),
                 ..Case::default()
@@ -588,6 +1071,8 @@ mod tests {
                 + mapped.item.results.iter().filter(|result| result.result_code.is_empty()).count()
                 + usize::from(case.r#return.as_ref().unwrap().channel == 2);
             prop_assert_eq!(mapped.unmapped.len(), empty);
+            let revoked = case.results.iter().filter(|result| result.standing == 3).count();
+            prop_assert_eq!(mapped.item.results.len(), case.results.len() - revoked);
         }
     }
 }

@@ -77,6 +77,12 @@ pub struct Order {
     /// Where the citizen pays.
     #[serde(default)]
     pub pay_url: String,
+    /// When it was paid, on the platform's clock: on that day it stands in the platform's list, whenever somebody hears of it.
+    #[serde(default)]
+    pub settle_time: Option<Timestamp>,
+    /// When the money went back, on the platform's clock.
+    #[serde(default)]
+    pub refund_time: Option<Timestamp>,
 }
 
 /// A refund to be made: of an order as a whole.
@@ -98,6 +104,9 @@ pub struct Refund {
     pub amount: i64,
     /// Whether the money is back.
     pub done: bool,
+    /// When it went back, on the platform's clock.
+    #[serde(default)]
+    pub done_time: Option<Timestamp>,
 }
 
 /// What a call-back (IPN) says.
@@ -113,6 +122,12 @@ pub struct Notice {
     pub state: OrderState,
     /// The platform's number of the transaction.
     pub transaction: String,
+    /// When it was paid, on the platform's clock.
+    #[serde(default)]
+    pub settle_time: Option<Timestamp>,
+    /// When the money went back, on the platform's clock.
+    #[serde(default)]
+    pub refund_time: Option<Timestamp>,
 }
 
 /// Why a call-back is not believed.
@@ -140,7 +155,7 @@ pub trait PaymentPlatform: Send + Sync + 'static {
     async fn refund_order(&self, refund: &NewRefund) -> Result<Refund, CallError>;
     /// The refunds of an order.
     async fn refunds(&self, order_code: &str) -> Result<Vec<Refund>, CallError>;
-    /// What the platform settled on a day (danh sách đối soát).
+    /// What the platform settled on a day, and what it gave back on it (danh sách đối soát): each order once, as it is now.
     async fn reconciliation(&self, day: Date) -> Result<Vec<Order>, CallError>;
     /// Checks a call-back's signature and reads it.
     fn read_notice(&self, timestamp: &str, signature: &str, body: &[u8], now: Timestamp)
@@ -237,6 +252,8 @@ pub fn read_answer<T: DeserializeOwned>(
     #[derive(Deserialize)]
     struct Refused {
         code: String,
+        #[serde(default)]
+        message: String,
     }
     match answer.status {
         200 => serde_json::from_slice(&answer.body)
@@ -245,7 +262,7 @@ pub fn read_answer<T: DeserializeOwned>(
         404 => Ok(None),
         400..=499 => {
             let said: Refused = serde_json::from_slice(&answer.body).map_err(CallError::unreadable_json)?;
-            Err(CallError::refused(said.code, ""))
+            Err(CallError::refused(said.code, &said.message))
         }
         other => Err(CallError::unreadable(format_args!("status {other}"))),
     }

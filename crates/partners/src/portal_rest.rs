@@ -195,7 +195,8 @@ pub struct StateItem {
 }
 
 impl StateItem {
-    fn of(told: &ToldCase) -> Self {
+    /// The state of a case as it is told.
+    pub(crate) fn of(told: &ToldCase) -> Self {
         Self {
             case_code: told.item.case_code.clone(),
             state: told.item.state.clone(),

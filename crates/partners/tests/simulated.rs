@@ -307,15 +307,28 @@ async fn an_order_is_paid_reconciled_and_refunded() {
     let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
     let platform = payment(&simulator.url(), PATIENT);
     platform.create_order(&order("order-1")).await.unwrap();
-    simulator.pay("order-1").unwrap();
-    assert_eq!(
-        platform.find_order("order-1").await.unwrap().unwrap().state,
-        OrderState::Paid
+    let day = jiff::civil::date(2026, 11, 26);
+    simulator.pay_on("order-1", day).unwrap();
+    let paid = platform.find_order("order-1").await.unwrap().unwrap();
+    assert_eq!(paid.state, OrderState::Paid);
+    assert_eq!(paid.settle_time, Some("2026-11-26T05:00:00Z".parse().unwrap()));
+    assert_eq!(platform.reconciliation(day).await.unwrap(), [paid]);
+    assert!(
+        platform
+            .reconciliation(day.yesterday().unwrap())
+            .await
+            .unwrap()
+            .is_empty()
     );
-    let day = "2026-11-26".parse().unwrap();
-    assert_eq!(platform.reconciliation(day).await.unwrap().len(), 1);
     assert!(platform.refunds("order-1").await.unwrap().is_empty());
     simulator.refund("order-1").unwrap();
+    let listed = platform.reconciliation(day).await.unwrap();
+    assert_eq!(
+        listed[0].state,
+        OrderState::Refunded,
+        "what went back is listed as such"
+    );
+    assert!(listed[0].refund_time.is_some());
     let refunds = platform.refunds("order-1").await.unwrap();
     assert_eq!((refunds[0].amount, refunds[0].done), (8_000, true));
     assert!(platform.find_order("order-2").await.unwrap().is_none());
@@ -323,6 +336,12 @@ async fn an_order_is_paid_reconciled_and_refunded() {
     other.amount = 9_000;
     let refused = platform.create_order(&other).await.unwrap_err();
     assert_eq!(refused, CallError::refused("another_amount", ""));
+    // What is refused is not done, and the platform's words are kept with its code.
+    simulator.refuse("create", "limit", "vượt hạn mức giao dịch");
+    let refused = platform.create_order(&order("order-3")).await.unwrap_err();
+    assert_eq!(refused, CallError::refused("limit", "vượt hạn mức giao dịch"));
+    assert!(platform.find_order("order-3").await.unwrap().is_none());
+    assert_eq!(platform.create_order(&order("order-3")).await.unwrap().amount, 8_000);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@
 //! use egov_proto::egov::onestop::v1::GetCaseRequest;
 //! use prost_reflect::ReflectMessage;
 //!
-//! let request = GetCaseRequest { case_id: "0199…".to_owned() };
+//! let request = GetCaseRequest { case_id: "0199…".to_owned(), with_particulars: false };
 //! assert_eq!(request.descriptor().full_name(), "egov.onestop.v1.GetCaseRequest");
 //! ```
 

@@ -1,15 +1,20 @@
-//! The payment platform, simulated: orders by our code, signed answers, signed call-backs.
+//! The payment platform, simulated: orders by our code, signed answers, signed call-backs, and a page for each order on which it
+//! is paid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use egov_clock::{Clock as _, SharedClock, vietnam};
 use egov_partners::payment::{NewOrder, NewRefund, Notice, Order, OrderState, Refund, SIGNATURE, TIMESTAMP};
 use egov_partners::signing::{sha256_hex, sim_signature, sim_signature_holds};
 use egov_partners::wire_time::day_text;
+use http::Method;
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, time};
+use reqwest::Client;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::stage::{Incoming, Part, Reply, Stage, Twist, simulator};
 
@@ -17,6 +22,12 @@ use crate::stage::{Incoming, Part, Reply, Stage, Twist, simulator};
 pub const SECRET: &str = "payment simulator";
 /// Signs call-backs.
 pub const NOTICE_SECRET: &str = "payment simulator notices";
+
+/// Where the pages of orders are.
+const PAGES: &str = "pay/";
+
+/// After so long somebody who did not hear a call-back is called again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The platform.
 pub struct PaymentSimulator(Stage<Platform>);
@@ -51,21 +62,44 @@ impl PaymentSimulator {
         self.0.with(|part| part.made)
     }
 
-    /// The citizen pays; none if there is no such order. Nobody is told yet.
+    /// The citizen pays; none if there is no such order. Nobody is told yet, unless the platform calls back by itself.
     pub fn pay(&self, order_code: &str) -> Option<Order> {
-        self.0.with(|part| {
-            let order = part.orders.get_mut(order_code)?;
-            order.state = OrderState::Paid;
-            order.transaction = format!("T{}", order.order_code);
-            Some(order.clone())
-        })
+        let now = self.0.clock.now();
+        self.0.with(|part| part.pay(order_code, now))
     }
 
-    /// The same, settled on a day: it stands in the list of that day only.
+    /// From now on the platform calls back at `url` by itself when an order was paid, again and again until it is heard or refused. It
+    /// needs a tokio runtime.
+    pub fn call_back_to(&self, url: String, clock: SharedClock) -> Result<(), reqwest::Error> {
+        let client = caller()?;
+        let (notices, waiting) = unbounded_channel();
+        self.0.with(|part| part.notices = Some(notices));
+        tokio::spawn(call_back(client, url, clock, waiting));
+        Ok(())
+    }
+
+    /// The same, settled at noon of a day: it stands in the list of that day.
     pub fn pay_on(&self, order_code: &str, day: Date) -> Option<Order> {
+        let noon = day.to_datetime(time(12, 0, 0, 0)).to_zoned(vietnam()).ok()?.timestamp();
+        self.pay_at(order_code, noon)
+    }
+
+    /// The same, settled at an instant: whoever hears of it later is told when it was.
+    pub fn pay_at(&self, order_code: &str, at: Timestamp) -> Option<Order> {
+        self.0.with(|part| part.pay(order_code, at))
+    }
+
+    /// The next request for `operation` (`create` or `refund`) is refused with this code and these words, and nothing is done; several are
+    /// refused one after the other.
+    pub fn refuse(&self, operation: &str, code: &str, words: &str) {
+        let refusal = (operation.to_owned(), json!({ "code": code, "message": words }));
+        self.0.with(|part| part.refusals.push_back(refusal));
+    }
+
+    /// How many requests for `operation` came to the platform, also those that it refused.
+    pub fn asked(&self, operation: &str) -> usize {
         self.0
-            .with(|part| part.days.insert(order_code.to_owned(), day_text(day)));
-        self.pay(order_code)
+            .with(|part| part.asked.iter().filter(|asked| *asked == operation).count())
     }
 
     /// How many refunds were ever made: more than one an order is money given away.
@@ -73,11 +107,30 @@ impl PaymentSimulator {
         self.0.with(|part| part.refunded)
     }
 
-    /// The money goes back.
+    /// From now on a refund is only taken when it is asked for, and made by [`make_refunds`](Self::make_refunds).
+    pub fn refund_later(&self) {
+        self.0.with(|part| part.refunds_later = true);
+    }
+
+    /// Makes the refunds that were taken.
+    pub fn make_refunds(&self) {
+        let now = self.0.clock.now();
+        self.0.with(|part| {
+            for code in std::mem::take(&mut part.refunds_taken) {
+                if let Some(order) = part.orders.get_mut(&code) {
+                    give_back(order, now);
+                    part.refunded += 1;
+                }
+            }
+        });
+    }
+
+    /// The money goes back, by nobody's order of ours.
     pub fn refund(&self, order_code: &str) -> Option<Order> {
+        let now = self.0.clock.now();
         self.0.with(|part| {
             let order = part.orders.get_mut(order_code)?;
-            order.state = OrderState::Refunded;
+            give_back(order, now);
             Some(order.clone())
         })
     }
@@ -93,13 +146,8 @@ impl PaymentSimulator {
         let Some(order) = self.orders().remove(order_code) else {
             return Ok(Vec::new());
         };
-        let notice = Notice {
-            notice_id: format!("{order_code}-{:?}", order.state),
-            order_code: order.order_code,
-            amount: order.amount + i64::from(fault == NoticeFault::WrongAmount),
-            state: order.state,
-            transaction: order.transaction,
-        };
+        let mut notice = notice_of(&order);
+        notice.amount += i64::from(fault == NoticeFault::WrongAmount);
         let mut notices = vec![notice.clone()];
         match fault {
             NoticeFault::Duplicate => notices.extend([notice.clone(), notice]),
@@ -116,26 +164,77 @@ impl PaymentSimulator {
             NOTICE_SECRET
         });
         let age = if fault == NoticeFault::Stale { 600_000 } else { 0 };
-        let at = (now.as_millisecond() - age).to_string();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(10))
-            .build()?;
+        let client = caller()?;
         let mut statuses = Vec::new();
         for notice in notices {
-            let body = serde_json::to_vec(&notice).unwrap_or_default();
-            let signature = sim_signature(&secret, &[b"notice", at.as_bytes(), &body]);
-            let answer = client
-                .post(url)
-                .header(TIMESTAMP, &at)
-                .header(SIGNATURE, signature)
-                .header("content-type", "application/json")
-                .body(body)
-                .send()
-                .await?;
-            statuses.push(answer.status().as_u16());
+            statuses.push(call(&client, url, &notice, &secret, now.as_millisecond() - age).await?);
         }
         Ok(statuses)
+    }
+}
+
+/// What is said of an order as it is.
+fn notice_of(order: &Order) -> Notice {
+    Notice {
+        notice_id: format!("{}-{:?}", order.order_code, order.state),
+        order_code: order.order_code.clone(),
+        amount: order.amount,
+        state: order.state,
+        transaction: order.transaction.clone(),
+        settle_time: order.settle_time,
+        refund_time: order.refund_time,
+    }
+}
+
+fn give_back(order: &mut Order, at: Timestamp) {
+    order.state = OrderState::Refunded;
+    order.refund_time = Some(at);
+}
+
+/// Whether something was on a day of Việt Nam, as it is written.
+fn is_on(at: Option<Timestamp>, day: &str) -> bool {
+    at.is_some_and(|at| day_text(at.to_zoned(vietnam()).date()) == day)
+}
+
+fn caller() -> Result<Client, reqwest::Error> {
+    Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()
+}
+
+/// Calls back once, signed at this millisecond; the HTTP status.
+async fn call(
+    client: &Client,
+    url: &str,
+    notice: &Notice,
+    secret: &SecretString,
+    millisecond: i64,
+) -> Result<u16, reqwest::Error> {
+    let at = millisecond.to_string();
+    let body = serde_json::to_vec(notice).unwrap_or_default();
+    let signature = sim_signature(secret, &[b"notice", at.as_bytes(), &body]);
+    let answer = client
+        .post(url)
+        .header(TIMESTAMP, &at)
+        .header(SIGNATURE, signature)
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await?;
+    Ok(answer.status().as_u16())
+}
+
+/// Calls back about what was paid, in its order, until the platform is gone.
+async fn call_back(client: Client, url: String, clock: SharedClock, mut waiting: UnboundedReceiver<Notice>) {
+    let secret = SecretString::from(NOTICE_SECRET);
+    while let Some(notice) = waiting.recv().await {
+        // Signed anew each time: a signature counts for some minutes only.
+        while !waiting.is_closed() {
+            let answer = call(&client, &url, &notice, &secret, clock.now().as_millisecond()).await;
+            // Whoever is away, or in trouble, is called again.
+            if answer.is_ok_and(|status| status < 500) {
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 
@@ -144,11 +243,66 @@ struct Platform {
     orders: BTreeMap<String, Order>,
     made: u32,
     refunded: u32,
-    /// On which day an order was settled, where that is said.
-    days: BTreeMap<String, String>,
+    /// Whether a refund is only taken when it is asked for.
+    refunds_later: bool,
+    /// The orders of which a refund was taken and not made yet.
+    refunds_taken: BTreeSet<String>,
+    /// What is refused next: operation and answer.
+    refusals: VecDeque<(String, Value)>,
+    /// Every request that came, by operation.
+    asked: Vec<String>,
+    /// What is to be told by itself; none as long as nobody is called back.
+    notices: Option<UnboundedSender<Notice>>,
 }
 
+/// The button on the page of an order.
+const BUTTON: &str = "<form method=\"post\"><button>Thanh toán</button></form>";
+
 impl Platform {
+    fn pay(&mut self, order_code: &str, at: Timestamp) -> Option<Order> {
+        let order = self.orders.get_mut(order_code)?;
+        order.state = OrderState::Paid;
+        order.settle_time = Some(at);
+        order.transaction = format!("T{}", order.order_code);
+        if let Some(notices) = &self.notices {
+            // If nobody calls back any more, the platform is about to end.
+            let _ = notices.send(notice_of(order));
+        }
+        Some(order.clone())
+    }
+
+    /// What a browser shows of an order; whoever presses the button has paid it. It has the amount and the state only: nothing that came
+    /// from outside stands in it.
+    fn page(&mut self, order_code: &str, request: &Incoming) -> Reply {
+        let is_pending = |order: &Order| order.state == OrderState::Pending;
+        if request.method == Method::POST && self.orders.get(order_code).is_some_and(is_pending) {
+            self.pay(order_code, request.now);
+        }
+        let (status, shown) = match self.orders.get(order_code) {
+            None => (404, "<p>Không có yêu cầu thanh toán này.</p>".to_owned()),
+            Some(order) => {
+                let (state, button) = match order.state {
+                    OrderState::Pending => ("Chờ thanh toán", BUTTON),
+                    OrderState::Paid => ("Đã thanh toán", ""),
+                    OrderState::Refunded => ("Đã hoàn", ""),
+                    OrderState::Expired => ("Đã hết hạn", ""),
+                };
+                (
+                    200,
+                    format!("<p>Số tiền: {} đồng</p><p>{state}</p>{button}", order.amount),
+                )
+            }
+        };
+        let title = "Nền tảng thanh toán (mô phỏng)";
+        let head = format!("<meta charset=\"utf-8\"><title>{title}</title>");
+        Reply {
+            status,
+            content_type: "text/html; charset=utf-8",
+            headers: Vec::new(),
+            body: format!("<!doctype html><html lang=\"vi\">{head}<h1>{title}</h1>{shown}</html>").into_bytes(),
+        }
+    }
+
     fn refund(&mut self, code: &str, request: &Incoming) -> (u16, Value) {
         let Ok(new) = serde_json::from_slice::<NewRefund>(&request.body) else {
             return (400, json!({ "code": "form" }));
@@ -164,17 +318,21 @@ impl Platform {
             return (409, json!({ "code": "another_amount" }));
         }
         match order.state {
+            OrderState::Paid if self.refunds_later => {
+                self.refunds_taken.insert(new.order_code.clone());
+            }
             OrderState::Paid => {
-                order.state = OrderState::Refunded;
+                give_back(order, request.now);
                 self.refunded += 1;
             }
             OrderState::Refunded => {}
             OrderState::Pending | OrderState::Expired => return (409, json!({ "code": "not_paid" })),
         }
         let made = Refund {
+            done: order.state == OrderState::Refunded,
+            done_time: order.refund_time,
             order_code: new.order_code,
             amount: new.amount,
-            done: true,
         };
         (200, json!(made))
     }
@@ -195,7 +353,13 @@ impl Platform {
                     amount: new.amount,
                     state: OrderState::Pending,
                     transaction: String::new(),
-                    pay_url: format!("{}/pay/{}", request.endpoint, new.order_code),
+                    pay_url: format!(
+                        "{}{PAGES}{}",
+                        request.endpoint.trim_end_matches(request.path.as_str()),
+                        new.order_code
+                    ),
+                    settle_time: None,
+                    refund_time: None,
                 };
                 self.made += 1;
                 self.orders.insert(new.order_code, order.clone());
@@ -205,6 +369,12 @@ impl Platform {
     }
 
     fn answer(&mut self, request: &Incoming) -> (u16, Value) {
+        let operation = operation_of(request);
+        let refused = self.refusals.iter().position(|(at, _)| at == operation);
+        self.asked.push(operation.to_owned());
+        if let Some((_, answer)) = refused.and_then(|place| self.refusals.remove(place)) {
+            return (422, answer);
+        }
         let parts: Vec<&str> = request.path.split('/').collect();
         match (request.method.as_str(), parts.as_slice()) {
             ("POST", ["orders"]) => self.create(request),
@@ -214,43 +384,53 @@ impl Platform {
                 None => (404, json!({ "code": "none" })),
             },
             ("GET", ["orders", code, "refunds"]) => {
+                let done = |order: &Order| order.state == OrderState::Refunded;
                 let refunded = self
                     .orders
                     .get(*code)
-                    .filter(|order| order.state == OrderState::Refunded);
+                    .filter(|order| done(order) || self.refunds_taken.contains(*code));
                 let refunds = refunded.map(|order| Refund {
                     order_code: order.order_code.clone(),
                     amount: order.amount,
-                    done: true,
+                    done: done(order),
+                    done_time: order.refund_time,
                 });
                 (200, json!(refunds.into_iter().collect::<Vec<_>>()))
             }
             ("GET", ["reconciliation", day]) => {
-                let settled = self.orders.values().filter(|order| {
-                    let of_day = self.days.get(&order.order_code).is_none_or(|on| on == day);
-                    of_day && matches!(order.state, OrderState::Paid | OrderState::Refunded)
-                });
-                (200, json!(settled.collect::<Vec<_>>()))
+                let listed = self
+                    .orders
+                    .values()
+                    .filter(|order| is_on(order.settle_time, day) || is_on(order.refund_time, day));
+                (200, json!(listed.collect::<Vec<_>>()))
             }
             _ => (400, json!({ "code": "operation" })),
         }
     }
 }
 
+/// The name of what a request asks for.
+fn operation_of(request: &Incoming) -> &'static str {
+    let parts: Vec<&str> = request.path.split('/').collect();
+    match (request.method.as_str(), parts.as_slice()) {
+        ("POST", ["orders", _, "refunds"]) => "refund",
+        ("POST", _) => "create",
+        ("GET", ["orders", _]) => "find",
+        ("GET", ["orders", _, "refunds"]) => "refunds",
+        _ => "reconciliation",
+    }
+}
+
 impl Part for Platform {
     fn operation(&self, request: &Incoming) -> Option<String> {
-        let parts: Vec<&str> = request.path.split('/').collect();
-        let name = match (request.method.as_str(), parts.as_slice()) {
-            ("POST", ["orders", _, "refunds"]) => "refund",
-            ("POST", _) => "create",
-            ("GET", ["orders", _]) => "find",
-            ("GET", ["orders", _, "refunds"]) => "refunds",
-            _ => "reconciliation",
-        };
-        Some(name.to_owned())
+        let is_page = request.path.starts_with(PAGES);
+        (!is_page).then(|| operation_of(request).to_owned())
     }
 
     fn play(&mut self, request: &Incoming, twist: Twist) -> Reply {
+        if let Some(order_code) = request.path.strip_prefix(PAGES) {
+            return self.page(order_code, request);
+        }
         let secret = SecretString::from(SECRET);
         let (signature, at) = (request.header(SIGNATURE), request.header(TIMESTAMP));
         let digest = sha256_hex(&request.body);
@@ -286,5 +466,82 @@ impl Part for Platform {
         let answered = sim_signature(&secret, &signed);
         reply.headers.push((SIGNATURE, answered));
         reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::Router;
+    use bytes::Bytes;
+    use egov_clock::SystemClock;
+    use egov_partners::payment::read_notice;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    async fn shown(request: reqwest::RequestBuilder) -> (u16, String) {
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_paid_on_its_page_is_called_back_until_it_is_heard_and_once() {
+        let (told, mut heard) = unbounded_channel();
+        let calls = Arc::new(AtomicU32::new(0));
+        let receiver = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+            let (told, calls) = (told.clone(), Arc::clone(&calls));
+            async move {
+                if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                    return StatusCode::SERVICE_UNAVAILABLE;
+                }
+                let header = |name: &str| headers.get(name).unwrap().to_str().unwrap();
+                let (at, signature) = (header(TIMESTAMP), header(SIGNATURE));
+                let secret = SecretString::from(NOTICE_SECRET);
+                told.send(read_notice(&secret, at, signature, &body, SystemClock.now()))
+                    .unwrap();
+                StatusCode::OK
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/notices", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, receiver).await });
+
+        let simulator = PaymentSimulator::start(SystemClock::shared()).await.unwrap();
+        simulator.call_back_to(url, SystemClock::shared()).unwrap();
+        let order = Order {
+            order_code: "o-1".to_owned(),
+            amount: 8_000,
+            state: OrderState::Pending,
+            transaction: String::new(),
+            pay_url: String::new(),
+            settle_time: None,
+            refund_time: None,
+        };
+        simulator.0.with(|part| part.orders.insert("o-1".to_owned(), order));
+        let page = format!("{}pay/o-1", simulator.url());
+        let browser = caller().unwrap();
+        let (status, text) = shown(browser.get(&page)).await;
+        assert!(
+            status == 200 && text.contains("Chờ thanh toán") && text.contains("8000 đồng"),
+            "{text}"
+        );
+        for _ in 0..2 {
+            let (status, text) = shown(browser.post(&page)).await;
+            assert!(
+                status == 200 && text.contains("Đã thanh toán") && !text.contains("<form"),
+                "{text}"
+            );
+        }
+        let notice = heard.recv().await.unwrap().unwrap();
+        assert_eq!(
+            (notice.order_code.as_str(), notice.amount, notice.state),
+            ("o-1", 8_000, OrderState::Paid)
+        );
+        assert!(notice.settle_time.is_some(), "the platform says when");
+        assert!(heard.try_recv().is_err(), "pressed twice it is paid once");
+        assert_eq!(shown(browser.post(format!("{page}0"))).await.0, 404);
     }
 }

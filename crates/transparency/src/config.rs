@@ -16,6 +16,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::api::{LedgerApi, WitnessApi};
 use crate::log::{Log, LogConfig};
+use crate::meters::measure_until;
 use crate::sequencer::Sequencer;
 use crate::stamping::{AuthorityConfig, StampAuthority, StampProblem, StampRoots};
 use crate::witness::{Witness, WitnessPeer};
@@ -194,13 +195,21 @@ impl Ledger {
         &self.log
     }
 
-    /// Adds the jobs: sequencing, showing checkpoints to each witness, and having them stamped.
+    /// Adds the jobs: sequencing, measuring how far the log is behind, showing checkpoints to each witness, and having them stamped.
     pub fn work(&self, assembly: Assembly) -> Assembly {
         let log = Arc::clone(&self.log);
         let assembly = assembly.job(Job::new("ledger.sequencer", move |stop| {
             let sequencer = Sequencer::new(Arc::clone(&log));
             async move {
                 sequencer.run(stop).await;
+                Ok(())
+            }
+        }));
+        let log = Arc::clone(&self.log);
+        let assembly = assembly.job(Job::new("ledger.meters", move |stop| {
+            let log = Arc::clone(&log);
+            async move {
+                measure_until(log, stop).await;
                 Ok(())
             }
         }));

@@ -14,6 +14,7 @@ mod error;
 mod folder;
 mod log;
 mod memory;
+mod meters;
 mod sequencer;
 mod stamping;
 mod store;

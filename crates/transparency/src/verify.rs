@@ -1,7 +1,7 @@
 //! Checking a whole log as it lies in the database: every leaf, the tree, every checkpoint, every cosignature. Nothing is believed that
 //! can be computed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egov_auth::RowScope;
 use egov_database::{Database, READ_KIND, ReadFacts, leaf_commitment, sql_fault, stored_capacities};
@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::log::cosigned;
 use crate::sequencer::ANCHOR_KIND;
-use crate::store::{self, StoredCheckpoint, StoredStamp};
+use crate::stamping::StampRoots;
+use crate::store::{self, StoredCheckpoint};
 
 /// The most findings that are listed one by one; the rest is counted.
 const LISTED: usize = 50;
@@ -74,8 +75,10 @@ pub struct LogReport {
     pub cosignatures_unknown: u64,
     /// Time stamps that were checked.
     pub time_stamps: u64,
-    /// Time stamps by authorities whose certificate was not given.
+    /// Time stamps by authorities whose roots were not given.
     pub time_stamps_unknown: u64,
+    /// These authorities, by their names in the configuration of the log.
+    pub authorities_unknown: BTreeSet<String>,
     /// How many findings there are of each rule.
     pub found: BTreeMap<Rule, u64>,
     /// The first of them.
@@ -114,6 +117,18 @@ impl LogReport {
 pub struct Trust {
     /// Keys of logs and witnesses.
     pub keys: Vec<VerifyingKey>,
+    /// The roots of authorities of time stamps, by their names in the configuration of the log.
+    pub stamp_roots: BTreeMap<String, StampRoots>,
+}
+
+impl Trust {
+    /// Logs and witnesses by their keys, and no authority of time stamps.
+    pub fn in_keys(keys: Vec<VerifyingKey>) -> Self {
+        Self {
+            keys,
+            stamp_roots: BTreeMap::new(),
+        }
+    }
 }
 
 /// The epochs of a database that have a log.
@@ -121,15 +136,13 @@ pub async fn epochs(database: &Database) -> Result<Vec<i32>, Fault> {
     database.read(&RowScope::none(), store::epochs).await
 }
 
-/// Checks the log of an epoch. `origin` is how its checkpoints must be named; `progress` learns how many entries are done, of how many;
-/// `stamped` judges a time stamp over the text of a checkpoint: none if its authority is not known.
+/// Checks the log of an epoch. `origin` is how its checkpoints must be named; `progress` learns how many entries are done, of how many.
 pub async fn verify_log(
     database: &Database,
     log: &str,
     (epoch, origin): (i32, &str),
     trust: &Trust,
     mut progress: impl FnMut(u64, u64),
-    stamped: impl Fn(&StoredStamp, &str) -> Option<Result<(), String>>,
 ) -> Result<LogReport, Error> {
     let mut report = LogReport {
         log: log.to_owned(),
@@ -149,16 +162,19 @@ pub async fn verify_log(
                 let Some(stored) = store::checkpoint_at(conn, epoch, stamp.size).await? else {
                     continue;
                 };
+                let Some(roots) = trust.stamp_roots.get(&stamp.authority) else {
+                    report.time_stamps_unknown += 1;
+                    report.authorities_unknown.insert(stamp.authority);
+                    continue;
+                };
+                // The text that the log signed: what stands before the signatures.
                 let text = stored.note.split("\n\n").next().unwrap_or_default();
-                match stamped(&stamp, &format!("{text}\n")) {
-                    None => report.time_stamps_unknown += 1,
-                    Some(Ok(())) => report.time_stamps += 1,
-                    Some(Err(problem)) => {
-                        report.find(
-                            Rule::TimeStamp,
-                            format!("of {} over size {}: {problem}", stamp.authority, stamp.size),
-                        );
-                    }
+                match roots.verify(&stamp.token, format!("{text}\n").as_bytes()) {
+                    Ok(_) => report.time_stamps += 1,
+                    Err(problem) => report.find(
+                        Rule::TimeStamp,
+                        format!("of {} over size {}: {problem}", stamp.authority, stamp.size),
+                    ),
                 }
             }
             places(conn, &mut report).await?;

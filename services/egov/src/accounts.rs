@@ -52,7 +52,7 @@ pub(crate) const ADMIN: Member = Member {
 };
 
 /// The staff of the demonstration.
-pub(crate) const STAFF: [Member; 7] = [
+pub(crate) const STAFF: [Member; 8] = [
     Member {
         name: "clerk",
         full_name: "Trần Thị Một Cửa",
@@ -82,6 +82,14 @@ pub(crate) const STAFF: [Member; 7] = [
         full_name: "Hoàng Văn Theo Dõi",
         title: "công chức theo dõi (chỉ đọc), phường Trường Vinh",
         role: "case_reader",
+        home: "16690",
+        unit: "16690",
+    },
+    Member {
+        name: "accountant",
+        full_name: "Ngô Thị Kế Toán",
+        title: "kế toán phí, lệ phí, phường Trường Vinh",
+        role: "fee_accountant",
         home: "16690",
         unit: "16690",
     },

@@ -1,22 +1,24 @@
-//! `cargo egov demo`: the main job through the public API, as each of its callers, and whether it went as it must.
+//! `cargo egov demo`: the main job through the public API, as each of its callers, and whether it went as it must. With `--fee` a case
+//! only until its fee is asked for, so that somebody can pay it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use egov_clock::{Clock as _, Ids as _, SharedClock, SharedIds, SystemClock, SystemIds, vietnam};
 use egov_fault::fault_of;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::fee_service_client::FeeServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{
-    AcceptCaseRequest, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent, CaseResult,
-    CaseState, Channel as Way, Deadline, FinishUploadRequest, GetCaseRequest, GetProcedureRequest, Party,
-    PutChunkRequest, RateCaseRequest, RatingScore, ReadFileRequest, RecordStepRequest, RequestSupplementRequest,
-    ReturnResultRequest, StartUploadRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest,
-    TrackCaseRequest,
+    AcceptCaseRequest, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseCharge, CaseComponent,
+    CasePayment, CaseResult, CaseState, Channel as Way, Deadline, FinishUploadRequest, GetCaseRequest,
+    GetChargeRequest, GetProcedureRequest, Party, Procedure, PutChunkRequest, RateCaseRequest, RatingScore,
+    ReadFileRequest, RecordStepRequest, RequestPaymentRequest, RequestSupplementRequest, ReturnResultRequest,
+    StartUploadRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest, TrackCaseRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::Timestamp;
@@ -40,12 +42,22 @@ const UNIT: &str = "16690";
 const RESULT: &str = "KQ.G15.000031";
 /// The components of the online way: the interactive form and the certificate of birth.
 const COMPONENTS: [&str; 2] = ["mau_dien_tu", "giay_chung_sinh"];
+/// The applicant also asks for copies, which cost a fee.
+const COPIES: &str = "yeu_cau_ban_sao";
+/// How long the payment platform may take to have an order.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(200);
 /// The component that is asked for again.
 const SUPPLEMENT: &str = "giay_chung_sinh";
 /// The national codes through which the case must go.
 const STATES: [i32; 7] = [1, 2, 4, 5, 4, 9, 10];
 /// Why the neighbour and the clerk are refused.
 const REFUSALS: [&str; 2] = ["CASE_NOT_FOUND", "PERMISSION_MISSING"];
+/// Where cases are received.
+const COUNTER: &str = "Bộ phận một cửa";
+/// Why officials read.
+const HANDLING: &str = "case_handling";
 /// A part of an upload.
 const PART: usize = 256 * 1024;
 
@@ -58,9 +70,24 @@ pub(crate) struct Arguments {
     /// The folder with `packs` and `policies`, for a temporary stack.
     #[arg(long, value_name = "DIR", env = "EGOV_DEPLOY")]
     deploy: Option<PathBuf>,
-    /// Print one JSON object: `case_code`, `states`, `due_date`, `refusals`, `elapsed_ms`.
+    /// A case of which a fee is due, only until it waits for payment, and where the citizen pays; on a running stack with a payment
+    /// platform (`cargo egov up --simulators`).
+    #[arg(long)]
+    fee: bool,
+    /// Print one JSON object: `case_code`, `states`, `due_date`, `refusals`, `elapsed_ms`; with `--fee` `case_id`, `case_code`,
+    /// `amount_vnd`, `order_code`, `pay_url`.
     #[arg(long)]
     json: bool,
+}
+
+/// A fee that was asked for.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Asked {
+    case_id: String,
+    case_code: String,
+    amount_vnd: i64,
+    order_code: String,
+    pay_url: String,
 }
 
 /// What the story came to.
@@ -76,6 +103,19 @@ struct Outcome {
 /// `cargo egov demo`
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let place = Place::at(&arguments.data)?;
+    if arguments.fee {
+        let url = client::running(&place)?.url();
+        let asked = Box::pin(ask_for_fee(place, url, arguments.json)).await?;
+        if arguments.json {
+            say::json(&asked);
+        } else {
+            say::line(format!(
+                "\nCông dân nộp {} đồng ở đây; sau đó vài giây, hồ sơ {} được giải quyết tiếp:\n  {}",
+                asked.amount_vnd, asked.case_code, asked.pay_url
+            ));
+        }
+        return Ok(());
+    }
     let outcome = match place.running() {
         Some(running) => Box::pin(play(place, running.url(), arguments.json)).await?,
         None => Box::pin(with_own_stack(&arguments)).await?,
@@ -107,6 +147,7 @@ type Called = InterceptedService<Channel, Carrier>;
 #[derive(Clone)]
 struct Client {
     cases: CaseServiceClient<Called>,
+    fees: FeeServiceClient<Called>,
     files: FileServiceClient<Called>,
     procedures: ProcedureServiceClient<Called>,
 }
@@ -115,10 +156,53 @@ impl Client {
     fn new(channel: &Channel, carrier: &Carrier) -> Self {
         Self {
             cases: CaseServiceClient::with_interceptor(channel.clone(), carrier.clone()),
+            fees: FeeServiceClient::with_interceptor(channel.clone(), carrier.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), carrier.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), carrier.clone()),
         }
     }
+}
+
+/// Who plays in every story.
+struct Cast {
+    callers: Callers,
+    channel: Channel,
+    citizen: Citizen,
+    portal: Client,
+    clerk: Client,
+    officer: Client,
+    leader: Client,
+}
+
+impl Cast {
+    /// The demo accounts of a running stack.
+    async fn open(place: Place, url: String, clock: &SharedClock, ids: &SharedIds) -> anyhow::Result<Self> {
+        let channel = client::connect(&url).await?;
+        let callers = Callers::open(place, url, channel.clone(), clock.clone(), ids.clone())?;
+        let citizen = callers.credentials().citizen.clone().ok_or_else(|| {
+            Problem::new(
+                "this stack has no demo accounts",
+                "play on a stack of the profile demo, or without any: --data DIR of an empty folder",
+            )
+        })?;
+        let client = async |name: &str, purpose: &'static str| player(&callers, &channel, name, purpose).await;
+        let (portal, clerk) = (client("portal", "own_case").await?, client("clerk", HANDLING).await?);
+        let (officer, leader) = (client("officer", HANDLING).await?, client("leader", HANDLING).await?);
+        Ok(Self {
+            callers,
+            channel,
+            citizen,
+            portal,
+            clerk,
+            officer,
+            leader,
+        })
+    }
+}
+
+/// The clients of a demo account.
+async fn player(callers: &Callers, channel: &Channel, name: &str, purpose: &'static str) -> anyhow::Result<Client> {
+    Ok(Client::new(channel, &Carrier::of(callers.token(name).await?, purpose)))
 }
 
 /// The story as it is told.
@@ -193,7 +277,11 @@ impl Story {
             case.state
         );
         ensure!(
-            seen.paused == (case.state() == CaseState::SupplementRequested),
+            seen.paused
+                == matches!(
+                    case.state(),
+                    CaseState::SupplementRequested | CaseState::PaymentRequested
+                ),
             "the public look-up shows a clock that {} in state {}",
             if seen.paused { "stands" } else { "runs" },
             seen.state
@@ -306,148 +394,235 @@ fn owner(citizen: &Citizen) -> Party {
     }
 }
 
+impl Story {
+    fn new(cast: &Cast, clock: &SharedClock, ids: &SharedIds, silent: bool) -> Self {
+        Self {
+            public: Client::new(&cast.channel, &Carrier::public()),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            silent,
+            states: Vec::new(),
+            secret: String::new(),
+        }
+    }
+
+    async fn procedure(&mut self) -> anyhow::Result<Procedure> {
+        let request = GetProcedureRequest {
+            procedure_code: PROCEDURE.to_owned(),
+            on: None,
+        };
+        let procedure = answered(
+            "reading the procedure",
+            self.public.procedures.get_procedure(request).await,
+        )?
+        .procedure
+        .context("the service answered without the procedure")?;
+        self.say(format!(
+            "{} {}: phường Trường Vinh ({UNIT})",
+            procedure.procedure_code, procedure.name
+        ));
+        Ok(procedure)
+    }
+
+    /// The portal files for the citizen, under these conditions of the procedure.
+    async fn file(&mut self, cast: &mut Cast, procedure: &Procedure, conditions: &[&str]) -> anyhow::Result<Case> {
+        let mut components = Vec::new();
+        let mut names = Vec::new();
+        for code in COMPONENTS {
+            let known = procedure.components.iter().find(|component| component.code == code);
+            names.push(
+                known
+                    .with_context(|| format!("the procedure has no component {code}"))?
+                    .name
+                    .clone(),
+            );
+            let file_id = self.upload(&cast.portal, &format!("{code}.pdf"), &pdf(code)).await?;
+            components.push(CaseComponent {
+                component_code: code.to_owned(),
+                file_ids: vec![file_id],
+                originals: 1,
+                ..CaseComponent::default()
+            });
+        }
+        let request = SubmitCaseRequest {
+            request_id: self.request_id(),
+            procedure_code: PROCEDURE.to_owned(),
+            competent_unit_code: UNIT.to_owned(),
+            channel: Way::Online.into(),
+            owner: Some(owner(&cast.citizen)),
+            components,
+            conditions: conditions.iter().map(|condition| (*condition).to_owned()).collect(),
+            subject: "Đăng ký khai sinh cho con".to_owned(),
+            ..SubmitCaseRequest::default()
+        };
+        let submitted = answered("filing", cast.portal.cases.submit_case(request).await)?;
+        let case = case_of(submitted.case)?;
+        self.secret = submitted.lookup_secret;
+        let provisional = if case.code_provisional {
+            " (mã tạm: cơ quan chưa được cấp mã định danh)"
+        } else {
+            ""
+        };
+        self.tell(
+            "Cổng Dịch vụ công quốc gia, thay công dân có định danh mức 2",
+            &format!("nộp hồ sơ {}{provisional}", case.case_code),
+        );
+        for name in names {
+            self.say(format!("      + {name}"));
+        }
+        self.look_up(&case).await?;
+        Ok(case)
+    }
+
+    /// The counter looks at the case and accepts it.
+    async fn accept(&mut self, cast: &mut Cast, case: &Case) -> anyhow::Result<Case> {
+        let case = read(&mut cast.clerk, "reading the case at the counter", &case.case_id).await?;
+        ensure!(
+            case.components.len() == COMPONENTS.len(),
+            "the counter sees {} components",
+            case.components.len()
+        );
+        let request = AcceptCaseRequest {
+            request_id: self.request_id(),
+            case_id: case.case_id.clone(),
+            etag: case.etag,
+        };
+        let accepted = answered("the acceptance", cast.clerk.cases.accept_case(request).await)?;
+        let case = case_of(accepted.case)?;
+        let receipt = accepted.receipt.context("the acceptance gave no receipt")?;
+        ensure!(
+            receipt.lookup_secret == self.secret,
+            "the receipt's secret is not the one of the filing"
+        );
+        let deadline = receipt.deadline.context("the receipt has no due date")?;
+        ensure!(!deadline.days.is_empty(), "the due date is not explained");
+        self.tell(
+            COUNTER,
+            &format!(
+                "kiểm tra, tiếp nhận; giấy tiếp nhận: mã hồ sơ {}, mã tra cứu {}",
+                receipt.case_code, receipt.lookup_secret
+            ),
+        );
+        self.explain(&deadline);
+        self.look_up(&case).await?;
+        Ok(case)
+    }
+
+    /// The leader assigns the officer.
+    async fn assign(&mut self, cast: &mut Cast, case: Case) -> anyhow::Result<Case> {
+        let assignee_id = client::subject(&cast.callers.token("officer").await?)?.to_string();
+        let request = AssignCaseRequest {
+            request_id: self.request_id(),
+            case_id: case.case_id,
+            etag: case.etag,
+            assignee_id,
+            reason: String::new(),
+        };
+        let case = case_of(answered("the assignment", cast.leader.cases.assign_case(request).await)?.case)?;
+        self.tell("Lãnh đạo", "phân công công chức tư pháp - hộ tịch");
+        self.look_up(&case).await?;
+        Ok(case)
+    }
+}
+
+/// The case as a caller sees it.
+async fn read(who: &mut Client, what: &str, case_id: &str) -> anyhow::Result<Case> {
+    let request = GetCaseRequest {
+        case_id: case_id.to_owned(),
+        with_particulars: false,
+    };
+    case_of(answered(what, who.cases.get_case(request).await)?.case)
+}
+
+/// What a case owes, as a caller sees it.
+async fn owed(who: &mut Client, case_id: &str) -> anyhow::Result<CaseCharge> {
+    let request = GetChargeRequest {
+        case_id: case_id.to_owned(),
+    };
+    let answer = answered("reading the fees", who.fees.get_charge(request).await)?;
+    answer.charge.context("the service answered without the fees")
+}
+
+/// Waits until the payment platform has the order of a case: where it is paid.
+async fn ordered(who: &mut Client, case_id: &str) -> anyhow::Result<CasePayment> {
+    let began = Instant::now();
+    loop {
+        let payment = owed(who, case_id).await?.payments.pop();
+        let payment = payment.context("the fee was asked for, and no payment is expected")?;
+        if !payment.pay_url.is_empty() {
+            return Ok(payment);
+        }
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "the payment platform does not have the order: {}",
+            payment.problem
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A case whose fee is asked for: it waits, and its clock stands still.
+async fn ask_for_fee(place: Place, url: String, silent: bool) -> anyhow::Result<Asked> {
+    let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+    let mut cast = Cast::open(place, url, &clock, &ids).await?;
+    let mut story = Story::new(&cast, &clock, &ids, silent);
+    let procedure = story.procedure().await?;
+    let case = story.file(&mut cast, &procedure, &[COPIES]).await?;
+    let case = story.accept(&mut cast, &case).await?;
+    let case = story.assign(&mut cast, case).await?;
+    let request = RequestPaymentRequest {
+        request_id: story.request_id(),
+        case_id: case.case_id.clone(),
+        etag: owed(&mut cast.clerk, &case.case_id).await?.etag,
+    };
+    let answer = cast.clerk.fees.request_payment(request).await;
+    let unconnected = Some("PAYMENTS_NOT_CONNECTED");
+    if answer.as_ref().err().and_then(egov_fault::reason_of).as_deref() == unconnected {
+        return Err(Problem::new(
+            "this stack has no payment platform",
+            "start one with simulated partners: cargo egov up --simulators",
+        )
+        .into());
+    }
+    answered("asking for the fee", answer)?;
+    story.tell(COUNTER, "yêu cầu nộp phí cấp bản sao; thời hạn tạm dừng");
+    let case = read(&mut cast.clerk, "reading the case that waits", &case.case_id).await?;
+    ensure!(
+        case.state() == CaseState::PaymentRequested,
+        "the case that waits for payment is in state {}",
+        case.state
+    );
+    story.look_up(&case).await?;
+    let payment = ordered(&mut cast.clerk, &case.case_id).await?;
+    Ok(Asked {
+        case_id: case.case_id,
+        case_code: case.case_code,
+        amount_vnd: payment.amount.map(|money| money.units).unwrap_or_default(),
+        order_code: payment.reference,
+        pay_url: payment.pay_url,
+    })
+}
+
 async fn play(place: Place, url: String, silent: bool) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
-    let channel = client::connect(&url).await?;
-    let callers = Callers::open(place, url, channel.clone(), clock.clone(), ids.clone())?;
-    let citizen = callers.credentials().citizen.clone().ok_or_else(|| {
-        Problem::new(
-            "this stack has no demo accounts",
-            "play on a stack of the profile demo, or without any: --data DIR of an empty folder",
-        )
-    })?;
-    let client = async |name: &str, purpose: &'static str| -> anyhow::Result<Client> {
-        Ok(Client::new(&channel, &Carrier::of(callers.token(name).await?, purpose)))
-    };
-    let mut portal = client("portal", "own_case").await?;
-    let mut clerk = client("clerk", "case_handling").await?;
-    let mut officer = client("officer", "case_handling").await?;
-    let mut leader = client("leader", "case_handling").await?;
-    let mut neighbour = client("neighbour", "case_handling").await?;
-    let mut story = Story {
-        public: Client::new(&channel, &Carrier::public()),
-        clock: clock.clone(),
-        ids: ids.clone(),
-        silent,
-        states: Vec::new(),
-        secret: String::new(),
-    };
-
-    let request = GetProcedureRequest {
-        procedure_code: PROCEDURE.to_owned(),
-        on: None,
-    };
-    let procedure = answered(
-        "reading the procedure",
-        story.public.procedures.get_procedure(request).await,
-    )?
-    .procedure
-    .context("the service answered without the procedure")?;
-    story.say(format!(
-        "{} {}: phường Trường Vinh ({UNIT})",
-        procedure.procedure_code, procedure.name
-    ));
-
-    // Filing.
-    let mut components = Vec::new();
-    let mut names = Vec::new();
-    for code in COMPONENTS {
-        let known = procedure.components.iter().find(|component| component.code == code);
-        names.push(
-            known
-                .with_context(|| format!("the procedure has no component {code}"))?
-                .name
-                .clone(),
-        );
-        let file_id = story.upload(&portal, &format!("{code}.pdf"), &pdf(code)).await?;
-        components.push(CaseComponent {
-            component_code: code.to_owned(),
-            file_ids: vec![file_id],
-            originals: 1,
-            ..CaseComponent::default()
-        });
-    }
-    let request = SubmitCaseRequest {
-        request_id: story.request_id(),
-        procedure_code: PROCEDURE.to_owned(),
-        competent_unit_code: UNIT.to_owned(),
-        channel: Way::Online.into(),
-        owner: Some(owner(&citizen)),
-        components,
-        subject: "Đăng ký khai sinh cho con".to_owned(),
-        ..SubmitCaseRequest::default()
-    };
-    let submitted = answered("filing", portal.cases.submit_case(request).await)?;
-    let case = case_of(submitted.case)?;
-    story.secret = submitted.lookup_secret;
+    let mut cast = Cast::open(place, url, &clock, &ids).await?;
+    let mut story = Story::new(&cast, &clock, &ids, silent);
+    let procedure = story.procedure().await?;
+    let case = story.file(&mut cast, &procedure, &[]).await?;
     let code = case.case_code.clone();
-    let provisional = if case.code_provisional {
-        " (mã tạm: cơ quan chưa được cấp mã định danh)"
-    } else {
-        ""
-    };
-    story.tell(
-        "Cổng Dịch vụ công quốc gia, thay công dân có định danh mức 2",
-        &format!("nộp hồ sơ {code}{provisional}"),
-    );
-    for name in names {
-        story.say(format!("      + {name}"));
-    }
-    story.look_up(&case).await?;
-
-    // The counter.
-    let seen = answered(
-        "reading the case at the counter",
-        clerk
-            .cases
-            .get_case(GetCaseRequest {
-                case_id: case.case_id.clone(),
-            })
-            .await,
-    )?;
-    let case = case_of(seen.case)?;
-    ensure!(
-        case.components.len() == COMPONENTS.len(),
-        "the counter sees {} components",
-        case.components.len()
-    );
-    let request = AcceptCaseRequest {
-        request_id: story.request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag,
-    };
-    let accepted = answered("the acceptance", clerk.cases.accept_case(request).await)?;
-    let case = case_of(accepted.case)?;
-    let receipt = accepted.receipt.context("the acceptance gave no receipt")?;
-    ensure!(
-        receipt.lookup_secret == story.secret,
-        "the receipt's secret is not the one of the filing"
-    );
-    let deadline = receipt.deadline.context("the receipt has no due date")?;
-    ensure!(!deadline.days.is_empty(), "the due date is not explained");
-    story.tell(
-        "Bộ phận một cửa",
-        &format!(
-            "kiểm tra, tiếp nhận; giấy tiếp nhận: mã hồ sơ {}, mã tra cứu {}",
-            receipt.case_code, receipt.lookup_secret
-        ),
-    );
-    story.explain(&deadline);
-    story.look_up(&case).await?;
+    let case = story.accept(&mut cast, &case).await?;
 
     // Processing.
-    let assignee_id = client::subject(&callers.token("officer").await?)?.to_string();
-    let request = AssignCaseRequest {
-        request_id: story.request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag,
-        assignee_id,
-        reason: String::new(),
-    };
-    let case = case_of(answered("the assignment", leader.cases.assign_case(request).await)?.case)?;
-    story.tell("Lãnh đạo", "phân công công chức tư pháp - hộ tịch");
-    story.look_up(&case).await?;
+    let case = story.assign(&mut cast, case).await?;
+    let mut neighbour = player(&cast.callers, &cast.channel, "neighbour", HANDLING).await?;
+    let Cast {
+        mut portal,
+        mut clerk,
+        mut officer,
+        mut leader,
+        ..
+    } = cast;
 
     let step = procedure
         .steps
@@ -503,6 +678,7 @@ async fn play(place: Place, url: String, silent: bool) -> anyhow::Result<Outcome
             .cases
             .get_case(GetCaseRequest {
                 case_id: case.case_id.clone(),
+                with_particulars: false,
             })
             .await,
     )?;
@@ -553,6 +729,7 @@ async fn play(place: Place, url: String, silent: bool) -> anyhow::Result<Outcome
             result_code: RESULT.to_owned(),
             number: "01/2026".to_owned(),
             file_id,
+            ..Default::default()
         }],
         reason: String::new(),
     };
@@ -563,7 +740,7 @@ async fn play(place: Place, url: String, silent: bool) -> anyhow::Result<Outcome
         clerk.cases.approve_case(approval(&case.etag, String::new())).await,
     )?;
     story.tell(
-        "Bộ phận một cửa",
+        COUNTER,
         &format!("đọc được nhưng không được phê duyệt: PERMISSION_DENIED / {reason}"),
     );
     refusals.push(reason);
@@ -588,7 +765,7 @@ async fn play(place: Place, url: String, silent: bool) -> anyhow::Result<Outcome
         recipient_name: String::new(),
     };
     let case = case_of(answered("returning the result", clerk.cases.return_result(request).await)?.case)?;
-    story.tell("Bộ phận một cửa", "trả kết quả trực tuyến");
+    story.tell(COUNTER, "trả kết quả trực tuyến");
     story.look_up(&case).await?;
     let mut received = Vec::new();
     loop {

@@ -72,13 +72,50 @@ struct Said<'a> {
 
 /// `cargo egov import cases`
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let mapping = std::fs::read_to_string(&arguments.mapping)
-        .with_context(|| format!("cannot read {}", arguments.mapping.display()))?;
-    let mapping = Mapping::from_toml(&mapping).map_err(|error| wrong_mapping(&arguments.mapping, &error))?;
+    let mapping = mapping_in(&arguments.mapping)?;
     let opened = import::open(&arguments.installation).await?;
-    let outcome = Box::pin(import_in(&arguments, &mapping, &opened)).await;
+    let done = Box::pin(import_in(&arguments, &mapping, &opened)).await;
     opened.close().await?;
-    outcome
+    let done = done?;
+    let said = Said {
+        source: &mapping.source,
+        dry_run: arguments.dry_run,
+        seconds: done.seconds,
+        lines_a_minute: done.summary.lines as f64 * 60.0 / done.seconds.max(0.001),
+        summary: done.summary,
+        report: &done.report,
+    };
+    if arguments.json {
+        say::json(&said);
+    } else {
+        show(&said, &done.refused);
+    }
+    Ok(())
+}
+
+/// Imports a CSV file for a benchmark, into an installation that is open: what became of its lines, and in how many seconds.
+pub(crate) async fn for_bench(
+    installation: &Installation,
+    opened: &Opened,
+    file: &Path,
+    mapping: &Path,
+) -> anyhow::Result<(Summary, f64)> {
+    let arguments = Arguments {
+        file: file.to_owned(),
+        format: Written::Csv,
+        mapping: mapping.to_owned(),
+        dry_run: false,
+        report: None,
+        installation: installation.clone(),
+        json: true,
+    };
+    let done = Box::pin(import_in(&arguments, &mapping_in(mapping)?, opened)).await?;
+    Ok((done.summary, done.seconds))
+}
+
+fn mapping_in(file: &Path) -> anyhow::Result<Mapping> {
+    let mapping = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Mapping::from_toml(&mapping).map_err(|error| wrong_mapping(file, &error))
 }
 
 fn wrong_mapping(file: &Path, error: &MappingError) -> anyhow::Error {
@@ -89,7 +126,16 @@ fn wrong_mapping(file: &Path, error: &MappingError) -> anyhow::Error {
     .into()
 }
 
-async fn import_in(arguments: &Arguments, mapping: &Mapping, opened: &Opened) -> anyhow::Result<()> {
+/// What an import did.
+struct Done {
+    summary: Summary,
+    seconds: f64,
+    report: PathBuf,
+    /// The first of the refused lines.
+    refused: Vec<LineReport>,
+}
+
+async fn import_in(arguments: &Arguments, mapping: &Mapping, opened: &Opened) -> anyhow::Result<Done> {
     let clock = SystemClock::shared();
     let directory = Directory::open(DirectoryConfig::default(), clock.clone())?;
     let feed = LocalFeed::new(opened.databases.identity.clone(), Arc::clone(&opened.keyring));
@@ -134,21 +180,12 @@ async fn import_in(arguments: &Arguments, mapping: &Mapping, opened: &Opened) ->
     bar.finish_and_clear();
     report.flush()?;
     let summary = summary?;
-    let seconds = began.elapsed().as_secs_f64();
-    let said = Said {
-        source: &mapping.source,
-        dry_run: arguments.dry_run,
-        seconds,
-        lines_a_minute: summary.lines as f64 * 60.0 / seconds.max(0.001),
+    Ok(Done {
         summary,
-        report: &path,
-    };
-    if arguments.json {
-        say::json(&said);
-    } else {
-        show(&said, &refused);
-    }
-    Ok(())
+        seconds: began.elapsed().as_secs_f64(),
+        report: path,
+        refused,
+    })
 }
 
 fn report_path(arguments: &Arguments) -> PathBuf {

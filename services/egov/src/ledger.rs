@@ -12,7 +12,7 @@ use egov_database::{Database, READ_KIND};
 use egov_integration::domain::exchange::{Committed, LEAF_KIND};
 use egov_ledger::{KeyKind, Promise, Receipt, VerifyingKey, verify_inclusion};
 use egov_transparency::{
-    ANCHOR_KIND, KindReport, Ledger, LogReport, Rebuilt, Rule, Trust, WithoutRow, epochs, export, kinds,
+    ANCHOR_KIND, KindReport, Ledger, LogReport, Rebuilt, Rule, StampRoots, Trust, WithoutRow, epochs, export, kinds,
     rebuilt_anchors, rebuilt_reads, verify_folder, verify_kind, verify_log,
 };
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,48 @@ impl Keys {
     }
 }
 
+/// Where the certificates of an authority of time stamps lead: `NAME=PEM`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NamedRoots {
+    /// The authority's name in the configuration of the log.
+    authority: String,
+    file: PathBuf,
+}
+
+impl std::str::FromStr for NamedRoots {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((authority, file)) if !authority.is_empty() && !file.is_empty() => Ok(Self {
+                authority: authority.to_owned(),
+                file: file.into(),
+            }),
+            _ => {
+                Err("write NAME=PEM: the authority's name in ledger.time_stamps, and a file of certificates".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads the roots of authorities.
+fn stamp_roots(named: &[NamedRoots]) -> anyhow::Result<BTreeMap<String, StampRoots>> {
+    let mut roots = BTreeMap::new();
+    for one in named {
+        let file = one.file.display();
+        let pem = std::fs::read(&one.file).with_context(|| format!("cannot read {file}"))?;
+        let read = StampRoots::from_pem(&pem).with_context(|| format!("{file} holds no certificates"))?;
+        if roots.insert(one.authority.clone(), read).is_some() {
+            return Err(Problem::new(
+                format!("{} is named twice", one.authority),
+                "put all certificates of an authority into one file",
+            )
+            .into());
+        }
+    }
+    Ok(roots)
+}
+
 /// `cargo egov verify receipt`
 #[derive(Debug, Args)]
 pub(crate) struct ReceiptArguments {
@@ -121,6 +163,10 @@ pub(crate) struct LogArguments {
     without_rows: bool,
     #[command(flatten)]
     keys: Keys,
+    /// The certificates to which those of an authority of time stamps (RFC 3161) must lead, by its name in the configuration; may be
+    /// repeated. Stamps of others are counted, not judged.
+    #[arg(long = "time-stamp-roots", value_name = "NAME=PEM", conflicts_with = "folder")]
+    time_stamp_roots: Vec<NamedRoots>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -406,9 +452,7 @@ fn of_service(place: &Place, opened: &Opened, service: &str) -> anyhow::Result<(
 
 async fn log(arguments: &LogArguments) -> anyhow::Result<()> {
     let checked = if let Some(folder) = &arguments.folder {
-        let trust = Trust {
-            keys: arguments.keys.demanded()?,
-        };
+        let trust = Trust::in_keys(arguments.keys.demanded()?);
         let progress = bar(arguments.json, "entries", 0);
         let report = verify_folder(folder, &trust, |done, all| {
             progress.set_length(all);
@@ -437,6 +481,7 @@ async fn log(arguments: &LogArguments) -> anyhow::Result<()> {
 
 async fn databases(arguments: &LogArguments, place: &Place, opened: &Opened) -> anyhow::Result<Checked> {
     let named = arguments.keys.read()?;
+    let stamp_roots = stamp_roots(&arguments.time_stamp_roots)?;
     let mut checked = Checked {
         logs: Vec::new(),
         rows: BTreeMap::new(),
@@ -452,7 +497,10 @@ async fn databases(arguments: &LogArguments, place: &Place, opened: &Opened) -> 
             continue;
         }
         let known = epochs(&database).await?;
-        let mut trust = Trust { keys: named.clone() };
+        let mut trust = Trust {
+            keys: named.clone(),
+            stamp_roots: stamp_roots.clone(),
+        };
         if named.is_empty() {
             for epoch in &known {
                 trust.keys.extend(ledger.log().keys(*epoch)?);
@@ -462,17 +510,10 @@ async fn databases(arguments: &LogArguments, place: &Place, opened: &Opened) -> 
         for epoch in known {
             let progress = bar(arguments.json, &id, 0);
             let origin = ledger.log().origin(epoch);
-            let report = verify_log(
-                &database,
-                &id,
-                (epoch, &origin),
-                &trust,
-                |done, all| {
-                    progress.set_length(all);
-                    progress.set_position(done);
-                },
-                |_, _| None,
-            )
+            let report = verify_log(&database, &id, (epoch, &origin), &trust, |done, all| {
+                progress.set_length(all);
+                progress.set_position(done);
+            })
             .await;
             progress.finish_and_clear();
             checked.logs.push(report.map_err(egov_fault::Fault::from)?);
@@ -661,6 +702,8 @@ fn show(checked: &Checked) {
         "checkpoints",
         "cosignatures",
         "unknown",
+        "time stamps",
+        "unknown",
         "found wrong",
     ];
     let mut table = vec![head.map(str::to_owned).to_vec()];
@@ -672,6 +715,8 @@ fn show(checked: &Checked) {
             log.checkpoints.to_string(),
             log.cosignatures.to_string(),
             log.cosignatures_unknown.to_string(),
+            log.time_stamps.to_string(),
+            log.time_stamps_unknown.to_string(),
             log.found.values().sum::<u64>().to_string(),
         ]);
     }
@@ -705,6 +750,12 @@ fn show(checked: &Checked) {
     }
     say::line(format!("trusted: {}", checked.trusted));
     for log in &checked.logs {
+        for authority in &log.authorities_unknown {
+            say::line(format!(
+                "  {}: time stamps of {authority} were not judged: name its roots with --time-stamp-roots {authority}=PEM",
+                log.log
+            ));
+        }
         for finding in &log.findings {
             say::line(format!("  {} {:?}: {}", log.log, finding.rule, finding.detail));
         }
@@ -829,6 +880,26 @@ mod tests {
         assert!(why(&made.canonical, &SALT, &case.receipt, None, keys).contains("of a case"));
         let resource = proof(1, |entry| entry.resource = Uuid::from_u128(99));
         assert!(why(&made.canonical, &SALT, &resource.receipt, None, keys).contains("another exchange"));
+    }
+
+    #[test]
+    fn the_roots_of_an_authority_are_named_with_it_and_read_once() {
+        for wrong in ["", "tsa", "=ca.pem", "tsa="] {
+            assert!(wrong.parse::<NamedRoots>().is_err(), "{wrong}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca=1.pem");
+        let named: NamedRoots = format!("tsa={}", file.display()).parse().unwrap();
+        assert_eq!((named.authority.as_str(), &named.file), ("tsa", &file));
+        let refused = |named: &[NamedRoots]| format!("{:#}", stamp_roots(named).unwrap_err());
+        assert!(refused(std::slice::from_ref(&named)).contains("cannot read"));
+        std::fs::write(&file, "nothing").unwrap();
+        assert!(refused(std::slice::from_ref(&named)).contains("holds no certificates"));
+        let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        std::fs::write(&file, pem).unwrap();
+        let roots = stamp_roots(std::slice::from_ref(&named)).unwrap();
+        assert_eq!(roots.into_keys().collect::<Vec<_>>(), ["tsa"]);
+        assert!(refused(&[named.clone(), named]).contains("named twice"));
     }
 
     proptest! {

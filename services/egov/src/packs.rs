@@ -69,6 +69,11 @@ impl Deploy {
         })
     }
 
+    /// The folder of the code tables (bảng mã), by which partners are understood.
+    pub(crate) fn code_tables(&self) -> PathBuf {
+        self.folder.join("packs/code-tables")
+    }
+
     /// The pack for generated data.
     pub(crate) fn population(&self) -> anyhow::Result<PopulationText> {
         let folder = self.folder.join("packs/population");
@@ -162,7 +167,7 @@ mod tests {
     fn the_packs_of_the_sources_are_found_and_whole() {
         let deploy = Deploy::find(None).unwrap();
         let packs = deploy.one_stop().unwrap();
-        assert_eq!(packs.procedures.len(), 10);
+        assert_eq!(packs.procedures.len(), 14);
         assert!(packs.calendar.contains_key("notices/2026.toml"));
         assert!(packs.decisions.contains_key("demo.toml"));
         assert!(packs.catalogue.contains_key("catalogue.toml"));

@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
     /// List all RPCs.
     #[arg(long)]
     list: bool,
-    /// Call as this demo account: admin, clerk, officer, leader, reader, neighbour, controller, portal, citizen, system.
+    /// Call as this demo account: admin, clerk, officer, leader, reader, accountant, neighbour, controller, auditor, portal, citizen,
+    /// system.
     #[arg(long = "as", value_name = "NAME", conflicts_with = "token")]
     caller: Option<String>,
     /// Call with this access token.

@@ -9,25 +9,27 @@ use std::time::Duration;
 use anyhow::Context as _;
 use egov_auth::{Access, AuthLayer, KeySourceConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, SharedClock, SharedIds, SystemClock, SystemIds};
-use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Whereabouts, identity_channel};
+use egov_directory::{Directory, DirectoryConfig, GrpcFeed, Unit, Units, Whereabouts, identity_channel};
 use egov_door::DoorLimits;
 use egov_events::IntegrationConfig;
 use egov_files::FileConfig;
 use egov_identity::config::{AssertionIssuerConfig, plain_words};
 use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_account, ensure_system};
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
+use egov_integration::config::EndpointsSection;
 use egov_integration::door::DoorGiven;
 use egov_onestop::payments::PaymentsConfig;
 use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;
-use egov_integration::{EventParts, ensure_topic};
+use egov_integration::{EventParts, ensure_agency, ensure_topic};
 use egov_keyring::{Keyring, Purpose};
 use egov_runtime::config::{Period, ServerConfig};
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Assembly, Beside, Drained, Server, Shutdown};
 use egov_transparency::{Ledger, LedgerConfig};
+use jiff::civil::Date;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -69,6 +71,10 @@ pub(crate) struct Start<'a> {
     pub(crate) publish_before_use: Option<Period>,
     /// The province's partners.
     pub(crate) partners: PartnersSection,
+    /// Where the endpoints of partners' services may lie; in a demonstration on this machine too.
+    pub(crate) endpoints: EndpointsSection,
+    /// Partners are simulated: the agencies of the demonstration's staff are to be known where partners are spoken to.
+    pub(crate) simulated: bool,
 }
 
 /// A running stack.
@@ -148,6 +154,8 @@ impl Stack {
             shutdown,
             publish_before_use,
             partners,
+            endpoints,
+            simulated,
         } = start;
         let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
         let held = place.hold()?;
@@ -172,6 +180,8 @@ impl Stack {
             &shutdown,
             publish_before_use,
             partners,
+            endpoints,
+            simulated,
             clock,
             ids,
         ))
@@ -273,6 +283,8 @@ async fn serve(
     shutdown: &Shutdown,
     publish_before_use: Option<Period>,
     mut partners: PartnersSection,
+    mut endpoints: EndpointsSection,
+    simulated: bool,
     clock: SharedClock,
     ids: SharedIds,
 ) -> anyhow::Result<Served> {
@@ -308,6 +320,9 @@ async fn serve(
     };
     let identity = Identity::open(&settings, deps).await?;
     ensure_accounts(place, credentials, profile, &identity, &own_directory, &clock).await?;
+    if simulated {
+        enter_agencies(&databases, &own_directory, &clock).await?;
+    }
 
     let neighbours = Neighbours {
         place,
@@ -386,6 +401,9 @@ async fn serve(
         // `cargo egov partner webhook` on this machine.
         events.webhook_hosts.push(WEBHOOK_TESTER.to_string());
     }
+    // There a partner's service is tried out beside the stack, or is the stack itself.
+    endpoints.this_machine |= profile == Profile::Demo;
+    let endpoints = endpoints.open(&[&url, &postgres.superuser_url()])?;
     let event_store = Arc::clone(&events.store);
     let publishers = publishers(&identity, &keyring, reach).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.
@@ -394,7 +412,9 @@ async fn serve(
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
         auth: integrations.auth,
+        directory: Arc::clone(&integrations.directory),
         partners: partners.open(Arc::clone(&keyring), &clock, &ids)?,
+        endpoints,
         keyring: Arc::clone(&keyring),
         events,
         log: Arc::clone(integrations_log.log()),
@@ -669,6 +689,34 @@ fn settings(url: &str, credentials: &Credentials, profile: Profile) -> Settings 
     settings
 }
 
+/// The unit that carries the code, or the one that its work is at since it closed; none if nothing follows it.
+fn unit_now<'a>(units: &'a Units, code: &str, today: Date) -> anyhow::Result<Option<&'a Unit>> {
+    if let Some(unit) = units.resolve(code, today) {
+        return Ok(Some(unit));
+    }
+    let closed = units
+        .last_closed(code, today)
+        .with_context(|| format!("the packs have no unit {code}, to which an account belongs"))?;
+    Ok(match units.whereabouts(closed.id, today) {
+        Some(Whereabouts::MovedTo(to)) => Some(to),
+        _ => None,
+    })
+}
+
+/// Enters the agencies of the demonstration's staff in integration's directory, with the codes that their cases carry: partners are
+/// spoken to in the name of an agency that the directory knows. In production whoever keeps its entry enters it.
+async fn enter_agencies(databases: &Databases, directory: &Directory, clock: &SharedClock) -> anyhow::Result<()> {
+    let today = clock.today();
+    let units = directory.units();
+    for member in accounts::STAFF {
+        let agency = unit_now(&units, member.unit, today)?;
+        if let Some((unit, code)) = agency.and_then(|unit| Some((unit, unit.agency_code.as_ref()?))) {
+            ensure_agency(&databases.integration, unit.id, &unit.name, &code.code).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the accounts and systems that the profile has and that are missing.
 async fn ensure_accounts(
     place: &Place,
@@ -680,19 +728,7 @@ async fn ensure_accounts(
 ) -> anyhow::Result<()> {
     let today = clock.today();
     let units = directory.units();
-    // The unit that carries the code, or the one that its work is at since it closed; none if nothing follows it.
-    let unit = |code: &str| {
-        if let Some(unit) = units.resolve(code, today) {
-            return Ok(Some(unit.id));
-        }
-        let closed = units
-            .last_closed(code, today)
-            .with_context(|| format!("the packs have no unit {code}, to which an account belongs"))?;
-        anyhow::Ok(match units.whereabouts(closed.id, today) {
-            Some(Whereabouts::MovedTo(to)) => Some(to.id),
-            _ => None,
-        })
-    };
+    let unit = |code: &str| anyhow::Ok(unit_now(&units, code, today)?.map(|unit| unit.id));
     let mut changed = false;
     for member in accounts::members(profile) {
         let Some(account) = credentials

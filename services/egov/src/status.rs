@@ -57,6 +57,8 @@ struct Status {
     version: &'static str,
     health: Health,
     databases: Vec<Database>,
+    /// Records of exchanges that the database refuses, set aside beside the door's journal.
+    set_aside: usize,
     keys: Vec<Key>,
 }
 
@@ -89,6 +91,8 @@ struct Database {
     ledger: Option<Ledger>,
     /// Events that subscribers have not acknowledged.
     deliveries: Option<Deliveries>,
+    /// What was given up besides events.
+    given_up: Option<GivenUp>,
     /// Exchanges of the door.
     traffic: Option<Traffic>,
     /// Parts of this list that the schema does not have.
@@ -119,6 +123,15 @@ struct Deliveries {
     furthest_behind: i64,
     under_way: i64,
     dead_letters: i64,
+}
+
+/// What nobody tries any more, until somebody sends it again.
+#[derive(Debug, Serialize)]
+struct GivenUp {
+    /// Messages between agencies.
+    mailbox_messages: i64,
+    /// Acts towards partners, by the partner.
+    partner_deliveries: BTreeMap<String, i64>,
 }
 
 /// The door since the beginning of the hour before this one.
@@ -170,6 +183,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         version: env!("CARGO_PKG_VERSION"),
         health: health(&channel).await,
         databases,
+        set_aside: egov_integration::records_set_aside(&place.path("door"))
+            .context("the door's journal cannot be read")?,
         keys: keys(&place, now)?,
     };
     status.problems = problems(&status);
@@ -291,6 +306,11 @@ async fn fill(connection: &mut PgConnection, database: &mut Database) -> Result<
         } else {
             database.not_there.push("subscriptions and dead letters");
         }
+        if is_there(connection, "public.deliveries").await? {
+            database.given_up = Some(given_up(connection).await?);
+        } else {
+            database.not_there.push("mailboxes and deliveries to partners");
+        }
         if is_there(connection, "public.traffic").await? {
             database.traffic = Some(traffic(connection, SystemClock.now()).await?);
         } else {
@@ -366,6 +386,20 @@ async fn deliveries(connection: &mut PgConnection) -> Result<Deliveries, sqlx::E
         furthest_behind,
         under_way,
         dead_letters,
+    })
+}
+
+async fn given_up(connection: &mut PgConnection) -> Result<GivenUp, sqlx::Error> {
+    let mailbox_messages = sqlx::query_scalar("SELECT count(*) FROM mailbox_messages WHERE state = 4")
+        .fetch_one(&mut *connection)
+        .await?;
+    let partner_deliveries: Vec<(String, i64)> =
+        sqlx::query_as("SELECT partner, count(*) FROM deliveries WHERE state = 6 GROUP BY partner")
+            .fetch_all(connection)
+            .await?;
+    Ok(GivenUp {
+        mailbox_messages,
+        partner_deliveries: partner_deliveries.into_iter().collect(),
     })
 }
 
@@ -472,8 +506,30 @@ fn problems(status: &Status) -> Vec<String> {
         if let Some(deliveries) = &database.deliveries
             && deliveries.dead_letters > 0
         {
-            problems.push(format!("{} dead letters wait for somebody", deliveries.dead_letters));
+            problems.push(format!(
+                "{} dead letters wait for somebody (ListDeadLetters)",
+                deliveries.dead_letters
+            ));
         }
+        if let Some(given_up) = &database.given_up {
+            if given_up.mailbox_messages > 0 {
+                problems.push(format!(
+                    "{} messages between agencies were given up and wait for their senders (ListDeadMessages)",
+                    given_up.mailbox_messages
+                ));
+            }
+            for (partner, dead) in &given_up.partner_deliveries {
+                problems.push(format!(
+                    "{dead} deliveries to {partner} were given up and wait for somebody (ListDeliveries, RedriveDelivery)"
+                ));
+            }
+        }
+    }
+    if status.set_aside > 0 {
+        problems.push(format!(
+            "{} records of exchanges are refused by the database of integration, and set aside in door/set-aside.jsonl",
+            status.set_aside
+        ));
     }
     problems
 }
@@ -557,6 +613,14 @@ fn show(status: &Status) {
                 deliveries.furthest_behind,
                 deliveries.under_way,
                 deliveries.dead_letters
+            ));
+        }
+        if let Some(given_up) = &database.given_up {
+            say::line(format!(
+                "\n{}: given up: {} messages between agencies, {} deliveries to partners",
+                database.service,
+                given_up.mailbox_messages,
+                given_up.partner_deliveries.values().sum::<i64>()
             ));
         }
         if let Some(traffic) = &database.traffic {
@@ -710,6 +774,7 @@ mod tests {
                 }),
                 ..Database::default()
             }],
+            set_aside: 0,
             keys: Vec::new(),
         };
         assert_eq!(problems(&status), Vec::<String>::new());
@@ -718,11 +783,37 @@ mod tests {
             .health
             .services
             .insert("egov.a.v1.A".to_owned(), "NOT_SERVING".to_owned());
+        status.set_aside = 3;
         let found = problems(&status);
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
         assert!(
-            found[0].contains("egov.a.v1.A") && found[1].contains("the ledger of onestop"),
+            found[0].contains("egov.a.v1.A")
+                && found[1].contains("the ledger of onestop")
+                && found[2].starts_with("3 records of exchanges"),
             "{found:?}"
         );
+        // What was given up waits for somebody, whatever it is.
+        status.databases[0].deliveries = Some(Deliveries {
+            subscriptions: 2,
+            furthest_behind: 9,
+            under_way: 1,
+            dead_letters: 4,
+        });
+        status.databases[0].given_up = Some(GivenUp {
+            mailbox_messages: 5,
+            partner_deliveries: BTreeMap::from([("national-portal".to_owned(), 6)]),
+        });
+        let found = problems(&status);
+        assert_eq!(found.len(), 6, "{found:?}");
+        for said in [
+            "4 dead letters",
+            "5 messages between agencies",
+            "6 deliveries to national-portal",
+        ] {
+            assert!(
+                found.iter().any(|problem| problem.starts_with(said)),
+                "{said}: {found:?}"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use egov_integration::config::EndpointsSection;
 use egov_integration::partners::PartnersSection;
 use egov_runtime::config::Period;
 use egov_runtime::server::Shutdown;
@@ -96,6 +97,8 @@ pub(crate) async fn on_temporary_stack<T>(
         shutdown: shutdown.clone(),
         publish_before_use,
         partners: PartnersSection::default(),
+        endpoints: EndpointsSection::default(),
+        simulated: false,
     }))
     .await?;
     folder.cluster_is_at(stack.cluster());

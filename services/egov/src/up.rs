@@ -1,5 +1,6 @@
 //! `cargo egov up`: a working one-stop centre, until Ctrl-C.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use egov_clock::SystemClock;
+use egov_integration::config::EndpointsSection;
 use egov_integration::partners::PartnersSection;
 use egov_runtime::config::{LogFormat, ServerConfig, TelemetryConfig};
 use egov_runtime::contract::{Contract, Formats};
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::packs::Deploy;
 use crate::place::Place;
 use crate::problem::Problem;
+use crate::simulate::{PAYMENT, Simulators};
 use crate::stack::{Stack, Start};
 use crate::{Installation, Profile, accounts, say};
 
@@ -28,9 +31,14 @@ pub(crate) struct Arguments {
     /// Address and port; port 0 takes a free one. [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// A file with the sections `[server]`, `[telemetry]` and `[partners]`; variables `EGOV_UP__SERVER__…` win over it.
+    /// A file with the sections `[server]`, `[telemetry]`, `[partners]` and `[endpoints]`; variables `EGOV_UP__SERVER__…` win over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A demonstration of partners: starts them simulated beside it (national portal, payment platform, population and civil-status
+    /// registers) and connects those of which `[partners]` names no address. They listen on this machine and forget everything when
+    /// it ends; nothing that they say is true, so there are none in production.
+    #[arg(long)]
+    simulators: bool,
     /// When ready, print one JSON object.
     #[arg(long)]
     json: bool,
@@ -45,6 +53,8 @@ struct Config {
     /// The province's partners, as integration alone knows them; none at first. What `[partners.portal.one_stop]` leaves empty is this
     /// process.
     partners: PartnersSection,
+    /// Where the endpoints of partners' services may lie. In a demonstration on this machine too.
+    endpoints: EndpointsSection,
 }
 
 impl Default for Config {
@@ -61,6 +71,7 @@ impl Default for Config {
             server: server_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 8765))),
             telemetry,
             partners: PartnersSection::default(),
+            endpoints: EndpointsSection::default(),
         }
     }
 }
@@ -80,8 +91,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         installation,
         listen,
         config,
+        simulators,
         json,
     } = arguments;
+    if simulators && installation.profile == Profile::Production {
+        return Err(Problem::new(
+            "--simulators is for a demonstration: in production nobody has paid because a simulator says so",
+            "leave it out, and name the province's partners in a file: --config FILE, section [partners]",
+        )
+        .into());
+    }
     let mut config: Config = egov_runtime::config::load("up", config.as_deref())?;
     if let Some(listen) = listen {
         config.server.listen = listen;
@@ -105,6 +124,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let human = !json && config.telemetry.log.format == LogFormat::Text;
+    let simulated = if simulators {
+        Some(Simulators::start().await?)
+    } else {
+        None
+    };
+    let partners = simulated.as_ref().map_or_else(BTreeMap::new, |simulated| {
+        simulated.connect(&mut config.partners, deploy.code_tables())
+    });
     let stack = Box::pin(Stack::start(Start {
         place: place.clone(),
         deploy,
@@ -115,8 +142,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         shutdown,
         publish_before_use: None,
         partners: config.partners,
+        endpoints: config.endpoints,
+        simulated: simulated.is_some(),
     }))
     .await?;
+    if let Some(simulated) = &simulated {
+        simulated.call_back(&stack.url())?;
+    }
     if let Some(notice) = &stack.notice {
         say::note(format!("note: {notice}"));
     }
@@ -127,6 +159,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             "door": stack.door_url(),
             "docs": format!("{}/docs", stack.url()),
             "openapi": format!("{}/openapi.json", stack.url()),
+            "simulators": partners,
             "pid": std::process::id(),
             "data": place.folder(),
             "profile": installation.profile,
@@ -135,7 +168,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             "elapsed_ms": began.elapsed().as_millis() as u64,
         }));
     } else {
-        show(&stack, &place, &installation, began.elapsed().as_secs_f64());
+        show(&stack, &place, &installation, &partners, began.elapsed().as_secs_f64());
     }
     let drained = stack.ended().await?;
     if !json {
@@ -149,7 +182,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// The short table.
-fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64) {
+fn show(
+    stack: &Stack,
+    place: &Place,
+    installation: &Installation,
+    partners: &BTreeMap<&'static str, String>,
+    seconds: f64,
+) {
     let url = stack.url();
     let cell = |text: &str| text.to_owned();
     say::line(format!("egov is ready ({seconds:.1} s)\n"));
@@ -165,6 +204,11 @@ fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64)
     ]));
     for line in &stack.report.refused {
         say::line(format!("   refused {}: {}", line.name, line.detail));
+    }
+    if !partners.is_empty() {
+        say::line("\nSimulated partners; nothing that they say is true:");
+        let rows = partners.iter().map(|(name, url)| vec![cell(name), url.clone()]);
+        say::line(say::table(rows));
     }
     say::line("");
     let mut rows = vec![vec![cell("--as"), cell("who"), cell("role"), cell("at unit")]];
@@ -202,6 +246,9 @@ fn show(stack: &Stack, place: &Place, installation: &Installation, seconds: f64)
     say::line("\nTry next, in another terminal:");
     if installation.profile == Profile::Demo {
         say::line(format!("  cargo egov demo{data}"));
+        if partners.contains_key(PAYMENT) {
+            say::line(format!("  cargo egov demo --fee{data}"));
+        }
     }
     say::line(format!("  cargo egov call --list{data}"));
     say::line(format!("  curl {url}/v1/procedures/1.001193"));

@@ -10,6 +10,7 @@ use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, KeySourceConfig, Polici
 use egov_clock::{SharedIds, SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, FeedTls, GrpcFeed};
+use egov_door::Destinations;
 use egov_events::{EventStore, IntegrationConfig, JetStreamConfig, JetStreamStore, PostgresStore};
 use egov_keyring::Keyring;
 use egov_runtime::config::{self, Secret, ServerConfig, TelemetryConfig};
@@ -42,6 +43,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// The door; a process without it administers only.
     pub door: Option<DoorSection>,
+    /// Where the endpoints of services may lie.
+    pub endpoints: EndpointsSection,
     /// Events and webhooks.
     pub events: EventsSection,
     /// The province's partners.
@@ -108,6 +111,49 @@ impl EventsSection {
     }
 }
 
+/// `[endpoints]`: where the endpoints of services may lie. Judged when one is entered, and again by what its name resolves to
+/// whenever it is connected to. Link-local, multicast, unspecified and reserved addresses are nobody's, whatever stands here.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EndpointsSection {
+    /// The networks in which services lie (`10.20.0.0/16`). Without any: everywhere but on this machine, and not at the platform's
+    /// own services.
+    pub allowed_networks: Vec<String>,
+    /// Hosts that are reached wherever they lie, also on this machine and beside those networks: `host` or `host:port`.
+    pub allowed_hosts: Vec<String>,
+    /// Whether all of this machine and the platform's own services are reached too: for trying out. The demonstration's stack says so
+    /// by itself.
+    pub this_machine: bool,
+}
+
+impl EndpointsSection {
+    /// What addresses are judged by. `own` are those of the platform's own services, as URLs; what is none names nothing.
+    ///
+    /// # Errors
+    /// What is no network.
+    pub fn open(&self, own: &[&str]) -> anyhow::Result<Arc<Destinations>> {
+        let destinations = Destinations::default()
+            .without(own.iter().filter_map(|url| host_and_port(url)).collect())
+            .within(&self.allowed_networks)
+            .context("endpoints.allowed_networks")?
+            .also(&self.allowed_hosts)
+            .this_machine(self.this_machine);
+        Ok(Arc::new(destinations))
+    }
+}
+
+/// Host and port of a URL.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let url = reqwest::Url::parse(url.trim()).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    let usual = match url.scheme() {
+        "postgres" | "postgresql" => Some(5432),
+        "nats" | "tls" => Some(4222),
+        _ => None,
+    };
+    Some((host.to_owned(), url.port_or_known_default().or(usual)?))
+}
+
 /// The service's own database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -169,6 +215,20 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         clock.clone(),
     )?;
     let keyring = Arc::new(Keyring::open(&config.keyring, clock.as_ref())?);
+    let endpoints = {
+        let named = [
+            config.database.url.expose(),
+            config.identity.address.as_str(),
+            config.identity.jwks_url.as_str(),
+            config.integration.address.as_str(),
+            config.partners.portal.one_stop.address.as_str(),
+        ];
+        let own: Vec<&str> = named
+            .into_iter()
+            .chain(config.events.nats.expose().split(','))
+            .collect();
+        config.endpoints.open(&own)?
+    };
     let database = DatabaseConfig::new(config.database.url.expose())
         .max_connections(config.database.max_connections)
         .application_name("egov-integration");
@@ -201,7 +261,9 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         database: database.clone(),
         contract: Arc::clone(&contract),
         auth,
+        directory: Arc::clone(&directory),
         partners,
+        endpoints,
         keyring: Arc::clone(&keyring),
         events: config.events.open(&database, ids.clone()).await?,
         log: Arc::clone(ledger.log()),
@@ -271,6 +333,38 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_platforms_own_services_are_known_by_host_and_port() {
+        for (url, wanted) in [
+            ("postgres://app:p%40ss@db.inner/integration", Some(("db.inner", 5432))),
+            (
+                "postgresql://app@[fd12::5]:6432/integration?sslmode=require",
+                Some(("[fd12::5]", 6432)),
+            ),
+            ("postgres:///integration?host=/run/postgresql", None),
+            (" nats://events.inner ", Some(("events.inner", 4222))),
+            ("https://identity.inner", Some(("identity.inner", 443))),
+            ("http://identity.inner:8080/x", Some(("identity.inner", 8080))),
+            ("", None),
+        ] {
+            let wanted = wanted.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(host_and_port(url), wanted, "{url}");
+        }
+        let section = EndpointsSection {
+            allowed_networks: vec!["10.0.0.0/33".to_owned()],
+            ..EndpointsSection::default()
+        };
+        assert!(
+            section
+                .open(&[])
+                .unwrap_err()
+                .to_string()
+                .contains("endpoints.allowed_networks")
+        );
+        let strict = EndpointsSection::default().open(&["nats://events.inner"]).unwrap();
+        assert!(strict.judge("events.inner", 4222).is_err() && strict.judge("events.inner", 443).is_ok());
+    }
 
     #[test]
     fn the_example_of_the_operators_is_understood() {

@@ -12,7 +12,7 @@ use axum::response::Response;
 use egov_auth::{Revocations, Verifier};
 use egov_database::Database;
 pub use egov_door::MOST_CALLS;
-use egov_door::{Authenticator, Door, DoorLimits, DoorParts, Journal, Trust};
+use egov_door::{Authenticator, Destinations, Door, DoorLimits, DoorParts, Journal, Trust};
 use egov_runtime::config::ServerConfig;
 use egov_runtime::server::Beside;
 use http::HeaderMap;
@@ -172,10 +172,17 @@ pub(crate) struct Built {
 }
 
 /// Puts the door together.
-pub(crate) fn build(given: DoorGiven, database: &Database, journal: ExchangeJournal, book: Arc<PermitBook>) -> Built {
+pub(crate) fn build(
+    given: DoorGiven,
+    endpoints: Arc<Destinations>,
+    database: &Database,
+    journal: ExchangeJournal,
+    book: Arc<PermitBook>,
+) -> Built {
     let traffic_kept = SignedDuration::from_hours(24 * i64::from(given.traffic_days));
     let agreements = Arc::new(Agreements::new(
         Arc::clone(&book),
+        endpoints,
         given.trust,
         given.certificate_required,
         given.limits.message_bytes,
@@ -217,7 +224,7 @@ pub(crate) fn router(door: Door, agreements: Arc<Agreements>) -> Router {
             } else if has_type(&request, "application/grpc") {
                 grpc.oneshot(request).await
             } else {
-                Ok(rest.answer(request).await)
+                Ok(Box::pin(rest.answer(request)).await)
             }
         }
     }))

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,9 +12,9 @@ use bytes::Bytes;
 use egov_auth::RowScope;
 use egov_database::Database;
 use egov_door::{
-    Asked, BodyRules, Consumer, EndpointSpec, EndpointState as DoorState, FilterRefusal, Gatekeeper, MessageFilter,
-    MethodFacts, Passage, PlainAsked, PlainFilter, PlainPassage, PlainRequest, Quota, Refusal, Standing, Stands, Trust,
-    Upstream, UpstreamLimits, refusal,
+    Asked, BodyRules, Consumer, Destinations, EndpointSpec, EndpointState as DoorState, FilterRefusal, Gatekeeper,
+    MessageFilter, MethodFacts, Passage, PlainAsked, PlainFilter, PlainPassage, PlainRequest, Quota, Refusal, Standing,
+    Stands, Trust, Upstream, UpstreamLimits, refusal,
 };
 use egov_fault::Fault;
 use egov_filter::{Filter, Refused, Rule};
@@ -71,11 +72,23 @@ impl Reach {
 /// The agreements as the door asks for them.
 pub(crate) struct Agreements {
     book: Arc<PermitBook>,
+    /// Where endpoints may lie.
+    destinations: Arc<Destinations>,
     certificate_required: bool,
     trust: Option<Trust>,
     /// The largest message of a call, in bytes.
     message_bytes: usize,
     known: ArcSwap<Known>,
+    /// The methods whose use is counted: those of the permits that are known, and those of permits that have gone, until nobody
+    /// is on the way through them and the last of it is stored.
+    counted: Mutex<Vec<Counted>>,
+}
+
+/// A method of a permit, by which agreement it may be called.
+struct Counted {
+    agreement_id: Uuid,
+    name: String,
+    method: Arc<ReadyMethod>,
 }
 
 /// What was joined from the directory.
@@ -127,6 +140,28 @@ struct Ready {
 struct ReadyMethod {
     facts: MethodFacts,
     terms: ReadyTerms,
+    /// Calls that were let through since this was asked last.
+    calls: AtomicU64,
+}
+
+impl ReadyMethod {
+    fn new(facts: MethodFacts, terms: ReadyTerms) -> Self {
+        Self {
+            facts,
+            terms,
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// How often it was called and which granted path left how often, since this was asked last. The call itself is the empty path.
+    fn uses(&self) -> Vec<(String, u64)> {
+        let mut uses = self.terms.uses();
+        let calls = self.calls.swap(0, Ordering::Relaxed);
+        if calls > 0 {
+            uses.push((String::new(), calls));
+        }
+        uses
+    }
 }
 
 /// What messages must pass; none where they pass as bytes.
@@ -202,6 +237,8 @@ struct Held {
     book: Arc<PermitBook>,
     grant: Grant,
     method: String,
+    /// Where its use is counted.
+    counted: Arc<ReadyMethod>,
     /// The certificate of the connection, in hexadecimal.
     certificate: Option<String>,
 }
@@ -219,21 +256,28 @@ impl Standing for Held {
         });
         if bound { Stands::Holds } else { Stands::Ended }
     }
+
+    fn used(&self) {
+        self.counted.calls.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Agreements {
     pub(crate) fn new(
         book: Arc<PermitBook>,
+        destinations: Arc<Destinations>,
         trust: Option<Trust>,
         certificate_required: bool,
         message_bytes: usize,
     ) -> Self {
         Self {
             book,
+            destinations,
             certificate_required,
             trust,
             message_bytes,
             known: ArcSwap::default(),
+            counted: Mutex::default(),
         }
     }
 
@@ -340,6 +384,7 @@ impl Agreements {
                 Some((id(permit), ready?))
             })
             .collect();
+        self.count_new(before, &permits);
         let (mut interfaces, mut shapes) = (HashMap::new(), HashMap::new());
         for (source, one) in read {
             match one {
@@ -393,9 +438,10 @@ impl Agreements {
             .map(|(service_id, (kind, specs))| {
                 let upstream = before.upstreams.get(&service_id).cloned().unwrap_or_else(|| {
                     let (trust, limits) = (self.trust.clone(), UpstreamLimits::default());
+                    let destinations = Arc::clone(&self.destinations);
                     Arc::new(match kind {
-                        InterfaceKind::Grpc => Upstream::new(trust, limits),
-                        InterfaceKind::OpenApi => Upstream::plain(trust, limits),
+                        InterfaceKind::Grpc => Upstream::new(destinations, trust, limits),
+                        InterfaceKind::OpenApi => Upstream::plain(destinations, trust, limits),
                     })
                 });
                 upstream.set(&specs);
@@ -467,23 +513,41 @@ impl Agreements {
         }
     }
 
-    /// How often which granted field left since this was asked last.
-    fn uses(&self, day: jiff::civil::Date) -> Vec<FieldUse> {
-        let known = self.known.load();
-        let mut uses = Vec::new();
-        for ((agreement_id, _), ready) in &known.permits {
-            for (method, one) in &ready.methods {
-                for (field, count) in one.terms.uses() {
-                    uses.push(FieldUse {
-                        agreement_id: *agreement_id,
-                        method: method.clone(),
-                        field,
-                        day,
-                        count: i64::try_from(count).unwrap_or(i64::MAX),
-                    });
-                }
+    /// Counts the methods of permits that were not known before.
+    fn count_new(&self, before: &Known, permits: &HashMap<PermitId, Arc<Ready>>) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (permit, ready) in permits {
+            // One that was known is counted already.
+            if before
+                .permits
+                .get(permit)
+                .is_none_or(|known| !Arc::ptr_eq(known, ready))
+            {
+                counted.extend(ready.methods.iter().map(|(name, method)| Counted {
+                    agreement_id: permit.0,
+                    name: name.clone(),
+                    method: Arc::clone(method),
+                }));
             }
         }
+    }
+
+    /// How often which method was called and which granted field left, since this was asked last.
+    fn uses(&self, day: jiff::civil::Date) -> Vec<FieldUse> {
+        let mut uses = Vec::new();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.retain_mut(|one| {
+            // Asked before its numbers are taken: whoever else holds it may still count.
+            let goes_on = Arc::get_mut(&mut one.method).is_none();
+            uses.extend(one.method.uses().into_iter().map(|(field, count)| FieldUse {
+                agreement_id: one.agreement_id,
+                method: one.name.clone(),
+                field,
+                day,
+                count: i64::try_from(count).unwrap_or(i64::MAX),
+            }));
+            goes_on
+        });
         uses
     }
 
@@ -588,6 +652,7 @@ impl Agreements {
             standing: Arc::new(Held {
                 book: Arc::clone(&self.book),
                 method: asked.method.to_owned(),
+                counted: Arc::clone(&method),
                 grant: grant.clone(),
                 certificate: consumer.certificate.map(hex::encode),
             }),
@@ -778,9 +843,9 @@ fn ready(interface: &Compilable, name: &str, terms: &MethodTerms) -> Option<Resu
         Compilable::Grpc(interface) => {
             let method = method_of(interface.pool(), name)?;
             let filter = terms_of(&method, terms).map_err(|error| error.to_string());
-            Some(filter.map(|filter| ReadyMethod {
-                facts: facts_of(&method),
-                terms: ReadyTerms::Grpc(filter.map(|filter| Arc::new(Terms(filter)))),
+            Some(filter.map(|filter| {
+                let terms = ReadyTerms::Grpc(filter.map(|filter| Arc::new(Terms(filter))));
+                ReadyMethod::new(facts_of(&method), terms)
             }))
         }
         Compilable::Plain(shape) => {
@@ -791,9 +856,9 @@ fn ready(interface: &Compilable, name: &str, terms: &MethodTerms) -> Option<Resu
                 idempotent: verb.is_idempotent(),
                 ..MethodFacts::default()
             };
-            Some(PlainTerms::compile(shape, method, terms).map(|terms| ReadyMethod {
-                facts,
-                terms: ReadyTerms::Plain(terms.map(|terms| Arc::new(OfPlain(terms)))),
+            Some(PlainTerms::compile(shape, method, terms).map(|terms| {
+                let terms = ReadyTerms::Plain(terms.map(|terms| Arc::new(OfPlain(terms))));
+                ReadyMethod::new(facts, terms)
             }))
         }
     }

@@ -9,19 +9,18 @@
 //! README.md says how to add an operation.
 
 mod api;
+mod backlog_meters;
 mod catalogue;
 pub mod config;
 pub mod domain;
 pub mod door;
 mod error;
-mod event_error;
 mod gatekeeper;
 mod jobs;
 mod journal;
 mod meters;
 pub mod onestop;
 mod operations;
-mod partner_error;
 pub mod partners;
 pub mod permit_feed;
 pub mod permits;
@@ -38,6 +37,8 @@ use std::sync::Arc;
 
 use egov_auth::{AuthLayer, ReadRecorder};
 use egov_database::{Database, ReadRecordSink};
+use egov_directory::Directory;
+use egov_door::Destinations;
 use egov_events::{EventStore, PostgresStore};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
@@ -68,8 +69,10 @@ use crate::api::traffic::TrafficApi;
 use crate::domain::webhook::AllowedHosts;
 use crate::door::DoorGiven;
 use crate::journal::ExchangeJournal;
+use crate::operations::agencies::Agencies;
 use crate::operations::mailboxes::Mailboxes;
 use crate::operations::partners::{Partners, Shared};
+use crate::operations::publish_events::DataSchemas;
 use crate::operations::read_bodies::Bodies;
 use crate::operations::read_exchanges::Exchanges;
 use crate::operations::traffic::TrafficReader;
@@ -80,8 +83,10 @@ use crate::xroad::XRoad;
 
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once, reseal_once};
+pub use journal::records_set_aside;
 pub use operations::partners::{Followed, Reconciled, Round};
 pub use operations::rebuild_leaves;
+pub use operations::register_organisation::ensure_agency;
 pub use operations::topics::ensure_topic;
 pub use usage::{FieldUse, add_field_use};
 
@@ -99,8 +104,12 @@ pub struct Parts {
     pub contract: Arc<Contract>,
     /// Who guards the RPCs.
     pub auth: AuthLayer,
+    /// What is known of identity: whose agency codes are by its unit tree.
+    pub directory: Arc<Directory>,
     /// The connections to the province's partners.
     pub partners: Connections,
+    /// Where the endpoints of services may lie.
+    pub endpoints: Arc<Destinations>,
     /// The keyring.
     pub keyring: Arc<Keyring>,
     /// Where events are kept, and where webhooks may go.
@@ -167,8 +176,11 @@ pub const QUEUE_BYTES: usize = 64 << 20;
 pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let database = parts.database;
     let permits = Arc::new(PermitBook::new(database.clock().clone()));
+    let agencies = Agencies::by(parts.directory);
     let service = Arc::new(Integration {
         database: database.clone(),
+        agencies: agencies.clone(),
+        endpoints: Arc::clone(&parts.endpoints),
     });
     let journal = match &parts.door {
         Some(door) => Some(ExchangeJournal::start(
@@ -205,6 +217,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         database: database.clone(),
         keyring: Arc::clone(&parts.keyring),
         reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
+        agencies: agencies.clone(),
     });
     let event_api = EventApi {
         contract: Arc::clone(&parts.contract),
@@ -215,7 +228,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         contract: Arc::clone(&parts.contract),
         mailboxes: Arc::clone(&mailboxes),
     };
-    let partners = partners_of(&database, parts.partners);
+    let partners = partners_of(&database, parts.partners, agencies);
     let partner_api = PartnerApi {
         contract: Arc::clone(&parts.contract),
         partners: Arc::clone(&partners),
@@ -250,7 +263,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         return Ok(Assembled { assembly, door: None });
     };
     let xroad_instance = given.xroad_instance.clone();
-    let built = door::build(given, &database, journal, permits);
+    let built = door::build(given, parts.endpoints, &database, journal, permits);
     let xroad = xroad_instance
         .map(|instance| {
             XRoad::new(
@@ -278,15 +291,17 @@ fn events_of(database: &Database, parts: EventParts, keyring: &Arc<Keyring>) -> 
         store: parts.store,
         keyring: Arc::clone(keyring),
         hosts: AllowedHosts::new(&parts.webhook_hosts),
+        data_schemas: DataSchemas::default(),
         one_at_a_time: tokio::sync::Mutex::default(),
     })
 }
 
-fn partners_of(database: &Database, connections: Connections) -> Shared {
+fn partners_of(database: &Database, connections: Connections, agencies: Agencies) -> Shared {
     Arc::new(Partners {
         database: database.clone(),
         connections,
         reads: ReadRecorder::start(ReadRecordSink::new(database.clone())),
+        agencies,
     })
 }
 
@@ -296,7 +311,7 @@ pub struct Deliverer(Shared);
 impl Deliverer {
     /// Over a service's database; it needs a tokio runtime.
     pub fn new(database: &Database, connections: Connections) -> Self {
-        Self(partners_of(database, connections))
+        Self(partners_of(database, connections, Agencies::default()))
     }
 
     /// Sends and asks what is due; none if another process is at it.
@@ -316,7 +331,7 @@ impl CaseFollower {
     pub fn new(database: &Database, connections: Connections, events: EventParts) -> Self {
         let keyring = Arc::clone(&connections.keyring);
         Self {
-            partners: partners_of(database, connections),
+            partners: partners_of(database, connections, Agencies::default()),
             events: events_of(database, events, &keyring),
         }
     }
@@ -339,7 +354,7 @@ pub struct CaseReconciler(Shared);
 impl CaseReconciler {
     /// Over a service's database; it needs a tokio runtime.
     pub fn new(database: &Database, connections: Connections) -> Self {
-        Self(partners_of(database, connections))
+        Self(partners_of(database, connections, Agencies::default()))
     }
 
     /// Asks for the daily reconciliations and does what is due; none if another process is at it, or nothing is followed.

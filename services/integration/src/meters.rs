@@ -2,6 +2,7 @@
 //! crates/door.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::metrics::{Counter, Histogram};
@@ -57,6 +58,20 @@ impl JournalMeters {
     pub(crate) fn failed(&self, records: usize) {
         self.failed.add(u64::try_from(records).unwrap_or(u64::MAX), &[]);
     }
+}
+
+/// Watches how many records a journal has set aside, for as long as the number lives.
+pub(crate) fn watch_set_aside(waiting: &Arc<AtomicU64>) {
+    let waiting = Arc::downgrade(waiting);
+    opentelemetry::global::meter("egov")
+        .u64_observable_gauge("egov.door.journal.set_aside")
+        .with_description("records of exchanges that the database refuses, which wait in a file for somebody")
+        .with_callback(move |observer| {
+            if let Some(waiting) = waiting.upgrade() {
+                observer.observe(waiting.load(Ordering::Relaxed), &[]);
+            }
+        })
+        .build();
 }
 
 /// Watches how old the knowledge of permits is, and how many endpoints are left alone, for as long as they live.

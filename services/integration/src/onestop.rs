@@ -8,7 +8,10 @@ use egov_events::{SystemToken, SystemTokenConfig};
 use egov_fault::{Code, Fault, fault_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
-use egov_proto::egov::onestop::v1::{Case, GetCaseRequest, ListCasesRequest, ListCasesResponse, SearchCasesRequest};
+use egov_proto::egov::onestop::v1::{
+    Case, CaseParticulars, GetCaseRequest, ListCasesRequest, ListCasesResponse, SearchCasesRequest,
+};
+use jiff::civil::Date;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use uuid::Uuid;
 
@@ -71,17 +74,22 @@ impl OneStopCases {
         })
     }
 
-    /// A case as it is now; none if there is none that this system may read.
+    /// A case as it is now, with what it says by code and what became of it; none if there is none that this system may read. A one-stop of
+    /// a version before says nothing more than the case.
     ///
     /// # Errors
     /// One-stop's, and those of its connection.
-    pub(crate) async fn case(&self, case_id: Uuid) -> Result<Option<Case>, Fault> {
+    pub(crate) async fn case(&self, case_id: Uuid) -> Result<Option<(Case, CaseParticulars)>, Fault> {
         let message = GetCaseRequest {
             case_id: case_id.to_string(),
+            with_particulars: true,
         };
         let request = self.request(message).await?;
         match self.client.clone().get_case(request).await {
-            Ok(answer) => Ok(answer.into_inner().case),
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                Ok(answer.case.map(|case| (case, answer.particulars.unwrap_or_default())))
+            }
             Err(status) => {
                 let fault = self.judge(&status).await;
                 if fault.code() == Code::NotFound {
@@ -92,15 +100,23 @@ impl OneStopCases {
         }
     }
 
-    /// A page of the cases of a unit, filed last first.
+    /// A page of the cases of a unit that were filed in these days of Việt Nam, filed last first. A one-stop of a version before knows no days
+    /// of filing, and lists all.
     ///
     /// # Errors
     /// One-stop's, and those of its connection.
-    pub(crate) async fn list(&self, unit_id: i32, page_token: &str) -> Result<ListCasesResponse, Fault> {
+    pub(crate) async fn list(
+        &self,
+        unit_id: i32,
+        (from, until): (Date, Date),
+        page_token: &str,
+    ) -> Result<ListCasesResponse, Fault> {
         let message = ListCasesRequest {
             page_size: 200,
             page_token: page_token.to_owned(),
             unit_id,
+            filed_from: Some(from.into()),
+            filed_until: Some(until.into()),
             ..ListCasesRequest::default()
         };
         let request = self.request(message).await?;

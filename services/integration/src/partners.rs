@@ -161,6 +161,9 @@ pub struct Delivering {
     /// That a partner does not have what was sent is believed when it says so again after so many seconds, where it knows the act by no
     /// key of its own: it may take it late, and sent again it would be done twice.
     pub believe_after_seconds: u32,
+    /// So many days after a partner said first that it has taken an act and does it later, it is asked whether it has done it; then the
+    /// delivery is given up. Such answers are no tries.
+    pub wait_for_taken_days: u32,
     /// So many deliveries to one partner at once, each of another matter.
     pub at_once: u8,
     /// The waits between the tries.
@@ -177,6 +180,7 @@ impl Default for Delivering {
             most_attempts: 12,
             wait_for_partner_hours: 72,
             believe_after_seconds: 120,
+            wait_for_taken_days: 7,
             at_once: 4,
             backoff: Backoff {
                 first_ms: 1_000,
@@ -196,6 +200,7 @@ impl Delivering {
             most_attempts: self.most_attempts,
             wait_until: open_since.checked_add(wait).unwrap_or(Timestamp::MAX),
             believe_after: SignedDuration::from_secs(self.believe_after_seconds.into()),
+            taken_for: SignedDuration::from_hours(24 * i64::from(self.wait_for_taken_days)),
         }
     }
 }

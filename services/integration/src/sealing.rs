@@ -1,4 +1,5 @@
-//! Seals what may lie for years: bodies of exchanges, messages in mailboxes, what is sent to partners and what they answered.
+//! Seals what may lie for years: bodies of exchanges, messages in mailboxes, what is sent to partners and what they answered; and knows again
+//! what is not kept.
 
 use egov_keyring::{Keyring, KeyringError, Purpose};
 
@@ -17,10 +18,35 @@ pub(crate) fn open(keyring: &Keyring, sealed: &[u8], bound: &[u8]) -> Result<Vec
     }
 }
 
+/// A digest by which a content is known again that is not kept. It is keyed: whoever has the database alone learns nothing from it, and
+/// cannot find out by trying what it is of. `bound` must be given again to compare.
+pub(crate) fn digest(keyring: &Keyring, plain: &[u8], bound: &[u8]) -> String {
+    let (key, code) = keyring.mac(Purpose::Bodies, &framed(plain, bound));
+    format!("{key}.{}", hex::encode(code))
+}
+
+/// Whether a digest is that of this content. Of one whose key is gone nobody can say so.
+pub(crate) fn is_digest_of(keyring: &Keyring, digest: &str, plain: &[u8], bound: &[u8]) -> bool {
+    let Some((key, code)) = digest.rsplit_once('.') else {
+        return false;
+    };
+    let Ok(code) = hex::decode(code) else {
+        return false;
+    };
+    keyring.verify_mac(Purpose::Bodies, key, &framed(plain, bound), &code)
+}
+
+/// With the length of what comes first, so that no two pairs are the same bytes.
+fn framed(plain: &[u8], bound: &[u8]) -> Vec<u8> {
+    let length = u64::try_from(bound.len()).unwrap_or(u64::MAX).to_be_bytes();
+    [b"digest".as_slice(), &length, bound, plain].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use egov_clock::ManualClock;
     use jiff::{SignedDuration, Timestamp};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -48,5 +74,30 @@ mod tests {
             open(&keyring, &before, b"row 1"),
             Err(KeyringError::UnknownKey { .. })
         ));
+    }
+
+    #[test]
+    fn a_digest_is_of_one_content_and_place_and_holds_after_a_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at("2026-11-23T01:00:00Z".parse::<Timestamp>().unwrap());
+        let keyring = Keyring::create_missing(&folder.path().join("keys"), &clock).unwrap();
+        let before = digest(&keyring, b"content", b"c");
+        keyring
+            .rotate(Purpose::Bodies, SignedDuration::from_hours(24 * 4015), &clock)
+            .unwrap();
+        let after = digest(&keyring, b"content", b"c");
+        assert_ne!(before, after, "each by its key");
+        for one in [&before, &after] {
+            assert!(is_digest_of(&keyring, one, b"content", b"c"));
+            assert!(!is_digest_of(&keyring, one, b"ontent", b"cc"), "cut otherwise");
+            assert!(!is_digest_of(&Keyring::ephemeral(), one, b"content", b"c"), "keyed");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_is_no_digest(text in "\\PC{0,100}") {
+            prop_assert!(!is_digest_of(&Keyring::ephemeral(), &text, b"content", b"c"));
+        }
     }
 }

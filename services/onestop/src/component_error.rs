@@ -77,6 +77,8 @@ pub(crate) fn component_refused(refused: ComponentRefused) -> Fault {
             let (vi, en) = match validity {
                 Validity::Expired => ("giấy tờ đã hết hạn", "the paper has expired"),
                 Validity::Replaced => ("giấy tờ đã bị thay thế", "the paper was replaced"),
+                Validity::NotYet => ("giấy tờ chưa có hiệu lực", "the paper does not hold yet"),
+                Validity::Revoked => ("giấy tờ đã bị thu hồi", "the paper was revoked"),
                 Validity::Valid => ("giấy tờ còn hiệu lực", "the paper holds"),
             };
             words(Code::FailedPrecondition, R::PaperNotValid, vi, en)

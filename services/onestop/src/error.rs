@@ -12,8 +12,10 @@ use crate::domain::case::ActRefused;
 use crate::domain::components::{ComponentRefused, PutRefused};
 use crate::domain::extension::ExtensionRefused;
 use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
+use crate::domain::results::ResultRefused;
 use crate::domain::transitions::{Refused, State};
 use crate::domain::work::task::WorkRefused;
+use crate::result_error::result_refused;
 use crate::store::StoreError;
 use crate::work_error::work_refused;
 
@@ -149,6 +151,9 @@ pub enum Error {
     /// Something about linked services is refused.
     #[error(transparent)]
     Linked(#[from] crate::linked_error::LinkedRefused),
+    /// Something about a result is refused.
+    #[error(transparent)]
+    Result(#[from] ResultRefused),
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -474,6 +479,7 @@ impl From<Error> for Fault {
             Error::Counter(refused) => refused.into(),
             Error::Fee(refused) => refused.into(),
             Error::Linked(refused) => refused.into(),
+            Error::Result(refused) => result_refused(refused),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

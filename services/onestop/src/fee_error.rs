@@ -2,6 +2,7 @@
 
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::onestop::v1::ErrorReason;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -42,6 +43,15 @@ pub enum FeeError {
     /// There is no such difference, or the caller may not know of it.
     #[error("difference not found")]
     DifferenceNotFound,
+    /// There is no such file, or the caller may not know of it.
+    #[error("file of the treasury not found")]
+    FileNotFound,
+    /// The file was taken back before.
+    #[error("taken back at {0}")]
+    FileTakenBack(Timestamp),
+    /// A file that the last reconciliation of the day used was taken back.
+    #[error("{0} is to be reconciled again")]
+    ReconcileAgain(Date),
 }
 
 /// A violation of one field.
@@ -72,8 +82,8 @@ fn flaw_words(flaw: Flaw) -> (&'static str, &'static str) {
         Flaw::CaseCode => ("không phải là mã hồ sơ", "is not a case code"),
         Flaw::Reference => ("không phải là mã tham chiếu", "is not a reference"),
         Flaw::Amount => (
-            "không phải là số tiền nguyên, lớn hơn 0",
-            "is not a whole amount above 0",
+            "không phải là số tiền nguyên khác 0",
+            "is not a whole amount other than 0",
         ),
         Flaw::TooLong => ("tệp quá dài", "the file is too long"),
     }
@@ -262,6 +272,29 @@ impl From<FeeError> for Fault {
                 "there is no such difference",
             )
             .fault(),
+            FeeError::FileNotFound => words(
+                Code::NotFound,
+                R::TreasuryFileNotFound,
+                "không tìm thấy tệp kho bạc",
+                "there is no such file of the treasury",
+            )
+            .fault(),
+            FeeError::FileTakenBack(time) => words(
+                Code::FailedPrecondition,
+                R::TreasuryFileTakenBack,
+                "tệp này đã được thu hồi",
+                "the file was taken back before",
+            )
+            .fault()
+            .with("take_back_time", time.to_string()),
+            FeeError::ReconcileAgain(day) => words(
+                Code::FailedPrecondition,
+                R::ReconcileAgain,
+                "tệp kho bạc đã dùng để đối soát ngày này bị thu hồi; hãy đối soát lại trước",
+                "a file by which this day was reconciled was taken back; reconcile it again first",
+            )
+            .fault()
+            .with("day", day.to_string()),
         }
     }
 }

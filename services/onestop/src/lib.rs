@@ -26,6 +26,7 @@ pub mod paper_error;
 pub mod payments;
 pub mod press;
 pub mod report_error;
+mod result_error;
 pub mod staffing;
 mod store;
 mod work_error;
@@ -50,6 +51,7 @@ use egov_proto::egov::onestop::v1::paper_service_server::PaperServiceServer;
 use egov_proto::egov::onestop::v1::procedure_service_server::ProcedureServiceServer;
 use egov_proto::egov::onestop::v1::rating_service_server::RatingServiceServer;
 use egov_proto::egov::onestop::v1::report_service_server::ReportServiceServer;
+use egov_proto::egov::onestop::v1::result_service_server::ResultServiceServer;
 use egov_proto::egov::onestop::v1::work_service_server::WorkServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::Assembly;
@@ -251,6 +253,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(ComponentServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))
+        .service(ResultServiceServer::new(api.clone()))
         .service(PaperServiceServer::new(api.clone()))
         .service(FeeServiceServer::new(api.clone()))
         .service(LinkedCaseServiceServer::new(api.clone()))

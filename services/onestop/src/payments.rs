@@ -14,6 +14,8 @@ use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as integration;
 use egov_proto::egov::integration::v1::payment_service_client::PaymentServiceClient;
 use egov_proto::google::r#type::Money;
+use egov_proto::instant;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -28,9 +30,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// What the platform says it settled on a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Orders of ours: code, unit, case code, amount.
+    /// Orders of ours.
     pub orders: Vec<SettledOrder>,
-    /// Orders that integration does not know: code, amount.
+    /// Orders that integration does not know.
     pub unknown: Vec<SettledOrder>,
 }
 
@@ -45,6 +47,12 @@ pub struct SettledOrder {
     pub unit_id: i32,
     /// The platform's amount, VND.
     pub amount_vnd: i64,
+    /// Where it is at the platform, now.
+    pub state: OrderState,
+    /// When the platform settled it; none if it does not say.
+    pub settle_time: Option<Timestamp>,
+    /// When the platform gave it back; none if it did not, or does not say.
+    pub refund_time: Option<Timestamp>,
 }
 
 /// Orders at the payment platform.
@@ -58,7 +66,7 @@ pub trait PaymentOrders: Send + Sync + 'static {
     async fn get(&self, order_id: Uuid) -> Result<Order, Fault>;
     /// Has a paid order given back, once for a request id.
     async fn refund(&self, request_id: Uuid, order_id: Uuid) -> Result<Order, Fault>;
-    /// What the platform settled on a day (danh sách đối soát).
+    /// What the platform settled on a day, and what it gave back on it (danh sách đối soát).
     async fn settled(&self, day: Date) -> Result<Settled, Fault>;
 }
 
@@ -208,14 +216,7 @@ fn vnd(money: Option<&Money>) -> Result<i64, Fault> {
 
 fn order(said: Option<integration::PaymentOrder>) -> Result<Order, Fault> {
     let said = said.ok_or_else(|| unreadable("order"))?;
-    let state = match said.state() {
-        integration::PaymentState::Ordered => OrderState::Ordered,
-        integration::PaymentState::Pending => OrderState::Pending,
-        integration::PaymentState::Paid => OrderState::Paid,
-        integration::PaymentState::Refunded => OrderState::Refunded,
-        integration::PaymentState::Expired => OrderState::Expired,
-        integration::PaymentState::Unspecified => return Err(unreadable("state")),
-    };
+    let state = state_of(said.state()).ok_or_else(|| unreadable("state"))?;
     let update_time = said
         .update_time
         .and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok())
@@ -227,8 +228,21 @@ fn order(said: Option<integration::PaymentOrder>) -> Result<Order, Fault> {
         state,
         pay_url: said.pay_url,
         transaction: said.transaction,
+        settle_time: said.settle_time.as_ref().and_then(instant),
+        refund_time: said.refund_time.as_ref().and_then(instant),
         update_time,
     })
+}
+
+fn state_of(said: integration::PaymentState) -> Option<OrderState> {
+    match said {
+        integration::PaymentState::Ordered => Some(OrderState::Ordered),
+        integration::PaymentState::Pending => Some(OrderState::Pending),
+        integration::PaymentState::Paid => Some(OrderState::Paid),
+        integration::PaymentState::Refunded => Some(OrderState::Refunded),
+        integration::PaymentState::Expired => Some(OrderState::Expired),
+        integration::PaymentState::Unspecified => None,
+    }
 }
 
 #[async_trait]
@@ -301,6 +315,10 @@ impl PaymentOrders for IntegrationPayments {
             let orders = listed.into_iter().map(|one| {
                 Ok(SettledOrder {
                     amount_vnd: vnd(one.amount.as_ref())?,
+                    // An integration of the version before lists no states: what it lists was paid.
+                    state: state_of(one.state()).unwrap_or(OrderState::Paid),
+                    settle_time: one.settle_time.as_ref().and_then(instant),
+                    refund_time: one.refund_time.as_ref().and_then(instant),
                     order_code: one.order_code,
                     case_code: one.case_code,
                     unit_id: one.unit_id,

@@ -1,24 +1,24 @@
 //! Who holds which role where: identity knows it, one-stop asks.
 //!
 //! One-stop has no right of its own to look into accounts. It asks with the token of the caller who checks a definition, so that
-//! nobody learns more by it than identity would tell them. Identity shows grants in the caller's scope only, and does not say how
-//! far that reaches; what it does say is where the caller may *give* a role ([`ListRoles`]). By identity's policies whoever may
-//! give a role at a unit sees who holds it there; about other units nothing is said, rather than that nobody holds it.
+//! nobody learns more by it than identity would tell them: units at which somebody holds a role, and at which units it looked
+//! ([`ListRoleUnits`]), which the policies let whoever publishes definitions ask. No name and no person is in the answer. Of units at
+//! which identity did not look nothing is said, rather than that nobody holds the role there.
 //!
-//! [`ListRoles`]: egov_proto::egov::identity::v1::ListRolesRequest
+//! [`ListRoleUnits`]: egov_proto::egov::identity::v1::ListRoleUnitsRequest
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use egov_proto::egov::identity::v1::ListRoleUnitsRequest;
 use egov_proto::egov::identity::v1::access_service_client::AccessServiceClient;
-use egov_proto::egov::identity::v1::{ListRoleGrantsRequest, ListRolesRequest, Role};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// Where a role is held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeldAt {
-    /// Units at which the caller can see who holds the role, each with whether everything below it is seen too.
+    /// Units at which was looked whether somebody holds the role, each with whether everything below it was looked at too.
     pub seen: Vec<(i32, bool)>,
     /// Units at which somebody holds it.
     pub units: BTreeSet<i32>,
@@ -49,11 +49,8 @@ pub struct IdentityHolders {
     access: AccessServiceClient<Channel>,
 }
 
-/// Grants of one page.
-const PAGE: i32 = 200;
-
-/// Most pages that are read of one role; a province has some thousand grants.
-const MOST_PAGES: usize = 100;
+/// Most roles that one call asks for.
+const AT_ONCE: usize = 100;
 
 impl IdentityHolders {
     /// Identity behind a channel.
@@ -64,57 +61,36 @@ impl IdentityHolders {
     }
 
     async fn all_held(&self, wanted: &BTreeSet<String>, token: &str) -> Result<BTreeMap<String, HeldAt>, Status> {
-        let roles = self
-            .access
-            .clone()
-            .list_roles(bearing(ListRolesRequest { unit_id: 0 }, token)?)
-            .await?
-            .into_inner()
-            .roles;
+        let wanted: Vec<String> = wanted.iter().cloned().collect();
         let mut held = BTreeMap::new();
-        for Role { role, grantable_at, .. } in roles.into_iter().filter(|role| wanted.contains(&role.role)) {
-            if grantable_at.is_empty() {
-                continue;
-            }
-            let seen = grantable_at
+        for roles in wanted.chunks(AT_ONCE) {
+            let request = ListRoleUnitsRequest {
+                roles: roles.to_vec(),
+                on: None,
+            };
+            let answer = self
+                .access
+                .clone()
+                .list_role_units(bearing(request, token)?)
+                .await?
+                .into_inner();
+            let seen: Vec<(i32, bool)> = answer
+                .looked_at
                 .iter()
                 .map(|place| (place.unit_id, place.and_below))
                 .collect();
-            let units = self.units_of(&role, token).await?;
-            held.insert(role, HeldAt { seen, units });
+            held.extend(answer.roles.into_iter().map(|role| {
+                let units = role.unit_ids.into_iter().collect();
+                (
+                    role.role,
+                    HeldAt {
+                        seen: seen.clone(),
+                        units,
+                    },
+                )
+            }));
         }
         Ok(held)
-    }
-
-    async fn units_of(&self, role: &str, token: &str) -> Result<BTreeSet<i32>, Status> {
-        let mut units = BTreeSet::new();
-        let mut page_token = String::new();
-        for _ in 0..MOST_PAGES {
-            let request = ListRoleGrantsRequest {
-                page_size: PAGE,
-                page_token,
-                role: role.to_owned(),
-                ..ListRoleGrantsRequest::default()
-            };
-            let page = self
-                .access
-                .clone()
-                .list_role_grants(bearing(request, token)?)
-                .await?
-                .into_inner();
-            units.extend(
-                page.grants
-                    .iter()
-                    .filter_map(|entry| entry.grant.as_ref())
-                    .map(|grant| grant.unit_id),
-            );
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                return Ok(units);
-            }
-        }
-        // A list that was not read to its end says nothing of who is missing in it.
-        Err(Status::out_of_range("more grants than are read"))
     }
 }
 
@@ -134,7 +110,7 @@ impl Holders for IdentityHolders {
         match self.all_held(roles, token).await {
             Ok(held) => held,
             Err(status) => {
-                // A check of a definition goes on without it, and says so.
+                // A check of a definition goes on without it, and says so: what is unknown keeps it from being published.
                 tracing::info!(code = ?status.code(), "identity does not tell who holds which role");
                 BTreeMap::new()
             }

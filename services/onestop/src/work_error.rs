@@ -117,6 +117,45 @@ pub(crate) fn work_refused(refused: WorkRefused) -> Fault {
             "this person has the task already",
         )
         .fault(),
+        WorkRefused::OutcomeUnknown {
+            step,
+            outcome,
+            outcomes,
+        } => {
+            let listed = outcomes.join("; ");
+            let (vi, en) = if outcomes.is_empty() {
+                (
+                    format!("bước {step} không có kết luận nào"),
+                    format!("step {step} ends without an outcome"),
+                )
+            } else if outcome.is_empty() {
+                (
+                    format!("phải nêu kết luận của bước {step}: {listed}"),
+                    format!("step {step} ends with one of its outcomes: {listed}"),
+                )
+            } else {
+                (
+                    format!("bước {step} không có kết luận này; các kết luận: {listed}"),
+                    format!("step {step} has no such outcome; its outcomes: {listed}"),
+                )
+            };
+            words(Code::InvalidArgument, R::StepOutcomeUnknown, vi, en)
+                .fault()
+                .with("step", step)
+                .with("outcomes", listed)
+        }
+        WorkRefused::StepNotReached { step, reached } => {
+            let reached = reached.join(", ");
+            words(
+                Code::FailedPrecondition,
+                R::StepNotReached,
+                format!("từ bước hiện tại không có đường đến bước {step}; có thể đến: {reached}"),
+                format!("no way leads from where the case stands to step {step}; it may come to: {reached}"),
+            )
+            .fault()
+            .with("step", step)
+            .with("reached", reached)
+        }
         WorkRefused::StepOutOfState { step, state } => words(
             Code::FailedPrecondition,
             R::StepOutOfState,

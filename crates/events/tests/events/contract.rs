@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use egov_events::{
-    Backoff, Batch, CloudEvent, Delivery, EventStore, Letters, Missed, Rejection, StartAt, SubscriptionSpec, TopicSpec,
-    lane,
+    Backoff, Batch, CloudEvent, DeadLetter, Delivery, EventStore, Letters, Missed, Rejection, StartAt,
+    SubscriptionSpec, TopicSpec, lane,
 };
 
 /// A store under test and its time.
@@ -24,6 +24,8 @@ pub(crate) trait Rig: Sync {
     async fn pass(&self, time: Duration);
     /// Whether the store counts what a subscription missed.
     fn counts_missed(&self) -> bool;
+    /// Leaves something in the topic, without a key, that cannot be read as an event.
+    async fn leave_rubbish(&self, topic: Uuid);
 }
 
 /// How long a delivery may take in the suite.
@@ -44,6 +46,7 @@ pub(crate) async fn run(rig: &dyn Rig) {
     dead_letters_are_listed_in_pages_and_purged(rig).await;
     what_is_meant_until_an_instant_is_meant_no_more_later(rig).await;
     a_purge_of_many_drops_those_of_one_subscription_until_an_instant(rig).await;
+    what_cannot_be_read_is_given_up_at_once_and_listed_beside_the_others(rig).await;
     a_small_batch_starves_nobody(rig).await;
     a_batch_is_bounded_by_bytes_and_a_large_event_comes_alone(rig).await;
     what_retention_takes_before_it_is_acknowledged_is_counted(rig).await;
@@ -233,7 +236,7 @@ async fn an_event_is_given_up_after_its_attempts_and_can_be_redriven(rig: &dyn R
     let progress = ok(rig.store().progress(&subscription).await);
     assert_eq!((progress.dead_letters, progress.lag), (1, 0));
     let letter = ok(rig.store().dead_letter(&subscription, last[0].offset).await);
-    assert_eq!((letter.event.id.as_str(), letter.attempts), ("bad", 3));
+    assert_eq!((id_of(&letter), letter.attempts), ("bad", 3));
     assert!(!letter.cause.is_empty());
 
     assert_eq!(redriven(rig, &subscription, Letters::At(&[last[0].offset])).await, 1);
@@ -270,14 +273,13 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
     ok(rig.store().settle(&subscription, &[], &rejected).await);
     let page = async |after: Option<i64>, limit: u32, bytes: usize| {
         let page = ok(rig.store().dead_letters(&subscription, after, limit, bytes).await);
-        let ids: Vec<String> = page.letters.iter().map(|letter| letter.event.id.clone()).collect();
-        (page.letters, ids.join(" "), page.more)
+        let ids: Vec<&str> = page.letters.iter().map(id_of).collect();
+        let ids = ids.join(" ");
+        (page.letters, ids, page.more)
     };
     // Also bounded by bytes, but one at least; and it is said whether others follow.
-    let one = ok(rig.store().dead_letters(&subscription, None, 1, 1).await).letters[0]
-        .event
-        .encode()
-        .len();
+    let one = ok(rig.store().dead_letters(&subscription, None, 1, 1).await);
+    let one = one.letters[0].event.as_ref().map_or(0, |event| event.encode().len());
     for (limit, bytes, wanted, more) in [
         (3, 1, "0", true),
         (3, one, "0", true),
@@ -292,10 +294,7 @@ async fn dead_letters_are_listed_in_pages_and_purged(rig: &dyn Rig) {
     }
     let (first, _, more) = page(None, 3, usize::MAX).await;
     assert!(more);
-    assert_eq!(
-        first.iter().map(|l| l.event.id.as_str()).collect::<Vec<_>>(),
-        ["0", "1", "2"]
-    );
+    assert_eq!(first.iter().map(id_of).collect::<Vec<_>>(), ["0", "1", "2"]);
     assert!(
         first[0].cause.starts_with("không nhận được"),
         "the cause is kept: {}",
@@ -346,7 +345,7 @@ async fn what_is_meant_until_an_instant_is_meant_no_more_later(rig: &dyn Rig) {
     assert_eq!(ok(rig.store().purge(&subscription, until).await), 0);
     assert_eq!(redriven(rig, &subscription, until).await, 0);
     let left = all().await;
-    let left: Vec<&str> = left.iter().map(|letter| letter.event.id.as_str()).collect();
+    let left: Vec<&str> = left.iter().map(id_of).collect();
     assert_eq!(left, ["2", "3"]);
 }
 
@@ -380,6 +379,43 @@ async fn a_purge_of_many_drops_those_of_one_subscription_until_an_instant(rig: &
     assert_eq!(left.len(), 150 - meant);
     assert!(left.iter().all(|letter| letter.dead_time > until));
     assert_eq!(all(&other).await.len(), 150, "the neighbour's stay");
+}
+
+async fn what_cannot_be_read_is_given_up_at_once_and_listed_beside_the_others(rig: &dyn Rig) {
+    let topic = topic(rig).await;
+    let mut subscription = spec(topic, StartAt::Oldest);
+    subscription.max_attempts = 1;
+    ok(rig.store().subscribe(&subscription).await);
+    ok(rig.store().publish(topic, vec![event("before", None)]).await);
+    rig.leave_rubbish(topic).await;
+    ok(rig.store().publish(topic, vec![event("after", None)]).await);
+    let got = pull_until(rig, &subscription, 2).await;
+    let ids: Vec<&str> = got.iter().map(|one| one.event.id.as_str()).collect();
+    assert_eq!(ids, ["before", "after"], "it holds nobody back");
+    reject(rig, &subscription, &got[0], "no", None).await;
+    acknowledge(rig, &subscription, &got[1..]).await;
+    let listed = ok(rig.store().dead_letters(&subscription, None, 10, usize::MAX).await).letters;
+    let (read, unreadable): (Vec<_>, Vec<_>) = listed.iter().partition(|letter| letter.event.is_some());
+    assert_eq!((read.len(), unreadable.len()), (1, 1), "{listed:?}");
+    assert_eq!(id_of(read[0]), "before");
+    let lost = unreadable[0].offset;
+    let letter = ok(rig.store().dead_letter(&subscription, lost).await);
+    assert!(
+        letter.event.is_none() && letter.cause.contains("cannot be read"),
+        "{letter:?}"
+    );
+    // Sent out again it comes back.
+    assert_eq!(redriven(rig, &subscription, Letters::At(&[lost])).await, 1);
+    for _ in 0..40 {
+        assert!(pull_once(rig, &subscription).await.is_empty());
+        if ok(rig.store().progress(&subscription).await).dead_letters == 2 {
+            break;
+        }
+        rig.pass(Duration::from_millis(5)).await;
+    }
+    assert_eq!(ok(rig.store().purge(&subscription, Letters::At(&[lost])).await), 1);
+    let progress = ok(rig.store().progress(&subscription).await);
+    assert_eq!((progress.dead_letters, progress.lag), (1, 0));
 }
 
 async fn a_small_batch_starves_nobody(rig: &dyn Rig) {
@@ -777,6 +813,11 @@ async fn pull_until(rig: &dyn Rig, subscription: &SubscriptionSpec, wanted: usiz
 async fn acknowledge(rig: &dyn Rig, subscription: &SubscriptionSpec, deliveries: &[Delivery]) {
     let tokens: Vec<String> = deliveries.iter().map(|one| one.token.clone()).collect();
     ok(rig.store().settle(subscription, &tokens, &[]).await);
+}
+
+/// The id of the event that a letter holds.
+fn id_of(letter: &DeadLetter) -> &str {
+    letter.event.as_ref().map_or("", |event| event.id.as_str())
 }
 
 fn rejection(delivery: &Delivery, cause: &str, retry_after: Option<Duration>) -> Rejection {

@@ -1,7 +1,7 @@
-//! Processes that are killed at every step from publishing to acknowledging.
+//! Processes that are killed at every step from publishing to acknowledging, over either store; and the store's own server.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Lines, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,106 +9,162 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_clock::{SystemClock, SystemIds};
 use egov_database::{Database, DatabaseConfig, sql_fault};
-use egov_events::{Backoff, Batch, CloudEvent, EventStore, PostgresStore, StartAt, SubscriptionSpec, TopicSpec};
+use egov_events::{
+    Backoff, Batch, CloudEvent, EventStore, JetStreamConfig, JetStreamStore, PostgresStore, StartAt, SubscriptionSpec,
+    TopicSpec,
+};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
+use egov_testkit::TestDatabase;
+use egov_testkit::nats::NatsServer;
 use uuid::Uuid;
 
 use crate::MIGRATOR;
 
 const URL: &str = "EGOV_KILLED_EVENTS_URL";
+const NATS: &str = "EGOV_KILLED_EVENTS_NATS";
+const COUNT: &str = "EGOV_KILLED_EVENTS_COUNT";
 const STEP: &str = "EGOV_KILLED_EVENTS_STEP";
-const EVENTS: usize = 10_000;
-const KEYS: usize = 250;
 const CONSUMERS: [&str; 3] = ["one", "two", "three"];
 const TOPIC: TopicSpec = TopicSpec {
     id: Uuid::from_u128(7),
     max_age: Duration::from_hours(1),
-    max_bytes: 1 << 30,
+    max_bytes: 1 << 28,
 };
 
 /// Where the child stops and is killed.
 const STEPS: [&str; 5] = ["published", "pulled", "applied", "committed", "acknowledged"];
+/// Where it says that the server may go, and goes on for a while.
+const SERVER: &str = "server";
 
 #[tokio::test]
 async fn after_five_kills_each_of_three_subscribers_has_every_effect_once_and_in_order() {
-    let database = egov_testkit::database("eventstest", *MIGRATOR).await;
-    let mut owner = database.connect_as_owner().await.unwrap();
-    // Nothing here forbids a second effect of the same event: that is what is tested.
-    sqlx::raw_sql(
-        "CREATE TABLE effects (place bigint GENERATED ALWAYS AS IDENTITY, consumer text, key text, number integer)",
-    )
-    .execute(&mut owner)
-    .await
-    .unwrap();
-    for step in STEPS {
-        let mut child = spawn(&database.app_url, step);
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let reached = output
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line.contains("reached the step"));
-        assert!(reached, "the child ended before {step}");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let mut child = spawn(&database.app_url, "none");
-    let output = BufReader::new(child.stdout.take().unwrap());
-    assert!(
-        output
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line.contains("all is done"))
-    );
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT consumer, count(*), count(DISTINCT number) FROM effects GROUP BY consumer ORDER BY consumer",
-    )
-    .fetch_all(&mut owner)
-    .await
-    .unwrap();
-    let all = i64::try_from(EVENTS).unwrap();
-    let expected = ["one", "three", "two"].map(|consumer| (consumer.to_owned(), all, all));
-    assert_eq!(rows, expected, "each effect is there and there once");
-    let disorder: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM (SELECT number < lag(number) OVER (PARTITION BY consumer, key ORDER BY place) AS back
-                               FROM effects) AS order_of WHERE back",
-    )
-    .fetch_one(&mut owner)
-    .await
-    .unwrap();
-    assert_eq!(disorder, 0, "the effects of a key happen in the order of its events");
+    let trial = Trial::over(String::new(), 10_000).await;
+    trial.kill_at_every_step();
+    trial.finish().await;
 }
 
-fn spawn(url: &str, step: &str) -> std::process::Child {
-    // Reads its input until this process has gone: it never outlives the test.
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::publishes_and_applies", "--ignored", "--nocapture"])
-        .env(URL, url)
-        .env(STEP, step)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+/// A lane of JetStream has one event under way at a time, so there are fewer of them.
+#[tokio::test]
+async fn over_jetstream_as_well_and_when_its_server_is_killed_while_events_are_published() {
+    let mut server = NatsServer::start().await.unwrap();
+    let trial = Trial::over(server.address().to_owned(), 400).await;
+    let mut worker = trial.spawn(SERVER);
+    worker.says("the server may go");
+    server.kill().unwrap();
+    server.start_again().await.unwrap();
+    worker.says("reached the step");
+    worker.kill();
+    trial.kill_at_every_step();
+    trial.finish().await;
+}
+
+/// The database in which the effects happen, and the store.
+struct Trial {
+    database: TestDatabase,
+    /// The address of the store in JetStream; empty for the one in the database.
+    nats: String,
+    events: usize,
+}
+
+impl Trial {
+    async fn over(nats: String, events: usize) -> Self {
+        let database = egov_testkit::database("eventstest", *MIGRATOR).await;
+        // Nothing here forbids a second effect of the same event: that is what is tested.
+        sqlx::raw_sql(
+            "CREATE TABLE effects (place bigint GENERATED ALWAYS AS IDENTITY, consumer text, key text, number integer)",
+        )
+        .execute(&mut database.connect_as_owner().await.unwrap())
+        .await
+        .unwrap();
+        Self { database, nats, events }
+    }
+
+    fn spawn(&self, step: &str) -> Worker {
+        // Reads its input until this process has gone: it never outlives the test.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "killed::publishes_and_applies", "--ignored", "--nocapture"])
+            .env(URL, &self.database.app_url)
+            .env(NATS, &self.nats)
+            .env(COUNT, self.events.to_string())
+            .env(STEP, step)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        Worker { child, said }
+    }
+
+    fn kill_at_every_step(&self) {
+        for step in STEPS {
+            let mut worker = self.spawn(step);
+            worker.says("reached the step");
+            worker.kill();
+        }
+    }
+
+    /// Lets a last process come to the end, and looks at what happened.
+    async fn finish(self) {
+        let mut worker = self.spawn("none");
+        worker.says("all is done");
+        worker.kill();
+        let mut owner = self.database.connect_as_owner().await.unwrap();
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT consumer, count(*), count(DISTINCT number) FROM effects GROUP BY consumer ORDER BY consumer",
+        )
+        .fetch_all(&mut owner)
+        .await
+        .unwrap();
+        let all = i64::try_from(self.events).unwrap();
+        let expected = ["one", "three", "two"].map(|consumer| (consumer.to_owned(), all, all));
+        assert_eq!(rows, expected, "each effect is there and there once");
+        let disorder: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT number < lag(number) OVER (PARTITION BY consumer, key ORDER BY place) AS back
+                                   FROM effects) AS order_of WHERE back",
+        )
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+        assert_eq!(disorder, 0, "the effects of a key happen in the order of its events");
+    }
+}
+
+/// A child process, and what it says.
+struct Worker {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Worker {
+    fn says(&mut self, words: &str) {
+        let mut lines = self.said.by_ref().map_while(Result::ok);
+        assert!(
+            lines.any(|line| line.contains(words)),
+            "the child ended before it said {words:?}"
+        );
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run as a child process by the test above, which kills it"]
+#[ignore = "run as a child process by the tests above, which kill it"]
 async fn publishes_and_applies() {
-    let (Some(url), Some(step)) = (std::env::var_os(URL), std::env::var_os(STEP)) else {
+    let given = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
+    let (Some(url), Some(nats), Some(count), Some(step)) = (given(URL), given(NATS), given(COUNT), given(STEP)) else {
         return;
     };
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(1);
     });
-    let step = step.into_string().unwrap();
-    let config = DatabaseConfig::new(url.to_str().unwrap())
-        .test_profile()
-        .max_connections(8);
+    let events: usize = count.parse().unwrap();
+    let config = DatabaseConfig::new(url).test_profile().max_connections(8);
     let database = Database::connect(
         &config,
         Arc::new(Keyring::ephemeral()),
@@ -117,18 +173,31 @@ async fn publishes_and_applies() {
     )
     .await
     .unwrap();
-    let store = PostgresStore::new(database.clone(), 64 << 20);
+    let store: Arc<dyn EventStore> = if nats.is_empty() {
+        Arc::new(PostgresStore::new(database.clone(), 64 << 20))
+    } else {
+        let config = JetStreamConfig {
+            address: nats,
+            replicas: 1,
+            sync_always: false,
+            queue_bytes: 64 << 20,
+        };
+        Arc::new(JetStreamStore::connect(config, SystemIds::shared()).await.unwrap())
+    };
     store.open_topic(&TOPIC).await.unwrap();
     let trap = Arc::new(Trap {
         step,
         reached: AtomicUsize::new(0),
     });
-    let subscribers =
-        CONSUMERS.map(|consumer| tokio::spawn(subscribe(consumer, database.clone(), store.clone(), Arc::clone(&trap))));
+    let subscribers = CONSUMERS.map(|consumer| {
+        let (store, trap) = (Arc::clone(&store), Arc::clone(&trap));
+        tokio::spawn(subscribe(consumer, database.clone(), store, trap, events))
+    });
     // Whoever was killed does not know what it has published: all again, by the same ids.
-    for first in (0..EVENTS).step_by(500) {
-        let batch = (first..first + 500).map(event).collect();
-        store.publish(TOPIC.id, batch).await.unwrap();
+    let (batch, keys) = (events / 20, events / 40);
+    for first in (0..events).step_by(batch) {
+        let batch: Vec<CloudEvent> = (first..first + batch).map(|number| event(number, keys)).collect();
+        until_taken(|| store.publish(TOPIC.id, batch.clone())).await;
         trap.at("published").await;
     }
     for subscriber in subscribers {
@@ -136,6 +205,22 @@ async fn publishes_and_applies() {
     }
     println!("all is done");
     std::future::pending::<()>().await;
+}
+
+/// Tries until the store has done it: its server may be away.
+pub(crate) async fn until_taken<T, F>(mut act: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    loop {
+        match act().await {
+            Ok(done) => return done,
+            Err(fault) if fault.reason() == "EVENT_STORE_UNAVAILABLE" => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(fault) => panic!("the store refused: {fault:?}"),
+        }
+    }
 }
 
 /// Stops the process at a step, some way into the work.
@@ -146,14 +231,23 @@ struct Trap {
 
 impl Trap {
     async fn at(&self, step: &str) {
-        if step == self.step && self.reached.fetch_add(1, Ordering::SeqCst) == 6 {
+        let last = match (self.step.as_str(), step) {
+            (SERVER, "published") => 13,
+            (wanted, step) if wanted == step => 6,
+            _ => return,
+        };
+        let reached = self.reached.fetch_add(1, Ordering::SeqCst);
+        if reached == last {
             println!("reached the step");
             std::future::pending::<()>().await;
+        }
+        if self.step == SERVER && reached == 6 {
+            println!("the server may go");
         }
     }
 }
 
-fn event(number: usize) -> CloudEvent {
+fn event(number: usize, keys: usize) -> CloudEvent {
     CloudEvent {
         id: number.to_string(),
         source: "/killed".to_owned(),
@@ -162,13 +256,19 @@ fn event(number: usize) -> CloudEvent {
         time: None,
         data_content_type: None,
         data_schema: None,
-        partition_key: Some((number % KEYS).to_string()),
+        partition_key: Some((number % keys).to_string()),
         epoch: None,
         data: number.to_string().into(),
     }
 }
 
-async fn subscribe(consumer: &'static str, database: Database, store: PostgresStore, trap: Arc<Trap>) {
+async fn subscribe(
+    consumer: &'static str,
+    database: Database,
+    store: Arc<dyn EventStore>,
+    trap: Arc<Trap>,
+    events: usize,
+) {
     let place = CONSUMERS.iter().position(|one| *one == consumer).unwrap();
     let subscription = SubscriptionSpec {
         id: Uuid::from_u128(100 + place as u128),
@@ -180,12 +280,12 @@ async fn subscribe(consumer: &'static str, database: Database, store: PostgresSt
         max_attempts: 100,
         backoff: Backoff::default(),
     };
-    store.subscribe(&subscription).await.unwrap();
+    until_taken(|| store.subscribe(&subscription)).await;
     loop {
-        let got = store.pull(&subscription, Batch::of(500)).await.unwrap();
+        let got = until_taken(|| store.pull(&subscription, Batch::of(500))).await;
         if got.is_empty() {
             let applied = count(&database, consumer).await;
-            if applied >= EVENTS && store.progress(&subscription).await.unwrap().lag == 0 {
+            if applied >= events && until_taken(|| store.progress(&subscription)).await.lag == 0 {
                 return;
             }
             store.wait(TOPIC.id, Duration::from_millis(50)).await;
@@ -213,7 +313,7 @@ async fn subscribe(consumer: &'static str, database: Database, store: PostgresSt
             .unwrap();
         trap.at("committed").await;
         let tokens: Vec<String> = got.into_iter().map(|one| one.token).collect();
-        store.settle(&subscription, &tokens, &[]).await.unwrap();
+        until_taken(|| store.settle(&subscription, &tokens, &[])).await;
         trap.at("acknowledged").await;
     }
 }

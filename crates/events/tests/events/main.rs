@@ -12,6 +12,7 @@
 mod contract;
 mod forwarding;
 mod killed;
+mod on_the_way;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -101,11 +102,22 @@ impl Rig for Postgres {
     fn counts_missed(&self) -> bool {
         true
     }
+
+    async fn leave_rubbish(&self, topic: Uuid) {
+        let stored = self.store.publish(topic, vec![event(0, 1)]).await.unwrap();
+        let mut superuser = self.database.connect_as_superuser().await.unwrap();
+        sqlx::query("UPDATE event_records SET content = '\\x00' WHERE topic_id = $1 AND log_offset = $2")
+            .bind(topic)
+            .bind(stored[0].offset)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+    }
 }
 
 struct Nats {
     store: JetStreamStore,
-    _server: NatsServer,
+    server: NatsServer,
 }
 
 impl Nats {
@@ -119,7 +131,7 @@ impl Nats {
         };
         Self {
             store: JetStreamStore::connect(config, SystemIds::shared()).await.unwrap(),
-            _server: server,
+            server,
         }
     }
 }
@@ -141,6 +153,13 @@ impl Rig for Nats {
 
     fn counts_missed(&self) -> bool {
         false
+    }
+
+    // By somebody who knows the subject and writes past the service.
+    async fn leave_rubbish(&self, topic: Uuid) {
+        let context = async_nats::jetstream::new(async_nats::connect(self.server.address()).await.unwrap());
+        let sent = context.publish(format!("egov.events.{}.u", topic.simple()), vec![0_u8].into());
+        sent.await.unwrap().await.unwrap();
     }
 }
 

@@ -334,9 +334,7 @@ async fn a_log_shows_its_checkpoints_to_a_witness_of_another_agency_and_receipts
         "the first that a witness cosigned"
     );
     receipt.checkpoint.cosigned_by(&key).unwrap();
-    let trust = Trust {
-        keys: vec![stage.key(), key.clone()],
-    };
+    let trust = Trust::in_keys(vec![stage.key(), key.clone()]);
     let report = stage.verify_as(1, &trust).await;
     assert!(report.is_whole() && report.cosignatures == 3, "{report:?}");
     stage

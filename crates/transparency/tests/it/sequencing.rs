@@ -208,7 +208,7 @@ async fn the_log_of_a_new_epoch_begins_with_the_last_checkpoint_of_the_one_befor
     let old = stage.key();
     let new = stage.log.keys(2).unwrap().pop().unwrap();
     assert_ne!(old.name(), new.name());
-    let trust = egov_transparency::Trust { keys: vec![old, new] };
+    let trust = egov_transparency::Trust::in_keys(vec![old, new]);
     let report = stage.verify_as(2, &trust).await;
     assert!(report.is_whole(), "{report:?}");
     let mut reads = egov_transparency::LogReport::default();
@@ -244,8 +244,8 @@ async fn a_rotated_key_signs_what_comes_and_the_old_one_still_verifies_what_was(
     stage.grow(2).await;
     let keys = stage.log.keys(1).unwrap();
     assert_eq!(keys.len(), 2);
-    let report = stage.verify_as(1, &egov_transparency::Trust { keys }).await;
+    let report = stage.verify_as(1, &egov_transparency::Trust::in_keys(keys)).await;
     assert!(report.is_whole() && report.checkpoints == 2, "{report:?}");
-    let only_old = stage.verify_as(1, &egov_transparency::Trust { keys: vec![old] }).await;
+    let only_old = stage.verify_as(1, &egov_transparency::Trust::in_keys(vec![old])).await;
     assert_eq!(only_old.found.values().sum::<u64>(), 1);
 }

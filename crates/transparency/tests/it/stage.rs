@@ -112,21 +112,14 @@ impl Stage {
     }
 
     pub(crate) async fn verify(&self) -> LogReport {
-        self.verify_as(1, &Trust { keys: vec![self.key()] }).await
+        self.verify_as(1, &Trust::in_keys(vec![self.key()])).await
     }
 
     pub(crate) async fn verify_as(&self, epoch: i32, trust: &Trust) -> LogReport {
         let origin = self.log.origin(epoch);
-        verify_log(
-            &self.database,
-            "onestop",
-            (epoch, &origin),
-            trust,
-            |_, _| {},
-            |_, _| None,
-        )
-        .await
-        .unwrap()
+        verify_log(&self.database, "onestop", (epoch, &origin), trust, |_, _| {})
+            .await
+            .unwrap()
     }
 
     /// What somebody does who owns the database: no grant and no trigger stops them.

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use egov_runtime::config::Period;
-use egov_transparency::{AuthorityConfig, Rule, StampAuthority, StampProblem, StampRoots, Trust, verify_log};
+use egov_transparency::{AuthorityConfig, Rule, StampAuthority, StampProblem, StampRoots, Trust};
 
 use crate::stage::Stage;
 
@@ -170,40 +170,25 @@ async fn a_checkpoint_is_stamped_and_openssl_agrees_with_the_token_that_is_store
         assert!(openssl(authority.folder.path(), &verify));
 
         // The whole log, with the stamp.
-        let trust = Trust {
-            keys: vec![stage.key()],
+        let verified = async |named: &str, roots: StampRoots| {
+            let trust = Trust {
+                keys: vec![stage.key()],
+                stamp_roots: [(named.to_owned(), roots)].into(),
+            };
+            stage.verify_as(1, &trust).await
         };
-        let origin = stage.log.origin(1);
-        let judge = |roots: StampRoots| {
-            move |stamp: &egov_transparency::StoredStamp, text: &str| {
-                let judged = roots.verify(&stamp.token, text.as_bytes());
-                Some(judged.map(drop).map_err(|problem| problem.to_string()))
-            }
-        };
-        let report = verify_log(
-            &stage.database,
-            "onestop",
-            (1, &origin),
-            &trust,
-            |_, _| {},
-            judge(roots),
-        )
-        .await;
-        let report = report.unwrap();
+        let report = verified("test", roots.clone()).await;
         assert!(report.is_whole() && report.time_stamps == 1, "{report:?}");
         let stranger = Authority::start(&["ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
             .await
             .roots();
-        let report = verify_log(
-            &stage.database,
-            "onestop",
-            (1, &origin),
-            &trust,
-            |_, _| {},
-            judge(stranger),
-        )
-        .await;
-        assert_eq!(report.unwrap().found.into_keys().collect::<Vec<_>>(), [Rule::TimeStamp]);
+        let report = verified("test", stranger).await;
+        assert_eq!(report.found.into_keys().collect::<Vec<_>>(), [Rule::TimeStamp]);
+        // One whose roots nobody named is counted and named, not judged.
+        let report = verified("another", roots).await;
+        assert!(report.is_whole(), "{report:?}");
+        assert_eq!((report.time_stamps, report.time_stamps_unknown), (0, 1));
+        assert_eq!(report.authorities_unknown.into_iter().collect::<Vec<_>>(), ["test"]);
     }
 }
 

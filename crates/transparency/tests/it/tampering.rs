@@ -384,9 +384,7 @@ async fn an_exported_log_is_verified_without_the_database_and_a_changed_file_is_
     let folder = tempfile::tempdir().unwrap();
     let size = export(&stage.log, 1, folder.path(), |_, _| {}).await.unwrap();
     assert_eq!(size, 600);
-    let trust = Trust {
-        keys: vec![stage.key()],
-    };
+    let trust = Trust::in_keys(vec![stage.key()]);
     let report = verify_folder(folder.path(), &trust, |_, _| {}).unwrap();
     assert!(report.is_whole() && report.entries == 600, "{report:?}");
     for (file, expected) in [

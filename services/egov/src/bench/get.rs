@@ -60,6 +60,7 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
                 let case_id = id_of(agency, turn as usize % CASES).to_string();
                 let request = GetCaseRequest {
                     case_id: case_id.clone(),
+                    with_particulars: false,
                 };
                 let answer = client
                     .get_case(signed(request, token))

@@ -104,7 +104,7 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     let (log, database, superuser) = open(&running, &stage).await?;
 
     // A backlog as large as a million: how fast it is placed when nothing else is done.
-    let backlog = how.cases;
+    let backlog = how.cases();
     say::note(format!("  {backlog} leaves …"));
     fill(&superuser, backlog).await.context("the leaves")?;
     let sequencer = Sequencer::new(Arc::clone(&log));
@@ -160,18 +160,11 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
 
     // Everything is verified: every leaf, the tree, every checkpoint.
     let epoch = log.epoch().await?;
-    let trust = Trust { keys: log.keys(epoch)? };
+    let trust = Trust::in_keys(log.keys(epoch)?);
     let begin = Instant::now();
-    let report = verify_log(
-        &database,
-        "bench",
-        (epoch, &log.origin(epoch)),
-        &trust,
-        |_, _| {},
-        |_, _| None,
-    )
-    .await
-    .map_err(fault)?;
+    let report = verify_log(&database, "bench", (epoch, &log.origin(epoch)), &trust, |_, _| {})
+        .await
+        .map_err(fault)?;
     let seconds = begin.elapsed().as_secs_f64();
     anyhow::ensure!(report.is_whole(), "the ledger does not hold: {:?}", report.findings);
     say::note(format!("  {} leaves verified in {seconds:.2} s", report.entries));

@@ -17,7 +17,7 @@ const MANY: u64 = 100_000;
 const PAGE: i32 = 50;
 
 async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
-    let full_pages = how.cases >= MANY;
+    let full_pages = how.cases() >= MANY;
     load::run(how.duration(), |caller| {
         let (client, officials) = (officials.client(caller), Arc::clone(officials));
         move |turn| {

@@ -12,9 +12,9 @@ use egov_auth::{
 };
 use egov_clock::{Clock as _, SystemClock, SystemIds};
 use egov_door::{
-    Asked, Authenticator, Begun, BodyRules, Consumer, Door, DoorLimits, DoorParts, Ended, EndpointSpec, EndpointState,
-    Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Quota, Recording, Standing, Stands, Upstream,
-    UpstreamLimits,
+    Asked, Authenticator, Begun, BodyRules, Consumer, Destinations, Door, DoorLimits, DoorParts, Ended, EndpointSpec,
+    EndpointState, Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Quota, Recording, Standing, Stands,
+    Upstream, UpstreamLimits,
 };
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
@@ -199,7 +199,7 @@ pub(super) async fn serve_door(upstream: &str) -> anyhow::Result<()> {
         ..system_claims(ISSUER, AUDIENCE, clock.now().as_second())
     };
     let token = keyring.signing(Purpose::TokenSigning).jwt(ACCESS_TOKEN_TYPE, &claims)?;
-    let endpoints = Upstream::new(None, UpstreamLimits::default());
+    let endpoints = Upstream::new(Arc::new(Destinations::anywhere()), None, UpstreamLimits::default());
     endpoints.set(&[EndpointSpec {
         id: Uuid::from_u128(1),
         address: upstream.parse()?,

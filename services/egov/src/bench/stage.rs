@@ -82,6 +82,19 @@ pub(super) fn installation(folder: &Path) -> Installation {
     }
 }
 
+/// Copies the database of one-stop, to which nobody may be connected.
+async fn copy(superuser: &str, twin: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(superuser).await?;
+    // Our own word. By files: a copy of a million cases block by block would all go through the log as well.
+    sqlx::query(AssertSqlSafe(format!(
+        "CREATE DATABASE {twin} TEMPLATE onestop STRATEGY file_copy"
+    )))
+    .execute(&mut connection)
+    .await
+    .context("the anchor's database cannot be made")?;
+    Ok(connection.close().await?)
+}
+
 impl Stage {
     /// An empty one-stop centre, in a temporary folder or in one that is there. With `twin`, the database of one-stop has a
     /// copy of that name, which no service touches.
@@ -134,13 +147,7 @@ impl Stage {
         }
         opened.databases.close().await;
         if let Some(twin) = twin {
-            let mut connection = PgConnection::connect(&superuser).await?;
-            // Our own word.
-            sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {twin} TEMPLATE onestop")))
-                .execute(&mut connection)
-                .await
-                .context("the anchor's database cannot be made")?;
-            connection.close().await?;
+            copy(&superuser, twin).await?;
         }
         opened.close().await?;
         Ok(Self {
@@ -149,6 +156,14 @@ impl Stage {
             agencies,
             province,
         })
+    }
+
+    /// Copies the database of one-stop, as it is now, under this name; no service touches the copy. The stage is at rest.
+    pub(super) async fn copy_to(&self, twin: &str) -> anyhow::Result<()> {
+        let opened = import::open(&installation(self.data())).await?;
+        opened.databases.close().await;
+        copy(&opened.postgres.superuser_url(), twin).await?;
+        opened.close().await
     }
 
     /// The id of the first commune; an anchor names the others by counting on.
@@ -286,6 +301,17 @@ impl Running {
         Ok(format!("{base}?{}&user={role}", kept.join("&")))
     }
 
+    /// Removes a copy of one-stop's database.
+    pub(super) async fn remove_copy(&self, twin: &str) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(&self.superuser).await?;
+        // Our own word.
+        sqlx::query(AssertSqlSafe(format!("DROP DATABASE {twin} WITH (FORCE)")))
+            .execute(&mut connection)
+            .await
+            .context("the anchor's database cannot be removed")?;
+        Ok(connection.close().await?)
+    }
+
     /// Stops it.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await
@@ -359,7 +385,7 @@ impl Drop for Process {
     }
 }
 
-/// Data folders with generated cases: one for each number of cases, made when the first scenario asks for it and shared by all that read.
+/// Data folders with generated cases: one for each number of cases, made when the first scenario asks for it and shared by all.
 #[derive(Default)]
 pub(super) struct Filled {
     /// By the number of cases, and whether the folder is somebody's own.
@@ -369,7 +395,7 @@ pub(super) struct Filled {
 impl Filled {
     /// As many cases as were asked for, or the folder that was given.
     pub(super) async fn all(&mut self, how: &How) -> anyhow::Result<&Stage> {
-        self.stage(how.cases, how.data.as_deref()).await
+        self.stage(how.cases(), how.data.as_deref()).await
     }
 
     /// So many cases, whatever was given.

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use super::load::{self, Connections};
 use super::pgbench::Anchor;
-use super::stage::{Agency, Running, Stage};
+use super::stage::{Agency, Filled, Running, Stage};
 use super::{Aim, CALLERS, How, Outcome, PAYLOAD_BYTES, Run, outcome};
 
 /// A birth registration (đăng ký khai sinh), which every commune does.
@@ -150,9 +150,22 @@ async fn ours(officials: &Arc<Officials>, how: &How) -> Run {
     .await
 }
 
+/// On an empty centre; where it is said how many cases there are, among so many, and the anchor's copy has as many. A folder that
+/// is somebody's own is left alone: cases are filed here.
+pub(super) async fn measure(how: &How, filled: &mut Filled) -> anyhow::Result<Outcome> {
+    let Some(cases) = how.cases else {
+        let stage = Stage::prepare(None, Some(TWIN)).await?;
+        let outcome = in_turns("submit", how, &stage).await?;
+        stage.remove()?;
+        return Ok(outcome);
+    };
+    let stage = filled.few(cases).await?;
+    stage.copy_to(TWIN).await?;
+    in_turns("submit, among generated cases", how, stage).await
+}
+
 /// Ours and the anchor in turns.
-pub(super) async fn measure(how: &How) -> anyhow::Result<Outcome> {
-    let stage = Stage::prepare(None, Some(TWIN)).await?;
+async fn in_turns(name: &'static str, how: &How, stage: &Stage) -> anyhow::Result<Outcome> {
     let running = stage.start().await?;
     let (mut runs, mut anchors) = (Vec::new(), Vec::new());
     let anchor = Anchor {
@@ -164,13 +177,14 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Outcome> {
     };
     for _ in 0..how.runs {
         // Tokens count for five minutes: new ones for each run.
-        let officials = Officials::of(&stage, &running, "one_stop_clerk").await?;
+        let officials = Officials::of(stage, &running, "one_stop_clerk").await?;
         runs.push(ours(&officials, how).await);
         anchors.push(anchor.run(how.duration()).await.context("the anchor of submit")?);
     }
+    // Other scenarios play on the same stage.
+    running.remove_copy(TWIN).await?;
     running.stop().await?;
-    stage.remove()?;
-    Ok(outcome("submit", &runs, &anchors, Some(Aim::Ratio(0.6))))
+    Ok(outcome(name, &runs, &anchors, Some(Aim::Ratio(0.6))))
 }
 
 #[cfg(test)]

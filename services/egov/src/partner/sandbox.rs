@@ -323,6 +323,7 @@ pub(super) async fn topic(desk: &Desk, partner: &Party, name: &str, sandbox: &Sa
             publish: true,
             subscribe: true,
         }],
+        json_schema: String::new(),
     };
     let made = events
         .create_topic(request)

@@ -20,6 +20,7 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
             "list_procedures",
             "list_province",
             "search",
+            "import",
             "auth",
             "events",
             "ledger",
@@ -39,7 +40,7 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
         .collect();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
     let beside_an_anchor = [
-        "submit",
+        "submit, among generated cases",
         "get",
         "list",
         "auth_cold",
@@ -52,6 +53,7 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
         "list_province",
         "list_province, p50 over that of a hundredth",
         "search",
+        "import",
         "ledger_backlog",
         "ledger_lag",
         "ledger_verify",

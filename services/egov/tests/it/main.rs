@@ -11,6 +11,7 @@
 
 mod backup;
 mod bench;
+mod fees;
 mod follow;
 mod generate;
 mod given;

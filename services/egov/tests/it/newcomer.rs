@@ -107,6 +107,11 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
         assert!(!database["leases"].as_array().unwrap().is_empty(), "{database}");
     }
     assert!(databases[1]["events"].as_i64().unwrap() > 0, "{}", databases[1]);
+    let given_up = &databases[2]["given_up"];
+    assert_eq!(
+        *given_up,
+        serde_json::json!({ "mailbox_messages": 0, "partner_deliveries": {} })
+    );
     let purposes = status["keys"].as_array().unwrap();
     assert!(purposes.iter().any(|key| key["purpose"] == "token-signing"), "{status}");
     let shown = text(&on(&data, &["status"]));
@@ -139,6 +144,14 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     for part in ["INVALID_FIELD", "procedure_code", "mã thủ tục", "owner"] {
         assert!(said.contains(part), "{said}");
     }
+    // A definition needs roles that nobody holds in most communes: identity says so to the controller, who sees nobody's account.
+    let birth = r#"{"procedureCode": "1.001193"}"#;
+    let draft = json(&on(&data, &["call", "CreateDraft", birth, "--as", "controller"]));
+    let lint = serde_json::json!({ "draftId": draft["draft"]["draftId"] }).to_string();
+    let found = json(&on(&data, &["call", "LintDraft", &lint, "--as", "controller"]));
+    let findings = found["findings"].as_array().unwrap();
+    let has = |kind: &str| findings.iter().any(|finding| finding["kind"] == kind);
+    assert!(has("role_not_held") && !has("holders_unknown"), "{found}");
     // The same over REST, with a token from the command line.
     let token = text(&on(&data, &["token", "--as", "clerk"]));
     let cases = rest(&format!("{}/v1/cases", up.url()), Some(token.trim()));
@@ -154,12 +167,28 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
         "{}",
         text(&nobody)
     );
+    assert_eq!(up.ready["simulators"], serde_json::json!({}));
     up.stop();
 
-    // A second start imports nothing.
-    let up = Up::start(&data, "127.0.0.1:0");
+    // A second start imports nothing; this one has simulated partners, as none has in production.
+    let up = Up::simulated(&data, "127.0.0.1:0", None);
     assert_eq!(up.ready["packs"]["imported"], 0, "{}", up.ready);
+    let simulated = up.ready["simulators"].as_object().unwrap();
+    let names: Vec<&str> = simulated.keys().map(String::as_str).collect();
+    let all = [
+        "civil-status-register",
+        "national-portal",
+        "payment-platform",
+        "population-register",
+    ];
+    assert_eq!(names, all);
     up.stop();
+    let refused = on(&data, &["up", "--simulators", "--profile", "production"]);
+    assert!(
+        !refused.status.success() && text(&refused).contains("→ leave it out"),
+        "{}",
+        text(&refused)
+    );
 }
 
 /// The answer to a GET.

@@ -92,6 +92,16 @@ impl Up {
         Self::run(data, egov().args(["up", "--listen", listen, "--config"]).arg(config))
     }
 
+    /// The same with simulated partners, of which the configuration may name others.
+    pub(crate) fn simulated(data: &Path, listen: &str, config: Option<&Path>) -> Self {
+        let mut up = egov();
+        up.args(["up", "--simulators", "--listen", listen]);
+        if let Some(config) = config {
+            up.arg("--config").arg(config);
+        }
+        Self::run(data, &mut up)
+    }
+
     fn run(data: &Path, up: &mut Command) -> Self {
         let mut child = up
             .args(["--json", "--data"])

@@ -4,8 +4,8 @@ use egov_proto::egov::identity::v1::access_service_server::AccessService;
 use egov_proto::egov::identity::v1::{
     ChangeRoleEndRequest, ChangeRoleEndResponse, ConfirmGrantRequest, ConfirmGrantResponse, DelegateRoleRequest,
     DelegateRoleResponse, EndDelegationRequest, EndDelegationResponse, ListDelegationsRequest, ListDelegationsResponse,
-    ListRoleGrantsRequest, ListRoleGrantsResponse, ListRolesRequest, ListRolesResponse, ReviewAccessRequest,
-    ReviewAccessResponse,
+    ListRoleGrantsRequest, ListRoleGrantsResponse, ListRoleUnitsRequest, ListRoleUnitsResponse, ListRolesRequest,
+    ListRolesResponse, ReviewAccessRequest, ReviewAccessResponse,
 };
 use egov_runtime::accept;
 use tonic::{Request, Response, Status};
@@ -29,6 +29,16 @@ impl AccessService for Api {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?.clone();
         let answer = read_access::list_role_grants(&self.identity, &caller, request.message).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_role_units(
+        &self,
+        request: Request<ListRoleUnitsRequest>,
+    ) -> Result<Response<ListRoleUnitsResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let caller = request.caller()?.clone();
+        let answer = read_access::list_role_units(&self.identity, &caller, request.message).await?;
         Ok(Response::new(answer))
     }
 

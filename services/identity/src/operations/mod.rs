@@ -55,6 +55,8 @@ pub(crate) mod permission {
     pub(crate) const MANAGE_ACCOUNTS: &str = "identity.accounts.manage";
     /// Giving and ending roles.
     pub(crate) const MANAGE_ROLES: &str = "identity.roles.manage";
+    /// Reading at which units roles are held, without by whom.
+    pub(crate) const READ_ROLE_UNITS: &str = "identity.role_units.read";
     /// Reviewing who has what where.
     pub(crate) const REVIEW_ACCESS: &str = "identity.access.review";
     /// Reading systems.

@@ -1,16 +1,19 @@
-//! ListRoles, ListRoleGrants, ListDelegations.
+//! ListRoles, ListRoleGrants, ListRoleUnits, ListDelegations.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use egov_auth::{Caller, UnitTree};
 use egov_database::PageBinding;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{
     GrantablePlace, ListDelegationsRequest, ListDelegationsResponse, ListRoleGrantsRequest, ListRoleGrantsResponse,
-    ListRolesRequest, ListRolesResponse, Role, RolePermission,
+    ListRoleUnitsRequest, ListRoleUnitsResponse, ListRolesRequest, ListRolesResponse, Role, RolePermission, RoleUnits,
+    UnitReach,
 };
 use uuid::Uuid;
 
 use super::granting::may_grant;
-use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
+use super::permission::{MANAGE_ROLES, READ_ACCOUNTS, READ_ROLE_UNITS};
 use crate::domain::delegation::is_delegable;
 use crate::domain::unit;
 use crate::error::IdentityError;
@@ -114,6 +117,42 @@ pub(crate) async fn list_role_grants(
     Ok(ListRoleGrantsResponse {
         grants: grants.iter().map(wire::grant_entry).collect(),
         next_page_token,
+    })
+}
+
+/// At which units of the caller's scope somebody holds roles on a day.
+pub(crate) async fn list_role_units(
+    identity: &Identity,
+    caller: &Caller,
+    request: ListRoleUnitsRequest,
+) -> Result<ListRoleUnitsResponse, Fault> {
+    let on = wire::day("on", request.on)?.unwrap_or_else(|| identity.today());
+    let asked: BTreeSet<String> = request.roles.into_iter().collect();
+    let scope = caller.scope(READ_ROLE_UNITS);
+    let roles: Vec<String> = asked.iter().cloned().collect();
+    let rows = identity
+        .database
+        .read(&scope, async |conn| {
+            store::roles::units_held(conn, &scope, &roles, on).await
+        })
+        .await?;
+    // A role that nobody holds is told too: that is an answer, and not the lack of one.
+    let mut held: BTreeMap<String, Vec<i32>> = asked.into_iter().map(|role| (role, Vec::new())).collect();
+    for (role, unit_id) in rows {
+        held.entry(role).or_default().push(unit_id);
+    }
+    let tree = identity.directory.tree().load_full();
+    let mut looked_at: Vec<i32> = if scope.all { tree.units().collect() } else { scope.units };
+    looked_at.sort_unstable();
+    Ok(ListRoleUnitsResponse {
+        roles: held
+            .into_iter()
+            .map(|(role, unit_ids)| RoleUnits { role, unit_ids })
+            .collect(),
+        looked_at: unit::summarised(&tree, &looked_at)
+            .into_iter()
+            .map(|(unit_id, and_below)| UnitReach { unit_id, and_below })
+            .collect(),
     })
 }
 

@@ -161,6 +161,34 @@ pub(crate) async fn list(
         .collect())
 }
 
+/// The units in scope at which somebody holds these roles on a day, by role and unit. A closed account holds nothing; one that the
+/// caller does not see, because it belongs to a unit out of scope, counts as open.
+pub(crate) async fn units_held(
+    conn: &mut PgConnection,
+    scope: &RowScope,
+    roles: &[String],
+    on: Date,
+) -> Result<Vec<(String, i32)>> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT g.role, g.unit_id
+           FROM role_grants g
+           LEFT JOIN accounts a ON a.account_id = g.account_id
+           WHERE ($1 OR g.unit_id = ANY($2))
+             AND g.role = ANY($3)
+             AND g.effective_from <= $4 AND (g.effective_to IS NULL OR g.effective_to > $4)
+             AND a.disabled_time IS NULL
+           ORDER BY g.role, g.unit_id"#,
+        scope.all,
+        &scope.units,
+        roles,
+        on.to_sqlx() as _
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)?;
+    Ok(rows.into_iter().map(|row| (row.role, row.unit_id)).collect())
+}
+
 /// Whose a grant is.
 pub(crate) async fn holder_of(conn: &mut PgConnection, grant_id: Uuid) -> Result<Option<Uuid>> {
     sqlx::query_scalar!("SELECT account_id FROM role_grants WHERE grant_id = $1", grant_id)

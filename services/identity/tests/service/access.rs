@@ -1,8 +1,8 @@
 //! Which roles there are, who holds them, their ends, and the review of all that.
 
 use egov_proto::egov::identity::v1::{
-    Account, ChangeRoleEndRequest, ConfirmGrantRequest, GrantRoleRequest, ListRoleGrantsRequest, ListRolesRequest,
-    ReviewAccessRequest, ReviewEntry, ReviewFlag, Role, RoleGrantEntry,
+    Account, ChangeRoleEndRequest, ConfirmGrantRequest, GrantRoleRequest, ListRoleGrantsRequest, ListRoleUnitsRequest,
+    ListRoleUnitsResponse, ListRolesRequest, ReviewAccessRequest, ReviewEntry, ReviewFlag, Role, RoleGrantEntry,
 };
 use egov_proto::google::r#type::Date;
 use jiff::civil::date;
@@ -73,6 +73,7 @@ async fn the_roles_are_those_of_the_policies_with_where_the_caller_may_give_them
             "ledger_auditor",
             "officer",
             "one_stop_clerk",
+            "procedure_controller",
             "province_admin",
             "unit_admin",
             "unit_auditor"
@@ -103,12 +104,12 @@ async fn the_roles_are_those_of_the_policies_with_where_the_caller_may_give_them
         at_ward
             .iter()
             .all(|role| !["province_admin", "ledger_auditor"].contains(&role.role.as_str()))
-            && at_ward.len() == 4
+            && at_ward.len() == 5
     );
     assert!(roles(&world, &world.unit_admin(WARD), COMMUNE).await.is_empty());
     // Everybody on the staff may read which roles there are, and gives none.
     let staff = roles(&world, &world.clerk(WARD), 0).await;
-    assert!(staff.len() == 6 && staff.iter().all(|role| role.grantable_at.is_empty()));
+    assert!(staff.len() == 7 && staff.iter().all(|role| role.grantable_at.is_empty()));
     let citizen = world.tokens.citizen(Uuid::from_u128(4), egov_auth::Assurance::High);
     let outcome = world
         .access()
@@ -247,6 +248,155 @@ async fn a_role_at_ones_unit_is_seen_also_when_its_holder_belongs_elsewhere_and_
     assert!(shown[0].username.is_empty() && shown[0].full_name.is_empty() && shown[0].account_unit_id == 0);
     let shown = grants(&world, &world.unit_admin(COMMUNE), everything()).await;
     assert_eq!((shown.len(), shown[0].username.as_str()), (1, "xa.tran"));
+}
+
+async fn role_units(
+    world: &World,
+    token: &str,
+    roles: &[&str],
+    on: Option<Date>,
+) -> Result<ListRoleUnitsResponse, Status> {
+    let request = ListRoleUnitsRequest {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        on,
+    };
+    let answer = world.access().list_role_units(by(token, request)).await?;
+    Ok(answer.into_inner())
+}
+
+/// Roles with the units that were told.
+type Told<'a> = Vec<(&'a str, &'a [i32])>;
+
+/// Each role with the units that were told, and where was looked.
+fn told(answer: &ListRoleUnitsResponse) -> (Told<'_>, Vec<(i32, bool)>) {
+    let roles = answer
+        .roles
+        .iter()
+        .map(|role| (role.role.as_str(), role.unit_ids.as_slice()))
+        .collect();
+    let places = answer
+        .looked_at
+        .iter()
+        .map(|place| (place.unit_id, place.and_below))
+        .collect();
+    (roles, places)
+}
+
+#[tokio::test]
+async fn where_a_role_is_held_is_told_to_the_controller_of_procedures_by_units_and_never_by_persons() {
+    let world = World::start().await;
+    world.person("an.nguyen", WARD, &[("one_stop_clerk", WARD)]).await;
+    world
+        .person("binh.tran", WARD, &[("one_stop_clerk", WARD), ("officer", WARD_OFFICE)])
+        .await;
+    let closed = world
+        .person("xa.tran", COMMUNE, &[("one_stop_clerk", COMMUNE)])
+        .await
+        .account_id;
+    let later = world.person("sau.le", COMMUNE, &[]).await.account_id;
+    let controller = |unit| {
+        world
+            .tokens
+            .staff(Uuid::from_u128(6), &[("procedure_controller", unit)])
+    };
+    let wanted = ["officer", "one_stop_clerk", "officer", "unit_leader"];
+    let nowhere: &[i32] = &[];
+
+    // The province: each role once, two holders at one unit are one unit, and of a role that nobody holds that is said.
+    let answer = role_units(&world, &controller(PROVINCE), &wanted, None).await.unwrap();
+    assert_eq!(
+        told(&answer),
+        (
+            vec![
+                ("officer", &[WARD_OFFICE][..]),
+                ("one_stop_clerk", &[WARD, COMMUNE][..]),
+                ("unit_leader", nowhere),
+            ],
+            vec![(PROVINCE, true)]
+        )
+    );
+    // As of a day; what a closed account holds does not count.
+    let request = GrantRoleRequest {
+        request_id: fresh(),
+        account_id: later.to_string(),
+        role: "officer".to_owned(),
+        unit_id: COMMUNE,
+        effective_from: Some(Date::from(date(2026, 11, 25))),
+        effective_to: Some(Date::from(date(2026, 11, 27))),
+        reason: String::new(),
+    };
+    world
+        .accounts()
+        .grant_role(by(&world.unit_admin(COMMUNE), request))
+        .await
+        .unwrap();
+    sqlx::query("UPDATE accounts SET disabled_time = create_time WHERE account_id = $1")
+        .bind(closed)
+        .execute(&mut world.sql().await)
+        .await
+        .unwrap();
+    for (day, officers) in [
+        (24, vec![WARD_OFFICE]),
+        (25, vec![COMMUNE, WARD_OFFICE]),
+        (27, vec![WARD_OFFICE]),
+    ] {
+        let on = Some(Date::from(date(2026, 11, day)));
+        let answer = role_units(&world, &controller(PROVINCE), &wanted, on).await.unwrap();
+        assert_eq!(answer.roles[0].unit_ids, officers, "{day}");
+        assert_eq!(answer.roles[1].unit_ids, [WARD], "{day}");
+    }
+
+    // The neighbour: whoever has the role at a ward is told of the ward and what is below it, and that nothing else was looked at.
+    let at_ward = role_units(&world, &controller(WARD), &wanted, None).await.unwrap();
+    assert_eq!(
+        told(&at_ward),
+        (
+            vec![
+                ("officer", &[WARD_OFFICE][..]),
+                ("one_stop_clerk", &[WARD][..]),
+                ("unit_leader", nowhere)
+            ],
+            vec![(WARD, true)]
+        )
+    );
+    let elsewhere = role_units(&world, &controller(COMMUNE), &wanted, None).await.unwrap();
+    assert!(
+        elsewhere.roles.iter().all(|role| role.unit_ids.is_empty()),
+        "{elsewhere:?}"
+    );
+    assert_eq!(told(&elsewhere).1, [(COMMUNE, true)]);
+
+    // The second wall: where the query would ask for everything, row-level security still shows units of the scope alone.
+    let mut app = world.test_database.connect_as_app().await.unwrap();
+    let mut transaction = sqlx::Connection::begin(&mut app).await.unwrap();
+    sqlx::query("SELECT set_config('egov.scope_units', $1, true)")
+        .bind(format!("{{{COMMUNE}}}"))
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let seen: Vec<i32> = sqlx::query_scalar("SELECT DISTINCT unit_id FROM role_grants ORDER BY unit_id")
+        .fetch_all(&mut *transaction)
+        .await
+        .unwrap();
+    assert_eq!(seen, [COMMUNE], "of the neighbours' grants none");
+
+    // Nobody else: neither staff nor a citizen nor a system, and nobody without a token.
+    let citizen = world.tokens.citizen(Uuid::from_u128(4), egov_auth::Assurance::High);
+    for token in [world.clerk(WARD), citizen] {
+        assert_eq!(
+            refused(role_units(&world, &token, &wanted, None).await),
+            "PERMISSION_MISSING"
+        );
+    }
+    let outcome = world
+        .access()
+        .list_role_units(Request::new(ListRoleUnitsRequest::default()))
+        .await;
+    assert_eq!(refused(outcome), "TOKEN_MISSING");
+    assert_eq!(
+        refused(role_units(&world, &controller(PROVINCE), &[], None).await),
+        "INVALID_FIELD"
+    );
 }
 
 async fn change(world: &World, token: &str, grant: &str, to: Option<Date>) -> Result<Account, Status> {

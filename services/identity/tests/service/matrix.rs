@@ -13,11 +13,11 @@ use egov_proto::egov::identity::v1::{
     EndDelegationRequest, EndRoleRequest, EndSessionRequest, GetAccountRequest, GetIssuerRequest, GrantRoleRequest,
     IdTokenAlgorithm, IssuerSettings, LinkIdentityRequest, ListAccountsRequest, ListDelegationsRequest,
     ListIdentitiesRequest, ListIssuersRequest, ListKeysRequest, ListMySessionsRequest, ListReorganisationsRequest,
-    ListRoleGrantsRequest, ListRolesRequest, ListSessionsRequest, ListSignInsRequest, ListSystemsRequest,
-    PlannedOpening, PlannedUnit, PreviewReorganisationRequest, RegisterIssuerRequest, RegisterSystemRequest,
-    ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry, RevocationScope,
-    RevokeAllTokensRequest, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole, UnitKind,
-    UnlinkIdentityRequest, UnlockAccountRequest, UpdateIssuerRequest, WithdrawSigningKeyRequest,
+    ListRoleGrantsRequest, ListRoleUnitsRequest, ListRolesRequest, ListSessionsRequest, ListSignInsRequest,
+    ListSystemsRequest, PlannedOpening, PlannedUnit, PreviewReorganisationRequest, RegisterIssuerRequest,
+    RegisterSystemRequest, ReissueActivationRequest, ReorganisationPlan, ReviewAccessRequest, ReviewEntry,
+    RevocationScope, RevokeAllTokensRequest, RevokeTokensRequest, RotateSigningKeyRequest, SignOutRequest, SystemRole,
+    UnitKind, UnlinkIdentityRequest, UnlockAccountRequest, UpdateIssuerRequest, WithdrawSigningKeyRequest,
 };
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -281,6 +281,14 @@ impl<'a> Call<'a> {
                 };
                 let shown = access.list_role_grants(self.by(request)).await?.into_inner();
                 Ok(!shown.grants.is_empty())
+            }
+            "AccessService/ListRoleUnits" => {
+                let request = ListRoleUnitsRequest {
+                    roles: vec!["officer".to_owned()],
+                    on: None,
+                };
+                let shown = access.list_role_units(self.by(request)).await?.into_inner();
+                Ok(shown.roles.iter().any(|role| role.unit_ids.contains(&self.unit)))
             }
             "AccessService/ListRoles" => {
                 let request = ListRolesRequest { unit_id: 0 };

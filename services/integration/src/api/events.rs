@@ -10,6 +10,7 @@ use egov_events::{Batch, DeadLetter, Delivery, Letters, Rejection, StartAt};
 use egov_fault::{Code, Fault, Violation};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::event_service_server::EventService;
+use egov_proto::google::r#type::Date as WireDate;
 use egov_proto::{instant, timestamp};
 use egov_runtime::accept;
 use egov_runtime::contract::Contract;
@@ -23,11 +24,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use crate::domain::topic::{DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, LONGEST_MAX_AGE, Mode, Subscription, Topic};
-use crate::event_error::EventsError;
+use super::status;
+use crate::domain::topic::{
+    DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, Judging, LONGEST_MAX_AGE, Mode, SchemaChange, ShownTopic, Subscription,
+    Topic,
+};
+use crate::error::Error;
 use crate::operations::Events;
 use crate::operations::subscriptions::Wanted;
 use crate::operations::topics::TopicChange;
+use crate::wire::day;
 
 /// How often an open stream looks whether its subscriber may still subscribe.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -40,11 +46,6 @@ pub(crate) struct EventApi {
     pub(crate) contract: Arc<Contract>,
     pub(crate) events: Arc<Events>,
     pub(crate) clock: SharedClock,
-}
-
-/// A refusal on its way out: its one translation.
-fn status(error: EventsError) -> Status {
-    Fault::from(error).into()
 }
 
 /// An id whose form the contract has checked.
@@ -71,16 +72,21 @@ pub(super) fn duration(
     unset: Duration,
     least: Duration,
     most: Duration,
-) -> Result<Duration, EventsError> {
+) -> Result<Duration, Error> {
     let Some(given) = given else { return Ok(unset) };
     let asked = Duration::try_from(*given).ok();
     asked
         .filter(|asked| (least..=most).contains(asked))
-        .ok_or(EventsError::Field {
+        .ok_or(Error::Field {
             field,
             vi: "nằm ngoài khoảng cho phép",
             en: "is outside of what is allowed",
         })
+}
+
+/// An empty text says nothing.
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn grants(given: &[proto::TopicGrant]) -> Result<Vec<Grant>, Fault> {
@@ -98,7 +104,8 @@ fn grants(given: &[proto::TopicGrant]) -> Result<Vec<Grant>, Fault> {
     Ok(grants)
 }
 
-fn encode_topic(topic: &Topic, grants: &[Grant]) -> proto::Topic {
+fn encode_topic(shown: &ShownTopic) -> proto::Topic {
+    let topic = &shown.topic;
     proto::Topic {
         topic_id: topic.id.to_string(),
         name: topic.name.clone(),
@@ -107,7 +114,8 @@ fn encode_topic(topic: &Topic, grants: &[Grant]) -> proto::Topic {
         schema_version: topic.schema_version,
         max_age: prost_types::Duration::try_from(topic.max_age).ok(),
         max_bytes: topic.max_bytes,
-        grants: grants
+        grants: shown
+            .grants
             .iter()
             .map(|grant| proto::TopicGrant {
                 client_id: grant.client.to_string(),
@@ -117,6 +125,16 @@ fn encode_topic(topic: &Topic, grants: &[Grant]) -> proto::Topic {
             .collect(),
         etag: topic.version.to_string(),
         create_time: Some(timestamp(topic.create_time)),
+        json_schema: shown.json_schema.clone().unwrap_or_default(),
+        earlier_schemas: topic
+            .replaced()
+            .into_iter()
+            .map(|(schema, schema_version, until)| proto::EarlierSchema {
+                schema: schema.to_owned(),
+                schema_version,
+                accept_until: Some(WireDate::from(until)),
+            })
+            .collect(),
     }
 }
 
@@ -152,11 +170,12 @@ fn encode_dead_letter(letter: DeadLetter) -> proto::DeadLetter {
         attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
         cause: letter.cause,
         dead_time: Some(timestamp(letter.dead_time)),
-        event: Some(letter.event.into()),
+        unreadable: letter.event.is_none(),
+        event: letter.event.map(Into::into),
     }
 }
 
-fn rejections(given: Vec<proto::Rejection>) -> Result<Vec<Rejection>, EventsError> {
+fn rejections(given: Vec<proto::Rejection>) -> Result<Vec<Rejection>, Error> {
     given
         .into_iter()
         .map(|rejection| {
@@ -186,16 +205,16 @@ fn letters<'a>(
     offsets: &'a [i64],
     until: Option<&prost_types::Timestamp>,
     now: Timestamp,
-) -> Result<Letters<'a>, EventsError> {
+) -> Result<Letters<'a>, Error> {
     match (offsets, until.map(instant)) {
-        ([], Some(Some(until))) if until > now => Err(EventsError::Field {
+        ([], Some(Some(until))) if until > now => Err(Error::Field {
             field: "until_time",
             vi: "không được ở tương lai",
             en: "must not lie in the future",
         }),
         ([], Some(Some(until))) => Ok(Letters::Until(until)),
         ([_, ..], None) => Ok(Letters::At(offsets)),
-        _ => Err(EventsError::Field {
+        _ => Err(Error::Field {
             field: "until_time",
             vi: "phải có khi và chỉ khi không nêu vị trí",
             en: "stands without offsets and only without them",
@@ -208,13 +227,13 @@ fn or_default(given: i32, default: u32) -> u32 {
     u32::try_from(given).ok().filter(|given| *given > 0).unwrap_or(default)
 }
 
-fn wanted(message: &proto::CreateSubscriptionRequest) -> Result<Wanted, EventsError> {
+fn wanted(message: &proto::CreateSubscriptionRequest) -> Result<Wanted, Error> {
     let mode = match message.mode() {
         proto::DeliveryMode::Webhook => Mode::Webhook,
         proto::DeliveryMode::Pull | proto::DeliveryMode::Unspecified => Mode::Pull,
     };
     if (mode == Mode::Webhook) == message.webhook_url.is_empty() {
-        return Err(EventsError::Field {
+        return Err(Error::Field {
             field: "webhook_url",
             vi: "phải có khi và chỉ khi nhận qua webhook",
             en: "stands with a webhook and only with one",
@@ -230,7 +249,7 @@ fn wanted(message: &proto::CreateSubscriptionRequest) -> Result<Wanted, EventsEr
         topic: id(&message.topic_id, "topic_id")?,
         name: message.name.clone(),
         mode,
-        start: start.ok_or(EventsError::Field {
+        start: start.ok_or(Error::Field {
             field: "start_time",
             vi: "phải có khi và chỉ khi bắt đầu từ một thời điểm",
             en: "stands with START_AT_TIME and only with it",
@@ -279,20 +298,19 @@ impl EventService for EventApi {
                 .unwrap_or(DEFAULT_MAX_BYTES),
             version: 1,
             create_time: Timestamp::UNIX_EPOCH,
+            versions: Vec::new(),
         };
-        let answer = |topic: &Topic, grants: &[Grant]| proto::CreateTopicResponse {
-            topic: Some(encode_topic(topic, grants)),
+        let wanted = ShownTopic {
+            topic,
+            grants: grants(&message.grants)?,
+            json_schema: given(&message.json_schema),
+        };
+        let answer = |shown: &ShownTopic| proto::CreateTopicResponse {
+            topic: Some(encode_topic(shown)),
         };
         let made = self
             .events
-            .create_topic(
-                accepted.caller()?,
-                request_id,
-                message,
-                topic,
-                grants(&message.grants)?,
-                answer,
-            )
+            .create_topic(accepted.caller()?, request_id, message, wanted, answer)
             .await;
         Ok(Response::new(made.map_err(status)?))
     }
@@ -313,15 +331,24 @@ impl EventService for EventApi {
             LONGEST_MAX_AGE,
         )
         .map_err(status)?;
+        let last = message.accept_earlier_until;
         let change = TopicChange {
-            schema: (!message.schema.is_empty()).then(|| message.schema.clone()),
-            schema_version: (message.schema_version > 0).then_some(message.schema_version),
+            schema: SchemaChange {
+                uri: given(&message.schema),
+                version: (message.schema_version > 0).then_some(message.schema_version),
+                judging: match message.json_schema.as_deref() {
+                    None => Judging::AsBefore,
+                    Some("") => Judging::ByNothing,
+                    Some(text) => Judging::By(text.to_owned()),
+                },
+                accept_earlier_until: last.map(|last| day(last, "accept_earlier_until")).transpose()?,
+            },
             max_age: message.max_age.as_ref().map(|_| max_age),
             max_bytes: (message.max_bytes > 0).then_some(message.max_bytes),
             grants: grants(&message.grants)?,
         };
-        let answer = |topic: &Topic, grants: &[Grant]| proto::UpdateTopicResponse {
-            topic: Some(encode_topic(topic, grants)),
+        let answer = |shown: &ShownTopic| proto::UpdateTopicResponse {
+            topic: Some(encode_topic(shown)),
         };
         let changed = self
             .events
@@ -338,10 +365,7 @@ impl EventService for EventApi {
         let listed = self.events.list_topics(accepted.caller()?, &accepted.message).await;
         let (topics, next_page_token) = listed.map_err(status)?;
         Ok(Response::new(proto::ListTopicsResponse {
-            topics: topics
-                .iter()
-                .map(|(topic, grants)| encode_topic(topic, grants))
-                .collect(),
+            topics: topics.iter().map(encode_topic).collect(),
             next_page_token,
         }))
     }

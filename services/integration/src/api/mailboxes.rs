@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use egov_fault::Fault;
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::mailbox_service_server::MailboxService;
 use egov_proto::timestamp;
@@ -15,8 +14,9 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::events::{duration, id, ids};
+use super::status;
 use crate::domain::mailbox::{DEFAULT_MAX_AGE, DEFAULT_MAX_MESSAGES, LONGEST_MAX_AGE, Mailbox, Message};
-use crate::event_error::EventsError;
+use crate::error::Error;
 use crate::operations::mailboxes::{Mailboxes, Outgoing};
 
 /// The service of the contract over the use cases.
@@ -24,11 +24,6 @@ use crate::operations::mailboxes::{Mailboxes, Outgoing};
 pub(crate) struct MailboxApi {
     pub(crate) contract: Arc<Contract>,
     pub(crate) mailboxes: Arc<Mailboxes>,
-}
-
-/// A refusal on its way out: its one translation.
-fn status(error: EventsError) -> Status {
-    Fault::from(error).into()
 }
 
 fn encode_mailbox(mailbox: &Mailbox) -> proto::Mailbox {
@@ -79,7 +74,7 @@ impl MailboxService for MailboxApi {
         let message = &accepted.message;
         let request_id = id(&message.request_id, "request_id")?;
         if message.sender_unit_id == message.receiver_unit_id {
-            return Err(status(EventsError::Field {
+            return Err(status(Error::Field {
                 field: "receiver_unit_id",
                 vi: "phải khác bên gửi",
                 en: "must be another than the sender",

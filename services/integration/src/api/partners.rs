@@ -10,7 +10,7 @@ use egov_database::PageBinding;
 use egov_fault::{Fault, Violation};
 use egov_partners::civil_status::{Entry, RegistrationKind};
 use egov_partners::code_tables::Unmapped;
-use egov_partners::payment::{NoticeError, Order, SIGNATURE, TIMESTAMP};
+use egov_partners::payment::{NoticeError, Order, OrderState, SIGNATURE, TIMESTAMP};
 use egov_partners::population::{Birth, Number};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusService;
@@ -26,10 +26,11 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::events::ids;
+use super::status;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::payment::PaymentOrder;
+use crate::error::Error;
 use crate::operations::partners::{Entered, NoticeRefusal, Question, Shared};
-use crate::partner_error::PartnerError;
 use crate::store::partner_records::Counted;
 
 /// The services of the contract over the use cases.
@@ -41,10 +42,6 @@ pub(crate) struct PartnerApi {
 
 /// The most bytes of a call-back.
 const NOTICE_BYTES: usize = 16 * 1024;
-
-fn status(error: PartnerError) -> Status {
-    Fault::from(error).into()
-}
 
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
     Fault::invalid(vec![Violation {
@@ -155,6 +152,8 @@ fn encode_order(order: &PaymentOrder) -> proto::PaymentOrder {
         delivery_id: order.delivery_id.to_string(),
         create_time: Some(egov_proto::timestamp(order.create_time)),
         update_time: Some(egov_proto::timestamp(order.update_time)),
+        settle_time: order.settle_time.map(egov_proto::timestamp),
+        refund_time: order.refund_time.map(egov_proto::timestamp),
     }
 }
 
@@ -316,12 +315,21 @@ impl PaymentService for PartnerApi {
 }
 
 fn encode_settled(unit_id: i32, case_code: &str, order: &Order) -> proto::SettledPayment {
+    let state = match order.state {
+        OrderState::Pending => proto::PaymentState::Pending,
+        OrderState::Paid => proto::PaymentState::Paid,
+        OrderState::Refunded => proto::PaymentState::Refunded,
+        OrderState::Expired => proto::PaymentState::Expired,
+    };
     proto::SettledPayment {
         order_code: order.order_code.clone(),
         unit_id,
         case_code: case_code.to_owned(),
         amount: Some(Money::vnd(order.amount)),
         transaction: order.transaction.clone(),
+        state: state.into(),
+        settle_time: order.settle_time.map(egov_proto::timestamp),
+        refund_time: order.refund_time.map(egov_proto::timestamp),
     }
 }
 
@@ -508,7 +516,7 @@ async fn notice(Held(partners): Held<Shared>, headers: HeaderMap, body: Bytes) -
         Ok(_) => (StatusCode::OK, "{\"received\":true}"),
         Err(NoticeRefusal::Disbelieved(NoticeError::Form)) => (StatusCode::BAD_REQUEST, ""),
         Err(NoticeRefusal::Disbelieved(_)) => (StatusCode::UNAUTHORIZED, ""),
-        Err(NoticeRefusal::UnknownOrder | NoticeRefusal::Failed(PartnerError::NotConfigured(_))) => {
+        Err(NoticeRefusal::UnknownOrder | NoticeRefusal::Failed(Error::PartnerNotConfigured(_))) => {
             (StatusCode::NOT_FOUND, "")
         }
         Err(NoticeRefusal::WrongAmount) => (StatusCode::UNPROCESSABLE_ENTITY, ""),

@@ -11,14 +11,10 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::partners::PartnerApi;
+use super::status;
 use crate::domain::reconciliation::{Difference, Reconciliation, Standing};
-use crate::partner_error::PartnerError;
 use crate::store::reconciliations;
 use crate::store::synchronisations::{self, Synchronisation};
-
-fn status(error: PartnerError) -> Status {
-    Fault::from(error).into()
-}
 
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
     Fault::invalid(vec![Violation {

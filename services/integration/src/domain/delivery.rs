@@ -63,11 +63,35 @@ pub(crate) struct Delivery {
     pub(crate) subjects: Vec<Uuid>,
     /// Since when the partner says that it does not have it; none if it was not asked, or not since it was sent.
     pub(crate) denied_time: Option<Timestamp>,
+    /// When the partner said first that it has taken it and not done it yet, since it was handed in or sent again by an operator.
+    pub(crate) taken_time: Option<Timestamp>,
+    /// By what the content is known again that it tells of a matter; empty where nothing is compared, and in what was handed in by a version
+    /// of before.
+    pub(crate) content_digest: String,
     /// When something is to be done with it, while it is open.
     pub(crate) due_time: Timestamp,
     pub(crate) version: i64,
     pub(crate) create_time: Timestamp,
     pub(crate) update_time: Timestamp,
+}
+
+/// What a partner says of an act that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer<T> {
+    /// It has done it.
+    Done(T),
+    /// It has taken it and does it later: to be asked about, not to be sent again.
+    Taken,
+}
+
+impl<T> Answer<T> {
+    /// The same, of what was done as little as is wanted.
+    pub(crate) fn map<U>(&self, make: impl FnOnce(&T) -> U) -> Answer<U> {
+        match self {
+            Self::Done(done) => Answer::Done(make(done)),
+            Self::Taken => Answer::Taken,
+        }
+    }
 }
 
 /// What is to be done with an open delivery.
@@ -94,6 +118,8 @@ pub(crate) struct Patience {
     /// That the partner does not have it is believed when it says so again after so long: it may take it late. Zero where the
     /// partner knows the act again by a key of its own, so that doing it twice does nothing.
     pub(crate) believe_after: SignedDuration,
+    /// So long after the partner said first that it has taken the act it is asked whether it has done it; then it is given up.
+    pub(crate) taken_for: SignedDuration,
 }
 
 impl Delivery {
@@ -131,13 +157,14 @@ impl Delivery {
     /// What sending came to.
     pub(crate) fn sent(
         &mut self,
-        result: &Result<String, CallError>,
+        result: &Result<Answer<String>, CallError>,
         now: Timestamp,
         wait: SignedDuration,
         patience: Patience,
     ) {
         match result {
-            Ok(reference) => self.acknowledge(reference),
+            Ok(Answer::Done(reference)) => self.acknowledge(reference),
+            Ok(Answer::Taken) => self.taken(now, patience),
             Err(CallError::Refused { code, .. }) => self.fail("refused", code),
             Err(error @ CallError::NotSent(NotSent::Unsendable(_) | NotSent::NotInContract | NotSent::CaseUnknown)) => {
                 self.fail(error.word(), "");
@@ -155,14 +182,14 @@ impl Delivery {
     /// What asking came to.
     pub(crate) fn asked(
         &mut self,
-        result: &Result<Option<String>, CallError>,
+        result: &Result<Option<Answer<String>>, CallError>,
         now: Timestamp,
         wait: SignedDuration,
         patience: Patience,
     ) {
         match result {
-            Ok(Some(reference)) => self.acknowledge(reference),
-            Ok(None) if self.attempts >= patience.most_attempts => self.state = State::Dead,
+            Ok(Some(Answer::Done(reference))) => self.acknowledge(reference),
+            Ok(Some(Answer::Taken)) => self.taken(now, patience),
             Ok(None) => self.denied(now, patience),
             // A question that is refused or not answered leaves the doubt as it is, and does nothing either.
             Err(error) => self.wait_for_partner(State::OutcomeUnknown, error, now, wait, patience),
@@ -179,6 +206,7 @@ impl Delivery {
         self.state = State::OutcomeUnknown;
         self.attempts = 0;
         self.denied_time = None;
+        self.taken_time = None;
         self.due_time = now;
         self.touch(now);
         true
@@ -202,8 +230,40 @@ impl Delivery {
         format!("{}-{}", self.id, self.version)
     }
 
-    /// The partner says that it does not have it.
+    /// The partner has taken it and does it later. It is asked again, each time later, for as long as that is waited for; no such answer
+    /// uses up a try.
+    fn taken(&mut self, now: Timestamp, patience: Patience) {
+        let since = *self.taken_time.get_or_insert(now);
+        let until = later(since, patience.taken_for);
+        self.denied_time = None;
+        self.partner_code.clear();
+        if now >= until {
+            self.state = State::Dead;
+            TAKEN_NOT_DONE.clone_into(&mut self.problem);
+            return;
+        }
+        self.spare_tries(patience);
+        self.state = State::OutcomeUnknown;
+        TAKEN.clone_into(&mut self.problem);
+        // The last time at the end of that time.
+        self.due_time = later(now, until_asked_again(now.duration_since(since))).min(until);
+    }
+
+    /// Whether the partner has taken it and is still waited for.
+    fn is_waited_for(&self, now: Timestamp, patience: Patience) -> bool {
+        self.taken_time
+            .is_some_and(|since| now < later(since, patience.taken_for))
+    }
+
+    /// The partner says that it does not have it, whatever it said before.
     fn denied(&mut self, now: Timestamp, patience: Patience) {
+        if self.problem == TAKEN {
+            NOT_THERE_YET.clone_into(&mut self.problem);
+        }
+        if self.attempts >= patience.most_attempts {
+            self.state = State::Dead;
+            return;
+        }
         let since = *self.denied_time.get_or_insert(now);
         let believed = later(since, patience.believe_after);
         if now >= believed {
@@ -212,7 +272,7 @@ impl Delivery {
             self.due_time = now;
         } else {
             self.state = State::OutcomeUnknown;
-            "not_there_yet".clone_into(&mut self.problem);
+            NOT_THERE_YET.clone_into(&mut self.problem);
             self.due_time = believed;
         }
     }
@@ -239,11 +299,16 @@ impl Delivery {
         wait: SignedDuration,
         patience: Patience,
     ) {
-        if now < patience.wait_until {
-            let kept = patience.most_attempts.saturating_sub(KEPT_ATTEMPTS);
-            self.attempts = self.attempts.min(kept.max(0));
+        if now < patience.wait_until || self.is_waited_for(now, patience) {
+            self.spare_tries(patience);
         }
         self.try_later(state, error, now, wait, patience);
+    }
+
+    /// Uses up no try: some are left, however often it was tried.
+    fn spare_tries(&mut self, patience: Patience) {
+        let kept = patience.most_attempts.saturating_sub(KEPT_ATTEMPTS);
+        self.attempts = self.attempts.min(kept.max(0));
     }
 
     fn try_later(&mut self, state: State, error: &CallError, now: Timestamp, wait: SignedDuration, patience: Patience) {
@@ -252,7 +317,10 @@ impl Delivery {
         } else {
             state
         };
-        error.word().clone_into(&mut self.problem);
+        // Of what is given up when it was taken once, that it was taken says more than how the last question failed.
+        let taken = self.state == State::Dead && state == State::OutcomeUnknown && self.taken_time.is_some();
+        let problem = if taken { TAKEN_NOT_DONE } else { error.word() };
+        problem.clone_into(&mut self.problem);
         self.partner_code = match error {
             CallError::Refused { code, .. } | CallError::NotSent(NotSent::RefusedBefore(code)) => code.clone(),
             _ => String::new(),
@@ -269,8 +337,25 @@ impl Delivery {
 /// The problem of what failed because the partner does not know the case that it is about.
 pub(crate) const CASE_UNKNOWN: &str = "case_unknown";
 
+/// The problem of what the partner said that it does not have, when that is not believed yet.
+const NOT_THERE_YET: &str = "not_there_yet";
+/// The problem of what the partner has taken and not done yet.
+const TAKEN: &str = "taken";
+/// The problem of what was given up because the partner, which had taken it, had not done it in the time for which that is waited for.
+const TAKEN_NOT_DONE: &str = "taken_not_done";
+
 /// So many tries are left, however long the partner was waited for: for what is lost with its process, and for doubts.
 const KEPT_ATTEMPTS: i32 = 3;
+
+/// The least and the longest time until a partner is asked again about what it has taken.
+const SOONEST_ASKED: SignedDuration = SignedDuration::from_mins(1);
+const LATEST_ASKED: SignedDuration = SignedDuration::from_hours(6);
+
+/// When a partner that has had an act for so long is asked about it again: after half that time, so that what it does in an hour is known
+/// soon, and what takes it days costs few questions.
+fn until_asked_again(taken_for: SignedDuration) -> SignedDuration {
+    (taken_for / 2).clamp(SOONEST_ASKED, LATEST_ASKED)
+}
 
 fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
@@ -287,6 +372,7 @@ mod tests {
         most_attempts: 3,
         wait_until: Timestamp::MIN,
         believe_after: SignedDuration::ZERO,
+        taken_for: SignedDuration::from_hours(7 * 24),
     };
     const WAIT: SignedDuration = SignedDuration::from_secs(5);
 
@@ -310,11 +396,18 @@ mod tests {
             reference: String::new(),
             subjects: Vec::new(),
             denied_time: None,
+            taken_time: None,
+            content_digest: String::new(),
             due_time: now(),
             version: 1,
             create_time: now(),
             update_time: now(),
         }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of a question that may fail")]
+    fn done() -> Result<Option<Answer<String>>, CallError> {
+        Ok(Some(Answer::Done("r".to_owned())))
     }
 
     #[test]
@@ -356,7 +449,7 @@ mod tests {
         assert_eq!(delivery.begin(at, doubtful), Some(Next::Send));
         delivery.sent(&Err(CallError::Unknown(Doubt::CutOff)), at, WAIT, doubtful);
         assert_eq!(delivery.begin(at + WAIT, doubtful), Some(Next::Ask));
-        delivery.asked(&Ok(Some("r".to_owned())), at + WAIT, WAIT, doubtful);
+        delivery.asked(&done(), at + WAIT, WAIT, doubtful);
         assert_eq!(delivery.state, State::Acknowledged);
     }
 
@@ -472,15 +565,79 @@ mod tests {
         assert_eq!((delivery.state, delivery.problem.as_str()), (State::Dead, "lost"));
     }
 
-    fn results() -> impl Strategy<Value = Result<bool, CallError>> {
+    #[test]
+    fn what_the_partner_has_taken_is_asked_about_ever_more_rarely_and_given_up_when_its_time_is_over() {
+        let mut delivery = delivery();
+        let mut pauses = Vec::new();
+        delivery.begin(now(), PATIENCE);
+        delivery.sent(&Ok(Answer::Taken), now(), WAIT, PATIENCE);
+        while delivery.state.is_open() {
+            assert_eq!(
+                (delivery.state, delivery.problem.as_str()),
+                (State::OutcomeUnknown, TAKEN)
+            );
+            let at = delivery.due_time;
+            pauses.push(at.duration_since(delivery.update_time));
+            assert_eq!(delivery.begin(at, PATIENCE), Some(Next::Ask));
+            delivery.asked(&Ok(Some(Answer::Taken)), at, WAIT, PATIENCE);
+        }
+        assert_eq!(
+            (delivery.state, delivery.problem.as_str()),
+            (State::Dead, TAKEN_NOT_DONE)
+        );
+        let end = now() + PATIENCE.taken_for;
+        assert_eq!(delivery.update_time, end, "not before, and not later");
+        // The last pause is what was left of the time.
+        let (_, growing) = pauses.split_last().unwrap();
+        assert!(growing.is_sorted() && growing.len() < 50, "{growing:?}");
+        assert_eq!((growing[0], *growing.last().unwrap()), (SOONEST_ASKED, LATEST_ASKED));
+        // Whoever sends it again has it waited for anew; and what is done is done.
+        assert!(delivery.redrive(end));
+        assert_eq!(delivery.begin(end, PATIENCE), Some(Next::Ask));
+        delivery.asked(&Ok(Some(Answer::Taken)), end, WAIT, PATIENCE);
+        assert_eq!(delivery.state, State::OutcomeUnknown);
+        let at = delivery.due_time;
+        assert_eq!(delivery.begin(at, PATIENCE), Some(Next::Ask));
+        delivery.asked(&done(), at, WAIT, PATIENCE);
+        assert_eq!((delivery.state, delivery.problem.as_str()), (State::Acknowledged, ""));
+    }
+
+    #[test]
+    fn what_the_partner_has_lost_after_it_took_it_is_sent_again_and_not_waited_for_anew() {
+        let mut delivery = delivery();
+        delivery.begin(now(), PATIENCE);
+        delivery.sent(&Ok(Answer::Taken), now(), WAIT, PATIENCE);
+        let at = delivery.due_time;
+        delivery.begin(at, PATIENCE);
+        delivery.asked(&Ok(None), at, WAIT, PATIENCE);
+        assert_eq!(
+            (delivery.state, delivery.problem.as_str()),
+            (State::Queued, NOT_THERE_YET)
+        );
+        assert_eq!(delivery.begin(at, PATIENCE), Some(Next::Send));
+        delivery.sent(&Ok(Answer::Taken), at, WAIT, PATIENCE);
+        assert_eq!(delivery.taken_time, Some(now()));
+    }
+
+    fn results() -> impl Strategy<Value = Result<Option<Answer<String>>, CallError>> {
         prop_oneof![
-            Just(Ok(true)),
-            Just(Ok(false)),
+            Just(done()),
+            Just(Ok(Some(Answer::Taken))),
+            Just(Ok(None)),
             Just(Err(CallError::refused("7", ""))),
             Just(Err(CallError::NotSent(NotSent::NoConnection))),
             Just(Err(CallError::NotSent(NotSent::Unsendable("x")))),
             Just(Err(CallError::Unknown(Doubt::CutOff))),
             Just(Err(CallError::Unknown(Doubt::TimedOut))),
+        ]
+    }
+
+    fn taken_or_unanswered() -> impl Strategy<Value = Result<Option<Answer<String>>, CallError>> {
+        prop_oneof![
+            3 => Just(Ok(Some(Answer::Taken))),
+            1 => Just(Err(CallError::Unknown(Doubt::TimedOut))),
+            1 => Just(Err(CallError::Unknown(Doubt::BadSignature))),
+            1 => Just(Err(CallError::NotSent(NotSent::NoConnection))),
         ]
     }
 
@@ -522,20 +679,51 @@ mod tests {
                     Next::Send => {
                         let known = matches!(&result, Err(CallError::NotSent(_) | CallError::Refused { .. }));
                         may_have_been_done &= !known;
-                        delivery.sent(&result.map(|_| "r".to_owned()), at, WAIT, patience);
+                        let result = result.map(|said| said.unwrap_or_else(|| Answer::Done("r".to_owned())));
+                        delivery.sent(&result, at, WAIT, patience);
                     }
                     Next::GiveUp => {}
                     Next::Ask => {
-                        if matches!(&result, Ok(false)) {
-                            let since = *denied_first.get_or_insert(at);
-                            may_have_been_done &= at < since + patience.believe_after;
+                        match &result {
+                            Ok(None) => {
+                                let since = *denied_first.get_or_insert(at);
+                                may_have_been_done &= at < since + patience.believe_after;
+                            }
+                            Ok(Some(Answer::Taken)) => denied_first = None,
+                            Ok(Some(Answer::Done(_))) | Err(_) => {}
                         }
-                        delivery.asked(&result.map(|there| there.then(|| "r".to_owned())), at, WAIT, patience);
+                        delivery.asked(&result, at, WAIT, patience);
                     }
                 }
                 prop_assert!(delivery.attempts <= patience.most_attempts);
                 at += WAIT;
             }
+        }
+
+        /// However often the question about it comes to nothing in between.
+        #[test]
+        fn what_is_taken_is_only_asked_about_not_given_up_before_its_time_and_not_kept_long_after_it(
+            days in 1_i64..10,
+            answers in proptest::collection::vec(taken_or_unanswered(), 1..8),
+        ) {
+            let hour = SignedDuration::from_hours(1);
+            let patience = Patience { taken_for: SignedDuration::from_hours(24 * days), most_attempts: 6, ..PATIENCE };
+            let until = now() + patience.taken_for;
+            let mut delivery = delivery();
+            delivery.begin(now(), patience);
+            delivery.sent(&Ok(Answer::Taken), now(), hour, patience);
+            for answer in answers.iter().cycle() {
+                if !delivery.state.is_open() {
+                    break;
+                }
+                let (before, at) = (delivery.update_time, delivery.due_time);
+                prop_assert!(at > before && at <= before + LATEST_ASKED);
+                prop_assert_eq!(delivery.begin(at, patience), Some(Next::Ask));
+                delivery.asked(answer, at, hour, patience);
+                prop_assert!(delivery.state.is_open() || at >= until);
+                prop_assert!(at <= until + hour * KEPT_ATTEMPTS);
+            }
+            prop_assert_eq!((delivery.state, delivery.problem.as_str()), (State::Dead, TAKEN_NOT_DONE));
         }
     }
 }

@@ -88,6 +88,17 @@ pub(crate) fn check_url(url: &str, kind: InterfaceKind) -> Result<(), &'static s
     Ok(())
 }
 
+/// Host and port of an address.
+pub(crate) fn place_of(url: &str) -> Option<(String, u16)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let usual = match uri.scheme_str()? {
+        "grpcs" | "https" => 443,
+        _ => 80,
+    };
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), uri.port_u16().unwrap_or(usual)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -111,10 +122,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_address_lies_at_a_host_and_port() {
+        for (url, wanted) in [
+            ("grpc://10.0.0.1:50051", Some(("10.0.0.1", 50051))),
+            ("grpcs://a.test", Some(("a.test", 443))),
+            ("https://[fd12::7]/base", Some(("fd12::7", 443))),
+            ("http://a.test", Some(("a.test", 80))),
+            ("/path", None),
+        ] {
+            let wanted = wanted.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(place_of(url), wanted, "{url}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC{0,100}") {
-            let _ = check_url(&text, InterfaceKind::Grpc);
+            let _ = (check_url(&text, InterfaceKind::Grpc), place_of(&text));
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod canonical;
 pub(crate) mod case_event;
 pub(crate) mod case_version;
 pub(crate) mod commitment;
+pub(crate) mod data_schema;
 pub(crate) mod delivery;
 pub mod descriptors;
 pub(crate) mod endpoint;

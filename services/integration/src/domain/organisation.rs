@@ -71,6 +71,14 @@ pub(crate) struct HeldCode {
     pub(crate) valid_to: Option<Date>,
 }
 
+impl HeldCode {
+    /// The day by which is judged whose it is: today, or the nearest day on which it is in use.
+    pub(crate) fn judged_on(&self, today: Date) -> Date {
+        let last = self.valid_to.and_then(|end| end.yesterday().ok());
+        today.max(self.valid_from).min(last.unwrap_or(Date::MAX))
+    }
+}
+
 /// Since when and until when an agency code was an organisation's, and which unit of this platform that organisation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenure {
@@ -89,6 +97,37 @@ pub(crate) fn holder(tenures: &[Tenure], day: Date) -> Option<Tenure> {
         .iter()
         .filter(|tenure| tenure.valid_from <= day && tenure.valid_to.is_none_or(|end| day < end));
     on_the_day.min_by_key(|tenure| tenure.valid_from).copied()
+}
+
+/// What the unit tree (cây đơn vị) says of whose an agency code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) unit_id: i32,
+    /// False of a provisional code: the province has not issued it.
+    pub(crate) issued: bool,
+}
+
+/// Nobody has confirmed that a code is the organisation's; whose it is by the unit tree, if it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unconfirmed(pub(crate) Option<i32>);
+
+/// Whether a code may be given to an organisation that is this unit, or none of this platform: if the unit tree names the unit, or if
+/// the administrator of the whole province so decides. What the province has issued to another unit nobody gives away: then the
+/// unit tree is mended first.
+pub(crate) fn confirm(named: Option<Named>, unit_id: Option<i32>, decided: bool) -> Result<(), Unconfirmed> {
+    match named {
+        Some(named) if Some(named.unit_id) == unit_id => Ok(()),
+        Some(named) if named.issued || !decided => Err(Unconfirmed(Some(named.unit_id))),
+        None if !decided => Err(Unconfirmed(None)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a unit may act under a code, by what the directory and the unit tree say of the day. A code that the province has issued to
+/// another unit is not this one's, whoever registered it.
+pub(crate) fn may_use(unit_id: i32, holder: Option<Tenure>, named: Option<Named>) -> bool {
+    let held = holder.and_then(|tenure| tenure.unit_id) == Some(unit_id);
+    held && named.is_none_or(|named| !named.issued || named.unit_id == unit_id)
 }
 
 /// Why a code is not taken.
@@ -258,6 +297,58 @@ mod tests {
             tenures.rotate_left(turns);
             proptest::prop_assert_eq!(holder(&tenures, day), expected);
         }
+    }
+
+    #[test]
+    fn a_code_is_confirmed_by_the_tree_or_by_a_decision_that_does_not_contradict_it() {
+        let named = |unit_id, issued| Some(Named { unit_id, issued });
+        for (tree, unit, decided, expected) in [
+            (named(2, true), Some(2), false, Ok(())),
+            (named(2, false), Some(2), false, Ok(())),
+            (named(3, true), Some(2), false, Err(Unconfirmed(Some(3)))),
+            (named(3, true), Some(2), true, Err(Unconfirmed(Some(3)))),
+            (named(3, false), Some(2), false, Err(Unconfirmed(Some(3)))),
+            (named(3, false), Some(2), true, Ok(())),
+            (named(3, true), None, true, Err(Unconfirmed(Some(3)))),
+            (None, Some(2), false, Err(Unconfirmed(None))),
+            (None, Some(2), true, Ok(())),
+            (None, None, false, Err(Unconfirmed(None))),
+            (None, None, true, Ok(())),
+        ] {
+            assert_eq!(confirm(tree, unit, decided), expected, "{tree:?} {unit:?} {decided}");
+        }
+    }
+
+    #[test]
+    fn an_issued_code_is_used_by_the_unit_that_the_tree_names_only() {
+        let held = |unit| Some(tenure(unit, date(2026, 1, 1), None));
+        let named = |unit_id, issued| Some(Named { unit_id, issued });
+        assert!(may_use(2, held(2), None) && may_use(2, held(2), named(2, true)));
+        assert!(
+            may_use(2, held(2), named(3, false)),
+            "provisional in the tree: the directory decides"
+        );
+        assert!(
+            !may_use(2, held(2), named(3, true)),
+            "registered first, issued to another"
+        );
+        assert!(!may_use(2, held(3), named(2, true)), "the directory does not say so");
+        assert!(!may_use(2, None, named(2, true)), "nor does it know the code");
+    }
+
+    #[test]
+    fn a_code_is_judged_on_a_day_of_its_use() {
+        let held = |from, to| HeldCode {
+            code: "H41.2".parse().unwrap(),
+            valid_from: from,
+            valid_to: to,
+        };
+        let today = date(2026, 11, 23);
+        let (past, to_come) = (date(2021, 1, 1), date(2027, 1, 1));
+        assert_eq!(held(past, None).judged_on(today), today);
+        assert_eq!(held(to_come, None).judged_on(today), to_come);
+        assert_eq!(held(past, Some(to_come)).judged_on(today), today);
+        assert_eq!(held(past, Some(today)).judged_on(today), date(2026, 11, 22));
     }
 
     #[test]

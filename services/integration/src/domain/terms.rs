@@ -97,6 +97,13 @@ pub(crate) fn check(terms: &Terms, shape: &Shape, now: Timestamp) -> Vec<Problem
             ));
             continue;
         };
+        if records && (method.client_streaming || method.server_streaming) {
+            problems.push(Problem::new(
+                place.clone(),
+                "không lưu được nội dung của phương thức truyền dòng; hãy thỏa thuận riêng về phương thức này, không lưu nội dung",
+                "bodies of a streaming method are not kept: agree on it apart, without recording bodies",
+            ));
+        }
         for (number, predicate) in of.predicates.iter().enumerate() {
             let input = shape.types.get(&method.input);
             if is_plain(name) && !input.is_some_and(|input| judgeable(input, &predicate.field)) {
@@ -377,6 +384,29 @@ pub(crate) mod tests {
             .map(|one| one.field)
             .collect();
         assert_eq!(fields, ["terms.valid_to", "terms.valid_to", "terms.retention_days"]);
+    }
+
+    #[test]
+    fn nobody_agrees_that_bodies_of_streams_are_kept() {
+        const STREAM: &str = "egov.integration.v1.EventService/Subscribe";
+        let shape = descriptors::shape(egov_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let fields = |terms: &Terms| -> Vec<String> {
+            let problems = check(terms, &shape, at(0)).into_iter();
+            problems.map(|one| one.field).collect()
+        };
+        let mut both = terms(STREAM, MethodTerms::default());
+        both.methods.insert(LIST.to_owned(), MethodTerms::default());
+        assert!(fields(&both).is_empty());
+        for (request, response) in [(true, false), (false, true)] {
+            both.bodies = BodyPolicy {
+                request,
+                response,
+                retention_days: 1,
+            };
+            assert_eq!(fields(&both), [format!("terms.methods[{STREAM}]")]);
+        }
+        both.methods.remove(STREAM);
+        assert!(fields(&both).is_empty());
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! Says in the history that agreements have ended by their dates.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use egov_database::Database;
@@ -7,6 +8,7 @@ use egov_fault::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::operations::Integration;
+use crate::operations::agencies::Agencies;
 
 const LEASE: Duration = Duration::from_mins(1);
 const EVERY: Duration = Duration::from_secs(30);
@@ -32,6 +34,8 @@ pub(super) async fn run(service: &Integration, stop: CancellationToken) {
 pub async fn expire_once(database: &Database) -> Result<usize, Fault> {
     let service = Integration {
         database: database.clone(),
+        agencies: Agencies::default(),
+        endpoints: Arc::default(),
     };
     round(&service).await
 }

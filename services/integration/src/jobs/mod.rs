@@ -38,7 +38,7 @@ pub(crate) fn add(
 ) -> Assembly {
     let resealing = database.clone();
     let (relaying, keeping, following) = (database.clone(), database.clone(), database.clone());
-    let expiring = Arc::clone(service);
+    let (expiring, endpoints) = (Arc::clone(service), Arc::clone(&service.endpoints));
     assembly
         .job(Job::new("integration.relay", move |stop| {
             let relay = Relay::new(relaying.clone());
@@ -77,9 +77,9 @@ pub(crate) fn add(
             }
         }))
         .job(Job::new("integration.endpoints", move |stop| {
-            let database = database.clone();
+            let (database, endpoints) = (database.clone(), Arc::clone(&endpoints));
             async move {
-                probe::run(&database, stop).await;
+                probe::run(&database, &endpoints, stop).await;
                 Ok(())
             }
         }))

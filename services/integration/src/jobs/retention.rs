@@ -1,5 +1,7 @@
-//! Drops events that are too old or too many, gives up messages that nobody confirmed, forgets what was applied long ago.
+//! Drops events that are too old or too many, gives up messages that nobody confirmed, forgets what was applied long ago and what the
+//! store of events still knows of subscriptions that have ended. Looks meanwhile how much waits and was given up, for the meters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,29 +11,39 @@ use egov_events::Missed;
 use egov_fault::Fault;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::backlog_meters::{Backlogs, Topical};
 use crate::domain::topic::Topic;
-use crate::event_error::EventsError;
+use crate::error::Error;
 use crate::operations::Events;
 use crate::operations::mailboxes::Mailboxes;
-use crate::store::topics;
+use crate::operations::subscriptions::NOT_IN_STORE;
+use crate::store::{backlogs, topics};
 
 const LEASE: &str = "integration.retention";
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long the inbox remembers: longer than any topic keeps events.
 const INBOX: Duration = Duration::from_hours(400 * 24);
+/// How often it is looked how much waits, once there was something: the store is asked for every subscription.
+const MEASURED_EVERY: Duration = Duration::from_mins(1);
+/// How many subscriptions are read at once.
+const PAGE: i64 = 200;
 
 /// Works until `stop`. Failures are logged and tried again.
 pub(crate) async fn run(events: Arc<Events>, mailboxes: Arc<Mailboxes>, stop: CancellationToken) {
+    let backlogs = Backlogs::watched();
     while !stop.is_cancelled() {
         let worked = match events.database.acquire_lease(LEASE, EVERY * 3).await {
-            Ok(Some(lease)) => while_held(&events, &mailboxes, lease, &stop).await,
+            Ok(Some(lease)) => while_held(&events, &mailboxes, &backlogs, lease, &stop).await,
             Ok(None) => Ok(()),
             Err(fault) => Err(fault),
         };
+        // Whoever works next says how much waits; what was seen here is no longer true.
+        backlogs.forget();
         if let Err(fault) = worked {
             tracing::warn!(reason = fault.reason(), error = ?fault, "retention interrupted");
         }
@@ -63,10 +75,13 @@ async fn tell(
         .database
         .work(lease, async |unit: &mut UnitOfWork<'_>| {
             for (subscription, missed) in missed {
+                let Some(version) = topics::next_version(unit.conn(), *subscription).await? else {
+                    continue;
+                };
                 unit.publish(Event {
                     aggregate_kind: "event_subscription",
                     aggregate_id: *subscription,
-                    version: 1,
+                    version,
                     kind: "event_subscription_missed",
                     payload: serde_json::json!({
                         "topic_id": topic.id,
@@ -76,14 +91,52 @@ async fn tell(
                     }),
                 });
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
         .await
+        .map_err(Fault::from)
+}
+
+/// How much waits, and how much was given up.
+async fn measure(events: &Events, all: &[Topic], seen: &Backlogs) -> Result<bool, Fault> {
+    let everything = RowScope::everything();
+    let counted = events
+        .database
+        .read(&everything, async |conn| Ok::<_, Error>(backlogs::count(conn).await?))
+        .await
+        .map_err(Fault::from)?;
+    let mut by_topic: BTreeMap<String, Topical> = BTreeMap::new();
+    for topic in all {
+        let mut after = None;
+        loop {
+            let page = events
+                .database
+                .read(&everything, async |conn| {
+                    Ok::<_, Error>(topics::list_subscriptions(conn, Some(topic.id), after, PAGE, &everything).await?)
+                })
+                .await
+                .map_err(Fault::from)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for subscription in page {
+                match events.store.progress(&subscription.spec()).await {
+                    Ok(progress) => by_topic.entry(topic.name.clone()).or_default().take_in(&progress),
+                    // Its first fetch makes up for it.
+                    Err(fault) if fault.reason() == NOT_IN_STORE => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+    }
+    let something = !by_topic.is_empty() || !counted.is_nothing();
+    seen.saw(by_topic, counted);
+    Ok(something)
 }
 
 async fn while_held(
     events: &Events,
     mailboxes: &Mailboxes,
+    backlogs: &Backlogs,
     mut lease: Lease,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
@@ -91,17 +144,16 @@ async fn while_held(
         .u64_counter("egov.events.missed")
         .with_description("events that were dropped by age or size before a subscription had acknowledged them")
         .build();
+    let mut measured: Option<Instant> = None;
     while !stop.is_cancelled() {
         lease.renew().await?;
         let everything = RowScope::everything();
         let all = events
             .database
-            .read(&everything, async |conn| {
-                topics::all(conn).await.map_err(EventsError::from)
-            })
+            .read(&everything, async |conn| topics::all(conn).await.map_err(Error::from))
             .await
             .map_err(Fault::from)?;
-        for topic in all {
+        for topic in &all {
             let swept = events.store.sweep(&topic.spec()).await?;
             if swept.events > 0 {
                 tracing::info!(
@@ -110,13 +162,26 @@ async fn while_held(
                     "events dropped by age or size"
                 );
             }
-            tell(events, &missed, &topic, &swept.missed, &lease).await?;
+            tell(events, &missed, topic, &swept.missed, &lease).await?;
             if lease.is_due() {
                 lease.renew().await?;
             }
         }
         while mailboxes.expire(&lease).await.map_err(Fault::from)? > 0 {}
+        events.forget_ended(&lease).await.map_err(Fault::from)?;
         events.database.forget_applied(INBOX).await?;
+        if measured.is_none_or(|at| at.elapsed() >= MEASURED_EVERY) {
+            lease.renew().await?;
+            match measure(events, &all, backlogs).await {
+                Ok(something) => measured = something.then(Instant::now),
+                // Nothing else waits for it.
+                Err(fault) => {
+                    tracing::warn!(reason = fault.reason(), error = ?fault, "not seen how much waits");
+                    backlogs.forget();
+                    measured = Some(Instant::now());
+                }
+            }
+        }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(EVERY) => {}

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::topic::Subscription;
-use crate::event_error::EventsError;
+use crate::error::Error;
 use crate::operations::Events;
 use crate::operations::subscriptions::sealed_for;
 use crate::store::topics;
@@ -77,7 +77,7 @@ async fn while_held(
         let wanted = events
             .database
             .read(&RowScope::everything(), async |conn| {
-                topics::webhooks(conn).await.map_err(EventsError::from)
+                topics::webhooks(conn).await.map_err(Error::from)
             })
             .await
             .map_err(Fault::from)?;

@@ -2,7 +2,8 @@
 //!
 //! A flush of the disk costs a call a fraction of a millisecond, a transaction several; shipped are hundreds of records at once. The
 //! promise about a leaf is made before the leaf reaches the database, and kept when the record is shipped, also after a crash. While the
-//! database does not take what is here, calls are refused after a moment; nothing is lost.
+//! database does not take what is here, calls are refused after a moment; nothing is lost. A record that the database refuses for what it
+//! holds is found by halving its batch, and set aside, so that the others go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use egov_auth::RowScope;
-use egov_database::leaf_commitment;
+use egov_clock::Clock as _;
+use egov_database::{leaf_commitment, sql_state};
 use egov_door::{Begun, Ended, Held, Journal, Promise, Recording, Refusal, refusal};
 use egov_fault::Fault;
-use egov_spool::{AppendError, Settings, Shipments, Spool, Spooled};
+use egov_spool::{AppendError, OpenError, Settings, Shipments, Spool, Spooled};
 use futures::FutureExt as _;
 use futures::future::ready;
 use tokio::sync::{Notify, watch};
@@ -21,10 +23,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
+use super::load::Load;
 use super::record::{Made, REQUEST, RESPONSE, Recorder, outcome_of, write};
+use super::set_aside::{Refused, SetAside};
 use crate::domain::exchange::{End, Promised, canonical};
 use crate::error::Error;
-use crate::meters::JournalMeters;
+use crate::meters::{JournalMeters, watch_set_aside};
 
 /// The most records in one transaction.
 const BATCH: usize = 2048;
@@ -43,6 +47,16 @@ const BEHIND: Duration = Duration::from_secs(1);
 
 /// The longest pause between two tries.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How often the database must refuse the same records, one time after the other, for it to be the records' fault.
+const REFUSALS: u32 = 3;
+
+/// The most records that are set aside from one start to the next: what refuses more is no fault of single records, and they wait on
+/// the disk.
+const MOST_SET_ASIDE: u64 = 10_000;
+
+/// How many records that were set aside are tried again together.
+const AGAIN: usize = 256;
 
 /// After this long without a record what was written is wiped.
 const REST: Duration = Duration::from_secs(10);
@@ -94,11 +108,22 @@ impl DiskJournal {
     ///
     /// # Errors
     /// Those of the spool.
-    pub(crate) fn start(recorder: Arc<Recorder>, settings: &Settings) -> Result<Self, egov_spool::OpenError> {
+    pub(crate) fn start(recorder: Arc<Recorder>, settings: &Settings) -> Result<Self, OpenError> {
         let Spooled { spool, shipments, left } = Spool::open(settings)?;
         if left > 0 {
             tracing::info!(records = left, "exchanges that an earlier process recorded are shipped");
         }
+        let (aside, again) = SetAside::open(&settings.folder).map_err(|source| OpenError::Io {
+            folder: settings.folder.clone(),
+            source,
+        })?;
+        if !again.is_empty() {
+            tracing::warn!(
+                records = again.len(),
+                "records of exchanges that were set aside are tried again"
+            );
+        }
+        watch_set_aside(aside.waiting());
         let shared = Arc::new(Shared {
             started: Instant::now(),
             shipping: AtomicU64::new(0),
@@ -113,8 +138,9 @@ impl DiskJournal {
             shared: Arc::clone(&shared),
             meters: meters.clone(),
             rest: spool.resting(),
+            aside,
         };
-        tokio::spawn(shipper.run(shipments));
+        tokio::spawn(shipper.run(shipments, again));
         Ok(Self {
             spool,
             recorder,
@@ -275,10 +301,18 @@ struct Shipper {
     shared: Arc<Shared>,
     meters: JournalMeters,
     rest: egov_spool::Resting<Entry>,
+    aside: SetAside,
+}
+
+/// Whether PostgreSQL says with this SQLSTATE that it does not take what the records hold: a value, what a constraint says of it, its size.
+/// All else, as a lost connection, a lock, a full disk, a right or table that is missing, is no fault of theirs.
+fn is_of_records(state: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| state.starts_with(class))
 }
 
 impl Shipper {
-    async fn run(self, mut shipments: Shipments<Entry>) {
+    async fn run(self, mut shipments: Shipments<Entry>, again: Vec<Entry>) {
+        self.try_again(again).await;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let taken = match timeout(REST, shipments.take(&mut batch, BATCH, BATCH_BYTES)).await {
@@ -303,31 +337,71 @@ impl Shipper {
         }
     }
 
-    /// Ships a batch, however often it has to be tried.
-    async fn ship(&self, batch: Vec<Entry>) {
-        let records = batch.len();
-        self.meters.batch(records);
-        let mut begun = Vec::with_capacity(records);
-        let mut ended = Vec::with_capacity(records);
-        let mut bodies = Vec::new();
-        for entry in batch {
-            match entry {
-                Entry::Begin { exchange, body, .. } => {
-                    begun.push(exchange);
-                    bodies.extend(body);
-                }
-                Entry::End { end, body } => {
-                    ended.push(*end);
-                    bodies.extend(body);
-                }
-            }
+    /// Tries records again that earlier processes set aside. Those that are refused once more are set aside once more.
+    async fn try_again(&self, mut records: Vec<Entry>) {
+        let all = records.len();
+        if all == 0 {
+            return;
         }
+        while !records.is_empty() {
+            let later = records.split_off(AGAIN.min(records.len()));
+            self.ship(std::mem::replace(&mut records, later)).await;
+        }
+        self.shared.shipping.store(0, Ordering::Relaxed);
+        let aside = self.aside.clone();
+        let tried = tokio::task::spawn_blocking(move || aside.tried_again(all)).await;
+        if !matches!(tried, Ok(Ok(()))) {
+            // They come again with the next start, which is harmless.
+            tracing::error!(?tried, "what was tried again could not be taken out of its file");
+        }
+    }
+
+    /// Ships a batch, however often it has to be tried. If the database refuses it for what it holds, it is halved until the records are
+    /// found that are refused by themselves; these are set aside.
+    async fn ship(&self, batch: Vec<Entry>) {
+        self.meters.batch(batch.len());
+        self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+        let mut waiting = vec![Load::of(batch)];
+        let mut tries = REFUSALS;
+        while let Some(load) = waiting.pop() {
+            if let Err(refused) = self.write(&load, tries).await {
+                match load.halves() {
+                    Ok((first, second)) => waiting.extend([second, first]),
+                    Err(one) if self.aside.since_start() >= MOST_SET_ASIDE => {
+                        tracing::error!(
+                            error = ?refused,
+                            set_aside = MOST_SET_ASIDE,
+                            "too many records are set aside: what refuses them must be mended, and the others wait on the disk"
+                        );
+                        waiting.push(one);
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(one) => self.set_aside(one, &refused).await,
+                }
+            } else {
+                // It goes on: what was in the way is not the database.
+                self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+            }
+            // Of a half it is enough to know that it is refused; of a single record it must be certain.
+            tries = if waiting.last().is_some_and(|next| next.len() > 1) {
+                1
+            } else {
+                REFUSALS
+            };
+        }
+    }
+
+    /// Writes records to the database, however often it has to be tried; or why it refuses them, so many times one after the other,
+    /// for what they hold.
+    async fn write(&self, load: &Load, tries: u32) -> Result<(), Fault> {
+        let records = load.len();
         let everything = RowScope::everything();
         let mut pause = GATHER;
-        self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+        let mut refusals = 0;
         loop {
             let written = self.recorder.database.write_unkeyed(&everything, async |unit| {
-                Ok::<_, Error>(write(unit, &begun, &ended, &bodies).await?.epoch)
+                Ok::<_, Error>(write(unit, &load.begun, &load.ended, &load.bodies).await?.epoch)
             });
             match timeout(PATIENCE, written).await {
                 Ok(Ok(epoch)) => {
@@ -335,12 +409,22 @@ impl Shipper {
                     if epoch > 0 {
                         self.shared.epoch.store(epoch, Ordering::Relaxed);
                     }
-                    return;
+                    return Ok(());
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(error = ?Fault::from(error), records, "records of exchanges wait on the disk: the database does not take them");
+                    let fault = Fault::from(error);
+                    refusals = if sql_state(&fault).is_some_and(is_of_records) {
+                        refusals + 1
+                    } else {
+                        0
+                    };
+                    if refusals >= tries {
+                        return Err(fault);
+                    }
+                    tracing::error!(error = ?fault, records, "records of exchanges wait on the disk: the database does not take them");
                 }
                 Err(_) => {
+                    refusals = 0;
                     tracing::error!(
                         records,
                         "records of exchanges wait on the disk: the database did not take them in time"
@@ -350,5 +434,31 @@ impl Shipper {
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(PAUSE);
         }
+    }
+
+    /// Sets the one record of a load aside, however often it has to be tried: what is not there either is not given up.
+    async fn set_aside(&self, one: Load, why: &Fault) {
+        let Some(entry) = one.into_entry() else { return };
+        let exchange = entry.exchange().exchange_id;
+        let refused = std::error::Error::source(why).map_or_else(|| why.to_string(), ToString::to_string);
+        let line = Refused::new(&entry, self.recorder.database.clock().now(), &refused);
+        let mut after_failure = false;
+        loop {
+            let (aside, line) = (self.aside.clone(), line.clone());
+            let put = tokio::task::spawn_blocking(move || aside.put(&line, after_failure)).await;
+            if matches!(put, Ok(Ok(()))) {
+                break;
+            }
+            after_failure = true;
+            tracing::error!(%exchange, ?put, "a record of an exchange that the database refuses cannot be set aside");
+            tokio::time::sleep(PAUSE).await;
+        }
+        let is_end = matches!(entry, Entry::End { .. });
+        tracing::error!(
+            %exchange,
+            is_end,
+            refused,
+            "the database refuses a record of an exchange: it is set aside beside the journal, and tried again at the next start"
+        );
     }
 }

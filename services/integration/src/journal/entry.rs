@@ -31,7 +31,7 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    fn exchange(&self) -> &Exchange {
+    pub(super) fn exchange(&self) -> &Exchange {
         match self {
             Self::Begin { exchange, .. } => exchange,
             Self::End { end, .. } => &end.exchange,

@@ -3,7 +3,9 @@
 mod database;
 mod disk;
 mod entry;
+mod load;
 mod record;
+mod set_aside;
 
 use std::fmt;
 use std::path::Path;
@@ -25,6 +27,7 @@ use database::DatabaseJournal;
 use disk::DiskJournal;
 use record::Recorder;
 pub(crate) use record::{REQUEST, RESPONSE, sealed_for, write};
+pub use set_aside::records_set_aside;
 
 /// How long a reader waits for what this instance has recorded to reach the database.
 const CATCH_UP: Duration = Duration::from_secs(1);

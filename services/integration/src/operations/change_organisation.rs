@@ -42,13 +42,13 @@ async fn save(
         version: one.version,
         event,
         reason,
-        caller,
+        actor: caller.key(),
     };
     record(unit, done, one).await
 }
 
 impl Integration {
-    /// Changes names and contact.
+    /// Changes names, contact, and the unit that it is: then its codes must be confirmed as that unit's.
     pub(crate) async fn update_organisation(
         &self,
         caller: &Caller,
@@ -64,7 +64,15 @@ impl Integration {
                 body.name.trim().clone_into(&mut one.name);
                 one.member_class.clone_from(&body.member_class);
                 one.member_code.clone_from(&body.member_code);
-                one.unit_id = Some(body.unit_id).filter(|unit| *unit != 0);
+                let unit_id = Some(body.unit_id).filter(|unit| *unit != 0);
+                if unit_id.is_some() && unit_id != one.unit_id {
+                    // Its codes, of before too, become this unit's with it.
+                    let today = unit.today();
+                    for held in &one.codes {
+                        self.agencies.confirm(caller, unit_id, held, today)?;
+                    }
+                }
+                one.unit_id = unit_id;
                 body.contact.trim().clone_into(&mut one.contact);
                 save(unit, caller, &one, "organisation_updated", "").await?;
                 Ok::<_, Error>(UpdateOrganisationResponse {
@@ -75,7 +83,7 @@ impl Integration {
         Ok(written.into_answer())
     }
 
-    /// Gives a code from a day on.
+    /// Gives a code from a day on, if it is confirmed as the unit's.
     pub(crate) async fn set_agency_code(
         &self,
         caller: &Caller,
@@ -95,6 +103,7 @@ impl Integration {
                 if store::organisations::code_taken(unit.conn(), held.code.as_str(), from, except).await? {
                     return Err(Error::AgencyCodeTaken);
                 }
+                self.agencies.confirm(caller, one.unit_id, &held, unit.today())?;
                 store::organisations::set_code(unit.conn(), &one, &held)
                     .await
                     .map_err(taken)?;

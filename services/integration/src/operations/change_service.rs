@@ -64,7 +64,7 @@ pub(super) async fn save(
         version: one.version,
         event,
         reason,
-        caller,
+        actor: caller.key(),
     };
     let interfaces = store::services::interfaces(unit.conn(), one.service_id, None, i64::MAX).await?;
     let entry = Entry {

@@ -41,7 +41,7 @@ pub(super) async fn save(
         version: one.version,
         event,
         reason,
-        caller,
+        actor: caller.key(),
     };
     record(unit, done, one).await
 }

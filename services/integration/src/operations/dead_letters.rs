@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Events;
 use super::topics::USE;
-use crate::event_error::EventsError;
+use crate::error::Error;
 use crate::store::topics;
 
 const LIST: &str = "/egov.integration.v1.EventService/ListDeadLetters";
@@ -28,7 +28,7 @@ impl Events {
         caller: &Caller,
         request: &ListDeadLettersRequest,
         subscription_id: Uuid,
-    ) -> Result<(Vec<DeadLetter>, String), EventsError> {
+    ) -> Result<(Vec<DeadLetter>, String), Error> {
         let filter = ListDeadLettersRequest {
             page_size: 0,
             page_token: String::new(),
@@ -53,7 +53,7 @@ impl Events {
         caller: &Caller,
         subscription_id: Uuid,
         offset: i64,
-    ) -> Result<DeadLetter, EventsError> {
+    ) -> Result<DeadLetter, Error> {
         let subscription = self.subscription(caller, subscription_id).await?;
         Ok(self.store.dead_letter(&subscription.spec(), offset).await?)
     }
@@ -67,7 +67,7 @@ impl Events {
         body: &RedriveDeadLettersRequest,
         subscription_id: Uuid,
         letters: Letters<'_>,
-    ) -> Result<RedriveDeadLettersResponse, EventsError> {
+    ) -> Result<RedriveDeadLettersResponse, Error> {
         let subscription = self.subscription(caller, subscription_id).await?;
         let write = WriteRequest::by(caller, USE, REDRIVE, request_id, body);
         let _one = self.one_at_a_time.lock().await;
@@ -77,7 +77,7 @@ impl Events {
                 self.still_there(caller, unit, subscription_id).await?;
                 let redriven = self.store.redrive(&subscription.spec(), letters).await?;
                 unit.led_to("event_subscription", subscription_id, 1);
-                Ok::<_, EventsError>(RedriveDeadLettersResponse {
+                Ok::<_, Error>(RedriveDeadLettersResponse {
                     redriven: i64::try_from(redriven.letters).unwrap_or(i64::MAX),
                     more: redriven.more,
                 })
@@ -94,7 +94,7 @@ impl Events {
         body: &PurgeDeadLettersRequest,
         subscription_id: Uuid,
         letters: Letters<'_>,
-    ) -> Result<PurgeDeadLettersResponse, EventsError> {
+    ) -> Result<PurgeDeadLettersResponse, Error> {
         let subscription = self.subscription(caller, subscription_id).await?;
         let write = WriteRequest::by(caller, USE, PURGE, request_id, body);
         let _one = self.one_at_a_time.lock().await;
@@ -104,7 +104,7 @@ impl Events {
                 self.still_there(caller, unit, subscription_id).await?;
                 let purged = self.store.purge(&subscription.spec(), letters).await?;
                 unit.led_to("event_subscription", subscription_id, 1);
-                Ok::<_, EventsError>(PurgeDeadLettersResponse {
+                Ok::<_, Error>(PurgeDeadLettersResponse {
                     purged: i64::try_from(purged).unwrap_or(i64::MAX),
                 })
             })
@@ -117,10 +117,10 @@ impl Events {
         caller: &Caller,
         unit: &mut egov_database::UnitOfWork<'_>,
         subscription_id: Uuid,
-    ) -> Result<(), EventsError> {
+    ) -> Result<(), Error> {
         topics::get_subscription(unit.conn(), subscription_id, &caller.scope(USE))
             .await?
             .map(drop)
-            .ok_or(EventsError::SubscriptionNotFound)
+            .ok_or(Error::SubscriptionNotFound)
     }
 }

@@ -10,20 +10,20 @@ use uuid::Uuid;
 use super::Events;
 use super::subscriptions::NOT_IN_STORE;
 use crate::domain::topic::{Mode, Subscription};
-use crate::event_error::EventsError;
+use crate::error::Error;
 
 /// The longest that a Pull waits.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 impl Events {
     /// The caller's own subscription, as long as it may subscribe, fed by fetching.
-    pub(crate) async fn own_subscription(&self, caller: &Caller, id: Uuid) -> Result<Subscription, EventsError> {
+    pub(crate) async fn own_subscription(&self, caller: &Caller, id: Uuid) -> Result<Subscription, Error> {
         let (subscription, granted) = self.subscription_and_grant(caller, id).await?;
         if !granted || subscription.owner != caller.principal.subject {
-            return Err(EventsError::SubscribingNotGranted);
+            return Err(Error::SubscribingNotGranted);
         }
         if subscription.mode != Mode::Pull {
-            return Err(EventsError::SubscriptionModeMismatch);
+            return Err(Error::SubscriptionModeMismatch);
         }
         Ok(subscription)
     }
@@ -35,7 +35,7 @@ impl Events {
         id: Uuid,
         batch: Batch,
         wait: Duration,
-    ) -> Result<Vec<Delivery>, EventsError> {
+    ) -> Result<Vec<Delivery>, Error> {
         let subscription = self.own_subscription(caller, id).await?;
         self.fetch(&subscription, batch, wait.min(LONGEST_WAIT)).await
     }
@@ -46,7 +46,7 @@ impl Events {
         subscription: &Subscription,
         batch: Batch,
         wait: Duration,
-    ) -> Result<Vec<Delivery>, EventsError> {
+    ) -> Result<Vec<Delivery>, Error> {
         let until = Instant::now() + wait;
         let spec = subscription.spec();
         loop {
@@ -72,7 +72,7 @@ impl Events {
         id: Uuid,
         acknowledged: &[String],
         rejected: &[Rejection],
-    ) -> Result<(), EventsError> {
+    ) -> Result<(), Error> {
         let subscription = self.own_subscription(caller, id).await?;
         self.settle_on(&subscription, acknowledged, rejected).await
     }
@@ -83,7 +83,7 @@ impl Events {
         subscription: &Subscription,
         acknowledged: &[String],
         rejected: &[Rejection],
-    ) -> Result<(), EventsError> {
+    ) -> Result<(), Error> {
         let settled = self.store.settle(&subscription.spec(), acknowledged, rejected).await;
         Ok(settled?)
     }

@@ -9,7 +9,7 @@ use egov_proto::egov::integration::v1::{
 use super::Integration;
 use super::change_service::{load, save};
 use super::permission::MANAGE_DIRECTORY;
-use crate::domain::endpoint::{Endpoint, EndpointState, check_url};
+use crate::domain::endpoint::{Endpoint, EndpointState, check_url, place_of};
 use crate::domain::service::ServiceState;
 use crate::error::Error;
 use crate::{store, wire};
@@ -36,6 +36,10 @@ impl Integration {
                     return Err(Error::StateNotAllowed);
                 }
                 check_url(&body.url, service.kind).map_err(Error::EndpointRefused)?;
+                let (host, port) = place_of(&body.url).ok_or(Error::EndpointRefused("it names no host"))?;
+                self.endpoints
+                    .judge(&host, port)
+                    .map_err(|why| Error::EndpointRefused(why.words()))?;
                 let one = Endpoint {
                     endpoint_id: unit.new_id(),
                     service_id,

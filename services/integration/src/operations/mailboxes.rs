@@ -11,9 +11,9 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::domain::mailbox::{FETCH_AGAIN, IsDead, Mailbox, Message, State};
-use crate::event_error::EventsError;
-use crate::operations::agencies::require_agency;
+use crate::domain::mailbox::{FETCH_AGAIN, Mailbox, Message, State};
+use crate::error::Error;
+use crate::operations::agencies::Agencies;
 use crate::sealing::{open, seal};
 use crate::store::mailboxes as store;
 
@@ -42,12 +42,7 @@ pub(crate) struct Mailboxes {
     pub(crate) database: Database,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) reads: ReadRecorder,
-}
-
-impl From<IsDead> for EventsError {
-    fn from(_: IsDead) -> Self {
-        Self::MessageDead
-    }
+    pub(crate) agencies: Agencies,
 }
 
 /// A message as a sender gives it.
@@ -75,23 +70,25 @@ impl Mailboxes {
         body: &proto::CreateMailboxRequest,
         mailbox: Mailbox,
         answer: impl FnOnce(&Mailbox) -> proto::CreateMailboxResponse + Send,
-    ) -> Result<proto::CreateMailboxResponse, EventsError> {
+    ) -> Result<proto::CreateMailboxResponse, Error> {
         let write = WriteRequest::by(caller, MANAGE, CREATE, request_id, body);
         let written = self
             .database
             .write(write, async |unit| {
                 caller.require(MANAGE, &Resource::of_unit(mailbox.sender_unit))?;
-                let today = unit.today();
-                let (sender, receiver) = (&mailbox.sender_agency, &mailbox.receiver_agency);
-                require_agency(unit.conn(), mailbox.sender_unit, "sender_agency", sender, today).await?;
-                require_agency(unit.conn(), mailbox.receiver_unit, "receiver_agency", receiver, today).await?;
+                for (unit_id, field, code) in [
+                    (mailbox.sender_unit, "sender_agency", &mailbox.sender_agency),
+                    (mailbox.receiver_unit, "receiver_agency", &mailbox.receiver_agency),
+                ] {
+                    self.agencies.require(unit, unit_id, field, code).await?;
+                }
                 let mailbox = Mailbox {
                     id: unit.new_id(),
                     create_time: unit.now(),
                     ..mailbox
                 };
                 if !store::insert(unit.conn(), &mailbox).await? {
-                    return Err(EventsError::MailboxExists);
+                    return Err(Error::MailboxExists);
                 }
                 unit.publish(Event {
                     aggregate_kind: "mailbox",
@@ -113,7 +110,7 @@ impl Mailboxes {
                     version: 1,
                     canonical: canonical.to_string().as_bytes(),
                 });
-                Ok::<_, EventsError>(answer(&mailbox))
+                Ok::<_, Error>(answer(&mailbox))
             })
             .await?;
         Ok(written.into_answer())
@@ -124,7 +121,7 @@ impl Mailboxes {
         &self,
         caller: &Caller,
         request: &proto::ListMailboxesRequest,
-    ) -> Result<(Vec<Mailbox>, String), EventsError> {
+    ) -> Result<(Vec<Mailbox>, String), Error> {
         let binding = PageBinding::of(caller, LIST, &proto::ListMailboxesRequest::default());
         let page = self
             .database
@@ -136,7 +133,7 @@ impl Mailboxes {
             .read(&scope, async |conn| {
                 store::list(conn, page.after().copied(), page.fetch(), &scope)
                     .await
-                    .map_err(EventsError::from)
+                    .map_err(Error::from)
             })
             .await?;
         Ok(page.finish(rows, |mailbox| mailbox.id)?)
@@ -150,13 +147,13 @@ impl Mailboxes {
         body: &proto::SendMessageRequest,
         outgoing: Outgoing<'_>,
         answer: impl FnOnce(&Message) -> proto::SendMessageResponse + Send,
-    ) -> Result<proto::SendMessageResponse, EventsError> {
+    ) -> Result<proto::SendMessageResponse, Error> {
         let scope = caller.scope(READ);
         let purpose = match (&caller.purpose, outgoing.subjects.is_empty()) {
             (_, true) => String::new(),
             (Some(purpose), false) => purpose.clone(),
             (None, false) => {
-                return Err(EventsError::Field {
+                return Err(Error::Field {
                     field: "subject_ids",
                     vi: "nêu người liên quan thì phải nêu mục đích trong x-egov-purpose",
                     en: "persons are named, so x-egov-purpose must say for what the message is sent",
@@ -168,10 +165,10 @@ impl Mailboxes {
             .database
             .write(write, async |unit| {
                 let found = store::get(unit.conn(), outgoing.mailbox, &scope).await?;
-                let mailbox = found.ok_or(EventsError::MailboxNotFound)?;
+                let mailbox = found.ok_or(Error::MailboxNotFound)?;
                 party(caller, SEND, mailbox.sender_unit)?;
                 if store::waiting(unit.conn(), &mailbox).await? >= i64::from(mailbox.max_messages) {
-                    return Err(EventsError::MailboxFull);
+                    return Err(Error::MailboxFull);
                 }
                 let now = unit.now();
                 let message = Message {
@@ -197,7 +194,7 @@ impl Mailboxes {
                 let sealed = seal(&self.keyring, outgoing.content, &sealed_for(message.id));
                 store::insert_message(unit.conn(), &message, &sealed).await?;
                 record(unit, &message, "mailbox_message_sent");
-                Ok::<_, EventsError>(answer(&message))
+                Ok::<_, Error>(answer(&message))
             })
             .await?;
         Ok(written.into_answer())
@@ -209,13 +206,13 @@ impl Mailboxes {
         caller: &Caller,
         mailbox_id: Uuid,
         limit: i64,
-    ) -> Result<(Mailbox, Vec<(Message, Vec<u8>)>), EventsError> {
+    ) -> Result<(Mailbox, Vec<(Message, Vec<u8>)>), Error> {
         let scope = caller.scope(READ);
         let (mailbox, opened) = self
             .database
             .write_unkeyed(&scope, async |unit| {
                 let found = store::get(unit.conn(), mailbox_id, &scope).await?;
-                let mailbox = found.ok_or(EventsError::MailboxNotFound)?;
+                let mailbox = found.ok_or(Error::MailboxNotFound)?;
                 party(caller, RECEIVE, mailbox.receiver_unit)?;
                 let now = unit.now();
                 let again = now.checked_add(FETCH_AGAIN).unwrap_or(Timestamp::MAX);
@@ -225,7 +222,7 @@ impl Mailboxes {
                 for (message, _) in &opened {
                     record(unit, message, "mailbox_message_fetched");
                 }
-                Ok::<_, EventsError>((mailbox, opened))
+                Ok::<_, Error>((mailbox, opened))
             })
             .await?;
         // Before a content leaves, all of them in one flush; what cannot be recorded comes again later.
@@ -273,7 +270,7 @@ impl Mailboxes {
         body: &proto::ConfirmMessageRequest,
         message_id: Uuid,
         answer: impl FnOnce(&Message) -> proto::ConfirmMessageResponse + Send,
-    ) -> Result<proto::ConfirmMessageResponse, EventsError> {
+    ) -> Result<proto::ConfirmMessageResponse, Error> {
         let scope = caller.scope(READ);
         let write = WriteRequest::by(caller, READ, CONFIRM, request_id, body);
         let written = self
@@ -282,7 +279,7 @@ impl Mailboxes {
                 let mut message = locked(unit, message_id, &scope).await?;
                 party(caller, RECEIVE, message.receiver_unit)?;
                 if body.sha256 != message.sha256 {
-                    return Err(EventsError::Field {
+                    return Err(Error::Field {
                         field: "sha256",
                         vi: "không khớp với nội dung đã gửi",
                         en: "is not that of the content that was sent",
@@ -293,7 +290,7 @@ impl Mailboxes {
                     store::update_message(unit.conn(), &message, now).await?;
                     record(unit, &message, "mailbox_message_confirmed");
                 }
-                Ok::<_, EventsError>(answer(&message))
+                Ok::<_, Error>(answer(&message))
             })
             .await?;
         Ok(written.into_answer())
@@ -307,7 +304,7 @@ impl Mailboxes {
         body: &proto::RefuseMessageRequest,
         message_id: Uuid,
         answer: impl FnOnce(&Message) -> proto::RefuseMessageResponse + Send,
-    ) -> Result<proto::RefuseMessageResponse, EventsError> {
+    ) -> Result<proto::RefuseMessageResponse, Error> {
         let scope = caller.scope(READ);
         let write = WriteRequest::by(caller, READ, REFUSE, request_id, body);
         let written = self
@@ -322,20 +319,20 @@ impl Mailboxes {
                     store::update_message(unit.conn(), &message, due).await?;
                     record(unit, &message, "mailbox_message_refused");
                 }
-                Ok::<_, EventsError>(answer(&message))
+                Ok::<_, Error>(answer(&message))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// What has become of a message.
-    pub(crate) async fn receipt(&self, caller: &Caller, message_id: Uuid) -> Result<Message, EventsError> {
+    pub(crate) async fn receipt(&self, caller: &Caller, message_id: Uuid) -> Result<Message, Error> {
         let scope = caller.scope(READ);
         self.database
             .read(&scope, async |conn| {
                 store::get_message(conn, message_id, &scope)
                     .await?
-                    .ok_or(EventsError::MessageNotFound)
+                    .ok_or(Error::MessageNotFound)
             })
             .await
     }
@@ -346,7 +343,7 @@ impl Mailboxes {
         caller: &Caller,
         request: &proto::ListDeadMessagesRequest,
         mailbox_id: Uuid,
-    ) -> Result<(Vec<Message>, String), EventsError> {
+    ) -> Result<(Vec<Message>, String), Error> {
         let filter = proto::ListDeadMessagesRequest {
             page_size: 0,
             page_token: String::new(),
@@ -362,10 +359,10 @@ impl Mailboxes {
             .database
             .read(&scope, async |conn| {
                 let found = store::get(conn, mailbox_id, &scope).await?;
-                found.ok_or(EventsError::MailboxNotFound)?;
+                found.ok_or(Error::MailboxNotFound)?;
                 store::dead(conn, mailbox_id, page.after().copied(), page.fetch())
                     .await
-                    .map_err(EventsError::from)
+                    .map_err(Error::from)
             })
             .await?;
         Ok(page.finish(rows, |message| message.id)?)
@@ -379,7 +376,7 @@ impl Mailboxes {
         body: &proto::RedriveMessageRequest,
         message_id: Uuid,
         answer: impl FnOnce(&Message) -> proto::RedriveMessageResponse + Send,
-    ) -> Result<proto::RedriveMessageResponse, EventsError> {
+    ) -> Result<proto::RedriveMessageResponse, Error> {
         let scope = caller.scope(READ);
         let write = WriteRequest::by(caller, READ, REDRIVE, request_id, body);
         let written = self
@@ -388,20 +385,20 @@ impl Mailboxes {
                 let mut message = locked(unit, message_id, &scope).await?;
                 party(caller, SEND, message.sender_unit)?;
                 let found = store::get(unit.conn(), message.mailbox, &scope).await?;
-                let mailbox = found.ok_or(EventsError::MailboxNotFound)?;
+                let mailbox = found.ok_or(Error::MailboxNotFound)?;
                 let now = unit.now();
                 if message.redrive(now, mailbox.max_age) {
                     store::update_message(unit.conn(), &message, now).await?;
                     record(unit, &message, "mailbox_message_redriven");
                 }
-                Ok::<_, EventsError>(answer(&message))
+                Ok::<_, Error>(answer(&message))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// Gives up what nobody confirmed in time; returns how many.
-    pub(crate) async fn expire(&self, lease: &Lease) -> Result<usize, EventsError> {
+    pub(crate) async fn expire(&self, lease: &Lease) -> Result<usize, Error> {
         self.database
             .work(lease, async |unit| {
                 let now = unit.now();
@@ -412,23 +409,23 @@ impl Mailboxes {
                     store::update_message(unit.conn(), &message, now).await?;
                     record(unit, &message, "mailbox_message_given_up");
                 }
-                Ok::<_, EventsError>(count)
+                Ok::<_, Error>(count)
             })
             .await
     }
 }
 
 /// Sees the mailbox already; whether it is the side that may do this.
-fn party(caller: &Caller, permission: &str, unit: i32) -> Result<(), EventsError> {
+fn party(caller: &Caller, permission: &str, unit: i32) -> Result<(), Error> {
     caller
         .require(permission, &Resource::of_unit(unit))
-        .map_err(|_| EventsError::NotAParty)
+        .map_err(|_| Error::NotAParty)
 }
 
-async fn locked(unit: &mut UnitOfWork<'_>, message_id: Uuid, scope: &RowScope) -> Result<Message, EventsError> {
+async fn locked(unit: &mut UnitOfWork<'_>, message_id: Uuid, scope: &RowScope) -> Result<Message, Error> {
     store::lock_message(unit.conn(), message_id, scope)
         .await?
-        .ok_or(EventsError::MessageNotFound)
+        .ok_or(Error::MessageNotFound)
 }
 
 /// The event and the leaf of what happened to a message.

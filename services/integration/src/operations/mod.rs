@@ -20,7 +20,7 @@ mod read_organisations;
 mod read_services;
 mod read_systems;
 pub mod rebuild_leaves;
-mod register_organisation;
+pub(crate) mod register_organisation;
 mod register_service;
 mod register_system;
 pub(crate) mod reseal;
@@ -32,7 +32,7 @@ pub(crate) mod traffic;
 mod dead_letters;
 pub(crate) mod deliveries;
 pub(crate) mod mailboxes;
-mod publish_events;
+pub(crate) mod publish_events;
 pub(crate) mod subscriptions;
 pub(crate) mod topics;
 
@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use egov_auth::{Caller, Resource};
 use egov_database::{Database, Event, Leaf, UnitOfWork};
+use egov_door::Destinations;
 use egov_events::EventStore;
 use egov_fault::Fault;
 use egov_keyring::Keyring;
@@ -53,6 +54,7 @@ use crate::domain::agreement::{Actor, Agreement, Side};
 use crate::domain::canonical::canonical;
 use crate::domain::commitment::{AGREEMENT, ChangeMade, of_agreement, of_entry, of_entry_kind};
 use crate::error::Error;
+use crate::operations::agencies::Agencies;
 use crate::store;
 
 /// The permissions, as the contracts name them.
@@ -71,6 +73,9 @@ pub(crate) mod permission {
 /// What every use case works with.
 pub(crate) struct Integration {
     pub(crate) database: Database,
+    pub(crate) agencies: Agencies,
+    /// Where the endpoints of services may lie.
+    pub(crate) endpoints: Arc<Destinations>,
 }
 
 /// What every use case of the events works with.
@@ -79,6 +84,7 @@ pub(crate) struct Events {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) hosts: AllowedHosts,
+    pub(crate) data_schemas: publish_events::DataSchemas,
     /// Held by whoever asks the store while its own transaction is open: it takes a second connection, and many at once would wait for
     /// each other's.
     pub(crate) one_at_a_time: tokio::sync::Mutex<()>,
@@ -103,17 +109,17 @@ struct Done<'a> {
     /// In the past tense, for example `organisation_registered`.
     event: &'static str,
     reason: &'a str,
-    caller: &'a Caller,
+    /// Who did it: the caller's key, or the step of the installation.
+    actor: String,
 }
 
 /// Leaves history, event and ledger leaf of a change of the directory.
 async fn record(unit: &mut UnitOfWork<'_>, done: Done<'_>, became: &impl Serialize) -> Result<(), Error> {
     let document = serde_json::to_value(became).map_err(Fault::internal)?;
-    let actor = done.caller.key();
     let made = ChangeMade {
         change: done.event,
         reason: done.reason,
-        actor: &actor,
+        actor: &done.actor,
         time: unit.now(),
     };
     let text = canonical(&of_entry(&document, made)).map_err(Fault::internal)?;
@@ -122,7 +128,7 @@ async fn record(unit: &mut UnitOfWork<'_>, done: Done<'_>, became: &impl Seriali
         version: done.version,
         change: done.event.to_owned(),
         reason: done.reason.to_owned(),
-        actor: actor.clone(),
+        actor: done.actor,
         record_time: unit.now(),
         document,
     };

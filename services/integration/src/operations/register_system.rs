@@ -63,7 +63,7 @@ impl Integration {
                     version: 1,
                     event: "system_registered",
                     reason: "",
-                    caller,
+                    actor: caller.key(),
                 };
                 record(unit, done, &one).await?;
                 Ok::<_, Error>(RegisterSystemResponse {

@@ -46,8 +46,11 @@ pub(crate) async fn step(database: &Database, keyring: &Keyring, lease: &Lease, 
                     match open(keyring, &text, &bound) {
                         Ok(plain) => {
                             let anew = seal(keyring, &plain, &bound);
-                            store::resealing::replace(unit.conn(), kept, &row.place, &anew).await?;
-                            progress.sealed += 1;
+                            let texts = (text.as_slice(), anew.as_slice());
+                            // Whoever was quicker has confirmed it, or sealed it anew.
+                            if store::resealing::replace(unit.conn(), kept, &row.place, texts).await? {
+                                progress.sealed += 1;
+                            }
                         }
                         // Its key has retired, or it was altered: nothing brings it back, and it keeps no other.
                         Err(_) => progress.lost += 1,

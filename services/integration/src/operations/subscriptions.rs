@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use egov_auth::{Caller, RowScope};
-use egov_database::{Event, Leaf, PageBinding, UnitOfWork, WriteRequest};
+use egov_clock::Clock as _;
+use egov_database::{Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
 use egov_events::{Durability, Progress, StartAt, WebhookSecret};
 use egov_keyring::Purpose;
 use egov_proto::egov::integration::v1::{
     CreateSubscriptionRequest, CreateSubscriptionResponse, DeleteSubscriptionRequest, DeleteSubscriptionResponse,
     ListSubscriptionsRequest,
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Events;
 use super::topics::USE;
 use crate::domain::topic::{MOST_SUBSCRIPTIONS, Mode, Subscription};
-use crate::event_error::EventsError;
+use crate::error::Error;
 use crate::store::topics;
 
 const CREATE: &str = "/egov.integration.v1.EventService/CreateSubscription";
@@ -23,7 +25,17 @@ const DELETE: &str = "/egov.integration.v1.EventService/DeleteSubscription";
 const LIST: &str = "/egov.integration.v1.EventService/ListSubscriptions";
 
 /// The store does not know a subscription.
-pub(super) const NOT_IN_STORE: &str = "SUBSCRIPTION_NOT_FOUND";
+pub(crate) const NOT_IN_STORE: &str = "SUBSCRIPTION_NOT_FOUND";
+
+/// The store does not know a topic.
+pub(super) const NO_TOPIC_IN_STORE: &str = "TOPIC_NOT_FOUND";
+
+/// How long after its end a subscription is forgotten by the store for certain. Whoever read it before it ended may until then still make
+/// up for it in the store.
+const FORGET_AFTER: Duration = Duration::from_mins(1);
+
+/// How many ended subscriptions are forgotten in one round.
+const FORGET_AT_ONCE: i64 = 100;
 
 /// A subscription as it is asked for.
 pub(crate) struct Wanted {
@@ -87,11 +99,11 @@ impl Events {
         body: &CreateSubscriptionRequest,
         wanted: Wanted,
         answer: impl FnOnce(&Subscription, Option<String>) -> CreateSubscriptionResponse + Send,
-    ) -> Result<CreateSubscriptionResponse, EventsError> {
+    ) -> Result<CreateSubscriptionResponse, Error> {
         if let Some(address) = &wanted.webhook_url
             && !self.hosts.allow(address)
         {
-            return Err(EventsError::WebhookAddressNotAllowed);
+            return Err(Error::WebhookAddressNotAllowed);
         }
         let scope = caller.scope(USE);
         let owner = caller.principal.subject;
@@ -104,12 +116,12 @@ impl Events {
                 let topic = match found {
                     Some((topic, grant)) if grant.subscribe => topic,
                     Some((topic, grant)) if grant.publish || scope.all || scope.units.contains(&topic.unit_id) => {
-                        return Err(EventsError::SubscribingNotGranted);
+                        return Err(Error::SubscribingNotGranted);
                     }
-                    _ => return Err(EventsError::TopicNotFound),
+                    _ => return Err(Error::TopicNotFound),
                 };
                 if topics::count_subscriptions(unit.conn(), owner).await? >= MOST_SUBSCRIPTIONS {
-                    return Err(EventsError::TooManySubscriptions);
+                    return Err(Error::TooManySubscriptions);
                 }
                 let id = unit.new_id();
                 let secret = (wanted.mode == Mode::Webhook).then(|| {
@@ -134,12 +146,12 @@ impl Events {
                     create_time: unit.now(),
                 };
                 if !topics::insert_subscription(unit.conn(), &subscription).await? {
-                    return Err(EventsError::SubscriptionNameTaken);
+                    return Err(Error::SubscriptionNameTaken);
                 }
                 record_created(unit, &subscription);
                 made = Some((topic, subscription.clone()));
                 let secret = secret.map(|secret| WebhookSecret::from_bytes(&secret).to_text());
-                Ok::<_, EventsError>(answer(&subscription, secret))
+                Ok::<_, Error>(answer(&subscription, secret))
             })
             .await?;
         if let Some((topic, subscription)) = made {
@@ -151,12 +163,12 @@ impl Events {
 
     /// The subscription under which this service itself follows a topic, made when it is first asked for: from the oldest event on.
     /// None while there is no such topic. The topic's administrator sees it, and its dead letters, among the topic's.
-    pub(crate) async fn own_feed(&self, topic: &str, name: &str) -> Result<Option<Subscription>, EventsError> {
+    pub(crate) async fn own_feed(&self, topic: &str, name: &str) -> Result<Option<Subscription>, Error> {
         let everything = RowScope::everything();
         let found = self
             .database
             .read(&everything, async |conn| {
-                Ok::<_, EventsError>(topics::subscription_of(conn, topic, THIS_SERVICE, name).await?)
+                Ok::<_, Error>(topics::subscription_of(conn, topic, THIS_SERVICE, name).await?)
             })
             .await?;
         if found.is_some() {
@@ -192,7 +204,7 @@ impl Events {
                     return Ok(None);
                 }
                 record_created(unit, &subscription);
-                Ok::<_, EventsError>(Some(subscription))
+                Ok::<_, Error>(Some(subscription))
             })
             .await?;
         if let Some(subscription) = &made {
@@ -207,7 +219,7 @@ impl Events {
         caller: &Caller,
         request: &ListSubscriptionsRequest,
         topic: Option<Uuid>,
-    ) -> Result<(Vec<Subscription>, String), EventsError> {
+    ) -> Result<(Vec<Subscription>, String), Error> {
         let filter = ListSubscriptionsRequest {
             page_size: 0,
             page_token: String::new(),
@@ -224,7 +236,7 @@ impl Events {
             .read(&scope, async |conn| {
                 topics::list_subscriptions(conn, topic, page.after().copied(), page.fetch(), &scope)
                     .await
-                    .map_err(EventsError::from)
+                    .map_err(Error::from)
             })
             .await?;
         Ok(page.finish(rows, |subscription| subscription.id)?)
@@ -237,7 +249,7 @@ impl Events {
         request_id: Uuid,
         body: &DeleteSubscriptionRequest,
         subscription_id: Uuid,
-    ) -> Result<DeleteSubscriptionResponse, EventsError> {
+    ) -> Result<DeleteSubscriptionResponse, Error> {
         let scope = caller.scope(USE);
         let write = WriteRequest::by(caller, USE, DELETE, request_id, body);
         let mut ended = None;
@@ -245,32 +257,73 @@ impl Events {
             .database
             .write(write, async |unit| {
                 let found = topics::get_subscription(unit.conn(), subscription_id, &scope).await?;
-                let (subscription, _) = found.ok_or(EventsError::SubscriptionNotFound)?;
+                let (subscription, _) = found.ok_or(Error::SubscriptionNotFound)?;
                 let now = unit.now();
-                topics::end_subscription(unit.conn(), subscription_id, now).await?;
+                let version = topics::end_subscription(unit.conn(), subscription_id, now).await?;
                 unit.publish(Event {
                     aggregate_kind: "event_subscription",
                     aggregate_id: subscription_id,
-                    version: 2,
+                    version,
                     kind: "event_subscription_ended",
                     payload: serde_json::json!({ "topic_id": subscription.topic }),
                 });
                 unit.leaf(Leaf {
                     kind: "event_subscription",
                     resource: subscription_id,
-                    version: 2,
+                    version,
                     canonical: serde_json::json!({ "subscription_id": subscription_id, "ended": true })
                         .to_string()
                         .as_bytes(),
                 });
                 ended = Some(subscription);
-                Ok::<_, EventsError>(DeleteSubscriptionResponse {})
+                Ok::<_, Error>(DeleteSubscriptionResponse {})
             })
             .await?;
-        if let Some(subscription) = ended {
-            self.store.unsubscribe(&subscription.spec()).await?;
+        // At once, as far as it goes: it has ended whatever the store says, and `forget_ended` finishes what is left here.
+        if let Some(subscription) = ended
+            && let Err(fault) = self.store.unsubscribe(&subscription.spec()).await
+        {
+            tracing::warn!(subscription = %subscription.id, reason = fault.reason(), error = ?fault, "not forgotten by the store yet");
         }
         Ok(written.into_answer())
+    }
+
+    /// Has the store forget subscriptions that ended a while ago: also what it was told at their end already, since whoever read a
+    /// subscription before that may have made up for it afterwards. How many; what fails is tried again in the next round.
+    pub(crate) async fn forget_ended(&self, lease: &Lease) -> Result<usize, Error> {
+        let until = self
+            .database
+            .clock()
+            .now()
+            .checked_sub(FORGET_AFTER)
+            .unwrap_or(Timestamp::MIN);
+        let ended = self
+            .database
+            .read(&RowScope::everything(), async |conn| {
+                Ok::<_, Error>(topics::to_forget(conn, until, FORGET_AT_ONCE).await?)
+            })
+            .await?;
+        let mut forgotten = Vec::with_capacity(ended.len());
+        for subscription in ended {
+            match self.store.unsubscribe(&subscription.spec()).await {
+                Ok(()) => forgotten.push(subscription.id),
+                // Nobody ever published to its topic: the store knows neither.
+                Err(fault) if fault.reason() == NO_TOPIC_IN_STORE => forgotten.push(subscription.id),
+                Err(fault) => {
+                    tracing::warn!(subscription = %subscription.id, reason = fault.reason(), error = ?fault, "not forgotten by the store yet");
+                    break;
+                }
+            }
+        }
+        if !forgotten.is_empty() {
+            self.database
+                .work(lease, async |unit: &mut UnitOfWork<'_>| {
+                    let now = unit.now();
+                    Ok::<_, Error>(topics::forgotten(unit.conn(), &forgotten, now).await?)
+                })
+                .await?;
+        }
+        Ok(forgotten.len())
     }
 
     /// How far a subscription has come, and whether the store keeps what it has.
@@ -278,7 +331,7 @@ impl Events {
         &self,
         caller: &Caller,
         subscription_id: Uuid,
-    ) -> Result<(Progress, Durability), EventsError> {
+    ) -> Result<(Progress, Durability), Error> {
         let subscription = self.subscription(caller, subscription_id).await?;
         let progress = match self.store.progress(&subscription.spec()).await {
             Err(fault) if fault.reason() == NOT_IN_STORE => {
@@ -291,7 +344,7 @@ impl Events {
     }
 
     /// A subscription that the caller sees.
-    pub(super) async fn subscription(&self, caller: &Caller, id: Uuid) -> Result<Subscription, EventsError> {
+    pub(super) async fn subscription(&self, caller: &Caller, id: Uuid) -> Result<Subscription, Error> {
         self.subscription_and_grant(caller, id)
             .await
             .map(|(subscription, _)| subscription)
@@ -301,29 +354,29 @@ impl Events {
         &self,
         caller: &Caller,
         id: Uuid,
-    ) -> Result<(Subscription, bool), EventsError> {
+    ) -> Result<(Subscription, bool), Error> {
         let scope = caller.scope(USE);
         self.database
             .read(&scope, async |conn| {
                 topics::get_subscription(conn, id, &scope)
                     .await?
-                    .ok_or(EventsError::SubscriptionNotFound)
+                    .ok_or(Error::SubscriptionNotFound)
             })
             .await
     }
 
     /// Makes up for a subscription that the store does not know: the process died between the commit and the store's own step.
     /// Refused with `SUBSCRIPTION_NOT_FOUND` if it was deleted since it was read: then that is why the store does not know it.
-    pub(super) async fn make_up(&self, subscription: &Subscription) -> Result<(), EventsError> {
+    pub(super) async fn make_up(&self, subscription: &Subscription) -> Result<(), Error> {
         let scope = RowScope::everything();
         let there = self
             .database
             .read(&scope, async |conn| {
-                Ok::<_, EventsError>(topics::get_subscription(conn, subscription.id, &scope).await?)
+                Ok::<_, Error>(topics::get_subscription(conn, subscription.id, &scope).await?)
             })
             .await?;
         if there.is_none() {
-            return Err(EventsError::SubscriptionNotFound);
+            return Err(Error::SubscriptionNotFound);
         }
         Ok(self.store.subscribe(&subscription.spec()).await?)
     }

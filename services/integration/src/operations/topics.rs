@@ -1,5 +1,6 @@
 //! CreateTopic, UpdateTopic, ListTopics.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use egov_auth::{Caller, Resource, RowScope};
 use egov_database::{Database, Event, Leaf, PageBinding, UnitOfWork, WriteRequest};
 use egov_events::EventStore;
@@ -10,8 +11,9 @@ use egov_proto::egov::integration::v1::{
 use uuid::Uuid;
 
 use super::Events;
-use crate::domain::topic::{DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, Topic};
-use crate::event_error::EventsError;
+use crate::domain::data_schema::DataSchema;
+use crate::domain::topic::{DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, Judging, SchemaChange, ShownTopic, Topic};
+use crate::error::Error;
 use crate::store::topics;
 
 /// The permission to make and change topics.
@@ -25,11 +27,17 @@ const LIST: &str = "/egov.integration.v1.EventService/ListTopics";
 
 /// What UpdateTopic changes; none leaves it.
 pub(crate) struct TopicChange {
-    pub(crate) schema: Option<String>,
-    pub(crate) schema_version: Option<i32>,
+    pub(crate) schema: SchemaChange,
     pub(crate) max_age: Option<std::time::Duration>,
     pub(crate) max_bytes: Option<i64>,
     pub(crate) grants: Vec<Grant>,
+}
+
+/// Refuses a JSON Schema that nothing could be judged by.
+fn check_schema(text: &str) -> Result<(), Error> {
+    DataSchema::read(text, "json_schema")
+        .map(drop)
+        .map_err(Error::TopicSchemaRefused)
 }
 
 impl Events {
@@ -39,28 +47,32 @@ impl Events {
         caller: &Caller,
         request_id: Uuid,
         body: &CreateTopicRequest,
-        topic: Topic,
-        grants: Vec<Grant>,
-        answer: impl FnOnce(&Topic, &[Grant]) -> CreateTopicResponse + Send,
-    ) -> Result<CreateTopicResponse, EventsError> {
+        wanted: ShownTopic,
+        answer: impl FnOnce(&ShownTopic) -> CreateTopicResponse + Send,
+    ) -> Result<CreateTopicResponse, Error> {
+        if let Some(text) = &wanted.json_schema {
+            check_schema(text)?;
+        }
         let write = WriteRequest::by(caller, MANAGE, CREATE, request_id, body);
         let mut made = None;
         let written = self
             .database
             .write(write, async |unit| {
-                caller.require(MANAGE, &Resource::of_unit(topic.unit_id))?;
-                let topic = Topic {
-                    id: unit.new_id(),
-                    create_time: unit.now(),
-                    ..topic
-                };
-                if !topics::insert(unit.conn(), &topic).await? {
-                    return Err(EventsError::TopicNameTaken);
+                let mut shown = wanted;
+                caller.require(MANAGE, &Resource::of_unit(shown.topic.unit_id))?;
+                let topic = &mut shown.topic;
+                (topic.id, topic.create_time) = (unit.new_id(), unit.now());
+                if shown.json_schema.is_some() {
+                    topic.know(topic.schema.clone(), topic.schema_version, true);
                 }
-                topics::grant(unit.conn(), &topic, &grants).await?;
-                record(unit, &topic, &grants, "event_topic_created");
-                made = Some(topic.clone());
-                Ok::<_, EventsError>(answer(&topic, &grants))
+                if !topics::insert(unit.conn(), topic).await? {
+                    return Err(Error::TopicNameTaken);
+                }
+                topics::keep_versions(unit.conn(), topic, shown.json_schema.as_deref()).await?;
+                topics::grant(unit.conn(), topic, &shown.grants).await?;
+                record(unit, &shown, "event_topic_created");
+                made = Some(shown.topic.clone());
+                Ok::<_, Error>(answer(&shown))
             })
             .await?;
         // The store is asked after the commit; if this process dies before it, the first publication makes it up.
@@ -78,8 +90,11 @@ impl Events {
         body: &UpdateTopicRequest,
         topic_id: Uuid,
         change: TopicChange,
-        answer: impl FnOnce(&Topic, &[Grant]) -> UpdateTopicResponse + Send,
-    ) -> Result<UpdateTopicResponse, EventsError> {
+        answer: impl FnOnce(&ShownTopic) -> UpdateTopicResponse + Send,
+    ) -> Result<UpdateTopicResponse, Error> {
+        if let Judging::By(text) = &change.schema.judging {
+            check_schema(text)?;
+        }
         let scope = caller.scope(MANAGE);
         let write = WriteRequest::by(caller, MANAGE, UPDATE, request_id, body);
         let mut changed = None;
@@ -87,32 +102,35 @@ impl Events {
             .database
             .write(write, async |unit| {
                 let found = topics::lock(unit.conn(), topic_id, &scope).await?;
-                let mut topic = found.ok_or(EventsError::TopicNotFound)?;
+                let mut topic = found.ok_or(Error::TopicNotFound)?;
                 caller.require(MANAGE, &Resource::of_unit(topic.unit_id))?;
                 if topic.version.to_string() != body.etag {
-                    return Err(EventsError::StaleEtag);
+                    return Err(Error::StaleEtag);
                 }
-                if change
-                    .schema_version
-                    .is_some_and(|version| version < topic.schema_version)
-                {
-                    return Err(EventsError::Field {
-                        field: "schema_version",
-                        vi: "không được nhỏ hơn phiên bản hiện tại",
-                        en: "must not be below the present version",
-                    });
-                }
-                topic.schema = change.schema.unwrap_or(topic.schema);
-                topic.schema_version = change.schema_version.unwrap_or(topic.schema_version);
+                let before = (topic.schema.as_str(), topic.schema_version);
+                let before = topics::json_schema(unit.conn(), topic_id, before).await?;
+                topic
+                    .change_schema(&change.schema, unit.today())
+                    .map_err(Error::TopicSchemaRefused)?;
+                let json_schema = match change.schema.judging {
+                    Judging::AsBefore => before,
+                    Judging::ByNothing => None,
+                    Judging::By(text) => Some(text),
+                };
                 topic.max_age = change.max_age.unwrap_or(topic.max_age);
                 topic.max_bytes = change.max_bytes.unwrap_or(topic.max_bytes);
                 topic.version += 1;
                 topics::update(unit.conn(), &topic).await?;
+                topics::keep_versions(unit.conn(), &topic, json_schema.as_deref()).await?;
                 topics::grant(unit.conn(), &topic, &change.grants).await?;
-                let grants = topics::grants(unit.conn(), topic.id, &scope).await?;
-                record(unit, &topic, &grants, "event_topic_changed");
-                changed = Some(topic.clone());
-                Ok::<_, EventsError>(answer(&topic, &grants))
+                let shown = ShownTopic {
+                    grants: topics::grants(unit.conn(), topic.id, &scope).await?,
+                    topic,
+                    json_schema,
+                };
+                record(unit, &shown, "event_topic_changed");
+                changed = Some(shown.topic.clone());
+                Ok::<_, Error>(answer(&shown))
             })
             .await?;
         if let Some(topic) = changed {
@@ -121,12 +139,13 @@ impl Events {
         Ok(written.into_answer())
     }
 
-    /// A page of the topics that the caller sees, each with its grants where the caller may manage it.
+    /// A page of the topics that the caller sees, each with its grants where the caller may manage it; one that was asked for by its
+    /// name with its JSON Schema.
     pub(crate) async fn list_topics(
         &self,
         caller: &Caller,
         request: &ListTopicsRequest,
-    ) -> Result<(Vec<(Topic, Vec<Grant>)>, String), EventsError> {
+    ) -> Result<(Vec<ShownTopic>, String), Error> {
         let filter = ListTopicsRequest {
             page_size: 0,
             page_token: String::new(),
@@ -145,13 +164,21 @@ impl Events {
                 let found = topics::list(conn, name, page.after().map(String::as_str), page.fetch(), &scope).await?;
                 let mut rows = Vec::with_capacity(found.len());
                 for topic in found {
-                    let grants = topics::grants(conn, topic.id, &managed).await?;
-                    rows.push((topic, grants));
+                    let present = (topic.schema.as_str(), topic.schema_version);
+                    let json_schema = match name {
+                        Some(_) => topics::json_schema(conn, topic.id, present).await?,
+                        None => None,
+                    };
+                    rows.push(ShownTopic {
+                        grants: topics::grants(conn, topic.id, &managed).await?,
+                        topic,
+                        json_schema,
+                    });
                 }
-                Ok::<_, EventsError>(rows)
+                Ok::<_, Error>(rows)
             })
             .await?;
-        Ok(page.finish(rows, |(topic, _)| topic.name.clone())?)
+        Ok(page.finish(rows, |shown| shown.topic.name.clone())?)
     }
 }
 
@@ -181,7 +208,7 @@ pub async fn ensure_topic(
                 if !known.is_some_and(|(_, held)| held.publish) {
                     topics::grant(unit.conn(), &topic, &[grant]).await?;
                 }
-                return Ok::<_, EventsError>(topic);
+                return Ok::<_, Error>(topic);
             }
             let topic = Topic {
                 id: unit.new_id(),
@@ -193,13 +220,19 @@ pub async fn ensure_topic(
                 max_bytes: DEFAULT_MAX_BYTES,
                 version: 1,
                 create_time: unit.now(),
+                versions: Vec::new(),
             };
             if !topics::insert(unit.conn(), &topic).await? {
-                return Err(EventsError::TopicNameTaken);
+                return Err(Error::TopicNameTaken);
             }
             topics::grant(unit.conn(), &topic, &[grant]).await?;
-            record(unit, &topic, &[grant], "event_topic_created");
-            Ok(topic)
+            let made = ShownTopic {
+                topic,
+                grants: vec![grant],
+                json_schema: None,
+            };
+            record(unit, &made, "event_topic_created");
+            Ok(made.topic)
         })
         .await
         .map_err(Fault::from)?;
@@ -208,7 +241,8 @@ pub async fn ensure_topic(
 }
 
 /// The event and the leaf of a change.
-fn record(unit: &mut UnitOfWork<'_>, topic: &Topic, grants: &[Grant], kind: &'static str) {
+fn record(unit: &mut UnitOfWork<'_>, made: &ShownTopic, kind: &'static str) {
+    let topic = &made.topic;
     unit.publish(Event {
         aggregate_kind: "event_topic",
         aggregate_id: topic.id,
@@ -216,16 +250,28 @@ fn record(unit: &mut UnitOfWork<'_>, topic: &Topic, grants: &[Grant], kind: &'st
         kind,
         payload: serde_json::json!({ "name": topic.name, "unit_id": topic.unit_id }),
     });
-    let grants: Vec<_> = grants
+    let grants: Vec<_> = made
+        .grants
         .iter()
         .map(|grant| serde_json::json!([grant.client, grant.publish, grant.subscribe]))
         .collect();
+    let replaced: Vec<_> = topic
+        .replaced()
+        .into_iter()
+        .map(|(uri, version, until)| serde_json::json!([uri, version, until]))
+        .collect();
+    let judges = made
+        .json_schema
+        .as_ref()
+        .map(|text| hex::encode(digest(&SHA256, text.as_bytes())));
     let canonical = serde_json::json!({
         "topic_id": topic.id,
         "name": topic.name,
         "unit_id": topic.unit_id,
         "schema": topic.schema,
         "schema_version": topic.schema_version,
+        "json_schema_sha256": judges,
+        "earlier_schemas": replaced,
         "max_age_seconds": topic.max_age.as_secs(),
         "max_bytes": topic.max_bytes,
         "grants": grants,

@@ -25,6 +25,8 @@ struct Row {
     reference: String,
     subject_ids: Vec<Uuid>,
     denied_time: Option<jiff_sqlx::Timestamp>,
+    taken_time: Option<jiff_sqlx::Timestamp>,
+    content_digest: String,
     due_time: jiff_sqlx::Timestamp,
     version: i64,
     create_time: jiff_sqlx::Timestamp,
@@ -49,6 +51,8 @@ impl From<Row> for Delivery {
             reference: row.reference,
             subjects: row.subject_ids,
             denied_time: row.denied_time.map(jiff_sqlx::Timestamp::to_jiff),
+            taken_time: row.taken_time.map(jiff_sqlx::Timestamp::to_jiff),
+            content_digest: row.content_digest,
             due_time: row.due_time.to_jiff(),
             version: row.version,
             create_time: row.create_time.to_jiff(),
@@ -73,8 +77,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Delivery, messag
     sqlx::query!(
         "INSERT INTO deliveries (delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state,
                                  attempts, problem, partner_code, reference, message, due_time, version, create_time,
-                                 update_time, subject_ids)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                                 update_time, subject_ids, content_digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         new.id,
         new.unit_id,
         new.partner,
@@ -93,6 +97,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Delivery, messag
         new.create_time.to_sqlx() as _,
         new.update_time.to_sqlx() as _,
         &new.subjects,
+        new.content_digest,
     )
     .execute(connection)
     .await?;
@@ -107,7 +112,7 @@ pub(crate) async fn update(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE deliveries SET state = $2, attempts = $3, problem = $4, partner_code = $5, reference = $6, due_time = $7,
-                               version = $8, update_time = $9, answer = coalesce($10, answer), denied_time = $11,
+                               version = $8, update_time = $9, answer = coalesce($10, answer), denied_time = $11, taken_time = $12,
                                message = CASE WHEN $2 = 3::smallint THEN NULL ELSE message END
          WHERE delivery_id = $1",
         changed.id,
@@ -121,6 +126,7 @@ pub(crate) async fn update(
         changed.update_time.to_sqlx() as _,
         answer,
         changed.denied_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        changed.taken_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
     )
     .execute(connection)
     .await?;
@@ -158,7 +164,8 @@ pub(crate) async fn get(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
          FROM deliveries WHERE delivery_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         delivery_id,
         scope.all,
@@ -176,7 +183,8 @@ pub(crate) async fn lock(
 ) -> Result<Option<(Delivery, Option<Vec<u8>>)>, StoreError> {
     let row = sqlx::query!(
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, message, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, message, due_time, version,
+                create_time, update_time
          FROM deliveries WHERE delivery_id = $1 FOR UPDATE",
         delivery_id,
     )
@@ -198,6 +206,8 @@ pub(crate) async fn lock(
             reference: row.reference,
             subject_ids: row.subject_ids,
             denied_time: row.denied_time,
+            taken_time: row.taken_time,
+            content_digest: row.content_digest,
             due_time: row.due_time,
             version: row.version,
             create_time: row.create_time,
@@ -217,7 +227,8 @@ pub(crate) async fn by_key(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
          FROM deliveries WHERE partner = $1 AND act = $2 AND partner_key = $3",
         partner,
         act,
@@ -238,7 +249,8 @@ pub(crate) async fn last_of_matter(
     let row = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
          FROM deliveries WHERE partner = $1 AND order_key = $3 AND act = $2 ORDER BY sequence DESC LIMIT 1",
         partner,
         act,
@@ -247,6 +259,18 @@ pub(crate) async fn last_of_matter(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(Delivery::from))
+}
+
+/// What a delivery says, sealed; none if it is kept no more.
+pub(crate) async fn message_of(
+    connection: &mut PgConnection,
+    delivery_id: Uuid,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let message: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT message FROM deliveries WHERE delivery_id = $1")
+        .bind(delivery_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(message.flatten())
 }
 
 /// Since when a delivery is open: it was handed in then, or, if it failed or was given up before, sent again by somebody.
@@ -317,7 +341,8 @@ pub(crate) async fn list(
     let rows = sqlx::query_as!(
         Row,
         "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, due_time, version, create_time, update_time
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
          FROM deliveries
          WHERE ($1 OR responsible_unit_id = ANY($2)) AND ($3::smallint IS NULL OR state = $3)
            AND (create_time, delivery_id)

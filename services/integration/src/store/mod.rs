@@ -1,6 +1,7 @@
 //! SQL and nothing but SQL, one file an aggregate: rows in, rows out, inside the caller's transaction.
 
 pub(crate) mod agreements;
+pub(crate) mod backlogs;
 pub(crate) mod catalogue;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;

@@ -21,6 +21,8 @@ struct Row {
     pay_url: String,
     transaction: String,
     delivery_id: Uuid,
+    settle_time: Option<jiff_sqlx::Timestamp>,
+    refund_time: Option<jiff_sqlx::Timestamp>,
     version: i64,
     create_time: jiff_sqlx::Timestamp,
     update_time: jiff_sqlx::Timestamp,
@@ -39,6 +41,8 @@ impl From<Row> for PaymentOrder {
             pay_url: row.pay_url,
             transaction: row.transaction,
             delivery_id: row.delivery_id,
+            settle_time: row.settle_time.map(jiff_sqlx::Timestamp::to_jiff),
+            refund_time: row.refund_time.map(jiff_sqlx::Timestamp::to_jiff),
             version: row.version,
             create_time: row.create_time.to_jiff(),
             update_time: row.update_time.to_jiff(),
@@ -72,7 +76,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, order: &PaymentOrder) 
 /// Writes what changed.
 pub(crate) async fn update(connection: &mut PgConnection, order: &PaymentOrder) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE payment_orders SET state = $2, pay_url = $3, transaction = $4, version = $5, update_time = $6
+        "UPDATE payment_orders SET state = $2, pay_url = $3, transaction = $4, version = $5, update_time = $6,
+                                   settle_time = $7, refund_time = $8
          WHERE order_id = $1",
         order.id,
         order.state.number(),
@@ -80,6 +85,8 @@ pub(crate) async fn update(connection: &mut PgConnection, order: &PaymentOrder) 
         order.transaction,
         order.version,
         order.update_time.to_sqlx() as _,
+        order.settle_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        order.refund_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
     )
     .execute(connection)
     .await?;
@@ -95,7 +102,7 @@ pub(crate) async fn get(
     let row = sqlx::query_as!(
         Row,
         "SELECT order_id, responsible_unit_id, order_code, case_code, amount, state, pay_url, transaction, delivery_id,
-                version, create_time, update_time
+                settle_time, refund_time, version, create_time, update_time
          FROM payment_orders WHERE order_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         order_id,
         scope.all,
@@ -111,7 +118,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, order_code: &str) -> Res
     let row = sqlx::query_as!(
         Row,
         "SELECT order_id, responsible_unit_id, order_code, case_code, amount, state, pay_url, transaction, delivery_id,
-                version, create_time, update_time
+                settle_time, refund_time, version, create_time, update_time
          FROM payment_orders WHERE order_code = $1 FOR UPDATE",
         order_code,
     )

@@ -96,8 +96,10 @@ pub(crate) struct Row {
     pub(crate) text: Option<Vec<u8>>,
 }
 
-/// The rows behind a place, at most so many, locked to the end of the transaction. The id of the key stands in front of a sealed text:
-/// what was sealed with one of `known` stays where it is, and is not even read.
+/// The rows behind a place, at most so many. The id of the key stands in front of a sealed text: what was sealed with one of `known` stays
+/// where it is, and is not even read.
+///
+/// None is locked: whoever fetches the messages of a mailbox passes by what somebody holds, and would be told that nothing waits.
 pub(crate) async fn rows(
     conn: &mut PgConnection,
     kept: Kept,
@@ -127,7 +129,7 @@ pub(crate) async fn rows(
                 CASE WHEN {column} IS NULL OR length({column}) < 46 THEN NULL
                      WHEN encode(substr({column}, 3, get_byte({column}, 1)), 'escape') = ANY ($3) THEN NULL
                      ELSE {column} END
-         FROM {from} WHERE {behind} ORDER BY {order} LIMIT $4 FOR UPDATE"
+         FROM {from} WHERE {behind} ORDER BY {order} LIMIT $4"
     );
     let rows: Vec<(Uuid, String, Option<Vec<u8>>)> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
         .bind(after.id)
@@ -145,21 +147,30 @@ pub(crate) async fn rows(
         .collect())
 }
 
-/// Puts a text in the place of the one that was sealed before.
-pub(crate) async fn replace(conn: &mut PgConnection, kept: Kept, place: &Place, text: &[u8]) -> Result<()> {
-    match kept {
-        Kept::Bodies => sqlx::query!(
-            "UPDATE exchange_bodies SET sealed = $3 WHERE exchange_id = $1 AND direction = $2 AND sealed IS NOT NULL",
-            place.id,
-            place.part,
-            text,
-        )
-        .execute(conn)
-        .await?,
+/// Puts a text in the place of the one that was sealed before; false if that is not there any more, or another.
+pub(crate) async fn replace(
+    conn: &mut PgConnection,
+    kept: Kept,
+    place: &Place,
+    (before, text): (&[u8], &[u8]),
+) -> Result<bool> {
+    let done = match kept {
+        Kept::Bodies => {
+            sqlx::query!(
+                "UPDATE exchange_bodies SET sealed = $4 WHERE exchange_id = $1 AND direction = $2 AND sealed = $3",
+                place.id,
+                place.part,
+                before,
+                text,
+            )
+            .execute(conn)
+            .await?
+        }
         Kept::Mail => {
             sqlx::query!(
-                "UPDATE mailbox_messages SET content = $2 WHERE message_id = $1 AND content IS NOT NULL",
+                "UPDATE mailbox_messages SET content = $3 WHERE message_id = $1 AND content = $2",
                 place.id,
+                before,
                 text,
             )
             .execute(conn)
@@ -167,8 +178,9 @@ pub(crate) async fn replace(conn: &mut PgConnection, kept: Kept, place: &Place, 
         }
         Kept::Messages => {
             sqlx::query!(
-                "UPDATE deliveries SET message = $2 WHERE delivery_id = $1 AND message IS NOT NULL",
+                "UPDATE deliveries SET message = $3 WHERE delivery_id = $1 AND message = $2",
                 place.id,
+                before,
                 text,
             )
             .execute(conn)
@@ -176,13 +188,14 @@ pub(crate) async fn replace(conn: &mut PgConnection, kept: Kept, place: &Place, 
         }
         Kept::Answers => {
             sqlx::query!(
-                "UPDATE deliveries SET answer = $2 WHERE delivery_id = $1 AND answer IS NOT NULL",
+                "UPDATE deliveries SET answer = $3 WHERE delivery_id = $1 AND answer = $2",
                 place.id,
+                before,
                 text,
             )
             .execute(conn)
             .await?
         }
     };
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }

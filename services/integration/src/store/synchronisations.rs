@@ -16,6 +16,8 @@ pub(crate) struct Told<'a> {
     pub(crate) unit_id: i32,
     pub(crate) case_id: Uuid,
     pub(crate) version: i64,
+    /// By what its content is known again: a version alone is no state.
+    pub(crate) digest: &'a str,
     /// The national code of its state.
     pub(crate) state: i16,
     pub(crate) time: Timestamp,
@@ -48,8 +50,8 @@ pub(crate) struct Synchronisation {
 pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO portal_synchronisations AS known
-             (case_code, responsible_unit_id, case_id, told_version, told_state, told_time, issue_learn_time, return_time)
-         VALUES ($1, $2, $3, $4, $5, $6::timestamptz, CASE WHEN $7 THEN $6::timestamptz END, $8)
+             (case_code, responsible_unit_id, case_id, told_version, told_state, told_time, issue_learn_time, return_time, told_digest)
+         VALUES ($1, $2, $3, $4, $5, $6::timestamptz, CASE WHEN $7 THEN $6::timestamptz END, $8, $9)
          ON CONFLICT (case_code, responsible_unit_id) DO UPDATE
          SET case_id = CASE WHEN EXCLUDED.case_id = '00000000-0000-0000-0000-000000000000'::uuid THEN known.case_id
                             ELSE EXCLUDED.case_id END,
@@ -57,6 +59,7 @@ pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Resu
              acknowledged_state = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_state END,
              acknowledged_time = CASE WHEN known.told_version < EXCLUDED.told_version THEN known.acknowledged_time END,
              told_version = EXCLUDED.told_version, told_state = EXCLUDED.told_state, told_time = EXCLUDED.told_time,
+             told_digest = EXCLUDED.told_digest,
              issue_learn_time = coalesce(known.issue_learn_time, EXCLUDED.issue_learn_time),
              return_time = coalesce(EXCLUDED.return_time, known.return_time)",
         told.case_code,
@@ -67,28 +70,32 @@ pub(crate) async fn told(connection: &mut PgConnection, told: &Told<'_>) -> Resu
         told.time.to_sqlx() as _,
         told.issued,
         told.return_time.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        told.digest,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Notes that the portal has acknowledged a version; what is older changes nothing.
+/// Notes that the portal has acknowledged a version; what is older changes nothing, and neither does the same version with another content
+/// than was told last: a one-stop that was restored came to its number again. An empty digest is that of a version of this service before.
 pub(crate) async fn acknowledged(
     connection: &mut PgConnection,
     (case_code, unit_id): (&str, i32),
-    (version, state): (i64, i16),
+    (version, state, digest): (i64, i16, &str),
     at: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE portal_synchronisations
          SET acknowledged_version = $3, acknowledged_state = $4, acknowledged_time = $5
-         WHERE case_code = $1 AND responsible_unit_id = $2 AND coalesce(acknowledged_version, 0) <= $3",
+         WHERE case_code = $1 AND responsible_unit_id = $2 AND coalesce(acknowledged_version, 0) <= $3
+           AND (told_version <> $3 OR told_digest = $6::text OR told_digest = '' OR $6::text = '')",
         case_code,
         unit_id,
         version,
         state,
         at.to_sqlx() as _,
+        digest,
     )
     .execute(connection)
     .await?;

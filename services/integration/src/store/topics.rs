@@ -1,4 +1,4 @@
-//! `event_topics`, `event_topic_grants`, `event_subscriptions`. Every query filters by the caller's scope; row-level security is the
+//! `event_topics`, `event_topic_grants`, `event_topic_schemas`, `event_subscriptions`. Every query filters by the caller's scope; row-level security is the
 //! second wall.
 
 use std::time::Duration;
@@ -10,8 +10,8 @@ use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::StoreError;
-use crate::domain::topic::{Grant, Mode, Subscription, Topic};
+use super::{StoreError, inconsistent};
+use crate::domain::topic::{Grant, Mode, SchemaVersion, Subscription, Topic};
 
 struct TopicRow {
     topic_id: Uuid,
@@ -23,11 +23,16 @@ struct TopicRow {
     max_bytes: i64,
     version: i64,
     create_time: jiff_sqlx::Timestamp,
+    versions: String,
 }
 
-impl From<TopicRow> for Topic {
-    fn from(row: TopicRow) -> Self {
-        Self {
+impl TryFrom<TopicRow> for Topic {
+    type Error = StoreError;
+
+    fn try_from(row: TopicRow) -> Result<Self, StoreError> {
+        let versions: Vec<SchemaVersion> =
+            serde_json::from_str(&row.versions).map_err(|_| inconsistent("event_topic_schemas", "schema_uri"))?;
+        Ok(Self {
             id: row.topic_id,
             name: row.name,
             unit_id: row.responsible_unit_id,
@@ -37,7 +42,8 @@ impl From<TopicRow> for Topic {
             max_bytes: row.max_bytes,
             version: row.version,
             create_time: row.create_time.to_jiff(),
-        }
+            versions,
+        })
     }
 }
 
@@ -94,7 +100,7 @@ pub(crate) async fn lock(
     let row = sqlx::query_as!(
         TopicRow,
         r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                  create_time
+                  create_time, topic_versions(topic_id) AS "versions!"
            FROM event_topics
            WHERE topic_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
            FOR UPDATE"#,
@@ -104,7 +110,7 @@ pub(crate) async fn lock(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(Topic::from))
+    row.map(Topic::try_from).transpose()
 }
 
 /// A topic in the scope, and what this system may do with it.
@@ -116,7 +122,7 @@ pub(crate) async fn get(
 ) -> Result<Option<(Topic, Grant)>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT t.topic_id, t.name, t.responsible_unit_id, t.schema_uri, t.schema_version, t.max_age_seconds,
-                  t.max_bytes, t.version, t.create_time,
+                  t.max_bytes, t.version, t.create_time, topic_versions(t.topic_id) AS "versions!",
                   coalesce(g.may_publish, false) AS "may_publish!", coalesce(g.may_subscribe, false) AS "may_subscribe!"
            FROM event_topics t
            LEFT JOIN event_topic_grants g ON g.topic_id = t.topic_id AND g.owner_id = $2
@@ -129,7 +135,7 @@ pub(crate) async fn get(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| {
+    row.map(|row| {
         let grant = Grant {
             client,
             publish: row.may_publish,
@@ -145,9 +151,11 @@ pub(crate) async fn get(
             max_bytes: row.max_bytes,
             version: row.version,
             create_time: row.create_time,
+            versions: row.versions,
         };
-        (topic.into(), grant)
-    }))
+        Ok::<_, StoreError>((Topic::try_from(topic)?, grant))
+    })
+    .transpose()
 }
 
 /// Topics in the scope by name, behind a name; only one if it is asked for.
@@ -160,14 +168,14 @@ pub(crate) async fn list(
 ) -> Result<Vec<Topic>, StoreError> {
     let rows = sqlx::query_as!(
         TopicRow,
-        "SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                create_time
-         FROM event_topics t
-         WHERE ($1::text IS NULL OR name = $1) AND name > coalesce($2, '')
-           AND ($3 OR responsible_unit_id = ANY ($4)
-                OR topic_id IN (SELECT g.topic_id FROM event_topic_grants g
-                                WHERE g.owner_id = $5 AND (g.may_publish OR g.may_subscribe)))
-         ORDER BY name LIMIT $6",
+        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                  create_time, topic_versions(topic_id) AS "versions!"
+           FROM event_topics t
+           WHERE ($1::text IS NULL OR name = $1) AND name > coalesce($2, '')
+             AND ($3 OR responsible_unit_id = ANY ($4)
+                  OR topic_id IN (SELECT g.topic_id FROM event_topic_grants g
+                                  WHERE g.owner_id = $5 AND (g.may_publish OR g.may_subscribe)))
+           ORDER BY name LIMIT $6"#,
         name,
         after,
         scope.all,
@@ -177,20 +185,70 @@ pub(crate) async fn list(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Topic::from).collect())
+    rows.into_iter().map(Topic::try_from).collect()
 }
 
 /// Every topic, for the jobs.
 pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Topic>, StoreError> {
     let rows = sqlx::query_as!(
         TopicRow,
-        "SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                create_time
-         FROM event_topics ORDER BY topic_id",
+        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                  create_time, topic_versions(topic_id) AS "versions!"
+           FROM event_topics ORDER BY topic_id"#,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Topic::from).collect())
+    rows.into_iter().map(Topic::try_from).collect()
+}
+
+/// Keeps what is known of the versions of a topic's schemas. A version that is new and judged is that of `json_schema`.
+pub(crate) async fn keep_versions(
+    connection: &mut PgConnection,
+    topic: &Topic,
+    json_schema: Option<&str>,
+) -> Result<(), StoreError> {
+    let uris: Vec<String> = topic.versions.iter().map(|one| one.uri.clone()).collect();
+    let versions: Vec<i32> = topic.versions.iter().map(|one| one.version).collect();
+    let judged: Vec<bool> = topic.versions.iter().map(|one| one.judged).collect();
+    let until: Vec<Option<jiff_sqlx::Date>> = topic
+        .versions
+        .iter()
+        .map(|one| one.accept_until.map(jiff_sqlx::ToSqlx::to_sqlx))
+        .collect();
+    sqlx::query!(
+        "INSERT INTO event_topic_schemas
+             (topic_id, responsible_unit_id, schema_uri, schema_version, json_schema, accept_until)
+         SELECT $1, $2, n.uri, n.version, CASE WHEN n.judged THEN $7::text END, n.until
+         FROM unnest($3::text[], $4::integer[], $5::boolean[], $6::date[]) AS n (uri, version, judged, until)
+         ON CONFLICT (topic_id, schema_uri, schema_version) DO UPDATE SET accept_until = excluded.accept_until",
+        topic.id,
+        topic.unit_id,
+        &uris,
+        &versions,
+        &judged,
+        until as _,
+        json_schema,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The JSON Schema of a version of a topic's schema, if it has one.
+pub(crate) async fn json_schema(
+    connection: &mut PgConnection,
+    topic_id: Uuid,
+    (uri, version): (&str, i32),
+) -> Result<Option<String>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT json_schema FROM event_topic_schemas WHERE topic_id = $1 AND schema_uri = $2 AND schema_version = $3",
+        topic_id,
+        uri,
+        version,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.flatten())
 }
 
 /// Gives systems what they may do; a grant replaces the earlier one.
@@ -452,15 +510,64 @@ pub(crate) async fn webhooks(connection: &mut PgConnection) -> Result<Vec<Subscr
     Ok(rows.into_iter().map(Subscription::from).collect())
 }
 
-/// Ends a subscription.
+/// Ends a subscription; its version from then on.
 pub(crate) async fn end_subscription(
     connection: &mut PgConnection,
     subscription_id: Uuid,
     at: Timestamp,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "UPDATE event_subscriptions SET end_time = $2, version = version + 1 WHERE subscription_id = $1 RETURNING version",
+        subscription_id,
+        at.to_sqlx() as _,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Counts something that happened to a subscription, or after its end, as its next version; none if there is no such subscription.
+pub(crate) async fn next_version(
+    connection: &mut PgConnection,
+    subscription_id: Uuid,
+) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "UPDATE event_subscriptions SET version = version + 1 WHERE subscription_id = $1 RETURNING version",
+        subscription_id,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Subscriptions that ended until an instant and that the store of events may still know, those that ended first before the others.
+pub(crate) async fn to_forget(
+    connection: &mut PgConnection,
+    ended_until: Timestamp,
+    limit: i64,
+) -> Result<Vec<Subscription>, StoreError> {
+    let rows = sqlx::query_as!(
+        SubscriptionRow,
+        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, start_at, start_time, types,
+                max_in_flight, acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
+         FROM event_subscriptions
+         WHERE end_time <= $1 AND forget_time IS NULL
+         ORDER BY end_time, subscription_id LIMIT $2",
+        ended_until.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Subscription::from).collect())
+}
+
+/// Notes that the store of events knows nothing of these subscriptions any more.
+pub(crate) async fn forgotten(
+    connection: &mut PgConnection,
+    subscriptions: &[Uuid],
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE event_subscriptions SET end_time = $2, version = version + 1 WHERE subscription_id = $1",
-        subscription_id,
+        "UPDATE event_subscriptions SET forget_time = $2 WHERE subscription_id = ANY ($1)",
+        subscriptions,
         at.to_sqlx() as _,
     )
     .execute(connection)

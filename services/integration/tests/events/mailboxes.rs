@@ -1,5 +1,7 @@
 //! Mailboxes between agencies.
 
+use std::sync::Arc;
+
 use egov_proto::egov::integration::v1::{
     ConfirmMessageRequest, CreateMailboxRequest, FetchMessagesRequest, GetMessageReceiptRequest,
     ListDeadMessagesRequest, ListMailboxesRequest, Mailbox, MailboxMessage, MessageReceipt, MessageState,
@@ -290,6 +292,54 @@ async fn a_message_refused_ten_times_is_given_up_and_can_be_sent_out_again() {
         .await
         .unwrap();
     assert_eq!(stage.fetch(RECEIVER, &mailbox).await.unwrap()[0].attempt, 1);
+}
+
+#[tokio::test]
+async fn what_is_looked_through_to_be_sealed_anew_waits_for_its_receiver_all_the_same() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let sent = stage.send(SENDER, &mailbox, "x").await.unwrap();
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    // The service's own job is through with every column; the mail is to be looked through once more.
+    let through = "SELECT (SELECT count(*) FROM resealing WHERE finish_time IS NOT NULL) = 4
+                      AND EXISTS (SELECT 1 FROM egov.leases WHERE name = 'integration.reseal' AND expire_time = '-infinity')";
+    until(&stage, through).await;
+    sqlx::query("DELETE FROM resealing WHERE kept = 'mailbox_messages.content'")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    // It stands still where it notes how far it has come: in the middle of its transaction, and the message is fetched then.
+    let mut holding = sqlx::Connection::begin(&mut superuser).await.unwrap();
+    sqlx::query("LOCK TABLE resealing IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let (pool, keyring) = (stage.pool.clone(), Arc::clone(&stage.keyring));
+    let resealing = tokio::spawn(async move { egov_integration::reseal_once(&pool, &keyring).await });
+    let waits = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE relation = 'resealing'::regclass AND NOT granted
+                                AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    until(&stage, waits).await;
+    let got = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    assert_eq!(got.len(), 1, "nobody holds it");
+    assert_eq!(
+        (got[0].message_id.as_str(), got[0].attempt),
+        (sent.message_id.as_str(), 1)
+    );
+    holding.rollback().await.unwrap();
+    assert_eq!(resealing.await.unwrap().unwrap(), (0, 0));
+}
+
+/// Waits until a query is true.
+async fn until(stage: &Stage, sql: &'static str) {
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    for _ in 0..500 {
+        let holds: bool = sqlx::query_scalar(sql).fetch_one(&mut superuser).await.unwrap();
+        if holds {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("never: {sql}");
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@
 #[path = "../entries/agencies.rs"]
 mod agencies;
 mod mailboxes;
+mod measured;
+mod schemas;
 mod stage;
 mod streams;
 mod topics;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
+use egov_directory::{Directory, DirectoryConfig};
 use egov_events::PostgresStore;
 use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
@@ -40,6 +41,9 @@ pub(crate) struct Stage {
     pub(crate) mail: MailboxServiceClient<Channel>,
     pub(crate) clock: ManualClock,
     pub(crate) database: TestDatabase,
+    /// The database and the keys as the service has them.
+    pub(crate) pool: Database,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) shutdown: Shutdown,
     tokens: Tokens,
 }
@@ -87,15 +91,18 @@ impl Stage {
         let parts = Parts {
             contract: Arc::clone(&contract),
             auth,
+            // It knows no agency codes: those of the directory in the database count.
+            directory: Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap()),
             partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
-            keyring,
+            keyring: Arc::clone(&keyring),
             log: Arc::clone(ledger.log()),
             door: None,
+            endpoints: Arc::default(),
             events: EventParts {
                 store: Arc::new(PostgresStore::new(pool.clone(), 4 << 20)),
                 webhook_hosts: hosts.to_vec(),
             },
-            database: pool,
+            database: pool.clone(),
         };
         let server = Server::builder(
             ServerConfig::default(),
@@ -118,6 +125,8 @@ impl Stage {
             mail: MailboxServiceClient::new(channel),
             clock,
             database,
+            pool,
+            keyring,
             shutdown,
             tokens,
         }
@@ -156,6 +165,7 @@ impl Stage {
             max_age: None,
             max_bytes: 0,
             grants: vec![grant(PUBLISHER, true, false), grant(SUBSCRIBER, false, true)],
+            json_schema: String::new(),
         };
         let request = self.staff("integration_event_admin", HERE, message);
         self.events

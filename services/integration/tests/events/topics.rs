@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use tonic::Code;
 use uuid::Uuid;
 
+use crate::measured::Measured;
 use crate::stage::{HERE, NEIGHBOUR, PUBLISHER, STRANGER, SUBSCRIBER, Stage, event, new_id, pulling, refusal};
 
 fn acknowledgement(subscription: &str, tokens: Vec<String>, rejected: Vec<Rejection>) -> AcknowledgeRequest {
@@ -388,6 +389,18 @@ async fn purging_all_means_all_until_an_instant_also_when_it_is_repeated() {
         let answer = stage.events.clone().purge_dead_letters(request).await?;
         Ok::<_, tonic::Status>(answer.into_inner().purged)
     };
+    // One that cannot be read any more is listed beside the other.
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    sqlx::query("UPDATE event_dead_letters SET content = '\\x00' WHERE log_offset = 0")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let seen: Vec<(bool, bool)> = listed()
+        .await
+        .iter()
+        .map(|one| (one.unreadable, one.event.is_some()))
+        .collect();
+    assert_eq!(seen, [(true, false), (false, true)]);
     let until = listed().await[1].dead_time;
     let (first, second) = (new_id(), new_id());
     assert_eq!(purged(purge(&first, until)).await.unwrap(), 2);
@@ -564,11 +577,14 @@ async fn a_batch_fits_into_a_message_whatever_the_size_of_its_events() {
 }
 
 #[tokio::test]
-async fn what_retention_drops_before_it_is_acknowledged_is_counted_and_told() {
+async fn what_retention_drops_before_it_is_acknowledged_is_counted_told_and_measured() {
+    let measured = Measured::here();
     let stage = Stage::start().await;
-    let topic = stage.topic("test.cases").await.topic_id;
+    let topic = stage.topic("measured.cases").await.topic_id;
     let subscription = stage.subscribe(SUBSCRIBER, pulling(&topic, "a")).await.unwrap();
     let id = subscription.subscription_id;
+    let ended = stage.subscribe(SUBSCRIBER, pulling(&topic, "ended")).await.unwrap();
+    let ended: Uuid = ended.subscription_id.parse().unwrap();
     stage
         .publish(&topic, vec![event("1", "a"), event("2", "a"), event("3", "b")])
         .await
@@ -581,26 +597,87 @@ async fn what_retention_drops_before_it_is_acknowledged_is_counted_and_told() {
     );
     stage.events.clone().acknowledge(request).await.unwrap();
     assert_eq!(status(&stage, &id).await.missed, 0);
+    // The process dies at the end of a subscription, between the commit and the store's own step: the store knows it still, and the same
+    // request gets the answer that was kept.
+    let end = DeleteSubscriptionRequest {
+        request_id: new_id(),
+        subscription_id: ended.to_string(),
+    };
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    for _ in 0..2 {
+        let request = stage.system(SUBSCRIBER, &[], end.clone());
+        stage.events.clone().delete_subscription(request).await.unwrap();
+        sqlx::query(
+            "INSERT INTO event_consumers (subscription_id, topic_id, next_offset) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING",
+        )
+        .bind(ended)
+        .bind(topic.parse::<Uuid>().unwrap())
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    }
     stage.clock.advance(SignedDuration::from_hours(8 * 24));
+    let given_up = CreateSubscriptionRequest {
+        start_at: StartAt::New.into(),
+        max_attempts: 1,
+        ..pulling(&topic, "given-up")
+    };
+    let given_up = stage.subscribe(SUBSCRIBER, given_up).await.unwrap();
+    give_up(&stage, &topic, &given_up.subscription_id, "4").await;
     // The job looks every ten seconds.
-    let mut told = None;
+    let mut told = Vec::new();
     for _ in 0..150 {
-        let mut superuser = stage.database.connect_as_superuser().await.unwrap();
-        let both = "SELECT payload FROM (SELECT kind, payload FROM egov.outbox UNION ALL
-                    SELECT kind, payload FROM egov.event_log) AS events WHERE kind = 'event_subscription_missed'";
-        told = sqlx::query_scalar::<_, serde_json::Value>(both)
-            .fetch_optional(&mut superuser)
+        let both = "SELECT aggregate_id, version, payload FROM (
+                        SELECT kind, aggregate_id, version, payload FROM egov.outbox
+                        UNION ALL SELECT kind, aggregate_id, version, payload FROM egov.event_log) AS events
+                    WHERE kind = 'event_subscription_missed' ORDER BY version";
+        told = sqlx::query_as::<_, (Uuid, i64, serde_json::Value)>(both)
+            .fetch_all(&mut superuser)
             .await
             .unwrap();
-        if told.is_some() {
+        if !told.is_empty() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    let told = told.expect("the job tells");
+    let versions: Vec<(Uuid, i64)> = told.iter().map(|(of, version, _)| (*of, *version)).collect();
+    assert_eq!(
+        versions,
+        [(id.parse().unwrap(), 2), (ended, 3)],
+        "after made, and after made and ended"
+    );
+    let told = &told[0].2;
     assert_eq!((&told["events"], &told["last_offset"]), (&2.into(), &2.into()));
     let now = status(&stage, &id).await;
     assert_eq!((now.missed, now.first_missed_offset, now.last_missed_offset), (2, 1, 2));
+    // In the same round, or a minute later: what waits is measured, and what ended is forgotten by the store.
+    let gauges = || {
+        let gauge = |name| measured.gauge(name, "topic=measured.cases");
+        (gauge("egov.events.lag"), gauge("egov.events.dead_letters"))
+    };
+    for _ in 0..900 {
+        if gauges() == (Some(1), Some(1)) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(gauges(), (Some(1), Some(1)));
+    for (gauge, label) in [
+        ("egov.mailboxes.dead", ""),
+        ("egov.ledger.unsequenced", "log=integration"),
+        ("egov.ledger.lag", "log=integration"),
+    ] {
+        assert!(measured.gauge(gauge, label).is_some(), "{gauge}");
+    }
+    let left: (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM event_consumers WHERE subscription_id = $1),
+                (SELECT count(*) FROM event_subscriptions WHERE end_time IS NOT NULL AND forget_time IS NULL)",
+    )
+    .bind(ended)
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0));
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Organisations, systems, certificates, keys, endpoints.
 
+use egov_proto::egov::integration::v1::mailbox_service_client::MailboxServiceClient;
 use egov_proto::egov::integration::v1::*;
 use egov_proto::timestamp;
 use jiff::SignedDuration;
-use jiff::civil::date;
-use tonic::Code;
+use jiff::civil::{Date, date};
+use tonic::{Code, Request};
+use uuid::Uuid;
 
 use crate::support::*;
 
@@ -33,13 +35,14 @@ async fn an_organisation_keeps_the_history_of_its_codes_of_both_generations() {
         made,
         "the same request, the same answer"
     );
-    let change = |code: &str, etag: &str| SetAgencyCodeRequest {
+    let give = |code: &str, from: Date, etag: &str| SetAgencyCodeRequest {
         request_id: request_id(),
         organisation_id: made.organisation_id.clone(),
         etag: etag.to_owned(),
         code: code.to_owned(),
-        valid_from: Some(date(2027, 1, 1).into()),
+        valid_from: Some(from.into()),
     };
+    let change = |code: &str, etag: &str| give(code, date(2027, 1, 1), etag);
     let status = caller
         .organisations
         .set_agency_code(change("H41.77", "0"))
@@ -52,9 +55,26 @@ async fn an_organisation_keeps_the_history_of_its_codes_of_both_generations() {
         .await
         .unwrap_err();
     assert_eq!(reason(&status), "AGENCY_CODE_REFUSED");
-    let changed = caller
+    // The unit tree has one code of the unit; the others are given by whoever keeps the directory of the whole province.
+    let status = caller
         .organisations
         .set_agency_code(change("H41.77", &made.etag))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "AGENCY_CODE_UNCONFIRMED".to_owned())
+    );
+    let mut admin = stack.staff(ADMIN, PROVINCE);
+    let older = admin
+        .organisations
+        .set_agency_code(give("000.00.02.H41", date(2026, 11, 23), &made.etag))
+        .await
+        .unwrap();
+    let older = older.into_inner().organisation.unwrap();
+    let changed = admin
+        .organisations
+        .set_agency_code(change("H41.77", &older.etag))
         .await
         .unwrap();
     let changed = changed.into_inner().organisation.unwrap();
@@ -112,8 +132,147 @@ async fn an_organisation_keeps_the_history_of_its_codes_of_both_generations() {
         .into_inner()
         .changes;
     let words: Vec<&str> = changes.iter().map(|one| one.change.as_str()).collect();
-    assert_eq!(words, ["agency_code_set", "organisation_registered"]);
+    assert_eq!(words, ["agency_code_set", "agency_code_set", "organisation_registered"]);
     assert!(changes[0].document.contains("H41.77"));
+}
+
+#[tokio::test]
+async fn an_agency_code_is_the_units_that_the_unit_tree_or_the_province_names_and_not_who_registers_it_first() {
+    let stack = Stack::start().await;
+    let (partner, admin) = (stack.staff(PARTNER, STRANGER), stack.staff(ADMIN, PROVINCE));
+    let unconfirmed = (Code::FailedPrecondition, "AGENCY_CODE_UNCONFIRMED".to_owned());
+    let claim = |unit_id: i32, member: &str, codes: &[&str]| RegisterOrganisationRequest {
+        unit_id,
+        member_code: member.to_owned(),
+        agency_codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+        ..organisation_of(STRANGER)
+    };
+    // Another's code, for the own unit or an organisation outside, and codes that the tree does not have.
+    for (unit_id, code, named) in [
+        (STRANGER, "H41.2", Some("2")),
+        (0, "H41.2", Some("2")),
+        (STRANGER, "000.00.04.H41", None),
+        (0, "G09.20", None),
+    ] {
+        let request = claim(unit_id, "other", &[code]);
+        let status = partner
+            .organisations
+            .clone()
+            .register_organisation(request)
+            .await
+            .unwrap_err();
+        assert_eq!(refusal(&status), unconfirmed, "{code}");
+        let fault = egov_fault::fault_of(&status);
+        assert_eq!(fault.metadata()["agency_code"], code);
+        assert_eq!(fault.metadata().get("named_unit_id").map(String::as_str), named);
+    }
+    // What the province has issued to another not even its administrator gives away; and a system decides nothing.
+    let system = stack.tokens.system(Uuid::from_u128(5), &[(PARTNER, PROVINCE)]);
+    for (caller, code) in [
+        (&admin, "H41.2"),
+        (&stack.caller(system), "000.00.04.H41"),
+        (&stack.staff(ADMIN, STRANGER), "000.00.04.H41"),
+    ] {
+        let request = claim(STRANGER, "other", &[code]);
+        let status = caller
+            .organisations
+            .clone()
+            .register_organisation(request)
+            .await
+            .unwrap_err();
+        assert_eq!(refusal(&status), unconfirmed, "{code}");
+    }
+    let all = ListOrganisationsRequest::default();
+    let left = partner.organisations.clone().list_organisations(all).await.unwrap();
+    assert!(left.into_inner().organisations.is_empty());
+
+    // The code that the tree names for the unit, though provisional; one of the other generation by the province's decision.
+    let own = claim(STRANGER, "H41.4", &["H41.4"]);
+    let own = partner.organisations.clone().register_organisation(own).await.unwrap();
+    let own = own.into_inner().organisation.unwrap();
+    let give = |of: &Organisation, code: &str| SetAgencyCodeRequest {
+        request_id: request_id(),
+        organisation_id: of.organisation_id.clone(),
+        etag: of.etag.clone(),
+        code: code.to_owned(),
+        valid_from: Some(date(2026, 11, 23).into()),
+    };
+    let request = give(&own, "000.00.04.H41");
+    let given = admin
+        .organisations
+        .clone()
+        .set_agency_code(request.clone())
+        .await
+        .unwrap();
+    let given = given.into_inner().organisation.unwrap();
+    assert_eq!(given.agency_codes.len(), 2);
+    let again = admin.organisations.clone().set_agency_code(request).await.unwrap();
+    assert_eq!(again.into_inner().organisation.unwrap(), given);
+
+    // Nobody gets a code by saying later which unit the organisation is that has it.
+    let outside = claim(0, "MOJ", &[]);
+    let outside = partner
+        .organisations
+        .clone()
+        .register_organisation(outside)
+        .await
+        .unwrap();
+    let request = give(&outside.into_inner().organisation.unwrap(), "G09.20");
+    let outside = admin.organisations.clone().set_agency_code(request).await.unwrap();
+    let outside = outside.into_inner().organisation.unwrap();
+    let update = |caller: &Caller, unit_id: i32| {
+        let request = UpdateOrganisationRequest {
+            request_id: request_id(),
+            organisation_id: outside.organisation_id.clone(),
+            etag: outside.etag.clone(),
+            name: outside.name.clone(),
+            member_class: outside.member_class.clone(),
+            member_code: outside.member_code.clone(),
+            unit_id,
+            contact: outside.contact.clone(),
+        };
+        let mut organisations = caller.organisations.clone();
+        async move { organisations.update_organisation(request).await }
+    };
+    let status = update(&partner, STRANGER).await.unwrap_err();
+    assert_eq!(refusal(&status), unconfirmed);
+    update(&partner, 0).await.unwrap();
+
+    // Whoever was first to register a code that the province then issues to another does not use it.
+    let mut neighbour = stack.staff(PARTNER, CONSUMER);
+    neighbour
+        .organisations
+        .register_organisation(organisation_of(CONSUMER))
+        .await
+        .unwrap();
+    let mail = MailboxServiceClient::connect(stack.address.clone()).await.unwrap();
+    let token = stack.token("integration_mailbox_admin", PROVINCE);
+    let create = || {
+        let mut request = Request::new(CreateMailboxRequest {
+            request_id: request_id(),
+            sender_unit_id: STRANGER,
+            receiver_unit_id: CONSUMER,
+            sender_agency: "H41.4".to_owned(),
+            receiver_agency: "H41.2".to_owned(),
+            max_age: None,
+            max_messages: 0,
+        });
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut mail = mail.clone();
+        async move { mail.create_mailbox(request).await }
+    };
+    stack
+        .tree_says(2, &[(CONSUMER, "H41.2", true), (PROVIDER, "H41.4", true)])
+        .await;
+    let status = create().await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "AGENCY_CODE_NOT_OF_UNIT".to_owned())
+    );
+    assert_eq!(egov_fault::fault_of(&status).metadata()["agency_code"], "H41.4");
+    stack.tree_says(3, &AGENCIES).await;
+    create().await.unwrap();
 }
 
 #[tokio::test]
@@ -332,6 +491,17 @@ async fn endpoints_are_probed_and_show_how_they_were_seen() {
     };
     let status = caller.interfaces.add_endpoint(add("https://a.test")).await.unwrap_err();
     assert_eq!(refusal(&status), (Code::InvalidArgument, "ENDPOINT_REFUSED".to_owned()));
+    // Where nobody's service lies, in whatever form it is written; where services may lie otherwise, Destinations judges.
+    for inner in [
+        "grpc://169.254.169.254",
+        "grpc://[::ffff:169.254.169.254]:80",
+        "grpcs://[fe80::1]",
+        "grpc://0.0.0.0:50051",
+        "grpc://2852039166",
+    ] {
+        let status = caller.interfaces.add_endpoint(add(inner)).await.unwrap_err();
+        assert_eq!(reason(&status), "ENDPOINT_REFUSED", "{inner}");
+    }
     // The service itself offers gRPC health; on the other port nobody listens.
     let own = stack.address.replace("http://", "grpc://");
     let free = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -346,7 +516,8 @@ async fn endpoints_are_probed_and_show_how_they_were_seen() {
         .await
         .unwrap();
     let away = away.into_inner().endpoint.unwrap();
-    assert_eq!(egov_integration::probe_once(&stack.pool).await.unwrap(), 2);
+    let probed = egov_integration::probe_once(&stack.pool, &destinations()).await;
+    assert_eq!(probed.unwrap(), 2);
     let get = || GetServiceRequest {
         service_id: service.service_id.clone(),
     };
@@ -364,6 +535,25 @@ async fn endpoints_are_probed_and_show_how_they_were_seen() {
         .map(|one| (one.url.as_str(), one.healthy, one.check_time.is_some()))
         .collect();
     assert_eq!(seen, [(own.as_str(), true, true), (away.url.as_str(), false, true)]);
+    // One that lies elsewhere by now, as a name may, is not looked at: neither over gRPC nor over HTTP.
+    let strict = egov_integration::config::EndpointsSection::default().open(&[]).unwrap();
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let rebound = own.replace("grpc://", "http://");
+    sqlx::query("UPDATE endpoints SET url = $1 WHERE endpoint_id = $2::uuid")
+        .bind(&rebound)
+        .bind(&away.endpoint_id)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    for (destinations, looked) in [(destinations(), true), (strict, false)] {
+        stack.clock.advance(jiff::SignedDuration::from_secs(1));
+        egov_integration::probe_once(&stack.pool, &destinations).await.unwrap();
+        let seen = caller.interfaces.get_service(get()).await.unwrap().into_inner();
+        let endpoints = seen.service.unwrap().endpoints;
+        let refused = |one: &Endpoint| one.health_detail.contains("on the machine of the platform");
+        assert_eq!(endpoints[0].healthy, looked, "{endpoints:?}");
+        assert!(endpoints.iter().all(|one| refused(one) != looked), "{endpoints:?}");
+    }
     let change = |state: EndpointState| ChangeEndpointRequest {
         request_id: request_id(),
         service_id: service.service_id.clone(),

@@ -146,6 +146,74 @@ async fn while_the_database_takes_nothing_calls_are_refused_after_a_moment_and_n
 }
 
 #[tokio::test]
+async fn a_record_that_the_database_refuses_is_set_aside_and_its_promise_kept_when_that_is_mended() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let mut world = World::start(|_| {}).await;
+    let mut superuser = superuser(&world.stack).await;
+    let rule = format!("ALTER TABLE exchanges ADD CONSTRAINT poison CHECK (trace IS DISTINCT FROM '{TRACE}')");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rule))
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    // At once, so that it is shipped together with others.
+    let calls = [false, true, false].map(|poisoned| {
+        let mut request = world.request(person("a"));
+        if poisoned {
+            let parent = format!("00-{TRACE}-b7ad6b7169203331-01").parse().unwrap();
+            request.metadata_mut().insert("traceparent", parent);
+        }
+        let world = &world;
+        async move {
+            let path: PathAndQuery = format!("/{CHANGE}").parse().unwrap();
+            let codec = ProstCodec::<Person, Person>::default();
+            let answer = world.grpc().await.unary(request, path, codec).await.unwrap();
+            (exchange_of(answer.metadata()), promise_of(answer.metadata()))
+        }
+    });
+    let [first, poison, last]: [_; 3] = futures::future::join_all(calls).await.try_into().unwrap();
+
+    // Its beginning and its end.
+    let set_aside = || egov_integration::records_set_aside(world.stack.journal()).unwrap();
+    for _ in 0..500 {
+        if set_aside() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(set_aside(), 2);
+    world.call(CHANGE, person("b")).await.unwrap();
+    let listed = world.listed(CONSUMER).await;
+    let is_listed = |id: &str| listed.iter().any(|one| one.exchange_id == id);
+    assert!(is_listed(&first.0) && is_listed(&last.0) && !is_listed(&poison.0));
+
+    // A start does not lose it, and takes it when what refused it is mended.
+    world.stack.again().await;
+    for mended in [false, true] {
+        if mended {
+            sqlx::raw_sql("ALTER TABLE exchanges DROP CONSTRAINT poison")
+                .execute(&mut superuser)
+                .await
+                .unwrap();
+            world.stack.again().await;
+        }
+        let set_aside = || egov_integration::records_set_aside(world.stack.journal()).unwrap();
+        // Until then the start is still trying.
+        let tried = world.stack.journal().join("set-aside.again.jsonl");
+        for _ in 0..500 {
+            if !tried.exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(set_aside(), if mended { 0 } else { 2 });
+    }
+    for (exchange_id, promise) in [&first, &poison, &last] {
+        assert_kept(&world, exchange_id, promise).await;
+    }
+    assert_eq!(verified(&world.stack).await.1, 0);
+}
+
+#[tokio::test]
 async fn an_end_that_comes_after_the_sweep_counts_and_both_stand() {
     let mut world = World::start(|_| {}).await;
     let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();

@@ -146,6 +146,10 @@ impl World {
         Self::of(document(), echo, |wanted| {
             wanted.methods = [GET, CHANGE, CHAT].map(granted).to_vec();
             terms(wanted);
+            // Bodies of streams are not kept, and nobody agrees on it.
+            if wanted.record_requests || wanted.record_responses {
+                wanted.methods.retain(|method| method.method != CHAT);
+            }
         })
         .await
     }
@@ -597,6 +601,79 @@ async fn at_a_stop_calls_finish_streams_are_told_and_every_exchange_has_an_end_o
     .unwrap();
     // The call that was cut, and the stream that was told.
     assert_eq!(outcomes, [("cancelled".to_owned(), 1), ("stopped".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_drained_ends_its_calls_and_new_ones_go_elsewhere() {
+    let world = World::start(|_| {}).await;
+    let other = Provider::start(echo).await;
+    let service_id = &world.agreed.service.service_id;
+    let mut staff = world.stack.staff(PARTNER, PROVIDER);
+    let read = GetServiceRequest {
+        service_id: service_id.clone(),
+    };
+    let service = staff.interfaces.get_service(read).await.unwrap().into_inner();
+    let endpoint = service.service.unwrap().endpoints.remove(0);
+    let change = |state: EndpointState| ChangeEndpointRequest {
+        request_id: request_id(),
+        service_id: service_id.clone(),
+        endpoint_id: endpoint.endpoint_id.clone(),
+        // By far the one that is preferred, while it takes calls.
+        weight: 1000,
+        state: state.into(),
+        reason: "bảo trì".to_owned(),
+    };
+    staff
+        .interfaces
+        .change_endpoint(change(EndpointState::Active))
+        .await
+        .unwrap();
+    let added = AddEndpointRequest {
+        request_id: request_id(),
+        service_id: service_id.clone(),
+        url: other.address.clone(),
+        weight: 1,
+        health_path: String::new(),
+    };
+    staff.interfaces.add_endpoint(added).await.unwrap();
+
+    let mut grpc = world.grpc().await;
+    let slow = async {
+        let path: PathAndQuery = format!("/{CHANGE}").parse().unwrap();
+        let mut request = world.request(person("slow"));
+        request.metadata_mut().insert("x-delay-ms", "700".parse().unwrap());
+        let codec = ProstCodec::<Person, Person>::default();
+        grpc.unary(request, path, codec).await
+    };
+    let calls = |provider: &Provider| provider.calls.load(Ordering::SeqCst);
+    let before = calls(&world.provider);
+    let drained = async {
+        while calls(&world.provider) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        staff
+            .interfaces
+            .change_endpoint(change(EndpointState::Draining))
+            .await
+            .unwrap();
+        for _ in 0..200 {
+            world.call(GET, person("a")).await.unwrap();
+            if calls(&other) > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (at_first, elsewhere) = (calls(&world.provider), calls(&other));
+        assert_eq!(elsewhere, 1);
+        for _ in 0..3 {
+            world.call(GET, person("a")).await.unwrap();
+        }
+        assert_eq!((calls(&world.provider), calls(&other)), (at_first, 4));
+    };
+    let (slow, ()) = tokio::join!(slow, drained);
+    assert_eq!(slow.unwrap().into_inner(), person("slow"));
+    let listed = world.listed(CONSUMER).await;
+    assert!(listed.iter().all(|one| one.outcome() == ExchangeOutcome::Answered));
 }
 
 #[tokio::test]

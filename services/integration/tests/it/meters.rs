@@ -112,7 +112,11 @@ async fn the_door_is_measured_without_naming_anybody() {
     );
     assert!(number("egov.door.journal.batch", "") >= Some(1), "{seen:?}");
     assert!(number("egov.door.journal.wait", "") >= Some(2), "{seen:?}");
-    for gauge in ["egov.door.permits.age", "egov.door.endpoints.ejected"] {
+    for gauge in [
+        "egov.door.permits.age",
+        "egov.door.endpoints.ejected",
+        "egov.door.journal.set_aside",
+    ] {
         assert_eq!(number(gauge, ""), Some(0), "{seen:?}");
     }
     assert!(number("egov.door.calls.active", "kind=unary").is_some(), "{seen:?}");

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
+use crate::door;
 use crate::support::*;
 
 pub const GET_PERSON: &str = "GET /people/{id}";
@@ -424,6 +425,113 @@ async fn a_call_of_plain_http_goes_through_the_agreement_and_both_sides_can_prov
     let exchange = world.listed(CONSUMER).await.remove(0);
     assert_eq!((exchange.method.as_str(), exchange.status), (GET_PERSON, 204));
     assert_eq!(exchange.request.unwrap().messages, 0);
+}
+
+/// What the provider's agreement could be narrowed by.
+async fn narrowing(world: &World, agreement: &Agreement) -> SuggestNarrowingResponse {
+    let asked = SuggestNarrowingRequest {
+        agreement_id: agreement.agreement_id.clone(),
+        since: None,
+    };
+    let mut staff = world.stack.staff(PARTNER, PROVIDER);
+    staff.agreements.suggest_narrowing(asked).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn every_call_through_the_door_counts_as_use_also_of_a_permit_that_has_gone() {
+    let mut world = World::start(|_| {}).await;
+    let people = door::Provider::start(door::echo).await;
+    let parties = (&world.consumer, &world.providing);
+    let (_, agreement) = door::agree(
+        &world.stack,
+        parties,
+        &people.address,
+        "persons",
+        door::document(),
+        |terms| {
+            terms.methods = [door::GET, door::CHANGE, door::CHAT].map(door::granted).to_vec();
+            terms.methods[1].mask = vec!["name".to_owned()];
+        },
+    )
+    .await;
+    // Without a mask; and with one, but nothing of what it grants stands in the answer.
+    for (method, name) in [(door::GET, "a"), (door::CHANGE, "")] {
+        let sent = door::Person {
+            name: name.to_owned(),
+            ..door::Person::default()
+        };
+        for _ in 0..200 {
+            let mut request = tonic::Request::new(sent.clone());
+            let bearer = format!("Bearer {}", world.token("client-2")).parse().unwrap();
+            request.metadata_mut().insert("authorization", bearer);
+            let channel = tonic::transport::Endpoint::from_shared(world.stack.door.clone()).unwrap();
+            let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
+            grpc.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<door::Person, door::Person>::default();
+            let path = format!("/{method}").parse().unwrap();
+            match grpc.unary(request, path, codec).await {
+                Ok(answer) => {
+                    assert_eq!(answer.into_inner(), sent);
+                    break;
+                }
+                Err(status) => assert!(
+                    ["AGREEMENT_MISSING", "PERMITS_STALE", "PROVIDER_UNAVAILABLE"].contains(&reason(&status).as_str()),
+                    "{status:?}"
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(world.get("/people/7").await.status, 200);
+
+    // Its permit goes before what was counted is stored; that the door knows so is seen by another change that it learns later.
+    let mut staff = world.stack.staff(PARTNER, PROVIDER);
+    let revoked = RevokeAgreementRequest {
+        request_id: request_id(),
+        agreement_id: agreement.agreement_id.clone(),
+        etag: agreement.etag.clone(),
+        reason: "thử nghiệm".to_owned(),
+    };
+    staff.agreements.revoke_agreement(revoked).await.unwrap();
+    let read = GetServiceRequest {
+        service_id: world.service.service_id.clone(),
+    };
+    let service = staff.interfaces.get_service(read).await.unwrap().into_inner();
+    let change = ChangeEndpointRequest {
+        request_id: request_id(),
+        service_id: world.service.service_id.clone(),
+        endpoint_id: service.service.unwrap().endpoints.remove(0).endpoint_id,
+        weight: 1,
+        state: EndpointState::Maintenance.into(),
+        reason: "bảo trì".to_owned(),
+    };
+    staff.interfaces.change_endpoint(change).await.unwrap();
+    for _ in 0..200 {
+        if world.get("/people/7").await.reason() == "PROVIDER_IN_MAINTENANCE" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let exchanges = world.listed(CONSUMER).await.len();
+    // What was counted is stored at the stop at the latest.
+    world.stack.again().await;
+
+    let found = narrowing(&world, &agreement).await;
+    let unused: Vec<(&str, bool, usize)> = found
+        .unused
+        .iter()
+        .map(|one| (one.method.as_str(), one.never_called, one.fields.len()))
+        .collect();
+    assert_eq!(unused, [(door::CHANGE, false, 1), (door::CHAT, true, 0)]);
+    assert_eq!(found.calls_seen, 2);
+    let found = narrowing(&world, &world.agreement).await;
+    let unused: Vec<(&str, bool)> = found
+        .unused
+        .iter()
+        .map(|one| (one.method.as_str(), one.never_called))
+        .collect();
+    assert_eq!(unused, [(CHANGE_PERSON, true)]);
+    assert_eq!(usize::try_from(found.calls_seen).unwrap(), exchanges);
 }
 
 #[tokio::test]

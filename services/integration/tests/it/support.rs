@@ -4,17 +4,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
+use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Verifier, VerifierConfig};
 use egov_clock::{Clock as _, Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
-use egov_door::DoorLimits;
+use egov_directory::{Directory, DirectoryConfig, Feed};
+use egov_door::{Destinations, DoorLimits};
+use egov_fault::Fault;
+use egov_integration::config::EndpointsSection;
 use egov_integration::door::{DoorGiven, DoorSection};
 use egov_integration::{Assembled, EventParts, MIGRATOR, Parts, SERVICE, assemble};
-use egov_keyring::Keyring;
+use egov_keyring::{Keyring, Purpose};
+use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::integration::v1::agreement_service_client::AgreementServiceClient;
 use egov_proto::egov::integration::v1::exchange_service_client::ExchangeServiceClient;
 use egov_proto::egov::integration::v1::interface_service_client::InterfaceServiceClient;
@@ -61,6 +65,7 @@ pub struct Stack {
     pub log: Arc<Log>,
     channel: Channel,
     keyring: Arc<Keyring>,
+    directory: Arc<Directory>,
     settings: Settings,
     shutdown: Shutdown,
     serving: Option<JoinHandle<Drained>>,
@@ -138,7 +143,10 @@ impl Stack {
             .await
             .unwrap();
         let tokens = Tokens::by(clock.shared());
-        let served = Box::pin(serve(&pool, &keyring, &clock, &tokens, settings.clone())).await;
+        let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
+        directory.refresh(&tree(1, &AGENCIES)).await.unwrap();
+        let known = (&directory, &tokens);
+        let served = Box::pin(serve(&pool, &keyring, &clock, known, settings.clone())).await;
         let address = format!("http://{}", served.own);
         Self {
             database,
@@ -150,6 +158,7 @@ impl Stack {
             door: format!("http://{}", served.door),
             log: served.log,
             keyring,
+            directory,
             settings: Settings {
                 own: ServerConfig {
                     listen: served.own,
@@ -169,8 +178,23 @@ impl Stack {
     /// Another instance of the service on the same database: the address of its door, and what stops it.
     pub async fn another(&self) -> (String, Shutdown) {
         let settings = Settings::default();
-        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, self.known(), settings)).await;
         (format!("http://{}", served.door), served.shutdown)
+    }
+
+    /// What an instance knows of identity.
+    fn known(&self) -> (&Arc<Directory>, &Tokens) {
+        (&self.directory, &self.tokens)
+    }
+
+    /// Identity's unit tree changes: whose which agency code is, and whether the province has issued it.
+    pub async fn tree_says(&self, version: i64, agencies: &[(i32, &'static str, bool)]) {
+        self.directory.refresh(&tree(version, agencies)).await.unwrap();
+    }
+
+    /// The folder in which its door records.
+    pub fn journal(&self) -> &Path {
+        self.settings.journal.as_ref().unwrap().path()
     }
 
     /// Its keys.
@@ -183,7 +207,7 @@ impl Stack {
         self.drain();
         self.drained().await;
         let settings = self.settings.clone();
-        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, self.known(), settings)).await;
         (self.shutdown, self.serving) = (served.shutdown, Some(served.task));
     }
 
@@ -217,7 +241,7 @@ impl Stack {
             .await
             .unwrap();
         let settings = self.settings.clone();
-        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, &self.tokens, settings)).await;
+        let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, self.known(), settings)).await;
         (self.shutdown, self.serving, self.log) = (served.shutdown, Some(served.task), served.log);
     }
 
@@ -294,26 +318,81 @@ async fn assembled(mut parts: Parts, journal: Option<&TempDir>) -> Assembled {
     assemble(parts).unwrap()
 }
 
+/// The agency codes of the units, as the tree has them: the last one is provisional.
+pub const AGENCIES: [(i32, &str, bool); 4] = [
+    (PROVINCE, "H41", true),
+    (CONSUMER, "H41.2", true),
+    (PROVIDER, "H41.3", true),
+    (STRANGER, "H41.4", false),
+];
+
+/// The unit tree as identity signs it, in this version, with these agency codes.
+fn tree(version: i64, agencies: &[(i32, &'static str, bool)]) -> StillFeed {
+    let unit = |unit_id: i32| {
+        let carried = agencies.iter().find(|(id, ..)| *id == unit_id);
+        identity::Unit {
+            unit_id,
+            code: format!("{unit_id}"),
+            name: format!("Đơn vị {unit_id}"),
+            kind: identity::UnitKind::Commune.into(),
+            parent_id: if unit_id == PROVINCE { 0 } else { PROVINCE },
+            effective_from: Some(jiff::civil::date(2025, 7, 1).into()),
+            agency_code: carried.map(|(_, code, _)| (*code).to_owned()).unwrap_or_default(),
+            agency_code_provisional: carried.is_some_and(|(.., issued)| !issued),
+            ..identity::Unit::default()
+        }
+    };
+    StillFeed(identity::TreeSnapshot {
+        version,
+        units: [PROVINCE, CONSUMER, PROVIDER, STRANGER].map(unit).into(),
+        ..identity::TreeSnapshot::default()
+    })
+}
+
+/// Identity's feed with one tree.
+struct StillFeed(identity::TreeSnapshot);
+
+#[async_trait]
+impl Feed for StillFeed {
+    async fn tree(&self, _known_version: i64) -> Result<identity::GetTreeSnapshotResponse, Fault> {
+        use prost::Message as _;
+        let snapshot = self.0.encode_to_vec();
+        let keyring = Keyring::ephemeral();
+        let key = keyring.signing(Purpose::TreeSigning);
+        Ok(identity::GetTreeSnapshotResponse {
+            signature: key.sign(&snapshot).unwrap(),
+            key_id: key.id().to_owned(),
+            snapshot,
+            version: self.0.version,
+            jwks: keyring.jwks(Purpose::TreeSigning).to_string(),
+        })
+    }
+
+    async fn revocations(&self, _after: i64) -> Result<identity::ListRevocationsResponse, Fault> {
+        Ok(identity::ListRevocationsResponse::default())
+    }
+}
+
+/// Where the endpoints of tests lie: on this machine.
+pub fn destinations() -> Arc<Destinations> {
+    let section = EndpointsSection {
+        this_machine: true,
+        ..EndpointsSection::default()
+    };
+    section.open(&[]).unwrap()
+}
+
 async fn serve(
     pool: &Database,
     keyring: &Arc<Keyring>,
     clock: &ManualClock,
-    tokens: &Tokens,
+    (directory, tokens): (&Arc<Directory>, &Tokens),
     settings: Settings,
 ) -> Served {
     let ledger = LedgerConfig::default().open(SERVICE, pool, keyring).unwrap();
     let contract = Arc::clone(&CONTRACT);
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
     let policy = std::fs::read_to_string(policy).unwrap();
-    let units = [CONSUMER, PROVIDER, STRANGER].map(|id| Unit {
-        id,
-        parent: Some(PROVINCE),
-    });
-    let province = Unit {
-        id: PROVINCE,
-        parent: None,
-    };
-    let tree = UnitTree::new(1, units.into_iter().chain([province])).unwrap();
     let verifier = Arc::new(Verifier::new(
         vec![Issuer::from_config(tokens.issuer()).unwrap()],
         clock.shared(),
@@ -323,7 +402,7 @@ async fn serve(
         Arc::clone(&verifier),
         Arc::new(Access::new(
             Policies::from_toml(&[("integration.toml", &policy)]).unwrap(),
-            Arc::new(ArcSwap::from_pointee(tree)),
+            directory.tree(),
         )),
         Arc::new(Revocations::local(clock.shared())),
         contract.method_rules(),
@@ -337,7 +416,9 @@ async fn serve(
         database: pool.clone(),
         contract: Arc::clone(&contract),
         auth,
+        directory: Arc::clone(directory),
         partners: egov_integration::partners::Connections::none(Arc::clone(keyring)),
+        endpoints: destinations(),
         keyring: Arc::clone(keyring),
         events: EventParts::in_database(pool),
         log: Arc::clone(ledger.log()),
@@ -436,7 +517,7 @@ pub fn organisation_of(unit: i32) -> RegisterOrganisationRequest {
         member_code: format!("H41.{unit}"),
         unit_id: unit,
         contact: "Văn phòng".to_owned(),
-        agency_codes: vec![format!("000.00.{unit:02}.H41"), format!("H41.{unit}")],
+        agency_codes: vec![format!("H41.{unit}")],
     }
 }
 

@@ -17,9 +17,11 @@ use egov_integration::{CaseFollower, EventParts, Followed, ensure_topic};
 use egov_keyring::Keyring;
 use egov_partners::wire_time::WireTime;
 use egov_proto::egov::onestop::v1::{
-    Case, CaseState, CaseSummary, Deadline, GetCaseRequest, GetCaseResponse, ListCasesRequest, ListCasesResponse,
-    SearchCasesRequest, SearchCasesResponse,
+    Case, CaseParticulars, CaseState, CaseSummary, CodedName, Deadline, GetCaseRequest, GetCaseResponse, HistoryEntry,
+    ListCasesRequest, ListCasesResponse, SearchCasesRequest, SearchCasesResponse,
 };
+use egov_proto::google::r#type::Date;
+use egov_simulators::Fault;
 use jiff::SignedDuration;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
@@ -38,9 +40,15 @@ pub(crate) struct OneStop(Arc<Mutex<Shown>>);
 #[derive(Default)]
 struct Shown {
     cases: HashMap<String, Case>,
+    /// What it knows beside a case, if it was asked to say it.
+    known: HashMap<String, CaseParticulars>,
     /// The purposes for which a case was read.
     read: Vec<String>,
+    /// The codes of the cases that were listed.
+    listed: Vec<String>,
     away: bool,
+    /// Whether it is of a version that knows no days of filing.
+    is_old: bool,
     /// What it answers instead of a case.
     faults: HashMap<String, Code>,
 }
@@ -63,7 +71,11 @@ impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
             Err(Status::new(*code, "no"))
         } else if let Some(case) = shown.cases.get(&request.get_ref().case_id).cloned() {
             shown.read.push(header("x-egov-purpose"));
-            Ok(tonic::Response::new(GetCaseResponse { case: Some(case) }))
+            let known = shown.known.get(&case.case_id).cloned();
+            Ok(tonic::Response::new(GetCaseResponse {
+                case: Some(case),
+                particulars: known.filter(|_| request.get_ref().with_particulars),
+            }))
         } else {
             Err(Status::not_found("no case"))
         })
@@ -77,24 +89,40 @@ impl tonic::server::UnaryService<ListCasesRequest> for OneStop {
     /// Filed last first, 200 a page.
     fn call(&mut self, request: tonic::Request<ListCasesRequest>) -> Self::Future {
         let asked = request.into_inner();
-        let shown = self.0.lock().unwrap();
+        let mut shown = self.0.lock().unwrap();
         if shown.away {
             return std::future::ready(Err(Status::unavailable("away")));
         }
+        let is_old = shown.is_old;
         let mut cases: Vec<&Case> = shown.cases.values().collect();
         cases.retain(|case| asked.unit_id == 0 || case.responsible_unit_id == asked.unit_id);
+        cases.retain(|case| is_old || is_filed_in(case, asked.filed_from, asked.filed_until));
         cases.sort_by_key(|case| std::cmp::Reverse((case.submit_time.map(|at| at.seconds), &case.case_code)));
         let from: usize = asked.page_token.parse().unwrap_or(0);
         let next = from + 200;
-        std::future::ready(Ok(tonic::Response::new(ListCasesResponse {
+        let answer = ListCasesResponse {
             cases: cases.iter().skip(from).take(200).map(|case| summary(case)).collect(),
             next_page_token: if next < cases.len() {
                 next.to_string()
             } else {
                 String::new()
             },
-        })))
+        };
+        let codes = answer.cases.iter().map(|case| case.case_code.clone());
+        shown.listed.extend(codes);
+        std::future::ready(Ok(tonic::Response::new(answer)))
     }
+}
+
+/// Whether a case was filed on or between these days of Việt Nam, as far as they are said.
+fn is_filed_in(case: &Case, from: Option<Date>, until: Option<Date>) -> bool {
+    let day = |day: Option<Date>| day.map(|day| jiff::civil::Date::try_from(day).unwrap());
+    let (from, until) = (day(from), day(until));
+    let Some(filed) = case.submit_time.as_ref().and_then(egov_proto::instant) else {
+        return from.is_none() && until.is_none();
+    };
+    let filed = filed.to_zoned(egov_clock::vietnam()).date();
+    from.is_none_or(|from| from <= filed) && until.is_none_or(|until| filed <= until)
 }
 
 impl tonic::server::UnaryService<SearchCasesRequest> for OneStop {
@@ -158,6 +186,11 @@ impl OneStop {
         self.0.lock().unwrap().cases.insert(case.case_id.clone(), case);
     }
 
+    /// What it knows beside a case.
+    fn knows(&self, case: &Case, known: CaseParticulars) {
+        self.0.lock().unwrap().known.insert(case.case_id.clone(), known);
+    }
+
     pub(crate) fn away(&self, away: bool) {
         self.0.lock().unwrap().away = away;
     }
@@ -172,6 +205,16 @@ impl OneStop {
 
     fn read(&self) -> Vec<String> {
         self.0.lock().unwrap().read.clone()
+    }
+
+    /// The codes of the cases that were listed since this was asked last.
+    pub(crate) fn listed(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().listed)
+    }
+
+    /// Whether it is of a version that knows no days of filing.
+    pub(crate) fn is_old(&self, is_old: bool) {
+        self.0.lock().unwrap().is_old = is_old;
     }
 }
 
@@ -347,15 +390,111 @@ async fn a_case_that_one_stop_accepted_is_told_to_the_portal_with_its_state_and_
     assert!(!events[0].to_string().contains("Nguyễn"), "the events name no person");
 }
 
+/// What one-stop knows beside a case that has come to this version: received, assigned, examined.
+fn known_at(version: i64) -> CaseParticulars {
+    use CaseState::{Accepted, Processing, Registered, Unspecified};
+    let entry = |version: i64, from: CaseState, to: CaseState, step: &str| HistoryEntry {
+        version,
+        from_state: from.into(),
+        to_state: to.into(),
+        step: step.to_owned(),
+        actor_kind: if version == 1 { "citizen" } else { "staff" }.to_owned(),
+        record_time: Some(egov_proto::timestamp(
+            format!("2026-11-23T01:3{version}:00Z").parse().unwrap(),
+        )),
+        ..HistoryEntry::default()
+    };
+    let all = [
+        entry(1, Unspecified, Registered, ""),
+        entry(2, Registered, Accepted, ""),
+        entry(3, Accepted, Processing, ""),
+        entry(4, Processing, Processing, "tham_dinh"),
+    ];
+    CaseParticulars {
+        sector_name: "Hộ tịch".to_owned(),
+        responsible_unit_name: "Xã Kim Liên".to_owned(),
+        steps: vec![CodedName {
+            code: "tham_dinh".to_owned(),
+            name: "Thẩm định hồ sơ".to_owned(),
+        }],
+        history: all.into_iter().filter(|entry| entry.version <= version).collect(),
+        ..CaseParticulars::default()
+    }
+}
+
+#[tokio::test]
+async fn a_case_is_told_with_its_names_its_steps_follow_it_once_each_and_what_the_units_software_said_stays() {
+    let stage = Stage::start(Running::start().await).await;
+    let portal = &stage.service.partners.portal;
+    let steps = || -> Vec<String> { portal.progress(CASE).into_iter().map(|step| step.content).collect() };
+    let accepted = case(CaseState::Accepted, 2);
+    stage.one_stop.knows(&accepted, known_at(2));
+    stage.changed(&accepted).await;
+    stage.round().await;
+    stage.service.rounds().await;
+    let told = portal.cases().remove(CASE).unwrap();
+    assert_eq!(
+        (told.field_name.as_str(), told.handling_unit.as_str()),
+        ("Hộ tịch", "Xã Kim Liên")
+    );
+    assert_eq!(
+        steps(),
+        ["Được tiếp nhận"],
+        "what an applicant does is no step of the office"
+    );
+
+    // Two versions later, said twice: the steps that came since.
+    let examined = case(CaseState::Processing, 4);
+    stage.one_stop.knows(&examined, known_at(4));
+    stage.changed(&examined).await;
+    let again = vec![event_again(&examined, "-again")];
+    stage.store.publish(stage.topic, again).await.unwrap();
+    for _ in 0..2 {
+        stage.round().await;
+    }
+    stage.service.rounds().await;
+    assert_eq!(steps(), ["Được tiếp nhận", "Đang xử lý", "Thẩm định hồ sơ"]);
+    let last = portal.progress(CASE).pop().unwrap();
+    assert_eq!(
+        (
+            last.at.text(),
+            last.start_time.map(WireTime::text).unwrap(),
+            last.department
+        ),
+        (
+            "20261123083400".to_owned(),
+            "20261123083300".to_owned(),
+            "Xã Kim Liên".to_owned()
+        )
+    );
+    assert_eq!((portal.steps_taken(CASE), stage.deliveries().await), (3, 5));
+
+    // The unit's own software says its own names; whoever tells the case after that keeps them.
+    let by_software = case_with_code(CASE, CaseState::Completed, 5);
+    stage.service.submit(by_software.clone()).await.unwrap();
+    stage.changed(&case(CaseState::Returned, 6)).await;
+    stage.round().await;
+    stage.service.rounds().await;
+    let told = portal.cases().remove(CASE).unwrap();
+    assert_eq!(told.state, "10");
+    assert_eq!(
+        (told.field_code, told.field_name, told.handling_unit),
+        (
+            by_software.field_code,
+            by_software.field_name,
+            by_software.handling_unit
+        )
+    );
+}
+
 #[tokio::test]
 async fn the_same_event_twice_and_two_at_once_are_told_once_and_in_their_order() {
     let stage = Stage::start(Running::start().await).await;
     let (second, third) = (case(CaseState::Accepted, 2), case(CaseState::Processing, 3));
     stage.changed(&second).await;
     // The same event again under another id, as a restored log would say it.
-    let mut again = event(&second);
-    again.id.push_str("-again");
-    stage.store.publish(stage.topic, vec![again]).await.unwrap();
+    let again = vec![event_again(&second, "-again")];
+    stage.store.publish(stage.topic, again).await.unwrap();
     let (one, other) = (stage.follower(Vec::new()), stage.follower(Vec::new()));
     for _ in 0..4 {
         let (left, right) = tokio::join!(one.round(), other.round());
@@ -555,9 +694,8 @@ async fn after_a_restore_of_one_stop_its_next_event_tells_the_case_as_it_stands_
     // And goes on to a version that was told once, under an id of its own.
     let fifth = case(CaseState::Completed, 5);
     stage.one_stop.show(fifth.clone());
-    let mut again = event(&fifth);
-    again.id.push_str("-restored");
-    stage.store.publish(stage.topic, vec![again]).await.unwrap();
+    let again = vec![event_again(&fifth, "-restored")];
+    stage.store.publish(stage.topic, again).await.unwrap();
     assert_eq!(stage.round().await.done, 1);
     stage.service.rounds().await;
     assert_eq!(portal.cases()[CASE].state, "9");
@@ -565,6 +703,83 @@ async fn after_a_restore_of_one_stop_its_next_event_tells_the_case_as_it_stands_
     let synchronised = "SELECT count(*) FROM portal_synchronisations
                         WHERE told_version = 5 AND acknowledged_version = 5 AND acknowledged_state = 9";
     assert_eq!(stage.service.count(synchronised).await, 1);
+}
+
+/// The event of a case under an id of its own: a log that was restored gives new ones.
+fn event_again(case: &Case, again: &str) -> CloudEvent {
+    let mut event = event(case);
+    event.id.push_str(again);
+    event
+}
+
+#[tokio::test]
+async fn after_a_restore_of_one_stop_the_very_number_that_was_told_last_is_told_with_what_it_says_now() {
+    let stage = Stage::start(Running::start().await).await;
+    let (service, portal) = (&stage.service, &stage.service.partners.portal);
+    let say = async |case: &Case, again: &str| {
+        stage.one_stop.show(case.clone());
+        let said = vec![event_again(case, again)];
+        stage.store.publish(stage.topic, said).await.unwrap();
+        assert_eq!(stage.round().await.done, 1);
+    };
+    stage.changed(&case(CaseState::Processing, 5)).await;
+    stage.round().await;
+    service.rounds().await;
+    // The same said once more, long after: it is looked at, and is what was told.
+    say(&case(CaseState::Processing, 5), "-late").await;
+    assert_eq!((stage.deliveries().await, stage.one_stop.read().len()), (1, 2));
+    // Restored to its fourth version, it becomes its fifth otherwise than before.
+    let fifth = case(CaseState::SupplementRequested, 5);
+    say(&fifth, "-restored").await;
+    let known = "SELECT count(*) FROM portal_synchronisations WHERE told_version = 5 AND acknowledged_version IS NULL";
+    assert_eq!(
+        service.count(known).await,
+        1,
+        "it is not what the portal has acknowledged"
+    );
+    service.rounds().await;
+    let requested = i32::from(CaseState::SupplementRequested);
+    assert_eq!(portal.cases()[CASE].state, requested.to_string());
+    assert_eq!((stage.deliveries().await, portal.writes(CASE)), (2, 2));
+    let synchronised = "SELECT count(*) FROM portal_synchronisations
+                        WHERE told_version = 5 AND acknowledged_version = 5 AND acknowledged_state = told_state";
+    assert_eq!(service.count(synchronised).await, 1);
+    say(&fifth, "-restored-late").await;
+    assert_eq!(stage.deliveries().await, 2);
+    let plain = "SELECT count(*) FROM deliveries d, portal_synchronisations s
+                 WHERE d.content_digest = '' OR s.told_digest = '' OR d.content_digest LIKE '%Nguyễn%'";
+    assert_eq!(service.count(plain).await, 0);
+
+    // Another, whose first word is still on its way: the second follows it, and that the portal has the first is not taken for the second.
+    let on_its_way = |state| Case {
+        version: 3,
+        ..with_state(nth(2), state)
+    };
+    say(&on_its_way(CaseState::Processing), "").await;
+    service.clock.advance(SignedDuration::from_mins(11));
+    say(&on_its_way(CaseState::Completed), "-restored").await;
+    assert_eq!(stage.deliveries().await, 4);
+    for fault in [Fault::Delay(1), Fault::Silent] {
+        portal.faults().script("DongBoHoSoMC", fault);
+    }
+    service.round().await;
+    let code = nth(2).case_code;
+    assert_eq!(
+        service.count("SELECT count(*) FROM deliveries WHERE state = 4").await,
+        1
+    );
+    let unsaid = "SELECT count(*) FROM portal_synchronisations WHERE told_version = 3 AND acknowledged_version IS NULL";
+    assert_eq!(service.count(unsaid).await, 1);
+    service.rounds().await;
+    assert_eq!(portal.cases()[&code].state, "9");
+    assert_eq!(service.count(unsaid).await, 0);
+}
+
+fn with_state(case: Case, state: CaseState) -> Case {
+    Case {
+        state: state.into(),
+        ..case
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The payment platform.
 
 use egov_proto::egov::integration::v1::{
-    DeliveryState, ListDeliveriesRequest, ListSettledPaymentsRequest, PaymentOrder, PaymentState,
-    RefundPaymentOrderRequest,
+    Delivery, DeliveryState, ListDeliveriesRequest, ListSettledPaymentsRequest, ListSettledPaymentsResponse,
+    PaymentOrder, PaymentState, RefundPaymentOrderRequest,
 };
 use egov_simulators::{Fault, NoticeFault};
 use jiff::SignedDuration;
@@ -188,6 +188,88 @@ async fn every_fault_of_the_platform_ends_in_one_order() {
     }
 }
 
+#[tokio::test]
+async fn a_payment_has_the_time_at_which_the_platform_settled_it_whenever_it_is_heard_of() {
+    let service = Running::start().await;
+    let made = service.order(order()).await.unwrap();
+    service.round().await;
+    assert_eq!(service.order_now(&made.order_id).await.settle_time, None);
+    // Two seconds before midnight in Việt Nam; the call-back comes after it.
+    let day = jiff::civil::date(2026, 11, 23);
+    let paid_at: jiff::Timestamp = "2026-11-23T16:59:58Z".parse().unwrap();
+    service.clock.set(paid_at + SignedDuration::from_secs(5));
+    service.partners.payment.pay_at(&made.order_code, paid_at).unwrap();
+    assert_eq!(notify(&service, &made, NoticeFault::None).await, [200]);
+    let paid = service.order_now(&made.order_id).await;
+    assert_eq!(paid.settle_time, Some(egov_proto::timestamp(paid_at)));
+    assert!(paid.update_time.as_ref().unwrap().seconds >= paid_at.as_second() + 5);
+    let listed = settled(&service, HERE, day).await.payments;
+    assert_eq!((listed.len(), &listed[0].settle_time), (1, &paid.settle_time));
+    // So has what goes back.
+    let back_at = paid_at + SignedDuration::from_hours(30);
+    service.clock.set(back_at);
+    refund(&service, &paid, &new_id()).await.unwrap();
+    service.round().await;
+    let back = service.order_now(&made.order_id).await;
+    assert_eq!(
+        (back.state(), back.settle_time, back.refund_time),
+        (
+            PaymentState::Refunded,
+            Some(egov_proto::timestamp(paid_at)),
+            Some(egov_proto::timestamp(back_at))
+        )
+    );
+}
+
+#[tokio::test]
+async fn what_the_platform_refuses_is_not_repeated_and_may_be_asked_for_anew() {
+    let service = Running::start().await;
+    let platform = &service.partners.payment;
+    platform.refuse("create", "limit", "vượt hạn mức giao dịch");
+    let request = order();
+    let made = service.order(request.clone()).await.unwrap();
+    service.rounds().await;
+    let refused = service.delivery(&made.delivery_id).await;
+    let said = |delivery: &Delivery| {
+        (
+            delivery.state(),
+            delivery.problem.clone(),
+            delivery.partner_code.clone(),
+        )
+    };
+    let refused_as = |code: &str| (DeliveryState::Failed, "refused".to_owned(), code.to_owned());
+    assert_eq!(said(&refused), refused_as("limit"));
+    // Neither time nor the same request sends it again.
+    service.order(request).await.unwrap();
+    service.clock.advance(SignedDuration::from_hours(24));
+    service.rounds().await;
+    assert_eq!((platform.asked("create"), platform.made()), (1, 0));
+    assert_eq!(service.delivery(&made.delivery_id).await, refused);
+    assert_eq!(service.order_now(&made.order_id).await.state(), PaymentState::Ordered);
+    // Another request is another order.
+    let paid = paid(&service).await;
+    assert_eq!((paid.state(), platform.made()), (PaymentState::Paid, 1));
+
+    platform.refuse("refund", "account_closed", "tài khoản thụ hưởng đã đóng");
+    refund(&service, &paid, &new_id()).await.unwrap();
+    service.rounds().await;
+    let refused = refund_delivery(&service, &paid).await;
+    assert_eq!(said(&refused), refused_as("account_closed"));
+    service.clock.advance(SignedDuration::from_hours(24));
+    service.rounds().await;
+    assert_eq!((platform.asked("refund"), platform.refunded()), (1, 0));
+    assert_eq!(
+        service.order_now(&paid.order_id).await.state(),
+        PaymentState::Paid,
+        "the money is there"
+    );
+    assert_eq!(service.events("delivery_failed").await.len(), 2);
+    refund(&service, &paid, &new_id()).await.unwrap();
+    service.rounds().await;
+    assert_eq!(service.order_now(&paid.order_id).await.state(), PaymentState::Refunded);
+    assert_eq!((platform.asked("refund"), platform.refunded()), (2, 1));
+}
+
 /// An order that is paid.
 async fn paid(service: &Running) -> PaymentOrder {
     let made = service.order(order()).await.unwrap();
@@ -341,6 +423,92 @@ async fn a_refund_that_was_given_up_is_tried_again_when_it_is_ordered_again_and_
     }
 }
 
+/// So many rounds, some hours between them; how many deliveries were tried in them.
+async fn rounds_of_hours(service: &Running, count: usize) -> usize {
+    let mut tried = 0;
+    for _ in 0..count {
+        service.clock.advance(SignedDuration::from_hours(4));
+        tried += service.round().await.tried;
+    }
+    tried
+}
+
+/// The delivery of the refund of an order.
+async fn refund_delivery(service: &Running, order: &PaymentOrder) -> Delivery {
+    let request = service.by("partner_operator", HERE, ListDeliveriesRequest::default());
+    let listed = service.portal().list_deliveries(request).await.unwrap();
+    let mut all = listed.into_inner().deliveries.into_iter();
+    all.find(|one| one.act == "refund_order" && one.partner_key == order.order_code)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_refund_that_is_taken_is_waited_for_a_week_and_asked_about_again_when_it_is_ordered_again() {
+    let service = Running::start().await;
+    let platform = &service.partners.payment;
+    platform.refund_later();
+    let (made, forgotten) = (paid(&service).await, paid(&service).await);
+    refund(&service, &made, &new_id()).await.unwrap();
+    service.rounds().await;
+    // For five days it is taken and not made, and for more than a day of them no question is answered.
+    let tried = rounds_of_hours(&service, 10).await;
+    for _ in 0..16 {
+        platform.faults().script("refunds", Fault::Failed);
+    }
+    let tried = tried + rounds_of_hours(&service, 20).await;
+    assert_eq!(platform.faults().left(), 0);
+    assert!((12..=30).contains(&tried), "far more often than it is sent: {tried}");
+    let waiting = refund_delivery(&service, &made).await;
+    assert_eq!(
+        (waiting.state(), waiting.problem.as_str()),
+        (DeliveryState::OutcomeUnknown, "taken")
+    );
+    assert!(waiting.attempts < 6, "{waiting:?}");
+    assert_eq!(service.order_now(&made.order_id).await.state(), PaymentState::Paid);
+    platform.make_refunds();
+    rounds_of_hours(&service, 3).await;
+    assert_eq!(service.order_now(&made.order_id).await.state(), PaymentState::Refunded);
+    assert_eq!(
+        refund_delivery(&service, &made).await.state(),
+        DeliveryState::Acknowledged
+    );
+    assert_eq!(
+        (platform.refunded(), service.events("delivery_dead").await.len()),
+        (1, 0)
+    );
+    // One that is never made is given up after a week, and says why.
+    refund(&service, &forgotten, &new_id()).await.unwrap();
+    rounds_of_hours(&service, 41).await;
+    assert_eq!(
+        refund_delivery(&service, &forgotten).await.state(),
+        DeliveryState::OutcomeUnknown
+    );
+    let status = refund(&service, &forgotten, &new_id()).await.unwrap_err();
+    assert_eq!(refusal(&status).1, "PAYMENT_REFUND_ORDERED");
+    rounds_of_hours(&service, 3).await;
+    let dead = refund_delivery(&service, &forgotten).await;
+    assert_eq!(
+        (dead.state(), dead.problem.as_str()),
+        (DeliveryState::Dead, "taken_not_done")
+    );
+    assert_eq!(service.events("delivery_dead").await.len(), 1);
+    // Ordered again it is asked about, not made again; and waited for anew.
+    refund(&service, &forgotten, &new_id()).await.unwrap();
+    service.round().await;
+    let again = refund_delivery(&service, &forgotten).await;
+    assert_eq!(
+        (again.state(), again.problem.as_str()),
+        (DeliveryState::OutcomeUnknown, "taken")
+    );
+    platform.make_refunds();
+    service.rounds().await;
+    assert_eq!(
+        service.order_now(&forgotten.order_id).await.state(),
+        PaymentState::Refunded
+    );
+    assert_eq!(platform.refunded(), 2);
+}
+
 #[tokio::test]
 async fn the_list_of_a_day_shows_the_own_units_orders_and_what_nobody_made() {
     let service = Running::start().await;
@@ -348,23 +516,33 @@ async fn the_list_of_a_day_shows_the_own_units_orders_and_what_nobody_made() {
     service.round().await;
     let day = jiff::civil::date(2026, 11, 23);
     service.partners.payment.pay_on(&made.order_code, day).unwrap();
-    let ask = async |unit: i32, day: jiff::civil::Date| {
-        let message = ListSettledPaymentsRequest { day: Some(day.into()) };
-        let request = service.by("partner_caller", unit, message);
-        service
-            .payments()
-            .list_settled_payments(request)
-            .await
-            .unwrap()
-            .into_inner()
-    };
-    let own = ask(HERE, day).await;
+    let own = settled(&service, HERE, day).await;
     assert_eq!((own.payments.len(), own.unknown.len()), (1, 0));
+    assert_eq!(
+        (own.payments[0].state(), own.payments[0].refund_time),
+        (PaymentState::Paid, None)
+    );
     assert_eq!(
         (own.payments[0].order_code.as_str(), own.payments[0].unit_id),
         (made.order_code.as_str(), HERE)
     );
-    let neighbours = ask(NEIGHBOUR, day).await;
+    let neighbours = settled(&service, NEIGHBOUR, day).await;
     assert_eq!((neighbours.payments.len(), neighbours.unknown.len()), (0, 0));
-    assert!(ask(HERE, day.tomorrow().unwrap()).await.payments.is_empty());
+    let later = day.tomorrow().unwrap();
+    assert!(settled(&service, HERE, later).await.payments.is_empty());
+    // What the platform gave back by itself is in the list of the day on which it was paid, and of the one on which it went back, as such.
+    service.clock.advance(SignedDuration::from_hours(24));
+    service.partners.payment.refund(&made.order_code).unwrap();
+    for day in [day, later] {
+        let listed = settled(&service, HERE, day).await.payments;
+        assert_eq!((listed.len(), listed[0].state()), (1, PaymentState::Refunded), "{day}");
+        assert!(listed[0].settle_time.is_some() && listed[0].refund_time.is_some());
+    }
+}
+
+async fn settled(service: &Running, unit: i32, day: jiff::civil::Date) -> ListSettledPaymentsResponse {
+    let message = ListSettledPaymentsRequest { day: Some(day.into()) };
+    let request = service.by("partner_caller", unit, message);
+    let listed = service.payments().list_settled_payments(request).await;
+    listed.unwrap().into_inner()
 }

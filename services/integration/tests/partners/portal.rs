@@ -1,7 +1,7 @@
 //! The national portal.
 
 use egov_proto::egov::integration::v1::{DeliveryState, ReportProgressRequest};
-use egov_proto::egov::onestop::v1::CaseState;
+use egov_proto::egov::onestop::v1::{CaseState, ResultStanding};
 use egov_simulators::Fault;
 use tonic::Code;
 
@@ -54,6 +54,41 @@ async fn a_version_handed_in_twice_is_one_delivery_and_an_older_one_is_refused()
     );
     service.rounds().await;
     assert_eq!(service.partners.portal.cases()[CASE].state, "9");
+    let mut renamed = case(CaseState::Completed, 3);
+    "Hộ tịch và chứng thực".clone_into(&mut renamed.field_name);
+    let third = service.submit(case(CaseState::Completed, 3)).await.unwrap().delivery;
+    assert_eq!(
+        service.submit(renamed).await.unwrap().delivery,
+        third,
+        "one-stop says the same"
+    );
+}
+
+#[tokio::test]
+async fn a_restored_one_stops_other_case_under_a_version_that_was_handed_in_is_told_after_it_once() {
+    let service = Running::start().await;
+    for (state, version) in [(CaseState::Accepted, 2), (CaseState::Completed, 3)] {
+        service.submit(case(state, version)).await.unwrap();
+    }
+    let known = service.submit(case(CaseState::Accepted, 2)).await.unwrap();
+    assert_eq!(service.count("SELECT count(*) FROM deliveries").await, 2);
+    // Restored, it comes to its third version again.
+    let other = || case(CaseState::SupplementRequested, 3);
+    let (one, two) = tokio::join!(service.submit(other()), service.submit(other()));
+    let told = one.unwrap().delivery;
+    assert_eq!(told, two.unwrap().delivery);
+    assert_ne!(told, known.delivery);
+    assert_eq!(service.count("SELECT count(*) FROM deliveries").await, 3);
+    // Of its second, of which something else was told before, nothing is told any more: a later one was.
+    let status = service.submit(case(CaseState::Processing, 2)).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "CASE_VERSION_SUPERSEDED".to_owned())
+    );
+    service.rounds().await;
+    let state = i32::from(CaseState::SupplementRequested).to_string();
+    assert_eq!(service.partners.portal.cases()[CASE].state, state);
+    assert_eq!(service.partners.portal.writes(CASE), 3);
 }
 
 #[tokio::test]
@@ -228,6 +263,25 @@ async fn a_result_that_the_portal_does_not_know_is_left_out_reported_and_counted
     assert_eq!((values.len(), values[0].count, values[0].table_version), (1, 2, 1));
     service.round().await;
     assert_eq!(service.partners.portal.cases()[CASE].results[0].result_code, "");
+}
+
+#[tokio::test]
+async fn a_result_that_was_revoked_is_not_told_anew_and_the_case_is() {
+    let service = Running::start().await;
+    let told = |service: &Running| service.partners.portal.cases()[CASE].results.len();
+    service.submit(case(CaseState::Completed, 1)).await.unwrap();
+    service.rounds().await;
+    assert_eq!(told(&service), 1);
+    let mut revoked = case(CaseState::Returned, 2);
+    revoked.case.as_mut().unwrap().results[0].standing = ResultStanding::Revoked.into();
+    service.submit(revoked).await.unwrap();
+    service.rounds().await;
+    assert_eq!(service.partners.portal.cases()[CASE].state, "10");
+    assert_eq!(
+        told(&service),
+        0,
+        "the simulated portal takes what it is told as the whole"
+    );
 }
 
 #[tokio::test]

@@ -1114,6 +1114,16 @@ async fn days_that_nobody_compared_are_made_up_for() {
     assert_eq!(service.count(made_up).await, 1);
     service.rounds().await;
     assert_eq!(service.partners.portal.cases()[&code(2)].state, "2");
+    // Of a period long ago one-stop lists what was filed in it, and nothing that was filed since; one of before lists all.
+    for (is_old, listed) in [(false, vec![code(1)]), (true, vec![code(2), code(1)])] {
+        stage.one_stop.is_old(is_old);
+        stage.one_stop.listed();
+        let run = ask(service, asked(false)).await.unwrap();
+        compare(&stage).await;
+        assert_eq!(stage.one_stop.listed(), listed);
+        let done = run_now(service, &run.reconciliation_id).await;
+        assert_eq!((done.compared, done.equal, done.differing), (1, 1, 0));
+    }
 }
 
 /// What a superuser may do who knows how to switch the triggers off.

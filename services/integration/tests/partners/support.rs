@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
+use egov_directory::{Directory, DirectoryConfig};
 use egov_integration::partners::{Connections, Delivering, PartnersSection};
 use egov_integration::{Deliverer, EventParts, MIGRATOR, Parts, Round, SERVICE, assemble};
 use egov_keyring::Keyring;
@@ -208,8 +209,11 @@ impl Running {
             database: pool.clone(),
             contract: Arc::clone(&contract),
             auth,
+            // It knows no agency codes: those of the directory in the database count.
+            directory: Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap()),
             partners: connections,
             keyring: Arc::clone(&keyring),
+            endpoints: Arc::default(),
             events: EventParts::in_database(&pool),
             log: Arc::new(Log::new(
                 pool.clone(),

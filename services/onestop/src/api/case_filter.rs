@@ -3,6 +3,7 @@
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::google::r#type::Date;
+use jiff::civil;
 
 use super::decode::day;
 use crate::domain::listing::CaseFilter;
@@ -19,7 +20,17 @@ pub(super) fn of_list(message: proto::ListCasesRequest) -> Result<CaseFilter, Fa
         procedure_codes.push(message.procedure_code);
     }
     let parts = (message.states, procedure_codes, message.unit_id);
-    filter(parts, (message.due_from, message.due_until), order)
+    let (filed_from, filed_until) = period(
+        (message.filed_from, "filed_from"),
+        (message.filed_until, "filed_until"),
+        "không được sau filed_until",
+        "must not be after filed_until",
+    )?;
+    Ok(CaseFilter {
+        filed_from,
+        filed_until,
+        ..filter(parts, (message.due_from, message.due_until), order)?
+    })
 }
 
 /// Of SearchCases.
@@ -33,17 +44,12 @@ fn filter(
     (due_from, due_until): (Option<Date>, Option<Date>),
     order: Order,
 ) -> Result<CaseFilter, Fault> {
-    let (due_from, due_until) = (day(due_from, "due_from")?, day(due_until, "due_until")?);
-    if let (Some(from), Some(until)) = (due_from, due_until)
-        && from > until
-    {
-        return Err(Fault::invalid(vec![Violation {
-            field: "due_from".to_owned(),
-            rule: "value".to_owned(),
-            vi: "không được sau due_until".to_owned(),
-            en: "must not be after due_until".to_owned(),
-        }]));
-    }
+    let (due_from, due_until) = period(
+        (due_from, "due_from"),
+        (due_until, "due_until"),
+        "không được sau due_until",
+        "must not be after due_until",
+    )?;
     procedure_codes.sort_unstable();
     procedure_codes.dedup();
     Ok(CaseFilter {
@@ -52,6 +58,29 @@ fn filter(
         unit_id: (unit_id != 0).then_some(unit_id),
         due_from,
         due_until,
+        filed_from: None,
+        filed_until: None,
         order,
     })
+}
+
+/// Two days, neither of which need be there, the first not after the second.
+fn period(
+    (from, from_field): (Option<Date>, &str),
+    (until, until_field): (Option<Date>, &str),
+    vi: &str,
+    en: &str,
+) -> Result<(Option<civil::Date>, Option<civil::Date>), Fault> {
+    let (from, until) = (day(from, from_field)?, day(until, until_field)?);
+    if let (Some(first), Some(last)) = (from, until)
+        && first > last
+    {
+        return Err(Fault::invalid(vec![Violation {
+            field: from_field.to_owned(),
+            rule: "value".to_owned(),
+            vi: vi.to_owned(),
+            en: en.to_owned(),
+        }]));
+    }
+    Ok((from, until))
 }

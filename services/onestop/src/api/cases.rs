@@ -357,9 +357,16 @@ impl CaseService for Api {
         let request = accept(&self.contract, request)?;
         let case_id = decode::id(&request.message.case_id, "case_id")?;
         let caller = request.caller()?;
-        let case = self.one_stop.read_case(caller, case_id).await.map_err(status)?;
+        // The inside of the office is nothing for the applicant.
+        let with_particulars = request.message.with_particulars && caller.principal.citizen().is_none();
+        let (case, particulars) = self
+            .one_stop
+            .read_case(caller, case_id, with_particulars)
+            .await
+            .map_err(status)?;
         Ok(Response::new(proto::GetCaseResponse {
             case: Some(shown(caller, &case)),
+            particulars: particulars.map(encode::particulars),
         }))
     }
 

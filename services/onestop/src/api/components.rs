@@ -294,6 +294,8 @@ impl Api {
                 Validity::Valid => proto::PaperValidity::Valid.into(),
                 Validity::Expired => proto::PaperValidity::Expired.into(),
                 Validity::Replaced => proto::PaperValidity::Replaced.into(),
+                Validity::NotYet => proto::PaperValidity::NotYet.into(),
+                Validity::Revoked => proto::PaperValidity::Revoked.into(),
             },
             valid_from: Some(paper.valid_from.into()),
             valid_until: paper.valid_until.map(Into::into),

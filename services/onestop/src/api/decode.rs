@@ -14,6 +14,7 @@ use crate::domain::pack::{
     Subject, TimeDecision, TimeUnit,
 };
 use crate::domain::party::{Party, PartyKind};
+use crate::domain::results::{FileForm, Metadata};
 
 /// A violation that the contract's rules cannot express.
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
@@ -37,6 +38,15 @@ fn wrong_value(field: &str, vi: &str, en: &str) -> Violation {
 /// An id whose form the contract has checked.
 pub(super) fn id(text: &str, field: &str) -> Result<Uuid, Fault> {
     Uuid::try_parse(text).map_err(|_| violation(field, "không phải là mã định danh UUID", "is not a UUID"))
+}
+
+/// An id that may be left out.
+pub(super) fn given_id(text: &str, field: &str) -> Result<Option<Uuid>, Fault> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        id(text, field).map(Some)
+    }
 }
 
 /// Ids whose form the contract has checked.
@@ -269,19 +279,79 @@ pub(super) fn supplement_items(items: Vec<proto::SupplementItem>) -> Vec<Supplem
         .collect()
 }
 
-pub(super) fn results(results: Vec<proto::CaseResult>) -> Result<Vec<CaseResult>, Fault> {
+/// The results that a decision issues, each with what is said of it as a document.
+pub(super) fn results(results: Vec<proto::CaseResult>) -> Result<Vec<(CaseResult, Option<Metadata>)>, Fault> {
     results
         .into_iter()
-        .map(|result| {
-            Ok(CaseResult {
-                result_code: result.result_code,
-                number: result.number,
-                file_id: if result.file_id.is_empty() {
-                    None
-                } else {
-                    Some(id(&result.file_id, "results.file_id")?)
-                },
-            })
+        .enumerate()
+        .map(|(place, result)| {
+            let at = format!("results[{place}]");
+            let worked_out = [
+                ("standing", result.standing != 0),
+                ("document", result.document.is_some()),
+            ];
+            let wrong: Vec<Violation> = worked_out
+                .into_iter()
+                .filter(|(_, said)| *said)
+                .map(|(field, _)| {
+                    wrong_value(
+                        &format!("{at}.{field}"),
+                        "do hệ thống xác định, không khai",
+                        "is worked out and not said",
+                    )
+                })
+                .collect();
+            if !wrong.is_empty() {
+                return Err(Fault::invalid(wrong));
+            }
+            let said = result.metadata.map(|said| metadata(said, &format!("{at}.metadata")));
+            let file_id = given_id(&result.file_id, "results.file_id")?;
+            let issued = CaseResult::issued(result.result_code, result.number, file_id);
+            Ok((issued, said.transpose()?))
         })
         .collect()
+}
+
+/// Thông tin mô tả of a result. What does not fit together is judged with the case; here its words and days are read.
+pub(super) fn metadata(said: proto::ResultMetadata, field: &str) -> Result<Metadata, Fault> {
+    let mut wrong = Vec::new();
+    let (signer_name, signer_title) = (normal_name(&said.signer_name), normal_name(&said.signer_title));
+    for (name, text) in [("signer_name", &signer_name), ("signer_title", &signer_title)] {
+        if text.is_empty() {
+            wrong.push(wrong_value(
+                &format!("{field}.{name}"),
+                "không được để trống",
+                "must not be blank",
+            ));
+        }
+    }
+    let mut read = |date: Option<Date>, name: &str| {
+        date.and_then(|date| {
+            let read = civil::Date::try_from(date).ok();
+            if read.is_none() {
+                wrong.push(wrong_value(
+                    &format!("{field}.{name}"),
+                    "không phải là một ngày có thật",
+                    "is not a day of the calendar",
+                ));
+            }
+            read
+        })
+    };
+    let issue_date = read(said.issue_date, "issue_date");
+    let valid_from = read(said.valid_from, "valid_from");
+    let valid_until = read(said.valid_until, "valid_until");
+    if !wrong.is_empty() {
+        return Err(Fault::invalid(wrong));
+    }
+    let issue_date =
+        issue_date.ok_or_else(|| violation(&format!("{field}.issue_date"), "phải có ngày", "must be a day"))?;
+    Ok(Metadata {
+        issue_date,
+        signer_name,
+        signer_title,
+        valid_from: valid_from.unwrap_or(issue_date),
+        valid_until,
+        form: FileForm::from_number(said.form),
+    })
 }

@@ -6,13 +6,15 @@ use egov_proto::google::r#type::{Date, Money};
 use egov_proto::timestamp;
 
 use super::encode_definition;
-use crate::domain::case::{Basis, Case, CaseFee, Deadline, FiledComponent, Text};
+use crate::domain::case::{Basis, Case, CaseFee, CaseResult, Deadline, FiledComponent, Text};
 use crate::domain::deadline::basis_of;
 use crate::domain::listing::{Decided, HistoryEntry, Open, StoredFile, Summary, Versioned};
-use crate::domain::pack::{Channel, Fact, FactKind, Fee, Profile, Time};
+use crate::domain::pack::{Channel, Fact, FactKind, Fee, Procedure, Profile, Time};
 use crate::domain::party::{Party, PartyKind};
+use crate::domain::results::{Change, FileForm, Metadata, ResultVersion};
 use crate::domain::transitions::{State, Transitions};
 use crate::error::DECIDES_VI;
+use crate::operations::read_case::Particulars;
 
 pub(super) fn state(state: State) -> i32 {
     i32::from(state.code())
@@ -76,6 +78,42 @@ fn component(component: &FiledComponent) -> proto::CaseComponent {
     }
 }
 
+/// A result as it stands now.
+fn result(result: &CaseResult) -> proto::CaseResult {
+    proto::CaseResult {
+        result_code: result.result_code.clone(),
+        number: result.number_now().to_owned(),
+        file_id: result.file_now().map(|id| id.to_string()).unwrap_or_default(),
+        metadata: result.metadata_now().map(metadata),
+        standing: result.standing().number(),
+        document: result.newest().map(document),
+    }
+}
+
+pub(super) fn metadata(said: &Metadata) -> proto::ResultMetadata {
+    proto::ResultMetadata {
+        issue_date: Some(said.issue_date.into()),
+        signer_name: said.signer_name.clone(),
+        signer_title: said.signer_title.clone(),
+        valid_from: Some(said.valid_from.into()),
+        valid_until: said.valid_until.map(Date::from),
+        form: said.form.map_or(0, FileForm::number),
+    }
+}
+
+/// What the case knew of a version of a result.
+pub(super) fn document(version: &ResultVersion) -> proto::ResultDocument {
+    let file = version.wording.file.as_ref();
+    proto::ResultDocument {
+        title: version.title.clone(),
+        issuing_unit_id: version.unit_id,
+        issuing_unit_name: version.unit_name.clone(),
+        media_type: file.map(|file| file.media_type.clone()).unwrap_or_default(),
+        sha256: file.map(|file| file.sha256.clone()).unwrap_or_default(),
+        version: version.version,
+    }
+}
+
 pub(super) fn fee(fee: &CaseFee) -> proto::CaseFee {
     proto::CaseFee {
         name: fee.name.clone(),
@@ -117,6 +155,8 @@ pub(super) fn case(case: &Case) -> proto::Case {
         procedure_name: case.procedure_name.clone(),
         state: state(case.state),
         step: case.step.clone(),
+        step_outcome: case.step_outcome.clone(),
+        subject: case.subject.clone(),
         owner: Some(party(&case.owner)),
         submitter: case.submitter.as_ref().map(party),
         channel: channel(case.channel),
@@ -138,15 +178,7 @@ pub(super) fn case(case: &Case) -> proto::Case {
             .collect(),
         components: case.components.iter().map(component).collect(),
         fees: case.fees.iter().map(fee).collect(),
-        results: case
-            .results
-            .iter()
-            .map(|result| proto::CaseResult {
-                result_code: result.result_code.clone(),
-                number: result.number.clone(),
-                file_id: result.file_id.map(|id| id.to_string()).unwrap_or_default(),
-            })
-            .collect(),
+        results: case.results.iter().map(result).collect(),
         rating: case.rating.as_ref().map(|rating| proto::Rating {
             score: i32::from(rating.score),
             comment: rating.comment.clone(),
@@ -175,8 +207,64 @@ pub(super) fn case(case: &Case) -> proto::Case {
 pub(super) fn own_case(whole: &Case) -> proto::Case {
     proto::Case {
         step: String::new(),
+        step_outcome: String::new(),
         assignee_id: String::new(),
         ..case(whole)
+    }
+}
+
+/// What a case says by code, with its names, and what became of it.
+pub(super) fn particulars(known: Particulars) -> proto::CaseParticulars {
+    let by_procedure = match &known.procedure {
+        Some(known) => names_of(&known.procedure),
+        None => proto::CaseParticulars::default(),
+    };
+    proto::CaseParticulars {
+        responsible_unit_name: known.unit_name,
+        files: known
+            .files
+            .into_iter()
+            .map(|(file_id, name)| proto::NamedFile {
+                file_id: file_id.to_string(),
+                name,
+            })
+            .collect(),
+        fees: known
+            .charge
+            .into_iter()
+            .flat_map(|charge| charge.fees)
+            .map(|fee| proto::DueFee {
+                due: fee.due_vnd().map(Money::vnd),
+                name: fee.name,
+                kind: fee.kind,
+            })
+            .collect(),
+        history: known.history.into_iter().map(history_entry).collect(),
+        ..by_procedure
+    }
+}
+
+/// The names in a version of a procedure.
+fn names_of(procedure: &Procedure) -> proto::CaseParticulars {
+    let named = |code: &String, name: &String| proto::CodedName {
+        code: code.clone(),
+        name: name.clone(),
+    };
+    proto::CaseParticulars {
+        sector_code: procedure.sector.code.clone(),
+        sector_name: procedure.sector.name.clone(),
+        components: procedure
+            .components
+            .iter()
+            .map(|one| named(&one.code, &one.name))
+            .collect(),
+        results: procedure
+            .results
+            .iter()
+            .map(|one| named(&one.code, &one.name))
+            .collect(),
+        steps: procedure.steps.iter().map(|one| named(&one.code, &one.name)).collect(),
+        ..proto::CaseParticulars::default()
     }
 }
 
@@ -221,6 +309,7 @@ pub(super) fn summary(summary: Summary) -> proto::CaseSummary {
 }
 
 pub(super) fn history_entry(entry: HistoryEntry) -> proto::HistoryEntry {
+    let outcome = entry.outcome().to_owned();
     proto::HistoryEntry {
         version: entry.version,
         operation: entry.operation,
@@ -230,6 +319,7 @@ pub(super) fn history_entry(entry: HistoryEntry) -> proto::HistoryEntry {
         actor_id: entry.actor_id.to_string(),
         actor_kind: entry.actor_kind,
         on_behalf_of_id: entry.on_behalf_of.map(|id| id.to_string()).unwrap_or_default(),
+        outcome,
         reason: entry.reason,
         legal_basis: entry.legal_basis,
         record_time: Some(timestamp(entry.record_time)),
@@ -272,6 +362,18 @@ pub(super) fn tracked(
         deadline: case.deadline.as_ref().map(deadline),
         states,
         paused: case.is_paused(),
+        results: case
+            .results
+            .iter()
+            .map(|result| proto::TrackedResult {
+                result_code: result.result_code.clone(),
+                standing: result.standing().number(),
+                amend_time: result
+                    .newest()
+                    .filter(|newest| newest.change != Change::Issued)
+                    .map(|newest| timestamp(newest.time)),
+            })
+            .collect(),
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn change(change: &DraftChange) -> proto::DraftChange {
         note: change.note.clone(),
         definition_sha256: hex::encode(digest::digest(&digest::SHA256, change.definition.as_bytes())),
         record_time: Some(timestamp(change.record_time)),
+        accept_unknown_holders_reason: change.accepted_unknown_holders.clone(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn task(view: &TaskView) -> proto::Task {
             en: step.name_en.clone(),
         }),
         internal_step_state: internal.map(|step| encode::state(step.state)).unwrap_or_default(),
+        outcomes: view.outcomes.clone(),
         ..bare_task(&view.task)
     }
 }
@@ -56,6 +57,7 @@ fn bare_task(task: &Task) -> proto::Task {
         question: task.consultation.question.clone(),
         opinion: task.consultation.opinion.clone(),
         agrees: task.consultation.agrees,
+        outcome: task.outcome.clone(),
         etag: task.etag(),
         ..Default::default()
     }
@@ -73,6 +75,7 @@ pub(super) fn details(details: TaskDetails) -> proto::GetTaskResponse {
     let opinions = details.opinions.into_iter().map(|opinion| {
         let view = TaskView {
             task: opinion,
+            outcomes: Vec::new(),
             ..details.view.clone()
         };
         task(&view)

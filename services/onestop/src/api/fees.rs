@@ -14,11 +14,18 @@ use uuid::Uuid;
 
 use super::{Api, decode, encode, status};
 use crate::domain::case::Case;
-use crate::domain::charge::{Charge, ChargedFee, Exemption, Payment, Refund, is_obliged};
+use crate::domain::charge::{Charge, ChargedFee, Exemption, Payment, Refund, UnsettledState, is_obliged};
+use crate::domain::listing::{UnsettledCharge, UnsettledFilter};
+use crate::domain::treasury::Booked;
 use crate::operations::act::Target;
-use crate::operations::charges::{Collected, Difference, Exempted, Imported, NewTreasuryFile, Reconciled};
+use crate::operations::charges::{
+    Collected, Difference, Exempted, Imported, KnownFile, NewTreasuryFile, Reconciled, TakenBackFile,
+};
 
 const DIFFERENCES: &str = "egov.onestop.v1.FeeService/ListDifferences";
+const TREASURY_FILES: &str = "egov.onestop.v1.FeeService/ListTreasuryFiles";
+const TREASURY_LINES: &str = "egov.onestop.v1.FeeService/ListTreasuryLines";
+const UNSETTLED: &str = "egov.onestop.v1.FeeService/ListUnsettledCharges";
 
 /// For whom a charge is written: its applicant is not shown who decided inside the office.
 #[derive(Clone, Copy)]
@@ -213,6 +220,92 @@ impl FeeService for Api {
         Ok(Response::new(answer))
     }
 
+    async fn take_back_treasury_file(
+        &self,
+        request: Request<proto::TakeBackTreasuryFileRequest>,
+    ) -> Result<Response<proto::TakeBackTreasuryFileResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let [reason] = words([(message.reason.as_str(), "reason")])?;
+        let request_id = decode::id(&message.request_id, "request_id")?;
+        let file_id = decode::id(&message.file_id, "file_id")?;
+        let answer = self
+            .one_stop
+            .take_back_treasury_file(
+                request.caller()?,
+                request_id,
+                message,
+                (file_id, reason),
+                |done: &TakenBackFile| proto::TakeBackTreasuryFileResponse {
+                    file: Some(treasury_file(&done.file)),
+                    reopened_payments: number(done.reopened),
+                },
+            )
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_treasury_files(
+        &self,
+        request: Request<proto::ListTreasuryFilesRequest>,
+    ) -> Result<Response<proto::ListTreasuryFilesResponse>, Status> {
+        let mut request = accept(&self.contract, request)?;
+        let message = &mut request.message;
+        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
+        message.page_size = 0;
+        let unit_id = (message.unit_id != 0).then_some(message.unit_id);
+        let narrowed = (
+            decode::day(message.from, "from")?,
+            decode::day(message.to, "to")?,
+            match message.state() {
+                proto::TreasuryFileState::Unspecified => None,
+                proto::TreasuryFileState::Counts => Some(false),
+                proto::TreasuryFileState::TakenBack => Some(true),
+            },
+        );
+        let caller = request.caller()?;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, TREASURY_FILES, &request.message))?;
+        let (files, next_page_token) = self
+            .one_stop
+            .list_treasury_files(caller, unit_id, narrowed, page)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::ListTreasuryFilesResponse {
+            files: files.iter().map(treasury_file).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn list_treasury_lines(
+        &self,
+        request: Request<proto::ListTreasuryLinesRequest>,
+    ) -> Result<Response<proto::ListTreasuryLinesResponse>, Status> {
+        let mut request = accept(&self.contract, request)?;
+        let message = &mut request.message;
+        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
+        message.page_size = 0;
+        let file_id = decode::id(&message.file_id, "file_id")?;
+        let caller = request.caller()?;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, TREASURY_LINES, &request.message))?;
+        let (taken_back, lines, next_page_token) = self
+            .one_stop
+            .list_treasury_lines(caller, file_id, page)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::ListTreasuryLinesResponse {
+            state: file_state(taken_back).into(),
+            lines: lines.iter().map(treasury_line).collect(),
+            next_page_token,
+        }))
+    }
+
     async fn reconcile_day(
         &self,
         request: Request<proto::ReconcileDayRequest>,
@@ -284,6 +377,41 @@ impl FeeService for Api {
             .await
             .map_err(status)?;
         Ok(Response::new(answer))
+    }
+
+    async fn list_unsettled_charges(
+        &self,
+        request: Request<proto::ListUnsettledChargesRequest>,
+    ) -> Result<Response<proto::ListUnsettledChargesResponse>, Status> {
+        let mut request = accept(&self.contract, request)?;
+        let message = &mut request.message;
+        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
+        message.page_size = 0;
+        let filter = UnsettledFilter {
+            unit_id: (message.unit_id != 0).then_some(message.unit_id),
+            state: UnsettledState::of_code(message.state),
+        };
+        let caller = request.caller()?;
+        let page = self
+            .one_stop
+            .pages
+            .page(size, &token, PageBinding::of(caller, UNSETTLED, &request.message))?;
+        let (charges, next_page_token) = self
+            .one_stop
+            .list_unsettled_charges(caller, filter, page)
+            .await
+            .map_err(status)?;
+        let charges = charges
+            .into_iter()
+            .map(|charge| {
+                let unit_name = self.one_stop.unit_name(charge.responsible_unit_id);
+                unsettled(charge, unit_name)
+            })
+            .collect();
+        Ok(Response::new(proto::ListUnsettledChargesResponse {
+            charges,
+            next_page_token,
+        }))
     }
 
     async fn get_payment_figures(
@@ -432,5 +560,60 @@ fn way(collected: &Collected) -> proto::WayFigures {
         payments: collected.payments,
         amount: Some(Money::vnd(collected.amount_vnd)),
         refunded: collected.refunded,
+    }
+}
+
+const fn file_state(taken_back: bool) -> proto::TreasuryFileState {
+    if taken_back {
+        proto::TreasuryFileState::TakenBack
+    } else {
+        proto::TreasuryFileState::Counts
+    }
+}
+
+fn treasury_file(known: &KnownFile) -> proto::TreasuryFile {
+    let (file, taken_back) = (&known.file, known.taken_back.as_ref());
+    proto::TreasuryFile {
+        file_id: file.file_id.to_string(),
+        unit_id: file.unit_id,
+        day: Some(file.day.into()),
+        state: file_state(taken_back.is_some()).into(),
+        entries: file.entries,
+        amount: Some(Money::vnd(file.amount_vnd)),
+        format: file.format.clone(),
+        sha256: hex::encode(&file.sha256),
+        imported_by: file.actor_id.to_string(),
+        import_time: Some(timestamp(file.import_time)),
+        taken_back_by: taken_back.map(|back| back.actor_id.to_string()).unwrap_or_default(),
+        take_back_time: taken_back.map(|back| timestamp(back.time)),
+        take_back_reason: taken_back.map(|back| back.reason.clone()).unwrap_or_default(),
+        reconcile_again: known.reconcile_again.iter().map(|day| (*day).into()).collect(),
+    }
+}
+
+fn treasury_line(booked: &Booked) -> proto::TreasuryLine {
+    proto::TreasuryLine {
+        line: booked.line,
+        day: Some(booked.day.into()),
+        case_code: booked.case_code.clone(),
+        reference: booked.reference.clone(),
+        amount: Some(Money::vnd(booked.amount_vnd)),
+    }
+}
+
+fn unsettled(charge: UnsettledCharge, unit_name: String) -> proto::UnsettledCharge {
+    let what = charge.unsettled;
+    proto::UnsettledCharge {
+        case_id: charge.case_id.to_string(),
+        case_code: charge.case_code,
+        procedure_code: charge.procedure_code,
+        unit_id: charge.responsible_unit_id,
+        unit_name,
+        states: what.states().into_iter().map(UnsettledState::code).collect(),
+        left: what.left_vnd.map(Money::vnd),
+        held: Some(Money::vnd(what.held_vnd)),
+        refund: Some(Money::vnd(what.refund_vnd)),
+        order_open: what.order_open,
+        open_since: Some(timestamp(charge.since)),
     }
 }

@@ -18,6 +18,7 @@ mod papers;
 mod procedures;
 mod ratings;
 mod reports;
+mod results;
 mod tables;
 mod work;
 

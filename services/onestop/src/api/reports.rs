@@ -391,6 +391,8 @@ fn columns(columns: &Columns) -> proto::StatisticColumns {
         rated_very_satisfied: columns.rated_very_satisfied,
         rated_satisfied: columns.rated_satisfied,
         rated_dissatisfied: columns.rated_dissatisfied,
+        payments: columns.payments,
+        online_payments: columns.online_payments,
     }
 }
 

@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::components::ComponentCheck;
+use super::definition::Done;
 use super::extension::Extension;
 use super::listing::Versioned;
 use super::pack::Channel;
 use super::party::Party;
+use super::results::ResultVersion;
 use super::transitions::{Operation, Refused, State, Transitions};
 
 /// Thành phần hồ sơ as it was filed. `Debug` says that an e-form was filled in, and not what: it is personal data.
@@ -79,15 +81,18 @@ pub struct Pause {
     pub end: Option<Timestamp>,
 }
 
-/// Kết quả giải quyết.
+/// Kết quả giải quyết, as it was issued, with what became of it ([`super::results`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaseResult {
     /// Code of the result in the procedure.
     pub result_code: String,
-    /// Số, ký hiệu.
+    /// Số, ký hiệu as it was issued.
     pub number: String,
-    /// The result file.
+    /// The result file as it was issued.
     pub file_id: Option<Uuid>,
+    /// Its versions, as far as they were recorded. A result without any is written as it was before there were versions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ResultVersion>,
 }
 
 /// Trả kết quả: how and to whom the result was handed over.
@@ -235,6 +240,10 @@ pub struct Case {
     pub entered_from: Option<State>,
     /// The finer step.
     pub step: String,
+    /// Kết luận of that step, by which the next one follows; empty if it has none. A case without one is written as it was before there
+    /// were any.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub step_outcome: String,
     /// Kênh nộp.
     pub channel: Channel,
     /// Cơ quan có thẩm quyền.
@@ -419,25 +428,33 @@ impl Case {
         Ok(())
     }
 
+    /// What was done last of it.
+    pub fn done(&self) -> Done<'_> {
+        Done {
+            step: &self.step,
+            outcome: &self.step_outcome,
+        }
+    }
+
     /// A finer step of the procedure, which maps to the national state `to`.
     pub fn record_step(
         &mut self,
         transitions: &Transitions,
         now: Timestamp,
-        step: &str,
+        step: Done<'_>,
         to: State,
     ) -> Result<(), ActRefused> {
         let next = transitions.next_step(self.state, self.entered_from, to)?;
-        step.clone_into(&mut self.step);
+        self.come_to(step);
         self.step_since = Some(now);
         self.enter(next, now);
         Ok(())
     }
 
     /// Trả lại: an earlier step is done again; `done` is the one before it. The clock goes on.
-    pub fn send_back(&mut self, transitions: &Transitions, now: Timestamp, done: &str) -> Result<(), ActRefused> {
+    pub fn send_back(&mut self, transitions: &Transitions, now: Timestamp, done: Done<'_>) -> Result<(), ActRefused> {
         let next = transitions.next(self.state, self.entered_from, Operation::SendBack)?;
-        done.clone_into(&mut self.step);
+        self.come_to(done);
         self.step_since = Some(now);
         self.enter(next, now);
         Ok(())
@@ -593,6 +610,11 @@ impl Case {
     /// What was filed, in every round: the code of each component, and whether data replaces the paper.
     pub fn filed(&self) -> Vec<(&str, bool)> {
         self.components.iter().map(FiledComponent::as_filed).collect()
+    }
+
+    fn come_to(&mut self, done: Done<'_>) {
+        done.step.clone_into(&mut self.step);
+        done.outcome.clone_into(&mut self.step_outcome);
     }
 
     fn supplied_this_round(&self) -> bool {

@@ -197,6 +197,26 @@ pub struct Payment {
     /// Why integration could not be asked last, a word. It changes nothing, so the ledger does not commit to it.
     #[serde(skip)]
     pub problem: String,
+    /// Integration names another amount than was asked for. Nor does this change anything.
+    #[serde(skip)]
+    pub amount_differs: bool,
+    /// The platform's list of a day lacks it, has it twice or with another amount, or says that it was given back without a decision here, and
+    /// nobody has settled that yet. Nor does this.
+    #[serde(skip)]
+    pub listed_otherwise: bool,
+}
+
+impl Payment {
+    /// True if the platform contradicts what we have of it. What is back is in no doubt.
+    pub const fn is_doubted(&self) -> bool {
+        match self.state {
+            PaymentState::Refunded => false,
+            PaymentState::Paid | PaymentState::Reconciled | PaymentState::RefundOrdered => {
+                self.amount_differs || self.listed_otherwise
+            }
+            PaymentState::Requested | PaymentState::Pending | PaymentState::Expired => self.amount_differs,
+        }
+    }
 }
 
 /// What integration says of an order.
@@ -214,6 +234,10 @@ pub struct Order {
     pub pay_url: String,
     /// The platform's number of the transaction.
     pub transaction: String,
+    /// When the platform says that it was paid; none if it does not say.
+    pub settle_time: Option<Timestamp>,
+    /// When the platform says that the money went back; none if it does not say.
+    pub refund_time: Option<Timestamp>,
     /// When it changed last.
     pub update_time: Timestamp,
 }
@@ -269,6 +293,64 @@ pub enum ChargeState {
     Refunding = 7,
     /// Hoàn.
     Refunded = 8,
+}
+
+/// Why a charge is not settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnsettledState {
+    /// Something is left to pay, or an amount is not established.
+    Owed = 1,
+    /// The platform contradicts us about a payment.
+    InDoubt = 2,
+    /// A refund is due and not made.
+    RefundsDue = 3,
+}
+
+impl UnsettledState {
+    /// In the contract.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// The state with this code.
+    pub fn of_code(code: i32) -> Option<Self> {
+        [Self::Owed, Self::InDoubt, Self::RefundsDue]
+            .into_iter()
+            .find(|state| state.code() == code)
+    }
+}
+
+/// What of a charge is not settled. Of all that could be, at least one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Something is left to pay, or an amount is not established.
+    pub owed: bool,
+    /// The platform contradicts us about a payment.
+    pub in_doubt: bool,
+    /// A refund is to be decided, or on its way.
+    pub refund_due: bool,
+    /// An order at the platform is open.
+    pub order_open: bool,
+    /// What is left to pay, VND; none if nothing is, or if an amount is not established.
+    pub left_vnd: Option<i64>,
+    /// What is held.
+    pub held_vnd: i64,
+    /// What is to go back, or on its way.
+    pub refund_vnd: i64,
+}
+
+impl Unsettled {
+    /// Why it is not settled.
+    pub fn states(&self) -> Vec<UnsettledState> {
+        [
+            (self.owed, UnsettledState::Owed),
+            (self.in_doubt, UnsettledState::InDoubt),
+            (self.refund_due, UnsettledState::RefundsDue),
+        ]
+        .into_iter()
+        .filter_map(|(holds, state)| holds.then_some(state))
+        .collect()
+    }
 }
 
 /// Khoản thu of a case.
@@ -447,6 +529,27 @@ impl Charge {
         }
     }
 
+    /// What of it is not settled, if anything is; `obliged` by [`is_obliged`]. An order that is open although nothing is owed is no reason:
+    /// what is paid by it all the same is.
+    pub fn unsettled(&self, obliged: bool) -> Option<Unsettled> {
+        let owed = if obliged { self.owed_vnd() } else { Some(0) };
+        let held = self.held_vnd();
+        let left = owed.map_or(0, |owed| owed.saturating_sub(held)).max(0);
+        // What is not established is not paid.
+        let too_much = owed.map_or(0, |owed| held.saturating_sub(owed)).max(0);
+        let on_its_way = self.sum(|state| state == PaymentState::RefundOrdered);
+        let unsettled = Unsettled {
+            owed: owed.is_none() || left > 0,
+            in_doubt: self.payments.iter().any(Payment::is_doubted),
+            refund_due: too_much > 0 || on_its_way > 0,
+            order_open: self.payments.iter().any(|payment| payment.state.is_open()),
+            left_vnd: (left > 0).then_some(left),
+            held_vnd: held,
+            refund_vnd: too_much.saturating_add(on_its_way),
+        };
+        (unsettled.owed || unsettled.in_doubt || unsettled.refund_due).then_some(unsettled)
+    }
+
     fn grow(&mut self) {
         self.version = self.version.saturating_add(1);
     }
@@ -561,6 +664,8 @@ impl Charge {
             paid_day: None,
             refund: None,
             problem: String::new(),
+            amount_differs: false,
+            listed_otherwise: false,
         });
         self.grow();
         Ok(())
@@ -594,6 +699,8 @@ impl Charge {
             paid_day: Some(today),
             refund: None,
             problem: String::new(),
+            amount_differs: false,
+            listed_otherwise: false,
         });
         self.grow();
         Ok(())
@@ -647,7 +754,7 @@ impl Charge {
             OrderState::Refunded if payment.state != PaymentState::Refunded => {
                 payment.state = PaymentState::Refunded;
                 if let Some(refund) = &mut payment.refund {
-                    refund.done_time = Some(order.update_time);
+                    refund.done_time = Some(order.refund_time.unwrap_or(order.update_time));
                 }
                 Reported::Refunded
             }
@@ -658,8 +765,10 @@ impl Charge {
             _ => Reported::Nothing,
         };
         if matches!(reported, Reported::Received | Reported::Refunded) && payment.paid_time.is_none() {
-            payment.paid_time = Some(order.update_time);
-            payment.paid_day = Some(day_of(order.update_time));
+            // On the platform's day it stands in the platform's list, whenever integration heard of it.
+            let paid_time = order.settle_time.unwrap_or(order.update_time);
+            payment.paid_time = Some(paid_time);
+            payment.paid_day = Some(day_of(paid_time));
         }
         let known = *payment == before;
         if known {
@@ -671,6 +780,14 @@ impl Charge {
         } else {
             reported
         }
+    }
+
+    /// Keeps whether integration names another amount of a payment than was asked for. True if that is new.
+    pub fn note_amount(&mut self, payment_id: Uuid, order: &Order) -> bool {
+        self.payment_mut(payment_id).is_ok_and(|payment| {
+            let differs = payment.amount_vnd != order.amount_vnd;
+            std::mem::replace(&mut payment.amount_differs, differs) != differs
+        })
     }
 
     /// Hoàn: what is held without being owed goes back, a payment as a whole. If more is held than is owed and no payment is as small as
@@ -716,6 +833,18 @@ impl Charge {
             return Ok(false);
         }
         payment.state = PaymentState::Reconciled;
+        self.grow();
+        Ok(true)
+    }
+
+    /// What made the sides agree about a payment no longer counts: it is đã thanh toán until its day is reconciled again. False if there is
+    /// nothing to change.
+    pub fn reopen(&mut self, payment_id: Uuid) -> Result<bool, FeeRefused> {
+        let payment = self.payment_mut(payment_id)?;
+        if payment.state != PaymentState::Reconciled {
+            return Ok(false);
+        }
+        payment.state = PaymentState::Paid;
         self.grow();
         Ok(true)
     }
@@ -788,6 +917,8 @@ mod tests {
             state,
             pay_url: "https://pay".to_owned(),
             transaction: if state == OrderState::Paid { "T5" } else { "" }.to_owned(),
+            settle_time: None,
+            refund_time: None,
             update_time: now(),
         }
     }
@@ -1001,6 +1132,146 @@ mod tests {
             ..order(OrderState::Paid, 8_000)
         };
         assert_eq!(charge.report(PAYMENT, &other, day), Reported::Nothing);
+    }
+
+    #[test]
+    fn the_day_of_a_payment_and_of_a_refund_is_the_platforms() {
+        let (at, heard) = ("2026-11-22T16:59:58Z", "2026-11-22T17:00:03Z");
+        let [at, heard] = [at, heard].map(|text| text.parse::<Timestamp>().unwrap());
+        let in_vietnam = |at: Timestamp| egov_calendar::vietnam_time(at).date();
+        let mut charge = charge(&[Some(8_000)]);
+        charge.request(PAYMENT, now()).unwrap();
+        let paid = Order {
+            settle_time: Some(at),
+            update_time: heard,
+            ..order(OrderState::Paid, 8_000)
+        };
+        assert_eq!(charge.report(PAYMENT, &paid, in_vietnam), Reported::Received);
+        let payment = charge.payment(PAYMENT).unwrap();
+        assert_eq!(
+            (payment.paid_time, payment.paid_day),
+            (Some(at), Some(jiff::civil::date(2026, 11, 22)))
+        );
+        charge.decide_refund(PAYMENT, refund(), false).unwrap();
+        let back = Order {
+            refund_time: Some(heard),
+            update_time: now(),
+            ..order(OrderState::Refunded, 8_000)
+        };
+        assert_eq!(charge.report(PAYMENT, &back, in_vietnam), Reported::Refunded);
+        let refund = charge.payment(PAYMENT).unwrap().refund.as_ref().unwrap();
+        assert_eq!(refund.done_time, Some(heard));
+    }
+
+    #[test]
+    fn what_is_reconciled_by_what_no_longer_counts_is_paid_until_it_agrees_again() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 8_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.reopen(PAYMENT), Ok(false), "it did not agree yet");
+        let paid = charge.clone();
+        assert_eq!(charge.reconcile(PAYMENT), Ok(true));
+        assert_eq!(charge.reopen(PAYMENT), Ok(true));
+        assert_eq!(
+            (charge.state(true), charge.version),
+            (ChargeState::Paid, paid.version + 2)
+        );
+        assert_eq!(charge.payments, paid.payments);
+        assert_eq!(charge.reconcile(PAYMENT), Ok(true));
+        assert_eq!(charge.reopen(OTHER), Err(FeeRefused::PaymentNotFound));
+    }
+
+    #[test]
+    fn what_the_platform_contradicts_is_in_doubt_until_it_agrees_or_the_money_is_back() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.request(PAYMENT, now()).unwrap();
+        let other = order(OrderState::Paid, 9_000);
+        assert!(charge.note_amount(PAYMENT, &other) && !charge.note_amount(PAYMENT, &other));
+        let states = |charge: &Charge| charge.unsettled(true).map(|unsettled| unsettled.states());
+        assert_eq!(
+            states(&charge),
+            Some(vec![UnsettledState::Owed, UnsettledState::InDoubt])
+        );
+        let paid = order(OrderState::Paid, 8_000);
+        assert!(charge.note_amount(PAYMENT, &paid));
+        charge.report(PAYMENT, &paid, day);
+        assert_eq!(states(&charge), None);
+        charge.payments[0].listed_otherwise = true;
+        assert_eq!(states(&charge), Some(vec![UnsettledState::InDoubt]));
+        charge.payments[0].state = PaymentState::Refunded;
+        assert_eq!(states(&charge), Some(vec![UnsettledState::Owed]), "and owed anew");
+        assert!(!charge.note_amount(OTHER, &other), "there is no such payment");
+    }
+
+    #[test]
+    fn what_nobody_established_is_owed_without_an_amount_and_never_given_back() {
+        let mut charge = charge(&[Some(8_000)]);
+        charge.take_cash(PAYMENT, "BL1", 8_000, (now(), day(now()))).unwrap();
+        assert_eq!(charge.unsettled(true), None);
+        charge.fees[0].amount_vnd = None;
+        let unsettled = charge.unsettled(true).unwrap();
+        assert_eq!(unsettled.states(), [UnsettledState::Owed]);
+        assert_eq!((unsettled.left_vnd, unsettled.refund_vnd), (None, 0));
+        let ended = charge.unsettled(false).unwrap();
+        assert_eq!(ended.states(), [UnsettledState::RefundsDue]);
+        assert_eq!((ended.held_vnd, ended.refund_vnd), (8_000, 8_000));
+    }
+
+    proptest! {
+        /// A second, plain reading after whatever acts: what is held, left, too much and on its way are sums by hand, and a charge is on
+        /// the list exactly if its state says that something is to be done about the money, or the platform contradicts us.
+        #[test]
+        fn a_charge_is_unsettled_exactly_if_something_is_to_be_done_about_its_money(
+            acts in proptest::collection::vec((0..9_u8, 0..4_usize), 0..20),
+            obliged: bool,
+        ) {
+            let mut charge = charge(&[Some(50_000), Some(8_000)]);
+            for (number, (act, which)) in acts.into_iter().enumerate() {
+                let chosen = charge.payments.get(which).map(|payment| (payment.payment_id, payment.amount_vnd));
+                let new = Uuid::from_u128(100 + number as u128);
+                let left = charge.owed_vnd().unwrap() - charge.held_vnd();
+                let about = |state: OrderState, amount_vnd: i64| Order {
+                    order_id: Uuid::from_u128(7),
+                    ..order(state, amount_vnd)
+                };
+                let before = charge.clone();
+                let did = match (act, chosen) {
+                    (0, _) => charge.request(new, now()).is_ok(),
+                    (1, _) => charge.take_cash(new, &format!("BL{number}"), left, (now(), day(now()))).is_ok(),
+                    (2, _) => charge.set_quantities(&[(2, which as i32 + 1)]).is_ok(),
+                    (3, _) => charge.exempt(1, exemption(which as i64 * 10_000)).is_ok(),
+                    (4, Some((id, amount))) => charge.report(id, &about(OrderState::Paid, amount), day) != Reported::Nothing,
+                    (5, Some((id, amount))) => charge.report(id, &about(OrderState::Expired, amount), day) != Reported::Nothing,
+                    (6, Some((id, _))) => charge.decide_refund(id, refund(), obliged).is_ok(),
+                    (7, Some((id, amount))) => charge.report(id, &about(OrderState::Refunded, amount), day) != Reported::Nothing,
+                    (8, Some((id, _))) => charge.reconcile(id) == Ok(true),
+                    _ => false,
+                };
+                prop_assert_eq!(charge.version, before.version + i64::from(did));
+                if !did {
+                    prop_assert_eq!(&charge, &before, "what is refused changes nothing");
+                }
+                let sum = |states: &[PaymentState]| -> i64 {
+                    let of = charge.payments.iter().filter(|payment| states.contains(&payment.state));
+                    of.map(|payment| payment.amount_vnd).sum()
+                };
+                let held = sum(&[PaymentState::Paid, PaymentState::Reconciled]);
+                let on_its_way = sum(&[PaymentState::RefundOrdered]);
+                let owed = if obliged { charge.owed_vnd().unwrap() } else { 0 };
+                let unsettled = charge.unsettled(obliged);
+                prop_assert_eq!(unsettled.is_some(), held != owed || on_its_way > 0);
+                let state = charge.state(obliged);
+                let settled = matches!(state, ChargeState::Free | ChargeState::Paid | ChargeState::Reconciled | ChargeState::Refunded);
+                let order_for_nothing = state == ChargeState::Awaiting && held == owed;
+                prop_assert_eq!(unsettled.is_none(), settled || order_for_nothing, "{:?}", state);
+                if let Some(unsettled) = unsettled {
+                    prop_assert_eq!(unsettled.owed, held < owed);
+                    prop_assert_eq!(unsettled.left_vnd.unwrap_or(0), (owed - held).max(0));
+                    prop_assert_eq!(unsettled.refund_vnd, (held - owed).max(0) + on_its_way);
+                    prop_assert_eq!(unsettled.refund_due, matches!(state, ChargeState::RefundDue | ChargeState::Refunding));
+                    prop_assert_eq!((unsettled.held_vnd, unsettled.in_doubt), (held, false));
+                }
+            }
+        }
     }
 
     proptest! {

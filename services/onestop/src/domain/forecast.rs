@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::case::{Case, Pause, Text};
 use super::deadline::calendar_pauses;
 use super::deadline_rules::ReminderRule;
-use super::definition::way_on;
+use super::definition::{Done, way_on};
 use super::pack::{Procedure, Step, StepTime};
 use super::transitions::State;
 
@@ -21,7 +21,7 @@ use super::transitions::State;
 pub fn steps_left<'p>(
     procedure: &'p Procedure,
     conditions: &[String],
-    recorded: &str,
+    recorded: Done<'_>,
 ) -> (Vec<&'p Step>, Vec<&'p Step>) {
     let within = |way: Vec<&'p Step>| -> Vec<&'p Step> {
         way.into_iter()
@@ -30,7 +30,7 @@ pub fn steps_left<'p>(
             .collect()
     };
     let mut done = within(procedure.ordinary_way(conditions));
-    if procedure.step(recorded).is_none() {
+    if procedure.step(recorded.step).is_none() {
         let reception = done.iter().take_while(|step| step.state <= State::Accepted).count();
         let left = done.split_off(reception);
         return (done, left);
@@ -43,8 +43,8 @@ pub fn steps_left<'p>(
 /// A clock that runs: where the case stands and when it is due.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing<'a> {
-    /// The step that was recorded last; empty if none was.
-    pub recorded: &'a str,
+    /// The step that was recorded last, with its outcome.
+    pub recorded: Done<'a>,
     /// Which hold, by their codes: they decide between branches.
     pub conditions: &'a [String],
     /// Since when the case stands at the next one.
@@ -348,7 +348,7 @@ pub fn due_next(
     let due = case.deadline.as_ref()?.due_time;
     let since = case.step_since.unwrap_or(accepted);
     let standing = Standing {
-        recorded: &case.step,
+        recorded: case.done(),
         conditions: &case.conditions,
         since,
         pauses: &case.ended_pauses(),
@@ -356,7 +356,7 @@ pub fn due_next(
     };
     // Where the calendar ends nothing can be foreseen; that the case is due is known all the same.
     let outlook = outlook(calendar, procedure, &standing).unwrap_or_else(|_| Outlook {
-        step: steps_left(procedure, &case.conditions, &case.step)
+        step: steps_left(procedure, &case.conditions, case.done())
             .1
             .first()
             .map(|step| step.code.clone())

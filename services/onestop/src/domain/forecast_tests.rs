@@ -54,7 +54,7 @@ fn at(day: Date, hour: i8) -> Timestamp {
 fn a_case_stands_at_the_first_step_after_the_one_that_was_recorded_and_handing_over_is_no_part_of_the_period() {
     let procedure = with_times([None, None, None, None, None]);
     let codes = |steps: &[&Step]| steps.iter().map(|step| step.code.clone()).collect::<Vec<_>>();
-    let (done, left) = steps_left(&procedure, &[], "");
+    let (done, left) = steps_left(&procedure, &[], Done::NOTHING);
     assert_eq!(codes(&done), ["tiep_nhan"]);
     assert_eq!(
         codes(&left),
@@ -66,11 +66,15 @@ fn a_case_stands_at_the_first_step_after_the_one_that_was_recorded_and_handing_o
             "cap_giay_chung_nhan"
         ]
     );
-    let (_, left) = steps_left(&procedure, &[], "chinh_ly");
+    let (_, left) = steps_left(&procedure, &[], Done::step("chinh_ly"));
     assert_eq!(codes(&left), ["cap_giay_chung_nhan"]);
-    assert!(steps_left(&procedure, &[], "cap_giay_chung_nhan").1.is_empty());
+    assert!(
+        steps_left(&procedure, &[], Done::step("cap_giay_chung_nhan"))
+            .1
+            .is_empty()
+    );
     // A step that the version does not have is none.
-    assert_eq!(steps_left(&procedure, &[], "khong_co").0.len(), 1);
+    assert_eq!(steps_left(&procedure, &[], Done::step("khong_co")).0.len(), 1);
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn a_step_of_a_branch_that_is_not_taken_takes_no_time() {
     check.unwrap().next = serde_json::from_value(next).unwrap();
     let holds = ["can_trich_luc".to_owned()];
     let left = |conditions: &[String]| {
-        let steps = steps_left(&procedure, conditions, "kiem_tra").1;
+        let steps = steps_left(&procedure, conditions, Done::step("kiem_tra")).1;
         steps.into_iter().map(|step| step.code.clone()).collect::<Vec<_>>()
     };
     assert_eq!(left(&[]), ["chinh_ly", "cap_giay_chung_nhan"]);
@@ -89,7 +93,7 @@ fn a_step_of_a_branch_that_is_not_taken_takes_no_time() {
     let since = at(date(2026, 11, 23), 9);
     let ends = |conditions| {
         let standing = Standing {
-            recorded: "kiem_tra",
+            recorded: Done::step("kiem_tra"),
             conditions,
             since,
             pauses: &[],
@@ -107,7 +111,7 @@ fn the_forecast_names_the_step_that_eats_the_time_and_the_day_on_which_it_turns_
     let accepted = at(date(2026, 11, 23), 9);
     let due = at(date(2026, 12, 15), 17);
     let standing = Standing {
-        recorded: "",
+        recorded: Done::NOTHING,
         conditions: &[],
         since: accepted,
         pauses: &[],
@@ -152,7 +156,7 @@ fn without_times_of_steps_a_case_is_at_risk_when_it_is_overdue_and_the_forecast_
     let procedure = with_times([None, None, None, None, None]);
     let due = at(date(2026, 12, 15), 17);
     let standing = Standing {
-        recorded: "kiem_tra",
+        recorded: Done::step("kiem_tra"),
         conditions: &[],
         since: at(date(2026, 11, 25), 9),
         pauses: &[],
@@ -176,7 +180,7 @@ fn steps_that_do_not_fit_from_the_start_are_seen_at_once() {
     let procedure = with_times([days(9), days(9), None, None, None]);
     let since = at(date(2026, 11, 23), 9);
     let standing = Standing {
-        recorded: "",
+        recorded: Done::NOTHING,
         conditions: &[],
         since,
         pauses: &[],
@@ -229,7 +233,7 @@ proptest! {
         let procedure = with_times([times.0, times.1, times.2, times.3, times.4]);
         let since = at(date(2026, 9, 1), 0) + SignedDuration::from_secs(since);
         let due = since + SignedDuration::from_secs(lead);
-        let standing = Standing { recorded, conditions: &[], since, pauses: &[], due };
+        let standing = Standing { recorded: Done::step(recorded), conditions: &[], since, pauses: &[], due };
         let found = outlook(&CALENDAR, &procedure, &standing).unwrap();
         let some_time = since + SignedDuration::from_secs(wait);
         let turning = (found.at_risk_from + SignedDuration::from_secs(near)).max(since);
@@ -246,7 +250,7 @@ proptest! {
     ) {
         let procedure = with_times([times.0, times.1, times.2, times.3, times.4]);
         let since = at(date(2026, 9, 1), 8);
-        let standing = Standing { recorded: "", conditions: &[], since, pauses: &[], due: at(date(2026, 10, 1), 17) };
+        let standing = Standing { recorded: Done::NOTHING, conditions: &[], since, pauses: &[], due: at(date(2026, 10, 1), 17) };
         let first = since + SignedDuration::from_secs(early);
         let then = first + SignedDuration::from_secs(more);
         let ends = |now| forecast(&CALENDAR, &procedure, &standing, now).unwrap().expected_end;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+use super::charge::{Unsettled, UnsettledState};
 use super::pack::{FactKind, Procedure};
 use super::party::words;
 use super::search::{Order, Place};
@@ -47,9 +48,16 @@ pub struct CaseFilter {
     pub due_from: Option<Date>,
     /// Only what is due on or before this day.
     pub due_until: Option<Date>,
+    /// Only what was filed on or after this day, in Việt Nam.
+    pub filed_from: Option<Date>,
+    /// Only what was filed on or before this day, in Việt Nam.
+    pub filed_until: Option<Date>,
     /// In which order.
     pub order: Order,
 }
+
+/// Of so many procedures there are cases among the last ones of any unit.
+const MANY_PROCEDURES: usize = 50;
 
 impl CaseFilter {
     /// Whether it keeps every case.
@@ -59,6 +67,17 @@ impl CaseFilter {
             && self.unit_id.is_none()
             && self.due_from.is_none()
             && self.due_until.is_none()
+            && self.filed_from.is_none()
+            && self.filed_until.is_none()
+    }
+
+    /// Whether it keeps the cases of many procedures, and asks for nothing else: what an officer who is responsible for a field looks at.
+    pub fn is_many_procedures(&self) -> bool {
+        let rest = Self {
+            procedure_codes: Vec::new(),
+            ..self.clone()
+        };
+        self.procedure_codes.len() >= MANY_PROCEDURES && rest.is_empty()
     }
 }
 
@@ -113,6 +132,43 @@ pub struct AfterDue {
     /// Due.
     pub due_time: Timestamp,
     /// Its id, which breaks ties.
+    pub case_id: Uuid,
+}
+
+/// A charge that is not settled, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsettledCharge {
+    /// The case.
+    pub case_id: Uuid,
+    /// Mã hồ sơ.
+    pub case_code: String,
+    /// Mã thủ tục.
+    pub procedure_code: String,
+    /// Cơ quan có thẩm quyền.
+    pub responsible_unit_id: i32,
+    /// The citizen's account, if the case came with an eID.
+    pub owner_id: Option<Uuid>,
+    /// What of it is not settled.
+    pub unsettled: Unsettled,
+    /// Since when it has not been, without a break.
+    pub since: Timestamp,
+}
+
+/// What the list of unsettled charges is narrowed to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnsettledFilter {
+    /// Only this responsible unit.
+    pub unit_id: Option<i32>,
+    /// Only what is not settled for this reason.
+    pub state: Option<UnsettledState>,
+}
+
+/// Where a page of unsettled charges begins: after this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AfterSince {
+    /// Since when it is not settled.
+    pub since: Timestamp,
+    /// Its case, which breaks ties.
     pub case_id: Uuid,
 }
 
@@ -233,6 +289,27 @@ pub struct HistoryEntry {
     pub details: serde_json::Value,
     /// When it was recorded.
     pub record_time: Timestamp,
+}
+
+/// In the details of an entry: kết luận of the step that was recorded, by which the next one follows.
+pub const OUTCOME: &str = "outcome";
+
+/// In the details of an entry: true if its reason was said to the applicant.
+pub const FOR_APPLICANT: &str = "for_applicant";
+
+impl HistoryEntry {
+    /// The outcome of the step that was recorded; empty if it had none.
+    pub fn outcome(&self) -> &str {
+        self.details
+            .get(OUTCOME)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// True if the act inside the office said its reason to the applicant.
+    pub fn is_for_applicant(&self) -> bool {
+        self.details.get(FOR_APPLICANT) == Some(&serde_json::Value::Bool(true))
+    }
 }
 
 /// A finished file; its content is in the file store under its key.

@@ -18,6 +18,7 @@ pub mod papers;
 pub mod party;
 pub mod reconcile;
 pub mod reports;
+pub mod results;
 pub mod search;
 pub mod statistics;
 pub mod transitions;

@@ -210,10 +210,15 @@ pub fn tokens_of(case: &Case) -> Vec<String> {
     tokens
 }
 
-/// What is due until a day was filed before its end: nothing is due before it is filed.
-pub fn filed_before(due_until: Date) -> Option<Timestamp> {
-    let end = due_until.tomorrow().ok()?.at(0, 0, 0, 0);
-    egov_calendar::vietnam_instant(end).ok()
+/// What was filed until a day was filed before its end; so was what is due until it, since nothing is due before it is filed. None if the
+/// calendar ends with it.
+pub fn filed_before(until: Date) -> Option<Timestamp> {
+    filed_since(until.tomorrow().ok()?)
+}
+
+/// What was filed from a day on was not filed before its first instant in Việt Nam.
+pub fn filed_since(from: Date) -> Option<Timestamp> {
+    egov_calendar::vietnam_instant(from.at(0, 0, 0, 0)).ok()
 }
 
 #[cfg(test)]
@@ -319,6 +324,15 @@ mod tests {
         let words = ["van", "nguyen", "khiem"].map(str::to_owned);
         assert_eq!(pairs(&words), ["+nguyen van"]);
         assert_eq!(pair("van", "nguyen"), pair("nguyen", "van"));
+    }
+
+    #[test]
+    fn a_day_of_filing_is_one_of_viet_nam_from_its_first_instant_to_its_last() {
+        let day = jiff::civil::date(2026, 11, 23);
+        let (since, before) = (filed_since(day).unwrap(), filed_before(day).unwrap());
+        assert_eq!(since, "2026-11-22T17:00:00Z".parse().unwrap());
+        assert_eq!(before, "2026-11-23T17:00:00Z".parse().unwrap());
+        assert_eq!(filed_before(Date::MAX), None, "nothing is later");
     }
 
     #[test]

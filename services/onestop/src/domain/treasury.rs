@@ -132,7 +132,7 @@ pub struct Booked {
     pub case_code: String,
     /// Code of the order, or number of the receipt.
     pub reference: String,
-    /// VND.
+    /// VND; below 0 for money that went back.
     pub amount_vnd: i64,
 }
 
@@ -157,7 +157,7 @@ pub enum Flaw {
     CaseCode,
     /// The reference is empty, too long or holds blanks.
     Reference,
-    /// No whole number of đồng above 0.
+    /// No whole number of đồng, or 0.
     Amount,
     /// More lines than are read.
     TooLong,
@@ -202,10 +202,15 @@ fn read_day(text: &str, form: DateForm) -> Option<Date> {
     Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()
 }
 
+/// Money that came in, or, with a minus sign, that went back (hoàn trả).
 fn read_amount(text: &str) -> Option<i64> {
-    let plain = !text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let amount: i64 = plain.then(|| text.parse().ok()).flatten()?;
-    (1..=MOST_VND).contains(&amount).then_some(amount)
+    let (digits, sign) = match text.strip_prefix('-') {
+        Some(digits) => (digits, -1),
+        None => (text, 1),
+    };
+    let plain = !digits.is_empty() && digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let amount: i64 = plain.then(|| digits.parse().ok()).flatten()?;
+    (1..=MOST_VND).contains(&amount).then_some(sign * amount)
 }
 
 fn is_reference(text: &str) -> bool {
@@ -408,7 +413,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_named_with_its_line() {
         let text = format!(
-            "{HEADER}31/11/2026,x,a b,8.000,\n23/11/2026,H41.201-261123-0001,o-1\n23/11/2026,H41.201-261123-0001,o-1,-1,\n"
+            "{HEADER}31/11/2026,x,a b,8.000,\n23/11/2026,H41.201-261123-0001,o-1\n23/11/2026,H41.201-261123-0001,o-1,-0,\n"
         );
         let flaws = read_treasury_file(text.as_bytes(), &format()).unwrap_err();
         let said: Vec<(i32, &str, Flaw)> = flaws
@@ -436,6 +441,24 @@ mod tests {
             read_treasury_file(&[0xff, 0xfe], &format()).unwrap_err()[0].flaw,
             Flaw::NotText
         );
+    }
+
+    #[test]
+    fn an_amount_with_a_minus_sign_is_money_that_went_back() {
+        for (text, amount) in [
+            ("8000", Some(8_000)),
+            ("-8000", Some(-8_000)),
+            ("0", None),
+            ("-0", None),
+            ("-", None),
+            ("--1", None),
+            ("- 1", None),
+            ("\u{2212}1", None),
+            ("(8000)", None),
+            ("-100000000001", None),
+        ] {
+            assert_eq!(read_amount(text), amount, "{text}");
+        }
     }
 
     #[test]
@@ -493,14 +516,14 @@ mod tests {
         fn arbitrary_lines_below_the_names_are_read_or_refused(lines in ".{0,200}") {
             let text = format!("{HEADER}{lines}");
             match read_treasury_file(text.as_bytes(), &format()) {
-                Ok(read) => prop_assert!(read.iter().all(|booked| booked.amount_vnd > 0)),
+                Ok(read) => prop_assert!(read.iter().all(|booked| booked.amount_vnd != 0)),
                 Err(flaws) => prop_assert!(!flaws.is_empty() && flaws.len() < MOST_VIOLATIONS + 4),
             }
         }
 
         #[test]
         fn what_is_written_in_the_form_is_read_as_it_was_written(
-            rows in proptest::collection::vec((1..29_i8, 1..13_i8, 1..10_000_u32, "[A-Za-z0-9-]{1,30}", 1..=MOST_VND), 1..20)
+            rows in proptest::collection::vec((1..29_i8, 1..13_i8, 1..10_000_u32, "[A-Za-z0-9-]{1,30}", prop_oneof![1..=MOST_VND, -MOST_VND..=-1]), 1..20)
         ) {
             let mut text = HEADER.to_owned();
             for (day, month, number, reference, amount) in &rows {

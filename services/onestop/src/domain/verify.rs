@@ -22,6 +22,7 @@ use super::forecast::DueNext;
 use super::listing::HistoryEntry;
 use super::old_case;
 use super::pack::{Procedure, Profile};
+use super::results::{RecordedResults, check_results, is_of_results};
 use super::transitions::{Operation, State, Transitions};
 use super::work::check::{WorkRecord, check_tasks};
 
@@ -99,6 +100,10 @@ pub enum Rule {
     Tasks,
     /// The figures are those of the histories.
     Statistics,
+    /// Versions of a result run on without a gap, each by an act of the history and with its leaf, and say what the case and its files say.
+    Results,
+    /// What is kept as not settled is what charges and payments say.
+    Charges,
 }
 
 /// Something that does not fit.
@@ -176,6 +181,8 @@ pub struct CaseRecord {
     pub work: WorkRecord,
     /// What is kept as due next of it.
     pub next: Option<DueNext>,
+    /// The versions of its results.
+    pub results: RecordedResults,
     /// True if the salts of the case were erased, as the record of erasures says.
     pub erased: bool,
 }
@@ -222,6 +229,7 @@ pub fn check(record: &CaseRecord, rules: &Rules<'_>) -> Vec<Violation> {
     check.words();
     check.code();
     check.tasks();
+    check.results();
     check.found
 }
 
@@ -237,6 +245,7 @@ struct Told {
     state: Option<State>,
     entered_from: Option<State>,
     step: String,
+    step_outcome: String,
     accept_time: Option<Timestamp>,
     pauses: Vec<Pause>,
     rounds: i32,
@@ -342,6 +351,9 @@ impl Check<'_> {
         self.demand(Rule::Row, case.step == told.step, || {
             format!("step {:?} instead of {:?}", case.step, told.step)
         });
+        self.demand(Rule::Row, case.step_outcome == told.step_outcome, || {
+            format!("outcome {:?} instead of {:?}", case.step_outcome, told.step_outcome)
+        });
         self.demand(Rule::Row, case.supplement_rounds == told.rounds, || {
             format!(
                 "{} rounds of supplements instead of {}",
@@ -427,6 +439,7 @@ impl Check<'_> {
         let extends = entry.operation == EXTEND_DEADLINE;
         let recalculates = entry.operation == RECALCULATE_DEADLINE;
         let of_components = is_of_components(&entry.operation);
+        let of_results = is_of_results(&entry.operation);
         let allowed = match operation {
             Some(operation) => self
                 .rules
@@ -442,6 +455,7 @@ impl Check<'_> {
             }
             None if recalculates => from == to && told.accept_time.is_some(),
             None if of_components => from == to && is_open(from),
+            None if of_results => from == to && matches!(from, State::Completed | State::Returned) && told.approved,
             None => {
                 entry.operation == "rate"
                     && from == State::Returned
@@ -470,12 +484,15 @@ impl Check<'_> {
                 told.accept_time = Some(at);
                 told.step_since = Some(at);
             }
-            Some(Operation::RecordStep | Operation::SendBack) => told.step_since = Some(at),
+            Some(Operation::RecordStep | Operation::SendBack) => {
+                told.step_since = Some(at);
+                entry.outcome().clone_into(&mut told.step_outcome);
+            }
             Some(Operation::RequestSupplement) => told.rounds += 1,
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
             None if extends => told.extend_time = Some(at),
-            None if !moves && !recalculates && !of_components => told.rate_time = Some(at),
+            None if !moves && !recalculates && !of_components && !of_results => told.rate_time = Some(at),
             None => {}
             Some(_) => {}
         }
@@ -722,6 +739,13 @@ impl Check<'_> {
         let moved = moves.map(|entry| entry.record_time).max();
         for wrong in check_tasks(&record.case, &rules.procedure.steps, &record.work, moved, rules.commit) {
             self.say(Rule::Tasks, wrong);
+        }
+    }
+
+    fn results(&mut self) {
+        let (record, rules) = (self.record, self.rules);
+        for wrong in check_results(&record.case, &record.history, &record.results, rules.commit) {
+            self.say(Rule::Results, wrong);
         }
     }
 

@@ -6,8 +6,9 @@ use egov_proto::egov::onestop::v1::{AcceptCaseRequest, AcceptCaseResponse};
 use super::OneStop;
 use super::act::{Act, Facts, Recorded, Target, Version};
 use super::checks::{check_complete, due};
-use crate::domain::case::Case;
+use crate::domain::case::{ActRefused, Case};
 use crate::domain::definition::Asked;
+use crate::domain::transitions::Operation;
 use crate::error::Error;
 
 pub(crate) const ACT: Act = Act {
@@ -21,6 +22,11 @@ pub(crate) const ACT: Act = Act {
 /// The receipt by the version in force on the day: complete, with a due date.
 pub(crate) fn judge(case: &mut Case, facts: &Facts<'_>) -> Result<Recorded, Error> {
     let procedure = &facts.procedure.procedure;
+    // What the state of the case refuses is told first: it names the acts that are allowed instead.
+    facts
+        .transitions
+        .next(case.state, case.entered_from, Operation::Accept)
+        .map_err(ActRefused::from)?;
     // By the version in force today. What the old version knew and the new one does not is simply not counted.
     check_complete(procedure, &case.conditions, &case.filed())?;
     let deadline = due(case, facts, facts.now)?;

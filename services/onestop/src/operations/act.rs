@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::OneStop;
 use super::checks::go_on;
+use super::results::{keep_versions, know_files};
 use super::work::follow_tasks;
 use crate::domain::case::Case;
 use crate::domain::deadline_rules::DeadlineRules;
@@ -215,14 +216,16 @@ impl OneStop {
             deadline_rules: law.deadline_rules_on(today),
             profile: self.profile,
         };
-        let (after, mut recorded) = perform(before, &facts, judge)?;
+        let (mut after, mut recorded) = perform(before, &facts, judge)?;
         recorded.acting_for = doer.acting_for;
         if let Some(caller) = caller {
             self.demand_work(unit, caller, act.operation, &procedure.procedure, &after)
                 .await?;
+            know_files(unit, caller.principal.record_owner(), &mut after).await?;
         }
 
         cases::save(unit.conn(), before, &after, now).await?;
+        keep_versions(unit, &after).await?;
         keep_deadline(unit, before, &after, &facts, act.operation).await?;
         let steps = &procedure.procedure.steps;
         let tasks = follow_tasks(unit, doer.actor.id, act.operation, steps, &after).await?;

@@ -3,8 +3,10 @@
 use super::OneStop;
 use super::act::{Act, Facts, Recorded, Target, Version};
 use crate::domain::case::{Case, CaseResult};
+use crate::domain::results::Metadata;
 use crate::error::Error;
 use egov_auth::Caller;
+use egov_clock::Ids as _;
 use egov_proto::egov::onestop::v1::{ApproveCaseRequest, ApproveCaseResponse};
 
 pub(crate) const ACT: Act = Act {
@@ -39,12 +41,12 @@ pub(crate) fn judge(
 }
 
 impl OneStop {
-    /// Decides the case: its results are fixed.
+    /// Decides the case: its results are fixed, with what is said of each as a document.
     pub(crate) async fn approve_case(
         &self,
         caller: &Caller,
         target: Target<'_, ApproveCaseRequest>,
-        results: Vec<CaseResult>,
+        results: Vec<(CaseResult, Option<Metadata>)>,
         answer: impl FnOnce(&Case) -> ApproveCaseResponse + Send,
     ) -> Result<ApproveCaseResponse, Error> {
         let body = target.body;
@@ -52,7 +54,15 @@ impl OneStop {
             caller,
             ACT,
             target,
-            |case, facts| judge(case, facts, results, &body.reason),
+            |case, facts| {
+                let (results, said): (Vec<CaseResult>, Vec<Option<Metadata>>) = results.into_iter().unzip();
+                let recorded = judge(case, facts, results, &body.reason)?;
+                let unit_id = case.responsible_unit_id;
+                self.make_version(unit_id, caller.principal.subject, facts, |making| {
+                    case.describe_results(said, || self.ids.uuid(), making)
+                })?;
+                Ok(recorded)
+            },
             |case| Ok(answer(case)),
         )
         .await

@@ -70,6 +70,7 @@ impl OneStop {
                     event: "draft_created",
                     permission: WRITE,
                     legal_basis: "",
+                    accepted_unknown_holders: "",
                 };
                 store_change(unit, caller, None, &draft, &change).await?;
                 Ok::<_, Error>(answer(&draft))

@@ -24,6 +24,7 @@ impl OneStop {
             event: "draft_discarded",
             permission: WRITE,
             legal_basis: "",
+            accepted_unknown_holders: "",
         };
         self.change_draft(
             caller,

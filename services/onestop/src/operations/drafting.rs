@@ -43,6 +43,8 @@ pub(crate) struct Change<'a> {
     pub(crate) permission: &'static str,
     /// Căn cứ of a publication.
     pub(crate) legal_basis: &'a str,
+    /// Why a publication accepts that it is unknown where roles are held; empty if it is known.
+    pub(crate) accepted_unknown_holders: &'a str,
 }
 
 /// A draft as the decision function sees it.
@@ -160,6 +162,7 @@ pub(crate) async fn store_change(
         actor_id: caller.principal.subject,
         on_behalf_of: caller.acting_for(change.permission, &resource(after.responsible_unit_id)),
         record_time: unit.now(),
+        accepted_unknown_holders: change.accepted_unknown_holders.to_owned(),
     };
     drafts::append(unit.conn(), &entry).await?;
     let canonical = entry.canonical().map_err(egov_fault::Fault::internal)?;

@@ -89,7 +89,7 @@ impl OneStop {
             .filter(|_| running)
             .and_then(|(deadline, accepted)| {
                 let standing = Standing {
-                    recorded: &case.step,
+                    recorded: case.done(),
                     conditions: &case.conditions,
                     since: case.step_since.unwrap_or(accepted),
                     pauses: &case.ended_pauses(),

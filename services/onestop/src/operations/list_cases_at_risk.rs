@@ -6,6 +6,7 @@ use egov_database::Page;
 use jiff::Timestamp;
 
 use super::OneStop;
+use crate::domain::definition::Done;
 use crate::domain::forecast::{DueNext, Forecast, Standing, forecast};
 use crate::domain::listing::{AfterDue, AtRiskFilter};
 use crate::error::Error;
@@ -31,15 +32,17 @@ impl OneStop {
             .read(&scope, async |connection| {
                 let rows = deadlines::at_risk(&mut *connection, &visible, &filter, after.as_ref(), limit).await?;
                 let ids: Vec<uuid::Uuid> = rows.iter().map(|row| row.case_id).collect();
-                let conditions = cases::conditions_of(&mut *connection, &ids).await?;
+                let branching = cases::branching_of(&mut *connection, &ids).await?;
                 let mut foreseen = Vec::with_capacity(rows.len());
                 for row in rows {
                     let version = self
                         .procedures
                         .version(&mut *connection, &row.procedure_code, row.procedure_version)
                         .await?;
-                    let hold = conditions.get(&row.case_id).map_or(&[][..], Vec::as_slice);
-                    let expected = expected(&law.calendar, &version.procedure, (&row, hold), now);
+                    let (hold, outcome) = branching
+                        .get(&row.case_id)
+                        .map_or((&[][..], ""), |(conditions, outcome)| (conditions.as_slice(), outcome));
+                    let expected = expected(&law.calendar, &version.procedure, (&row, hold, outcome), now);
                     foreseen.push((row, expected));
                 }
                 Ok::<_, Error>(foreseen)
@@ -61,11 +64,14 @@ impl OneStop {
 fn expected(
     calendar: &egov_calendar::WorkCalendar,
     procedure: &crate::domain::pack::Procedure,
-    (row, conditions): (&DueNext, &[String]),
+    (row, conditions, outcome): (&DueNext, &[String], &str),
     now: Timestamp,
 ) -> Option<Forecast> {
     let standing = Standing {
-        recorded: &row.recorded_step,
+        recorded: Done {
+            step: &row.recorded_step,
+            outcome,
+        },
         conditions,
         since: row.step_since,
         pauses: &[],

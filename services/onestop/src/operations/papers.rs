@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::OneStop;
 use super::act::{READ, resource};
 use crate::domain::case::Case;
+use crate::domain::charge::Charge;
 use crate::domain::papers::{
     BookRow, BookSpan, Form, MOST_ACTS, Office, Paper, PaperRefused, Source, available, paper, place_name,
     tracking_book,
@@ -21,7 +22,7 @@ use crate::paper_error::PaperError;
 use crate::press::NotPrinted;
 use crate::report_error::ReportRefused;
 use crate::store::papers::BookPart;
-use crate::store::{Visible, cases, history, papers};
+use crate::store::{Visible, cases, charges, history, papers};
 
 /// The permission by which a caller reads tracking books.
 const READ_BOOK: &str = "onestop.papers.read_book";
@@ -56,7 +57,7 @@ impl OneStop {
     pub(crate) async fn read_paper(&self, caller: &Caller, case_id: Uuid, form: Form) -> Result<(Case, Paper), Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
-        let (case, version, entries, consulted) = self
+        let (case, version, entries, consulted, charge) = self
             .database
             .read(&scope, async |connection| {
                 let case = cases::get(&mut *connection, case_id, &visible)
@@ -75,8 +76,19 @@ impl OneStop {
                 let limit = i64::try_from(MOST_ACTS).unwrap_or(i64::MAX).saturating_add(1);
                 let entries =
                     history::list(&mut *connection, case_id, form.reads_after(case.version, limit), limit).await?;
-                let consulted = papers::consulted_units(connection, case_id).await?;
-                Ok::<_, Error>((case, version, entries, consulted))
+                let consulted = papers::consulted_units(&mut *connection, case_id).await?;
+                // A unit that only received the case, or is asked about it, does not see its charge.
+                let sees_charge = visible.all
+                    || visible.units.contains(&case.responsible_unit_id)
+                    || (case.owner_id.is_some() && case.owner_id == visible.owner);
+                let charge = if form == Form::Stop && sees_charge {
+                    let kept = charges::get(connection, case_id, &visible, false).await?;
+                    let fees = version.procedure.fees_for(case.channel, &case.conditions);
+                    Some(kept.unwrap_or_else(|| Charge::assess(&case, &fees)))
+                } else {
+                    None
+                };
+                Ok::<_, Error>((case, version, entries, consulted, charge))
             })
             .await?;
         let office = self.office(case.responsible_unit_id, case.receiving_unit_id, &consulted);
@@ -91,6 +103,7 @@ impl OneStop {
             history: &entries,
             office: &office,
             lookup_secret: secret.as_deref(),
+            charge: charge.as_ref(),
         };
         let paper = paper(form, &source).map_err(PaperError::from)?;
         self.record_read(
@@ -233,6 +246,7 @@ impl OneStop {
             parent,
             agency: name(agency),
             counter: name(counter),
+            counter_code: units.get(counter).map(|unit| unit.code.clone()).unwrap_or_default(),
             place: place_of(&units, agency),
             coordinating,
         }

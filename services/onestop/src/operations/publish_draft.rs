@@ -8,7 +8,7 @@ use super::OneStop;
 use super::drafting::{Change, DraftTarget, READ, open_draft, store_change};
 use crate::definition_error::DefinitionError;
 use crate::domain::definition::draft::{Draft, DraftState};
-use crate::domain::definition::lint::{Finding, is_publishable};
+use crate::domain::definition::lint::{Finding, is_publishable, is_publishable_without_holders};
 use crate::domain::listing::{NewVersion, Origin, Versioned};
 use crate::error::Error;
 use crate::store::{Visible, procedures};
@@ -17,7 +17,8 @@ const METHOD: &str = "egov.onestop.v1.DefinitionService/PublishDraft";
 const PUBLISH: &str = "onestop.procedures.publish";
 
 impl OneStop {
-    /// Publishes a draft that the linter lets through.
+    /// Publishes a draft that the linter lets through. Where a role is held must be known, or the caller says why it is published all the
+    /// same.
     pub(crate) async fn publish_draft(
         &self,
         caller: &Caller,
@@ -48,7 +49,13 @@ impl OneStop {
                     Some((etag, linted)) if etag == before.etag() => (linted.findings, linted.procedure),
                     _ => return Err(Error::StaleEtag),
                 };
-                let Some(procedure) = procedure.filter(|_| is_publishable(&findings)) else {
+                // A reason that was not needed is not kept: it would say of a version that something of it was unknown.
+                let accepted = match target.body.accept_unknown_holders_reason.trim() {
+                    _ if is_publishable(&findings) => "",
+                    reason if !reason.is_empty() && is_publishable_without_holders(&findings) => reason,
+                    _ => return Err(DefinitionError::DraftNotPublishable(findings).into()),
+                };
+                let Some(procedure) = procedure else {
                     return Err(DefinitionError::DraftNotPublishable(findings).into());
                 };
                 let new = self.next_version(unit, &before, procedure).await?;
@@ -61,6 +68,7 @@ impl OneStop {
                     event: "procedure_published",
                     permission: PUBLISH,
                     legal_basis: target.body.legal_basis.trim(),
+                    accepted_unknown_holders: accepted,
                 };
                 store_change(unit, caller, Some(&before), &after, &change).await?;
                 Ok::<_, Error>(answer(&after, &new.versioned, &findings))

@@ -6,8 +6,11 @@ use egov_transparency::{Rebuilt, WithoutRow};
 
 use crate::domain::charge;
 use crate::domain::reconcile::{self, DIFFERENCE, TREASURY_FILE};
+use crate::domain::results::KIND as RESULT_VERSION;
 use crate::error::Error;
-use crate::store::{case_versions, charges, counters, decisions, drafts, files, linked, reports, stored_papers};
+use crate::store::{
+    case_versions, charges, counters, decisions, drafts, files, linked, reports, results, stored_papers,
+};
 
 /// Why a leaf of a case cannot be recomputed.
 pub const OLDER_CASES: &str = "older versions of cases are kept as history entries, not as rows: the newest version of each case is \
@@ -20,7 +23,8 @@ const FEES: [&str; 4] = [charge::KIND, TREASURY_FILE, reconcile::KIND, DIFFERENC
 /// What of a leaf of a kind of this service whose row was not rebuilt.
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
-    if FEES.contains(&kind) {
+    // Kept for good too, word for word.
+    if FEES.contains(&kind) || kind == RESULT_VERSION {
         WithoutRow::Wrong
     } else if kind == "case" {
         WithoutRow::Expected(OLDER_CASES)
@@ -30,9 +34,9 @@ pub fn without_row(kind: &str) -> WithoutRow<'static> {
 }
 
 /// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees, the
-/// stored papers and the linked applications, as their rows stand now.
+/// stored papers, the versions of results and the linked applications, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions, changes, migrations, reports, mut acts, fees, stored, applications) = database
+    let (files, decisions, changes, migrations, reports, mut acts, fees, stored, versions, applications) = database
         .read(&RowScope::everything(), async |connection| {
             Ok::<_, Error>((
                 files::contents(&mut *connection).await?,
@@ -43,6 +47,7 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
                 counters::acts(&mut *connection).await?,
                 charges::acts(&mut *connection).await?,
                 stored_papers::acts(&mut *connection).await?,
+                results::all_versions(&mut *connection).await?,
                 linked::all_versions(connection).await?,
             ))
         })
@@ -77,6 +82,14 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
         rebuilt.push(Rebuilt {
             kind: super::components::KIND.to_owned(),
             resource: paper_id,
+            version,
+            canonical,
+        });
+    }
+    for (result_id, version, canonical) in versions {
+        rebuilt.push(Rebuilt {
+            kind: RESULT_VERSION.to_owned(),
+            resource: result_id,
             version,
             canonical,
         });
@@ -126,8 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leaf_about_fees_whose_act_is_gone_is_found_wrong_and_one_of_an_older_case_is_expected() {
-        for kind in ["case_charge", "treasury_file", "reconciliation", "payment_difference"] {
+    fn a_leaf_about_fees_or_results_whose_row_is_gone_is_found_wrong_and_one_of_an_older_case_is_expected() {
+        let kept = [
+            "case_charge",
+            "treasury_file",
+            "reconciliation",
+            "payment_difference",
+            "result_version",
+        ];
+        for kind in kept {
             assert_eq!(without_row(kind), WithoutRow::Wrong, "{kind}");
         }
         assert_eq!(without_row("case"), WithoutRow::Expected(OLDER_CASES));

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::statistics::replay;
 use crate::error::Error;
-use crate::store::{audit, statistics};
+use crate::store::{audit, charges, statistics};
 
 /// Cases of one page.
 const PAGE: i64 = 500;
@@ -32,6 +32,10 @@ pub async fn rebuild_statistics(database: &Database, mut progress: impl FnMut(u6
                     let changes = replay(&record.case, &record.history);
                     statistics::append(unit.conn(), record.case.case_id, &changes).await?;
                     counted += 1;
+                }
+                let ids: Vec<Uuid> = page.iter().map(|record| record.case.case_id).collect();
+                for (case_id, paid) in charges::paid_of(unit.conn(), &ids).await? {
+                    statistics::append(unit.conn(), case_id, &paid.changes()).await?;
                 }
                 statistics::fold(unit.conn(), BATCH).await?;
                 progress(counted);

@@ -8,7 +8,6 @@ use egov_clock::{Clock as _, vietnam};
 use egov_database::{Event, Leaf, Page, UnitOfWork, WriteRequest};
 use egov_fault::Fault;
 use egov_proto::egov::onestop::v1::{MakeReportRequest, MakeReportResponse};
-use jiff::ToSpan as _;
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -31,6 +30,9 @@ pub(crate) const KIND: &str = "report";
 
 /// Differences that are named.
 const NAMED: usize = 100;
+
+/// Of a form so many periods are looked at for reports that are due: two years, and the one that is due next.
+const MOST_DUE: usize = 25;
 
 /// Which report is to be made.
 pub(crate) struct Wanted {
@@ -139,26 +141,25 @@ impl OneStop {
         let units = self.counted_units(caller, READ, unit_id, false)?;
         let (after, limit) = (page.after().copied(), page.fetch());
         let today = self.clock.today();
-        let mut planned: Vec<(Form, Vec<Period>)> = Vec::new();
-        if let (Some(_), Some(rules)) = (unit_id, self.law.get().centre(today)) {
-            for form in &rules.form {
-                planned.push((form.clone(), last_and_next(form, today)?));
-            }
-        }
+        let rules = self.law.get().centre(today);
+        let forms = rules.as_ref().map_or(&[][..], |rules| rules.form.as_slice());
         let (rows, due) = self
             .database
             .read(&caller.scope(READ), async |connection| {
                 let rows = reports::list(&mut *connection, &units, after, limit).await?;
                 let mut due = Vec::new();
-                for (form, periods) in &planned {
+                let Some(unit_id) = unit_id else {
+                    return Ok::<_, Error>((rows, due));
+                };
+                for form in forms {
+                    let first = reports::first(&mut *connection, unit_id, &form.code).await?;
+                    let periods = form
+                        .periods_since(first, today, MOST_DUE)
+                        .map_err(ReportRefused::Period)?;
                     let begins: Vec<Date> = periods.iter().map(|period| period.from).collect();
-                    let unit_id = unit_id.unwrap_or_default();
                     let made = reports::made(&mut *connection, unit_id, &form.code, &begins).await?;
-                    for period in periods {
-                        if !made.contains(&period.from) {
-                            due.push((form.clone(), *period));
-                        }
-                    }
+                    let missing = periods.into_iter().filter(|period| !made.contains(&period.from));
+                    due.extend(missing.map(|period| (form.clone(), period)));
                 }
                 Ok::<_, Error>((rows, due))
             })
@@ -246,20 +247,6 @@ pub(crate) fn counted(report: &Report) -> Counted {
         to: report.to,
         known_until: report.known_until,
     }
-}
-
-/// The period that was due last before today, and the one that is due next.
-fn last_and_next(form: &Form, today: Date) -> Result<Vec<Period>, Error> {
-    let next = form.next_due(today).map_err(ReportRefused::Period)?;
-    let month = next
-        .to
-        .first_of_month()
-        .checked_sub(1.month())
-        .map_err(Fault::internal)?;
-    let last = form
-        .period(month.year(), month.month())
-        .map_err(ReportRefused::Period)?;
-    Ok(vec![last, next])
 }
 
 /// True if a report was made after it was due.

@@ -1,5 +1,7 @@
 //! Simulate (chạy thử): what a draft would have made of past cases. Nothing is changed, and nobody is named.
 
+use std::collections::BTreeMap;
+
 use egov_auth::Caller;
 use egov_calendar::vietnam_instant;
 use egov_database::Page;
@@ -70,7 +72,7 @@ impl OneStop {
             .await?;
         let (places, next_page_token) = page.finish(places, |place| *place)?;
         let ids: Vec<Uuid> = places.iter().map(|place| place.case_id).collect();
-        let (found, decided) = self
+        let (found, decided, outcomes) = self
             .database
             .read(&scope, async |connection| {
                 let mut found = Vec::with_capacity(ids.len());
@@ -84,11 +86,13 @@ impl OneStop {
                         .await?;
                     found.push((case, own));
                 }
-                Ok::<_, Error>((found, case_versions::decided(connection, &ids).await?))
+                let decided = case_versions::decided(&mut *connection, &ids).await?;
+                Ok::<_, Error>((found, decided, case_versions::outcomes_said(connection, &ids).await?))
             })
             .await?;
         let law = self.law.get();
         let mut summed = Summed::default();
+        let none = BTreeMap::new();
         let cases = found
             .into_iter()
             .map(|(case, own)| {
@@ -98,6 +102,7 @@ impl OneStop {
                     calendar: &law.calendar,
                     profile: self.profile,
                     decided: decided.get(&case.case_id).copied(),
+                    outcomes: outcomes.get(&case.case_id).unwrap_or(&none),
                 };
                 let replayed = replay(&case, &facts);
                 summed.add(&replayed);

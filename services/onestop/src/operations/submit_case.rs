@@ -104,6 +104,7 @@ pub(crate) fn new_case(
         state: State::Registered,
         entered_from: None,
         step: String::new(),
+        step_outcome: String::new(),
         channel: submission.channel,
         responsible_unit_id: filing.responsible_unit_id,
         receiving_unit_id: filing.receiving_unit_id,

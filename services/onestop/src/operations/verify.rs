@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::act::Act;
 use super::{
     accept_case, approve_case, assign_case, charges, components, extend_deadline, follow_units, migrate_cases,
-    rate_case, recalculate_deadlines, record_step, reject_case, request_supplement, return_result, stop_case,
+    rate_case, recalculate_deadlines, record_step, reject_case, request_supplement, results, return_result, stop_case,
     submit_case, supply_components, withdraw_case, work,
 };
 use crate::domain::listing::Versioned;
@@ -27,7 +27,7 @@ use crate::domain::statistics::{Fingerprints, replay};
 use crate::domain::verify::{CaseRecord, RECALCULATE_DEADLINE, Rule, Rules, Violation, check};
 use crate::error::Error;
 use crate::law::{Law, LawError, read_calendar};
-use crate::store::{audit, packs, procedures, statistics};
+use crate::store::{audit, charges as kept_charges, packs, procedures, statistics, unsettled};
 
 /// Cases of one page.
 const PAGE: i64 = 500;
@@ -42,7 +42,7 @@ const ORPHANS: i64 = 20;
 const DIFFERENCES: usize = 50;
 
 /// All acts on a case.
-const ACTS: [&Act; 18] = [
+const ACTS: [&Act; 20] = [
     &accept_case::ACT,
     &approve_case::ACT,
     &assign_case::ACT,
@@ -56,6 +56,8 @@ const ACTS: [&Act; 18] = [
     &record_step::ACT,
     &reject_case::ACT,
     &request_supplement::ACT,
+    &results::correct_result::ACT,
+    &results::revoke_result::ACT,
     &return_result::ACT,
     &work::SEND_BACK,
     &stop_case::ACT,
@@ -153,9 +155,11 @@ pub async fn verify(
     let mut figures = Fingerprints::default();
     let mut after = Uuid::nil();
     loop {
-        let page = database
+        let (page, paid) = database
             .read(&everything, async |connection| {
                 let page = audit::page(&mut *connection, after, one_in, PAGE).await?;
+                let ids: Vec<Uuid> = page.iter().map(|record| record.case.case_id).collect();
+                let paid = kept_charges::paid_of(&mut *connection, &ids).await?;
                 for record in &page {
                     let key = (record.case.procedure_code.clone(), record.case.procedure_version);
                     if !versions.contains_key(&key)
@@ -164,11 +168,16 @@ pub async fn verify(
                         versions.insert(key, Arc::new(found));
                     }
                 }
-                Ok::<_, Error>(page)
+                Ok::<_, Error>((page, paid))
             })
             .await?;
         let Some(last) = page.last() else { break };
         after = last.case.case_id;
+        if one_in == 1 {
+            for (key, amount) in paid.iter().flat_map(|(_, paid)| paid.changes()) {
+                figures.add(&key, amount);
+            }
+        }
         for record in &page {
             // The figures are of all cases: a sample says nothing about them.
             if one_in == 1 {
@@ -200,6 +209,19 @@ pub async fn verify(
         .await?;
     if one_in == 1 {
         compare(database, figures, &mut verified).await?;
+        let differing = database
+            .read(&everything, async |connection| {
+                Ok::<_, Error>(unsettled::differing(connection, ORPHANS).await?)
+            })
+            .await?;
+        for (case_id, case_code) in differing {
+            verified.found(Violation {
+                rule: Rule::Charges,
+                case_id: Some(case_id),
+                case_code,
+                detail: "what is kept as not settled is not what its charge and payments say".to_owned(),
+            });
+        }
     }
     for numbers in misnumbered {
         let (agency, day) = &numbers.of;

@@ -14,6 +14,7 @@ use crate::domain::case::{Case, CaseFee, CaseResult, CaseReturn, Deadline, Ratin
 use crate::domain::listing::HistoryEntry;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
+use crate::domain::results::{self, RecordedResults, RecordedVersion, ResultFile, VersionLeaf};
 use crate::domain::transitions::State;
 use crate::domain::verify::{CaseRecord, KIND, RecordedEvent, RecordedLeaf, RecordedWord};
 use crate::domain::work::check::WorkRecord;
@@ -76,6 +77,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             words: Vec::new(),
             work: WorkRecord::default(),
             next: None,
+            results: RecordedResults::default(),
             erased: false,
             case,
         })
@@ -109,11 +111,80 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
     .fetch_all(&mut *connection)
     .await?
     {
-        of!(row).case.results.push(CaseResult {
-            result_code: row.result_code,
-            number: row.number,
+        of!(row)
+            .case
+            .results
+            .push(CaseResult::issued(row.result_code, row.number, row.file_id));
+    }
+    let (mut shown, mut of_result) = (Vec::new(), HashMap::new());
+    for row in sqlx::query!(
+        r#"
+        SELECT case_id, position, version, result_id, case_version, content FROM result_versions
+        WHERE case_id = ANY ($1) ORDER BY case_id, position, version
+        "#,
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let record = of!(row);
+        let recorded = RecordedVersion {
+            position: row.position,
+            version: row.version,
+            result_id: row.result_id,
+            case_version: row.case_version,
+            content: row.content,
+        };
+        let position = usize::try_from(recorded.position).ok();
+        if let Some(said) = recorded.read()
+            && let Some(result) = position.and_then(|place| record.case.results.get_mut(place))
+        {
+            shown.extend(said.wording.file.as_ref().map(|file| file.file_id));
+            result.versions.push(said);
+        }
+        of_result.insert(recorded.result_id, row.case_id);
+        record.results.versions.push(recorded);
+    }
+    for row in sqlx::query!(
+        r#"
+        SELECT case_id AS "case_id!", file_id, media_type, sha256 FROM files
+        WHERE case_id = ANY ($1) AND file_id = ANY ($2)
+        "#,
+        &ids,
+        &shown,
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).results.files.push(ResultFile {
             file_id: row.file_id,
+            media_type: row.media_type,
+            sha256: row.sha256,
         });
+    }
+    let result_ids: Vec<Uuid> = of_result.keys().copied().collect();
+    for row in sqlx::query!(
+        r#"
+        SELECT resource_id, version, commitment, salt AS "salt?"
+        FROM egov.leaves LEFT JOIN egov.leaf_salts USING (leaf_id)
+        WHERE kind = $2 AND resource_id = ANY ($1)
+        ORDER BY resource_id, version
+        "#,
+        &result_ids,
+        results::KIND,
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        let case = of_result.get(&row.resource_id).and_then(|case_id| place.get(case_id));
+        if let Some(record) = case.and_then(|&place| records.get_mut(place)) {
+            record.results.leaves.push(VersionLeaf {
+                result_id: row.resource_id,
+                version: row.version,
+                commitment: row.commitment,
+                salt: row.salt,
+            });
+        }
     }
     for row in sqlx::query!(
         "SELECT case_id, channel, recipient_name, return_time FROM case_returns WHERE case_id = ANY ($1)",

@@ -9,6 +9,7 @@ use super::StoreError;
 use super::deadlines::notice_of;
 use super::statistics::IN_TIME;
 use crate::domain::case::Case;
+use crate::domain::charge::{Charge, is_obliged};
 use crate::domain::forecast::DueNext;
 use crate::domain::listing::{DeadlineChanged, HistoryEntry};
 use crate::domain::search::tokens_of;
@@ -32,6 +33,7 @@ pub(crate) struct CaseRows {
     deadlines: CopyRows,
     changes: CopyRows,
     counted: CopyRows,
+    unsettled: CopyRows,
 }
 
 impl CaseRows {
@@ -51,6 +53,7 @@ impl CaseRows {
             &case.state.code(),
             &case.entered_from.map(State::code),
             &case.step,
+            &case.step_outcome,
             &case.channel.number(),
             &case.responsible_unit_id,
             &case.receiving_unit_id,
@@ -74,6 +77,7 @@ impl CaseRows {
             &case.submit_time,
             &update_time,
         ]);
+        self.push_unsettled(case);
         for (position, component) in case.components.iter().enumerate() {
             self.components.push(&[
                 &case.case_id,
@@ -126,6 +130,29 @@ impl CaseRows {
             ]);
         }
         Ok(())
+    }
+
+    /// Adds what the case owes: nothing was done with its charge.
+    fn push_unsettled(&mut self, case: &Case) {
+        let (Some(since), Some(unsettled)) = (case.accept_time, Charge::assess(case, &[]).unsettled(is_obliged(case)))
+        else {
+            return;
+        };
+        self.unsettled.push(&[
+            &case.case_id,
+            &case.case_code,
+            &case.procedure_code,
+            &case.responsible_unit_id,
+            &case.owner_id,
+            &unsettled.owed,
+            &unsettled.in_doubt,
+            &unsettled.refund_due,
+            &unsettled.order_open,
+            &unsettled.left_vnd,
+            &unsettled.held_vnd,
+            &unsettled.refund_vnd,
+            &since,
+        ]);
     }
 
     /// Adds what is due next of an open case.
@@ -208,6 +235,7 @@ impl CaseRows {
             &task.assign_time,
             &task.finish_time,
             &task.finished_by,
+            &task.outcome,
             &task.version,
         ]);
     }
@@ -229,7 +257,7 @@ impl CaseRows {
     pub(crate) async fn copy(&self, load: &mut BulkLoad) -> Result<(), Fault> {
         load.copy(
             "cases",
-            "(case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step, channel, \
+            "(case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step, step_outcome, channel, \
              responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id, owner, submitter, subject, \
              conditions, submit_time, accept_time, due_date, due_time, deadline, fees, supplement_items, \
              supplement_rounds, lookup_secret, version, create_time, update_time)",
@@ -272,7 +300,7 @@ impl CaseRows {
         load.copy(
             "case_tasks",
             "(task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id, create_time, assign_time, \
-             finish_time, finished_by, version)",
+             finish_time, finished_by, outcome, version)",
             &self.tasks,
         )
         .await?;
@@ -295,6 +323,13 @@ impl CaseRows {
             "(case_id, version, cause, old_due_time, new_due_time, old_calendar, new_calendar, responsible_unit_id, change_time, \
              case_code, owner_id)",
             &self.changes,
+        )
+        .await?;
+        load.copy(
+            "unsettled_charges",
+            "(case_id, case_code, procedure_code, responsible_unit_id, owner_id, owed, in_doubt, refund_due, order_open, left_vnd, \
+             held_vnd, refund_vnd, since)",
+            &self.unsettled,
         )
         .await?;
         load.copy(

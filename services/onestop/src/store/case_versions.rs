@@ -112,6 +112,26 @@ pub(crate) async fn decided(
         .collect()
 }
 
+/// The outcomes to which whoever did the steps of these cases came last, by the codes of the steps.
+pub(crate) async fn outcomes_said(
+    connection: &mut PgConnection,
+    case_ids: &[Uuid],
+) -> Result<BTreeMap<Uuid, BTreeMap<String, String>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT case_id, step, details ->> 'outcome' AS outcome FROM case_history
+         WHERE case_id = ANY ($1) AND operation = 'record_step' AND details ? 'outcome' ORDER BY case_id, version",
+    )
+    .bind(case_ids)
+    .fetch_all(connection)
+    .await?;
+    let mut said: BTreeMap<Uuid, BTreeMap<String, String>> = BTreeMap::new();
+    for row in &rows {
+        let of_case = said.entry(row.try_get("case_id")?).or_default();
+        of_case.insert(row.try_get("step")?, row.try_get("outcome")?);
+    }
+    Ok(said)
+}
+
 /// Stores a case that went over to another version.
 pub(crate) async fn save_version(
     connection: &mut PgConnection,

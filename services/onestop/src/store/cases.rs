@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{StoreError, Visible, one_row, statistics};
+use super::{StoreError, Visible, one_row, statistics, unsettled};
 use crate::domain::case::{
     Case, CaseFee, CaseResult, CaseReturn, Deadline, FiledComponent, Pause, Rating, SupplementItem,
 };
@@ -19,6 +19,7 @@ use crate::domain::linked::CaseStand;
 use crate::domain::listing::After;
 use crate::domain::pack::Channel;
 use crate::domain::party::Party;
+use crate::domain::results::ResultVersion;
 use crate::domain::statistics::{Snapshot, When, changes};
 use crate::domain::transitions::State;
 
@@ -32,6 +33,7 @@ pub(super) struct CaseRow {
     pub(super) state: i16,
     pub(super) entered_from: Option<i16>,
     pub(super) step: String,
+    pub(super) step_outcome: String,
     pub(super) channel: i16,
     pub(super) responsible_unit_id: i32,
     pub(super) receiving_unit_id: i32,
@@ -138,6 +140,7 @@ impl TryFrom<CaseRow> for Case {
             state: state(row.state, "state")?,
             entered_from: row.entered_from.map(|code| state(code, "entered_from")).transpose()?,
             step: row.step,
+            step_outcome: row.step_outcome,
             channel: Channel::from_number(row.channel).ok_or(StoreError::Inconsistent {
                 table: "cases",
                 column: "channel",
@@ -182,7 +185,7 @@ macro_rules! select_case {
             CaseRow,
             r#"
         SELECT case_id, case_code, code_provisional, procedure_code, procedure_version, state, entered_from, step,
-               channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
+               step_outcome, channel, responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, assignee_id,
                owner AS "owner: Json<Party>", submitter AS "submitter: Json<Party>", subject, conditions,
                submit_time, accept_time, deadline AS "deadline: Json<Deadline>",
                fees AS "fees: Json<Vec<CaseFee>>", supplement_items AS "supplement_items: Json<Vec<SupplementItem>>",
@@ -297,13 +300,25 @@ async fn complete(connection: &mut PgConnection, row: Option<CaseRow>) -> Result
     let Some(row) = row else { return Ok(None) };
     let mut case = Case::try_from(row)?;
     if case.state >= State::Completed {
-        case.results = sqlx::query_as!(
-            CaseResult,
-            "SELECT result_code, number, file_id FROM case_results WHERE case_id = $1 ORDER BY position",
+        case.results = sqlx::query!(
+            r#"
+            SELECT result_code, number, file_id,
+                   (SELECT json_agg(v.content::json ORDER BY v.version) FROM result_versions AS v
+                    WHERE v.case_id = r.case_id AND v.position = r.position) AS "versions?: Json<Vec<ResultVersion>>"
+            FROM case_results AS r WHERE case_id = $1 ORDER BY position
+            "#,
             case.case_id
         )
         .fetch_all(&mut *connection)
-        .await?;
+        .await?
+        .into_iter()
+        .map(|row| CaseResult {
+            result_code: row.result_code,
+            number: row.number,
+            file_id: row.file_id,
+            versions: row.versions.map(|versions| versions.0).unwrap_or_default(),
+        })
+        .collect();
     }
     if case.state == State::Returned {
         case.returned = sqlx::query!(
@@ -355,7 +370,7 @@ pub(crate) async fn save(
         UPDATE cases
         SET state = $3, entered_from = $4, step = $5, assignee_id = $6, accept_time = $7, due_date = $8, due_time = $9,
             deadline = $10, fees = $11, supplement_items = $12, supplement_rounds = $13, procedure_version = $14,
-            version = $15, update_time = $16
+            version = $15, update_time = $16, step_outcome = $17
         WHERE case_id = $1 AND version = $2
         "#,
         before.case_id,
@@ -374,6 +389,7 @@ pub(crate) async fn save(
         after.procedure_version,
         after.version,
         now.to_sqlx() as _,
+        after.step_outcome,
     )
     .execute(&mut *connection)
     .await?;
@@ -455,6 +471,7 @@ pub(crate) async fn save(
         .execute(&mut *connection)
         .await?;
     }
+    unsettled::follow(&mut *connection, before, after, now).await?;
     count(connection, before, after, now).await
 }
 
@@ -490,15 +507,22 @@ pub(crate) async fn stands(connection: &mut PgConnection, case_ids: &[Uuid]) -> 
         .collect()
 }
 
-/// Which conditions hold in these cases, of those that are visible.
-pub(crate) async fn conditions_of(
+/// By what the ways of these cases through their procedures branch, of those that are visible: which conditions hold, and to which
+/// outcome the step that was done last came.
+pub(crate) async fn branching_of(
     connection: &mut PgConnection,
     cases: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<String>>, StoreError> {
-    let rows = sqlx::query!("SELECT case_id, conditions FROM cases WHERE case_id = ANY ($1)", cases)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.case_id, row.conditions)).collect())
+) -> Result<HashMap<Uuid, (Vec<String>, String)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT case_id, conditions, step_outcome FROM cases WHERE case_id = ANY ($1)",
+        cases
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.case_id, (row.conditions, row.step_outcome)))
+        .collect())
 }
 
 /// Which of these units have cases, finished ones as well.

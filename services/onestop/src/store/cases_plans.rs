@@ -190,6 +190,12 @@ async fn every_list_and_search_walks_an_index() {
         order: Order::Due,
         ..CaseFilter::default()
     };
+    let filed = |unit_id| CaseFilter {
+        unit_id,
+        filed_from: Some(jiff::civil::date(2026, 11, 10)),
+        filed_until: Some(jiff::civil::date(2026, 11, 11)),
+        ..CaseFilter::default()
+    };
     let due_later = Place::Due {
         due_date: day,
         case_id: Uuid::nil(),
@@ -281,6 +287,24 @@ async fn every_list_and_search_walks_an_index() {
             None,
             in_order("one unit's of the province by due date", "cases_by_unit_and_due"),
         ),
+        (
+            unit(7),
+            &filed(None),
+            None,
+            in_order("a unit's of some days", "cases_by_unit_and_time"),
+        ),
+        (
+            province(),
+            &filed(Some(7)),
+            None,
+            in_order("one unit's of the province of some days", "cases_by_unit_and_time"),
+        ),
+        (
+            province(),
+            &filed(None),
+            None,
+            in_order("the province's of some days", "cases_by_time"),
+        ),
     ] {
         let query = list_query(&explained(), &visible, filter, after, 51);
         demand(&database, &visible, query, expected, &mut wrong).await;
@@ -304,6 +328,24 @@ async fn every_list_and_search_walks_an_index() {
         start.contains("Index Cond") && start.contains("submit_time <"),
         "{found}"
     );
+
+    // What was filed in some days is walked from their end to their begin, whatever was filed since and before.
+    for (visible, period, index) in [
+        (unit(7), filed(None), "cases_by_unit_and_time"),
+        (province(), filed(Some(7)), "cases_by_unit_and_time"),
+        (province(), filed(None), "cases_by_time"),
+    ] {
+        let query = list_query(&explained(), &visible, &period, None, 51);
+        let found = plan(&database, &visible, query).await;
+        let walk = found
+            .lines()
+            .skip_while(|line| !line.contains(index))
+            .nth(1)
+            .unwrap_or_default();
+        for bound in ["Index Cond", "submit_time <", "submit_time >="] {
+            assert!(walk.contains(bound), "{bound}:\n{found}");
+        }
+    }
 
     // An officer sees the cases of the commune and its departments and those assigned to them: a page of each, not everybody's cases by time.
     let officer = Visible {

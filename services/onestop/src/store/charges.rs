@@ -8,12 +8,13 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::{StoreError, Visible, one_row};
+use super::{StoreError, Visible, one_row, statistics};
 use crate::domain::charge::{Charge, ChargedFee, Payment, PaymentState, Refund, Way};
-use crate::domain::reconcile::Ours;
+use crate::domain::reconcile::{DifferenceKind, Ours, Returning};
+use crate::domain::statistics::{PaidPayment, day_of};
 
 const PAYMENT: &str = "payment_id, collecting_unit_id, way, amount_vnd, state, order_id, reference, pay_url, transaction, request_time, \
-                       paid_time, paid_day, refund, problem";
+                       paid_time, paid_day, refund, problem, amount_differs, listed_otherwise";
 
 fn payment(row: &PgRow) -> Result<Payment, StoreError> {
     let wrong = |column| StoreError::Inconsistent {
@@ -39,6 +40,8 @@ fn payment(row: &PgRow) -> Result<Payment, StoreError> {
             .map(jiff_sqlx::Date::to_jiff),
         refund: row.try_get::<Option<Json<Refund>>, _>("refund")?.map(|refund| refund.0),
         problem: row.try_get("problem")?,
+        amount_differs: row.try_get("amount_differs")?,
+        listed_otherwise: row.try_get("listed_otherwise")?,
     })
 }
 
@@ -117,13 +120,84 @@ pub(crate) async fn save(
     };
     one_row("case_charges", saved.rows_affected())?;
     for payment in &after.payments {
-        match before.payment(payment.payment_id) {
-            Err(_) => insert(connection, after, payment, now).await?,
-            Ok(known) if known != payment => update(connection, payment, now).await?,
-            Ok(_) => {}
+        let known = before.payment(payment.payment_id).ok();
+        match known {
+            None => insert(connection, after, payment, now).await?,
+            Some(known) if known != payment => update(connection, payment, now).await?,
+            Some(_) => {}
+        }
+        if known.is_none_or(|known| known.paid_day.is_none()) {
+            count(connection, after.case_id, payment, now).await?;
         }
     }
     Ok(())
+}
+
+/// The day on which it became known that a payment was paid, when that is now.
+fn known_day(payment: &Payment, now: Timestamp) -> Option<jiff_sqlx::Date> {
+    payment.paid_day.map(|_| day_of(now).to_sqlx())
+}
+
+/// Counts a payment that came in, in the transaction of the act by which it became known.
+async fn count(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    payment: &Payment,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(day) = payment.paid_day else { return Ok(()) };
+    let procedure_code: String = sqlx::query_scalar("SELECT procedure_code FROM cases WHERE case_id = $1")
+        .bind(case_id)
+        .fetch_one(&mut *connection)
+        .await?;
+    let known = day_of(now);
+    let paid = PaidPayment {
+        unit_id: payment.collecting_unit_id,
+        procedure_code,
+        online: payment.way == Way::Online,
+        day,
+        recorded_late: (known > day).then_some(known),
+    };
+    statistics::append(connection, case_id, &paid.changes()).await
+}
+
+/// The payments of these cases that came in, as they count, for the verification and for a rebuild.
+pub(crate) async fn paid_of(
+    connection: &mut PgConnection,
+    case_ids: &[Uuid],
+) -> Result<Vec<(Uuid, PaidPayment)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT p.case_id, p.collecting_unit_id, c.procedure_code, p.way, p.paid_day, p.known_day
+         FROM charge_payments AS p JOIN cases AS c USING (case_id)
+         WHERE p.case_id = ANY ($1) AND p.paid_day IS NOT NULL ORDER BY p.case_id, p.payment_id",
+    )
+    .bind(case_ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let way = Way::of_code(row.try_get("way")?).ok_or(StoreError::Inconsistent {
+                table: "charge_payments",
+                column: "way",
+            })?;
+            let day = row.try_get::<jiff_sqlx::Date, _>("paid_day")?.to_jiff();
+            let known: Option<jiff_sqlx::Date> = row.try_get("known_day")?;
+            let paid = PaidPayment {
+                unit_id: row.try_get("collecting_unit_id")?,
+                procedure_code: row.try_get("procedure_code")?,
+                online: way == Way::Online,
+                day,
+                recorded_late: known.map(jiff_sqlx::Date::to_jiff).filter(|known| *known > day),
+            };
+            Ok((row.try_get("case_id")?, paid))
+        })
+        .collect()
+}
+
+/// The day on which a payment was given back, by a decision here.
+fn refund_day(payment: &Payment) -> Option<jiff_sqlx::Date> {
+    let done = payment.refund.as_ref().and_then(|refund| refund.done_time);
+    done.map(|at| day_of(at).to_sqlx())
 }
 
 /// When integration is asked about a payment: at once after a change, if something is awaited.
@@ -140,8 +214,8 @@ async fn insert(
     sqlx::query(
         "INSERT INTO charge_payments (payment_id, case_id, case_code, responsible_unit_id, owner_id, collecting_unit_id, way, amount_vnd,
                                       state, order_id, reference, pay_url, transaction, request_time, paid_time, paid_day, refund,
-                                      poll_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                                      poll_time, known_day)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(payment.payment_id)
     .bind(charge.case_id)
@@ -161,6 +235,7 @@ async fn insert(
     .bind(payment.paid_day.map(jiff_sqlx::ToSqlx::to_sqlx))
     .bind(payment.refund.as_ref().map(Json))
     .bind(poll_time(payment, now))
+    .bind(known_day(payment, now))
     .execute(connection)
     .await?;
     Ok(())
@@ -170,7 +245,7 @@ async fn update(connection: &mut PgConnection, payment: &Payment, now: Timestamp
     let saved = sqlx::query(
         "UPDATE charge_payments
          SET state = $2, order_id = $3, reference = $4, pay_url = $5, transaction = $6, paid_time = $7, paid_day = $8, refund = $9,
-             poll_time = $10, problem = ''
+             poll_time = $10, problem = '', known_day = coalesce(known_day, $11), refund_day = $12
          WHERE payment_id = $1",
     )
     .bind(payment.payment_id)
@@ -183,14 +258,16 @@ async fn update(connection: &mut PgConnection, payment: &Payment, now: Timestamp
     .bind(payment.paid_day.map(jiff_sqlx::ToSqlx::to_sqlx))
     .bind(payment.refund.as_ref().map(Json))
     .bind(poll_time(payment, now))
+    .bind(known_day(payment, now))
+    .bind(refund_day(payment))
     .execute(connection)
     .await?;
     one_row("charge_payments", saved.rows_affected())
 }
 
-/// The charge of a case follows it to another unit; whose receipt a payment was stays.
+/// The charge of a case follows it to another unit, settled or not; whose receipt a payment was stays.
 pub(crate) async fn move_to_unit(connection: &mut PgConnection, case_id: Uuid, unit_id: i32) -> Result<(), StoreError> {
-    for table in ["case_charges", "charge_payments"] {
+    for table in ["case_charges", "charge_payments", "unsettled_charges"] {
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE {table} SET responsible_unit_id = $2 WHERE case_id = $1"
         )))
@@ -261,7 +338,64 @@ pub(crate) async fn turn_to_at(
     Ok(())
 }
 
-/// Payments by receipts of a unit that were paid on a day, and those of other days with one of these references. Whose receipt it is never
+/// Keeps whether integration names another amount of a payment than was asked for.
+pub(crate) async fn note_amount(
+    connection: &mut PgConnection,
+    payment_id: Uuid,
+    differs: bool,
+) -> Result<(), StoreError> {
+    let kept = sqlx::query("UPDATE charge_payments SET amount_differs = $2 WHERE payment_id = $1")
+        .bind(payment_id)
+        .bind(differs)
+        .execute(connection)
+        .await?;
+    one_row("charge_payments", kept.rows_affected())
+}
+
+/// Keeps of these payments whether the platform's list contradicts us about them, by the differences that are open. How many are seen
+/// otherwise than before.
+pub(crate) async fn note_listed(connection: &mut PgConnection, payment_ids: &[Uuid]) -> Result<u64, StoreError> {
+    let doubts: Vec<i16> = DifferenceKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_doubt())
+        .map(DifferenceKind::code)
+        .collect();
+    let kept = sqlx::query(
+        "UPDATE charge_payments AS p SET listed_otherwise = NOT p.listed_otherwise
+         WHERE p.payment_id = ANY ($1)
+           AND p.listed_otherwise <> EXISTS (SELECT 1 FROM payment_differences AS d
+                                             WHERE d.payment_id = p.payment_id AND d.state = 1 AND d.kind = ANY ($2))",
+    )
+    .bind(payment_ids)
+    .bind(&doubts)
+    .execute(connection)
+    .await?;
+    Ok(kept.rows_affected())
+}
+
+/// Payments by receipts of a unit that are đã đối soát, were paid on one of these days and have one of these references, with their cases;
+/// by case.
+pub(crate) async fn reconciled_under(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    days: &[Date],
+    references: &[String],
+) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    let days: Vec<String> = days.iter().map(ToString::to_string).collect();
+    Ok(sqlx::query_as(
+        "SELECT case_id, payment_id FROM charge_payments
+         WHERE collecting_unit_id = $1 AND reference = ANY ($2) AND reference <> '' AND state = 4
+           AND paid_day = ANY ($3::text[]::date[])
+         ORDER BY case_id, payment_id",
+    )
+    .bind(unit_id)
+    .bind(references)
+    .bind(&days)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Payments by receipts of a unit that were paid or given back on a day, and those of other days with one of these references. Whose receipt it is never
 /// changes: a case that followed a closed unit to its successor is still in the closed unit's list of the platform and of the treasury.
 pub(crate) async fn paid_on(
     connection: &mut PgConnection,
@@ -270,10 +404,14 @@ pub(crate) async fn paid_on(
     references: &[String],
 ) -> Result<Vec<Ours>, StoreError> {
     let rows = sqlx::query(
-        "SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day FROM charge_payments
-         WHERE collecting_unit_id = $1 AND paid_day = $2
+        "SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day, refund IS NOT NULL AS decided, refund_day
+         FROM charge_payments WHERE collecting_unit_id = $1 AND paid_day = $2
          UNION
-         SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day FROM charge_payments
+         SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day, refund IS NOT NULL AS decided, refund_day
+         FROM charge_payments WHERE collecting_unit_id = $1 AND refund_day = $2 AND paid_day IS NOT NULL
+         UNION
+         SELECT payment_id, case_id, case_code, way, reference, amount_vnd, paid_day, refund IS NOT NULL AS decided, refund_day
+         FROM charge_payments
          WHERE collecting_unit_id = $1 AND reference = ANY ($3) AND reference <> '' AND paid_day IS NOT NULL
          ORDER BY payment_id",
     )
@@ -284,7 +422,14 @@ pub(crate) async fn paid_on(
     .await?;
     rows.iter()
         .map(|row| {
+            let made: Option<jiff_sqlx::Date> = row.try_get("refund_day")?;
+            let returning = match (row.try_get("decided")?, made) {
+                (false, _) => Returning::No,
+                (true, None) => Returning::Ordered,
+                (true, Some(made)) => Returning::Made(made.to_jiff()),
+            };
             Ok(Ours {
+                returning,
                 payment_id: row.try_get("payment_id")?,
                 case_id: row.try_get("case_id")?,
                 case_code: row.try_get("case_code")?,

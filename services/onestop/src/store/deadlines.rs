@@ -451,7 +451,7 @@ fn at_risk_query(
     query
 }
 
-fn push_units(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
+pub(super) fn push_units(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
     match visible.units.as_slice() {
         _ if visible.all => query.push("true"),
         [unit] => query.push("responsible_unit_id = ").push_bind(*unit),

@@ -150,8 +150,9 @@ pub(crate) async fn save(connection: &mut PgConnection, before: &Draft, after: &
 pub(crate) async fn append(connection: &mut PgConnection, change: &DraftChange) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO procedure_draft_changes (draft_id, version, operation, state, definition, note, legal_basis,
-                                              published_version, actor_id, on_behalf_of, record_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                              published_version, actor_id, on_behalf_of, record_time,
+                                              accepted_unknown_holders)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(change.draft_id)
     .bind(change.version)
@@ -164,6 +165,7 @@ pub(crate) async fn append(connection: &mut PgConnection, change: &DraftChange) 
     .bind(change.actor_id)
     .bind(change.on_behalf_of)
     .bind(change.record_time.to_sqlx())
+    .bind(&change.accepted_unknown_holders)
     .execute(connection)
     .await?;
     Ok(())
@@ -182,6 +184,7 @@ fn change(row: &PgRow) -> Result<DraftChange, StoreError> {
         actor_id: row.try_get("actor_id")?,
         on_behalf_of: row.try_get("on_behalf_of")?,
         record_time: row.try_get::<jiff_sqlx::Timestamp, _>("record_time")?.to_jiff(),
+        accepted_unknown_holders: row.try_get("accepted_unknown_holders")?,
     })
 }
 

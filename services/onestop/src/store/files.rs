@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{StoreError, Visible, one_row};
 use crate::domain::listing::StoredFile;
+use crate::domain::results::ResultFile;
 
 /// An upload under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub(crate) struct Upload {
     pub(crate) sha256: String,
     /// Set when it was finished.
     pub(crate) file_id: Option<Uuid>,
+}
+
+/// The names of the files of a case.
+pub(crate) async fn names(connection: &mut PgConnection, case_id: Uuid) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(
+        sqlx::query_as("SELECT file_id, name FROM files WHERE case_id = $1 ORDER BY file_id")
+            .bind(case_id)
+            .fetch_all(connection)
+            .await?,
+    )
 }
 
 /// Announces an upload.
@@ -212,6 +223,27 @@ pub(crate) async fn usable(
         file_ids,
     )
     .fetch_one(connection)
+    .await?)
+}
+
+/// What is known of those of these files that this uploader may give to the case, or that it has already.
+pub(crate) async fn of_results(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    uploader: Uuid,
+    file_ids: &[Uuid],
+) -> Result<Vec<ResultFile>, StoreError> {
+    Ok(sqlx::query_as!(
+        ResultFile,
+        r#"
+        SELECT file_id, media_type, sha256 FROM files
+        WHERE file_id = ANY ($3) AND ((case_id IS NULL AND owner_id = $2) OR case_id = $1)
+        "#,
+        case_id,
+        uploader,
+        file_ids,
+    )
+    .fetch_all(connection)
     .await?)
 }
 

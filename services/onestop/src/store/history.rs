@@ -107,7 +107,8 @@ pub(crate) async fn list(
     rows.into_iter().map(HistoryEntry::try_from).collect()
 }
 
-/// The same without what happened inside the office only: acts that left the case in its state and were none towards the applicant.
+/// The same without what happened inside the office only: acts that left the case in its state, were none towards the applicant
+/// and said nothing to them.
 pub(crate) async fn list_open(
     connection: &mut PgConnection,
     case_id: Uuid,
@@ -121,7 +122,8 @@ pub(crate) async fn list_open(
                details, record_time
         FROM case_history
         WHERE case_id = $1 AND version > $2
-          AND (from_state IS DISTINCT FROM to_state OR operation NOT IN ('assign', 'record_step', 'send_back', 'confirm_components', 'set_component_state'))
+          AND (from_state IS DISTINCT FROM to_state OR operation NOT IN ('assign', 'record_step', 'send_back', 'confirm_components', 'set_component_state')
+               OR details @> '{"for_applicant": true}')
         ORDER BY version
         LIMIT $3
         "#,

@@ -37,6 +37,8 @@ pub(crate) struct InboxRow {
     pub(crate) procedure_version: i32,
     /// Marks of the case that have not been dealt with.
     pub(crate) open_marks: i64,
+    /// Conditions of the procedure that hold in the case.
+    pub(crate) conditions: Vec<String>,
 }
 
 impl InboxRow {
@@ -70,6 +72,7 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for TaskRow {
             assign_time: row.try_get("assign_time")?,
             finish_time: row.try_get("finish_time")?,
             finished_by: row.try_get("finished_by")?,
+            outcome: row.try_get("outcome")?,
             version: row.try_get("version")?,
         })
     }
@@ -78,9 +81,9 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for TaskRow {
 /// What is shown of a task and its case, of the rows that follow as `t`.
 const HEAD: &str = "SELECT t.task_id, t.number, t.kind, t.step AS task_step, t.role, t.responsible_unit_id AS task_unit_id, \
     t.state AS task_state, t.assignee_id, t.delegator_id, t.asked_by_task, t.asking_unit_id, t.question, t.opinion, t.agrees, \
-    t.create_time, t.assign_time, t.finish_time, t.finished_by, t.version, \
+    t.create_time, t.assign_time, t.finish_time, t.finished_by, t.outcome, t.version, \
     c.case_id, c.case_code, c.procedure_code, c.procedure_version, c.state, c.step, c.owner ->> 'full_name' AS owner_name, \
-    c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, \
+    c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, c.conditions, \
     (SELECT count(*) FROM case_marks AS m WHERE m.case_id = t.case_id AND m.resolve_time IS NULL) AS open_marks FROM (";
 
 /// One page.
@@ -99,19 +102,23 @@ pub(crate) async fn list(
         .iter()
         .map(|row| Task::try_from(TaskRow::from_row(row)?))
         .collect::<Result<_, StoreError>>()?;
-    let others: Vec<(i32, i64)> = rows
+    let others: Vec<(i32, i64, Vec<String>)> = rows
         .iter()
-        .map(|row| Ok((row.try_get("procedure_version")?, row.try_get("open_marks")?)))
+        .map(|row| {
+            let marks = row.try_get("open_marks")?;
+            Ok((row.try_get("procedure_version")?, marks, row.try_get("conditions")?))
+        })
         .collect::<Result<_, sqlx::Error>>()?;
     Ok(tasks
         .into_iter()
         .zip(summaries(rows)?)
         .zip(others)
-        .map(|((task, case), (procedure_version, open_marks))| InboxRow {
+        .map(|((task, case), (procedure_version, open_marks, conditions))| InboxRow {
             task,
             case,
             procedure_version,
             open_marks,
+            conditions,
         })
         .collect())
 }

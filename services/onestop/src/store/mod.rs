@@ -26,9 +26,12 @@ pub(crate) mod papers;
 pub(crate) mod procedures;
 pub(crate) mod reconciliations;
 pub(crate) mod reports;
+pub(crate) mod results;
 pub(crate) mod statistics;
 pub(crate) mod stored_papers;
 pub(crate) mod tasks;
+pub(crate) mod treasury_files;
+pub(crate) mod unsettled;
 mod visible;
 
 pub(crate) use visible::Visible;
@@ -72,3 +75,5 @@ mod reconciliations_plans;
 mod reports_plans;
 #[cfg(test)]
 mod stored_papers_plans;
+#[cfg(test)]
+mod unsettled_plans;

@@ -1,4 +1,4 @@
-//! Đối soát: `treasury_files`, `treasury_entries`, `payment_differences`.
+//! Đối soát: `reconciled_days`, `reconciliation_files`, `payment_differences`.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -9,126 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::{StoreError, one_row};
-use crate::domain::reconcile::{DifferenceKind, Found, Sides, Theirs, merged};
-use crate::domain::treasury::Booked;
-
-/// A file of the treasury.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TreasuryFile {
-    pub(crate) file_id: Uuid,
-    pub(crate) unit_id: i32,
-    pub(crate) day: Date,
-    /// The pack by which it was read.
-    pub(crate) format: String,
-    pub(crate) sha256: Vec<u8>,
-    pub(crate) entries: i32,
-    pub(crate) amount_vnd: i64,
-    pub(crate) actor_id: Uuid,
-    pub(crate) import_time: Timestamp,
-}
-
-/// Keeps a file with its lines.
-pub(crate) async fn insert_file(
-    connection: &mut PgConnection,
-    file: &TreasuryFile,
-    booked: &[Booked],
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO treasury_files (file_id, responsible_unit_id, day, format, sha256, entries, amount_vnd, actor_id, import_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(file.file_id)
-    .bind(file.unit_id)
-    .bind(file.day.to_sqlx())
-    .bind(&file.format)
-    .bind(&file.sha256)
-    .bind(file.entries)
-    .bind(file.amount_vnd)
-    .bind(file.actor_id)
-    .bind(file.import_time.to_sqlx())
-    .execute(&mut *connection)
-    .await?;
-    let lines: Vec<i32> = booked.iter().map(|one| one.line).collect();
-    let days: Vec<String> = booked.iter().map(|one| one.day.to_string()).collect();
-    let codes: Vec<&str> = booked.iter().map(|one| one.case_code.as_str()).collect();
-    let references: Vec<&str> = booked.iter().map(|one| one.reference.as_str()).collect();
-    let amounts: Vec<i64> = booked.iter().map(|one| one.amount_vnd).collect();
-    sqlx::query(
-        "INSERT INTO treasury_entries (file_id, line, responsible_unit_id, day, case_code, reference, amount_vnd)
-         SELECT $1, line, $2, day::date, case_code, reference, amount_vnd
-         FROM unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::bigint[]) AS t (line, day, case_code, reference, amount_vnd)",
-    )
-    .bind(file.file_id)
-    .bind(file.unit_id)
-    .bind(&lines)
-    .bind(&days)
-    .bind(&codes)
-    .bind(&references)
-    .bind(&amounts)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The file with this content that a unit imported of a day before.
-pub(crate) async fn file_with(
-    connection: &mut PgConnection,
-    unit_id: i32,
-    day: Date,
-    sha256: &[u8],
-) -> Result<Option<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar(
-        "SELECT file_id FROM treasury_files WHERE responsible_unit_id = $1 AND day = $2 AND sha256 = $3",
-    )
-    .bind(unit_id)
-    .bind(day.to_sqlx())
-    .bind(sha256)
-    .fetch_optional(connection)
-    .await?)
-}
-
-/// How many files of a day a unit imported.
-pub(crate) async fn files_of(connection: &mut PgConnection, unit_id: i32, day: Date) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar("SELECT count(*) FROM treasury_files WHERE responsible_unit_id = $1 AND day = $2")
-            .bind(unit_id)
-            .bind(day.to_sqlx())
-            .fetch_one(connection)
-            .await?,
-    )
-}
-
-/// What the treasury booked for a unit on a day, and on other days under one of these references: all its files together.
-pub(crate) async fn booked(
-    connection: &mut PgConnection,
-    unit_id: i32,
-    day: Date,
-    references: &[String],
-) -> Result<Vec<Theirs>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT file_id, line, day, case_code, reference, amount_vnd FROM treasury_entries
-         WHERE responsible_unit_id = $1 AND day = $2
-         UNION
-         SELECT file_id, line, day, case_code, reference, amount_vnd FROM treasury_entries
-         WHERE responsible_unit_id = $1 AND reference = ANY ($3)
-         ORDER BY file_id, line",
-    )
-    .bind(unit_id)
-    .bind(day.to_sqlx())
-    .bind(references)
-    .fetch_all(connection)
-    .await?;
-    let said = rows.iter().map(|row| {
-        let one = Theirs {
-            reference: row.try_get("reference")?,
-            case_code: row.try_get("case_code")?,
-            amount_vnd: row.try_get("amount_vnd")?,
-            day: row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff(),
-        };
-        Ok::<_, StoreError>((row.try_get::<Uuid, _>("file_id")?, one))
-    });
-    Ok(merged(said.collect::<Result<Vec<_>, _>>()?))
-}
+use crate::domain::reconcile::{DifferenceKind, Found, Sides};
 
 /// Where a difference is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,13 +87,103 @@ fn difference(row: &PgRow) -> Result<Difference, StoreError> {
     })
 }
 
-/// Everybody who reconciles the same day of a unit, or imports a file of it, waits here for the commit of the one before.
+/// Everybody who reconciles the same day of a unit, or imports a file of it, waits here for the commit of the one before; and all of them
+/// for whoever takes a file of the unit back ([`hold_unit`]).
 pub(crate) async fn hold_day(connection: &mut PgConnection, unit_id: i32, day: Date) -> Result<(), StoreError> {
+    share_unit(&mut *connection, unit_id).await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("onestop.reconciliation {unit_id} {day}"))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Whoever reconciles, imports or settles something of a unit waits here for whoever takes a file of it back, and for nobody else.
+pub(crate) async fn share_unit(connection: &mut PgConnection, unit_id: i32) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))")
+        .bind(of_unit(unit_id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whoever takes a file of a unit back waits here for everything that is under way there: a file concerns days that nobody knows before.
+pub(crate) async fn hold_unit(connection: &mut PgConnection, unit_id: i32) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(of_unit(unit_id))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn of_unit(unit_id: i32) -> String {
+    format!("onestop.reconciliations {unit_id}")
+}
+
+/// Keeps that a unit's day was reconciled, and by which files; whatever was to be done again is done.
+pub(crate) async fn keep_day(
+    connection: &mut PgConnection,
+    (unit_id, day): (i32, Date),
+    reconciliation_id: Uuid,
+    file_ids: &[Uuid],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO reconciled_days (responsible_unit_id, day, reconciliation_id, reconcile_time)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (responsible_unit_id, day) DO UPDATE
+         SET reconciliation_id = EXCLUDED.reconciliation_id, reconcile_time = EXCLUDED.reconcile_time, again_since = NULL",
+    )
+    .bind(unit_id)
+    .bind(day.to_sqlx())
+    .bind(reconciliation_id)
+    .bind(now.to_sqlx())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO reconciliation_files (reconciliation_id, file_id, responsible_unit_id)
+         SELECT $1, file_id, $2 FROM unnest($3::uuid[]) AS file_id",
+    )
+    .bind(reconciliation_id)
+    .bind(unit_id)
+    .bind(file_ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Marks the days whose last reconciliation used a file: they are to be reconciled again. Those days, also what was marked before.
+pub(crate) async fn mark_again(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    file_id: Uuid,
+    now: Timestamp,
+) -> Result<Vec<Date>, StoreError> {
+    let days: Vec<jiff_sqlx::Date> = sqlx::query_scalar(
+        "UPDATE reconciled_days SET again_since = coalesce(again_since, $3)
+         WHERE responsible_unit_id = $1
+           AND reconciliation_id IN (SELECT reconciliation_id FROM reconciliation_files WHERE file_id = $2)
+         RETURNING day",
+    )
+    .bind(unit_id)
+    .bind(file_id)
+    .bind(now.to_sqlx())
+    .fetch_all(connection)
+    .await?;
+    let mut days: Vec<Date> = days.into_iter().map(jiff_sqlx::Date::to_jiff).collect();
+    days.sort_unstable();
+    Ok(days)
+}
+
+/// Whether a unit's day is to be reconciled again.
+pub(crate) async fn is_to_do_again(connection: &mut PgConnection, unit_id: i32, day: Date) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM reconciled_days WHERE responsible_unit_id = $1 AND day = $2 AND again_since IS NOT NULL)",
+    )
+    .bind(unit_id)
+    .bind(day.to_sqlx())
+    .fetch_one(connection)
+    .await?)
 }
 
 /// The differences of a unit's day, of every state, held until the transaction ends.
@@ -262,6 +233,21 @@ pub(crate) async fn keep(connection: &mut PgConnection, difference: &Difference)
     one_row("payment_differences", kept.rows_affected())
 }
 
+/// Whose a difference of one of these units is.
+pub(crate) async fn unit_of(
+    connection: &mut PgConnection,
+    difference_id: Uuid,
+    units: &[i32],
+) -> Result<Option<i32>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT responsible_unit_id FROM payment_differences WHERE difference_id = $1 AND responsible_unit_id = ANY ($2)",
+    )
+    .bind(difference_id)
+    .bind(units)
+    .fetch_optional(connection)
+    .await?)
+}
+
 /// A difference of one of these units, held until the transaction ends.
 pub(crate) async fn get(
     connection: &mut PgConnection,
@@ -286,6 +272,22 @@ pub(crate) async fn open_about(connection: &mut PgConnection, payment_id: Uuid) 
             .fetch_one(connection)
             .await?,
     )
+}
+
+/// Whether a difference says of a payment that its money went back without a decision here, also one that somebody settled.
+pub(crate) async fn went_back(connection: &mut PgConnection, payment_id: Uuid) -> Result<bool, StoreError> {
+    let kinds: Vec<i16> = DifferenceKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_return())
+        .map(DifferenceKind::code)
+        .collect();
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM payment_differences WHERE payment_id = $1 AND kind = ANY ($2) AND state IN (1, 2))",
+    )
+    .bind(payment_id)
+    .bind(&kinds)
+    .fetch_one(connection)
+    .await?)
 }
 
 /// What a list of differences is narrowed to.

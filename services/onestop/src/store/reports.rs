@@ -133,6 +133,18 @@ pub(super) fn list_query(
     query
 }
 
+/// The first day of the earliest period of which a unit made a report of a form.
+pub(crate) async fn first(connection: &mut PgConnection, unit_id: i32, form: &str) -> Result<Option<Date>, StoreError> {
+    let first = sqlx::query!(
+        "SELECT period_from FROM reports WHERE responsible_unit_id = $1 AND form = $2 ORDER BY period_from LIMIT 1",
+        unit_id,
+        form,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(first.map(|row| row.period_from.to_jiff()))
+}
+
 /// Which of a unit's reports of a form were made for periods that begin on one of these days.
 pub(crate) async fn made(
     connection: &mut PgConnection,

@@ -12,7 +12,7 @@ use crate::domain::components::ComparedWith;
 use crate::domain::components::paper::{PaperKind, StoredPaper};
 
 const PAPER: &str = "paper_id, responsible_unit_id, owner_id, owner_number, kind, type_code, title, number, procedure_code, case_id, \
-                     case_code, compared_with, file_ids, valid_from, valid_until, replaced, replaced_by, validity_reason, store_time, \
+                     case_code, compared_with, file_ids, valid_from, valid_until, replaced, replaced_by, revoked, validity_reason, store_time, \
                      version";
 
 /// Where a page of a store, the latest first, begins: after this one.
@@ -80,6 +80,7 @@ fn paper(row: &PgRow) -> Result<StoredPaper, StoreError> {
             .map(jiff_sqlx::Date::to_jiff),
         replaced: row.try_get("replaced")?,
         replaced_by: row.try_get("replaced_by")?,
+        revoked: row.try_get("revoked")?,
         validity_reason: row.try_get("validity_reason")?,
         store_time: row.try_get::<jiff_sqlx::Timestamp, _>("store_time")?.to_jiff(),
         version: row.try_get("version")?,
@@ -175,14 +176,29 @@ pub(crate) async fn get_for_update(
     row.as_ref().map(paper).transpose()
 }
 
+/// The results of a case in the store of its owner, whom this number names; the latest first.
+pub(crate) async fn results_of(
+    connection: &mut PgConnection,
+    number: &str,
+    case_id: Uuid,
+) -> Result<Vec<StoredPaper>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {PAPER} FROM stored_papers WHERE owner_number = "));
+    query.push_bind(number).push(" AND case_id = ");
+    query.push_bind(case_id).push(" AND kind = ");
+    query.push_bind(PaperKind::Result.as_str());
+    query.push(" ORDER BY store_time DESC, paper_id DESC");
+    let rows = query.build().fetch_all(connection).await?;
+    rows.iter().map(paper).collect()
+}
+
 /// Stores a paper.
 pub(crate) async fn insert(connection: &mut PgConnection, paper: &StoredPaper) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         INSERT INTO stored_papers (paper_id, responsible_unit_id, owner_id, owner_number, kind, type_code, title, number, procedure_code,
                                    case_id, case_code, compared_with, file_ids, valid_from, valid_until, replaced, replaced_by,
-                                   validity_reason, store_time, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                                   revoked, validity_reason, store_time, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         "#,
         paper.paper_id,
         paper.unit_id,
@@ -201,6 +217,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, paper: &StoredPaper) -
         paper.valid_until.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         paper.replaced,
         paper.replaced_by,
+        paper.revoked,
         paper.validity_reason,
         paper.store_time.to_sqlx() as _,
         paper.version,
@@ -214,7 +231,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, paper: &StoredPaper) -
 pub(crate) async fn save_validity(connection: &mut PgConnection, paper: &StoredPaper) -> Result<(), StoreError> {
     let changed = sqlx::query!(
         r#"
-        UPDATE stored_papers SET valid_until = $2, replaced = $3, replaced_by = $4, validity_reason = $5, version = $6
+        UPDATE stored_papers SET valid_until = $2, replaced = $3, replaced_by = $4, validity_reason = $5, version = $6, revoked = $7
         WHERE paper_id = $1 AND version = $6::bigint - 1
         "#,
         paper.paper_id,
@@ -223,6 +240,7 @@ pub(crate) async fn save_validity(connection: &mut PgConnection, paper: &StoredP
         paper.replaced_by,
         paper.validity_reason,
         paper.version,
+        paper.revoked,
     )
     .execute(connection)
     .await?;

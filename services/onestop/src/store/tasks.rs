@@ -30,6 +30,7 @@ pub(super) struct TaskRow {
     pub(super) assign_time: Option<jiff_sqlx::Timestamp>,
     pub(super) finish_time: Option<jiff_sqlx::Timestamp>,
     pub(super) finished_by: Option<Uuid>,
+    pub(super) outcome: String,
     pub(super) version: i64,
 }
 
@@ -63,6 +64,7 @@ impl TryFrom<TaskRow> for Task {
             assign_time: row.assign_time.map(jiff_sqlx::Timestamp::to_jiff),
             finish_time: row.finish_time.map(jiff_sqlx::Timestamp::to_jiff),
             finished_by: row.finished_by,
+            outcome: row.outcome,
             version: row.version,
         })
     }
@@ -75,7 +77,8 @@ macro_rules! select_task {
             TaskRow,
             r#"
         SELECT task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id, delegator_id, asked_by_task,
-               asking_unit_id, question, opinion, agrees, create_time, assign_time, finish_time, finished_by, version
+               asking_unit_id, question, opinion, agrees, create_time, assign_time, finish_time, finished_by, outcome,
+               version
         FROM case_tasks
         "# + $which,
             $($value),+
@@ -180,7 +183,7 @@ pub(crate) async fn save(connection: &mut PgConnection, before: &Task, after: &T
         r#"
         UPDATE case_tasks
         SET state = $3, assignee_id = $4, delegator_id = $5, opinion = $6, agrees = $7, assign_time = $8, finish_time = $9,
-            finished_by = $10, version = $11
+            finished_by = $10, outcome = $11, version = $12
         WHERE task_id = $1 AND version = $2
         "#,
         before.task_id,
@@ -193,6 +196,7 @@ pub(crate) async fn save(connection: &mut PgConnection, before: &Task, after: &T
         after.assign_time.map(ToSqlx::to_sqlx) as _,
         after.finish_time.map(ToSqlx::to_sqlx) as _,
         after.finished_by,
+        after.outcome,
         after.version,
     )
     .execute(connection)

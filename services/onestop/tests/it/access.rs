@@ -60,6 +60,7 @@ async fn what_is_done_by_delegation_says_in_whose_name_and_reaches_no_further() 
             result_code: "KQ.G15.000031".to_owned(),
             number: "01/2026".to_owned(),
             file_id,
+            ..Default::default()
         }],
         reason: String::new(),
     };

@@ -193,7 +193,7 @@ async fn the_catalogue_is_imported_once_and_reported_line_by_line() {
     let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
     let pool = pool(&database).await;
     let first = import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
-    assert_eq!((lines(&first).len(), count(&first, Outcome::Imported)), (323, 313));
+    assert_eq!((lines(&first).len(), count(&first, Outcome::Imported)), (323, 311));
     let birth = lines(&first)
         .into_iter()
         .find(|line| line.name.ends_with(": 2.000635"))
@@ -216,14 +216,13 @@ async fn the_catalogue_is_imported_once_and_reported_line_by_line() {
 
 #[tokio::test]
 async fn a_new_crawl_makes_versions_only_of_lines_that_changed_and_a_bad_line_stops_no_other() {
-    let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
+    let database = shipped(Profile::Demo).await;
     let pool = pool(&database).await;
-    import(&pool, &packs(), Profile::Demo, |_| {}).await.unwrap();
     let mut crawl = packs();
     changed(&mut crawl, |line| match line.split(',').next().unwrap() {
         CODE => Some(line.replace(",3,unspecified,", ",3,working_day,")),
         "1.001022" => Some(line.replace("Cấp xã", "Cấp huyện").replace("1.001022,", "1.001022,,")),
-        "1.004873" => None,
+        "1.004859" => None,
         _ => Some(line.to_owned()),
     });
     let report = import(&pool, &crawl, Profile::Demo, |_| {}).await.unwrap();
@@ -237,7 +236,7 @@ async fn a_new_crawl_makes_versions_only_of_lines_that_changed_and_a_bad_line_st
         (of(CODE).outcome, of(CODE).detail.as_str()),
         (Outcome::Imported, "changed: time_unit")
     );
-    assert_eq!(of("1.004873").outcome, Outcome::Vanished);
+    assert_eq!(of("1.004859").outcome, Outcome::Vanished);
     let bad = of("1.001022");
     assert_eq!(bad.outcome, Outcome::Refused);
     assert!(
@@ -272,7 +271,13 @@ async fn all_323_procedures_are_listed_and_the_ones_of_a_sector_and_level() {
     }
     let codes: BTreeSet<&str> = all.iter().map(|procedure| procedure.procedure_code.as_str()).collect();
     let sectors: BTreeSet<&str> = all.iter().map(|procedure| procedure.sector_code.as_str()).collect();
-    assert_eq!((all.len(), codes.len(), sectors.len()), (323, 323, 19));
+    // Besides them the two that stand, in a demonstration, for procedures which nobody has found.
+    let stand_ins = codes.iter().filter(|code| code.starts_with("9.")).count();
+    assert_eq!(
+        (all.len() - stand_ins, codes.len() - stand_ins, sectors.len() - 1),
+        (323, 323, 19)
+    );
+    assert_eq!(stand_ins, 2);
     let request = ListProceduresRequest {
         page_size: 200,
         sector_code: "ho_tich".to_owned(),
@@ -479,7 +484,7 @@ async fn what_is_to_be_decided_is_listed_by_kind_sector_level_and_words_and_coun
         .await
         .unwrap()
         .into_inner();
-    assert_eq!((answer.total, answer.open_facts.len()), (Some(313), 200));
+    assert_eq!((answer.total, answer.open_facts.len()), (Some(311), 200));
     let none = procedures
         .list_open_facts(ask(FactKind::Steps, false))
         .await

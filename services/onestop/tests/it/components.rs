@@ -63,10 +63,14 @@ async fn confirm(client: &Client, request: ConfirmComponentsRequest) -> Result<C
 }
 
 /// Scans a component at the counter and confirms it.
-pub(crate) async fn digitise(stack: &Stack, case: &Case, code: &str) -> Case {
-    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
-    let scan = upload(&clerk, PDF).await;
-    let confirmed = confirm(&clerk, confirmation(case, code, vec![scan])).await.unwrap();
+async fn digitise(stack: &Stack, case: &Case, code: &str) -> Case {
+    digitise_by(&stack.staff("one_stop_clerk", TRUONG_VINH), case, code).await
+}
+
+/// The same, by this clerk.
+pub(crate) async fn digitise_by(clerk: &Client, case: &Case, code: &str) -> Case {
+    let scan = upload(clerk, PDF).await;
+    let confirmed = confirm(clerk, confirmation(case, code, vec![scan])).await.unwrap();
     confirmed.case.unwrap()
 }
 
@@ -92,13 +96,17 @@ async fn say(client: &Client, request: SetComponentStateRequest) -> Result<SetCo
 }
 
 /// Says that a paper is needed which a register, and perhaps the store, could have answered.
-pub(crate) async fn ask_for(stack: &Stack, case: &Case, code: &str) -> Case {
-    let officer = stack.staff("officer", TRUONG_VINH);
-    let request = said(case, code, ComponentState::Needed, "");
-    say(&officer, request).await.unwrap().case.unwrap()
+async fn ask_for(stack: &Stack, case: &Case, code: &str) -> Case {
+    ask_for_by(&stack.staff("officer", TRUONG_VINH), case, code).await
 }
 
-async fn papers(client: &Client, case_id: &str) -> Result<Vec<StoredPaper>, Status> {
+/// The same, by this officer.
+pub(crate) async fn ask_for_by(officer: &Client, case: &Case, code: &str) -> Case {
+    let request = said(case, code, ComponentState::Needed, "");
+    say(officer, request).await.unwrap().case.unwrap()
+}
+
+pub(crate) async fn papers(client: &Client, case_id: &str) -> Result<Vec<StoredPaper>, Status> {
     let request = ListStoredPapersRequest {
         case_id: case_id.to_owned(),
         ..Default::default()
@@ -112,7 +120,7 @@ async fn papers(client: &Client, case_id: &str) -> Result<Vec<StoredPaper>, Stat
         .papers)
 }
 
-fn reuse_of(case: &Case, code: &str, paper: &StoredPaper) -> ReuseStoredPaperRequest {
+pub(crate) fn reuse_of(case: &Case, code: &str, paper: &StoredPaper) -> ReuseStoredPaperRequest {
     ReuseStoredPaperRequest {
         request_id: request_id(),
         case_id: case.case_id.clone(),
@@ -122,7 +130,10 @@ fn reuse_of(case: &Case, code: &str, paper: &StoredPaper) -> ReuseStoredPaperReq
     }
 }
 
-async fn reuse(client: &Client, request: ReuseStoredPaperRequest) -> Result<ReuseStoredPaperResponse, Status> {
+pub(crate) async fn reuse(
+    client: &Client,
+    request: ReuseStoredPaperRequest,
+) -> Result<ReuseStoredPaperResponse, Status> {
     Ok(client
         .clone()
         .components
@@ -167,7 +178,7 @@ async fn supplement(client: &Client, case: &Case, codes: &[&str]) -> Case {
     answer.into_inner().case.unwrap()
 }
 
-async fn return_result(stack: &Stack, case: &Case) -> Case {
+pub(crate) async fn return_result(stack: &Stack, case: &Case) -> Case {
     let request = ReturnResultRequest {
         request_id: request_id(),
         case_id: case.case_id.clone(),

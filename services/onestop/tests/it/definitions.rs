@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Outcome, import};
 use egov_onestop::staffing::{HeldAt, Holders};
 use egov_proto::egov::onestop::v1::{
-    CreateDraftRequest, DiscardDraftRequest, Draft, DraftState, FindingSeverity, GetDraftRequest, GetProcedureRequest,
-    LintDraftRequest, LintDraftResponse, ListDraftChangesRequest, ListDraftsRequest, Procedure, PublishDraftRequest,
-    PublishDraftResponse, SimulateRequest, SimulateResponse, UpdateDraftRequest,
+    CreateDraftRequest, DiscardDraftRequest, Draft, DraftChange, DraftState, FindingSeverity, GetDraftRequest,
+    GetProcedureRequest, LintDraftRequest, LintDraftResponse, ListDraftChangesRequest, ListDraftsRequest, Procedure,
+    PublishDraftRequest, PublishDraftResponse, SimulateRequest, SimulateResponse, UpdateDraftRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::SignedDuration;
@@ -59,6 +60,7 @@ pub(crate) fn publication(draft: &Draft) -> PublishDraftRequest {
         draft_id: draft.draft_id.clone(),
         etag: draft.etag.clone(),
         legal_basis: "Quyết định số 1/QĐ-UBND".to_owned(),
+        accept_unknown_holders_reason: String::new(),
     }
 }
 
@@ -121,15 +123,7 @@ async fn a_draft_is_written_checked_published_and_never_changed_again() {
     let checked = linted(&client, &draft).await;
     assert_eq!(checked.etag, draft.etag);
     assert!(checked.publishable, "{:?}", checked.findings);
-    // Nobody tells this service who holds which role: that is said, and keeps nobody from publishing.
-    assert!(
-        checked
-            .findings
-            .iter()
-            .all(|finding| finding.kind == "holders_unknown" && finding.severity() == FindingSeverity::Warning),
-        "{:?}",
-        checked.findings
-    );
+    assert_eq!(checked.findings, []);
 
     let request = publication(&draft);
     let answer = client
@@ -333,8 +327,137 @@ async fn a_role_that_nobody_holds_at_a_competent_unit_keeps_a_draft_from_being_p
         text.vi.contains("Phường Thành Vinh (16681)") && !text.vi.contains("Trường Vinh"),
         "{text:?}"
     );
-    let status = publish(&client, &draft).await.unwrap_err();
+    assert_eq!(found[0].severity(), FindingSeverity::Error);
+    // That nobody holds it is known: nobody accepts that, whatever reason is given.
+    let accepting = PublishDraftRequest {
+        accept_unknown_holders_reason: "sẽ bổ nhiệm sau".to_owned(),
+        ..publication(&draft)
+    };
+    for request in [publication(&draft), accepting] {
+        let status = client.clone().definitions.publish_draft(request).await.unwrap_err();
+        assert_eq!(reason(&status), "DRAFT_NOT_PUBLISHABLE");
+    }
+    assert_eq!(procedure(&stack, CODE).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// Identity that is away, or tells nothing to this caller, until it is back; then every role is held everywhere.
+struct AwayUntilBack(AtomicBool);
+
+#[async_trait]
+impl Holders for AwayUntilBack {
+    async fn held(&self, roles: &BTreeSet<String>, _token: &str) -> BTreeMap<String, HeldAt> {
+        if !self.0.load(Ordering::Relaxed) {
+            return BTreeMap::new();
+        }
+        let everywhere = HeldAt {
+            seen: vec![(PROVINCE, true)],
+            units: BTreeSet::from([PROVINCE, TRUONG_VINH, THANH_VINH]),
+        };
+        roles.iter().map(|role| (role.clone(), everywhere.clone())).collect()
+    }
+}
+
+/// The last change of a draft, and the bytes to which its leaf commits.
+async fn last_change(stack: &Stack, client: &Client, draft: &Draft) -> (DraftChange, String) {
+    let request = ListDraftChangesRequest {
+        draft_id: draft.draft_id.clone(),
+        ..Default::default()
+    };
+    let changes = client.clone().definitions.list_draft_changes(request).await.unwrap();
+    let last = changes.into_inner().changes.pop().unwrap();
+    let rebuilt = egov_onestop::operations::rebuild_leaves::rebuild_leaves(&stack.pool)
+        .await
+        .unwrap();
+    let leaf = rebuilt
+        .into_iter()
+        .find(|leaf| leaf.resource.to_string() == draft.draft_id && leaf.version == last.version)
+        .unwrap();
+    (last, String::from_utf8(leaf.canonical).unwrap())
+}
+
+#[tokio::test]
+async fn where_nobody_knows_who_holds_a_role_nothing_is_published_unless_that_is_accepted_expressly() {
+    let identity = Arc::new(AwayUntilBack(AtomicBool::new(false)));
+    let holders: Arc<dyn Holders> = Arc::clone(&identity) as Arc<dyn Holders>;
+    let stack = Stack::with_holders(holders).await;
+    let client = controller(&stack);
+    let draft = create(&client, CODE, SOUND).await.unwrap();
+    let found = linted(&client, &draft).await;
+    assert!(!found.publishable, "{:?}", found.findings);
+    assert!(
+        found
+            .findings
+            .iter()
+            .all(|finding| finding.kind == "holders_unknown" && finding.severity() == FindingSeverity::Error),
+        "{:?}",
+        found.findings
+    );
+    // Neither silence nor blanks accept it, and nothing changes.
+    let accepting = |draft: &Draft, reason: &str| PublishDraftRequest {
+        accept_unknown_holders_reason: reason.to_owned(),
+        ..publication(draft)
+    };
+    for request in [publication(&draft), accepting(&draft, " \u{a0} ")] {
+        let status = client.clone().definitions.publish_draft(request).await.unwrap_err();
+        assert_eq!(reason(&status), "DRAFT_NOT_PUBLISHABLE");
+        let fault = egov_fault::fault_of(&status);
+        let named = |path: &str| {
+            let of =
+                |violation: &&egov_fault::Violation| violation.field == path && violation.rule == "holders_unknown";
+            fault.violations().iter().filter(of).count()
+        };
+        assert_eq!(
+            (named("steps.ky.role"), named("steps.tham_tra.role")),
+            (1, 1),
+            "{fault:?}"
+        );
+    }
+    assert_eq!(procedure(&stack, CODE).await.unwrap_err().code(), Code::NotFound);
+    // The reason accepts what is unknown, and nothing that is wrong besides.
+    let wrong = SOUND.replacen("role = \"unit_leader\"", "role = \"chu_tich\"", 1);
+    let faulty = update(&client, &draft, &wrong).await.unwrap();
+    let request = accepting(&faulty, "định danh đang bảo trì");
+    let status = client.clone().definitions.publish_draft(request).await.unwrap_err();
     assert_eq!(reason(&status), "DRAFT_NOT_PUBLISHABLE");
+    // Said expressly, it is published; the reason stands in the history and in what the leaf commits to.
+    let draft = update(&client, &faulty, SOUND).await.unwrap();
+    let request = accepting(&draft, " định danh đang bảo trì đến 30/11 ");
+    let answer = client
+        .clone()
+        .definitions
+        .publish_draft(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(
+        !answer.warnings.is_empty() && answer.warnings.iter().all(|finding| finding.kind == "holders_unknown"),
+        "{:?}",
+        answer.warnings
+    );
+    assert_eq!(answer.procedure.clone().unwrap().version, 1);
+    let again = client.clone().definitions.publish_draft(request).await.unwrap();
+    assert_eq!(again.into_inner(), answer, "the same request again");
+    let (change, bytes) = last_change(&stack, &client, &draft).await;
+    assert_eq!(
+        (change.operation.as_str(), change.accept_unknown_holders_reason.as_str()),
+        ("publish", "định danh đang bảo trì đến 30/11")
+    );
+    assert!(
+        bytes.contains("\"accepted_unknown_holders\":\"định danh đang bảo trì đến 30/11\""),
+        "{bytes}"
+    );
+    // Where everything is known the reason is not needed, and not kept: it would say that something was unknown.
+    identity.0.store(true, Ordering::Relaxed);
+    let draft = create(&client, CODE, SOUND).await.unwrap();
+    let request = accepting(&draft, "phòng xa");
+    let answer = client.clone().definitions.publish_draft(request).await.unwrap();
+    assert_eq!(answer.into_inner().warnings, []);
+    let (change, bytes) = last_change(&stack, &client, &draft).await;
+    assert_eq!(
+        (change.operation.as_str(), change.accept_unknown_holders_reason.as_str()),
+        ("publish", "")
+    );
+    assert!(!bytes.contains("accepted_unknown_holders"), "{bytes}");
 }
 
 #[tokio::test]

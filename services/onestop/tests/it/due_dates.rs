@@ -13,6 +13,7 @@ use egov_calendar::{CalendarError, PackText, WorkCalendar, vietnam_instant, viet
 use egov_onestop::domain::case::{Case, FiledComponent, SupplementItem};
 use egov_onestop::domain::deadline::{Clock, NoDeadline, deadline_of};
 use egov_onestop::domain::deadline_rules::ReminderRule;
+use egov_onestop::domain::definition::Done;
 use egov_onestop::domain::extension::{Wanted, extension_to};
 use egov_onestop::domain::forecast::remind_at;
 use egov_onestop::domain::pack::{Channel, Fact, FactStatus, Procedure, Profile, SpecialTime, Time, TimeUnit};
@@ -161,6 +162,7 @@ fn filed(channel: Channel, conditions: Vec<String>, now: Timestamp) -> Case {
         state: State::Registered,
         entered_from: None,
         step: String::new(),
+        step_outcome: String::new(),
         channel,
         responsible_unit_id: 2,
         receiving_unit_id: 2,
@@ -235,14 +237,19 @@ fn live(
         match case.state {
             // Internal waiting: thẩm định, lấy ý kiến. It stops nothing.
             State::Accepted => case
-                .record_step(transitions, now, "kiem_tra", State::Processing)
+                .record_step(transitions, now, Done::step("kiem_tra"), State::Processing)
                 .unwrap(),
             State::Processing => match random.below(4) {
                 0 => case
-                    .record_step(transitions, now, "lay_y_kien", State::Processing)
+                    .record_step(transitions, now, Done::step("lay_y_kien"), State::Processing)
                     .unwrap(),
                 1 => case
-                    .record_step(transitions, now, "nghia_vu_tai_chinh", State::PaymentRequested)
+                    .record_step(
+                        transitions,
+                        now,
+                        Done::step("nghia_vu_tai_chinh"),
+                        State::PaymentRequested,
+                    )
                     .unwrap(),
                 2 => {
                     let items = vec![SupplementItem {
@@ -255,7 +262,7 @@ fn live(
                 _ => extend(random, calendar, procedure, &mut case, now),
             },
             State::PaymentRequested => case
-                .record_step(transitions, now, "chinh_ly", State::Processing)
+                .record_step(transitions, now, Done::step("chinh_ly"), State::Processing)
                 .unwrap(),
             State::SupplementRequested => {
                 let component = FiledComponent {

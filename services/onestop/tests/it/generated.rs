@@ -430,6 +430,15 @@ async fn every_kind_of_fault_is_found_in_the_case_that_has_it() {
         .await
         .unwrap();
     expected.push((forgotten, "Deadline"));
+    // What a case owes that is not on the list would be asked for by nobody.
+    let owing: Uuid = sqlx::query_scalar(
+        "DELETE FROM unsettled_charges WHERE case_id = (SELECT min(u.case_id::text)::uuid FROM unsettled_charges AS u JOIN cases USING (case_id)
+                                                        WHERE owed AND cases.state <> 10) RETURNING case_id",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .unwrap();
+    expected.push((owing, "Charges"));
     // A case that is taken away whole leaves a gap, and leaves and events that speak of nothing.
     let gone = returned[20];
     for sql in [

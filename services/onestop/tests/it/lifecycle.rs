@@ -704,8 +704,8 @@ async fn an_officers_draft_comes_with_a_step_and_the_leader_approves_with_it() {
         case_id: case.case_id.clone(),
         etag: case.etag.clone(),
         step: "trinh_ky".to_owned(),
-        reason: String::new(),
         file_ids: vec![draft.clone()],
+        ..Default::default()
     };
     let case = officer
         .clone()
@@ -724,6 +724,7 @@ async fn an_officers_draft_comes_with_a_step_and_the_leader_approves_with_it() {
             result_code: "KQ.G15.000031".to_owned(),
             number: "01/2026".to_owned(),
             file_id: draft.clone(),
+            ..Default::default()
         }],
         reason: String::new(),
     };

@@ -27,7 +27,7 @@ fn member(code: &str, unit: &str, components: &[&str], conditions: &[&str]) -> L
     }
 }
 
-/// Birth at Trường Vinh, residence at Thành Vinh with relatives.
+/// Birth at Trường Vinh, residence at Thành Vinh with relatives, the card at Trường Vinh.
 fn application() -> SubmitLinkedCaseRequest {
     SubmitLinkedCaseRequest {
         request_id: request_id(),
@@ -37,6 +37,7 @@ fn application() -> SubmitLinkedCaseRequest {
         members: vec![
             member("khai_sinh", "16690", &["mau_dien_tu", "giay_chung_sinh"], &[]),
             member("thuong_tru", "16681", &["to_khai_ct01"], &["nguoi_than"]),
+            member("the_bhyt", "16690", &["to_khai"], &[]),
         ],
         subject: "Khai sinh, thường trú cho con".to_owned(),
         ..Default::default()
@@ -138,6 +139,7 @@ async fn issue(stack: &Stack, unit: i32, case_id: &str, result_code: &str) -> St
             result_code: result_code.to_owned(),
             number: "12/2026".to_owned(),
             file_id: file_id.clone(),
+            ..Default::default()
         }],
         reason: String::new(),
     };
@@ -199,11 +201,12 @@ async fn count(stack: &Stack, what: &'static str) -> i64 {
         .unwrap()
 }
 
-/// The shipped packs, with this linked service besides.
+/// This linked service, to be imported besides the shipped packs.
 fn with_service(text: &str) -> Packs {
-    let mut given = packs();
-    given.linked.insert("2.009999.toml".to_owned(), text.to_owned());
-    given
+    Packs {
+        linked: [("2.009999.toml".to_owned(), text.to_owned())].into(),
+        ..Packs::default()
+    }
 }
 
 /// A service of the test's: birth and residence side by side, and a marriage that waits for both, with what happens to each as `rules` say.
@@ -270,9 +273,14 @@ async fn one_application_becomes_cases_in_their_order_and_hands_the_birth_certif
     assert_eq!(linked.linked_code, "LT-H41.201-261123-0001");
     assert_eq!(
         states(&linked),
-        [LinkedMemberState::Running, LinkedMemberState::Waiting]
+        [
+            LinkedMemberState::Running,
+            LinkedMemberState::Waiting,
+            LinkedMemberState::Waiting
+        ]
     );
     assert_eq!(of(&linked, "thuong_tru").waits_for, ["khai_sinh"]);
+    assert_eq!(of(&linked, "the_bhyt").waits_for, ["khai_sinh", "thuong_tru"]);
     let birth = of(&linked, "khai_sinh").case_id.clone();
     assert_eq!(answer.lookup_secrets.len(), 1);
     assert_eq!(answer.lookup_secrets[0].case_code, of(&linked, "khai_sinh").case_code);
@@ -326,20 +334,222 @@ async fn one_application_becomes_cases_in_their_order_and_hands_the_birth_certif
         Code::NotFound
     );
 
+    assert_eq!(
+        of(&linked, "the_bhyt").state(),
+        LinkedMemberState::Waiting,
+        "the card waits for the residence as well"
+    );
     decide(&stack, THANH_VINH, &residence, "KQ.G01.000065").await;
-    for (unit, case_id) in [(TRUONG_VINH, &birth), (THANH_VINH, &residence)] {
+    let card = running(&stack, &linked.linked_case_id, "the_bhyt").await;
+    let taken = handed_over(&stack, TRUONG_VINH, &card, "giay_khai_sinh").await;
+    assert_eq!(taken.file_ids, std::slice::from_ref(&result));
+    decide(&stack, TRUONG_VINH, &card, "KQ.G18.000047").await;
+    for (unit, case_id) in [(TRUONG_VINH, &birth), (THANH_VINH, &residence), (TRUONG_VINH, &card)] {
         hand_out(&stack, unit, case_id).await;
     }
     let linked = until(&stack, &linked.linked_case_id, |now| {
         now.state() == LinkedCaseState::Finished
     })
     .await;
-    assert_eq!(states(&linked), [LinkedMemberState::Returned; 2]);
+    assert_eq!(states(&linked), [LinkedMemberState::Returned; 3]);
+    assert_eq!(
+        due_dates(&linked),
+        [day(2026, 11, 25), day(2026, 12, 3), day(2026, 11, 30)],
+        "one, seven and four working days; 24/11 is a day off"
+    );
     assert!(linked.end_time.is_some());
+
+    // Another one, with the declaration asked once. Its residence is refused: what becomes of the card, a leader of its unit decides.
+    let declaration = upload(&stack.portal(citizen()), PDF).await;
+    let mut request = application();
+    request.members[0].components.remove(0);
+    request.members[1].components.clear();
+    request.shared_components = vec![CaseComponent {
+        component_code: "to_khai_lien_thong".to_owned(),
+        file_ids: vec![declaration.clone()],
+        ..Default::default()
+    }];
+    let other = file(&stack, request).await.unwrap().linked_case.unwrap();
+    let id = other.linked_case_id.clone();
+    let birth = of(&other, "khai_sinh").case_id.clone();
+    let asked_once = handed_over(&stack, TRUONG_VINH, &birth, "mau_dien_tu").await;
+    assert_eq!(asked_once.file_ids, std::slice::from_ref(&declaration));
+    decide(&stack, TRUONG_VINH, &birth, "KQ.G15.000031").await;
+    let residence = running(&stack, &id, "thuong_tru").await;
+    let asked_once = handed_over(&stack, THANH_VINH, &residence, "to_khai_ct01").await;
+    assert_eq!(asked_once.file_ids, [declaration]);
+    reject(&stack, THANH_VINH, &residence).await;
+    let question = |now: &LinkedCase| {
+        let about = |effect: &&LinkedEffect| effect.member_code == "the_bhyt";
+        now.effects.iter().find(about).cloned()
+    };
+    let asked = until(&stack, &id, |now| question(now).is_some()).await;
+    let effect = question(&asked).unwrap();
+    assert_eq!((effect.kind(), effect.open), (LinkedEffectKind::Asked, true));
+    let request = DecideLinkedMemberRequest {
+        request_id: request_id(),
+        linked_case_id: id.clone(),
+        etag: asked.etag.clone(),
+        number: effect.number,
+        decision: LinkedDecision::Continue.into(),
+        reason: "trẻ vẫn được cấp thẻ".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", TRUONG_VINH);
+    leader.linked.decide_linked_member(request).await.unwrap();
+    let card = running(&stack, &id, "the_bhyt").await;
+    handed_over(&stack, TRUONG_VINH, &card, "giay_khai_sinh").await;
+    decide(&stack, TRUONG_VINH, &card, "KQ.G18.000047").await;
+    for case_id in [&birth, &card] {
+        hand_out(&stack, TRUONG_VINH, case_id).await;
+    }
+    let over = until(&stack, &id, |now| now.state() != LinkedCaseState::Running).await;
+    assert_eq!(
+        (over.state(), states(&over)),
+        (
+            LinkedCaseState::PartlyFinished,
+            vec![
+                LinkedMemberState::Returned,
+                LinkedMemberState::Rejected,
+                LinkedMemberState::Returned
+            ]
+        )
+    );
     assert_eq!(
         count(&stack, "SELECT count(*) FROM linked_case_submissions").await,
         0,
         "nothing personal is kept twice"
+    );
+    whole(&stack).await;
+}
+
+fn day(year: i32, month: i32, day: i32) -> egov_proto::google::r#type::Date {
+    egov_proto::google::r#type::Date { year, month, day }
+}
+
+/// The due dates of all members, in their order.
+fn due_dates(linked: &LinkedCase) -> Vec<egov_proto::google::r#type::Date> {
+    linked.members.iter().map(|member| member.due_date.unwrap()).collect()
+}
+
+/// Waits until the turn of a member has come, and gives its case.
+async fn running(stack: &Stack, id: &str, code: &str) -> String {
+    let now = until(stack, id, |now| of(now, code).state() == LinkedMemberState::Running).await;
+    of(&now, code).case_id.clone()
+}
+
+/// A component of a case that nobody filed for it alone.
+async fn handed_over(stack: &Stack, unit: i32, case_id: &str, code: &str) -> CaseComponent {
+    let mut components = case_of(stack, unit, case_id).await.components.into_iter();
+    components.find(|one| one.component_code == code).unwrap()
+}
+
+#[tokio::test]
+async fn a_death_leads_to_the_residence_and_the_funeral_allowance_side_by_side() {
+    let stack = Stack::start().await;
+    // Death at Trường Vinh, where the allowance is asked for; residence at Thành Vinh. The declaration is asked once.
+    let of_death = async || {
+        let declaration = upload(&stack.portal(citizen()), PDF).await;
+        let request = SubmitLinkedCaseRequest {
+            service_code: "2.002913".to_owned(),
+            members: vec![
+                member("khai_tu", "16690", &["giay_bao_tu"], &[]),
+                member("xoa_thuong_tru", "16681", &[], &[]),
+                member("mai_tang_phi", "16690", &["to_khai"], &[]),
+            ],
+            shared_components: vec![CaseComponent {
+                component_code: "to_khai_lien_thong".to_owned(),
+                file_ids: vec![declaration.clone()],
+                ..Default::default()
+            }],
+            subject: "Khai tử, xóa thường trú, mai táng phí".to_owned(),
+            ..application()
+        };
+        let linked = file(&stack, request).await.unwrap().linked_case.unwrap();
+        (linked, declaration)
+    };
+    let (linked, declaration) = of_death().await;
+    let id = linked.linked_case_id.clone();
+    assert_eq!(
+        states(&linked),
+        [
+            LinkedMemberState::Running,
+            LinkedMemberState::Waiting,
+            LinkedMemberState::Waiting
+        ]
+    );
+    let death = of(&linked, "khai_tu").case_id.clone();
+    let asked_once = handed_over(&stack, TRUONG_VINH, &death, "mau_dien_tu").await;
+    assert_eq!(asked_once.file_ids, std::slice::from_ref(&declaration));
+    let extract = decide(&stack, TRUONG_VINH, &death, "KQ.G15.000034").await;
+
+    // Both begin at once, each with the extract.
+    let residence = running(&stack, &id, "xoa_thuong_tru").await;
+    let allowance = running(&stack, &id, "mai_tang_phi").await;
+    let code = of(&linked, "khai_tu").case_code.clone();
+    for (unit, case_id, component) in [
+        (THANH_VINH, &residence, "giay_to_ly_do_xoa"),
+        (TRUONG_VINH, &allowance, "trich_luc_khai_tu"),
+    ] {
+        let taken = handed_over(&stack, unit, case_id, component).await;
+        assert_eq!(taken.replaced_by_data, format!("KQ.G15.000034 12/2026 ({code})"));
+        assert_eq!(taken.file_ids, std::slice::from_ref(&extract));
+    }
+    let asked_once = handed_over(&stack, THANH_VINH, &residence, "to_khai_ct01").await;
+    assert_eq!(asked_once.file_ids, [declaration]);
+    decide(&stack, TRUONG_VINH, &allowance, "KQ.H41.900002").await;
+    decide(&stack, THANH_VINH, &residence, "KQ.G01.000065").await;
+    for (unit, case_id) in [
+        (TRUONG_VINH, &death),
+        (THANH_VINH, &residence),
+        (TRUONG_VINH, &allowance),
+    ] {
+        hand_out(&stack, unit, case_id).await;
+    }
+    let over = until(&stack, &id, |now| now.state() == LinkedCaseState::Finished).await;
+    assert_eq!(states(&over), [LinkedMemberState::Returned; 3]);
+    assert_eq!(
+        due_dates(&over),
+        [day(2026, 11, 25), day(2026, 12, 1), day(2026, 12, 8)],
+        "one, five and ten working days; 24/11 is a day off"
+    );
+
+    // Where the residence is refused the allowance goes its way.
+    let (linked, _) = of_death().await;
+    let id = linked.linked_case_id.clone();
+    decide(&stack, TRUONG_VINH, &of(&linked, "khai_tu").case_id, "KQ.G15.000034").await;
+    let residence = running(&stack, &id, "xoa_thuong_tru").await;
+    let allowance = running(&stack, &id, "mai_tang_phi").await;
+    reject(&stack, THANH_VINH, &residence).await;
+    let told = until(&stack, &id, |now| now.effects.len() == 2).await;
+    assert!(
+        told.effects
+            .iter()
+            .all(|effect| effect.kind() == LinkedEffectKind::Continued && !effect.open)
+    );
+    assert_eq!(
+        states(&told),
+        [
+            LinkedMemberState::Issued,
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Running
+        ]
+    );
+    decide(&stack, TRUONG_VINH, &allowance, "KQ.H41.900002").await;
+
+    // Where the death is not registered nothing else is filed.
+    let (linked, _) = of_death().await;
+    reject(&stack, TRUONG_VINH, &of(&linked, "khai_tu").case_id).await;
+    let ended = until(&stack, &linked.linked_case_id, |now| {
+        now.state() == LinkedCaseState::Ended
+    })
+    .await;
+    assert_eq!(
+        states(&ended),
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Cancelled,
+            LinkedMemberState::Cancelled
+        ]
     );
     whole(&stack).await;
 }
@@ -394,16 +604,29 @@ async fn a_birth_that_is_not_taken_in_or_stopped_takes_the_residence_along() {
     .await;
     assert_eq!(
         states(&refused),
-        [LinkedMemberState::Rejected, LinkedMemberState::Cancelled]
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Cancelled,
+            LinkedMemberState::Cancelled
+        ]
     );
-    assert_eq!(refused.effects.len(), 1);
-    assert_eq!(refused.effects[0].kind(), LinkedEffectKind::Cancelled);
+    let cancelled: Vec<(&str, &str, LinkedEffectKind)> = refused
+        .effects
+        .iter()
+        .map(|effect| {
+            (
+                effect.cause_member_code.as_str(),
+                effect.member_code.as_str(),
+                effect.kind(),
+            )
+        })
+        .collect();
     assert_eq!(
-        (
-            refused.effects[0].cause_member_code.as_str(),
-            refused.effects[0].member_code.as_str()
-        ),
-        ("khai_sinh", "thuong_tru")
+        cancelled,
+        [
+            ("khai_sinh", "thuong_tru", LinkedEffectKind::Cancelled),
+            ("khai_sinh", "the_bhyt", LinkedEffectKind::Cancelled)
+        ]
     );
 
     let stopped = filed(&stack).await;
@@ -416,7 +639,11 @@ async fn a_birth_that_is_not_taken_in_or_stopped_takes_the_residence_along() {
     .await;
     assert_eq!(
         states(&stopped),
-        [LinkedMemberState::Stopped, LinkedMemberState::Cancelled]
+        [
+            LinkedMemberState::Stopped,
+            LinkedMemberState::Cancelled,
+            LinkedMemberState::Cancelled
+        ]
     );
     assert_eq!(
         count(&stack, "SELECT count(*) FROM cases").await,
@@ -746,7 +973,11 @@ async fn the_applicant_takes_the_whole_application_back_and_results_stay() {
         (taken.state(), states(&taken)),
         (
             LinkedCaseState::Ended,
-            vec![LinkedMemberState::Withdrawn, LinkedMemberState::Cancelled]
+            vec![
+                LinkedMemberState::Withdrawn,
+                LinkedMemberState::Cancelled,
+                LinkedMemberState::Cancelled
+            ]
         )
     );
     let status = portal
@@ -756,7 +987,7 @@ async fn the_applicant_takes_the_whole_application_back_and_results_stay() {
         .unwrap_err();
     assert_eq!(reason(&status), "LINKED_CASE_ENDED");
 
-    // With the certificate issued, the residence alone is taken back.
+    // With the certificate issued, the residence and the card that waits for it are taken back.
     let linked = filed(&stack).await;
     decide(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id, "KQ.G15.000031").await;
     let now = until(&stack, &linked.linked_case_id, |now| {
@@ -777,7 +1008,11 @@ async fn the_applicant_takes_the_whole_application_back_and_results_stay() {
         .unwrap();
     assert_eq!(
         states(&taken),
-        [LinkedMemberState::Issued, LinkedMemberState::Withdrawn]
+        [
+            LinkedMemberState::Issued,
+            LinkedMemberState::Withdrawn,
+            LinkedMemberState::Cancelled
+        ]
     );
     assert_eq!(
         taken.state(),
@@ -831,7 +1066,7 @@ async fn what_is_wrong_is_named_and_nothing_changes() {
         ),
         (
             with(&|request| request.service_code = "2.002913".to_owned()),
-            "FACT_NOT_DECIDED",
+            "LINKED_MEMBER_UNKNOWN",
             "",
         ),
         (
@@ -1142,7 +1377,7 @@ async fn each_member_is_named_once_or_everything_that_is_wrong_is_named() {
     mirror(&stack, there(code, 1, &ALL_MEMBERS)).await.unwrap();
     let other = MirrorLinkedCaseRequest {
         service_code: SERVICE.to_owned(),
-        ..there(code, 2, &["khai_sinh", "thuong_tru"])
+        ..there(code, 2, &["khai_sinh", "thuong_tru", "the_bhyt"])
     };
     let status = mirror(&stack, other).await.unwrap_err();
     assert_eq!(reason(&status), "LINKED_SERVICE_OTHER");
@@ -1238,7 +1473,7 @@ async fn a_decision_about_a_service_that_there_is_not_is_refused_and_named() {
 async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
     let stack = Stack::start().await;
     let before = filed(&stack).await;
-    let mirrored = |revision: i64, states: [CaseState; 2]| MirrorLinkedCaseRequest {
+    let mirrored = |revision: i64, states: [CaseState; 3]| MirrorLinkedCaseRequest {
         request_id: request_id(),
         service_code: SERVICE.to_owned(),
         linked_code: "G22.99-270104-0000123".to_owned(),
@@ -1259,6 +1494,12 @@ async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
                 state: states[1].into(),
                 ..Default::default()
             },
+            MirroredMember {
+                member_code: "the_bhyt".to_owned(),
+                competent_unit_code: "16690".to_owned(),
+                state: states[2].into(),
+                ..Default::default()
+            },
         ],
     };
     let system = |units: &[i32]| {
@@ -1270,7 +1511,7 @@ async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
         answer.map(|answer| answer.into_inner().linked_case.unwrap())
     };
     let national = || system(&[PROVINCE]);
-    let waiting = [CaseState::Processing, CaseState::Unspecified];
+    let waiting = [CaseState::Processing, CaseState::Unspecified, CaseState::Unspecified];
     assert_eq!(
         reason(&put(national(), mirrored(1, waiting)).await.unwrap_err()),
         "LINKED_SERVICE_LOCAL",
@@ -1315,15 +1556,19 @@ async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
         (first.owner(), states(&first)),
         (
             LinkedOwner::National,
-            vec![LinkedMemberState::Running, LinkedMemberState::Waiting]
+            vec![
+                LinkedMemberState::Running,
+                LinkedMemberState::Waiting,
+                LinkedMemberState::Waiting
+            ]
         )
     );
     assert_eq!(
-        put(national(), mirrored(1, [CaseState::Registered; 2])).await.unwrap(),
+        put(national(), mirrored(1, [CaseState::Registered; 3])).await.unwrap(),
         first,
         "an older revision changes nothing"
     );
-    let rejected = mirrored(3, [CaseState::Rejected, CaseState::Processing]);
+    let rejected = mirrored(3, [CaseState::Rejected, CaseState::Processing, CaseState::Unspecified]);
     let (one, two) = tokio::join!(put(national(), rejected.clone()), put(national(), rejected.clone()));
     assert_eq!(one.unwrap(), two.unwrap(), "the same twice at once");
     let seen = read(&stack.staff("officer", THANH_VINH), &first.linked_case_id)
@@ -1331,13 +1576,20 @@ async fn from_2027_the_national_system_coordinates_and_is_mirrored() {
         .unwrap();
     assert_eq!(
         states(&seen),
-        [LinkedMemberState::Rejected, LinkedMemberState::Running],
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Running,
+            LinkedMemberState::Waiting
+        ],
         "we compensate nothing: that is theirs"
     );
     assert_eq!((of(&seen, "khai_sinh").case_code.as_str(), seen.effects.len()), ("", 0));
-    let over = put(national(), mirrored(4, [CaseState::Rejected, CaseState::Returned]))
-        .await
-        .unwrap();
+    let over = put(
+        national(),
+        mirrored(4, [CaseState::Rejected, CaseState::Returned, CaseState::Returned]),
+    )
+    .await
+    .unwrap();
     assert_eq!(over.state(), LinkedCaseState::PartlyFinished);
     let mut twice = mirrored(5, waiting);
     twice.members[1].member_code = "khai_sinh".to_owned();
@@ -1410,11 +1662,19 @@ async fn a_member_that_cannot_be_filed_when_its_turn_comes_is_held_until_an_offi
         .unwrap();
     let given_up = given_up.into_inner().linked_case.unwrap();
     assert_eq!(of(&given_up, "thuong_tru").state(), LinkedMemberState::Cancelled);
-    // Its unit is asked nothing any more, though it never had a case of it.
+    // Its unit is asked nothing any more, though it never had a case of it; that of the card is, which waited for the residence.
+    until(&stack, &linked.linked_case_id, |now| {
+        now.effects.iter().any(|effect| effect.open)
+    })
+    .await;
     assert!(to_decide(&leader).await.is_empty());
     assert_eq!(
+        to_decide(&stack.staff("unit_leader", TRUONG_VINH)).await,
+        [linked.linked_case_id.as_str()]
+    );
+    assert_eq!(
         count(&stack, "SELECT count(*) FROM linked_case_units WHERE to_decide").await,
-        0
+        1
     );
     whole(&stack).await;
 }
@@ -1500,10 +1760,10 @@ async fn a_question_about_a_case_that_the_applicant_takes_back_is_moot_and_the_a
 async fn the_whole_application_is_taken_back_or_nothing_of_it() {
     // By transitions under which a case that was accepted is not withdrawn any more.
     let mut given = with_service(&side_by_side("withdraw", "withdraw", "withdraw"));
-    let transitions = given.transitions.get_mut("national-2026.toml").unwrap();
+    let (name, transitions) = packs().transitions.remove_entry("national-2026.toml").unwrap();
     let edge = "[[transition]]\noperation = \"withdraw\"\nfrom = 2\nto = 7\n";
     assert!(transitions.contains(edge));
-    *transitions = transitions.replace(edge, "");
+    given.transitions.insert(name, transitions.replace(edge, ""));
     let stack = Stack::with_packs(given).await;
     let portal = stack.portal(citizen());
     let file_id = upload(&portal, PDF).await;
@@ -1736,6 +1996,7 @@ async fn what_a_deputy_files_and_takes_back_says_in_whose_name() {
                 &[],
             ),
             member("thuong_tru", "16681", &["to_khai_ct01"], &["nguoi_than"]),
+            member("the_bhyt", "16690", &["to_khai"], &[]),
         ],
         ..application()
     };
@@ -1828,6 +2089,16 @@ async fn relayed(stack: &Stack) {
     while count(stack, "SELECT count(*) FROM egov.outbox").await > 0 {
         assert!(began.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the running coordinator has looked at everything that was done so far.
+pub(crate) async fn followed(stack: &Stack) {
+    relayed(stack).await;
+    let began = Instant::now();
+    while stack.pool.follower_lag(LINKED_LEASE).await.unwrap() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -1999,9 +2270,11 @@ async fn an_application_that_fails_is_set_aside_and_the_others_go_on() {
     assert_eq!(count(&stack, waiting).await, 1);
     // Not before its pause is over, then again, and it waits longer.
     let attempts = "SELECT attempts::bigint FROM linked_case_retries";
+    let (coordinator, mut lease) = alone(&stack).await;
     let before = count(&stack, attempts).await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    coordinator.run(&mut lease, &|| false).await.unwrap();
     assert_eq!(count(&stack, attempts).await, before, "the clock stands still");
+    lease.release().await.unwrap();
     stack.advance(SignedDuration::from_secs(20)).await;
     let again = Instant::now();
     while count(&stack, attempts).await == before {
@@ -2022,7 +2295,11 @@ async fn an_application_that_fails_is_set_aside_and_the_others_go_on() {
     .await;
     assert_eq!(
         states(&ended),
-        [LinkedMemberState::Rejected, LinkedMemberState::Cancelled]
+        [
+            LinkedMemberState::Rejected,
+            LinkedMemberState::Cancelled,
+            LinkedMemberState::Cancelled
+        ]
     );
     assert_eq!(count(&stack, "SELECT count(*) FROM linked_case_retries").await, 0);
     whole(&stack).await;

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod acts_by_state;
 mod alone;
 mod bucket;
 mod calendar_change;
@@ -41,12 +42,15 @@ mod reconciling;
 mod repetition;
 mod reports;
 mod rest;
+mod results;
+mod rows_of_units;
 mod schema;
 mod searching;
 mod staffing;
 mod statistics;
 mod support;
 mod units;
+mod unsettled;
 mod validation;
 mod work;
 mod work_places;

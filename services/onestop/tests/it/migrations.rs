@@ -29,7 +29,7 @@ async fn hold(stack: &Stack) -> egov_database::Lease {
 }
 
 /// Publishes the next version of the birth registration, in force today, with a change of its text.
-async fn next_version(stack: &Stack, change: impl Fn(String) -> String) -> i32 {
+pub(crate) async fn next_version(stack: &Stack, change: impl Fn(String) -> String) -> i32 {
     let client = controller(stack);
     let draft = create(&client, BIRTH, "").await.unwrap();
     let text = draft
@@ -70,7 +70,7 @@ async fn checked(stack: &Stack, case: &Case) -> Case {
         .unwrap()
 }
 
-fn start(from: i32, to: i32, steps: Vec<StepMapping>) -> StartMigrationRequest {
+pub(crate) fn start(from: i32, to: i32, steps: Vec<StepMapping>) -> StartMigrationRequest {
     StartMigrationRequest {
         request_id: request_id(),
         procedure_code: BIRTH.to_owned(),
@@ -94,7 +94,7 @@ async fn preview(client: &Client, to: i32, steps: Vec<StepMapping>) -> Result<Ve
     Ok(answer.into_inner().cases)
 }
 
-async fn migration(client: &Client, id: &str) -> Migration {
+pub(crate) async fn migration(client: &Client, id: &str) -> Migration {
     let request = GetMigrationRequest {
         migration_id: id.to_owned(),
     };

@@ -134,6 +134,7 @@ async fn a_neighbour_sees_nothing_when_row_level_security_is_off() {
         "case_components",
         "case_pauses",
         "case_results",
+        "result_versions",
         "case_ratings",
         "case_history",
         "case_tokens",

@@ -1,50 +1,48 @@
 //! Non-interference (không can thiệp): rows that a caller may not see change none of that caller's answers, whatever is asked.
 //!
-//! Generated from the descriptors: each read RPC of the service is asked by each caller, with every field that it has; then the neighbour's cases
+//! Generated from the descriptors: each read RPC of the service is asked by each caller, with every field that it has; then the neighbour's rows
 //! are added, acted upon, changed behind the service's back and deleted, and after each of it all answers must be what they were. A new RPC,
-//! or a new field, is covered without a hand, or named by the failure because nothing is known to fill it with.
+//! or a new field, is covered without a hand, or named by the failure: because nothing is known to fill it with, because nobody is answered
+//! anything, or because the neighbour has nothing that it could show. Its rows are made in `rows_of_units`, once for both sides.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use egov_proto::egov::onestop::v1 as proto;
+use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
-use sqlx::{AssertSqlSafe, PgConnection};
+use tonic::Code;
 use uuid::Uuid;
 
-use crate::components::{BIRTH_NOTICE, ask_for, digitise};
-use crate::fees::{cash, charge, import_treasury, owing, reconcile_day};
+use crate::fees::owing;
+use crate::linked::followed;
 use crate::readers::{Answer, Asker, Known, Reader, read_rpcs};
+use crate::rows_of_units::{NEIGHBOUR, OURS, Side, decide_a_fact};
 use crate::support::*;
 
 const PACKAGE: &str = "egov.onestop.v1";
 
-/// A citizen of the neighbour.
-fn stranger() -> Uuid {
-    Uuid::from_u128(0xC9)
-}
+/// RPCs that are asked at once. Questions to one of them follow each other: two look-ups of one case at once would wait for each other.
+const AT_ONCE: usize = 6;
 
-/// Everybody who sees something at Trường Vinh, and nothing at Thành Vinh.
-fn askers(stack: &Stack) -> Vec<Asker> {
-    let staff = |name: &'static str| Asker {
+/// Who sees everything that there is of some kinds of rows, by the policy.
+const CONTROLLER: &str = "procedure_controller";
+
+/// Everybody who sees something at a unit, and nothing at the other.
+fn askers(stack: &Stack, side: &Side) -> Vec<Asker> {
+    let staff = |name: &'static str, roles: &[(&str, i32)]| Asker {
         name,
-        token: Some(
-            stack
-                .tokens
-                .staff(Uuid::from_u128(0x51), &[(name, TRUONG_VINH), ("staff", TRUONG_VINH)]),
-        ),
+        token: Some(stack.tokens.staff(side.official, roles)),
         purpose: Some("case_handling"),
     };
+    let of_unit = |role: &'static str| staff(role, &[(role, side.unit_id), ("staff", side.unit_id)]);
     vec![
-        staff("officer"),
-        staff("unit_leader"),
-        staff("fee_accountant"),
+        of_unit("officer"),
+        of_unit("unit_leader"),
+        of_unit("fee_accountant"),
+        // The same role as the controller's, held at the unit alone.
+        staff("controller_of_the_unit", &[(CONTROLLER, side.unit_id)]),
         Asker {
-            name: "procedure_controller",
-            token: Some(
-                stack
-                    .tokens
-                    .staff(Uuid::from_u128(0x52), &[("procedure_controller", PROVINCE)]),
-            ),
+            name: CONTROLLER,
+            token: Some(stack.tokens.staff(Uuid::from_u128(0x52), &[(CONTROLLER, PROVINCE)])),
             purpose: Some("case_handling"),
         },
         Asker {
@@ -52,13 +50,13 @@ fn askers(stack: &Stack) -> Vec<Asker> {
             token: Some(
                 stack
                     .tokens
-                    .system(Uuid::from_u128(0x901), &[("case_synchroniser", TRUONG_VINH)]),
+                    .system(Uuid::from_u128(0x901), &[("case_synchroniser", side.unit_id)]),
             ),
             purpose: Some("portal_synchronisation"),
         },
         Asker {
             name: "citizen",
-            token: Some(stack.portal_token(citizen())),
+            token: Some(stack.portal_token(side.citizen)),
             purpose: Some("own_case"),
         },
         Asker {
@@ -69,188 +67,159 @@ fn askers(stack: &Stack) -> Vec<Asker> {
     ]
 }
 
-/// What there is at Trường Vinh, by the names of the fields that ask for it.
-async fn own_rows(stack: &Stack) -> Known {
-    let first = submit(stack).await;
-    let secret = first.lookup_secret;
-    let first = digitise(stack, &first.case.unwrap(), BIRTH_NOTICE).await;
-    let working = ask_for(stack, &processing(stack).await, BIRTH_NOTICE).await;
-    let decided = approve(stack, &processing(stack).await).await;
-    for name in ["Trần Văn Hùng", "Nguyễn Thị Hường"] {
-        let mut request = birth_registration();
-        request.owner = Some(owner(name));
-        stack.portal(citizen()).cases.submit_case(request).await.unwrap();
-    }
-    let upload = proto::StartUploadRequest {
-        request_id: request_id(),
-        name: "đơn.pdf".to_owned(),
-        size: PDF.len() as i64,
-        sha256: egov_files::Digest::of(PDF).to_string(),
-    };
-    let upload = stack
-        .portal(citizen())
-        .files
-        .start_upload(upload)
-        .await
-        .unwrap()
-        .into_inner();
-
-    let linked = linked_application("16690");
-    let linked = stack.portal(citizen()).linked.submit_linked_case(linked).await.unwrap();
-    let linked = linked.into_inner().linked_case.unwrap();
-    let charged = owing(stack).await;
-    money(stack, TRUONG_VINH, &charged, ["BL-1", "BL-9"]).await;
-
-    let day = |day: i32| json!({"year": 2026, "month": 11, "day": day});
-    Known(BTreeMap::from([
-        ("linked_case_id", vec![json!(linked.linked_case_id)]),
-        (
-            "case_id",
-            vec![
-                json!(decided.case_id),
-                json!(working.case_id),
-                json!(first.case_id),
-                json!(charged.case_id),
-            ],
-        ),
-        ("case_code", vec![json!(first.case_code)]),
-        ("lookup_secret", vec![json!(secret)]),
-        ("file_id", vec![json!(decided.results[0].file_id)]),
-        ("upload_id", vec![json!(upload.upload_id)]),
-        ("procedure_code", vec![json!("1.001193")]),
-        ("sector_code", vec![json!("ho_tich")]),
-        ("level", vec![json!("commune")]),
-        ("path", vec![json!("fees")]),
-        ("version", vec![json!(1)]),
-        ("step", vec![json!("tham_tra")]),
-        (
-            "statistics",
-            vec![json!({"dimension": 1, "from": day(23), "to": day(23)})],
-        ),
-        ("format", vec![json!(1)]),
-        ("year", vec![json!(2026)]),
-        ("month", vec![json!(10)]),
-        ("offset", vec![json!(1)]),
-        ("length", vec![json!(20)]),
-        ("unit_id", vec![json!(TRUONG_VINH), json!(THANH_VINH)]),
-        ("unit_code", vec![json!("16690"), json!("16681")]),
-        // The last is the code that the neighbour's first case will have.
-        (
-            "query",
-            [
-                "nguyen",
-                "Nguyễn Thị ",
-                "huong nguyen t",
-                "tran v",
-                "h",
-                "0912345678",
-                "040190000123",
-                "H41",
-                "H41.202-261123-0001",
-            ]
-            .map(|query| json!(query))
-            .to_vec(),
-        ),
-        ("google.type.Date", vec![day(23), day(30)]),
-        ("google.protobuf.Timestamp", vec![json!("2026-11-23T00:00:00Z")]),
-    ]))
-}
-
-/// Readers that ask for rows which this world does not have yet: drafts, migrations, reports, tickets, tasks by their ids. Whoever makes such rows in `own_rows` takes the line away.
-const WITHOUT_ROWS: [&str; 13] = [
-    "egov.onestop.v1.CounterService.ListTickets",
-    "egov.onestop.v1.DeadlineService.PreviewCalendarChange",
-    "egov.onestop.v1.DefinitionService.GetDraft",
-    "egov.onestop.v1.DefinitionService.GetMigration",
-    "egov.onestop.v1.DefinitionService.LintDraft",
-    "egov.onestop.v1.DefinitionService.ListDraftChanges",
-    "egov.onestop.v1.DefinitionService.ListMigratedCases",
-    "egov.onestop.v1.DefinitionService.PreviewMigration",
-    "egov.onestop.v1.DefinitionService.Simulate",
-    "egov.onestop.v1.ReportService.CheckReport",
-    "egov.onestop.v1.ReportService.ExportReport",
-    "egov.onestop.v1.ReportService.GetReport",
-    "egov.onestop.v1.WorkService.GetTask",
+/// What the controller of the province sees of every unit: figures, what is worked out of cases without naming anybody, and drafts and
+/// migrations, which are the province's.
+const OF_ALL_UNITS: [&str; 4] = [
+    "ReportService.",
+    "DefinitionService.",
+    "DeadlineService.PreviewCalendarChange",
+    "ComponentService.ListAvoidablePapers",
 ];
 
-/// Who may see the figures of all units, by the policy: whoever answers for procedures at the province. Figures of our unit alone are
-/// the same for them too.
-fn sees_all(asker: &str, rpc: &str, request: &Map<String, Value>) -> bool {
+/// Who may see the neighbour's rows, by the policy: everybody the board in its waiting room, and the controller of the province what is of all
+/// units. What is of our unit alone is the same for them too.
+fn may_see(asker: &str, rpc: &str, request: &Map<String, Value>) -> bool {
     let unit = request
         .get("unit_id")
         .or_else(|| request.get("statistics")?.get("unit_id"));
-    asker == "procedure_controller"
-        && rpc.starts_with("egov.onestop.v1.ReportService.")
-        && unit.is_none_or(|unit| *unit != json!(TRUONG_VINH))
+    let is = |name: &str| rpc.strip_prefix(PACKAGE).is_some_and(|rpc| rpc[1..].starts_with(name));
+    if is("CounterService.GetBoard") {
+        return unit.is_some_and(|unit| *unit == json!(NEIGHBOUR.unit_id));
+    }
+    asker == CONTROLLER && OF_ALL_UNITS.into_iter().any(is) && unit.is_none_or(|unit| *unit != json!(OURS.unit_id))
+}
+
+/// What one caller asks of one RPC.
+#[derive(Clone)]
+struct Question {
+    /// The place of the RPC.
+    reader: usize,
+    /// The place of the caller.
+    asker: usize,
+    request: Map<String, Value>,
 }
 
 /// Every question of every caller to every RPC.
 struct Questions {
     readers: Vec<Reader>,
     askers: Vec<Asker>,
-    asked: Vec<(usize, usize, Map<String, Value>)>,
+    asked: Vec<Question>,
 }
 
 impl Questions {
-    /// Panics with the names of RPCs and fields that cannot be asked.
-    async fn gather(stack: &Stack, known: &Known) -> Self {
+    /// All of them, with the answers. Panics with the names of RPCs and fields that cannot be asked, and of RPCs that tell nobody anything.
+    async fn gather(stack: &Stack, known: &Known) -> (Self, Vec<Answer>) {
         let readers: Vec<Reader> = read_rpcs(PACKAGE)
             .into_iter()
             .map(|rpc| Reader::new(stack, rpc))
-            .filter(|reader| !WITHOUT_ROWS.contains(&reader.name()))
             .collect();
-        let askers = askers(stack);
-        let (mut asked, mut wrong) = (Vec::new(), Vec::new());
-        for (place, reader) in readers.iter().enumerate() {
-            let mut answered = false;
-            for (who, asker) in askers.iter().enumerate() {
-                let requests = match reader.requests(asker, known).await {
-                    Ok(requests) => requests,
-                    Err(unknown) => {
-                        wrong.push(unknown);
-                        break;
+        let mut questions = Self {
+            readers,
+            askers: askers(stack, &OURS),
+            asked: Vec::new(),
+        };
+        let places = 0..questions.readers.len();
+        let gathered: Vec<_> = stream::iter(places)
+            .map(|reader| questions.of_reader(reader, known))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let (mut asked, mut answers, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+        for gathered in gathered {
+            match gathered {
+                Ok(of_reader) => {
+                    for (question, answer) in of_reader {
+                        asked.push(question);
+                        answers.push(answer);
                     }
-                };
-                for request in requests {
-                    answered |= reader.ask(asker, &request).await.is_ok();
-                    asked.push((place, who, request));
                 }
-            }
-            if !answered {
-                wrong.push(format!("{}: nobody got an answer", reader.name()));
+                Err(unknown) => wrong.push(unknown),
             }
         }
-        wrong.sort();
-        wrong.dedup();
         assert!(
             wrong.is_empty(),
-            "these cannot be asked; say in own_rows() what fills them:\n{}",
+            "these are not really asked; make rows for them, and say what fills their fields, in rows_of_units.rs:\n{}",
             wrong.join("\n")
         );
-        Self { readers, askers, asked }
+        questions.asked = asked;
+        (questions, answers)
     }
 
-    async fn answers(&self) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(self.asked.len());
-        for (place, who, request) in &self.asked {
-            answers.push(self.readers[*place].ask(&self.askers[*who], request).await);
+    /// The questions to one RPC with the answers, or why it is not really asked.
+    async fn of_reader(&self, place: usize, known: &Known) -> Result<Vec<(Question, Answer)>, String> {
+        let reader = &self.readers[place];
+        let (mut asked, mut told) = (Vec::new(), false);
+        for (who, asker) in self.askers.iter().enumerate() {
+            for request in reader.requests(asker, known).await? {
+                let answer = reader.ask(asker, &request).await;
+                told |= reader.says_something(&answer);
+                let question = Question {
+                    reader: place,
+                    asker: who,
+                    request,
+                };
+                asked.push((question, answer));
+            }
         }
-        answers
+        if told {
+            Ok(asked)
+        } else {
+            Err(format!("{}: nobody is told anything", reader.name()))
+        }
     }
 
-    /// Demands that everything is answered as before.
-    async fn demand_the_same(&self, before: &[Answer], what: &str) {
-        let after = self.answers().await;
+    /// Asks these, each with its number: several RPCs at once, one RPC one question after the other.
+    async fn ask(&self, asked: Vec<(usize, Question)>) -> Vec<(usize, Question, Answer)> {
+        let mut by_reader: Vec<Vec<(usize, Question)>> = self.readers.iter().map(|_| Vec::new()).collect();
+        for (number, question) in asked {
+            by_reader[question.reader].push((number, question));
+        }
+        // The longest first, so that none is left over at the end.
+        by_reader.sort_by_key(|questions| std::cmp::Reverse(questions.len()));
+        let answered: Vec<Vec<_>> = stream::iter(by_reader)
+            .map(|questions| self.ask_in_turn(questions))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        answered.into_iter().flatten().collect()
+    }
+
+    async fn ask_in_turn(&self, questions: Vec<(usize, Question)>) -> Vec<(usize, Question, Answer)> {
+        let mut answered = Vec::with_capacity(questions.len());
+        for (number, question) in questions {
+            let answer = self.readers[question.reader]
+                .ask(&self.askers[question.asker], &question.request)
+                .await;
+            answered.push((number, question, answer));
+        }
+        answered
+    }
+
+    /// Demands that everything is answered as before; and, if rows of others are known, that what was asked about rows that do not exist is
+    /// answered about those rows as if they did not either.
+    async fn demand_the_same(&self, before: &[Answer], what: &str, others: Option<&Known>) {
+        let mut asked = Vec::with_capacity(self.asked.len());
+        for (number, question) in self.asked.iter().enumerate() {
+            let about = others.map(|others| self.readers[question.reader].about(&question.request, others));
+            for request in about.unwrap_or_else(|| vec![question.request.clone()]) {
+                let question = Question {
+                    request,
+                    ..question.clone()
+                };
+                asked.push((number, question));
+            }
+        }
         let changed: Vec<String> = self
-            .asked
-            .iter()
-            .zip(before.iter().zip(&after))
-            .filter(|(_, (before, after))| before != after)
-            .filter(|((place, who, request), _)| {
-                !sees_all(self.askers[*who].name, self.readers[*place].name(), request)
+            .ask(asked)
+            .await
+            .into_iter()
+            .filter(|(number, _, after)| before[*number] != *after)
+            .map(|(number, question, after)| {
+                let (rpc, asker) = (self.readers[question.reader].name(), self.askers[question.asker].name);
+                (rpc, asker, question.request, &before[number], after)
             })
-            .map(|((place, who, request), (before, after))| {
-                let (rpc, asker) = (self.readers[*place].name(), self.askers[*who].name);
+            .filter(|(rpc, asker, request, ..)| !may_see(asker, rpc, request))
+            .map(|(rpc, asker, request, before, after)| {
                 format!("{rpc} by {asker}, asked {request:?}:\n  before {before:?}\n  after  {after:?}")
             })
             .collect();
@@ -261,222 +230,127 @@ impl Questions {
             changed.join("\n")
         );
     }
-}
 
-/// A linked application of which both members are one unit's.
-fn linked_application(unit: &str) -> proto::SubmitLinkedCaseRequest {
-    let member = |code: &str, components: &[&str], conditions: &[&str]| proto::LinkedMemberFiling {
-        member_code: code.to_owned(),
-        competent_unit_code: unit.to_owned(),
-        components: components.iter().map(|code| component(code)).collect(),
-        conditions: conditions.iter().map(ToString::to_string).collect(),
-    };
-    proto::SubmitLinkedCaseRequest {
-        request_id: request_id(),
-        service_code: "2.000986".to_owned(),
-        channel: proto::Channel::Online.into(),
-        owner: Some(owner("Nguyễn Thị Hường")),
-        members: vec![
-            member("khai_sinh", &["mau_dien_tu", "giay_chung_sinh"], &[]),
-            member("thuong_tru", &["to_khai_ct01"], &["nguoi_than"]),
-        ],
-        ..Default::default()
-    }
-}
-
-/// Cash for a case of a unit against the first receipt, a file of the treasury in which it has another amount and the second receipt is
-/// nobody's, and the day reconciled.
-async fn money(stack: &Stack, unit_id: i32, case: &proto::Case, [receipt, stray]: [&str; 2]) {
-    let clerk = stack.staff("one_stop_clerk", unit_id);
-    let owed = charge(&clerk, case).await.unwrap();
-    cash(&clerk, &owed, receipt, 8_000).await.unwrap();
-    let accountant = stack.staff("fee_accountant", unit_id);
-    let (day, code) = (jiff::civil::date(2026, 11, 23), &case.case_code);
-    let lines = format!("23/11/2026,{code},{receipt},9000\n23/11/2026,{code},{stray},5000\n");
-    import_treasury(&accountant, unit_id, day, &lines).await.unwrap();
-    let done = reconcile_day(&accountant, unit_id, day).await.unwrap();
-    assert!(done.open_differences >= 2, "{done:?}");
-}
-
-/// Files a case of the neighbour's under the same names and numbers as ours.
-async fn neighbours_case(stack: &Stack, name: &str) -> proto::Case {
-    let request = proto::SubmitCaseRequest {
-        competent_unit_code: "16681".to_owned(),
-        conditions: vec!["yeu_cau_ban_sao".to_owned()],
-        owner: Some(owner(name)),
-        ..birth_registration()
-    };
-    let answer = stack.portal(stranger()).cases.submit_case(request).await.unwrap();
-    answer.into_inner().case.unwrap()
-}
-
-/// Takes a case of the neighbour's to its result.
-async fn neighbours_acts(stack: &Stack, case: &proto::Case) {
-    let mut clerk = stack.staff("one_stop_clerk", THANH_VINH);
-    let accept = proto::AcceptCaseRequest {
-        request_id: request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag.clone(),
-    };
-    let case = clerk
-        .cases
-        .accept_case(accept)
-        .await
-        .unwrap()
-        .into_inner()
-        .case
-        .unwrap();
-    let mut leader = stack.staff("unit_leader", THANH_VINH);
-    let assign = proto::AssignCaseRequest {
-        request_id: request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag,
-        assignee_id: Uuid::from_u128(0xA9).to_string(),
-        reason: String::new(),
-    };
-    let case = leader
-        .cases
-        .assign_case(assign)
-        .await
-        .unwrap()
-        .into_inner()
-        .case
-        .unwrap();
-    let approve = proto::ApproveCaseRequest {
-        request_id: request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag,
-        results: vec![proto::CaseResult {
-            result_code: "KQ.G15.000031".to_owned(),
-            number: "77/2026".to_owned(),
-            file_id: upload(&leader, PDF).await,
-        }],
-        reason: String::new(),
-    };
-    leader.cases.approve_case(approve).await.unwrap();
-}
-
-/// Deletes the neighbour's cases and everything that refers to them, table after table.
-async fn delete_neighbours_cases(connection: &mut PgConnection) {
-    sqlx::query("SET session_replication_role = replica")
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    let of_cases: Vec<String> = sqlx::query_scalar(
-        "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'case_id' AND NOT a.attisdropped
-         WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'cases'",
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .unwrap();
-    assert!(of_cases.iter().any(|table| table == "case_tokens"), "{of_cases:?}");
-    for table in of_cases {
-        let statement = format!(
-            "DELETE FROM {table} WHERE case_id IN (SELECT case_id FROM cases WHERE responsible_unit_id = {THANH_VINH})"
+    /// Demands that there is something in every RPC that its callers could be told: the neighbour's own callers are.
+    async fn demand_that_the_neighbour_is_told(&self, stack: &Stack, known: &Known) {
+        let askers = askers(stack, &NEIGHBOUR);
+        let untold: Vec<Option<String>> = stream::iter(&self.readers)
+            .map(|reader| told_nothing(reader, &askers, known))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let untold: Vec<String> = untold.into_iter().flatten().collect();
+        assert!(
+            untold.is_empty(),
+            "the neighbour has nothing that these could show; make rows of both sides in rows_of_units.rs:\n{}",
+            untold.join("\n")
         );
-        sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut *connection)
-            .await
-            .unwrap();
     }
-    let deleted = sqlx::query("DELETE FROM cases WHERE responsible_unit_id = $1")
-        .bind(THANH_VINH)
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    assert_eq!(deleted.rows_affected(), 4);
-    // What the treasury said belongs to no case.
-    for table in ["payment_differences", "treasury_entries", "treasury_files", "fee_acts"] {
-        let statement = format!("DELETE FROM {table} WHERE responsible_unit_id = {THANH_VINH}");
-        let deleted = sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut *connection)
-            .await
-            .unwrap();
-        assert!(deleted.rows_affected() > 0, "{table}");
+
+    /// The RPCs of which answers are others than before, and are answers.
+    async fn changed(&self, before: &[Answer]) -> BTreeSet<&str> {
+        let asked = self.asked.iter().cloned().enumerate().collect();
+        let answered = self.ask(asked).await;
+        let changed = answered
+            .into_iter()
+            .filter(|(number, _, after)| after.is_ok() && before[*number] != *after);
+        changed
+            .map(|(_, question, _)| self.readers[question.reader].name())
+            .collect()
     }
 }
 
-#[tokio::test]
+/// The name of an RPC that tells none of these callers anything.
+async fn told_nothing(reader: &Reader, askers: &[Asker], known: &Known) -> Option<String> {
+    for asker in askers {
+        for request in reader.requests(asker, known).await.unwrap_or_default() {
+            let answer = reader.ask(asker, &request).await;
+            if reader.says_something(&answer) {
+                return None;
+            }
+            if matches!(answer, Err((Code::PermissionDenied | Code::Unauthenticated, _))) {
+                break;
+            }
+        }
+    }
+    Some(reader.name().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     let stack = Stack::start().await;
-    let known = own_rows(&stack).await;
-    let questions = Questions::gather(&stack, &known).await;
-    let before = questions.answers().await;
+    decide_a_fact(&stack).await;
+    let filed = OURS.file(&stack).await;
+    let handled = OURS.handle(&stack, &filed).await;
+    // From here on nothing of ours changes by itself.
+    followed(&stack).await;
+    let known = OURS.known(&filed, &handled).with_nobodys();
+    let (questions, before) = Questions::gather(&stack, &known).await;
     let answered = before.iter().filter(|answer| answer.is_ok()).count();
     assert!(answered > 100, "{answered} of {} questions were answered", before.len());
 
-    let first = neighbours_case(&stack, "Nguyễn Thị Hường").await;
-    assert_eq!(first.case_code, "H41.202-261123-0001");
-    neighbours_case(&stack, "Trần Văn Hùng").await;
-    neighbours_case(&stack, "Nguyễn Văn Hưng").await;
-    let linked = linked_application("16681");
-    stack
-        .portal(stranger())
-        .linked
-        .submit_linked_case(linked)
-        .await
-        .unwrap();
-    questions.demand_the_same(&before, "adding the neighbour's cases").await;
-
-    neighbours_acts(&stack, &first).await;
+    let filed = NEIGHBOUR.file(&stack).await;
+    assert_eq!(filed.first_code(), "H41.202-261123-0001");
+    NEIGHBOUR.filed_by_the_first_version(&stack).await;
     questions
-        .demand_the_same(&before, "acting on the neighbour's cases")
+        .demand_the_same(&before, "adding the neighbour's rows", None)
         .await;
 
-    money(&stack, THANH_VINH, &first, ["BL-1", "BL-9"]).await;
-    questions.demand_the_same(&before, "the neighbour's money").await;
-
-    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
-    let changed = sqlx::query(
-        "UPDATE cases SET owner = jsonb_set(owner, '{full_name}', '\"Trần Thị Hường\"'), submit_time = submit_time - interval '3 days',
-                          due_date = '2026-11-23', state = 5
-         WHERE responsible_unit_id = $1",
-    )
-    .bind(THANH_VINH)
-    .execute(&mut superuser)
-    .await
-    .unwrap();
-    assert_eq!(changed.rows_affected(), 4);
-    for change in [
-        "UPDATE charge_payments SET amount_vnd = 1, paid_day = '2026-11-24' WHERE responsible_unit_id = 3",
-        "UPDATE payment_differences SET state = 1, day = '2026-11-24' WHERE responsible_unit_id = 3",
-    ] {
-        let changed = sqlx::query(change).execute(&mut superuser).await.unwrap();
-        assert!(changed.rows_affected() > 0, "{change}");
-    }
+    let handled = NEIGHBOUR.handle(&stack, &filed).await;
+    let known = NEIGHBOUR.known(&filed, &handled);
     questions
-        .demand_the_same(&before, "changing the neighbour's rows")
+        .demand_the_same(&before, "acting on the neighbour's rows", Some(&known))
+        .await;
+    questions.demand_that_the_neighbour_is_told(&stack, &known).await;
+
+    NEIGHBOUR.change_cases(&stack).await;
+    NEIGHBOUR.change(&stack).await;
+    questions
+        .demand_the_same(&before, "changing the neighbour's rows", None)
         .await;
 
-    delete_neighbours_cases(&mut superuser).await;
+    NEIGHBOUR.delete(&stack).await;
     questions
-        .demand_the_same(&before, "deleting the neighbour's rows")
+        .demand_the_same(&before, "deleting the neighbour's rows", None)
         .await;
-}
 
-#[tokio::test]
-async fn the_question_that_finds_interference_finds_it_where_the_row_may_be_seen() {
-    // The counter-check: the same additions at the own unit change answers, so that equality above says something.
-    let stack = Stack::start().await;
-    let known = own_rows(&stack).await;
-    let questions = Questions::gather(&stack, &known).await;
-    let before = questions.answers().await;
+    // The counter-check: the same at the own unit changes answers, so that equality above says something.
     submit(&stack).await;
     let more = owing(&stack).await;
-    money(&stack, TRUONG_VINH, &more, ["BL-2", "BL-8"]).await;
-    let after = questions.answers().await;
-    let changed: std::collections::BTreeSet<&str> = questions
-        .asked
-        .iter()
-        .zip(before.iter().zip(&after))
-        .filter(|(_, (before, after))| before != after)
-        .map(|((place, ..), _)| questions.readers[*place].name())
-        .collect();
+    OURS.money(&stack, &more, ["BL-2", "BL-8"]).await;
+    OURS.filed_by_the_first_version(&stack).await;
+    OURS.change(&stack).await;
+    let changed = questions.changed(&before).await;
     for rpc in [
         "CaseService.ListCases",
         "CaseService.SearchCases",
+        "ComponentService.ListAvoidablePapers",
+        "ComponentService.ListStoredPapers",
+        "CounterService.GetBoard",
+        "CounterService.ListCounterGroups",
+        "CounterService.ListTickets",
+        "DeadlineService.ListDeadlineChanges",
+        "DeadlineService.PreviewCalendarChange",
+        "DefinitionService.GetDraft",
+        "DefinitionService.GetMigration",
+        "DefinitionService.LintDraft",
+        "DefinitionService.ListDraftChanges",
+        "DefinitionService.ListDrafts",
+        "DefinitionService.ListMigratedCases",
+        "DefinitionService.PreviewMigration",
+        "DefinitionService.Simulate",
         "FeeService.GetPaymentFigures",
         "FeeService.ListDifferences",
+        "FeeService.ListTreasuryFiles",
+        "FeeService.ListUnsettledCharges",
+        "FileService.GetUpload",
+        "ReportService.CheckReport",
+        "ReportService.ExportReport",
+        "ReportService.GetReport",
+        "ReportService.ListReports",
+        "ResultService.ListResults",
+        "WorkService.GetTask",
+        "WorkService.ListComments",
     ] {
         assert!(
             changed.contains(format!("{PACKAGE}.{rpc}").as_str()),

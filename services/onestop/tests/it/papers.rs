@@ -215,7 +215,10 @@ async fn a_form_of_a_long_history_says_what_happened_last() {
     let notice = paper(&leader, &case, PaperForm::Stop).await.unwrap();
     assert_eq!(field(&notice, "reason"), "Không bổ sung trong thời hạn.");
     assert_eq!(field(&notice, "legal_basis"), "NĐ 118/2025/NĐ-CP");
-    assert_eq!(field(&notice, "fees"), "");
+    assert_eq!(
+        (field(&notice, "fees"), field(&notice, "financial_consequence")),
+        ("Không có", "Chưa nộp khoản nào")
+    );
     // What tells from the beginning begins there.
     let receipt = paper(&leader, &case, PaperForm::Receipt).await.unwrap();
     assert_eq!(field(&receipt, "due_time"), "17 giờ 00 phút, ngày 25 tháng 11 năm 2026");

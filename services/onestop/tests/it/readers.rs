@@ -18,6 +18,9 @@ const MOST_PAGES: usize = 4;
 /// Fields that decide how much of an answer comes, not which.
 const OF_PAGES: [&str; 2] = ["page_size", "page_token"];
 
+/// An id that no row has. What is asked about it must be answered in the same way about a row that the caller may not see.
+pub(crate) const NOBODYS: &str = "f0f0f0f0-f0f0-4f0f-8f0f-f0f0f0f0f0f0";
+
 /// The read RPCs of a package, by name.
 pub(crate) fn read_rpcs(package: &str) -> Vec<MethodDescriptor> {
     let extension = egov_proto::POOL
@@ -57,6 +60,18 @@ pub(crate) struct Asker {
 pub(crate) struct Known(pub(crate) BTreeMap<&'static str, Vec<Value>>);
 
 impl Known {
+    /// The same, and of each kind of row one that does not exist.
+    pub(crate) fn with_nobodys(mut self) -> Self {
+        for (_, ids) in self
+            .0
+            .iter_mut()
+            .filter(|(name, _)| name.ends_with("_id") && **name != "unit_id")
+        {
+            ids.push(json!(NOBODYS));
+        }
+        self
+    }
+
     /// The values for a field: those of its name, or of the longest known ending of it; else what its type allows. None if nothing is known.
     fn of(&self, field: &FieldDescriptor) -> Option<Vec<Value>> {
         let name = field.name().trim_end_matches("_ids").trim_end_matches('_');
@@ -164,6 +179,35 @@ impl Reader {
         Ok(all)
     }
 
+    /// A request about a row that does not exist, about each row that others know instead; any other as it is.
+    pub(crate) fn about(&self, request: &Map<String, Value>, others: &Known) -> Vec<Map<String, Value>> {
+        let nobodys = [json!(NOBODYS), json!([NOBODYS])];
+        let Some((name, _)) = request.iter().find(|(_, value)| nobodys.contains(value)) else {
+            return vec![request.clone()];
+        };
+        let field = self.method.input().get_field_by_name(name).unwrap();
+        let ids = others.of(&field).unwrap_or_default();
+        let about = ids.into_iter().map(|id| {
+            let mut request = request.clone();
+            request.insert(name.clone(), id);
+            request
+        });
+        about.collect()
+    }
+
+    /// Whether an answer says anything: of a list, that it has a row.
+    pub(crate) fn says_something(&self, answer: &Answer) -> bool {
+        let Ok(pages) = answer else { return false };
+        let output = self.method.output();
+        let rows = output
+            .fields()
+            .find(|field| field.is_list() && output.get_field_by_name("next_page_token").is_some());
+        match rows {
+            Some(rows) => pages.iter().any(|page| page.get(rows.name()).is_some_and(has_content)),
+            None => pages.iter().any(has_content),
+        }
+    }
+
     /// Asks, and follows the pages of a list.
     pub(crate) async fn ask(&self, asker: &Asker, request: &Map<String, Value>) -> Answer {
         let mut request = request.clone();
@@ -211,6 +255,18 @@ impl Reader {
         Ok(answer
             .serialize_with_options(serde_json::value::Serializer, &options)
             .unwrap())
+    }
+}
+
+/// Whether anything in a message is more than its default.
+fn has_content(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(set) => *set,
+        Value::Number(number) => number.as_i64() != Some(0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => values.iter().any(has_content),
+        Value::Object(fields) => fields.values().any(has_content),
     }
 }
 

@@ -3,10 +3,13 @@
 use egov_onestop::domain::charge::OrderState;
 use egov_onestop::domain::pack::Profile;
 use egov_proto::egov::onestop::v1 as proto;
-use egov_proto::egov::onestop::v1::{ChargeState, DifferenceKind, DifferenceState};
+use egov_proto::egov::onestop::v1::{ChargeState, DifferenceKind, DifferenceState, TreasuryFileState};
+use egov_proto::google::r#type::Date as WireDate;
 use tonic::{Code, Status};
 
-use crate::fees::{Platform, ask_for_payment, cash, charge, owing, until, whole};
+use crate::fees::{
+    Platform, ask_for_payment, cash, charge, events, import_treasury, owing, refund, take_back, until, whole,
+};
 use crate::support::*;
 
 const DAY: jiff::civil::Date = jiff::civil::date(2026, 11, 23);
@@ -145,12 +148,78 @@ async fn what_all_sides_say_alike_is_reconciled_and_what_differs_is_listed_and_s
 }
 
 #[tokio::test]
+async fn money_that_went_back_is_reconciled_with_what_was_decided_here() {
+    let (stack, platform) = Platform::stack().await;
+    let (online, counter) = (owing(&stack).await, owing(&stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owed = charge(&clerk, &online).await.unwrap();
+    ask_for_payment(&clerk, &owed).await.unwrap();
+    let ordered = until(&stack, &online, |charge| !charge.payments[0].reference.is_empty()).await;
+    let order = ordered.payments[0].reference.clone();
+    platform.set(&online.case_code, OrderState::Paid);
+    until(&stack, &online, |charge| charge.state() == ChargeState::Paid).await;
+    // The platform gives it back by itself, and tells nobody. The other case is withdrawn, and its cash given back at the counter.
+    platform.set(&online.case_code, OrderState::Refunded);
+    let owed = charge(&clerk, &counter).await.unwrap();
+    cash(&clerk, &owed, "BL-1", 8_000).await.unwrap();
+    let now = get(&stack.staff("officer", TRUONG_VINH), &counter.case_id)
+        .await
+        .unwrap();
+    let withdrawal = proto::WithdrawCaseRequest {
+        request_id: request_id(),
+        case_id: now.case_id.clone(),
+        etag: now.etag.clone(),
+        reason: "không cần nữa".to_owned(),
+    };
+    let mut cases = stack.portal(citizen()).cases;
+    cases.withdraw_case(withdrawal).await.unwrap();
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let held = charge(&leader, &counter).await.unwrap();
+    let back = refund(&leader, &held, 0).await.unwrap();
+    assert_eq!(back.state(), ChargeState::Refunded);
+
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    let came = format!(
+        "23/11/2026,{},{order},8000\n23/11/2026,{},BL-1,8000\n",
+        online.case_code, counter.case_code
+    );
+    import(&accountant, &came, false).await.unwrap();
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences), (0, 2));
+    let open = differences(&accountant).await;
+    let found = |reference: &str| open.iter().find(|one| one.reference == reference).unwrap();
+    let (at_platform, in_treasury) = (found(&order), found("BL-1"));
+    assert_eq!(
+        (at_platform.kind(), at_platform.platform_amount.as_ref().unwrap().units),
+        (DifferenceKind::RefundedAtPlatform, -8_000)
+    );
+    assert_eq!(
+        (in_treasury.kind(), in_treasury.our_amount.as_ref().unwrap().units),
+        (DifferenceKind::RefundMissingInTreasury, -8_000)
+    );
+    assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+
+    // However it is settled, money that is back is not đã đối soát.
+    settle(&accountant, at_platform).await.unwrap();
+    assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+
+    // The treasury books that it went out.
+    let went = format!("23/11/2026,{},BL-1,-8000\n", counter.case_code);
+    let imported = import(&accountant, &went, false).await.unwrap();
+    assert_eq!((imported.entries, imported.amount.unwrap().units), (1, -8_000));
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences, done.gone_differences), (1, 0, 1));
+    assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+    whole(&stack).await;
+}
+
+#[tokio::test]
 async fn a_file_is_taken_whole_or_not_at_all_and_each_wrong_line_is_named() {
     let stack = Stack::start().await;
     let accountant = stack.staff("fee_accountant", TRUONG_VINH);
     let status = import(
         &accountant,
-        "31/11/2026,x,,-1\n23/11/2026,H41.201-261123-0001,BL-1,8000\n",
+        "31/11/2026,x,,-0\n23/11/2026,H41.201-261123-0001,BL-1,8000\n",
         false,
     )
     .await
@@ -210,4 +279,280 @@ async fn production_reads_no_file_whose_form_nobody_confirmed() {
         .await
         .unwrap_err();
     assert_eq!(reason(&status), "TREASURY_FORMAT_UNKNOWN");
+}
+
+async fn files(client: &Client, request: proto::ListTreasuryFilesRequest) -> proto::ListTreasuryFilesResponse {
+    client
+        .clone()
+        .fees
+        .list_treasury_files(request)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+fn of_state(state: TreasuryFileState) -> proto::ListTreasuryFilesRequest {
+    proto::ListTreasuryFilesRequest {
+        state: state.into(),
+        ..Default::default()
+    }
+}
+
+fn ids(listed: &proto::ListTreasuryFilesResponse) -> Vec<&str> {
+    listed.files.iter().map(|file| file.file_id.as_str()).collect()
+}
+
+async fn lines(client: &Client, file_id: &str, page_token: &str) -> Result<proto::ListTreasuryLinesResponse, Status> {
+    let request = proto::ListTreasuryLinesRequest {
+        page_size: 2,
+        page_token: page_token.to_owned(),
+        file_id: file_id.to_owned(),
+    };
+    Ok(client.clone().fees.list_treasury_lines(request).await?.into_inner())
+}
+
+/// The state of the money of a case.
+async fn state_of(stack: &Stack, case: &proto::Case) -> ChargeState {
+    let reader = stack.staff("case_reader", TRUONG_VINH);
+    charge(&reader, case).await.unwrap().state()
+}
+
+/// Two cases that were paid at the counter, against BL-1 and BL-2.
+async fn two_paid(stack: &Stack) -> (proto::Case, proto::Case) {
+    let (one, two) = (owing(stack).await, owing(stack).await);
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    for (case, receipt) in [(&one, "BL-1"), (&two, "BL-2")] {
+        let owed = charge(&clerk, case).await.unwrap();
+        cash(&clerk, &owed, receipt, 8_000).await.unwrap();
+    }
+    (one, two)
+}
+
+#[tokio::test]
+async fn a_file_that_was_imported_by_mistake_is_taken_back_and_what_rested_on_it_is_done_again() {
+    let stack = Stack::start().await;
+    let (one, two) = two_paid(&stack).await;
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    let of_one = format!("23/11/2026,{},BL-1,8000\n", one.case_code);
+    let mistaken = format!(
+        "{of_one}23/11/2026,{0},BL-2,8000\n23/11/2026,{0},BL-9,5000\n",
+        two.case_code
+    );
+    let first = import(&accountant, &mistaken, false).await.unwrap().file_id;
+    let second = import(&accountant, &of_one, false).await.unwrap().file_id;
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences), (2, 1));
+    let stray = differences(&accountant).await.remove(0);
+
+    // Who may not, what is not there, and why not said.
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let status = take_back(&clerk, &first).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let neighbour = stack.staff("fee_accountant", THANH_VINH);
+    let nobodys = request_id();
+    for (client, file_id) in [(&neighbour, first.as_str()), (&accountant, nobodys.as_str())] {
+        let status = take_back(client, file_id).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status)),
+            (Code::NotFound, "TREASURY_FILE_NOT_FOUND".to_owned())
+        );
+        let status = lines(client, file_id, "").await.unwrap_err();
+        assert_eq!(reason(&status), "TREASURY_FILE_NOT_FOUND");
+    }
+    let request = proto::TakeBackTreasuryFileRequest {
+        request_id: request_id(),
+        file_id: first.clone(),
+        reason: "nhập nhầm tệp của đơn vị khác".to_owned(),
+    };
+    let mut fees = accountant.clone().fees;
+    let blank = proto::TakeBackTreasuryFileRequest {
+        reason: " ".to_owned(),
+        ..request.clone()
+    };
+    let status = fees.take_back_treasury_file(blank).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&status).violations()[0].field, "reason");
+    assert_eq!(events(&stack, "treasury_file_taken_back").await, 0);
+    assert_eq!(state_of(&stack, &two).await, ChargeState::Reconciled);
+
+    // What another file repeats does not rest on this one.
+    let taken = fees
+        .take_back_treasury_file(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let file = taken.file.as_ref().unwrap();
+    assert_eq!(
+        (
+            file.file_id.as_str(),
+            file.state(),
+            file.entries,
+            taken.reopened_payments
+        ),
+        (first.as_str(), TreasuryFileState::TakenBack, 3, 1)
+    );
+    assert_eq!(file.reconcile_again, [WireDate::from(DAY)]);
+    assert_eq!(file.take_back_reason, request.reason);
+    assert!(!file.taken_back_by.is_empty() && file.take_back_time.is_some());
+    assert_eq!(state_of(&stack, &one).await, ChargeState::Reconciled);
+    assert_eq!(state_of(&stack, &two).await, ChargeState::Paid);
+
+    // The same request, the same answer; another one is told.
+    let again = fees
+        .take_back_treasury_file(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(again, taken);
+    let other = proto::TakeBackTreasuryFileRequest {
+        reason: "lý do khác".to_owned(),
+        ..request
+    };
+    let status = fees.take_back_treasury_file(other).await.unwrap_err();
+    assert_eq!(reason(&status), "REQUEST_ID_REUSED");
+    let status = take_back(&accountant, &first).await.unwrap_err();
+    assert_eq!(reason(&status), "TREASURY_FILE_TAKEN_BACK");
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let kept: (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM egov.leaves WHERE kind = 'treasury_file' AND version = 2),
+                (SELECT count(*) FROM fee_acts WHERE act = 'take_back' AND reason LIKE 'nhập nhầm%' AND actor_kind = 'staff'),
+                (SELECT count(*) FROM treasury_entries)",
+    )
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(kept, (1, 1, 4));
+    for kind in ["treasury_file_taken_back", "payment_reopened"] {
+        assert_eq!(events(&stack, kind).await, 1, "{kind}");
+    }
+
+    // It stays readable as taken back, line by line.
+    let listed = files(&accountant, of_state(TreasuryFileState::Unspecified)).await;
+    assert_eq!(listed.files.len(), 2);
+    assert_eq!(
+        ids(&files(&accountant, of_state(TreasuryFileState::TakenBack)).await),
+        [first.as_str()]
+    );
+    let standing = files(&accountant, of_state(TreasuryFileState::Counts)).await;
+    assert_eq!(ids(&standing), [second.as_str()]);
+    assert_eq!(
+        standing.files[0].reconcile_again,
+        [WireDate::from(DAY)],
+        "its day is to be done again too"
+    );
+    let one_a_page = proto::ListTreasuryFilesRequest {
+        page_size: 1,
+        unit_id: TRUONG_VINH,
+        from: Some(DAY.into()),
+        to: Some(DAY.into()),
+        ..Default::default()
+    };
+    let begin = files(&accountant, one_a_page.clone()).await;
+    let rest = proto::ListTreasuryFilesRequest {
+        page_token: begin.next_page_token.clone(),
+        ..one_a_page
+    };
+    let end = files(&accountant, rest).await;
+    assert_eq!([ids(&begin), ids(&end)].concat(), ids(&listed));
+    assert_eq!(end.next_page_token, "");
+    let tomorrow = proto::ListTreasuryFilesRequest {
+        from: Some(DAY.tomorrow().unwrap().into()),
+        ..Default::default()
+    };
+    assert!(files(&accountant, tomorrow).await.files.is_empty());
+    assert!(
+        files(&neighbour, proto::ListTreasuryFilesRequest::default())
+            .await
+            .files
+            .is_empty()
+    );
+    let elsewhere = proto::ListTreasuryFilesRequest {
+        unit_id: TRUONG_VINH,
+        ..Default::default()
+    };
+    let status = neighbour.clone().fees.list_treasury_files(elsewhere).await.unwrap_err();
+    assert_eq!(reason(&status), "UNIT_NOT_IN_SCOPE");
+    let begin = lines(&accountant, &first, "").await.unwrap();
+    let end = lines(&accountant, &first, &begin.next_page_token).await.unwrap();
+    assert_eq!(
+        (begin.state(), end.state()),
+        (TreasuryFileState::TakenBack, TreasuryFileState::TakenBack)
+    );
+    let read: Vec<(i32, &str, i64)> = begin
+        .lines
+        .iter()
+        .chain(&end.lines)
+        .map(|line| (line.line, line.reference.as_str(), line.amount.as_ref().unwrap().units))
+        .collect();
+    assert_eq!(read, [(2, "BL-1", 8_000), (3, "BL-2", 8_000), (4, "BL-9", 5_000)]);
+
+    // What was found by it is settled by nobody before the day is reconciled again.
+    let status = settle(&accountant, &stray).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::FailedPrecondition, "RECONCILE_AGAIN".to_owned())
+    );
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences, done.gone_differences), (1, 1, 1));
+    let open = differences(&accountant).await;
+    assert_eq!(
+        (open[0].reference.as_str(), open[0].kind()),
+        ("BL-2", DifferenceKind::MissingInTreasury)
+    );
+    let listed = files(&accountant, of_state(TreasuryFileState::Unspecified)).await;
+    assert!(
+        listed.files.iter().all(|file| file.reconcile_again.is_empty()),
+        "{listed:?}"
+    );
+
+    // It was right after all: the same content is imported anew.
+    let anew = import(&accountant, &mistaken, false).await.unwrap().file_id;
+    assert_ne!(anew, first);
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences, done.gone_differences), (2, 1, 1));
+    assert_eq!(state_of(&stack, &two).await, ChargeState::Reconciled);
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn of_two_who_take_a_file_back_one_has_it_and_whoever_reconciles_meanwhile_does_so_before_or_not_at_all() {
+    let stack = Stack::start().await;
+    let (one, two) = two_paid(&stack).await;
+    let accountant = stack.staff("fee_accountant", TRUONG_VINH);
+    // Of the day before, with lines of this one; and one without lines, so that both days have a file.
+    let both = format!(
+        "23/11/2026,{},BL-1,8000\n23/11/2026,{},BL-2,8000\n",
+        one.case_code, two.case_code
+    );
+    let file_id = import_treasury(&accountant, TRUONG_VINH, DAY.yesterday().unwrap(), &both)
+        .await
+        .unwrap()
+        .file_id;
+    import(&accountant, "", false).await.unwrap();
+    let (a, b, done) = tokio::join!(
+        take_back(&accountant, &file_id),
+        take_back(&accountant, &file_id),
+        reconcile(&accountant, TRUONG_VINH)
+    );
+    let (won, lost) = if a.is_ok() { (a, b) } else { (b, a) };
+    let won = won.unwrap();
+    assert_eq!(reason(&lost.unwrap_err()), "TREASURY_FILE_TAKEN_BACK");
+    let matched = done.unwrap().matched;
+    assert!([0, 2].contains(&matched), "{matched}");
+    assert_eq!(won.reopened_payments, matched, "what it found by the file is undone");
+    let again = won.file.unwrap().reconcile_again;
+    assert_eq!(again.is_empty(), matched == 0, "{again:?}");
+    for case in [&one, &two] {
+        assert_eq!(state_of(&stack, case).await, ChargeState::Paid);
+    }
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences), (0, 2));
+    // The day of which the file was has none any more.
+    let request = proto::ReconcileDayRequest {
+        request_id: request_id(),
+        unit_id: TRUONG_VINH,
+        day: Some(DAY.yesterday().unwrap().into()),
+    };
+    let status = accountant.clone().fees.reconcile_day(request).await.unwrap_err();
+    assert_eq!(reason(&status), "TREASURY_FILE_MISSING");
+    whole(&stack).await;
 }

@@ -163,6 +163,18 @@ async fn a_report_is_made_after_its_period_by_who_may_and_seen_by_no_neighbour()
         [(10, true), (11, false)],
         "October was never made, November is due on the 25th"
     );
+    // Once a unit reports, every period without a report is due until it is made.
+    let of = |month: i32| MakeReportRequest {
+        month,
+        ..november(TRUONG_VINH)
+    };
+    assert!(make(&leader, of(7)).await.unwrap().late);
+    let due = list(&leader, TRUONG_VINH).await.due;
+    let missing: Vec<i32> = due.iter().map(|due| due.due_date.unwrap().month).collect();
+    assert_eq!(missing, [8, 9, 10, 11]);
+    for month in [8, 9] {
+        make(&leader, of(month)).await.unwrap();
+    }
     let report = make(&leader, november(TRUONG_VINH)).await.unwrap();
     let october = MakeReportRequest {
         month: 10,

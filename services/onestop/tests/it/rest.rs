@@ -121,6 +121,7 @@ async fn what_may_not_be_seen_or_done_is_refused_over_rest_as_over_grpc() {
     assert_eq!(status, 200, "{body}");
     let request = GetCaseRequest {
         case_id: case.case_id.clone(),
+        with_particulars: false,
     };
     let answer = stack
         .portal(citizen())

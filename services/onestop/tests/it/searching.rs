@@ -296,6 +296,11 @@ async fn lists_and_searches_are_narrowed_by_state_procedures_unit_and_due_date()
         let day = jiff::civil::Date::try_from(due).unwrap();
         Some(day.checked_add(jiff::Span::new().days(shift)).unwrap().into())
     };
+    // All were filed in the morning of the test's clock.
+    let filing = |shift: i64| -> Option<Date> {
+        let day = jiff::civil::date(2026, 11, 23);
+        Some(day.checked_add(jiff::Span::new().days(shift)).unwrap().into())
+    };
     let many: Vec<String> = (1..170).map(|code| format!("9.{code:06}")).collect();
     let with = |code: &str| [many.clone(), vec![code.to_owned()]].concat();
     let list = |request: proto::ListCasesRequest| {
@@ -397,9 +402,66 @@ async fn lists_and_searches_are_narrowed_by_state_procedures_unit_and_due_date()
             },
             0,
         ),
+        (
+            "filed on its day",
+            List {
+                filed_from: filing(0),
+                filed_until: filing(0),
+                ..List::default()
+            },
+            9,
+        ),
+        (
+            "filed until the day before",
+            List {
+                filed_until: filing(-1),
+                ..List::default()
+            },
+            0,
+        ),
+        (
+            "filed from the day after",
+            List {
+                filed_from: filing(1),
+                ..List::default()
+            },
+            0,
+        ),
+        (
+            "filed in days of one unit, by due date",
+            List {
+                unit_id: TRUONG_VINH,
+                filed_from: filing(-1),
+                filed_until: filing(1),
+                order: proto::CaseOrder::DueFirst.into(),
+                ..List::default()
+            },
+            1,
+        ),
     ] {
         assert_eq!(list(request).await, count, "{name}");
     }
+    // The day is one of Việt Nam: soon after midnight there it is still the day before in Greenwich.
+    stack.advance(jiff::SignedDuration::from_hours(16)).await;
+    let later = filed(
+        &stack,
+        ("16690", TRUONG_VINH),
+        "Hồ Thị Nga",
+        "040185000009",
+        "0912 000 009",
+    )
+    .await;
+    for (shift, found) in [(0, false), (1, true), (2, false)] {
+        let of_day = List {
+            filed_from: filing(shift),
+            filed_until: filing(shift),
+            ..List::default()
+        };
+        let mut cases = stack.staff("unit_leader", PROVINCE).cases;
+        let listed = cases.list_cases(of_day).await.unwrap().into_inner().cases;
+        assert_eq!(listed.iter().any(|one| one.case_id == later.case_id), found, "{shift}");
+    }
+    let officer = stack.staff("officer", TRUONG_VINH);
     let narrowed = proto::SearchCasesRequest {
         states: vec![accepted],
         procedure_codes: with("1.001193"),
@@ -429,13 +491,30 @@ async fn lists_and_searches_are_narrowed_by_state_procedures_unit_and_due_date()
     };
     assert_eq!(search(&officer, by_code).await.len(), 1);
 
-    let backwards = List {
+    let due = List {
         due_from: day(1),
         due_until: day(0),
         ..List::default()
     };
-    let refused = officer.clone().cases.list_cases(backwards).await.unwrap_err();
-    let violations = egov_fault::fault_of(&refused).violations().to_vec();
-    assert_eq!(violations[0].field, "due_from");
-    assert!(violations[0].vi.contains("due_until") && violations[0].en.contains("due_until"));
+    let filed = List {
+        filed_from: filing(1),
+        filed_until: filing(0),
+        ..List::default()
+    };
+    for (backwards, from, until) in [(due, "due_from", "due_until"), (filed, "filed_from", "filed_until")] {
+        let refused = officer.clone().cases.list_cases(backwards).await.unwrap_err();
+        let violations = egov_fault::fault_of(&refused).violations().to_vec();
+        assert_eq!(violations[0].field, from);
+        assert!(violations[0].vi.contains(until) && violations[0].en.contains(until));
+    }
+    let no_day = List {
+        filed_until: Some(Date {
+            year: 2026,
+            month: 2,
+            day: 30,
+        }),
+        ..List::default()
+    };
+    let refused = officer.clone().cases.list_cases(no_day).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&refused).violations()[0].field, "filed_until");
 }

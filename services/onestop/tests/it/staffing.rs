@@ -9,7 +9,7 @@ use egov_proto::egov::identity::v1::access_service_server::{AccessService, Acces
 use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
 
-/// Identity as the contract says it: one page a grant.
+/// Identity as the contract says it.
 struct StandIn {
     tokens: Arc<Mutex<Vec<String>>>,
 }
@@ -34,45 +34,24 @@ macro_rules! not_here {
     ($($method:ident($request:ident) -> $response:ident),* $(,)?) => {
         #[tonic::async_trait]
         impl AccessService for StandIn {
-            async fn list_roles(
+            async fn list_role_units(
                 &self,
-                request: Request<identity::ListRolesRequest>,
-            ) -> Result<Response<identity::ListRolesResponse>, Status> {
-                self.bearer(&request)?;
-                let role = |name: &str, places: &[(i32, bool)]| identity::Role {
-                    role: name.to_owned(),
-                    grantable_at: places
-                        .iter()
-                        .map(|(unit_id, and_below)| identity::GrantablePlace {
-                            unit_id: *unit_id,
-                            and_below: *and_below,
-                        })
-                        .collect(),
-                    ..Default::default()
-                };
-                Ok(Response::new(identity::ListRolesResponse {
-                    roles: vec![role("officer", &[(1, true)]), role("unit_leader", &[]), role("case_reader", &[(1, true)])],
-                }))
-            }
-
-            async fn list_role_grants(
-                &self,
-                request: Request<identity::ListRoleGrantsRequest>,
-            ) -> Result<Response<identity::ListRoleGrantsResponse>, Status> {
+                request: Request<identity::ListRoleUnitsRequest>,
+            ) -> Result<Response<identity::ListRoleUnitsResponse>, Status> {
                 self.bearer(&request)?;
                 let request = request.into_inner();
-                assert_eq!(request.role, "officer", "nothing is asked about other roles");
-                let page: i32 = request.page_token.parse().unwrap_or_default();
-                let grant = identity::RoleGrantEntry {
-                    grant: Some(identity::RoleGrant {
-                        unit_id: 2 + page,
-                        ..Default::default()
-                    }),
-                    ..Default::default()
-                };
-                Ok(Response::new(identity::ListRoleGrantsResponse {
-                    grants: vec![grant],
-                    next_page_token: if page < 2 { (page + 1).to_string() } else { String::new() },
+                assert!(request.on.is_none(), "as of today, by identity's clock");
+                assert!((1..=100).contains(&request.roles.len()), "as many as the contract lets one call ask for");
+                let roles = request.roles.into_iter().map(|role| identity::RoleUnits {
+                    unit_ids: if role == "officer" { vec![2, 3, 4] } else { Vec::new() },
+                    role,
+                });
+                Ok(Response::new(identity::ListRoleUnitsResponse {
+                    roles: roles.collect(),
+                    looked_at: vec![identity::UnitReach {
+                        unit_id: 1,
+                        and_below: true,
+                    }],
                 }))
             }
 
@@ -89,6 +68,8 @@ macro_rules! not_here {
 }
 
 not_here!(
+    list_roles(ListRolesRequest) -> ListRolesResponse,
+    list_role_grants(ListRoleGrantsRequest) -> ListRoleGrantsResponse,
     change_role_end(ChangeRoleEndRequest) -> ChangeRoleEndResponse,
     delegate_role(DelegateRoleRequest) -> DelegateRoleResponse,
     end_delegation(EndDelegationRequest) -> EndDelegationResponse,
@@ -98,7 +79,7 @@ not_here!(
 );
 
 #[tokio::test]
-async fn identity_is_asked_with_the_callers_token_page_by_page_and_what_it_does_not_tell_stays_unknown() {
+async fn identity_is_asked_with_the_callers_token_and_what_it_does_not_tell_stays_unknown() {
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -116,13 +97,16 @@ async fn identity_is_asked_with_the_callers_token_page_by_page_and_what_it_does_
     let holders = IdentityHolders::new(channel);
     let wanted = BTreeSet::from(["officer".to_owned(), "unit_leader".to_owned()]);
     let held = holders.held(&wanted, "good").await;
-    assert_eq!(
-        held.len(),
-        1,
-        "who may not give a role does not see who holds it: {held:?}"
-    );
     assert_eq!(held["officer"].units, BTreeSet::from([2, 3, 4]));
     assert_eq!(held["officer"].seen, [(1, true)]);
+    assert_eq!(
+        (held["unit_leader"].units.len(), held["unit_leader"].seen.as_slice()),
+        (0, &[(1, true)][..]),
+        "that nobody holds a role is known, and not unknown"
+    );
+    // More roles than one call may ask for are asked for in several.
+    let many: BTreeSet<String> = (0..150).map(|number| format!("role_{number}")).collect();
+    assert_eq!(holders.held(&many, "good").await.len(), 150);
     assert!(tokens.lock().unwrap().iter().all(|token| token == "Bearer good"));
     // A caller whom identity refuses, and an identity that is away, tell nothing.
     assert!(holders.held(&wanted, "bad").await.is_empty());

@@ -506,6 +506,10 @@ async fn the_index_shows_what_is_established_and_scores_nothing_by_itself() {
     let stack = Stack::start().await;
     let case = processing(&stack).await;
     approve(&stack, &case).await;
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owing = crate::fees::owing(&stack).await;
+    let charge = crate::fees::charge(&clerk, &owing).await.unwrap();
+    crate::fees::cash(&clerk, &charge, "BL-001", 8_000).await.unwrap();
     let mut leader = stack.staff("unit_leader", TRUONG_VINH);
     let request = GetPerformanceIndexRequest {
         from: Some(TODAY.into()),
@@ -527,7 +531,13 @@ async fn the_index_shows_what_is_established_and_scores_nothing_by_itself() {
         (1, 1, Some(10_000))
     );
     let payment = group("thanh_toan_truc_tuyen");
-    assert!(!payment.rates[0].counted && payment.hundredths_of_points.is_none());
+    let online = &payment.rates[0];
+    assert_eq!(
+        (online.counted, online.part, online.whole, online.hundredths_of_percent),
+        (true, 0, 1, Some(0)),
+        "one payment, at the counter"
+    );
+    assert_eq!(payment.hundredths_of_points, None, "nobody decided how it is scored");
     assert_eq!(payment.basis.as_ref().unwrap().status, 2, "unconfirmed, and says so");
 
     let request = GetRatingAssessmentRequest {

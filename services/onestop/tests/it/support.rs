@@ -1,5 +1,6 @@
 //! A whole one-stop service on a free port, with a database, a clock and an issuer of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -15,7 +16,7 @@ use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_onestop::payments::{NotConnected, PaymentOrders};
 use egov_onestop::press::{PressFault, SharedPress};
-use egov_onestop::staffing::{Holders, NobodyKnows};
+use egov_onestop::staffing::{HeldAt, Holders};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::component_service_client::ComponentServiceClient;
@@ -29,6 +30,7 @@ use egov_proto::egov::onestop::v1::paper_service_client::PaperServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::rating_service_client::RatingServiceClient;
 use egov_proto::egov::onestop::v1::report_service_client::ReportServiceClient;
+use egov_proto::egov::onestop::v1::result_service_client::ResultServiceClient;
 use egov_proto::egov::onestop::v1::work_service_client::WorkServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, AcceptCaseResponse, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseComponent,
@@ -97,6 +99,7 @@ pub(crate) struct Client {
     pub(crate) counters: CounterServiceClient<Called>,
     pub(crate) ratings: RatingServiceClient<Called>,
     pub(crate) reports: ReportServiceClient<Called>,
+    pub(crate) results: ResultServiceClient<Called>,
     pub(crate) linked: LinkedCaseServiceClient<Called>,
 }
 
@@ -234,9 +237,32 @@ async fn publish(database: &TestDatabase, given: &Packs, profile: Profile) {
     pool.close().await;
 }
 
+/// A database into which the packs that the product ships were imported. That takes longer than most tests, so it is done once a process.
+pub(crate) async fn shipped(profile: Profile) -> TestDatabase {
+    let what = format!("packs of the product, {profile:?}");
+    egov_testkit::prepared_database("onestop", &egov_onestop::MIGRATOR, &what, async |database| {
+        publish(database, &packs(), profile).await;
+    })
+    .await
+}
+
 /// The contracts with their compiled rules: the same for every test.
 static CONTRACT: LazyLock<Arc<Contract>> =
     LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));
+
+/// Every role is held at every unit of a test's tree.
+struct EverybodyEverywhere;
+
+#[async_trait]
+impl Holders for EverybodyEverywhere {
+    async fn held(&self, roles: &BTreeSet<String>, _token: &str) -> BTreeMap<String, HeldAt> {
+        let everywhere = HeldAt {
+            seen: vec![(PROVINCE, true)],
+            units: (PROVINCE..100).collect(),
+        };
+        roles.iter().map(|role| (role.clone(), everywhere.clone())).collect()
+    }
+}
 
 /// What stands beside the service under test: who is asked for roles, where orders are made, who prints.
 pub(crate) struct Neighbours {
@@ -248,7 +274,7 @@ pub(crate) struct Neighbours {
 impl Default for Neighbours {
     fn default() -> Self {
         Self {
-            holders: Arc::new(NobodyKnows),
+            holders: Arc::new(EverybodyEverywhere),
             payments: Arc::new(NotConnected),
             press: Some(Arc::new(plain_print)),
         }
@@ -315,34 +341,30 @@ impl Stack {
         Self::assembled_from(None, published, profile, files, neighbours).await
     }
 
-    /// A service for the demonstration over packs of the test's.
-    pub(crate) async fn with_packs(given: Packs) -> Self {
+    /// A service for the demonstration over the shipped packs and these, each in the place of a shipped one of its name.
+    pub(crate) async fn with_packs(besides: Packs) -> Self {
         let files = egov_files::in_memory();
-        Self::assembled_from(Some(given), Profile::Demo, Profile::Demo, files, Neighbours::default()).await
+        Self::assembled_from(
+            Some(besides),
+            Profile::Demo,
+            Profile::Demo,
+            files,
+            Neighbours::default(),
+        )
+        .await
     }
 
     async fn assembled_from(
-        given: Option<Packs>,
+        besides: Option<Packs>,
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
         neighbours: Neighbours,
     ) -> Self {
-        let database = match given {
-            Some(given) => {
-                let database = egov_testkit::database("onestop", &egov_onestop::MIGRATOR).await;
-                publish(&database, &given, published).await;
-                database
-            }
-            // The import of all packs takes longer than most tests: once a process.
-            None => {
-                let what = format!("packs of the product, {published:?}");
-                egov_testkit::prepared_database("onestop", &egov_onestop::MIGRATOR, &what, async |database| {
-                    publish(database, &packs(), published).await;
-                })
-                .await
-            }
-        };
+        let database = shipped(published).await;
+        if let Some(besides) = besides {
+            publish(&database, &besides, published).await;
+        }
         let clock = egov_testkit::clock();
         let keyring = Arc::new(Keyring::ephemeral());
         let pool = Database::connect(
@@ -500,6 +522,7 @@ impl Stack {
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             linked: LinkedCaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            results: ResultServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             reports: ReportServiceClient::with_interceptor(channel, credentials),
         }
     }
@@ -636,6 +659,7 @@ pub(crate) async fn approve(stack: &Stack, case: &Case) -> Case {
             result_code: "KQ.G15.000031".to_owned(),
             number: "01/2026".to_owned(),
             file_id,
+            ..Default::default()
         }],
         reason: String::new(),
     };
@@ -653,6 +677,7 @@ pub(crate) async fn approve(stack: &Stack, case: &Case) -> Case {
 pub(crate) async fn get(client: &Client, case_id: &str) -> Result<Case, Status> {
     let request = GetCaseRequest {
         case_id: case_id.to_owned(),
+        with_particulars: false,
     };
     client
         .clone()

@@ -5,8 +5,9 @@ use egov_onestop::operations::verify::verify;
 use egov_proto::egov::onestop::v1::{
     AddCommentRequest, AskOpinionRequest, AssignTaskRequest, CaseState, ClaimTaskRequest, CompleteTaskRequest,
     CompleteTaskResponse, DelegateTaskRequest, GetTaskRequest, GetTaskResponse, GiveOpinionRequest,
-    HandOverTasksRequest, InboxItem, InboxView, ListCaseHistoryRequest, ListCommentsRequest, ListInboxRequest,
-    ListOwnHistoryRequest, ReassignTaskRequest, ReleaseTaskRequest, ReturnResultRequest, Task, TaskKind, TaskState,
+    HandOverTasksRequest, InboxItem, InboxView, ListCaseHistoryRequest, ListCaseHistoryResponse, ListCommentsRequest,
+    ListInboxRequest, ListOwnHistoryRequest, ReassignTaskRequest, RecordStepRequest, ReleaseTaskRequest,
+    ReturnResultRequest, SendBackTaskRequest, Task, TaskKind, TaskState,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -171,6 +172,161 @@ async fn a_case_goes_through_the_inboxes_from_reception_to_return() {
         "nothing is left to do"
     );
     assert_eq!(reason(&claim(&clerk, &giving).await.unwrap_err()), "STALE_ETAG");
+    is_whole(&stack).await;
+}
+
+/// A version of the birth registration whose appraisal ends with one of two outcomes.
+fn with_outcomes(text: String) -> String {
+    let branches = "next = [{ to = \"ghi_so\", outcome = \"đủ điều kiện\" }, \
+                    { to = \"xac_nhan_bieu_mau\", outcome = \"cần xác nhận biểu mẫu\" }]";
+    text.replacen(
+        "code = \"tham_tra\"\n",
+        &format!("code = \"tham_tra\"\n{branches}\n"),
+        1,
+    )
+}
+
+#[tokio::test]
+async fn an_outcome_opens_its_branch_and_a_step_to_which_no_way_leads_is_not_recorded() {
+    let stack = Stack::start().await;
+    crate::migrations::next_version(&stack, with_outcomes).await;
+    let case = submit(&stack).await.case.unwrap();
+    accept(&stack, &case).await;
+    let a = officer(&stack, 0xA1);
+    let task = claim(&a, &open_step(&stack, &case.case_id).await).await.unwrap();
+    assert_eq!(task.outcomes, ["đủ điều kiện", "cần xác nhận biểu mẫu"]);
+    let ending = |task: &Task, outcome: &str| CompleteTaskRequest {
+        outcome: outcome.to_owned(),
+        ..completion(task)
+    };
+    for outcome in ["", "đủ"] {
+        let status = a.clone().work.complete_task(ending(&task, outcome)).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::InvalidArgument, "STEP_OUTCOME_UNKNOWN"),
+            "{outcome:?}"
+        );
+        assert_eq!(
+            egov_fault::fault_of(&status).metadata()["outcomes"],
+            "đủ điều kiện; cần xác nhận biểu mẫu"
+        );
+    }
+    assert_eq!(
+        open_step(&stack, &case.case_id).await.etag,
+        task.etag,
+        "nothing changed"
+    );
+    let request = ending(&task, "đủ điều kiện");
+    let done = a
+        .clone()
+        .work
+        .complete_task(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let again = a.clone().work.complete_task(request).await.unwrap().into_inner();
+    assert_eq!(done, again);
+    assert_eq!(done.task.unwrap().outcome, "đủ điều kiện");
+    let (next, now) = (done.next.unwrap(), done.case.unwrap());
+    assert_eq!((next.step.as_str(), next.outcomes.len()), ("ghi_so", 0));
+    assert_eq!(now.step_outcome, "đủ điều kiện");
+
+    // The other branch is closed by now; a step without outcomes takes none.
+    let record = |step: &str, outcome: &str| RecordStepRequest {
+        request_id: request_id(),
+        case_id: now.case_id.clone(),
+        etag: now.etag.clone(),
+        step: step.to_owned(),
+        outcome: outcome.to_owned(),
+        reason: "Hồ sơ đã được ghi vào sổ.".to_owned(),
+        ..Default::default()
+    };
+    for (step, outcome, expected, (key, names)) in [
+        (
+            "xac_nhan_bieu_mau",
+            "",
+            "STEP_NOT_REACHED",
+            ("reached", "ghi_so, trinh_ky"),
+        ),
+        (
+            "tham_tra",
+            "đủ điều kiện",
+            "STEP_NOT_REACHED",
+            ("reached", "ghi_so, trinh_ky"),
+        ),
+        ("ghi_so", "đủ điều kiện", "STEP_OUTCOME_UNKNOWN", ("outcomes", "")),
+    ] {
+        let status = a.clone().cases.record_step(record(step, outcome)).await.unwrap_err();
+        assert_eq!(reason(&status), expected, "{step}");
+        assert_eq!(egov_fault::fault_of(&status).metadata()[key], names, "{step}");
+    }
+    let recorded = a.clone().cases.record_step(record("ghi_so", "")).await.unwrap();
+    assert_eq!(recorded.into_inner().case.unwrap().step_outcome, "");
+
+    // Done again it comes to the other outcome; sent back from there it goes to the step that the outcome opened.
+    let back = async |to_step: &str| {
+        let task = open_step(&stack, &case.case_id).await;
+        let request = SendBackTaskRequest {
+            request_id: request_id(),
+            task_id: task.task_id.clone(),
+            etag: task.etag.clone(),
+            to_step: to_step.to_owned(),
+            reason: "xem lại".to_owned(),
+            ..Default::default()
+        };
+        let answer = a.clone().work.send_back_task(request).await.unwrap().into_inner();
+        answer.next.unwrap()
+    };
+    let task = back("tham_tra").await;
+    assert_eq!((task.step.as_str(), task.outcome.as_str()), ("tham_tra", ""));
+    let request = ending(&task, "cần xác nhận biểu mẫu");
+    let done = a.clone().work.complete_task(request).await.unwrap().into_inner();
+    let confirming = done.next.unwrap();
+    assert_eq!(confirming.step, "xac_nhan_bieu_mau");
+    assert_eq!(complete(&a, &confirming).await.unwrap().next.unwrap().step, "ghi_so");
+    assert_eq!(back("").await.step, "xac_nhan_bieu_mau");
+    let whole = get(&a, &case.case_id).await.unwrap();
+    assert_eq!(whole.step_outcome, "cần xác nhận biểu mẫu");
+    assert_eq!(whole.subject, "Đăng ký khai sinh cho con");
+
+    // The applicant reads what RecordStep said, and neither notes, steps nor outcomes.
+    let portal = stack.portal(citizen());
+    let history = ListOwnHistoryRequest {
+        case_id: case.case_id.clone(),
+        ..Default::default()
+    };
+    let own = portal
+        .clone()
+        .work
+        .list_own_history(history)
+        .await
+        .unwrap()
+        .into_inner();
+    let said: Vec<(&str, &str)> = own
+        .entries
+        .iter()
+        .filter(|entry| !entry.reason.is_empty())
+        .map(|entry| (entry.operation.as_str(), entry.reason.as_str()))
+        .collect();
+    assert_eq!(said, [("", "Hồ sơ đã được ghi vào sổ.")]);
+    let history = ListCaseHistoryRequest {
+        case_id: case.case_id.clone(),
+        ..Default::default()
+    };
+    let entries = |answer: ListCaseHistoryResponse| -> Vec<(String, String)> {
+        let entries = answer.entries.into_iter();
+        entries.map(|entry| (entry.step, entry.outcome)).collect()
+    };
+    let own = portal.clone().cases.list_case_history(history.clone()).await.unwrap();
+    let own = entries(own.into_inner());
+    assert!(own.iter().all(|(step, outcome)| step.is_empty() && outcome.is_empty()));
+    let whole = entries(a.clone().cases.list_case_history(history).await.unwrap().into_inner());
+    assert!(whole.contains(&("tham_tra".to_owned(), "đủ điều kiện".to_owned())));
+    let shown = get(&portal, &case.case_id).await.unwrap();
+    assert_eq!(
+        (shown.step_outcome.as_str(), shown.subject.as_str()),
+        ("", "Đăng ký khai sinh cho con")
+    );
     is_whole(&stack).await;
 }
 

@@ -10,8 +10,7 @@ use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected, sealed_for};
 use crate::domain::delivery::Delivery;
-use crate::operations::agencies::{require_agency, require_case};
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::sealing::open;
 use crate::store::deliveries;
 
@@ -36,7 +35,7 @@ impl Partners {
         body: &SubmitRegistrationRequest,
         entered: Entered,
         answer: impl FnOnce(&Delivery) -> SubmitRegistrationResponse + Send,
-    ) -> Result<SubmitRegistrationResponse, PartnerError> {
+    ) -> Result<SubmitRegistrationResponse, Error> {
         let register = connected(self.connections.civil_status.as_ref(), Partner::CivilStatusRegister)?;
         caller.require(SUBMIT, &Resource::of_unit(body.unit_id))?;
         let method = "egov.integration.v1.CivilStatusService/SubmitRegistration";
@@ -44,9 +43,11 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                let today = unit.today();
-                require_agency(unit.conn(), body.unit_id, "agency_code", &body.agency_code, today).await?;
-                require_case(unit.conn(), body.unit_id, "case_code", &body.case_code).await?;
+                let (agency, case) = (&body.agency_code, &body.case_code);
+                self.agencies.require(unit, body.unit_id, "agency_code", agency).await?;
+                self.agencies
+                    .require_case(unit, body.unit_id, "case_code", case)
+                    .await?;
                 let key = unit.new_id().to_string();
                 let fields = body
                     .fields
@@ -68,11 +69,12 @@ impl Partners {
                     partner_key: &key,
                     order_key: &key,
                     message: &message,
+                    content_digest: "",
                     subjects: entered.subjects,
                     actor: &caller.key(),
                 };
                 let delivery = self.hand_in(unit, new, &register.contract).await?;
-                Ok::<_, PartnerError>(answer(&delivery))
+                Ok::<_, Error>(answer(&delivery))
             })
             .await?;
         Ok(written.into_answer())
@@ -83,7 +85,7 @@ impl Partners {
         &self,
         caller: &Caller,
         delivery_id: Uuid,
-    ) -> Result<(Delivery, Option<Entry>), PartnerError> {
+    ) -> Result<(Delivery, Option<Entry>), Error> {
         let scope = caller.scope(READ);
         let (delivery, sealed) = self
             .database
@@ -91,9 +93,9 @@ impl Partners {
                 let delivery = deliveries::get(connection, delivery_id, &scope)
                     .await?
                     .filter(|delivery| delivery.partner == Partner::CivilStatusRegister.name())
-                    .ok_or(PartnerError::RegistrationNotFound)?;
+                    .ok_or(Error::RegistrationNotFound)?;
                 let sealed = deliveries::answer(connection, delivery_id).await?;
-                Ok::<_, PartnerError>((delivery, sealed))
+                Ok::<_, Error>((delivery, sealed))
             })
             .await?;
         let resources = vec![format!("registrations/{delivery_id}")];
@@ -103,8 +105,8 @@ impl Partners {
             return Ok((delivery, None));
         };
         let plain = open(&self.connections.keyring, &sealed, &sealed_for("answer", delivery_id))
-            .map_err(|error| PartnerError::Unreadable(error.into()))?;
-        let entry = serde_json::from_slice(&plain).map_err(|error| PartnerError::Unreadable(error.into()))?;
+            .map_err(|error| Error::Unreadable(error.into()))?;
+        let entry = serde_json::from_slice(&plain).map_err(|error| Error::Unreadable(error.into()))?;
         Ok((delivery, Some(entry)))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_database::{Lease, UnitOfWork};
 use egov_partners::Partner;
-use egov_partners::outcome::{CallError, Doubt, NotSent};
-use egov_partners::payment::{Order, OrderState};
+use egov_partners::outcome::{CallError, NotSent};
+use egov_partners::payment::{Order, OrderState, Refund};
 use egov_partners::portal::{CaseItem, ToldCase};
 use egov_partners::portal_rest::Dossier;
 use egov_partners::wire_time::WireTime;
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::{Done, JOB, Message, Partners, record, sealed_for};
 use crate::domain::case_version;
-use crate::domain::delivery::{CASE_UNKNOWN, Delivery, Next, Patience, State};
-use crate::partner_error::PartnerError;
+use crate::domain::delivery::{Answer, CASE_UNKNOWN, Delivery, Next, Patience, State};
+use crate::error::Error;
 use crate::sealing::seal;
 use crate::store::{deliveries, payments, synchronisations};
 
@@ -40,7 +40,7 @@ pub struct Round {
 
 impl Partners {
     /// One round; none if another process has the lease.
-    pub(crate) async fn round(&self) -> Result<Option<Round>, PartnerError> {
+    pub(crate) async fn round(&self) -> Result<Option<Round>, Error> {
         let Some(mut lease) = self.database.acquire_lease(LEASE, LEASE_TIME).await? else {
             return Ok(None);
         };
@@ -51,7 +51,7 @@ impl Partners {
     }
 
     /// Partners do not wait for one another: one that is slow holds up its own deliveries only.
-    async fn deliver_due(&self, lease: &mut Lease, round: &mut Round) -> Result<(), PartnerError> {
+    async fn deliver_due(&self, lease: &mut Lease, round: &mut Round) -> Result<(), Error> {
         loop {
             if lease.is_due() {
                 lease.renew().await?;
@@ -78,7 +78,7 @@ impl Partners {
     }
 
     /// What is due to one partner, a few at once, until the lease wants to be renewed.
-    async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, PartnerError> {
+    async fn deliver_to(&self, partner: Partner, lease: &Lease) -> Result<Round, Error> {
         let mut round = Round::default();
         // A partner that failed a moment ago is left alone, and what waits for it is not touched: each try would be two changes of a
         // delivery that say nothing new.
@@ -89,7 +89,7 @@ impl Partners {
         let due = self
             .database
             .read(&RowScope::everything(), async |connection| {
-                Ok::<_, PartnerError>(deliveries::due(connection, partner.name(), now, BATCH).await?)
+                Ok::<_, Error>(deliveries::due(connection, partner.name(), now, BATCH).await?)
             })
             .await?;
         // What is due is of different matters: nothing in it waits for anything else in it.
@@ -127,12 +127,12 @@ impl Partners {
     }
 
     /// One try of one delivery; where it is after it.
-    async fn deliver(&self, lease: &Lease, id: Uuid) -> Result<Option<State>, PartnerError> {
+    async fn deliver(&self, lease: &Lease, id: Uuid) -> Result<Option<State>, Error> {
         let begun = self
             .database
             .work(lease, async |unit: &mut UnitOfWork<'_>| {
                 let Some((mut delivery, message)) = deliveries::lock(unit.conn(), id).await? else {
-                    return Ok::<_, PartnerError>(None);
+                    return Ok::<_, Error>(None);
                 };
                 let open_since = deliveries::open_since(unit.conn(), id)
                     .await?
@@ -187,7 +187,8 @@ impl Partners {
                     (delivery.state, told_state, case_version::of(&delivery.partner_key))
                 {
                     let (case, at) = ((delivery.order_key.as_str(), delivery.unit_id), unit.now());
-                    synchronisations::acknowledged(unit.conn(), case, (version, state), at).await?;
+                    let digest = delivery.content_digest.as_str();
+                    synchronisations::acknowledged(unit.conn(), case, (version, state, digest), at).await?;
                 }
                 if delivery.state == State::Acknowledged && delivery.act == "sync_case" {
                     tell_steps_of(unit, &delivery).await?;
@@ -201,11 +202,11 @@ impl Partners {
         &self,
         unit: &mut UnitOfWork<'_>,
         delivery: &mut Delivery,
-        sent: Option<&Result<Done, CallError>>,
-        asked: Option<&Result<Option<Done>, CallError>>,
+        sent: Option<&Result<Answer<Done>, CallError>>,
+        asked: Option<&Result<Option<Answer<Done>>, CallError>>,
         done_event: &'static str,
         patience: Patience,
-    ) -> Result<(), PartnerError> {
+    ) -> Result<(), Error> {
         let attempt = u32::try_from(delivery.attempts.saturating_sub(1)).unwrap_or_default();
         let wait = self
             .connections
@@ -215,22 +216,22 @@ impl Partners {
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(15));
         let now = unit.now();
         let done = match (sent, asked) {
-            (Some(Ok(done)), _) | (None, Some(Ok(Some(done)))) => Some(done.clone()),
+            (Some(Ok(Answer::Done(done))), _) | (None, Some(Ok(Some(Answer::Done(done))))) => Some(done.clone()),
             _ => None,
         };
         if let Some(sent) = sent {
-            let result = sent.as_ref().map(reference).map_err(Clone::clone);
+            let result = sent.as_ref().map(|answer| answer.map(reference)).map_err(Clone::clone);
             delivery.sent(&result, now, wait, patience);
         } else if let Some(asked) = asked {
             let result = asked
                 .as_ref()
-                .map(|done| done.as_ref().map(reference))
+                .map(|answer| answer.as_ref().map(|answer| answer.map(reference)))
                 .map_err(Clone::clone);
             delivery.asked(&result, now, wait, patience);
         }
         let answer = match &done {
             Some(Done::Entry(entry)) => {
-                let plain = serde_json::to_vec(entry).map_err(|error| PartnerError::Unreadable(error.into()))?;
+                let plain = serde_json::to_vec(entry).map_err(|error| Error::Unreadable(error.into()))?;
                 let bound = sealed_for("answer", delivery.id);
                 Some(seal(&self.connections.keyring, &plain, &bound))
             }
@@ -257,6 +258,8 @@ impl Partners {
                 state: OrderState::Refunded,
                 transaction: String::new(),
                 pay_url: String::new(),
+                settle_time: None,
+                refund_time: refund.done_time,
             };
             self.settle(unit, &refunded, None).await?;
         }
@@ -264,7 +267,7 @@ impl Partners {
     }
 
     /// Asks about pending payments, in case a call-back was lost.
-    async fn ask_payments(&self, lease: &Lease, round: &mut Round) -> Result<(), PartnerError> {
+    async fn ask_payments(&self, lease: &Lease, round: &mut Round) -> Result<(), Error> {
         let Some(platform) = self.connections.payment.as_ref() else {
             return Ok(());
         };
@@ -272,7 +275,7 @@ impl Partners {
         let codes = self
             .database
             .read(&RowScope::everything(), async |connection| {
-                Ok::<_, PartnerError>(payments::to_ask(connection, now, BATCH).await?)
+                Ok::<_, Error>(payments::to_ask(connection, now, BATCH).await?)
             })
             .await?;
         for code in codes {
@@ -286,7 +289,7 @@ impl Partners {
                     if let Ok(Some(order)) = &found {
                         self.settle(unit, order, None).await?;
                     }
-                    Ok::<_, PartnerError>(())
+                    Ok::<_, Error>(())
                 })
                 .await?;
         }
@@ -304,13 +307,14 @@ impl Partners {
     }
 
     /// Sends a message: one try.
-    async fn send(&self, message: &Message) -> Result<Done, CallError> {
+    async fn send(&self, message: &Message) -> Result<Answer<Done>, CallError> {
         let gone = |_: Partner| CallError::NotSent(NotSent::NoConnection);
         match message {
             Message::SyncCase {
                 item,
                 dossier,
                 told_time,
+                ..
             } => {
                 let portal = self.portal().ok_or_else(|| gone(Partner::NationalPortal))?;
                 let told = self.told(item, dossier.as_deref(), *told_time);
@@ -319,17 +323,18 @@ impl Partners {
                 // A question that failed, or was refused, says nothing of the case: nothing was sent.
                 let there = there.map_err(CallError::before_sending)?;
                 match there {
-                    Some(there) if portal.partner.holds(&told, &there) => Ok(Done::Told),
+                    Some(there) if portal.partner.holds(&told, &there) => Ok(Answer::Done(Done::Told)),
                     there => portal
                         .partner
                         .sync_case(&told, there.is_some())
                         .await
-                        .map(|()| Done::Told),
+                        .map(|()| Answer::Done(Done::Told)),
                 }
             }
             Message::ReportProgress { item } => {
                 let portal = self.portal().ok_or_else(|| gone(Partner::NationalPortal))?;
-                portal.partner.report_progress(item).await.map(|()| Done::Told)
+                portal.partner.report_progress(item).await?;
+                Ok(Answer::Done(Done::Told))
             }
             Message::CreateOrder { order } => {
                 let platform = self
@@ -337,7 +342,8 @@ impl Partners {
                     .payment
                     .as_ref()
                     .ok_or_else(|| gone(Partner::PaymentPlatform))?;
-                platform.partner.create_order(order).await.map(Done::Order)
+                let made = platform.partner.create_order(order).await?;
+                Ok(Answer::Done(Done::Order(made)))
             }
             Message::RefundOrder { refund } => {
                 let platform = self
@@ -346,12 +352,7 @@ impl Partners {
                     .as_ref()
                     .ok_or_else(|| gone(Partner::PaymentPlatform))?;
                 let made = platform.partner.refund_order(refund).await?;
-                if made.done {
-                    Ok(Done::Refund(made))
-                } else {
-                    // It is asked about until the money is back.
-                    Err(CallError::Unknown(Doubt::Other("refund")))
-                }
+                Ok(refunded(made))
             }
             Message::Register { submission } => {
                 let register = self
@@ -359,54 +360,59 @@ impl Partners {
                     .civil_status
                     .as_ref()
                     .ok_or_else(|| gone(Partner::CivilStatusRegister))?;
-                register.partner.submit(submission).await.map(Done::Entry)
+                let entry = register.partner.submit(submission).await?;
+                Ok(Answer::Done(Done::Entry(entry)))
             }
         }
     }
 
     /// Asks a partner whether it has done what a message asks for.
-    async fn ask(&self, message: &Message) -> Result<Option<Done>, CallError> {
+    async fn ask(&self, message: &Message) -> Result<Option<Answer<Done>>, CallError> {
         let gone = || CallError::NotSent(NotSent::NoConnection);
         match message {
             Message::SyncCase {
                 item,
                 dossier,
                 told_time,
+                ..
             } => {
                 let portal = self.portal().ok_or_else(gone)?;
                 let told = self.told(item, dossier.as_deref(), *told_time);
                 let there = portal.partner.find_case(&item.case_code).await?;
                 Ok(there
                     .filter(|there| portal.partner.holds(&told, there))
-                    .map(|_| Done::Told))
+                    .map(|_| Answer::Done(Done::Told)))
             }
             Message::ReportProgress { item } => {
                 let portal = self.portal().ok_or_else(gone)?;
                 let there = portal.partner.find_case(&item.case_code).await?;
-                Ok(there.filter(|there| there.progress.contains(item)).map(|_| Done::Told))
+                Ok(there
+                    .filter(|there| there.progress.contains(item))
+                    .map(|_| Answer::Done(Done::Told)))
             }
             Message::CreateOrder { order } => {
                 let platform = self.connections.payment.as_ref().ok_or_else(gone)?;
-                Ok(platform.partner.find_order(&order.order_code).await?.map(Done::Order))
+                let found = platform.partner.find_order(&order.order_code).await?;
+                Ok(found.map(|order| Answer::Done(Done::Order(order))))
             }
             Message::RefundOrder { refund } => {
                 let platform = self.connections.payment.as_ref().ok_or_else(gone)?;
                 let refunds = platform.partner.refunds(&refund.order_code).await?;
-                Ok(refunds
-                    .into_iter()
-                    .find(|made| made.done && made.amount == refund.amount)
-                    .map(Done::Refund))
+                let ours = refunds.into_iter().filter(|made| made.amount == refund.amount);
+                // The money went back if any of them says so.
+                Ok(ours.max_by_key(|made| made.done).map(refunded))
             }
             Message::Register { submission } => {
                 let register = self.connections.civil_status.as_ref().ok_or_else(gone)?;
-                Ok(register.partner.find(&submission.key).await?.map(Done::Entry))
+                let found = register.partner.find(&submission.key).await?;
+                Ok(found.map(|entry| Answer::Done(Done::Entry(entry))))
             }
         }
     }
 }
 
 /// The portal knows a case by now: steps of it that came before it are told, in their order.
-async fn tell_steps_of(unit: &mut UnitOfWork<'_>, case: &Delivery) -> Result<(), PartnerError> {
+async fn tell_steps_of(unit: &mut UnitOfWork<'_>, case: &Delivery) -> Result<(), Error> {
     let matter = (case.partner.as_str(), "report_progress", case.order_key.as_str());
     for id in deliveries::failed_with(unit.conn(), matter, CASE_UNKNOWN).await? {
         let Some((mut step, _)) = deliveries::lock(unit.conn(), id).await? else {
@@ -419,6 +425,15 @@ async fn tell_steps_of(unit: &mut UnitOfWork<'_>, case: &Delivery) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// What a refund that the platform has comes to: it may take it at once, and give the money back hours or days later.
+fn refunded(made: Refund) -> Answer<Done> {
+    if made.done {
+        Answer::Done(Done::Refund(made))
+    } else {
+        Answer::Taken
+    }
 }
 
 /// The partner's own reference in what it answered: never personal data.

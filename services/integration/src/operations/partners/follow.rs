@@ -19,16 +19,17 @@ use egov_events::{Batch, Delivery as EventDelivery, Rejection};
 use egov_fault::{Code, Fault};
 use egov_partners::Partner;
 use egov_partners::case_mapping::{NotMappable, Surroundings, told_case};
-use egov_proto::egov::onestop::v1::Case;
+use egov_proto::egov::onestop::v1::{Case, CaseParticulars};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::portal::content_of;
 use super::{Partners, connected};
 use crate::domain::case_event::{CaseEvent, NotReadable, case_event};
 use crate::domain::case_version;
 use crate::domain::delivery::Delivery;
+use crate::error::Error;
 use crate::operations::Events;
-use crate::partner_error::PartnerError;
 use crate::partners::Follow;
 use crate::store::deliveries;
 
@@ -75,7 +76,7 @@ enum PutOff {
     #[error("the case cannot be told: {0}")]
     NotMappable(#[from] NotMappable),
     #[error(transparent)]
-    Failed(#[from] PartnerError),
+    Failed(#[from] Error),
 }
 
 /// Whether one-stop is away, for whatever it is asked; any other fault concerns the one case. That identity issues no token is
@@ -97,7 +98,7 @@ impl Partners {
         events: &Events,
         follow: &Follow,
         one_stop_answers: bool,
-    ) -> Result<Followed, PartnerError> {
+    ) -> Result<Followed, Error> {
         let mut followed = Followed::default();
         if !one_stop_answers
             && let Err(fault) = follow.cases.case(Uuid::nil()).await
@@ -107,13 +108,10 @@ impl Partners {
             followed.one_stop_away = true;
             return Ok(followed);
         }
-        let Some(subscription) = events.own_feed(&follow.topic, CONSUMER).await.map_err(Fault::from)? else {
+        let Some(subscription) = events.own_feed(&follow.topic, CONSUMER).await? else {
             return Ok(followed);
         };
-        let due = events
-            .fetch(&subscription, Batch::of(BATCH), Duration::ZERO)
-            .await
-            .map_err(Fault::from)?;
+        let due = events.fetch(&subscription, Batch::of(BATCH), Duration::ZERO).await?;
         for delivery in due {
             let token = delivery.token.clone();
             let (acknowledged, rejected) = match self.apply(follow, &delivery).await {
@@ -146,10 +144,7 @@ impl Partners {
                     (vec![], vec![rejection])
                 }
             };
-            events
-                .settle_on(&subscription, &acknowledged, &rejected)
-                .await
-                .map_err(Fault::from)?;
+            events.settle_on(&subscription, &acknowledged, &rejected).await?;
             if followed.one_stop_away {
                 // The rest of the batch was not tried: it is not rejected, and comes again when its time to be acknowledged is over.
                 break;
@@ -167,41 +162,53 @@ impl Partners {
             return Ok(Applied::Done);
         }
         let asked_at = self.now();
-        let Some(case) = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)? else {
+        let read = follow.cases.case(said.case_id).await.map_err(PutOff::OneStop)?;
+        let Some((case, known)) = read else {
             return Ok(Applied::NotShown);
         };
         // It may have gone to another unit since.
         if follow.follows(case.responsible_unit_id) {
-            self.tell(delivery, &case, asked_at).await?;
+            self.tell(delivery, &case, known, asked_at).await?;
         }
         Ok(Applied::Done)
     }
 
-    /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again, unless the later one is
-    /// from long ago. Then the event is an old one that comes late, or one-stop was restored and counts on from an earlier version, and
-    /// the case as it is says which.
-    async fn is_told(&self, said: &CaseEvent) -> Result<bool, PartnerError> {
+    /// Whether this version of the case, or a later one, was handed in already: then nobody need read the case again, unless that was long
+    /// ago. Then the event is an old one that comes late, or one-stop was restored and counts on from an earlier version, also to the very
+    /// number that was told, and the case as it is says which.
+    async fn is_told(&self, said: &CaseEvent) -> Result<bool, Error> {
         let (act, now) = ("sync_case", self.now());
         self.database
             .read(&RowScope::everything(), async |connection| {
                 let portal = Partner::NationalPortal.name();
                 let last = deliveries::last_of_matter(connection, portal, act, &said.case_code).await?;
-                Ok(last.is_some_and(|last| follows_not(&last, said.version, now)))
+                Ok(last.is_some_and(|last| case_version::needs_no_reading(&last, said.version, now)))
             })
             .await
     }
 
     /// Hands in what the portal is told of a case as it is now, once for the event and once for the version.
-    async fn tell(&self, delivery: &EventDelivery, case: &Case, asked_at: Timestamp) -> Result<(), PutOff> {
+    async fn tell(
+        &self,
+        delivery: &EventDelivery,
+        case: &Case,
+        known: CaseParticulars,
+        asked_at: Timestamp,
+    ) -> Result<(), PutOff> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
         let (tables, clock) = (&self.connections.tables, self.database.clock());
-        let mapped = match told_case(case, &Surroundings::default(), tables, clock.today(), clock.now()) {
+        let around = Surroundings {
+            known,
+            ..Surroundings::default()
+        };
+        let mapped = match told_case(case, &around, tables, clock.today(), clock.now()) {
             Ok(mapped) => mapped,
             Err(why) => {
                 self.report_not_mappable(case.responsible_unit_id, &why).await?;
                 return Err(why.into());
             }
         };
+        let content = content_of(&mapped)?;
         let event = delivery.event.dedupe();
         self.database
             .write_unkeyed(&RowScope::everything(), async |unit: &mut UnitOfWork<'_>| {
@@ -216,18 +223,20 @@ impl Partners {
                     &case.case_code,
                 )
                 .await?;
-                if last.is_some_and(|last| follows_not(&last, case.version, asked_at)) {
+                let is_told = |last: &Delivery| {
+                    case_version::is_told(last, case.version, self.has_told(last, &content), asked_at)
+                };
+                if last.as_ref().is_some_and(is_told) {
                     return Ok(());
                 }
                 self.hand_in_case(unit, case, &mapped, ACTOR, &portal.contract).await?;
-                Ok::<_, PartnerError>(())
+                // What was told of the case says up to which version its steps were told.
+                let told = last.as_ref().and_then(|last| case_version::of(&last.partner_key));
+                self.hand_in_steps(unit, case, (&mapped, told), ACTOR, &portal.contract)
+                    .await?;
+                Ok::<_, Error>(())
             })
             .await?;
         Ok(())
     }
-}
-
-/// Whether a version of a case does not follow what was told last: it is the same, or an earlier one of the same count.
-fn follows_not(last: &Delivery, version: i64, asked_at: Timestamp) -> bool {
-    case_version::of(&last.partner_key) == Some(version) || case_version::is_behind(last, version, asked_at)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Partners, record};
 use crate::domain::delivery::{Delivery, State};
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::store::deliveries;
 use crate::store::partner_records::{Counted, list_unmapped};
 
@@ -20,13 +20,13 @@ pub(crate) type Place = (Timestamp, Uuid);
 
 impl Partners {
     /// A delivery that the caller sees.
-    pub(crate) async fn get_delivery(&self, caller: &Caller, delivery_id: Uuid) -> Result<Delivery, PartnerError> {
+    pub(crate) async fn get_delivery(&self, caller: &Caller, delivery_id: Uuid) -> Result<Delivery, Error> {
         let scope = caller.scope(READ);
         self.database
             .read(&scope, async |connection| {
                 deliveries::get(connection, delivery_id, &scope)
                     .await?
-                    .ok_or(PartnerError::DeliveryNotFound)
+                    .ok_or(Error::DeliveryNotFound)
             })
             .await
     }
@@ -37,13 +37,13 @@ impl Partners {
         caller: &Caller,
         state: Option<State>,
         page: Page<Place>,
-    ) -> Result<(Vec<Delivery>, String), PartnerError> {
+    ) -> Result<(Vec<Delivery>, String), Error> {
         let scope = caller.scope(READ);
         let (after, limit) = (page.after().copied(), page.fetch());
         let rows = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, PartnerError>(deliveries::list(connection, &scope, state, after, limit).await?)
+                Ok::<_, Error>(deliveries::list(connection, &scope, state, after, limit).await?)
             })
             .await?;
         Ok(page.finish(rows, |row| (row.create_time, row.id))?)
@@ -57,7 +57,7 @@ impl Partners {
         delivery_id: Uuid,
         body: &RedriveDeliveryRequest,
         answer: impl FnOnce(&Delivery) -> RedriveDeliveryResponse + Send,
-    ) -> Result<RedriveDeliveryResponse, PartnerError> {
+    ) -> Result<RedriveDeliveryResponse, Error> {
         let method = "egov.integration.v1.PortalService/RedriveDelivery";
         let request = WriteRequest::by(caller, READ, method, request_id, body);
         let written = self
@@ -66,24 +66,24 @@ impl Partners {
                 let scope = caller.scope(READ);
                 let known = deliveries::get(unit.conn(), delivery_id, &scope)
                     .await?
-                    .ok_or(PartnerError::DeliveryNotFound)?;
+                    .ok_or(Error::DeliveryNotFound)?;
                 deliveries::lock_matter(unit.conn(), &known.order_key).await?;
                 let (mut delivery, _) = deliveries::lock(unit.conn(), delivery_id)
                     .await?
-                    .ok_or(PartnerError::DeliveryNotFound)?;
+                    .ok_or(Error::DeliveryNotFound)?;
                 caller.require(REDRIVE, &Resource::of_unit(delivery.unit_id))?;
                 if delivery.etag() != body.etag {
-                    return Err(PartnerError::StaleEtag);
+                    return Err(Error::StaleEtag);
                 }
                 let last =
                     deliveries::last_of_matter(unit.conn(), &delivery.partner, &delivery.act, &delivery.order_key)
                         .await?;
                 // A case is told as it stands: an older word after a newer one would be wrong. Steps are all told.
                 if delivery.act == "sync_case" && last.is_some_and(|last| last.id != delivery.id) {
-                    return Err(PartnerError::Superseded);
+                    return Err(Error::DeliverySuperseded);
                 }
                 if !delivery.redrive(unit.now()) {
-                    return Err(PartnerError::NotRedrivable);
+                    return Err(Error::DeliveryNotRedrivable);
                 }
                 deliveries::update(unit.conn(), &delivery, None).await?;
                 record(unit, &delivery, &caller.key(), None, "delivery_redriven").await?;
@@ -98,13 +98,13 @@ impl Partners {
         &self,
         caller: &Caller,
         page: Page<Place>,
-    ) -> Result<(Vec<Counted>, String), PartnerError> {
+    ) -> Result<(Vec<Counted>, String), Error> {
         let scope = caller.scope(READ);
         let (after, limit) = (page.after().copied(), page.fetch());
         let rows = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, PartnerError>(list_unmapped(connection, &scope, after, limit).await?)
+                Ok::<_, Error>(list_unmapped(connection, &scope, after, limit).await?)
             })
             .await?;
         Ok(page.finish(rows, |row| (row.last_time, row.id))?)

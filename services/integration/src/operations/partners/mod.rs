@@ -16,7 +16,7 @@ use egov_auth::{ReadRecorder, RowScope};
 use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, UnitOfWork};
 use egov_partners::Partner;
-use egov_partners::case_mapping::NotMappable;
+use egov_partners::case_mapping::{NotMappable, SaidNames};
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::payment::{NewOrder, NewRefund, Order, Refund};
@@ -35,7 +35,8 @@ pub(crate) use population::Question;
 pub use reconcile::Reconciled;
 
 use crate::domain::delivery::{Delivery, State};
-use crate::partner_error::PartnerError;
+use crate::error::Error;
+use crate::operations::agencies::Agencies;
 use crate::partners::{Connection, Connections};
 use crate::sealing::{open, seal};
 use crate::store::{deliveries, partner_records};
@@ -45,6 +46,7 @@ pub(crate) struct Partners {
     pub(crate) database: Database,
     pub(crate) connections: Connections,
     pub(crate) reads: ReadRecorder,
+    pub(crate) agencies: Agencies,
 }
 
 /// What is said to a partner.
@@ -58,6 +60,9 @@ pub(crate) enum Message {
         dossier: Option<Box<Dossier>>,
         #[serde(default)]
         told_time: Option<WireTime>,
+        /// What the unit's own software said with it, now or before. None in what was handed in by a version of before.
+        #[serde(default)]
+        said: Option<SaidNames>,
     },
     ReportProgress {
         item: ProgressItem,
@@ -84,11 +89,12 @@ pub(crate) enum Done {
 
 impl Message {
     /// A case as the portal is told of it.
-    fn of_case(told: ToldCase) -> Self {
+    fn of_case(told: ToldCase, said: SaidNames) -> Self {
         Self::SyncCase {
             item: Box::new(told.item),
             dossier: Some(Box::new(told.dossier)),
             told_time: Some(told.told_time),
+            said: Some(said),
         }
     }
 
@@ -138,6 +144,8 @@ pub(crate) struct NewDelivery<'a> {
     /// What is sent in order.
     pub(crate) order_key: &'a str,
     pub(crate) message: &'a Message,
+    /// By what its content is known again; empty where nothing is compared.
+    pub(crate) content_digest: &'a str,
     /// The persons concerned, for the record of who reads its answer.
     pub(crate) subjects: Vec<Uuid>,
     pub(crate) actor: &'a str,
@@ -146,8 +154,8 @@ pub(crate) struct NewDelivery<'a> {
 /// Who acts when nobody calls.
 const JOB: &str = "job:integration.deliveries";
 
-fn connected<P: ?Sized>(connection: Option<&Connection<P>>, partner: Partner) -> Result<&Connection<P>, PartnerError> {
-    connection.ok_or(PartnerError::NotConfigured(partner))
+fn connected<P: ?Sized>(connection: Option<&Connection<P>>, partner: Partner) -> Result<&Connection<P>, Error> {
+    connection.ok_or(Error::PartnerNotConfigured(partner))
 }
 
 impl Partners {
@@ -157,7 +165,7 @@ impl Partners {
         unit: &mut UnitOfWork<'_>,
         new: NewDelivery<'_>,
         contract: &str,
-    ) -> Result<Delivery, PartnerError> {
+    ) -> Result<Delivery, Error> {
         let now = unit.now();
         let delivery = Delivery {
             id: unit.new_id(),
@@ -174,12 +182,14 @@ impl Partners {
             reference: String::new(),
             subjects: new.subjects,
             denied_time: None,
+            taken_time: None,
+            content_digest: new.content_digest.to_owned(),
             due_time: now,
             version: 1,
             create_time: now,
             update_time: now,
         };
-        let message = serde_json::to_vec(new.message).map_err(|error| PartnerError::Unreadable(error.into()))?;
+        let message = serde_json::to_vec(new.message).map_err(|error| Error::Unreadable(error.into()))?;
         let sealed = seal(&self.connections.keyring, &message, &sealed_for("message", delivery.id));
         deliveries::insert(unit.conn(), &delivery, &sealed).await?;
         record(
@@ -198,15 +208,15 @@ impl Partners {
         self.connections.portal_on(self.database.clock().today())
     }
 
-    fn open_message(&self, id: Uuid, sealed: &[u8]) -> Result<Message, PartnerError> {
-        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| PartnerError::Unreadable(error);
+    fn open_message(&self, id: Uuid, sealed: &[u8]) -> Result<Message, Error> {
+        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| Error::Unreadable(error);
         let plain = open(&self.connections.keyring, sealed, &sealed_for("message", id))
             .map_err(|error| unreadable(error.into()))?;
         serde_json::from_slice(&plain).map_err(|error| unreadable(error.into()))
     }
 
     /// Counts codes that could not be translated, as part of a write.
-    async fn report(&self, unit: &mut UnitOfWork<'_>, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), PartnerError> {
+    async fn report(&self, unit: &mut UnitOfWork<'_>, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), Error> {
         let now = unit.now();
         for one in unmapped {
             let id = unit.new_id();
@@ -224,7 +234,7 @@ impl Partners {
     }
 
     /// The same, as a write of its own.
-    async fn report_alone(&self, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), PartnerError> {
+    async fn report_alone(&self, unit_id: i32, unmapped: &[Unmapped]) -> Result<(), Error> {
         if unmapped.is_empty() {
             return Ok(());
         }
@@ -240,7 +250,7 @@ impl Partners {
     }
 
     /// Counts the code, if there is one, for which a case cannot be told at all.
-    async fn report_not_mappable(&self, unit_id: i32, why: &NotMappable) -> Result<(), PartnerError> {
+    async fn report_not_mappable(&self, unit_id: i32, why: &NotMappable) -> Result<(), Error> {
         match why {
             NotMappable::Unmapped(value) => self.report_alone(unit_id, std::slice::from_ref(value)).await,
             NotMappable::Missing(_) => Ok(()),
@@ -264,7 +274,7 @@ async fn record(
     actor: &str,
     message_digest: Option<&str>,
     event: &'static str,
-) -> Result<(), PartnerError> {
+) -> Result<(), Error> {
     deliveries::append_history(unit.conn(), delivery, actor).await?;
     if !event.is_empty() {
         unit.publish(Event {

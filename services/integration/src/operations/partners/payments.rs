@@ -12,15 +12,14 @@ use uuid::Uuid;
 
 use super::{Message, NewDelivery, Partners, connected, record};
 use crate::domain::payment::{PaymentOrder, PaymentState};
-use crate::operations::agencies::require_case;
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::store::{deliveries, payments};
 
 const CREATE: &str = "integration.payments.create";
 const READ: &str = "integration.payments.read";
 const REFUND: &str = "integration.payments.refund";
 
-/// What the platform settled on a day.
+/// What the platform settled on a day, and what it gave back on it.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// Orders that the caller sees: unit, case code, and what the platform says.
@@ -43,7 +42,7 @@ pub(crate) enum NoticeRefusal {
     WrongAmount,
     /// It could not be recorded: the platform comes again.
     #[error(transparent)]
-    Failed(#[from] PartnerError),
+    Failed(#[from] Error),
 }
 
 impl From<egov_fault::Fault> for NoticeRefusal {
@@ -66,7 +65,7 @@ impl Partners {
         request_id: Uuid,
         body: &CreatePaymentOrderRequest,
         answer: impl FnOnce(&PaymentOrder) -> CreatePaymentOrderResponse + Send,
-    ) -> Result<CreatePaymentOrderResponse, PartnerError> {
+    ) -> Result<CreatePaymentOrderResponse, Error> {
         let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
         caller.require(CREATE, &Resource::of_unit(body.unit_id))?;
         let method = "egov.integration.v1.PaymentService/CreatePaymentOrder";
@@ -74,7 +73,10 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                require_case(unit.conn(), body.unit_id, "case_code", &body.case_code).await?;
+                let code = &body.case_code;
+                self.agencies
+                    .require_case(unit, body.unit_id, "case_code", code)
+                    .await?;
                 let order_id = unit.new_id();
                 let order_code = order_id.to_string();
                 let message = Message::CreateOrder {
@@ -89,6 +91,7 @@ impl Partners {
                     partner_key: &order_code,
                     order_key: &order_code,
                     message: &message,
+                    content_digest: "",
                     subjects: Vec::new(),
                     actor: &caller.key(),
                 };
@@ -103,6 +106,8 @@ impl Partners {
                     pay_url: String::new(),
                     transaction: String::new(),
                     delivery_id: delivery.id,
+                    settle_time: None,
+                    refund_time: None,
                     version: 1,
                     create_time: unit.now(),
                     update_time: unit.now(),
@@ -110,24 +115,20 @@ impl Partners {
                 payments::insert(unit.conn(), &order).await?;
                 commit_to(unit, &order, "payment_ordered", "");
                 unit.led_to("payment_order", order.id, 1);
-                Ok::<_, PartnerError>(answer(&order))
+                Ok::<_, Error>(answer(&order))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// An order that the caller sees.
-    pub(crate) async fn get_payment_order(
-        &self,
-        caller: &Caller,
-        order_id: Uuid,
-    ) -> Result<PaymentOrder, PartnerError> {
+    pub(crate) async fn get_payment_order(&self, caller: &Caller, order_id: Uuid) -> Result<PaymentOrder, Error> {
         let scope = caller.scope(READ);
         self.database
             .read(&scope, async |connection| {
                 payments::get(connection, order_id, &scope)
                     .await?
-                    .ok_or(PartnerError::OrderNotFound)
+                    .ok_or(Error::PaymentOrderNotFound)
             })
             .await
     }
@@ -141,7 +142,7 @@ impl Partners {
         body: &RefundPaymentOrderRequest,
         order_id: Uuid,
         answer: impl FnOnce(&PaymentOrder) -> RefundPaymentOrderResponse + Send,
-    ) -> Result<RefundPaymentOrderResponse, PartnerError> {
+    ) -> Result<RefundPaymentOrderResponse, Error> {
         let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
         let scope = caller.scope(READ);
         let method = "egov.integration.v1.PaymentService/RefundPaymentOrder";
@@ -151,7 +152,7 @@ impl Partners {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let seen = payments::get(unit.conn(), order_id, &scope)
                     .await?
-                    .ok_or(PartnerError::OrderNotFound)?;
+                    .ok_or(Error::PaymentOrderNotFound)?;
                 caller.require(REFUND, &Resource::of_unit(seen.unit_id))?;
                 let message = Message::RefundOrder {
                     refund: NewRefund {
@@ -170,13 +171,13 @@ impl Partners {
                 };
                 let order = payments::lock(unit.conn(), &seen.order_code)
                     .await?
-                    .ok_or(PartnerError::OrderNotFound)?;
+                    .ok_or(Error::PaymentOrderNotFound)?;
                 if order.state != PaymentState::Paid {
-                    return Err(PartnerError::OrderNotRefundable(order.state.number()));
+                    return Err(Error::PaymentNotRefundable(order.state.number()));
                 }
                 if let Some((mut delivery, _)) = ordered {
                     if !delivery.redrive(unit.now()) {
-                        return Err(PartnerError::RefundOrdered);
+                        return Err(Error::PaymentRefundOrdered);
                     }
                     deliveries::update(unit.conn(), &delivery, None).await?;
                     record(unit, &delivery, &caller.key(), None, "delivery_redriven").await?;
@@ -187,31 +188,32 @@ impl Partners {
                     partner_key: &order.order_code,
                     order_key: &order.order_code,
                     message: &message,
+                    content_digest: "",
                     subjects: Vec::new(),
                     actor: &caller.key(),
                 };
                 self.hand_in(unit, new, &platform.contract).await?;
-                Ok::<_, PartnerError>(answer(&order))
+                Ok::<_, Error>(answer(&order))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// What the platform settled on a day, as far as the caller sees it.
-    pub(crate) async fn settled_payments(&self, caller: &Caller, day: Date) -> Result<Settled, PartnerError> {
+    pub(crate) async fn settled_payments(&self, caller: &Caller, day: Date) -> Result<Settled, Error> {
         let platform = connected(self.connections.payment.as_ref(), Partner::PaymentPlatform)?;
         let scope = caller.scope(READ);
         let listed = platform
             .partner
             .reconciliation(day)
             .await
-            .map_err(|error| PartnerError::Call(Partner::PaymentPlatform, error))?;
+            .map_err(|error| Error::PartnerCall(Partner::PaymentPlatform, error))?;
         let codes: Vec<String> = listed.iter().map(|order| order.order_code.clone()).collect();
         // All of ours, so that an order out of the caller's sight is not taken for one that nobody made.
         let known = self
             .database
             .read(&RowScope::everything(), async |connection| {
-                Ok::<_, PartnerError>(payments::with_codes(connection, &codes).await?)
+                Ok::<_, Error>(payments::with_codes(connection, &codes).await?)
             })
             .await?;
         let mut settled = Settled::default();
@@ -245,6 +247,8 @@ impl Partners {
                     state: notice.state,
                     transaction: notice.transaction.clone(),
                     pay_url: String::new(),
+                    settle_time: notice.settle_time,
+                    refund_time: notice.refund_time,
                 };
                 let known = payments::lock(unit.conn(), &order.order_code).await?;
                 let Some(known) = known else {
@@ -264,7 +268,7 @@ impl Partners {
         unit: &mut UnitOfWork<'_>,
         said: &Order,
         notice_id: Option<&str>,
-    ) -> Result<bool, PartnerError> {
+    ) -> Result<bool, Error> {
         let Some(mut order) = payments::lock(unit.conn(), &said.order_code).await? else {
             return Ok(false);
         };
@@ -280,7 +284,7 @@ impl Partners {
         if new_url {
             order.pay_url.clone_from(&said.pay_url);
         }
-        let changed = sensible && order.report(said.state, &said.transaction, now);
+        let changed = sensible && order.report(said, now);
         if let Some(notice_id) = notice_id {
             // The same notice again: the order is as it made it.
             payments::note(unit.conn(), notice_id, &order, changed, now).await?;
@@ -324,6 +328,8 @@ fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static st
         "amount_vnd": order.amount,
         "state": order.state.number(),
         "transaction": order.transaction,
+        "settle_time": order.settle_time,
+        "refund_time": order.refund_time,
         "notice_id": notice_id,
         "time": order.update_time,
     });

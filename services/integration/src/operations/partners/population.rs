@@ -9,8 +9,7 @@ use egov_proto::egov::integration::v1::{ConfirmCitizenResponse, LookUpCitizenRes
 use uuid::Uuid;
 
 use super::{Partners, connected};
-use crate::operations::agencies::require_agency;
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::store::partner_records::{PopulationRequest, insert_request};
 
 const READ: &str = "integration.population.read";
@@ -45,7 +44,7 @@ impl Partners {
         request_id: Uuid,
         body: &M,
         question: Question,
-    ) -> Result<(String, Option<Person>), PartnerError> {
+    ) -> Result<(String, Option<Person>), Error> {
         let register = connected(self.connections.population.as_ref(), Partner::PopulationRegister)?;
         let method = "egov.integration.v1.PopulationService/LookUpCitizen";
         let answer = |request_code| LookUpCitizenResponse {
@@ -69,7 +68,7 @@ impl Partners {
         request_id: Uuid,
         body: &M,
         question: Question,
-    ) -> Result<(String, bool), PartnerError> {
+    ) -> Result<(String, bool), Error> {
         let register = connected(self.connections.population.as_ref(), Partner::PopulationRegister)?;
         let method = "egov.integration.v1.PopulationService/ConfirmCitizen";
         let answer = |request_code| ConfirmCitizenResponse {
@@ -91,7 +90,7 @@ impl Partners {
         method: &'static str,
         question: &Question,
         answer: impl FnOnce(String) -> A + Send,
-    ) -> Result<A, PartnerError>
+    ) -> Result<A, Error>
     where
         M: prost::Message,
         A: prost::Message + Default,
@@ -101,9 +100,8 @@ impl Partners {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
-                let today = unit.today();
-                let field = "enquiry.agency_code";
-                require_agency(unit.conn(), question.unit_id, field, &question.agency_code, today).await?;
+                let (field, code) = ("enquiry.agency_code", &question.agency_code);
+                self.agencies.require(unit, question.unit_id, field, code).await?;
                 let id = unit.new_id();
                 let asked = PopulationRequest {
                     id,
@@ -152,20 +150,20 @@ impl Partners {
                     canonical: canonical.to_string().as_bytes(),
                 });
                 unit.led_to("population_request", id, 1);
-                Ok::<_, PartnerError>(answer(asked.request_code))
+                Ok::<_, Error>(answer(asked.request_code))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// The record of the reading, and after it the question.
-    async fn record_and_make(&self, caller: &Caller, question: &Question, code: &str) -> Result<Enquiry, PartnerError> {
+    async fn record_and_make(&self, caller: &Caller, question: &Question, code: &str) -> Result<Enquiry, Error> {
         let subjects = question.citizen_id.into_iter().collect();
         let resources = vec![format!("population/{code}")];
         let record = ReadRecord::of(caller, subjects, resources, self.now());
         self.reads.record(record).await?;
         let (account, phone) = &self.connections.population_account;
-        let incomplete = |error: NotComplete| PartnerError::Unreadable(error.into());
+        let incomplete = |error: NotComplete| Error::Unreadable(error.into());
         let asker = Asker::new(
             &question.service_code,
             &question.officer_code,
@@ -183,7 +181,7 @@ impl Partners {
         })
     }
 
-    async fn in_our_codes(&self, unit_id: i32, citizen: Citizen) -> Result<Person, PartnerError> {
+    async fn in_our_codes(&self, unit_id: i32, citizen: Citizen) -> Result<Person, Error> {
         let mut translator = self.connections.tables.translator(self.database.clock().today());
         let (register, province) = ("population-register", "province");
         let gender = translator.translate("gender", register, province, &citizen.gender_code, "CongDan/GioiTinh");
@@ -200,6 +198,6 @@ impl Partners {
     }
 }
 
-fn call(error: CallError) -> PartnerError {
-    PartnerError::Call(Partner::PopulationRegister, error)
+fn call(error: CallError) -> Error {
+    Error::PartnerCall(Partner::PopulationRegister, error)
 }

@@ -22,7 +22,7 @@ use egov_proto::egov::integration::v1::{
     ReconcileCasesRequest, ReconcileCasesResponse, RepairDifferenceRequest, RepairDifferenceResponse,
     SettleDifferenceRequest, SettleDifferenceResponse,
 };
-use egov_proto::egov::onestop::v1::Case;
+use egov_proto::egov::onestop::v1::{Case, CaseParticulars};
 use egov_proto::instant;
 use jiff::civil::{Date, time};
 use jiff::{SignedDuration, Timestamp};
@@ -34,10 +34,10 @@ use super::{Partners, connected};
 use crate::domain::case_version;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::reconciliation::{
-    DIFFERENCE, Difference, Finding, Handling, NotDone, RUN, Reconciliation, RunState, Tally, check_period,
-    daily_period, of_difference, of_older_run, of_run, turn_of,
+    DIFFERENCE, Difference, Finding, Handling, RUN, Reconciliation, RunState, Tally, check_period, daily_period,
+    of_difference, of_older_run, of_run, turn_of,
 };
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::partners::{Connection, Follow};
 use crate::store::{deliveries, reconciliations, synchronisations};
 
@@ -92,7 +92,7 @@ enum Stuck {
     #[error("the portal: {0}")]
     Portal(CallError),
     #[error(transparent)]
-    Failed(#[from] PartnerError),
+    Failed(#[from] Error),
 }
 
 impl Stuck {
@@ -135,11 +135,8 @@ struct Sides<'a> {
 }
 
 impl Partners {
-    fn one_stop(&self) -> Result<&Follow, PartnerError> {
-        self.connections
-            .follow
-            .as_deref()
-            .ok_or(PartnerError::OneStopNotConfigured)
+    fn one_stop(&self) -> Result<&Follow, Error> {
+        self.connections.follow.as_deref().ok_or(Error::OneStopNotConfigured)
     }
 
     /// Asks for a reconciliation.
@@ -150,11 +147,11 @@ impl Partners {
         body: &ReconcileCasesRequest,
         (from, to): (Date, Date),
         answer: impl FnOnce(&Reconciliation) -> ReconcileCasesResponse + Send,
-    ) -> Result<ReconcileCasesResponse, PartnerError> {
+    ) -> Result<ReconcileCasesResponse, Error> {
         connected(self.portal(), Partner::NationalPortal)?;
         self.one_stop()?;
         caller.require(RECONCILE, &Resource::of_unit(body.unit_id))?;
-        check_period(from, to, self.database.clock().today()).map_err(PartnerError::NotAPeriod)?;
+        check_period(from, to, self.database.clock().today()).map_err(Error::NotAPeriod)?;
         let method = "egov.integration.v1.SynchronisationService/ReconcileCases";
         let request = WriteRequest::by(caller, RECONCILE, method, request_id, body);
         let written = self
@@ -164,20 +161,20 @@ impl Partners {
                 reconciliations::insert(unit.conn(), &new).await?;
                 record_run(unit, &new, "portal_reconciliation_queued").await?;
                 unit.led_to("portal_reconciliation", new.id, new.version);
-                Ok::<_, PartnerError>(answer(&new))
+                Ok::<_, Error>(answer(&new))
             })
             .await?;
         Ok(written.into_answer())
     }
 
     /// A reconciliation that the caller sees.
-    pub(crate) async fn get_reconciliation(&self, caller: &Caller, id: Uuid) -> Result<Reconciliation, PartnerError> {
+    pub(crate) async fn get_reconciliation(&self, caller: &Caller, id: Uuid) -> Result<Reconciliation, Error> {
         let scope = caller.scope(READ);
         self.database
             .read(&scope, async |connection| {
                 reconciliations::get(connection, &scope, id)
                     .await?
-                    .ok_or(PartnerError::ReconciliationNotFound)
+                    .ok_or(Error::ReconciliationNotFound)
             })
             .await
     }
@@ -188,14 +185,14 @@ impl Partners {
         caller: &Caller,
         filter: reconciliations::Filter,
         page: Page<Place>,
-    ) -> Result<(Vec<Difference>, String), PartnerError> {
+    ) -> Result<(Vec<Difference>, String), Error> {
         let scope = caller.scope(READ);
         let (after, limit) = (page.after().copied(), page.fetch());
         let rows = self
             .database
             .read(&scope, async |connection| {
                 let rows = reconciliations::list_differences(connection, &scope, filter, after, limit).await?;
-                Ok::<_, PartnerError>(rows)
+                Ok::<_, Error>(rows)
             })
             .await?;
         Ok(page.finish(rows, |row| (row.find_time, row.id))?)
@@ -209,14 +206,14 @@ impl Partners {
         difference_id: Uuid,
         body: &RepairDifferenceRequest,
         answer: impl FnOnce(&Difference) -> RepairDifferenceResponse + Send,
-    ) -> Result<RepairDifferenceResponse, PartnerError> {
+    ) -> Result<RepairDifferenceResponse, Error> {
         let scope = caller.scope(READ);
         let known = self
             .database
             .read(&scope, async |connection| {
                 reconciliations::difference(connection, &scope, difference_id)
                     .await?
-                    .ok_or(PartnerError::DifferenceNotFound)
+                    .ok_or(Error::DifferenceNotFound)
             })
             .await?;
         caller.require(RECONCILE, &Resource::of_unit(known.unit_id))?;
@@ -234,14 +231,14 @@ impl Partners {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let mut difference = reconciliations::difference(unit.conn(), &scope, difference_id)
                     .await?
-                    .ok_or(PartnerError::DifferenceNotFound)?;
+                    .ok_or(Error::DifferenceNotFound)?;
                 if difference.etag() != body.etag {
-                    return Err(PartnerError::StaleEtag);
+                    return Err(Error::StaleEtag);
                 }
-                difference.may_be_repaired().map_err(PartnerError::NotDone)?;
-                let (case, mapped) = read.ok_or(PartnerError::NotDone(NotDone::Closed))??;
+                difference.may_be_repaired()?;
+                let (case, mapped) = read.ok_or(Error::DifferenceClosed)??;
                 if case.responsible_unit_id != difference.unit_id {
-                    return Err(PartnerError::NotDone(NotDone::NotRepairable));
+                    return Err(Error::DifferenceNotRepairable);
                 }
                 let delivery = self
                     .hand_in_again(unit, &case, &mapped, asked_at, &caller.key())
@@ -264,7 +261,7 @@ impl Partners {
         difference_id: Uuid,
         body: &SettleDifferenceRequest,
         answer: impl FnOnce(&Difference) -> SettleDifferenceResponse + Send,
-    ) -> Result<SettleDifferenceResponse, PartnerError> {
+    ) -> Result<SettleDifferenceResponse, Error> {
         let method = "egov.integration.v1.SynchronisationService/SettleDifference";
         let request = WriteRequest::by(caller, READ, method, request_id, body);
         let scope = caller.scope(READ);
@@ -273,14 +270,12 @@ impl Partners {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let mut difference = reconciliations::difference(unit.conn(), &scope, difference_id)
                     .await?
-                    .ok_or(PartnerError::DifferenceNotFound)?;
+                    .ok_or(Error::DifferenceNotFound)?;
                 caller.require(RECONCILE, &Resource::of_unit(difference.unit_id))?;
                 if difference.etag() != body.etag {
-                    return Err(PartnerError::StaleEtag);
+                    return Err(Error::StaleEtag);
                 }
-                difference
-                    .settle(&body.reason, &caller.key(), unit.now())
-                    .map_err(PartnerError::NotDone)?;
+                difference.settle(&body.reason, &caller.key(), unit.now())?;
                 reconciliations::update_difference(unit.conn(), &difference).await?;
                 record_difference(unit, &difference, "portal_difference_settled").await?;
                 unit.led_to("portal_difference", difference.id, difference.version);
@@ -291,14 +286,14 @@ impl Partners {
     }
 
     /// A case as one-stop has it now, and as the portal is told of it.
-    async fn case_to_tell(&self, case_id: Uuid) -> Result<(Case, MappedToldCase), PartnerError> {
-        let case = self
+    async fn case_to_tell(&self, case_id: Uuid) -> Result<(Case, MappedToldCase), Error> {
+        let (case, known) = self
             .one_stop()?
             .cases
             .case(case_id)
             .await?
-            .ok_or(PartnerError::NotDone(NotDone::NotRepairable))?;
-        match self.map(&case) {
+            .ok_or(Error::DifferenceNotRepairable)?;
+        match self.map(&case, known) {
             Ok(mapped) => Ok((case, mapped)),
             Err(why) => {
                 self.report_not_mappable(case.responsible_unit_id, &why).await?;
@@ -307,15 +302,13 @@ impl Partners {
         }
     }
 
-    fn map(&self, case: &Case) -> Result<MappedToldCase, NotMappable> {
+    fn map(&self, case: &Case, known: CaseParticulars) -> Result<MappedToldCase, NotMappable> {
         let clock = self.database.clock();
-        told_case(
-            case,
-            &Surroundings::default(),
-            &self.connections.tables,
-            clock.today(),
-            clock.now(),
-        )
+        let around = Surroundings {
+            known,
+            ..Surroundings::default()
+        };
+        told_case(case, &around, &self.connections.tables, clock.today(), clock.now())
     }
 
     /// Hands a case in again as it stood when one-stop was asked. If it is on its way already, or the portal has acknowledged a later version
@@ -328,7 +321,7 @@ impl Partners {
         mapped: &MappedToldCase,
         asked_at: Timestamp,
         actor: &str,
-    ) -> Result<Delivery, PartnerError> {
+    ) -> Result<Delivery, Error> {
         let portal = connected(self.portal(), Partner::NationalPortal)?;
         let (partner, act) = (Partner::NationalPortal.name(), "sync_case");
         deliveries::lock_matter(unit.conn(), &case.case_code).await?;
@@ -339,7 +332,7 @@ impl Partners {
                 return Ok(last);
             }
             if later {
-                return Err(PartnerError::Superseded);
+                return Err(Error::DeliverySuperseded);
             }
         }
         self.hand_in_case(unit, case, mapped, actor, &portal.contract).await
@@ -347,7 +340,7 @@ impl Partners {
 
     /// A round of the job: asks for the daily reconciliations and does what is due; none if another process is at it, or no cases are read
     /// from one-stop.
-    pub(crate) async fn reconcile_round(&self) -> Result<Option<Reconciled>, PartnerError> {
+    pub(crate) async fn reconcile_round(&self) -> Result<Option<Reconciled>, Error> {
         let (Some(follow), Some(_)) = (self.connections.follow.clone(), self.portal()) else {
             return Ok(None);
         };
@@ -365,7 +358,7 @@ impl Partners {
         lease: &mut Lease,
         follow: &Follow,
         reconciled: &mut Reconciled,
-    ) -> Result<(), PartnerError> {
+    ) -> Result<(), Error> {
         reconciled.queued = self.queue_daily(lease, follow).await?;
         loop {
             lease.renew().await?;
@@ -373,7 +366,7 @@ impl Partners {
             let due = self
                 .database
                 .read(&RowScope::everything(), async |connection| {
-                    Ok::<_, PartnerError>(reconciliations::due(connection, now).await?)
+                    Ok::<_, Error>(reconciliations::due(connection, now).await?)
                 })
                 .await?;
             let Some(mut run) = due else {
@@ -403,7 +396,7 @@ impl Partners {
                     reconciled.done += 1;
                 }
                 // Whoever has the lease by now does it.
-                Err(Stuck::Failed(PartnerError::Fault(fault))) if fault.reason() == "LEASE_LOST" => {
+                Err(Stuck::Failed(Error::Fault(fault))) if fault.reason() == "LEASE_LOST" => {
                     return Err(fault.into());
                 }
                 Err(why) => {
@@ -424,7 +417,7 @@ impl Partners {
 
     /// Asks for the reconciliation of the days before today, once a unit and day, when the hour has come; days that were missed, because
     /// nobody was there to compare them or it could not be done, come with them.
-    async fn queue_daily(&self, lease: &Lease, follow: &Follow) -> Result<usize, PartnerError> {
+    async fn queue_daily(&self, lease: &Lease, follow: &Follow) -> Result<usize, Error> {
         let settings = self.connections.reconciling;
         let here = self.now().to_zoned(vietnam());
         if settings.days == 0 || here.hour() < settings.hour {
@@ -436,7 +429,7 @@ impl Partners {
         let units = if follow.units.is_empty() {
             self.database
                 .read(&RowScope::everything(), async |connection| {
-                    Ok::<_, PartnerError>(reconciliations::units(connection).await?)
+                    Ok::<_, Error>(reconciliations::units(connection).await?)
                 })
                 .await?
         } else {
@@ -449,7 +442,7 @@ impl Partners {
                 .read(&RowScope::everything(), async |connection| {
                     let there = reconciliations::has_daily(&mut *connection, unit_id, to).await?;
                     let last = reconciliations::last_daily(connection, unit_id).await?;
-                    Ok::<_, PartnerError>((there, last))
+                    Ok::<_, Error>((there, last))
                 })
                 .await?;
             if there {
@@ -462,7 +455,7 @@ impl Partners {
                     if reconciliations::insert(unit.conn(), &new).await? {
                         record_run(unit, &new, "portal_reconciliation_queued").await?;
                     }
-                    Ok::<_, PartnerError>(())
+                    Ok::<_, Error>(())
                 })
                 .await?;
             asked += 1;
@@ -470,12 +463,7 @@ impl Partners {
         Ok(asked)
     }
 
-    async fn write_run(
-        &self,
-        lease: &Lease,
-        run: &mut Reconciliation,
-        event: &'static str,
-    ) -> Result<(), PartnerError> {
+    async fn write_run(&self, lease: &Lease, run: &mut Reconciliation, event: &'static str) -> Result<(), Error> {
         run.version = run.version.saturating_add(1);
         let run = &*run;
         self.database
@@ -534,7 +522,7 @@ impl Partners {
         tally.differing = self
             .database
             .read(&RowScope::everything(), async |connection| {
-                Ok::<_, PartnerError>(reconciliations::count_differences(connection, run.id).await?)
+                Ok::<_, Error>(reconciliations::count_differences(connection, run.id).await?)
             })
             .await?;
         Ok(tally)
@@ -555,13 +543,13 @@ impl Partners {
             let page = sides
                 .follow
                 .cases
-                .list(run.unit_id, &token)
+                .list(run.unit_id, (run.from, run.to), &token)
                 .await
                 .map_err(Stuck::OneStop)?;
             let mut older = false;
             for case in page.cases {
                 let filed = case.submit_time.as_ref().and_then(instant);
-                // Newest first: nothing that follows was filed later.
+                // Newest first: nothing that follows was filed later. A one-stop of a version before lists what was filed since, too.
                 older |= filed.is_some_and(|filed| filed < begin);
                 let within = filed.is_some_and(|filed| (begin..end).contains(&filed));
                 if within && let Ok(id) = Uuid::try_parse(&case.case_id) {
@@ -581,7 +569,7 @@ impl Partners {
                 .read(&RowScope::everything(), async |connection| {
                     let period = (begin, end);
                     let told = synchronisations::told_between(connection, run.unit_id, period, place, ROWS).await?;
-                    Ok::<_, PartnerError>(told)
+                    Ok::<_, Error>(told)
                 })
                 .await?;
             let Some((last, _)) = told.last() else { break };
@@ -603,7 +591,7 @@ impl Partners {
                 .database
                 .read(&RowScope::everything(), async |connection| {
                     let open = synchronisations::not_over(connection, run.unit_id, share, place, ROWS).await?;
-                    Ok::<_, PartnerError>(open)
+                    Ok::<_, Error>(open)
                 })
                 .await?;
             let Some((last, _)) = open.last() else {
@@ -620,21 +608,29 @@ impl Partners {
 
     async fn compare_case(&self, lease: &Lease, sides: &Sides<'_>, code: &str, id: Uuid) -> Result<Outcome, Stuck> {
         let read_at = self.now();
-        let case = match sides.follow.cases.case(id).await {
-            Ok(Some(case)) => case,
+        let (case, known) = match sides.follow.cases.case(id).await {
+            Ok(Some(read)) => read,
             Ok(None) => return Ok(Outcome::NotComparable),
             Err(fault) => return Stuck::of_one_stop(fault).map(Outcome::Unanswered),
         };
         if case.responsible_unit_id != sides.run.unit_id {
             return Ok(Outcome::Elsewhere);
         }
-        let mapped = match self.map(&case) {
+        let mut mapped = match self.map(&case, known) {
             Ok(mapped) => mapped,
             Err(why) => {
                 self.report_not_mappable(case.responsible_unit_id, &why).await?;
                 return Ok(Outcome::NotComparable);
             }
         };
+        // What a unit's own software said is no difference, and stays when the case is handed in again.
+        let said = self
+            .database
+            .read(&RowScope::everything(), async |connection| {
+                self.said_before(connection, code).await
+            })
+            .await?;
+        said.put(&mut mapped.told.item);
         let asked_at = stored_instant(self.now());
         let there = match sides.portal.partner.find_case(code).await {
             Ok(there) => there,
@@ -665,7 +661,7 @@ impl Partners {
                         || case_version::is_behind(last, case.version, read_at)
                 };
                 if last.as_ref().is_some_and(gone_on) {
-                    return Ok::<_, PartnerError>(Outcome::Waiting);
+                    return Ok::<_, Error>(Outcome::Waiting);
                 }
                 let mut difference = found(unit, sides.run, code, Some(id), finding);
                 if difference.finding.mendable {
@@ -699,7 +695,7 @@ impl Partners {
             .database
             .read(&RowScope::everything(), async |connection| {
                 let codes = reconciliations::agency_codes(connection, run.unit_id, run.from, run.to).await?;
-                Ok::<_, PartnerError>(codes)
+                Ok::<_, Error>(codes)
             })
             .await?;
         let to = run.to.min(sides.today);
@@ -727,7 +723,7 @@ impl Partners {
             .database
             .read(&RowScope::everything(), async |connection| {
                 let codes = reconciliations::found_codes(connection, run.id).await?;
-                Ok::<_, PartnerError>(codes.into_iter().collect())
+                Ok::<_, Error>(codes.into_iter().collect())
             })
             .await?;
         for (code, state) in suspicious {
@@ -743,7 +739,7 @@ impl Partners {
                     if reconciliations::insert_difference(unit.conn(), &difference).await? {
                         record_difference(unit, &difference, "portal_difference_found").await?;
                     }
-                    Ok::<_, PartnerError>(())
+                    Ok::<_, Error>(())
                 })
                 .await?;
         }
@@ -755,7 +751,7 @@ impl Partners {
         let told = self
             .database
             .read(&RowScope::everything(), async |connection| {
-                Ok::<_, PartnerError>(synchronisations::is_known(connection, code).await?)
+                Ok::<_, Error>(synchronisations::is_known(connection, code).await?)
             })
             .await?;
         if told {
@@ -837,7 +833,7 @@ fn plain_code(code: &str) -> String {
 }
 
 /// Adds a reconciliation as it is now to its history and commits to it; an event of this kind tells the others, unless it is empty.
-async fn record_run(unit: &mut UnitOfWork<'_>, run: &Reconciliation, event: &'static str) -> Result<(), PartnerError> {
+async fn record_run(unit: &mut UnitOfWork<'_>, run: &Reconciliation, event: &'static str) -> Result<(), Error> {
     let (document, now) = (of_run(run).to_string(), unit.now());
     reconciliations::append_run_history(unit.conn(), run, &document, now).await?;
     if !event.is_empty() {
@@ -863,7 +859,7 @@ async fn record_difference(
     unit: &mut UnitOfWork<'_>,
     difference: &Difference,
     event: &'static str,
-) -> Result<(), PartnerError> {
+) -> Result<(), Error> {
     reconciliations::append_history(unit.conn(), difference).await?;
     unit.publish(Event {
         aggregate_kind: DIFFERENCE,

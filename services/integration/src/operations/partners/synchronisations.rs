@@ -5,24 +5,20 @@ use egov_database::Page;
 use jiff::Timestamp;
 
 use super::Partners;
-use crate::partner_error::PartnerError;
+use crate::error::Error;
 use crate::store::synchronisations::{self, Filter, Synchronisation};
 
 const READ: &str = "integration.synchronisations.read";
 
 impl Partners {
     /// What is known of the synchronisation of a case that the caller sees.
-    pub(crate) async fn get_synchronisation(
-        &self,
-        caller: &Caller,
-        case_code: &str,
-    ) -> Result<Synchronisation, PartnerError> {
+    pub(crate) async fn get_synchronisation(&self, caller: &Caller, case_code: &str) -> Result<Synchronisation, Error> {
         let scope = caller.scope(READ);
         self.database
             .read(&scope, async |connection| {
                 synchronisations::get(connection, &scope, case_code)
                     .await?
-                    .ok_or(PartnerError::SynchronisationNotFound)
+                    .ok_or(Error::SynchronisationNotFound)
             })
             .await
     }
@@ -33,14 +29,14 @@ impl Partners {
         caller: &Caller,
         filter: Filter,
         page: Page<(Timestamp, String)>,
-    ) -> Result<(Vec<Synchronisation>, String), PartnerError> {
+    ) -> Result<(Vec<Synchronisation>, String), Error> {
         let scope = caller.scope(READ);
         let (after, limit) = (page.after().cloned(), page.fetch());
         let rows = self
             .database
             .read(&scope, async |connection| {
                 let rows = synchronisations::list(connection, &scope, filter, after.as_ref(), limit).await?;
-                Ok::<_, PartnerError>(rows)
+                Ok::<_, Error>(rows)
             })
             .await?;
         Ok(page.finish(rows, |row| (row.told_time, row.case_code.clone()))?)

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::rules::PaperRules;
 use super::{ComparedWith, ComponentCheck, ComponentRefused, ComponentState};
-use crate::domain::case::Case;
+use crate::domain::case::{Case, CaseResult};
 use crate::domain::pack::{Component, Procedure, Profile};
 use crate::domain::party::Party;
+use crate::domain::results::Standing;
 
 /// What a stored paper is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub enum Validity {
     Expired,
     /// Bị thay thế.
     Replaced,
+    /// Chưa có hiệu lực.
+    NotYet,
+    /// Bị thu hồi.
+    Revoked,
 }
 
 impl Validity {
@@ -56,6 +61,8 @@ impl Validity {
             Self::Valid => "valid",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
+            Self::NotYet => "not_yet",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -97,6 +104,9 @@ pub struct StoredPaper {
     pub replaced: bool,
     /// By which stored paper.
     pub replaced_by: Option<Uuid>,
+    /// Bị thu hồi: the result that it is was revoked. A paper that was not is written as it was before any could be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
     /// What was said of its validity last.
     pub validity_reason: String,
     /// When it was stored.
@@ -150,8 +160,12 @@ impl StoredPaper {
 
     /// Hiệu lực on a day.
     pub fn validity(&self, today: Date) -> Validity {
-        if self.replaced {
+        if self.revoked {
+            Validity::Revoked
+        } else if self.replaced {
             Validity::Replaced
+        } else if self.valid_from > today {
+            Validity::NotYet
         } else if self.valid_until.is_some_and(|last| last < today) {
             Validity::Expired
         } else {
@@ -179,8 +193,35 @@ impl StoredPaper {
         format!("Kho dữ liệu: {}{number}, hồ sơ {}", self.title, self.case_code)
     }
 
-    /// Another validity. What was replaced stays replaced; nothing replaces itself, and nothing ends before it begins.
+    /// Whether it was stored as this result, as that stands, and nothing was put in its place since.
+    pub fn shows(&self, result: &CaseResult) -> bool {
+        self.kind == PaperKind::Result
+            && self.type_code == result.result_code
+            && self.number == result.number_now()
+            && result.file_now().is_some_and(|file| self.file_ids.contains(&file))
+            && !self.replaced
+            && !self.revoked
+    }
+
+    /// Thu hồi: the result that it is was revoked. It is used no more, also by who only asks whether it was replaced.
+    #[must_use]
+    pub fn revoke(&self, reason: &str) -> Self {
+        Self {
+            replaced: true,
+            replaced_by: None,
+            revoked: true,
+            validity_reason: reason.to_owned(),
+            version: self.version.saturating_add(1),
+            ..self.clone()
+        }
+    }
+
+    /// Another validity. What was replaced stays replaced, and what was revoked is changed no more; nothing replaces itself, and nothing ends
+    /// before it begins.
     pub fn with_validity(&self, wanted: WantedValidity) -> Result<Self, ComponentRefused> {
+        if self.revoked {
+            return Err(ComponentRefused::PaperNotValid(Validity::Revoked));
+        }
         if self.replaced && !wanted.replaced {
             return Err(ComponentRefused::PaperNotValid(Validity::Replaced));
         }
@@ -313,6 +354,7 @@ impl Storing<'_> {
             valid_until: None,
             replaced: false,
             replaced_by: None,
+            revoked: false,
             validity_reason: String::new(),
             store_time: self.now,
             version: 1,
@@ -321,17 +363,27 @@ impl Storing<'_> {
 
     /// The results of a case that is returned, those that have a file.
     pub fn results(&self, mut new_id: impl FnMut() -> Uuid) -> Vec<StoredPaper> {
-        let papers = self.case.results.iter().filter_map(|result| {
-            let files = result.file_id.into_iter().collect();
-            let paper = self.paper(new_id(), PaperKind::Result, &result.result_code, files)?;
-            let known = self.procedure.result(&result.result_code);
-            Some(StoredPaper {
-                title: known.map_or_else(|| result.result_code.clone(), |known| known.name.clone()),
-                number: result.number.clone(),
-                ..paper
-            })
-        });
-        papers.collect()
+        let results = self.case.results.iter();
+        results.filter_map(|result| self.result(result, new_id())).collect()
+    }
+
+    /// A result as it stands now, if it has a file and was not revoked. It holds as long as it says of itself; where it says nothing, from the
+    /// day on which it is stored.
+    pub fn result(&self, result: &CaseResult, paper_id: Uuid) -> Option<StoredPaper> {
+        if result.standing() == Standing::Revoked {
+            return None;
+        }
+        let files = result.file_now().into_iter().collect();
+        let paper = self.paper(paper_id, PaperKind::Result, &result.result_code, files)?;
+        let known = self.procedure.result(&result.result_code);
+        let said = result.metadata_now();
+        Some(StoredPaper {
+            title: known.map_or_else(|| result.result_code.clone(), |known| known.name.clone()),
+            number: result.number_now().to_owned(),
+            valid_from: said.map_or(paper.valid_from, |said| said.valid_from),
+            valid_until: said.and_then(|said| said.valid_until),
+            ..paper
+        })
     }
 
     /// The components that these checks confirm, with the files that were shown. Only what the definition lets be used again is kept: nothing

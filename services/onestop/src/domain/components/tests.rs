@@ -51,6 +51,7 @@ fn case(state: State, components: Vec<FiledComponent>) -> Case {
         state,
         entered_from: (state == State::SupplementRequested).then_some(State::Processing),
         step: String::new(),
+        step_outcome: String::new(),
         channel: Channel::Counter,
         responsible_unit_id: 2,
         receiving_unit_id: 2,
@@ -415,6 +416,7 @@ fn stored(kind: PaperKind, type_code: &str) -> StoredPaper {
         valid_until: None,
         replaced: false,
         replaced_by: None,
+        revoked: false,
         validity_reason: String::new(),
         store_time: now(),
         version: 1,
@@ -481,6 +483,33 @@ fn a_stored_paper_stands_for_what_it_shows_while_it_holds_and_for_its_owner_alon
         usable(&replaced, &of, "giay_chung_sinh", None),
         Err(ComponentRefused::PaperNotValid(Validity::Replaced))
     );
+}
+
+#[test]
+fn what_was_revoked_is_used_no_more_and_what_does_not_hold_yet_not_before_its_day() {
+    let of = case(State::Registered, Vec::new());
+    let paper = stored(PaperKind::Component, "giay_chung_sinh");
+    let later = StoredPaper {
+        valid_from: date(2026, 11, 24),
+        ..paper.clone()
+    };
+    assert_eq!(
+        usable(&later, &of, "giay_chung_sinh", None),
+        Err(ComponentRefused::PaperNotValid(Validity::NotYet))
+    );
+    let revoked = later.revoke("cấp sai");
+    assert_eq!((revoked.version, revoked.replaced, revoked.revoked), (2, true, true));
+    let refused = Err(ComponentRefused::PaperNotValid(Validity::Revoked));
+    assert_eq!(usable(&revoked, &of, "giay_chung_sinh", None), refused);
+    let wanted = WantedValidity {
+        valid_until: None,
+        replaced: true,
+        replaced_by: None,
+        reason: String::new(),
+    };
+    assert_eq!(revoked.with_validity(wanted).err(), refused.err());
+    // One that was not is written as it was before any could be.
+    assert!(!serde_json::to_string(&paper).unwrap().contains("revoked"));
 }
 
 #[test]

@@ -111,6 +111,10 @@ pub struct DraftChange {
     pub on_behalf_of: Option<Uuid>,
     /// When.
     pub record_time: Timestamp,
+    /// Why it was published although nobody knew where roles are held; empty otherwise, and then not in the bytes of the leaf, so that
+    /// those of changes of before stay what they were.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub accepted_unknown_holders: String,
 }
 
 impl DraftChange {

@@ -3,7 +3,7 @@
 //! A pack may list its steps only; then each follows the one before. `next` says it otherwise: branches by a condition of
 //! the case, by an outcome that the officer says, or without either. The first step begins; a step that nothing follows ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,15 +62,67 @@ impl Procedure {
         self.steps.first()
     }
 
-    /// What may follow a step of a case of which these conditions hold: one step, or one for each outcome. Before any step
-    /// (`after` empty) the first one.
+    /// What may follow a step of a case of which these conditions hold: one step, or one for each outcome, and then the one without an
+    /// outcome if there is one. Before any step (`after` empty) the first one.
     pub fn following_steps(&self, after: &str, conditions: &[String]) -> Vec<Following<'_>> {
         following(&self.steps, after, conditions)
     }
 
+    /// Kết luận to which whoever does a step of such a case may come, in their order; none if the step leads on by itself.
+    pub fn outcomes(&self, step: &str, conditions: &[String]) -> Vec<&str> {
+        let following = following(&self.steps, step, conditions);
+        following.into_iter().filter_map(|next| next.outcome).collect()
+    }
+
+    /// Whether a step of such a case may end with this outcome; empty if none is said. None is said where the step has none, or where
+    /// one of its ways on needs none.
+    pub fn takes_outcome(&self, step: &str, conditions: &[String], outcome: &str) -> bool {
+        let following = following(&self.steps, step, conditions);
+        if outcome.is_empty() {
+            following.is_empty() || following.iter().any(|next| next.outcome.is_none())
+        } else {
+            following.iter().any(|next| next.outcome == Some(outcome))
+        }
+    }
+
+    /// The codes of the steps to which a case may still come: what follows from where it stands, with every outcome of the steps in
+    /// between. Steps may be gone past, none is reached that no way leads to.
+    pub fn reached_by(&self, done: Done<'_>, conditions: &[String]) -> BTreeSet<&str> {
+        let mut reached = BTreeSet::new();
+        let mut open = self.steps_after(done, conditions);
+        while let Some(step) = open.pop() {
+            if reached.insert(step.code.as_str()) {
+                let next = following(&self.steps, &step.code, conditions);
+                open.extend(next.into_iter().map(|next| next.step));
+            }
+        }
+        reached
+    }
+
+    /// What may follow where a case stands: one step, or several if the outcome of the last one is not known.
+    fn steps_after(&self, done: Done<'_>, conditions: &[String]) -> Vec<&Step> {
+        let after = if self.step(done.step).is_some() { done.step } else { "" };
+        let following = following(&self.steps, after, conditions);
+        let said = following
+            .iter()
+            .find(|next| next.outcome.unwrap_or_default() == done.outcome);
+        match said {
+            Some(said) => vec![said.step],
+            None => following.into_iter().map(|next| next.step).collect(),
+        }
+    }
+
     /// The ordinary way of a case through the process: the first way on at every step, each step once.
     pub fn ordinary_way(&self, conditions: &[String]) -> Vec<&Step> {
-        way_on(&self.steps, "", conditions)
+        way_on(&self.steps, Done::NOTHING, conditions)
+    }
+
+    /// The way of a case that came to these outcomes, by the codes of the steps; where it came to none, or to one that a step does not
+    /// have, the ordinary one.
+    pub fn way_by(&self, said: &BTreeMap<String, String>, conditions: &[String]) -> Vec<&Step> {
+        way(&self.steps, Done::NOTHING, conditions, |code| {
+            said.get(code).map(String::as_str)
+        })
     }
 
     /// The places of the steps to which a step may lead, by the places in the list.
@@ -94,6 +146,25 @@ impl Procedure {
             }
         }
         reached
+    }
+}
+
+/// What was done last of a case: a step, and the outcome to which whoever did it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Done<'a> {
+    /// The step; empty before the first one.
+    pub step: &'a str,
+    /// Kết luận; empty if none was said.
+    pub outcome: &'a str,
+}
+
+impl<'a> Done<'a> {
+    /// Before the first step.
+    pub const NOTHING: Self = Self { step: "", outcome: "" };
+
+    /// A step that ended without an outcome.
+    pub const fn step(step: &'a str) -> Self {
+        Self { step, outcome: "" }
     }
 }
 
@@ -125,22 +196,37 @@ fn following<'a>(steps: &'a [Step], after: &str, conditions: &[String]) -> Vec<F
     following
 }
 
-/// The ordinary way on after a step, each step once; from the first one if there is no such step. This is what work, forecasts and
-/// simulations mean by what is left to do.
-pub fn way_on<'a>(steps: &'a [Step], after: &str, conditions: &[String]) -> Vec<&'a Step> {
-    // Where an officer decides, the way without a special outcome is the ordinary one.
-    let next_of = |code: &str| {
+/// The way on after what was done, each step once; from the first one if there is no such step. The outcome that was said opens its
+/// branch; further on the way is the ordinary one. This is what work, forecasts and simulations mean by what is left to do.
+pub fn way_on<'a>(steps: &'a [Step], done: Done<'_>, conditions: &[String]) -> Vec<&'a Step> {
+    way(steps, done, conditions, |_| None)
+}
+
+fn way<'a, 's>(
+    steps: &'a [Step],
+    done: Done<'s>,
+    conditions: &[String],
+    said: impl Fn(&str) -> Option<&'s str>,
+) -> Vec<&'a Step> {
+    // Where nobody said an outcome, the way without one is the ordinary one, and the first where all of them have one.
+    let next_of = |code: &str, outcome: Option<&str>| {
         let following = following(steps, code, conditions);
-        let ordinary = following.iter().find(|next| next.outcome.is_none());
-        ordinary.or_else(|| following.first()).map(|next| next.step)
+        let chosen = outcome.and_then(|outcome| following.iter().find(|next| next.outcome == Some(outcome)));
+        let ordinary = || following.iter().find(|next| next.outcome.is_none());
+        chosen
+            .or_else(ordinary)
+            .or_else(|| following.first())
+            .map(|next| next.step)
     };
-    let known = steps.iter().any(|step| step.code == after);
-    let after = if known { after } else { "" };
+    let known = steps.iter().any(|step| step.code == done.step);
+    let done = if known { done } else { Done::NOTHING };
     let mut way: Vec<&Step> = Vec::new();
-    let mut next = next_of(after);
-    while let Some(step) = next.filter(|step| step.code != after && way.iter().all(|passed| passed.code != step.code)) {
+    let mut next = next_of(done.step, Some(done.outcome));
+    while let Some(step) =
+        next.filter(|step| step.code != done.step && way.iter().all(|passed| passed.code != step.code))
+    {
         way.push(step);
-        next = next_of(&step.code);
+        next = next_of(&step.code, said(&step.code));
     }
     way
 }

@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::graph::Branch;
 use super::{lint_parts, lint_roles, lint_times};
-use crate::domain::pack::{PackError, Procedure, Profile};
+use crate::domain::pack::{PackError, Procedure, Profile, Step};
 use crate::domain::transitions::{State, Transitions};
 
 /// How much a finding weighs.
@@ -41,6 +42,10 @@ pub enum FindingKind {
     BranchUnreachable,
     /// Where no condition of the branches holds, nothing follows.
     BranchLacking,
+    /// Two ways on stand under the same outcome, or under two that nobody can tell apart.
+    OutcomesOverlap,
+    /// Whoever does a step has but one outcome to choose, or none.
+    OutcomeLacking,
     /// No act leads from the state of a step to that of the next.
     StateNotReached,
     /// No way leads to the return of a result.
@@ -89,7 +94,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Malformed,
         Self::Contradiction,
         Self::TransitionsUnknown,
@@ -98,6 +103,8 @@ impl FindingKind {
         Self::StepDead,
         Self::BranchUnreachable,
         Self::BranchLacking,
+        Self::OutcomesOverlap,
+        Self::OutcomeLacking,
         Self::StateNotReached,
         Self::NoReturn,
         Self::StepsTooLong,
@@ -125,13 +132,15 @@ impl FindingKind {
     /// How much it weighs.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::TimesNotComparable
-            | Self::HoldersUnknown
-            | Self::CompetentUnitsUnknown
-            | Self::ArticleElsewhere
-            | Self::FormUnused => Severity::Warning,
+            Self::TimesNotComparable | Self::ArticleElsewhere | Self::FormUnused => Severity::Warning,
             _ => Severity::Error,
         }
+    }
+
+    /// Whether it says that nobody knows where a role is held, rather than that something is wrong. Whoever publishes may say expressly
+    /// that this is accepted; that a role is held by nobody is never accepted.
+    pub const fn is_of_unknown_holders(self) -> bool {
+        matches!(self, Self::HoldersUnknown | Self::CompetentUnitsUnknown)
     }
 
     /// The name in contracts and reports.
@@ -268,6 +277,13 @@ pub fn is_publishable(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity() == Severity::Warning)
 }
 
+/// True if nothing keeps a version from being published but that it is unknown where roles are held, which whoever publishes accepted.
+pub fn is_publishable_without_holders(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.severity() == Severity::Warning || finding.kind.is_of_unknown_holders())
+}
+
 fn contradictions(procedure: &Procedure, found: &mut Found) {
     if let Err(PackError::Flawed { flaws, .. }) = procedure.check() {
         for flaw in flaws {
@@ -373,19 +389,16 @@ fn branches(procedure: &Procedure, found: &mut Found) {
             }
             taken |= branch.is_default();
         }
-        let conditions: BTreeSet<&str> = next
-            .iter()
-            .filter(|branch| branch.outcome.is_none())
-            .filter_map(|branch| branch.when.as_deref())
-            .collect();
+        if next.iter().any(|branch| branch.outcome.is_some()) {
+            outcomes(step, next, &choices, found);
+            continue;
+        }
+        let conditions: BTreeSet<&str> = next.iter().filter_map(|branch| branch.when.as_deref()).collect();
         // Of a choice exactly one condition holds: all of them together leave nothing out.
         let complete = choices
             .values()
             .any(|one_of| one_of.iter().all(|code| conditions.contains(code.as_str())));
-        let by_outcome = next
-            .iter()
-            .any(|branch| branch.outcome.is_some() && branch.when.is_none());
-        if !next.is_empty() && !taken && !complete && !by_outcome {
+        if !next.is_empty() && !taken && !complete {
             found.say(
                 FindingKind::BranchLacking,
                 format!("{}.next", step_path(&step.code)),
@@ -394,6 +407,99 @@ fn branches(procedure: &Procedure, found: &mut Found) {
             );
         }
     }
+}
+
+/// How many conditions of one step are looked at in every combination; what depends on further ones is looked at as if they did not hold.
+const COMBINED: usize = 10;
+
+/// How long an outcome may be: whoever does the step says it word for word.
+const OUTCOME_LENGTH: usize = 500;
+
+/// Ways on by outcomes, in whatever case the step is done: under each combination of the conditions that they ask for, whoever does it has
+/// a way on that needs no outcome or at least two outcomes to choose from, and no outcome leads two ways.
+fn outcomes(step: &Step, next: &[Branch], choices: &BTreeMap<&str, Vec<String>>, found: &mut Found) {
+    let asked: BTreeSet<&str> = next.iter().filter_map(|branch| branch.when.as_deref()).collect();
+    let asked: Vec<&str> = asked.into_iter().take(COMBINED).collect();
+    let path = format!("{}.next", step_path(&step.code));
+    let mut overlapping: BTreeSet<usize> = BTreeSet::new();
+    let (mut none, mut single) = (false, false);
+    for combination in 0..(1_usize << asked.len()) {
+        let holds = |code: &str| {
+            let place = asked.iter().position(|one| *one == code);
+            place.is_some_and(|place| (combination >> place) & 1 == 1)
+        };
+        // Of a choice exactly one condition holds; one that is not asked for may be it.
+        let possible = choices.values().all(|one_of| {
+            let held = one_of.iter().filter(|code| holds(code)).count();
+            held == 1 || (held == 0 && one_of.iter().any(|code| !asked.contains(&code.as_str())))
+        });
+        if !possible {
+            continue;
+        }
+        let mut said: BTreeSet<String> = BTreeSet::new();
+        let mut by_itself = false;
+        for (index, branch) in next.iter().enumerate() {
+            if branch.when.as_deref().is_some_and(|when| !holds(when)) {
+                continue;
+            }
+            let Some(outcome) = &branch.outcome else {
+                by_itself = true;
+                break;
+            };
+            // Word for word the same branch was named as one that is never taken.
+            let same = |earlier: &Branch| earlier.when == branch.when && earlier.outcome == branch.outcome;
+            let twin = next.iter().take(index).any(same);
+            if !said.insert(as_said(outcome)) && !twin {
+                overlapping.insert(index);
+            }
+        }
+        none |= !by_itself && said.is_empty();
+        single |= !by_itself && said.len() == 1;
+    }
+    for index in overlapping {
+        found.say(
+            FindingKind::OutcomesOverlap,
+            format!("{path}[{index}]"),
+            "kết luận này trùng với kết luận của một nhánh trước, nên không biết đi theo nhánh nào",
+            "this outcome is that of a branch before it, so that it does not say which one is taken",
+        );
+    }
+    for (index, branch) in next.iter().enumerate() {
+        let outcome = branch.outcome.as_deref();
+        let sayable = |said: &str| !said.is_empty() && said.trim() == said && said.chars().count() <= OUTCOME_LENGTH;
+        if !outcome.is_none_or(sayable) {
+            found.say(
+                FindingKind::OutcomeLacking,
+                format!("{path}[{index}]"),
+                format!("kết luận để trống, có dấu cách thừa ở đầu hoặc cuối, hoặc dài hơn {OUTCOME_LENGTH} ký tự"),
+                format!(
+                    "the outcome is empty, begins or ends with a space, or is longer than {OUTCOME_LENGTH} characters"
+                ),
+            );
+        }
+    }
+    if none {
+        found.say(
+            FindingKind::BranchLacking,
+            path.as_str(),
+            "có trường hợp không có bước tiếp theo nào, dù kết luận thế nào",
+            "there is a case in which nothing follows, whatever the outcome",
+        );
+    }
+    if single {
+        found.say(
+            FindingKind::OutcomeLacking,
+            path,
+            "có trường hợp chỉ có một kết luận để chọn: thiếu bước tiếp theo khi kết luận khác đi",
+            "there is a case with one outcome to choose only: what follows otherwise is lacking",
+        );
+    }
+}
+
+/// An outcome as an official reads it: two that differ in capitals or spaces alone are one.
+fn as_said(outcome: &str) -> String {
+    let words: Vec<String> = outcome.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ")
 }
 
 fn states(procedure: &Procedure, transitions: &Transitions, found: &mut Found) {

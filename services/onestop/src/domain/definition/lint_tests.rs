@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::lint::{CompetentUnit, Context, Finding, FindingKind, OFFICE_MINUTES, Roles, Severity, Staffing, in_order};
+use super::lint::{
+    CompetentUnit, Context, Finding, FindingKind, OFFICE_MINUTES, Roles, Severity, Staffing, in_order, is_publishable,
+    is_publishable_without_holders,
+};
 use super::{Branch, lint, text};
 use crate::domain::pack::{Procedure, Profile, StepTime, TimeUnit};
 use crate::domain::transitions::{State, Transitions};
@@ -181,6 +184,77 @@ fn a_branch_to_nowhere_one_that_is_never_taken_and_one_that_is_lacking_are_named
 }
 
 #[test]
+fn outcomes_that_overlap_or_leave_no_choice_are_named() {
+    const BRANCHES: &str = "next = [{ to = \"tham_tra\", outcome = \"cần thẩm tra lại\" }, { to = \"trinh_ky\" }]";
+    let branches = |branches: &[(&str, &str, &str)]| {
+        let written: Vec<String> = branches
+            .iter()
+            .map(|(to, when, outcome)| {
+                let when = if when.is_empty() {
+                    String::new()
+                } else {
+                    format!(", when = \"{when}\"")
+                };
+                let outcome = if outcome.is_empty() {
+                    String::new()
+                } else {
+                    format!(", outcome = \"{outcome}\"")
+                };
+                format!("{{ to = \"{to}\"{when}{outcome} }}")
+            })
+            .collect();
+        with(BRANCHES, &format!("next = [{}]", written.join(", ")))
+    };
+    let none: [(FindingKind, String); 0] = [];
+    let (to, back) = ("trinh_ky", "tham_tra");
+    // One of them is to be said, whatever the case is.
+    assert_eq!(branches(&[(to, "", "đạt"), (back, "", "không đạt")]), none);
+    assert_eq!(branches(&[(back, "ho_ngheo", "không đạt"), (to, "", "")]), none);
+    // Of a choice exactly one holds: the same outcome stands under each of its conditions.
+    assert_eq!(
+        branches(&[
+            (to, "da_cu_tru", "đạt"),
+            (back, "da_cu_tru", "không đạt"),
+            (to, "chua_cu_tru", "đạt"),
+            (back, "chua_cu_tru", "chưa rõ"),
+        ]),
+        none
+    );
+    for overlapping in [
+        [(to, "", "đạt"), (back, "", "Đạt  "), (back, "", "không đạt")],
+        [(to, "", "đạt"), (back, "ho_ngheo", "đạt"), (back, "", "không đạt")],
+        [(to, "ho_ngheo", "đạt"), (back, "phuc_tap", "đạt"), (back, "", "")],
+    ] {
+        let found = branches(&overlapping);
+        assert!(
+            found.contains(&(FindingKind::OutcomesOverlap, "steps.xac_minh.next[1]".to_owned())),
+            "{overlapping:?}: {found:?}"
+        );
+    }
+    only(
+        branches(&[(to, "", "đạt")]),
+        FindingKind::OutcomeLacking,
+        "steps.xac_minh.next",
+    );
+    // Where the condition does not hold, one is left.
+    only(
+        branches(&[(to, "", "đạt"), (back, "ho_ngheo", "không đạt")]),
+        FindingKind::OutcomeLacking,
+        "steps.xac_minh.next",
+    );
+    only(
+        branches(&[(to, "ho_ngheo", "đạt"), (back, "ho_ngheo", "không đạt")]),
+        FindingKind::BranchLacking,
+        "steps.xac_minh.next",
+    );
+    only(
+        branches(&[(to, "", "đạt"), (back, "", "không đạt ")]),
+        FindingKind::OutcomeLacking,
+        "steps.xac_minh.next[1]",
+    );
+}
+
+#[test]
 fn a_condition_that_there_is_not_is_named_where_it_stands() {
     only(
         with(
@@ -340,15 +414,33 @@ fn a_role_must_be_known_able_and_held_at_every_competent_unit() {
     let found = found_in(SOUND, &unknown);
     assert_eq!(
         (found[0].kind, found[0].severity()),
-        (FindingKind::HoldersUnknown, Severity::Warning)
+        (FindingKind::HoldersUnknown, Severity::Error)
     );
+    assert!(!is_publishable(&found) && is_publishable_without_holders(&found));
     let mut nowhere = staffing();
     nowhere.units.clear();
     let found = found_in(SOUND, &nowhere);
     assert_eq!(
         (found[0].kind, found[0].severity()),
-        (FindingKind::CompetentUnitsUnknown, Severity::Warning)
+        (FindingKind::CompetentUnitsUnknown, Severity::Error)
     );
+    assert!(!is_publishable(&found) && is_publishable_without_holders(&found));
+    // What is known to be wrong is accepted by nobody, whatever else is unknown.
+    for kind in FindingKind::ALL {
+        let one = [Finding {
+            path: String::new(),
+            kind,
+            vi: String::new(),
+            en: String::new(),
+        }];
+        let accepted = matches!(kind, FindingKind::HoldersUnknown | FindingKind::CompetentUnitsUnknown);
+        assert_eq!(
+            is_publishable_without_holders(&one),
+            accepted || is_publishable(&one),
+            "{kind:?}"
+        );
+        assert!(!accepted || !is_publishable(&one), "{kind:?}");
+    }
 }
 
 #[test]

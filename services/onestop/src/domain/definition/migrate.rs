@@ -30,6 +30,8 @@ pub enum Hindrance {
     StepGone,
     /// The step of the new version belongs to another state.
     StepElsewhere,
+    /// Its step came to an outcome that the step of the new version does not have, or to none where that one needs one.
+    OutcomeGone,
     /// A condition that was stated is none of the new version, or a choice of it was not made.
     Conditions,
     /// The new version is not offered on its channel.
@@ -48,10 +50,11 @@ pub enum Hindrance {
 
 impl Hindrance {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Finished,
         Self::StepGone,
         Self::StepElsewhere,
+        Self::OutcomeGone,
         Self::Conditions,
         Self::ChannelGone,
         Self::ComponentGone,
@@ -67,6 +70,7 @@ impl Hindrance {
             Self::Finished => "finished",
             Self::StepGone => "step_gone",
             Self::StepElsewhere => "step_elsewhere",
+            Self::OutcomeGone => "outcome_gone",
             Self::Conditions => "conditions",
             Self::ChannelGone => "channel_gone",
             Self::ComponentGone => "component_gone",
@@ -96,6 +100,10 @@ impl Hindrance {
             Self::StepElsewhere => (
                 "bước trong phiên bản mới thuộc trạng thái khác",
                 "the step of the new version belongs to another state",
+            ),
+            Self::OutcomeGone => (
+                "kết luận của bước không có trong phiên bản mới",
+                "its step does not end so in the new version",
             ),
             Self::Conditions => (
                 "trường hợp đã khai không phù hợp với phiên bản mới",
@@ -216,6 +224,8 @@ pub fn migrated(case: &Case, facts: &Facts<'_>) -> Result<Migrated, Vec<Hindranc
     demand(new.unknown_components(filed).is_empty(), Hindrance::ComponentGone);
 
     let conditions = new.conditions_for(case.channel, &stated);
+    let goes_on = new.step(&step).is_none() || new.takes_outcome(&step, &conditions, &case.step_outcome);
+    demand(goes_on, Hindrance::OutcomeGone);
     let deadline = match due(case, facts, &conditions) {
         Ok(deadline) => deadline,
         Err(hindrance) => {

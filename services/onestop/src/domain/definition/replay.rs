@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub profile: Profile,
     /// When the case was decided, if it was.
     pub decided: Option<Timestamp>,
+    /// The outcomes to which whoever did its steps came last, by the codes of the steps.
+    pub outcomes: &'a BTreeMap<String, String>,
 }
 
 /// Who handles a step.
@@ -60,16 +62,16 @@ pub struct Replayed {
     pub missing: Vec<String>,
     /// What was filed in a shape that the draft does not accept.
     pub wrong_shapes: Vec<WrongShape>,
-    /// Who handled it by its own version, along the ordinary way.
+    /// Who handled it by its own version, along the way of its outcomes.
     pub handlers_then: Vec<Handler>,
-    /// Who would have.
+    /// Who would have, by the same outcomes as far as the draft has them.
     pub handlers_draft: Vec<Handler>,
     /// Whether the draft offers its channel.
     pub offered: bool,
 }
 
-fn handlers(procedure: &Procedure, conditions: &[String]) -> Vec<Handler> {
-    let way = procedure.ordinary_way(conditions).into_iter();
+fn handlers(procedure: &Procedure, said: &BTreeMap<String, String>, conditions: &[String]) -> Vec<Handler> {
+    let way = procedure.way_by(said, conditions).into_iter();
     way.map(|step| Handler {
         step: step.code.clone(),
         role: step.role.clone(),
@@ -127,8 +129,8 @@ pub fn replay(case: &Case, facts: &Facts<'_>) -> Replayed {
             .map(|missing| missing.any_of.join(" | "))
             .collect(),
         wrong_shapes: draft.wrong_shapes(case.channel, &conditions, &case.components),
-        handlers_then: handlers(facts.own, &case.conditions),
-        handlers_draft: handlers(draft, &conditions),
+        handlers_then: handlers(facts.own, facts.outcomes, &case.conditions),
+        handlers_draft: handlers(draft, facts.outcomes, &conditions),
         offered: draft.offer(case.channel).is_some(),
     }
 }

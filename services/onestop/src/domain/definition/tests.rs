@@ -6,13 +6,15 @@
     reason = "tests fail loudly"
 )]
 
+use std::collections::BTreeMap;
+
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::lint_tests::SOUND;
 use super::ways::shapes_of;
-use super::{Asked, RowWhen, Shape, text};
+use super::{Asked, Branch, Done, RowWhen, Shape, text, way_on};
 use crate::domain::case::FiledComponent;
 use crate::domain::pack::{Channel, Procedure, Profile};
 use crate::domain::party::PartyKind;
@@ -120,6 +122,113 @@ fn what_follows_a_step_depends_on_the_case_and_on_what_the_officer_finds() {
         way(&["phuc_tap"]),
         ["tiep_nhan", "tham_tra", "xac_minh", "trinh_ky", "ky", "tra_ket_qua"]
     );
+}
+
+#[test]
+fn an_outcome_opens_its_branch_and_without_one_the_ordinary_way_goes_on() {
+    let mut procedure = sound();
+    let on = |procedure: &Procedure, step: &str, outcome: &str| -> Vec<String> {
+        let way = way_on(&procedure.steps, Done { step, outcome }, &codes(&["phuc_tap"]));
+        way.into_iter().map(|step| step.code.clone()).collect()
+    };
+    assert_eq!(on(&procedure, "xac_minh", "")[0], "trinh_ky");
+    assert_eq!(on(&procedure, "xac_minh", "cần thẩm tra lại")[0], "tham_tra");
+    assert_eq!(
+        on(&procedure, "xac_minh", "không biết")[0],
+        "trinh_ky",
+        "of another version"
+    );
+    assert!(procedure.takes_outcome("xac_minh", &[], "") && !procedure.takes_outcome("xac_minh", &[], "không biết"));
+    assert!(procedure.takes_outcome("ky", &[], "") && !procedure.takes_outcome("ky", &[], "đạt"));
+    // Where all ways on have an outcome, one is to be said, and the first is the ordinary one.
+    let branch = |to: &str, outcome: &str| Branch {
+        to: to.to_owned(),
+        when: None,
+        outcome: Some(outcome.to_owned()),
+    };
+    procedure.steps[2].next = Some(vec![branch("trinh_ky", "đạt"), branch("tham_tra", "không đạt")]);
+    assert_eq!(procedure.outcomes("xac_minh", &[]), ["đạt", "không đạt"]);
+    assert!(!procedure.takes_outcome("xac_minh", &[], ""));
+    assert_eq!(on(&procedure, "xac_minh", "")[0], "trinh_ky");
+    assert_eq!(on(&procedure, "xac_minh", "không đạt")[0], "tham_tra");
+    let said = BTreeMap::from([("xac_minh".to_owned(), "không đạt".to_owned())]);
+    let way = |conditions: &[&str]| -> Vec<String> {
+        let way = procedure.way_by(&said, &codes(conditions));
+        way.into_iter().map(|step| step.code.clone()).collect()
+    };
+    assert_eq!(
+        way(&["phuc_tap"]),
+        ["tiep_nhan", "tham_tra", "xac_minh"],
+        "each step once"
+    );
+    assert_eq!(way(&[]), ["tiep_nhan", "tham_tra", "trinh_ky", "ky", "tra_ket_qua"]);
+}
+
+prop_compose! {
+    /// Any branches of six steps, by a condition and by outcomes.
+    fn any_branching()(
+        edges in prop::collection::vec(
+            prop::option::of(prop::collection::vec((0..6_usize, any::<bool>(), prop::option::of(0..3_u8)), 0..4)),
+            6,
+        ),
+    ) -> Procedure {
+        let mut procedure = sound();
+        let known: Vec<String> = procedure.steps.iter().map(|step| step.code.clone()).collect();
+        for (step, edges) in procedure.steps.iter_mut().zip(edges) {
+            step.next = edges.map(|to| {
+                to.into_iter()
+                    .map(|(to, conditional, outcome)| Branch {
+                        to: known[to].clone(),
+                        when: conditional.then(|| "phuc_tap".to_owned()),
+                        outcome: outcome.map(|outcome| format!("kết luận {outcome}")),
+                    })
+                    .collect()
+            });
+        }
+        procedure
+    }
+}
+
+proptest! {
+    /// Whatever the graph: what an officer may say opens the branch under which it stands, and what follows is always reached; nothing is
+    /// reached that does not follow from something reached.
+    #[test]
+    fn what_may_be_said_opens_its_branch_and_what_follows_is_reached(
+        procedure in any_branching(),
+        holds in any::<bool>(),
+        at in 0..6_usize,
+        said in prop::option::of(0..4_u8),
+    ) {
+        let conditions = if holds { codes(&["phuc_tap"]) } else { Vec::new() };
+        let step = procedure.steps[at].code.as_str();
+        let following = procedure.following_steps(step, &conditions);
+        let said = said.map_or_else(String::new, |said| format!("kết luận {said}"));
+        let offered = following.iter().find(|next| next.outcome.unwrap_or_default() == said);
+        let may_be_said = offered.is_some() || (following.is_empty() && said.is_empty());
+        prop_assert_eq!(procedure.takes_outcome(step, &conditions, &said), may_be_said);
+
+        let done = Done { step, outcome: &said };
+        let way = way_on(&procedure.steps, done, &conditions);
+        let reached = procedure.reached_by(done, &conditions);
+        // A way never comes back to the step that was done.
+        match offered {
+            Some(next) if next.step.code != step => prop_assert_eq!(&way[0].code, &next.step.code),
+            Some(_) => prop_assert!(way.is_empty()),
+            None => {}
+        }
+        prop_assert!(way.iter().all(|step| reached.contains(step.code.as_str())));
+        for code in &reached {
+            for next in procedure.following_steps(code, &conditions) {
+                prop_assert!(reached.contains(next.step.code.as_str()));
+            }
+            let first = offered.is_some_and(|next| next.step.code == *code)
+                || (offered.is_none() && following.iter().any(|next| next.step.code == *code));
+            let from_another = reached.iter().any(|from| {
+                procedure.following_steps(from, &conditions).iter().any(|next| next.step.code == *code)
+            });
+            prop_assert!(first || from_another);
+        }
+    }
 }
 
 fn filed(code: &str) -> FiledComponent {

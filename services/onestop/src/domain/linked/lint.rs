@@ -239,7 +239,8 @@ fn flow(member: &MemberRule, before: &BTreeMap<&str, BTreeSet<&str>>, found: &mu
     }
 }
 
-/// Whether it fits the procedures, as far as they are known.
+/// Whether it fits the procedures, as far as they are known: of a line of the catalogue whose components nobody has decided nothing is
+/// said to be lacking.
 fn against_procedures<'p>(
     service: &LinkedService,
     member: &MemberRule,
@@ -277,7 +278,7 @@ fn against_procedures<'p>(
     }
     let components = member.takes.iter().map(|takes| takes.component.as_str());
     for component in components.chain(service.shared_of(code).map(|(_, component)| component)) {
-        if own.component(component).is_none() {
+        if own.component(component).is_none() && !own.leaves_open("components") {
             found.error(
                 code,
                 format!("{wanted} không có thành phần {component}"),
@@ -290,7 +291,7 @@ fn against_procedures<'p>(
             .member(&takes.from)
             .and_then(|giver| giver.procedure.as_deref())
             .and_then(procedure);
-        if giver.is_some_and(|giver| giver.result(&takes.result).is_none()) {
+        if giver.is_some_and(|giver| giver.result(&takes.result).is_none() && !giver.leaves_open("results")) {
             found.error(
                 code,
                 format!("{} không có kết quả {}", takes.from, takes.result),

@@ -450,6 +450,21 @@ pub struct Decision {
     /// The member is not coordinated.
     #[serde(default)]
     pub left_out: bool,
+    /// What the member takes over, besides what its pack says.
+    #[serde(default)]
+    pub takes: Vec<TakesDecision>,
+}
+
+/// A result of an earlier member that is decided to be accepted as a component.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakesDecision {
+    /// Code of the component in this member's procedure.
+    pub component: String,
+    /// The member that gives it.
+    pub from: String,
+    /// Code of the result there.
+    pub result: String,
 }
 
 impl Decision {
@@ -529,11 +544,28 @@ impl Decisions {
     }
 
     fn apply_one(&self, decision: &Decision, service: &mut LinkedService) -> Result<(), &'static str> {
-        if (decision.procedure.is_some() || decision.left_out) && !decision.path.starts_with("members.") {
-            return Err("only of a member it is said which procedure it is, or that it is left out");
+        let of_member = decision.procedure.is_some() || decision.left_out || !decision.takes.is_empty();
+        if of_member && !decision.path.starts_with("members.") {
+            return Err(
+                "only of a member it is said which procedure it is, what it takes over, or that it is left out",
+            );
         }
-        if decision.procedure.is_some() && decision.left_out {
-            return Err("a member that is left out needs no procedure");
+        if decision.left_out && (decision.procedure.is_some() || !decision.takes.is_empty()) {
+            return Err("a member that is left out needs no procedure and takes nothing over");
+        }
+        let code = decision.path.trim_start_matches("members.");
+        let place = service.members.iter().position(|member| member.code == code);
+        if of_member && place.is_none() {
+            return Err("there is no such member");
+        }
+        let taken = place
+            .and_then(|place| service.members.get(place))
+            .is_some_and(|member| {
+                let has = |component: &str| member.takes.iter().any(|takes| takes.component == component);
+                decision.takes.iter().any(|takes| has(&takes.component))
+            });
+        if taken {
+            return Err("it takes that component over already");
         }
         let fact = fact_at(service, &decision.path).ok_or("there is no such fact")?;
         if fact.status == FactStatus::Confirmed {
@@ -544,12 +576,18 @@ impl Decisions {
         fact.when = Some(self.when);
         fact.basis = Some(self.basis.clone());
         fact.demonstration = self.demonstration;
-        let code = decision.path.trim_start_matches("members.");
-        if let Some(member) = service.members.iter_mut().find(|member| member.code == code) {
+        let settled = fact.clone();
+        if let Some(member) = place.and_then(|place| service.members.get_mut(place)) {
             if let Some(procedure) = &decision.procedure {
                 member.procedure = Some(procedure.clone());
             }
             member.left_out |= decision.left_out;
+            member.takes.extend(decision.takes.iter().map(|takes| Takes {
+                component: takes.component.clone(),
+                from: takes.from.clone(),
+                result: takes.result.clone(),
+                fact: settled.clone(),
+            }));
         }
         Ok(())
     }

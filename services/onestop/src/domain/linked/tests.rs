@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::pack::{Channel, Procedure, Profile};
+use super::super::pack::{Channel, Manifest, Procedure, Profile, read_lines};
 use super::pack::{Basis, OnEnd, OwnerPeriod, Takes};
 use super::*;
 use crate::domain::pack::{Fact, FactStatus};
@@ -16,6 +16,11 @@ fn pack(name: &str) -> String {
 
 fn shipped(code: &str) -> LinkedService {
     LinkedService::from_toml(&pack(&format!("linked/{code}.toml"))).unwrap()
+}
+
+/// What the demonstration has decided.
+fn demo() -> Decisions {
+    Decisions::from_toml(&pack("linked/decisions/demo.toml")).unwrap()
 }
 
 fn fact() -> Fact {
@@ -172,9 +177,27 @@ fn the_shipped_services_say_what_nobody_knows_and_cannot_be_filed_before_it_is_d
             (Owner::National, FactStatus::Unconfirmed)
         );
     }
-    let demo = Decisions::from_toml(&pack("linked/decisions/demo.toml")).unwrap();
+    // The demonstration lets other procedures stand for those that nobody has found; production takes none of it.
+    for (code, member) in [("2.000986", "the_bhyt"), ("2.002913", "mai_tang_phi")] {
+        let mut service = shipped(code);
+        demo().apply(&mut service).unwrap();
+        assert_eq!(service.coordinated().count(), 3);
+        assert_eq!(service.fileable(Profile::Demo), Ok(()));
+        let open = service.fileable(Profile::Production).unwrap_err();
+        for path in [
+            "channels".to_owned(),
+            format!("members.{member}"),
+            format!("members.{member}.flow"),
+        ] {
+            assert!(open.iter().any(|fact| fact.path == path), "{code} {path}: {open:?}");
+        }
+    }
+    let left_out = Decisions::from_toml(
+        "by = \"thử\"\nwhen = \"2026-12-01\"\nbasis = \"thử\"\ndemonstration = true\n[[decision]]\nservice = \"2.000986\"\nversion = 1\npath = \"members.the_bhyt\"\nleft_out = true\n",
+    )
+    .unwrap();
     let mut birth = shipped("2.000986");
-    demo.apply(&mut birth).unwrap();
+    left_out.apply(&mut birth).unwrap();
     assert_eq!(birth.coordinated().count(), 2);
     let errors = lint(&birth, |_| None).into_iter().filter(Finding::is_error).count();
     assert_eq!(errors, 0, "rules about the member that was left out may stand");
@@ -189,19 +212,44 @@ fn the_shipped_services_say_what_nobody_knows_and_cannot_be_filed_before_it_is_d
 #[test]
 fn the_shipped_services_fit_the_shipped_procedures() {
     let mut procedures: BTreeMap<String, Procedure> = BTreeMap::new();
-    for code in ["1.001193", "1.004222", "1.000656"] {
+    for code in ["1.001193", "1.003197", "1.004222", "1.000656", "9.900001", "9.900002"] {
         procedures.insert(
             code.to_owned(),
             Procedure::from_toml(&pack(&format!("procedures/{code}.toml"))).unwrap(),
         );
     }
     for code in ["2.000986", "2.001023", "2.002913"] {
-        let errors: Vec<String> = lint(&shipped(code), |code| procedures.get(code))
-            .iter()
-            .filter(|finding| finding.is_error())
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(errors, Vec::<String>::new(), "{code}");
+        let mut decided = shipped(code);
+        demo().apply(&mut decided).unwrap();
+        for service in [shipped(code), decided] {
+            let errors: Vec<String> = lint(&service, |code| procedures.get(code))
+                .iter()
+                .filter(|finding| finding.is_error())
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(errors, Vec::<String>::new(), "{code}");
+        }
+    }
+    // Where the line of the catalogue stands for a pack that production does not publish, nobody knows the components: nothing is lacking.
+    let entry = |code: &str| {
+        let lines = pack("catalogue/tthc_2026-07.csv");
+        let manifest = Manifest::from_toml(&pack("catalogue/catalogue.toml")).unwrap();
+        let line = read_lines(lines.as_bytes())
+            .unwrap()
+            .into_iter()
+            .find(|line| line.code == code);
+        line.unwrap().entry.unwrap().procedure(&manifest)
+    };
+    let lines: BTreeMap<&str, Procedure> = ["1.001193", "1.004222", "1.000656", "1.003197"]
+        .into_iter()
+        .map(|code| (code, entry(code)))
+        .collect();
+    for code in ["2.000986", "2.002913"] {
+        let found = lint(&shipped(code), |code| lines.get(code));
+        assert!(
+            found.iter().all(|finding| !finding.en.contains("has no component")),
+            "{code}: {found:?}"
+        );
     }
 }
 
@@ -280,6 +328,18 @@ fn decisions_settle_what_is_open_and_touch_nothing_that_is_confirmed() {
         (FactStatus::Decided, Some("Chủ tịch"))
     );
     assert!(service.fileable(Profile::Demo).is_ok() && service.fileable(Profile::Production).is_err());
+    // What it takes over is decided along with it, and settled as it is.
+    let taking =
+        "procedure = \"1.001699\"\ntakes = [{ component = \"x\", from = \"khai_sinh\", result = \"KQ.G15.000031\" }]";
+    let service = applied("members.the_bhyt", taking).unwrap();
+    let taken = &service.member("the_bhyt").unwrap().takes;
+    assert_eq!(
+        taken
+            .iter()
+            .map(|takes| (takes.component.as_str(), takes.fact.status))
+            .collect::<Vec<_>>(),
+        [("x", FactStatus::Decided)]
+    );
     for path in [
         "effective_from",
         "channels",
@@ -294,6 +354,18 @@ fn decisions_settle_what_is_open_and_touch_nothing_that_is_confirmed() {
         ("header", ""),
         ("members.nobody", ""),
         ("effective_from", "left_out = true"),
+        (
+            "channels",
+            "takes = [{ component = \"x\", from = \"khai_sinh\", result = \"KQ.G15.000031\" }]",
+        ),
+        (
+            "members.the_bhyt.flow",
+            "takes = [{ component = \"x\", from = \"khai_sinh\", result = \"KQ.G15.000031\" }]",
+        ),
+        (
+            "members.the_bhyt",
+            "left_out = true\ntakes = [{ component = \"x\", from = \"khai_sinh\", result = \"KQ.G15.000031\" }]",
+        ),
         ("owners.2030-01-01", ""),
     ] {
         assert!(applied(path, rest).is_err(), "{path} {rest}");

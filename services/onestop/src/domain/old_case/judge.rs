@@ -327,11 +327,7 @@ fn results(
             return Vec::new();
         }
     };
-    vec![CaseResult {
-        result_code,
-        number: old.result_number.clone(),
-        file_id: None,
-    }]
+    vec![CaseResult::issued(result_code, old.result_number.clone(), None)]
 }
 
 /// Names what the old system does not say.
@@ -388,6 +384,7 @@ fn case_of(
         state: old.state,
         entered_from,
         step: String::new(),
+        step_outcome: String::new(),
         channel: old.channel,
         responsible_unit_id: known.unit_id,
         receiving_unit_id: known.receiving_unit_id,

@@ -69,6 +69,7 @@ pub(crate) fn flaw_in_vietnamese(text: &str) -> &'static str {
         "a time of nothing" => "thời hạn phải lớn hơn 0",
         "a settled time has a value and a unit" => "thời hạn phải có số và đơn vị",
         "the same day has no value" => "“trong ngày” không có số",
+        "a fact about a time that is not there" => "nói về thời gian nhưng bước không có thời gian",
         "a cut-off belongs to the same day only" => "giờ chốt chỉ dành cho “trong ngày”",
         "a settled fee has a kind and an amount" => "phí phải có loại (phí hoặc lệ phí) và mức thu",
         "a negative amount" => "mức thu không được âm",
@@ -104,7 +105,7 @@ impl Procedure {
     }
 
     /// True if the version comes from the catalogue and nobody has settled this list yet: then it may be empty.
-    fn leaves_open(&self, list: &str) -> bool {
+    pub(crate) fn leaves_open(&self, list: &str) -> bool {
         self.catalogue
             .as_ref()
             .and_then(|catalogue| catalogue.list(list))
@@ -236,6 +237,11 @@ impl Procedure {
             flaws.slug(&path, &step.code);
             flaws.text(&path, &step.name);
             flaws.slug(&path, &step.role);
+            flaws.unless(
+                step.time.is_some() || step.time_fact.is_none(),
+                &path,
+                "a fact about a time that is not there",
+            );
         }
         flaws.unless(
             !self.results.is_empty() || self.leaves_open("results"),
@@ -293,6 +299,10 @@ pub(super) fn component_path(code: &str) -> String {
 
 pub(super) fn result_path(code: &str) -> String {
     format!("results.{code}")
+}
+
+pub(super) fn step_time_path(code: &str) -> String {
+    format!("steps.{code}.time")
 }
 
 /// `KQ.`, an agency code of level 1, six digits.

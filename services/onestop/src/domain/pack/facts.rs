@@ -150,7 +150,7 @@ pub enum FactKind {
     Steps,
     /// Kết quả.
     Results,
-    /// Thời hạn.
+    /// Thời hạn, and the times of steps.
     Time,
     /// Phí, lệ phí.
     Fee,
@@ -175,6 +175,12 @@ impl FactKind {
     pub fn of(path: &str) -> Self {
         if path.starts_with("channels.") {
             return if path.contains(".fees.") { Self::Fee } else { Self::Time };
+        }
+        if path
+            .strip_prefix("steps.")
+            .is_some_and(|step| step.split('.').next_back() == Some("time"))
+        {
+            return Self::Time;
         }
         match path.split('.').next().unwrap_or_default() {
             "effective_from" => Self::EffectiveFrom,

@@ -383,6 +383,9 @@ pub struct Step {
     /// How long it may take; the steps together no longer than the law gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<StepTime>,
+    /// How that time is established. Absent: it is the office's own plan, as the author of a draft writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_fact: Option<Fact>,
     /// What follows. Absent: the next step of the list. Empty: nothing, the process ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Vec<Branch>>,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil;
 
 use super::catalogue::Catalogued;
-use super::check::{EFFECTIVE_FROM, Flaw, HEADER, PackError, component_path, fee_path, result_path, time_path};
+use super::check::{
+    EFFECTIVE_FROM, Flaw, HEADER, PackError, component_path, fee_path, result_path, step_time_path, time_path,
+};
 use super::facts::{Fact, FactKind, OpenFact, Profile, ToDecide};
 use super::procedure::{Channel, ChannelOffer, Component, Fee, Procedure, ResultKind, Step, Time};
 
@@ -365,6 +367,11 @@ impl Procedure {
                 .iter()
                 .map(|row| (format!("fee_rows.{}", row.code), &row.fact)),
         );
+        facts.extend(
+            self.steps
+                .iter()
+                .filter_map(|step| Some((step_time_path(&step.code), step.time_fact.as_ref()?))),
+        );
         if self.catalogue.is_none() {
             facts.extend(
                 self.components
@@ -400,6 +407,13 @@ impl Procedure {
                 .iter_mut()
                 .find(|row| row.code == code)
                 .map(|row| &mut row.fact);
+        }
+        if let Some(code) = path.strip_prefix("steps.").and_then(|rest| rest.strip_suffix(".time")) {
+            return self
+                .steps
+                .iter_mut()
+                .find(|step| step.code == code)
+                .and_then(|step| step.time_fact.as_mut());
         }
         if let Some(catalogue) = self.catalogue.as_mut() {
             if LISTS.contains(&path) {

@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::transitions::State;
 
-const SHIPPED: [&str; 10] = [
-    "1.000656", "1.000894", "1.001193", "1.001612", "1.004222", "1.010727", "1.012783", "1.013225", "2.000635",
-    "2.002043",
+/// Those of the national portal, and the two that stand for procedures which nobody has found, in the demonstration only.
+const SHIPPED: [&str; 14] = [
+    "1.000656", "1.000894", "1.001193", "1.001612", "1.003197", "1.004222", "1.004873", "1.010727", "1.012783",
+    "1.013225", "2.000635", "2.002043", "9.900001", "9.900002",
 ];
 
 fn read(file: &str) -> String {
@@ -99,6 +100,18 @@ fn what_a_shipped_pack_names_exists() {
                     .iter()
                     .flat_map(|offer| offer.fees.iter().filter_map(|fee| fee.when.as_ref())),
             )
+            .chain(
+                procedure
+                    .eligibility
+                    .iter()
+                    .flat_map(|row| row.when.all.iter().chain(&row.when.none)),
+            )
+            .chain(
+                procedure
+                    .fee_rows
+                    .iter()
+                    .flat_map(|row| row.when.all.iter().chain(&row.when.none)),
+            )
             .collect();
         for condition in &procedure.conditions {
             assert!(
@@ -132,6 +145,120 @@ fn the_demonstration_may_offer_every_shipped_procedure_and_production_none() {
             open.iter().any(|fact| fact.path == "effective_from"),
             "{code}: {open:?}"
         );
+    }
+}
+
+#[test]
+fn what_stands_for_a_procedure_that_nobody_has_found_says_so_and_settles_nothing_for_production() {
+    for code in ["9.900001", "9.900002"] {
+        let stand_in = decided(code);
+        assert!(stand_in.name.starts_with("[Trình diễn] "), "{}", stand_in.name);
+        for (path, fact) in stand_in.facts() {
+            assert!(!fact.is_settled(Profile::Production), "{code} {path}");
+        }
+    }
+}
+
+#[test]
+fn three_shipped_packs_plan_their_steps_within_the_legal_time_as_facts_to_be_decided() {
+    for code in ["1.000894", "1.001193", "1.004873"] {
+        let mut procedure = decided(code);
+        let timed: Vec<String> = procedure
+            .steps
+            .iter()
+            .filter(|step| step.state != State::Returned)
+            .map(|step| {
+                assert!(step.time.and_then(StepTime::period).is_some(), "{code} {}", step.code);
+                format!("steps.{}.time", step.code)
+            })
+            .collect();
+        let open: Vec<String> = procedure
+            .open_facts_for(Profile::Production)
+            .into_iter()
+            .map(|fact| fact.path)
+            .collect();
+        assert!(timed.iter().all(|path| open.contains(path)), "{code}: {open:?}");
+        // They can be decided as they stand, each for itself.
+        let decision = format!(
+            "by = \"Chủ tịch UBND xã\"\nwhen = \"2026-12-01\"\nbasis = \"Quy chế một cửa\"\n[[decision]]\nprocedure = \"{code}\"\nversion = 1\nwhat.as_it_stands = \"{}\"\n",
+            timed[0]
+        );
+        apply_decisions(&mut procedure, &Decisions::from_toml(&decision).unwrap()).unwrap();
+        let open = procedure.open_facts_for(Profile::Production);
+        assert!(open.iter().all(|fact| fact.path != timed[0]) && open.iter().any(|fact| fact.path == timed[1]));
+        // With the demonstration's legal time the steps fit in: 7.5 office hours a day, as the shipped calendar has them.
+        let hours: u32 = procedure
+            .steps
+            .iter()
+            .filter(|step| step.state != State::Returned)
+            .filter_map(|step| step.time.and_then(|time| time.value))
+            .sum();
+        let legal = procedure.time_for(Channel::Online, &[]).and_then(Time::period);
+        let Some(Period::WorkingDays(days)) = legal else {
+            panic!("{code}: {legal:?}");
+        };
+        assert!(hours * 60 <= days * 450, "{code}: {hours} hours of {days} days");
+    }
+}
+
+#[test]
+fn the_tables_and_forms_of_shipped_packs_judge_what_is_stated_and_filled_in() {
+    let on = |code: &str, stated: &[&str]| {
+        let procedure = decided(code);
+        let conditions = procedure.conditions_for(Channel::Online, &codes(stated));
+        let asked = crate::domain::definition::Asked {
+            channel: Channel::Online,
+            applicant: crate::domain::party::PartyKind::Citizen,
+            conditions: &conditions,
+            on: civil::date(2026, 11, 23),
+        };
+        let eligible = procedure.eligibility_for(&asked).is_none_or(|row| row.eligible);
+        (
+            eligible,
+            procedure
+                .fees_on(&asked)
+                .iter()
+                .map(|fee| fee.amount_vnd)
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(on("1.001193", &[]), (true, Vec::new()));
+    assert_eq!(
+        on("1.001193", &["qua_han"]),
+        (true, vec![None]),
+        "the amount is the province's"
+    );
+    assert_eq!(on("1.001193", &["qua_han", "duoc_mien_le_phi"]), (true, vec![Some(0)]));
+    for condition in ["chua_du_tuoi", "dang_co_vo_chong", "quan_he_bi_cam"] {
+        assert!(!on("1.000894", &[condition]).0, "{condition}");
+    }
+    assert!(on("1.000894", &[]).0 && on("1.004873", &["chua_du_tuoi"]).0);
+    assert!(!on("1.004873", &["chua_du_tuoi", "de_ket_hon"]).0);
+    assert_eq!(on("1.004873", &["duoc_mien_le_phi"]).1, [Some(0)]);
+    for (code, filled, faulty) in [
+        (
+            "1.001193",
+            r#"{"nguoi_yeu_cau":{"ho_ten":"Lê Thị Hà","quan_he":"mẹ"},"tre":{"ho_ten":"Lê An","gioi_tinh":"nam","ngay_sinh":"2026-11-20","noi_sinh":"Vinh"}}"#,
+            r#"{"nguoi_yeu_cau":{"ho_ten":"Lê Thị Hà","quan_he":"mẹ"},"tre":{"ho_ten":"Lê An"}}"#,
+        ),
+        (
+            "1.000894",
+            r#"{"nam":{"ho_ten":"Lê An","ngay_sinh":"1999-01-02"},"nu":{"ho_ten":"Lê Hà","ngay_sinh":"2000-01-02"}}"#,
+            r#"{"nam":{"ho_ten":"Lê An","ngay_sinh":"1999-01-02"}}"#,
+        ),
+        (
+            "1.004873",
+            r#"{"nguoi_yeu_cau":{"ho_ten":"Lê An"},"nguoi_duoc_xac_nhan":{"ho_ten":"Lê An","noi_cu_tru":"Vinh","tinh_trang_hon_nhan":"chưa kết hôn","loai_muc_dich":"mục đích khác"}}"#,
+            r#"{"nguoi_yeu_cau":{"ho_ten":"Lê An"},"nguoi_duoc_xac_nhan":{"ho_ten":"Lê An","noi_cu_tru":"Vinh","tinh_trang_hon_nhan":"chưa kết hôn","loai_muc_dich":"vay tiền"}}"#,
+        ),
+    ] {
+        let procedure = shipped(code);
+        let form = egov_forms::Form::read(&procedure.forms[0].schema).unwrap();
+        form.check(filled).unwrap();
+        assert!(!form.check(faulty).unwrap_err().is_empty(), "{code}");
+        // Nobody has to fill it in: a form may come as a file as well.
+        let with_form = procedure.components.iter().find(|component| component.e_form.is_some());
+        assert!(with_form.is_some_and(|component| component.ways.is_empty()), "{code}");
     }
 }
 

@@ -104,6 +104,7 @@ pub fn tracking_book(office: &Office, span: BookSpan, first: i64, rows: &[BookRo
     paper.landscape = true;
     paper.date = Some(span.to.into());
     paper.subtitle = format!("Từ ngày {} đến ngày {}", short_day(span.from), short_day(span.to));
+    paper.qr = format!("{}/07/{}/{}", office.counter_code, span.from, span.to);
     paper.qr_label = format!(
         "Sổ theo dõi hồ sơ: {}, {} - {}",
         office.counter,

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::wording::{day, due, moment, number_of, phone};
+use super::wording::{day, due, moment, number_of, phone, vnd};
 use super::{Form, Paper, PaperRefused, Source};
+use crate::domain::charge::{Charge, PaymentState};
 
 impl Paper {
     /// Whose case, and what it asks for.
@@ -253,7 +254,52 @@ pub(super) fn apology(source: &Source<'_>) -> Result<Paper, PaperRefused> {
         .signed(&extension.signer_title, &extension.signer_name))
 }
 
-/// Mẫu số 05. What was assessed may have been exempted since, and what was paid is the charge's to say: both sums are written by hand.
+/// What a case was assessed, with what was exempted since.
+fn assessed(charge: &Charge) -> String {
+    let each = charge.fees.iter().map(|fee| {
+        let due = fee
+            .due_vnd()
+            .map_or_else(|| "mức thu chưa được xác định".to_owned(), vnd);
+        match &fee.exemption {
+            Some(exemption) => format!("{}: {due} (miễn, giảm theo {})", fee.name, exemption.legal_basis),
+            None if fee.quantity > 1 => format!("{}: {due} (số lượng {})", fee.name, fee.quantity),
+            None => format!("{}: {due}", fee.name),
+        }
+    });
+    let each: Vec<String> = each.collect();
+    if each.is_empty() {
+        "Không có".to_owned()
+    } else {
+        each.join("; ")
+    }
+}
+
+/// What became of what was paid, as far as it was decided. Whether it is given back is a decision of its own.
+fn what_was_paid(charge: &Charge) -> String {
+    let sum = |wanted: fn(PaymentState) -> bool| {
+        let of = charge.payments.iter().filter(|payment| wanted(payment.state));
+        of.fold(0_i64, |sum, payment| sum.saturating_add(payment.amount_vnd))
+    };
+    let said: Vec<String> = [
+        (sum(PaymentState::is_held), "đã nộp, chưa có quyết định hoàn"),
+        (
+            sum(|state| state == PaymentState::RefundOrdered),
+            "đã quyết định hoàn, đang hoàn",
+        ),
+        (sum(|state| state == PaymentState::Refunded), "đã hoàn"),
+    ]
+    .into_iter()
+    .filter(|(amount, _)| *amount > 0)
+    .map(|(amount, what)| format!("{}: {what}", vnd(amount)))
+    .collect();
+    if said.is_empty() {
+        "Chưa nộp khoản nào".to_owned()
+    } else {
+        said.join("; ")
+    }
+}
+
+/// Mẫu số 05. Of the money it says how the charge stands; where that is not the reader's to see, both lines are written by hand.
 pub(super) fn stop(source: &Source<'_>) -> Paper {
     let (case, office) = (source.case, source.office);
     let stopped = source.last("stop");
@@ -301,8 +347,16 @@ pub(super) fn stop(source: &Source<'_>) -> Paper {
                 )
             }),
         )
-        .field("fees", "Phí, lệ phí của hồ sơ", "")
-        .field("financial_consequence", "Xử lý phí, lệ phí đã nộp", "")
+        .field(
+            "fees",
+            "Phí, lệ phí của hồ sơ",
+            source.charge.map(assessed).unwrap_or_default(),
+        )
+        .field(
+            "financial_consequence",
+            "Xử lý phí, lệ phí đã nộp",
+            source.charge.map(what_was_paid).unwrap_or_default(),
+        )
         .signed("", "")
         .signed("Thủ trưởng cơ quan", "")
 }

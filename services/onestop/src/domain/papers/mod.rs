@@ -1,6 +1,7 @@
 //! Giấy tờ của hồ sơ: the seven forms of TT 03/2025/TT-VPCP, Phụ lục I, as structured content.
 //!
-//! A form is built from the case and its history alone, so that it says the same whenever it is printed. What is not known stays empty and is
+//! A form is built from the case and its history alone, so that it says the same whenever it is printed; of the money of a stopped case
+//! it says how that stands. What is not known stays empty and is
 //! printed as a dotted line; nothing is guessed. How it looks is the business of whoever prints it ([`crate::press`]).
 
 mod book;
@@ -15,6 +16,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::case::Case;
+use super::charge::Charge;
 use super::listing::HistoryEntry;
 use super::pack::Procedure;
 use super::transitions::{State, Transitions};
@@ -168,6 +170,8 @@ pub struct Office {
     pub agency: String,
     /// Nơi tiếp nhận.
     pub counter: String,
+    /// Its mã đơn vị.
+    pub counter_code: String,
     /// Địa danh: of the nearest administrative unit; empty if it is not known.
     pub place: String,
     /// Đơn vị phối hợp: whose opinion was asked for, in the order of asking.
@@ -188,6 +192,8 @@ pub struct Source<'a> {
     pub office: &'a Office,
     /// Mã tra cứu, for whoever may have it.
     pub lookup_secret: Option<&'a str>,
+    /// Khoản thu, for whoever sees it.
+    pub charge: Option<&'a Charge>,
 }
 
 impl Source<'_> {
@@ -262,7 +268,7 @@ pub struct Paper {
     pub title: String,
     /// Below it.
     pub subtitle: String,
-    /// What the QR code says: the case code and nothing else. Empty for none.
+    /// What the QR code says: the case code and nothing else; of a tracking book whose it is, and of which days.
     pub qr: String,
     /// On the foot of each page.
     pub qr_label: String,

@@ -41,6 +41,8 @@ fn handover(entry: &HistoryEntry) -> (Side, Side, &'static str) {
         "set_component_state" => (Agency, Agency, "Ghi trạng thái thành phần hồ sơ"),
         "reuse_paper" if entry.actor_kind == "citizen" => (Applicant, Agency, "Tái sử dụng giấy tờ trong kho dữ liệu"),
         "reuse_paper" => (Agency, Agency, "Tái sử dụng giấy tờ trong kho dữ liệu"),
+        "correct_result" => (Agency, Applicant, "Đính chính kết quả"),
+        "revoke_result" => (Agency, Applicant, "Thu hồi kết quả"),
         "recalculate_deadline" => (Agency, Agency, "Tính lại thời hạn"),
         "migrate_version" => (Agency, Agency, "Chuyển phiên bản thủ tục"),
         _ => (Agency, Agency, ""),
@@ -83,7 +85,8 @@ pub(super) fn control_slip(source: &Source<'_>) -> Paper {
             source.step_name(&entry.step)
         };
         let what: Vec<&str> = match entry.operation.as_str() {
-            "record_step" | "send_back" => vec![act, &step, &entry.reason],
+            "record_step" => vec![act, &step, entry.outcome(), &entry.reason],
+            "send_back" => vec![act, &step, &entry.reason],
             _ => vec![act, &entry.reason],
         };
         let what: Vec<&str> = what.into_iter().filter(|text| !text.is_empty()).collect();

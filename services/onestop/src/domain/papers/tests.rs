@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::case::{Basis, CaseFee, Deadline, FiledComponent, SupplementItem, Text, end_of_day};
+use crate::domain::charge::{Exemption, Payment, PaymentState, Way};
 use crate::domain::components::{ComponentCheck, ComponentState};
 use crate::domain::extension::Extension;
 use crate::domain::pack::{Channel, Procedure};
@@ -36,6 +37,7 @@ fn office() -> Office {
         parent: "Tỉnh Nghệ An".to_owned(),
         agency: "Phường Trường Vinh".to_owned(),
         counter: "Trung tâm Phục vụ hành chính công".to_owned(),
+        counter_code: "TTPVHCC.16690".to_owned(),
         place: "Trường Vinh".to_owned(),
         coordinating: vec!["Công an phường Trường Vinh".to_owned()],
     }
@@ -66,6 +68,7 @@ fn accepted() -> Case {
         state: State::Processing,
         entered_from: None,
         step: String::new(),
+        step_outcome: String::new(),
         channel: Channel::Counter,
         responsible_unit_id: 2,
         receiving_unit_id: 4,
@@ -310,6 +313,7 @@ fn sample(form: Form) -> (Case, Vec<HistoryEntry>) {
 fn made(form: Form, secret: Option<&str>) -> Paper {
     let (case, history) = sample(form);
     let (procedure, transitions, office) = (birth(), transitions(), office());
+    let charge = Charge::assess(&case, &[]);
     paper(
         form,
         &Source {
@@ -319,6 +323,7 @@ fn made(form: Form, secret: Option<&str>) -> Paper {
             history: &history,
             office: &office,
             lookup_secret: secret,
+            charge: Some(&charge),
         },
     )
     .unwrap()
@@ -425,6 +430,7 @@ fn a_receipt_says_what_was_promised_whatever_came_later() {
         history: &history,
         office: &office,
         lookup_secret: Some("K7QM2XPD"),
+        charge: None,
     };
     assert!(paper(Form::Receipt, &source).unwrap() == now);
     assert_eq!(value(&now, "due_time"), Some("ngày 25 tháng 11 năm 2026"));
@@ -464,6 +470,7 @@ fn a_receipt_lists_what_data_replaced_until_the_acceptance_and_not_later() {
             history: &history,
             office: &office,
             lookup_secret: None,
+            charge: None,
         };
         let receipt = paper(Form::Receipt, &source).unwrap();
         assert_eq!(rows(&receipt, "components").len(), expected, "put by version {version}");
@@ -483,10 +490,73 @@ fn a_form_reads_the_end_of_the_history_that_it_tells_of() {
 }
 
 #[test]
-fn a_stop_says_no_sum_that_may_have_been_exempted() {
-    let stop = made(Form::Stop, None);
-    assert_eq!(value(&stop, "fees"), Some(""));
-    assert_eq!(value(&stop, "financial_consequence"), Some(""));
+fn a_stop_says_what_is_owed_by_now_and_what_became_of_what_was_paid() {
+    let (case, history) = sample(Form::Stop);
+    let (procedure, office) = (birth(), office());
+    let said = |charge: Option<&Charge>| {
+        let source = Source {
+            case: &case,
+            procedure: &procedure,
+            transitions: None,
+            history: &history,
+            office: &office,
+            lookup_secret: None,
+            charge,
+        };
+        let stop = paper(Form::Stop, &source).unwrap();
+        let of = |field| value(&stop, field).unwrap().to_owned();
+        (of("fees"), of("financial_consequence"))
+    };
+    // Whoever does not see the charge is told no sum: what was assessed may have been exempted since.
+    assert_eq!(said(None), (String::new(), String::new()));
+    let mut charge = Charge::assess(&case, &[]);
+    let name = "Lệ phí đăng ký khai sinh không đúng hạn";
+    assert_eq!(
+        said(Some(&charge)),
+        (format!("{name}: 8.000 đồng"), "Chưa nộp khoản nào".to_owned())
+    );
+    charge.fees[0].exemption = Some(Exemption {
+        reduced_to_vnd: 0,
+        reason: "hộ nghèo".to_owned(),
+        legal_basis: "Luật Hộ tịch 2014, Điều 11".to_owned(),
+        evidence_file_id: None,
+        officer_id: Uuid::nil(),
+        time: instant("2026-11-24T08:00"),
+    });
+    charge.payments = [
+        (PaymentState::Paid, 1_250_000),
+        (PaymentState::Refunded, 900),
+        (PaymentState::Expired, 7),
+    ]
+    .into_iter()
+    .map(|(state, amount_vnd)| Payment {
+        payment_id: Uuid::nil(),
+        collecting_unit_id: 2,
+        way: Way::Cash,
+        amount_vnd,
+        state,
+        order_id: None,
+        reference: String::new(),
+        pay_url: String::new(),
+        transaction: String::new(),
+        request_time: instant("2026-11-24T08:00"),
+        paid_time: None,
+        paid_day: None,
+        refund: None,
+        problem: String::new(),
+        amount_differs: false,
+        listed_otherwise: false,
+    })
+    .collect();
+    assert_eq!(
+        said(Some(&charge)),
+        (
+            format!("{name}: 0 đồng (miễn, giảm theo Luật Hộ tịch 2014, Điều 11)"),
+            "1.250.000 đồng: đã nộp, chưa có quyết định hoàn; 900 đồng: đã hoàn".to_owned()
+        )
+    );
+    charge.fees.clear();
+    assert_eq!(said(Some(&charge)).0, "Không có");
 }
 
 #[test]
@@ -502,6 +572,7 @@ fn a_receipt_of_a_period_in_hours_says_the_hour() {
         history: &[],
         office: &office,
         lookup_secret: None,
+        charge: None,
     };
     let receipt = paper(Form::Receipt, &source).unwrap();
     assert_eq!(
@@ -534,6 +605,7 @@ fn slip_of(case: &Case, history: &[HistoryEntry]) -> Vec<Vec<String>> {
         history,
         office: &office,
         lookup_secret: None,
+        charge: None,
     };
     let slip = paper(Form::ControlSlip, &source).unwrap();
     rows(&slip, "handovers").to_vec()
@@ -559,6 +631,8 @@ fn a_control_slip_has_words_for_every_act() {
         ),
         ("set_component_state", AGENCY, AGENCY, "Ghi trạng thái thành phần hồ sơ"),
         ("reuse_paper", AGENCY, AGENCY, "Tái sử dụng giấy tờ trong kho dữ liệu"),
+        ("correct_result", AGENCY, APPLICANT, "Đính chính kết quả"),
+        ("revoke_result", AGENCY, APPLICANT, "Thu hồi kết quả"),
         ("recalculate_deadline", AGENCY, AGENCY, "Tính lại thời hạn"),
         ("migrate_version", AGENCY, AGENCY, "Chuyển phiên bản thủ tục"),
     ];
@@ -570,7 +644,7 @@ fn a_control_slip_has_words_for_every_act() {
     }
     let by_applicant = HistoryEntry {
         actor_kind: "citizen".to_owned(),
-        ..entry(12, "reuse_paper", Some(state), state, "2026-11-24T08:00")
+        ..entry(14, "reuse_paper", Some(state), state, "2026-11-24T08:00")
     };
     let slip = slip_of(&accepted(), &with(history, by_applicant));
     for (row, (act, from, to, words)) in slip[first..].iter().zip(acts) {
@@ -621,10 +695,10 @@ fn a_paper_belongs_to_what_happened() {
 }
 
 #[test]
-fn no_paper_of_an_applicant_holds_more_than_the_case_code_as_qr() {
+fn every_paper_says_as_qr_which_it_is_and_nothing_of_a_person() {
     for (name, paper) in all() {
         let expected = if name == "so-theo-doi" {
-            ""
+            "TTPVHCC.16690/07/2026-11-23/2026-11-30"
         } else {
             "H41.201-261123-0001"
         };
@@ -665,7 +739,7 @@ proptest! {
             entry.details = json!({"due_date": reason, "due_time": name, "stage": subject});
         }
         let (procedure, office) = (birth(), office());
-        let source = Source { case: &case, procedure: &procedure, transitions: None, history: &history, office: &office, lookup_secret: None };
+        let source = Source { case: &case, procedure: &procedure, transitions: None, history: &history, office: &office, lookup_secret: None, charge: None };
         let made = paper(form, &source).unwrap();
         for block in &made.blocks {
             if let Block::Table { columns, rows, .. } = block {

@@ -56,6 +56,20 @@ pub(super) fn short_day(date: Date) -> String {
     egov_calendar::written_date(date)
 }
 
+/// "8.000 đồng".
+pub(super) fn vnd(amount: i64) -> String {
+    let digits = amount.unsigned_abs().to_string();
+    let mut written = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            written.push('.');
+        }
+        written.push(digit);
+    }
+    let sign = if amount < 0 { "-" } else { "" };
+    format!("{sign}{written} đồng")
+}
+
 /// A stored number, 84…, as it is dialled: 0….
 pub(super) fn phone(stored: &str) -> String {
     stored

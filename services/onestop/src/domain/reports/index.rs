@@ -15,7 +15,7 @@ pub enum RateKind {
     OnTime,
     /// Nộp trực tuyến / tiếp nhận.
     OnlineFiling,
-    /// Thanh toán trực tuyến: not counted here, since no fee is collected here.
+    /// Thanh toán trực tuyến / khoản thanh toán, by how many came in.
     OnlinePayment,
     /// Thành phần hồ sơ được số hoá.
     DigitisedComponents,
@@ -70,7 +70,7 @@ impl RateKind {
         let parts = match self {
             Self::OnTime => Some((columns.in_time(), columns.processed())),
             Self::OnlineFiling => Some((columns.received_online, columns.received())),
-            Self::OnlinePayment => None,
+            Self::OnlinePayment => Some((columns.online_payments, columns.payments)),
             Self::DigitisedComponents => Some((columns.digitised, columns.components)),
             Self::DigitalResults => Some((columns.digital_results, columns.results)),
             Self::Reuse => Some((columns.reused, columns.components)),

@@ -65,6 +65,24 @@ impl Form {
         })
     }
 
+    /// The periods whose reports a unit owes or has made by a day, in their order: from the first one that it ever reported up to the one
+    /// that is due next, of many the last ones. Of a unit that never reported the last one and the next.
+    pub fn periods_since(&self, first: Option<Date>, today: Date, most: usize) -> Result<Vec<Period>, PeriodRefused> {
+        let mut period = self.next_due(today)?;
+        let mut periods = vec![period];
+        while periods.len() < most.max(2) {
+            let month = period.to.first_of_month();
+            let month = month.checked_sub(1.month()).map_err(|_| PeriodRefused::NoSuchMonth)?;
+            period = self.period(month.year(), month.month())?;
+            if periods.len() > 1 && first.is_none_or(|first| period.from < first) {
+                break;
+            }
+            periods.push(period);
+        }
+        periods.reverse();
+        Ok(periods)
+    }
+
     /// The month whose report is the last one that is due on or after a day.
     pub fn next_due(&self, today: Date) -> Result<Period, PeriodRefused> {
         let mut month = today.first_of_month();

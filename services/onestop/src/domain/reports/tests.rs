@@ -84,6 +84,8 @@ fn a_group_gets_points_only_by_a_way_of_scoring_that_somebody_has_decided() {
     let columns = Columns {
         processed_early: 3,
         processed_late: 1,
+        payments: 4,
+        online_payments: 1,
         ..Columns::default()
     };
     let text = shipped();
@@ -94,7 +96,11 @@ fn a_group_gets_points_only_by_a_way_of_scoring_that_somebody_has_decided() {
         "nothing is invented"
     );
     assert_eq!(score.groups[1].rates[0].hundredths_of_percent(), Some(7_500));
-    assert_eq!(score.groups[3].rates[0].parts, None, "nobody counts payments");
+    assert_eq!(
+        score.groups[3].rates[0].parts,
+        Some((1, 4)),
+        "paid online, of all payments"
+    );
 
     let decided = r#"rates = ["on_time"]
 scoring = { way = "proportional", fact = { status = "decided", source = "x", by = "UBND tỉnh", when = "2026-11-01", basis = "QĐ thử", demonstration = true } }"#;
@@ -133,6 +139,34 @@ fn rates_are_rounded_half_up() {
     assert_eq!(hundredths(2, 3, 10_000), Some(6_667));
     assert_eq!(hundredths(1, 20_000, 10_000), Some(1), "exactly a half");
     assert_eq!(hundredths(0, 0, 10_000), None);
+}
+
+#[test]
+fn what_is_due_goes_back_to_the_first_report_and_not_for_ever() {
+    let rules = CentreRules::from_toml(&shipped()).unwrap();
+    for first_day in [1, 15] {
+        let form = Form {
+            first_day,
+            due_day: 25,
+            ..rules.form("").unwrap().clone()
+        };
+        let today = jiff::civil::date(2026, 11, 23);
+        let since = |first| form.periods_since(first, today, 25).unwrap();
+        let never = since(None);
+        assert_eq!((never.len(), never[1]), (2, form.next_due(today).unwrap()));
+        assert_eq!(
+            since(Some(never[1].from)),
+            never,
+            "the last one was due before the first report, too"
+        );
+        let july = form.period(2026, 7).unwrap();
+        let from_july = since(Some(july.from));
+        assert_eq!(from_july[0], july);
+        for (one, next) in from_july.iter().zip(&from_july[1..]) {
+            assert_eq!(one.to.tomorrow().unwrap(), next.from);
+        }
+        assert_eq!(since(Some(jiff::civil::date(2016, 1, 1))).len(), 25);
+    }
 }
 
 proptest! {

@@ -101,6 +101,17 @@ pub struct Columns {
     pub rated_satisfied: i64,
     /// Không hài lòng.
     pub rated_dissatisfied: i64,
+    /// Khoản thanh toán that came in. A report without any is written as it was before they were counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub payments: i64,
+    /// Of these, trực tuyến.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub online_payments: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(amount: &i64) -> bool {
+    *amount == 0
 }
 
 impl Columns {
@@ -139,6 +150,8 @@ impl Columns {
             rated_very_satisfied: flow(Measure::RatedVerySatisfied),
             rated_satisfied: flow(Measure::RatedSatisfied),
             rated_dissatisfied: flow(Measure::RatedDissatisfied),
+            payments: flow(Measure::Payments),
+            online_payments: flow(Measure::OnlinePayments),
         }
     }
 

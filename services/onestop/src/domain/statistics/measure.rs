@@ -73,6 +73,10 @@ measures! {
     RatedSatisfied = 26,
     /// Rất hài lòng.
     RatedVerySatisfied = 27,
+    /// Khoản thanh toán that came in.
+    Payments = 28,
+    /// Of these, trực tuyến.
+    OnlinePayments = 29,
 }
 
 impl Measure {

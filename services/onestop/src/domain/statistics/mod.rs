@@ -8,11 +8,13 @@
 mod figures;
 mod fingerprint;
 mod measure;
+mod payments;
 mod replay;
 
 pub use figures::{Columns, Figures, Group, Totals};
 pub use fingerprint::{Bucket, Fingerprints};
 pub use measure::Measure;
+pub use payments::PaidPayment;
 pub use replay::replay;
 
 use egov_clock::vietnam;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::task::{Consultation, Task, TaskKind, TaskState};
 use crate::domain::case::Case;
 use crate::domain::definition::migrate::MIGRATE;
-use crate::domain::definition::way_on;
+use crate::domain::definition::{Done, way_on};
 use crate::domain::pack::Step;
 use crate::domain::transitions::{Operation, State};
 
@@ -22,8 +22,8 @@ pub struct Stand<'a> {
     pub state: State,
     /// From where 5 was entered.
     pub entered_from: Option<State>,
-    /// The step that was done last.
-    pub step: &'a str,
+    /// What was done last: the step, and its outcome.
+    pub done: Done<'a>,
     /// Which hold, by their codes: they decide between branches.
     pub conditions: &'a [String],
     /// Cơ quan có thẩm quyền.
@@ -38,7 +38,7 @@ impl<'a> From<&'a Case> for Stand<'a> {
             case_id: case.case_id,
             state: case.state,
             entered_from: case.entered_from,
-            step: &case.step,
+            done: case.done(),
             conditions: &case.conditions,
             unit_id: case.responsible_unit_id,
             assignee_id: case.assignee_id,
@@ -74,7 +74,7 @@ pub fn next_step<'a>(steps: &'a [Step], stand: &Stand<'_>) -> Option<&'a Step> {
         // Asked for before acceptance, what is supplied is checked at the counter again.
         State::SupplementRequested if stand.entered_from != Some(State::Processing) => leading_to(State::Accepted),
         State::Accepted | State::Processing | State::PaymentRequested | State::SupplementRequested => {
-            way_on(steps, stand.step, stand.conditions)
+            way_on(steps, stand.done, stand.conditions)
                 .into_iter()
                 .find(|step| is_inner(step) || step.state == State::Completed)
         }
@@ -102,6 +102,9 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
         }
         let ended = if done {
             heir = task.assignee_id.map(|holder| (task.role.clone(), holder));
+            if progress.operation == Operation::RecordStep.as_str() {
+                progress.stand.done.outcome.clone_into(&mut task.outcome);
+            }
             TaskState::Done
         } else if progress.operation == Operation::SendBack.as_str() {
             TaskState::SentBack
@@ -146,6 +149,7 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
         assign_time: assignee.map(|_| progress.now),
         finish_time: None,
         finished_by: None,
+        outcome: String::new(),
         version: 1,
     });
 }
@@ -159,7 +163,7 @@ pub fn is_open_step(task: &Task) -> bool {
 fn was_done(task: &Task, progress: &Progress<'_>) -> bool {
     let is = |operation: Operation| progress.operation == operation.as_str();
     if is(Operation::RecordStep) {
-        return task.step == progress.stand.step;
+        return task.step == progress.stand.done.step;
     }
     let decides = is(Operation::Accept) || is(Operation::Approve) || is(Operation::ReturnResult);
     decides
@@ -182,7 +186,7 @@ fn last_done(tasks: &[Task], step: &str) -> Option<Uuid> {
 /// Where a step can be sent back to: the inner steps before it on the ordinary way of the case, in their order; before one that is off
 /// this way those of the list.
 pub fn earlier_steps<'a>(steps: &'a [Step], conditions: &[String], of: &str) -> Vec<&'a Step> {
-    let way = way_on(steps, "", conditions);
+    let way = way_on(steps, Done::NOTHING, conditions);
     let way = if way.iter().any(|step| step.code == of) {
         way
     } else {
@@ -194,10 +198,40 @@ pub fn earlier_steps<'a>(steps: &'a [Step], conditions: &[String], of: &str) -> 
         .collect()
 }
 
-/// The step after which `code` is the next one; empty if it is the first.
-pub fn done_before<'a>(steps: &'a [Step], conditions: &[String], code: &str) -> &'a str {
+/// Where a case can be sent back to from a step: the earlier ones, and the one that was done last if an outcome led to it off the
+/// ordinary way.
+pub fn sent_back_to<'a>(steps: &'a [Step], stand: &Stand<'_>, from: &str) -> Vec<&'a Step> {
+    let mut earlier = earlier_steps(steps, stand.conditions, from);
+    let last = steps.iter().find(|step| step.code == stand.done.step);
+    let off_the_way =
+        |step: &&Step| is_inner(step) && step.code != from && earlier.iter().all(|one| one.code != step.code);
+    if let Some(last) = last.filter(off_the_way) {
+        earlier.push(last);
+    }
+    earlier
+}
+
+/// What must be done for `code` to be the next one: the step before it on the ordinary way, or any that leads there, with the outcome
+/// that does. Nothing if it is the first.
+pub fn done_before<'a>(steps: &'a [Step], conditions: &[String], code: &str) -> Done<'a> {
     let before = earlier_steps(steps, conditions, code);
-    before.last().map_or("", |step| step.code.as_str())
+    let ordinary = Done::step(before.last().map_or("", |step| step.code.as_str()));
+    let leads = |done: &Done<'_>| {
+        let next = way_on(steps, *done, conditions).into_iter().find(|step| is_inner(step));
+        next.is_some_and(|next| next.code == code)
+    };
+    let others = steps.iter().filter(|step| is_inner(step)).flat_map(|step| {
+        let branches = step.next.as_deref().unwrap_or_default().iter();
+        let outcomes = branches
+            .filter(move |branch| branch.to == code)
+            .filter_map(|branch| branch.outcome.as_deref());
+        let done = move |outcome| Done {
+            step: &step.code,
+            outcome,
+        };
+        std::iter::once("").chain(outcomes).map(done)
+    });
+    std::iter::once(ordinary).chain(others).find(leads).unwrap_or(ordinary)
 }
 
 /// The act on the case by which a step ends, if being done is not all that it says.
@@ -238,7 +272,7 @@ mod tests {
             case_id: Uuid::nil(),
             state: State::try_from(state).unwrap(),
             entered_from: None,
-            step,
+            done: Done::step(step),
             conditions: &[],
             unit_id: 7,
             assignee_id: None,
@@ -324,7 +358,7 @@ mod tests {
             codes(earlier_steps(&steps, &holds, "trinh_ky")),
             ["tham_tra", "xac_minh"]
         );
-        assert_eq!(done_before(&steps, &[], "trinh_ky"), "tham_tra");
+        assert_eq!(done_before(&steps, &[], "trinh_ky"), Done::step("tham_tra"));
         // What was reached off the ordinary way goes back along the list.
         assert_eq!(codes(earlier_steps(&steps, &[], "xac_minh")), ["tham_tra"]);
     }
@@ -337,8 +371,8 @@ mod tests {
         go(&mut tasks, "record_step", stand(6, "nop_tien"));
         go(&mut tasks, "record_step", stand(4, "trinh_ky"));
         let steps = steps();
-        assert_eq!(done_before(&steps, &[], "trinh_ky"), "nop_tien");
-        assert_eq!(done_before(&steps, &[], "tham_tra"), "");
+        assert_eq!(done_before(&steps, &[], "trinh_ky"), Done::step("nop_tien"));
+        assert_eq!(done_before(&steps, &[], "tham_tra"), Done::NOTHING);
         go(&mut tasks, "send_back", stand(4, ""));
         let last_two: Vec<_> = shown(&tasks).into_iter().rev().take(2).collect();
         assert_eq!(
@@ -391,7 +425,7 @@ mod tests {
                     },
                     Operation::SendBack => {
                         let before = earlier_steps(&steps, &[], "ky");
-                        step = done_before(&steps, &[], &before[which % before.len()].code).to_owned();
+                        step = done_before(&steps, &[], &before[which % before.len()].code).step.to_owned();
                     }
                     _ => {}
                 }

@@ -121,6 +121,9 @@ pub struct Task {
     pub finish_time: Option<Timestamp>,
     /// Who ended it.
     pub finished_by: Option<Uuid>,
+    /// Kết luận to which whoever did the step came. A task without one is written as it was before there were any.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
     /// From 1; grows with every change.
     pub version: i64,
 }
@@ -175,6 +178,24 @@ pub enum WorkRefused {
     /// An opinion has not come.
     #[error("{0} opinions are awaited")]
     OpinionAwaited(usize),
+    /// The step does not end with this outcome, or not without one.
+    #[error("step {step} does not end with the outcome {outcome:?}")]
+    OutcomeUnknown {
+        /// The step.
+        step: String,
+        /// What was said; empty if nothing was.
+        outcome: String,
+        /// The outcomes that there are; none if the step has none.
+        outcomes: Vec<String>,
+    },
+    /// No way leads from where the case stands to the step.
+    #[error("no way leads to step {step}")]
+    StepNotReached {
+        /// The step.
+        step: String,
+        /// The steps to which the case may come.
+        reached: Vec<String>,
+    },
     /// The internal step does not happen in this state.
     #[error("{step} does not happen in state {}", state.code())]
     StepOutOfState {
@@ -387,6 +408,7 @@ mod tests {
             assign_time: None,
             finish_time: None,
             finished_by: None,
+            outcome: String::new(),
             version: 1,
         }
     }

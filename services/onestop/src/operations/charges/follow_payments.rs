@@ -19,7 +19,7 @@ use crate::domain::charge::{Charge, Order, OrderState, Payment, PaymentState, Re
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::operations::act::PLATFORM;
-use crate::store::{Visible, cases, charges};
+use crate::store::{Visible, cases, charges, unsettled};
 
 /// Payments of one look.
 const BATCH: i64 = 50;
@@ -218,11 +218,19 @@ impl OneStop {
                     charges::save(unit.conn(), &before, &after, now).await?;
                     keep(unit, (&PLATFORM, None), &after, act, changed(&before, &after), "").await?;
                 }
+                let contradicted = after.note_amount(payment_id, order);
+                if contradicted {
+                    let differs = after.payment(payment_id).is_ok_and(|payment| payment.amount_differs);
+                    charges::note_amount(unit.conn(), payment_id, differs).await?;
+                }
+                if act.is_some() || contradicted {
+                    unsettled::keep(unit.conn(), &case, &after, now).await?;
+                }
                 if stuck.is_none() {
                     self.go_on_if_paid(unit, case, &after).await?;
                 }
                 if let Ok(payment) = after.payment(payment_id) {
-                    let other_amount = (order.amount_vnd != payment.amount_vnd).then_some(OTHER_AMOUNT);
+                    let other_amount = payment.amount_differs.then_some(OTHER_AMOUNT);
                     let problem = stuck.or(other_amount).unwrap_or_default();
                     let again = payment.state.is_awaited() || stuck.is_some();
                     let pause = wait(payment, now).max(if problem.is_empty() { SHORTEST } else { AFTER_FAULT });

@@ -16,7 +16,8 @@ use crate::operations::OneStop;
 use crate::operations::act::Actor;
 use crate::operations::import::sha256;
 use crate::store::charges::FeeAct;
-use crate::store::reconciliations::{self, TreasuryFile};
+use crate::store::reconciliations;
+use crate::store::treasury_files::{self, TreasuryFile};
 
 /// A file as it comes.
 pub(crate) struct NewTreasuryFile<'a> {
@@ -65,7 +66,7 @@ impl OneStop {
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 // Of two who import at once the second waits here, and is told of the first one's file.
                 reconciliations::hold_day(unit.conn(), body.unit_id, new.day).await?;
-                let known = reconciliations::file_with(unit.conn(), body.unit_id, new.day, &content_hash).await?;
+                let known = treasury_files::file_with(unit.conn(), body.unit_id, new.day, &content_hash).await?;
                 if let Some(known) = known {
                     return Err(FeeError::FileKnown(known).into());
                 }
@@ -89,7 +90,7 @@ impl OneStop {
                     actor_id: caller.principal.subject,
                     import_time: unit.now(),
                 };
-                reconciliations::insert_file(unit.conn(), &file, &booked).await?;
+                treasury_files::insert_file(unit.conn(), &file, &booked).await?;
                 unit.publish(Event {
                     aggregate_kind: TREASURY_FILE,
                     aggregate_id: file.file_id,

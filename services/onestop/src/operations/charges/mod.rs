@@ -9,10 +9,13 @@ mod exempt_fee;
 mod follow_payments;
 mod get_charge;
 mod import_treasury_file;
+mod list_unsettled_charges;
 mod payment_figures;
 mod reconcile_day;
 mod reconcilers;
 mod settle_difference;
+mod take_back_treasury_file;
+mod treasury_files;
 
 use egov_auth::{Caller, RowScope};
 use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
@@ -28,20 +31,24 @@ use crate::domain::transitions::{Operation, State};
 use crate::error::Error;
 use crate::fee_error::FeeError;
 use crate::store::charges::{self, FeeAct};
-use crate::store::{Visible, cases};
+use crate::store::{Visible, cases, unsettled};
 
 pub(crate) use self::exempt_fee::Exempted;
 pub(crate) use self::import_treasury_file::{Imported, NewTreasuryFile};
 pub(crate) use self::reconcile_day::Reconciled;
+pub(crate) use self::take_back_treasury_file::TakenBackFile;
 pub(crate) use crate::store::charges::Collected;
 pub(crate) use crate::store::reconciliations::Difference;
+pub(crate) use crate::store::treasury_files::KnownFile;
 
 /// To see charges.
-const READ_FEES: &str = "onestop.fees.read";
+pub(super) const READ_FEES: &str = "onestop.fees.read";
 /// To say how many, to ask for payment and to take cash.
 const COLLECT: &str = "onestop.fees.collect";
 /// To reconcile.
 const RECONCILE: &str = "onestop.fees.reconcile";
+/// To follow what is not settled.
+const READ_UNSETTLED: &str = "onestop.fees.read_unsettled";
 
 /// Yêu cầu thực hiện nghĩa vụ tài chính: the case waits for payment.
 pub(crate) const REQUEST_PAYMENT: Act = Act {
@@ -123,6 +130,7 @@ impl OneStop {
                 charges::save(unit.conn(), &before, &after, now)
                     .await
                     .map_err(receipt_taken)?;
+                unsettled::keep(unit.conn(), &case, &after, now).await?;
                 attach(
                     unit,
                     &case,

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use egov_auth::Caller;
+use egov_calendar::vietnam_time;
 use egov_database::{Event, UnitOfWork, WriteRequest};
 use egov_directory::UnitKind;
 use egov_proto::egov::onestop::v1::{ReconcileDayRequest, ReconcileDayResponse};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{changed, keep, of_units, record};
-use crate::domain::reconcile::{DifferenceKind, Found, KIND, Outcome, Theirs, reconcile};
+use crate::domain::charge::OrderState;
+use crate::domain::reconcile::{DifferenceKind, Found, KIND, Outcome, Returning, Theirs, merged, reconcile};
 use crate::error::Error;
 use crate::fee_error::FeeError;
 use crate::operations::OneStop;
@@ -19,6 +22,7 @@ use crate::operations::act::Actor;
 use crate::payments::Settled;
 use crate::store::charges::{self, FeeAct};
 use crate::store::reconciliations::{self, Difference, DifferenceState};
+use crate::store::{cases, treasury_files, unsettled};
 
 /// What came of a day.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +71,8 @@ impl OneStop {
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 reconciliations::hold_day(unit.conn(), unit_id, day).await?;
-                if reconciliations::files_of(unit.conn(), unit_id, day).await? == 0 {
+                let of_day = treasury_files::of_day(unit.conn(), unit_id, day).await?;
+                if of_day.is_empty() {
                     return Err(FeeError::FileMissing(day).into());
                 }
                 // What a unit that has closed took is asked for where its cases are now.
@@ -75,15 +80,25 @@ impl OneStop {
                 if at.len() > 1 {
                     unit.hand_over_to(&at).await?;
                 }
-                let mut outcome = compare(unit, unit_id, day, &platform).await?;
+                let (mut outcome, mut used) = compare(unit, unit_id, day, &platform).await?;
+                used.extend(of_day);
+                let used: Vec<Uuid> = used.into_iter().collect();
                 // Differences before charges, and charges by their cases: as whoever settles one or reconciles another day holds them.
-                let (open, gone) = keep_differences(unit, unit_id, day, &outcome.differences).await?;
+                let kept = keep_differences(unit, unit_id, day, &outcome.differences).await?;
                 outcome.matched.sort_unstable();
                 let matched: Vec<Uuid> = outcome.matched.iter().map(|(_, payment)| *payment).collect();
+                let mut said: BTreeMap<Uuid, (Vec<Uuid>, Vec<Uuid>)> = BTreeMap::new();
                 for (case_id, payment_id) in &outcome.matched {
-                    agree(unit, &actor, &at, *case_id, *payment_id).await?;
+                    said.entry(*case_id).or_default().0.push(*payment_id);
+                }
+                for (case_id, payment_id) in &kept.doubted {
+                    said.entry(*case_id).or_default().1.push(*payment_id);
+                }
+                for (case_id, (agreed, doubted)) in &said {
+                    hear(unit, &actor, &at, *case_id, (agreed.as_slice(), doubted.as_slice())).await?;
                 }
                 let (reconciliation_id, now) = (unit.new_id(), unit.now());
+                reconciliations::keep_day(unit.conn(), (unit_id, day), reconciliation_id, &used, now).await?;
                 unit.publish(Event {
                     aggregate_kind: KIND,
                     aggregate_id: reconciliation_id,
@@ -93,12 +108,13 @@ impl OneStop {
                         "responsible_unit_id": unit_id,
                         "day": day,
                         "matched": matched.len(),
-                        "open": open,
+                        "open": kept.open,
                     }),
                 });
                 let content = json!({
                     "unit_id": unit_id,
                     "day": day,
+                    "files": used,
                     "matched": matched,
                     "differences": outcome.differences,
                 });
@@ -122,8 +138,8 @@ impl OneStop {
                 .await?;
                 Ok::<_, Error>(answer(&Reconciled {
                     matched: matched.len(),
-                    open,
-                    gone,
+                    open: kept.open,
+                    gone: kept.gone,
                 }))
             })
             .await?;
@@ -131,24 +147,41 @@ impl OneStop {
     }
 }
 
-/// What the platform lists for a unit.
+/// What the platform lists for a unit: what came in, and what went back of it since. Where the platform does not say when, it was on the day
+/// that was asked for.
 fn at_platform(settled: Settled, unit_id: i32, province: bool, day: Date) -> Vec<Theirs> {
     let own = settled.orders.into_iter().filter(|order| order.unit_id == unit_id);
     let unknown = settled.unknown.into_iter().filter(|_| province);
-    own.chain(unknown)
-        .map(|order| Theirs {
-            reference: order.order_code,
-            case_code: order.case_code,
-            amount_vnd: order.amount_vnd,
-            day,
-        })
-        .collect()
+    let on = |at: Option<Timestamp>| at.map_or(day, |at| vietnam_time(at).date());
+    let mut listed = Vec::new();
+    for order in own.chain(unknown) {
+        let said = |amount_vnd: i64, at: Option<Timestamp>| Theirs {
+            reference: order.order_code.clone(),
+            case_code: order.case_code.clone(),
+            amount_vnd,
+            day: on(at),
+        };
+        if matches!(order.state, OrderState::Paid | OrderState::Refunded) {
+            listed.push(said(order.amount_vnd, order.settle_time));
+        }
+        if order.state == OrderState::Refunded {
+            listed.push(said(-order.amount_vnd, order.refund_time));
+        }
+    }
+    listed
 }
 
-async fn compare(unit: &mut UnitOfWork<'_>, unit_id: i32, day: Date, platform: &[Theirs]) -> Result<Outcome, Error> {
-    let of_day = reconciliations::booked(unit.conn(), unit_id, day, &[]).await?;
+/// What comes of a day, and which files of the treasury said something of it.
+async fn compare(
+    unit: &mut UnitOfWork<'_>,
+    unit_id: i32,
+    day: Date,
+    platform: &[Theirs],
+) -> Result<(Outcome, BTreeSet<Uuid>), Error> {
+    let of_day = treasury_files::booked(unit.conn(), unit_id, day, &[]).await?;
     let named: BTreeSet<&str> = of_day
         .iter()
+        .map(|(_, said)| said)
         .chain(platform)
         .map(|said| said.reference.as_str())
         .collect();
@@ -156,50 +189,77 @@ async fn compare(unit: &mut UnitOfWork<'_>, unit_id: i32, day: Date, platform: &
     let ours = charges::paid_on(unit.conn(), unit_id, day, &named).await?;
     let of_ours: Vec<String> = ours
         .iter()
-        .filter(|one| one.day == day)
+        .filter(|one| one.day == day || one.returning == Returning::Made(day))
         .map(|one| one.reference.clone())
         .collect();
-    let treasury = reconciliations::booked(unit.conn(), unit_id, day, &of_ours).await?;
-    Ok(reconcile(day, &ours, platform, &treasury))
+    let booked = treasury_files::booked(unit.conn(), unit_id, day, &of_ours).await?;
+    let used = booked.iter().map(|(file_id, _)| *file_id).collect();
+    Ok((reconcile(day, &ours, platform, &merged(booked)), used))
 }
 
-/// All sides agree about a payment, whose charge is at one of these units: đã đối soát.
-pub(super) async fn agree(
+/// What the sides say of payments of a case, whose charge is at one of these units: those about which all agree are đã đối soát, and whether
+/// the platform's list contradicts us about others is kept with them.
+pub(super) async fn hear(
     unit: &mut UnitOfWork<'_>,
     actor: &Actor,
     at: &[i32],
     case_id: Uuid,
-    payment_id: Uuid,
+    (agreed, doubted): (&[Uuid], &[Uuid]),
 ) -> Result<(), Error> {
-    let Some(before) = charges::get(unit.conn(), case_id, &of_units(at), true).await? else {
+    let visible = of_units(at);
+    let Some(mut before) = charges::get(unit.conn(), case_id, &visible, true).await? else {
         return Ok(());
     };
-    let mut after = before.clone();
-    if after.reconcile(payment_id).map_err(FeeError::from)? {
-        let now = unit.now();
-        charges::save(unit.conn(), &before, &after, now).await?;
-        keep(
-            unit,
-            (actor, None),
-            &after,
-            ("reconcile", "payment_reconciled"),
-            changed(&before, &after),
-            "",
-        )
-        .await?;
+    let now = unit.now();
+    for payment_id in agreed {
+        let mut after = before.clone();
+        if after.reconcile(*payment_id).map_err(FeeError::from)? {
+            charges::save(unit.conn(), &before, &after, now).await?;
+            keep(
+                unit,
+                (actor, None),
+                &after,
+                ("reconcile", "payment_reconciled"),
+                changed(&before, &after),
+                "",
+            )
+            .await?;
+            before = after;
+        }
+    }
+    if doubted.is_empty() || charges::note_listed(unit.conn(), doubted).await? == 0 {
+        return Ok(());
+    }
+    let case = cases::get(unit.conn(), case_id, &visible).await?;
+    let charge = charges::get(unit.conn(), case_id, &visible, false).await?;
+    if let (Some(case), Some(charge)) = (case, charge) {
+        unsettled::keep(unit.conn(), &case, &charge, now).await?;
     }
     Ok(())
 }
 
-/// Keeps what was found: new differences are open, those that are not found again are gone, what somebody settled stays settled. How many
-/// are open, and how many are gone by this.
-async fn keep_differences(
-    unit: &mut UnitOfWork<'_>,
-    unit_id: i32,
-    day: Date,
-    found: &[Found],
-) -> Result<(usize, usize), Error> {
-    let (mut open, mut gone) = (0, 0);
+/// What became of differences.
+#[derive(Debug, Default)]
+struct Kept {
+    /// How many are open.
+    open: usize,
+    /// How many are gone by this.
+    gone: usize,
+    /// Payments, with their cases, of which the platform's list says something else than before.
+    doubted: BTreeSet<(Uuid, Uuid)>,
+}
+
+impl Kept {
+    fn note(&mut self, found: &Found) {
+        if let (true, Some(case_id), Some(payment_id)) = (found.kind.is_doubt(), found.case_id, found.payment_id) {
+            self.doubted.insert((case_id, payment_id));
+        }
+    }
+}
+
+/// Keeps what was found: new differences are open, those that are not found again are gone, what somebody settled stays settled.
+async fn keep_differences(unit: &mut UnitOfWork<'_>, unit_id: i32, day: Date, found: &[Found]) -> Result<Kept, Error> {
+    let mut kept = Kept::default();
     let known = reconciliations::of_day(unit.conn(), unit_id, day).await?;
     let mut known: BTreeMap<(DifferenceKind, String), Difference> = known
         .into_iter()
@@ -220,14 +280,15 @@ async fn keep_differences(
                 find_time: unit.now(),
             };
             reconciliations::keep(unit.conn(), &new).await?;
-            open += 1;
+            kept.note(one);
+            kept.open += 1;
             continue;
         };
         let same = before.found.sides == one.sides;
         match before.state {
             DifferenceState::Settled if same => continue,
             DifferenceState::Open if same => {
-                open += 1;
+                kept.open += 1;
                 continue;
             }
             _ => {}
@@ -240,13 +301,15 @@ async fn keep_differences(
         before.settle_time = None;
         before.version += 1;
         reconciliations::keep(unit.conn(), &before).await?;
-        open += 1;
+        kept.note(one);
+        kept.open += 1;
     }
     for mut lost in known.into_values().filter(|one| one.state == DifferenceState::Open) {
         lost.state = DifferenceState::Gone;
         lost.version += 1;
         reconciliations::keep(unit.conn(), &lost).await?;
-        gone += 1;
+        kept.note(&lost.found);
+        kept.gone += 1;
     }
-    Ok((open, gone))
+    Ok(kept)
 }

@@ -16,7 +16,11 @@ impl OneStop {
     /// The rows of the units that the caller reconciles: its own, and those that closed into one of them (đơn vị kế thừa). What a closed
     /// unit took, its files and its differences stay under its name, and are nobody else's to reconcile.
     pub(super) fn reconciled(&self, caller: &Caller) -> RowScope {
-        let mut scope = caller.scope(RECONCILE);
+        self.with_closed(caller.scope(RECONCILE))
+    }
+
+    /// A scope with the units that closed into one of its own.
+    pub(super) fn with_closed(&self, mut scope: RowScope) -> RowScope {
         if scope.all || scope.units.is_empty() {
             return scope;
         }

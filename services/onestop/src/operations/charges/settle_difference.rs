@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::reconcile_day::agree;
+use super::reconcile_day::hear;
 use super::record;
 use crate::domain::reconcile::DIFFERENCE;
 use crate::error::Error;
@@ -64,11 +64,20 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let unit_id = reconciliations::unit_of(unit.conn(), difference_id, &units)
+                    .await?
+                    .ok_or(FeeError::DifferenceNotFound)?;
+                // Before any row is held, as whoever reconciles does: nobody takes a file back meanwhile.
+                reconciliations::share_unit(unit.conn(), unit_id).await?;
                 let before = reconciliations::get(unit.conn(), difference_id, &units)
                     .await?
                     .ok_or(FeeError::DifferenceNotFound)?;
                 if before.etag() != body.etag {
                     return Err(FeeError::StaleDifference.into());
+                }
+                // What was found by a file that no longer counts may not hold, and nothing is đã đối soát by it.
+                if reconciliations::is_to_do_again(unit.conn(), unit_id, before.day).await? {
+                    return Err(FeeError::ReconcileAgain(before.day).into());
                 }
                 let now = unit.now();
                 let after = Difference {
@@ -80,14 +89,18 @@ impl OneStop {
                     ..before
                 };
                 reconciliations::keep(unit.conn(), &after).await?;
-                if let (Some(case_id), Some(payment_id)) = (after.found.case_id, after.found.payment_id)
-                    && reconciliations::open_about(unit.conn(), payment_id).await? == 0
-                {
+                if let (Some(case_id), Some(payment_id)) = (after.found.case_id, after.found.payment_id) {
+                    let payment = [payment_id];
+                    let none_is_open = reconciliations::open_about(unit.conn(), payment_id).await? == 0;
+                    // Whatever is said of it: money that went back by nobody's decision is not đã đối soát.
+                    let went_back = reconciliations::went_back(unit.conn(), payment_id).await?;
+                    let agreed: &[Uuid] = if none_is_open && !went_back { &payment } else { &[] };
+                    let doubted: &[Uuid] = if after.found.kind.is_doubt() { &payment } else { &[] };
                     let at = self.charged_at(after.unit_id, unit.today());
                     if at.len() > 1 {
                         unit.hand_over_to(&at).await?;
                     }
-                    agree(unit, &actor, &at, case_id, payment_id).await?;
+                    hear(unit, &actor, &at, case_id, (agreed, doubted)).await?;
                 }
                 unit.publish(Event {
                     aggregate_kind: DIFFERENCE,

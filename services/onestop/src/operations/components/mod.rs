@@ -28,7 +28,8 @@ use crate::domain::components::ComponentRefused;
 use crate::domain::components::paper::{PaperKind, StoredPaper, Storing, WantedValidity, number_of};
 use crate::domain::components::rules::{CITIZEN_STORE, PaperRules};
 use crate::domain::pack::{Procedure, Profile};
-use crate::domain::transitions::Operation;
+use crate::domain::results::{Standing, is_of_results};
+use crate::domain::transitions::{Operation, State};
 use crate::error::Error;
 use crate::store::Visible;
 use crate::store::avoidable::{self, Asked};
@@ -42,6 +43,9 @@ const LOOKED_AT: i64 = 200;
 
 /// Why a stored paper of the same component of the same case was replaced.
 const CONFIRMED_ANEW: &str = "đối chiếu lại trong cùng hồ sơ";
+
+/// Why a stored result was replaced by its newest version.
+const CORRECTED: &str = "kết quả đã được đính chính";
 
 /// Which papers of a store may stand for the components of a procedure that `wanted` chooses.
 fn types(
@@ -209,8 +213,7 @@ impl OneStop {
         };
         for paper in stored {
             let earlier = same_component(unit, &paper).await?;
-            stored_papers::insert(unit.conn(), &paper).await?;
-            keep(unit, caller, &paper, "store", "paper_stored").await?;
+            store(unit, caller, &paper).await?;
             for replaced in earlier {
                 // Stored by the unit that had the case before: only what it stored for this very case is replaced.
                 if replaced.unit_id != after.responsible_unit_id {
@@ -226,6 +229,9 @@ impl OneStop {
                 stored_papers::save_validity(unit.conn(), &replaced).await?;
                 keep(unit, caller, &replaced, "set_validity", "paper_validity_set").await?;
             }
+        }
+        if is_of_results(operation) {
+            Box::pin(follow_amended(unit, caller, before, &storing)).await?;
         }
         Ok(())
     }
@@ -291,6 +297,51 @@ impl OneStop {
     }
 }
 
+/// Puts a paper into the store.
+async fn store(unit: &mut UnitOfWork<'_>, caller: &Caller, paper: &StoredPaper) -> Result<(), Error> {
+    stored_papers::insert(unit.conn(), paper).await?;
+    keep(unit, caller, paper, "store", "paper_stored").await
+}
+
+/// What becomes of an amended result in the store of its owner, once it was handed over: the newest version takes the place of the earlier
+/// one, and what was revoked is used no more.
+async fn follow_amended(
+    unit: &mut UnitOfWork<'_>,
+    caller: &Caller,
+    before: &Case,
+    storing: &Storing<'_>,
+) -> Result<(), Error> {
+    // Issued is not delivered: the store takes what is returned, as it stands then.
+    let Some(number) = number_of(&before.owner).filter(|_| before.state == State::Returned) else {
+        return Ok(());
+    };
+    let amended = before.results.iter().zip(&storing.case.results);
+    for (was, is) in amended.filter(|(was, is)| was.versions.len() != is.versions.len()) {
+        let stored = stored_papers::results_of(unit.conn(), number, before.case_id).await?;
+        let earlier = stored.into_iter().find(|paper| paper.shows(was));
+        let newest = storing.result(is, unit.new_id());
+        if let Some(newest) = &newest {
+            store(unit, caller, newest).await?;
+        }
+        let Some(earlier) = earlier else { continue };
+        let (follows, act, event) = match is.newest().filter(|_| is.standing() == Standing::Revoked) {
+            Some(revocation) => (earlier.revoke(&revocation.words.reason), "revoke", "paper_revoked"),
+            None => {
+                let wanted = WantedValidity {
+                    valid_until: earlier.valid_until,
+                    replaced: true,
+                    replaced_by: newest.map(|newest| newest.paper_id),
+                    reason: CORRECTED.to_owned(),
+                };
+                (earlier.with_validity(wanted)?, "set_validity", "paper_validity_set")
+            }
+        };
+        stored_papers::save_validity(unit.conn(), &follows).await?;
+        keep(unit, caller, &follows, act, event).await?;
+    }
+    Ok(())
+}
+
 /// The papers of the same component of the same case that were stored before and hold still.
 async fn same_component(unit: &mut UnitOfWork<'_>, paper: &StoredPaper) -> Result<Vec<StoredPaper>, Error> {
     if paper.kind != PaperKind::Component {
@@ -339,6 +390,7 @@ async fn keep(
             "case_code": paper.case_code,
             "valid_until": paper.valid_until,
             "replaced": paper.replaced,
+            "revoked": paper.revoked,
             "responsible_unit_id": paper.unit_id,
         }),
     });

@@ -20,6 +20,7 @@ use super::plan::{Offer, Office, owners};
 use super::truth::{Known, Truth};
 use super::{GenerateError, Maker, Role};
 use crate::domain::case::{Case, CaseResult, FiledComponent, SupplementItem};
+use crate::domain::definition::Done;
 use crate::domain::forecast::{DueNext, NoticeKind, due_next};
 use crate::domain::listing::Versioned;
 use crate::domain::lookup;
@@ -579,8 +580,28 @@ impl Life<'_> {
             };
             // A payment that follows another one is no step of its own: the transitions have no way from 6 to 6.
             if self.case.state != State::PaymentRequested || *state != State::PaymentRequested {
+                let procedure = &self.version.procedure;
+                let conditions = &self.case.conditions;
+                // A step off the way of this case is none of it.
+                if !procedure
+                    .reached_by(self.case.done(), conditions)
+                    .contains(step.as_str())
+                {
+                    continue;
+                }
+                // Nobody finds anything out of the ordinary: of steps that end with an outcome, the first.
+                let outcome = if procedure.takes_outcome(step, conditions, "") {
+                    String::new()
+                } else {
+                    let outcomes = procedure.outcomes(step, conditions);
+                    outcomes.first().map(|first| (*first).to_owned()).unwrap_or_default()
+                };
                 let recorded = self.act(at, &record_step::ACT, self.staff(Role::Officer), |case, facts| {
-                    record_step::judge(case, facts, step, Vec::new(), "")
+                    let done = Done {
+                        step,
+                        outcome: &outcome,
+                    };
+                    record_step::judge(case, facts, done, Vec::new(), "")
                 })?;
                 if recorded == Goes::NoFurther {
                     return Ok(recorded);
@@ -709,11 +730,7 @@ impl Life<'_> {
         let number = format!("{number}/{}", vietnam_time(at).year());
         let results = result_code
             .into_iter()
-            .map(|result_code| CaseResult {
-                result_code,
-                number: number.clone(),
-                file_id: None,
-            })
+            .map(|result_code| CaseResult::issued(result_code, number.clone(), None))
             .collect();
         let approved = self.act(at, &approve_case::ACT, self.staff(Role::Leader), |case, facts| {
             approve_case::judge(case, facts, results, "")

@@ -7,14 +7,17 @@ use egov_calendar::{WorkCalendar, vietnam_instant};
 use egov_codes::AgencyCode;
 use egov_directory::{UnitKind, Units};
 use egov_population::{Arrivals, RngExt as _, Weighted, apportion, source};
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::parameters::Parameters;
 use super::{GenerateError, Order};
 use crate::domain::case::FiledComponent;
 use crate::domain::deadline::{Clock, deadline_of};
+use crate::domain::definition::Asked;
 use crate::domain::listing::Versioned;
-use crate::domain::pack::{ApplicantKind, Channel, Component, Level, Profile};
+use crate::domain::pack::{ApplicantKind, Channel, Component, Level, Procedure, Profile};
+use crate::domain::party::PartyKind;
 use crate::operations::level_of;
 
 /// Purposes of the draws of a plan.
@@ -314,7 +317,10 @@ fn variants(
             extended_by: 0,
         };
         let dated = deadline_of(calendar, procedure, profile, channel, &conditions, &clock).is_ok();
-        if !dated || !procedure.condition_faults(&stated).is_empty() {
+        if !dated
+            || !procedure.condition_faults(&stated).is_empty()
+            || !eligible(procedure, channel, &conditions, accepted)
+        {
             continue;
         }
         let mut components = Vec::new();
@@ -333,6 +339,16 @@ fn variants(
         }
     }
     found
+}
+
+/// Whether no row of the eligibility table speaks against such a case, whoever of those who may own it does.
+fn eligible(procedure: &Procedure, channel: Channel, conditions: &[String], at: Timestamp) -> bool {
+    let (people, organisations) = owners(&procedure.applicants);
+    let kinds = [(people, PartyKind::Citizen), (organisations, PartyKind::Organisation)];
+    kinds.into_iter().filter(|(may, _)| *may).all(|(_, kind)| {
+        let row = procedure.eligibility_for(&Asked::at(channel, kind, conditions, at));
+        row.is_none_or(|row| row.eligible)
+    })
 }
 
 /// A component as it is filed: the paper, or the data that replaces it.

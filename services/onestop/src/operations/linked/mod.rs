@@ -31,6 +31,7 @@ use crate::domain::case::{ActRefused, Case, FiledComponent};
 use crate::domain::linked::{
     Action, CaseStand, EffectKind, Ended, LinkedCase, LinkedState, MemberRule, MemberState, next_actions,
 };
+use crate::domain::results::Standing;
 use crate::error::Error;
 use crate::linked_error::LinkedRefused;
 use crate::store::linked::{self, Kept};
@@ -305,7 +306,12 @@ impl OneStop {
             let case = cases::get(unit.conn(), case_id, &Visible::everything())
                 .await?
                 .ok_or(Error::CaseNotFound)?;
-            let Some(result) = case.results.iter().find(|result| result.result_code == takes.result) else {
+            // As it stands now; what was revoked stands for nothing.
+            let mut standing = case
+                .results
+                .iter()
+                .filter(|result| result.standing() != Standing::Revoked);
+            let Some(result) = standing.find(|result| result.result_code == takes.result) else {
                 continue;
             };
             taken.push(FiledComponent {
@@ -313,8 +319,8 @@ impl OneStop {
                 component_code: takes.component.clone(),
                 originals: 0,
                 copies: 0,
-                replaced_by_data: format!("{} {} ({})", takes.result, result.number, case.case_code),
-                file_ids: result.file_id.into_iter().collect(),
+                replaced_by_data: format!("{} {} ({})", takes.result, result.number_now(), case.case_code),
+                file_ids: result.file_now().into_iter().collect(),
                 form_data: None,
             });
         }

@@ -70,6 +70,7 @@ impl OneStop {
                     assign_time: None,
                     finish_time: None,
                     finished_by: None,
+                    outcome: String::new(),
                     version: 1,
                 };
                 tasks::insert(unit.conn(), &opinion).await?;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{TaskAct, TaskTarget, TaskView, WORK, task_write};
 use crate::domain::case::Case;
+use crate::domain::definition::Done;
 use crate::domain::work::follow::{act_of, is_open_step};
 use crate::domain::work::task::{Task, TaskKind, WorkRefused};
 use crate::error::Error;
@@ -65,13 +66,17 @@ impl OneStop {
                 self.demand_opinions(unit, &held.task, body.without_opinions).await?;
                 resolve(unit, held.case.case_id, &completion.resolved_marks, who).await?;
 
+                let done = Done {
+                    step: &step.code,
+                    outcome: body.outcome.trim(),
+                };
                 let act = Act {
                     method: ACT.method,
                     ..record_step::ACT
                 };
                 let applied = self
                     .apply(unit, caller, &act, &held.case, |case, facts| {
-                        record_step::judge(case, facts, &step.code, completion.file_ids, &body.note)
+                        record_step::judge(case, facts, done, completion.file_ids, &body.note)
                     })
                     .await?;
                 let ended = applied

@@ -4,7 +4,7 @@ use egov_auth::{Caller, ReadRecord};
 use egov_clock::Clock as _;
 use egov_database::Page;
 
-use super::{READ, TaskView};
+use super::{READ, TaskView, outcomes_of};
 use crate::domain::listing::Summary;
 use crate::domain::work::internal::internal_of;
 use crate::error::Error;
@@ -74,6 +74,7 @@ impl OneStop {
                             procedure_name: procedure.name.clone(),
                             step_name: step.map(|step| step.name.clone()).unwrap_or_default(),
                             internal: step.and_then(|step| internal_of(internal, step)).cloned(),
+                            outcomes: outcomes_of(procedure, &row.task, &row.conditions),
                             task: row.task,
                         },
                         case: row.case,

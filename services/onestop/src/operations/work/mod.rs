@@ -93,6 +93,8 @@ pub(crate) struct TaskView {
     /// Tên bước; empty if the version has no such step.
     pub(crate) step_name: String,
     pub(crate) internal: Option<InternalStep>,
+    /// The outcomes to which whoever does the step may come; none of an opinion, or if the step has none.
+    pub(crate) outcomes: Vec<String>,
 }
 
 impl OneStop {
@@ -219,6 +221,7 @@ impl OneStop {
             procedure_name: procedure.name.clone(),
             step_name: step.map(|step| step.name.clone()).unwrap_or_default(),
             internal: step.and_then(|step| internal_of(internal, step)).cloned(),
+            outcomes: outcomes_of(procedure, &task, &case.conditions),
             task,
         })
     }
@@ -252,6 +255,15 @@ impl OneStop {
         }
         Ok(())
     }
+}
+
+/// The outcomes to which whoever does a task may come in a case of these conditions: none of an opinion.
+fn outcomes_of(procedure: &Procedure, task: &Task, conditions: &[String]) -> Vec<String> {
+    if task.kind == TaskKind::Opinion {
+        return Vec::new();
+    }
+    let outcomes = procedure.outcomes(&task.step, conditions);
+    outcomes.into_iter().map(str::to_owned).collect()
 }
 
 /// A write on a task: its request, and the rows that it sees.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::components::{CONFIRM_COMPONENTS, SET_COMPONENT_STATE};
 use crate::domain::listing::HistoryEntry;
+use crate::domain::results::is_of_results;
 use crate::domain::transitions::{Operation, State};
 use crate::domain::verify::{EXTEND_DEADLINE, MOVE_UNIT, RECALCULATE_DEADLINE};
 use crate::error::Error;
@@ -41,21 +42,24 @@ fn speaks_to_applicant(operation: &str) -> bool {
     [
         Operation::Reject,
         Operation::RequestSupplement,
+        Operation::Approve,
         Operation::Stop,
         Operation::Withdraw,
     ]
     .iter()
     .any(|open| open.as_str() == operation)
         || [MOVE_UNIT, EXTEND_DEADLINE, RECALCULATE_DEADLINE].contains(&operation)
+        || is_of_results(operation)
 }
 
 /// An entry of the history as its applicant may read it: no internal step, no note, no official.
 pub(crate) fn for_applicant(mut entry: HistoryEntry) -> HistoryEntry {
     entry.step.clear();
-    if !speaks_to_applicant(&entry.operation) {
+    if !speaks_to_applicant(&entry.operation) && !entry.is_for_applicant() {
         entry.reason.clear();
         entry.legal_basis.clear();
     }
+    entry.details = serde_json::Value::Null;
     if entry.actor_kind == "staff" {
         entry.actor_id = Uuid::nil();
         entry.on_behalf_of = None;

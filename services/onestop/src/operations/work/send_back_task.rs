@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{TaskAct, TaskTarget, TaskView, WORK, task_write};
 use crate::domain::case::Case;
-use crate::domain::work::follow::{done_before, earlier_steps, is_open_step};
+use crate::domain::listing::OUTCOME;
+use crate::domain::work::follow::{Stand, done_before, is_open_step, sent_back_to};
 use crate::domain::work::mark::{Mark, Marked, NewMark, unknown_targets};
 use crate::domain::work::task::{TaskKind, WorkRefused};
 use crate::error::Error;
@@ -67,7 +68,7 @@ impl OneStop {
                 if !components.is_empty() {
                     return Err(Error::ComponentsUnknown(components));
                 }
-                let earlier = earlier_steps(&procedure.steps, &held.case.conditions, &held.task.step);
+                let earlier = sent_back_to(&procedure.steps, &Stand::from(&held.case), &held.task.step);
                 let to = match &wanted.to_step {
                     Some(code) => earlier.iter().find(|step| step.code == *code),
                     None => earlier.last(),
@@ -77,7 +78,11 @@ impl OneStop {
                     return Err(WorkRefused::SendBackNowhere(possible).into());
                 };
                 let done = done_before(&procedure.steps, &held.case.conditions, &to.code);
-                let details = json!({ "from_step": held.task.step, "to_step": to.code, "marks": wanted.marks.len() });
+                let mut details =
+                    json!({ "from_step": held.task.step, "to_step": to.code, "marks": wanted.marks.len() });
+                if let Some(details) = details.as_object_mut().filter(|_| !done.outcome.is_empty()) {
+                    details.insert(OUTCOME.to_owned(), done.outcome.into());
+                }
                 let applied = self
                     .apply(unit, caller, &CASE_ACT, &held.case, |case, facts| {
                         case.send_back(facts.transitions, facts.now, done)?;

@@ -1,0 +1,169 @@
+//! Phí, lệ phí end to end: one-stop, integration and the payment platform, through the public ports.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use egov_clock::{Clock as _, SystemClock, vietnam};
+use egov_simulators::{NOTICE_SECRET, NoticeFault, PaymentSimulator, SECRET};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::{Up, folder, free_port, json as answer, on, text};
+
+/// Longer than a lease of a process that was killed while it held one.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// The answer to an act.
+#[track_caller]
+fn act(data: &Path, method: &str, request: &Value, who: &str, purpose: &str) -> Value {
+    let request = request.to_string();
+    answer(&on(
+        data,
+        &["call", method, &request, "--as", who, "--purpose", purpose],
+    ))
+}
+
+/// Reads over REST, as the clerk.
+struct Reader {
+    runtime: Runtime,
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Reader {
+    fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request = request.header("x-egov-purpose", "case_handling");
+        self.runtime
+            .block_on(async { request.send().await?.json().await })
+            .unwrap()
+    }
+
+    /// Reads until it is as wanted.
+    #[track_caller]
+    fn until<T: Debug>(&self, look: impl Fn(&Self) -> T, wanted: impl Fn(&T) -> bool) -> T {
+        let began = Instant::now();
+        loop {
+            let seen = look(self);
+            if wanted(&seen) {
+                return seen;
+            }
+            assert!(began.elapsed() < PATIENCE, "{seen:?}");
+            self.runtime
+                .block_on(async { tokio::time::sleep(Duration::from_millis(200)).await });
+        }
+    }
+}
+
+#[test]
+fn a_fee_is_ordered_paid_reconciled_and_given_back_in_one_stack_and_counted_once_although_it_was_killed() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    // The same address again after the cut, so that it is the same issuer and the platform finds it.
+    let listen = format!("127.0.0.1:{}", free_port());
+    let notices = format!("http://{listen}/v1/integration/payment-notices");
+    let runtime = Runtime::new().unwrap();
+    // A platform that outlives the stack; what else there is of partners the stack brings.
+    let platform = runtime
+        .block_on(PaymentSimulator::start(SystemClock::shared()))
+        .unwrap();
+    runtime.block_on(async {
+        platform.call_back_to(notices.clone(), SystemClock::shared()).unwrap();
+    });
+    let config = format!(
+        r#"
+        [partners.payment]
+        secret = "{SECRET}"
+        notice_secret = "{NOTICE_SECRET}"
+        [partners.payment.line]
+        address = "{}"
+        hosts = ["127.0.0.1"]
+        "#,
+        platform.url()
+    );
+    let file = folder.path().join("up.toml");
+    std::fs::write(&file, config).unwrap();
+    let up = Up::simulated(&data, &listen, Some(&file));
+    assert_eq!(up.ready["simulators"]["payment-platform"], Value::Null, "{}", up.ready);
+
+    // Accepted, assigned, asked for: the case waits in state 6, and one order is at the platform.
+    let asked = answer(&on(&data, &["demo", "--fee", "--json"]));
+    let said = |name: &str| asked[name].as_str().unwrap();
+    let (case_id, case_code, order_code) = (said("case_id"), said("case_code"), said("order_code"));
+    assert_eq!((platform.made(), platform.orders()[order_code].amount), (1, 8_000));
+    let reader = Reader {
+        http: reqwest::Client::new(),
+        url: up.url(),
+        token: text(&on(&data, &["token", "--as", "clerk"])).trim().to_owned(),
+        runtime,
+    };
+
+    // A power cut before the citizen pays: nobody hears the platform, which calls again until somebody does.
+    up.kill();
+    let paid = reader
+        .runtime
+        .block_on(async { reader.http.post(said("pay_url")).send().await?.text().await })
+        .unwrap();
+    assert!(paid.contains("Đã thanh toán"), "{paid}");
+    let up = Up::simulated(&data, &listen, Some(&file));
+    let case = |reader: &Reader| reader.get(&format!("/v1/cases/{case_id}"))["case"].clone();
+    let charge = |reader: &Reader| reader.get(&format!("/v1/cases/{case_id}/charge"))["charge"].clone();
+    let going_on = reader.until(case, |case| case["state"] == "CASE_STATE_PROCESSING");
+    let settled = charge(&reader);
+    assert_eq!(settled["state"], "CHARGE_STATE_PAID", "{settled}");
+    // Three times more.
+    let again = platform.notify(&notices, order_code, NoticeFault::Duplicate, SystemClock.now());
+    assert_eq!(reader.runtime.block_on(again).unwrap(), [200, 200, 200]);
+    assert_eq!(charge(&reader), settled);
+    let payments = settled["payments"].as_array().unwrap();
+    assert_eq!(payments.len(), 1, "{settled}");
+    assert_eq!(payments[0]["reference"], order_code);
+
+    // The day is reconciled with what the treasury booked.
+    let paid_time: Timestamp = payments[0]["paidTime"].as_str().unwrap().parse().unwrap();
+    let day = paid_time.to_zoned(vietnam()).date();
+    let lines = format!(
+        "ngay_hach_toan,ma_ho_so,ma_tham_chieu,so_tien\n{},{case_code},{order_code},8000\n",
+        day.strftime("%d/%m/%Y")
+    );
+    let day = json!({ "year": day.year(), "month": day.month(), "day": day.day() });
+    let unit = &payments[0]["collectingUnitId"];
+    let file_of_day = json!({ "unitId": unit, "day": day, "content": STANDARD.encode(lines) });
+    let accountant = |method: &str, request: &Value| act(&data, method, request, "accountant", "case_handling");
+    let imported = accountant("ImportTreasuryFile", &file_of_day);
+    assert_eq!(imported["entries"], 1, "{imported}");
+    let reconciled = accountant("ReconcileDay", &json!({ "unitId": unit, "day": day }));
+    assert_eq!(reconciled, json!({ "matched": 1 }), "and nothing differs");
+    assert_eq!(charge(&reader)["state"], "CHARGE_STATE_RECONCILED");
+
+    // The citizen withdraws; the leader decides, and the platform gives the money back.
+    let withdrawal = json!({ "caseId": case_id, "etag": going_on["etag"], "reason": "không cần nữa" });
+    act(&data, "WithdrawCase", &withdrawal, "portal", "own_case");
+    let due = charge(&reader);
+    assert_eq!(due["state"], "CHARGE_STATE_REFUND_DUE", "{due}");
+    let decision = json!({
+        "caseId": case_id,
+        "etag": due["etag"],
+        "paymentId": payments[0]["paymentId"],
+        "reason": "công dân rút hồ sơ",
+        "decisionNumber": "12/QĐ-UBND",
+    });
+    act(&data, "DecideRefund", &decision, "leader", "case_handling");
+    reader.until(charge, |charge| charge["state"] == "CHARGE_STATE_REFUNDED");
+    assert_eq!((platform.made(), platform.refunded()), (1, 1));
+    let period = json!({ "unitId": unit, "from": day, "to": day });
+    let figures = accountant("GetPaymentFigures", &period);
+    let online = json!([{
+        "way": "PAYMENT_WAY_ONLINE",
+        "payments": "1",
+        "amount": { "currencyCode": "VND", "units": "8000" },
+        "refunded": "1",
+    }]);
+    assert_eq!(figures["ways"], online);
+    up.stop();
+}

@@ -1,0 +1,1087 @@
+//! Each act on a case in each national state: carried out or refused exactly as a table says that is written by hand, by the national pack
+//! and the act's own rule. A refused act changes nothing.
+//!
+//! What the states are called is confirmed, which transitions follow is a design note on them (deploy/packs/transitions); where an article
+//! stands behind a rule, it stands beside its row. An act that the contract has and the table has not is named by
+//! [`no_act_on_a_case_is_missing_in_the_table`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use egov_fault::{Code as FaultCode, Fault};
+use egov_onestop::domain::charge::Order;
+use egov_onestop::domain::transitions::{Operation, State, Transitions};
+use egov_onestop::payments::{PaymentOrders, Settled};
+use egov_proto::egov::onestop::v1 as proto;
+use futures::{StreamExt as _, stream};
+use jiff::civil::{Date, date};
+use sqlx::PgConnection;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::components::{digitise_by, papers};
+use crate::definitions::{CODE, SOUND, published};
+use crate::fees::charge;
+use crate::readers::NOBODYS;
+use crate::support::*;
+
+/// Where a case stands: the ten states, and of 5 and 6 how they were entered, since what follows depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    /// 1.
+    Registered,
+    /// 2.
+    Accepted,
+    /// 3.
+    Rejected,
+    /// 4.
+    Processing,
+    /// 5 from 1: nothing was supplied yet.
+    AskedBefore,
+    /// 5 from 1: it was supplied.
+    SuppliedBefore,
+    /// 5 from 4.
+    AskedWithin,
+    /// 6 by RequestPayment: the case waits for its fees.
+    FeesAsked,
+    /// 6 by a step of the procedure: it waits for more than its fees.
+    PaymentStep,
+    /// 7.
+    Withdrawn,
+    /// 8.
+    Stopped,
+    /// 9.
+    Completed,
+    /// 10.
+    Returned,
+}
+
+use At::{
+    Accepted, AskedBefore, AskedWithin, Completed, FeesAsked, PaymentStep, Processing, Registered, Rejected, Returned,
+    Stopped, SuppliedBefore, Withdrawn,
+};
+
+/// The columns of the table.
+const COLUMNS: [At; 13] = [
+    Registered,
+    Accepted,
+    Rejected,
+    Processing,
+    AskedBefore,
+    SuppliedBefore,
+    AskedWithin,
+    FeesAsked,
+    PaymentStep,
+    Withdrawn,
+    Stopped,
+    Completed,
+    Returned,
+];
+
+impl At {
+    /// The state, and from which 5 was entered.
+    fn state(self) -> (State, Option<State>) {
+        match self {
+            Registered => (State::Registered, None),
+            Accepted => (State::Accepted, None),
+            Rejected => (State::Rejected, None),
+            Processing => (State::Processing, None),
+            AskedBefore | SuppliedBefore => (State::SupplementRequested, Some(State::Registered)),
+            AskedWithin => (State::SupplementRequested, Some(State::Processing)),
+            FeesAsked | PaymentStep => (State::PaymentRequested, None),
+            Withdrawn => (State::Withdrawn, None),
+            Stopped => (State::Stopped, None),
+            Completed => (State::Completed, None),
+            Returned => (State::Returned, None),
+        }
+    }
+
+    /// The acts that lead there from filing.
+    fn way(self) -> &'static [Act] {
+        match self {
+            Registered => &[],
+            Accepted => &[Act::Accept],
+            Rejected => &[Act::Reject],
+            Processing => &[Act::Accept, Act::Assign],
+            AskedBefore => &[Act::RequestSupplement],
+            SuppliedBefore => &[Act::RequestSupplement, Act::Supply],
+            AskedWithin => &[Act::Accept, Act::Assign, Act::RequestSupplement],
+            FeesAsked => &[Act::Accept, Act::Assign, Act::RequestPayment],
+            PaymentStep => &[Act::Accept, Act::Assign, Act::RecordPaymentStep],
+            Withdrawn => &[Act::Accept, Act::Assign, Act::Withdraw],
+            Stopped => &[Act::Accept, Act::Assign, Act::Stop],
+            Completed => &[Act::Accept, Act::Assign, Act::Approve],
+            Returned => &[Act::Accept, Act::Assign, Act::Approve, Act::Return],
+        }
+    }
+
+    /// Whether a case that stands so may have paid its fees: it was accepted, and does not wait for them.
+    fn may_have_paid(self) -> bool {
+        self.way().first() == Some(&Act::Accept) && self != FeesAsked
+    }
+}
+
+/// What is done, by whoever may do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Act {
+    Accept,
+    Reject,
+    RequestSupplement,
+    Supply,
+    Assign,
+    /// A step of state 4.
+    RecordStep,
+    /// The step of state 6.
+    RecordPaymentStep,
+    Approve,
+    Stop,
+    Withdraw,
+    Return,
+    Rate,
+    RateTracked,
+    Extend,
+    Confirm,
+    SetState,
+    /// By an officer.
+    Reuse,
+    /// By the applicant.
+    ReuseOwn,
+    SetQuantities,
+    Exempt,
+    RequestPayment,
+    Cash,
+    Refund,
+    Correct,
+    Revoke,
+}
+
+impl Act {
+    /// Whether it is an act on the charge, which has versions of its own: the case changes only where it moves.
+    fn is_on_the_charge(self) -> bool {
+        matches!(
+            self,
+            Self::SetQuantities | Self::Exempt | Self::RequestPayment | Self::Cash | Self::Refund
+        )
+    }
+
+    /// The operation of the transitions pack that decides about it.
+    fn operation(self) -> Option<Operation> {
+        Some(match self {
+            Self::Accept => Operation::Accept,
+            Self::Reject => Operation::Reject,
+            Self::RequestSupplement => Operation::RequestSupplement,
+            Self::Supply => Operation::Supply,
+            Self::Assign => Operation::Assign,
+            Self::RecordStep | Self::RecordPaymentStep => Operation::RecordStep,
+            Self::Approve => Operation::Approve,
+            Self::Stop => Operation::Stop,
+            Self::Withdraw => Operation::Withdraw,
+            Self::Return => Operation::ReturnResult,
+            Self::RequestPayment => Operation::RequestPayment,
+            _ => return None,
+        })
+    }
+}
+
+/// Which case an act that is carried out is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// The one that stands so: the state stays, and no other row is disturbed.
+    Shared,
+    /// One of its own.
+    Own,
+    /// One of its own whose fees were paid, where that can be.
+    Paid,
+}
+
+/// What a cell expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// Carried out; the case is in this state afterwards.
+    Moves(i32),
+    /// Carried out; the state stays.
+    Stays,
+    /// Refused with this reason.
+    Refused(&'static str),
+}
+
+/// The reasons, by the letters of the table.
+const LEGEND: [(&str, &str); 11] = [
+    ("T", "TRANSITION_NOT_ALLOWED"),
+    ("S", "SUPPLEMENT_NOT_SUPPLIED"),
+    ("C", "CASE_NOT_OPEN"),
+    ("D", "DEADLINE_NOT_RUNNING"),
+    ("F", "CHARGE_NOT_OPEN"),
+    ("P", "PAYMENT_PENDING"),
+    ("N", "NOT_RETURNED"),
+    ("K", "RESULT_NOT_FOUND"),
+    ("X", "PAYMENT_NOT_FOUND"),
+    ("Y", "PAYMENT_STATE"),
+    ("O", "REFUND_NOT_DUE"),
+];
+
+fn expected(cell: &str) -> Expected {
+    if cell == "=" {
+        return Expected::Stays;
+    }
+    if let Ok(state) = cell.parse() {
+        return Expected::Moves(state);
+    }
+    let reason = LEGEND.iter().find(|(letter, _)| *letter == cell);
+    Expected::Refused(
+        reason
+            .unwrap_or_else(|| panic!("{cell:?} is in no row of the legend"))
+            .1,
+    )
+}
+
+/// A row: the act, its RPC, to which case it is done, and what becomes of it in each column. A number: carried out, and the case is in that
+/// state; `=`: carried out, and the state stays; a letter: refused, by the legend.
+struct Row(Act, &'static str, To, &'static str);
+
+impl Row {
+    fn cells(&self) -> Vec<(At, Expected)> {
+        let cells: Vec<Expected> = self.3.split_whitespace().map(expected).collect();
+        assert_eq!(cells.len(), COLUMNS.len(), "{:?}: a cell a column", self.0);
+        COLUMNS.into_iter().zip(cells).collect()
+    }
+}
+
+static TABLE: [Row; 25] = [
+    //                                                       from 5:  1     4  by 6: fees step
+    //                                           1  2  3  4  5  5s 5  6  6  7  8  9  10
+    //
+    // Tiếp nhận: only an acceptance starts the clock, so what was asked for before it must be there first.
+    Row(
+        Act::Accept,
+        "CaseService.AcceptCase",
+        To::Own,
+        "2  T  T  T  S  2  T  T  T  T  T  T  T",
+    ),
+    // Từ chối tiếp nhận (TT 03/2025/TT-VPCP, form 03): at the counter, of what was filed.
+    Row(
+        Act::Reject,
+        "CaseService.RejectCase",
+        To::Own,
+        "3  T  T  T  T  T  T  T  T  T  T  T  T",
+    ),
+    // Yêu cầu bổ sung (TT 03/2025/TT-VPCP, form 02): once and in full, so not while one is awaited.
+    Row(
+        Act::RequestSupplement,
+        "CaseService.RequestSupplement",
+        To::Own,
+        "5  T  T  5  T  T  T  T  T  T  T  T  T",
+    ),
+    // Bổ sung: back to where it was asked for; before acceptance the counter looks at it again.
+    Row(
+        Act::Supply,
+        "CaseService.SupplyComponents",
+        To::Own,
+        "T  T  T  T  5  5  4  T  T  T  T  T  T",
+    ),
+    Row(
+        Act::Assign,
+        "CaseService.AssignCase",
+        To::Own,
+        "T  4  T  4  T  T  T  T  T  T  T  T  T",
+    ),
+    Row(
+        Act::RecordStep,
+        "CaseService.RecordStep",
+        To::Own,
+        "T  4  T  4  T  T  T  4  4  T  T  T  T",
+    ),
+    Row(
+        Act::RecordPaymentStep,
+        "CaseService.RecordStep",
+        To::Own,
+        "T  T  T  6  T  T  T  T  T  T  T  T  T",
+    ),
+    Row(
+        Act::Approve,
+        "CaseService.ApproveCase",
+        To::Own,
+        "T  T  T  9  T  T  T  9  9  T  T  T  T",
+    ),
+    // Dừng giải quyết (TT 03/2025/TT-VPCP, form 05): also where nothing was supplied in time.
+    Row(
+        Act::Stop,
+        "CaseService.StopCase",
+        To::Own,
+        "T  T  T  8  8  8  8  8  8  T  T  T  T",
+    ),
+    // Rút hồ sơ: until a decision, and not of what has ended.
+    Row(
+        Act::Withdraw,
+        "CaseService.WithdrawCase",
+        To::Own,
+        "7  7  T  7  7  7  7  7  7  T  T  T  T",
+    ),
+    // Trả kết quả: what was decided. Being late never keeps it back.
+    Row(
+        Act::Return,
+        "CaseService.ReturnResult",
+        To::Own,
+        "T  T  T  T  T  T  T  T  T  T  T  10 T",
+    ),
+    Row(
+        Act::Rate,
+        "CaseService.RateCase",
+        To::Own,
+        "N  N  N  N  N  N  N  N  N  N  N  N  =",
+    ),
+    Row(
+        Act::RateTracked,
+        "RatingService.RateTrackedCase",
+        To::Own,
+        "N  N  N  N  N  N  N  N  N  N  N  N  =",
+    ),
+    // Gia hạn (NĐ 61/2018/NĐ-CP Đ.19, unconfirmed): while the clock runs. It does not before acceptance, in 5 and 6, and after a decision.
+    Row(
+        Act::Extend,
+        "DeadlineService.ExtendDeadline",
+        To::Shared,
+        "D  =  D  =  D  D  D  D  D  D  D  D  D",
+    ),
+    // Số hoá, đối chiếu (NĐ 45/2020/NĐ-CP Đ.25, unconfirmed): of what is being handled.
+    Row(
+        Act::Confirm,
+        "ComponentService.ConfirmComponents",
+        To::Shared,
+        "=  =  C  =  =  =  =  =  =  C  C  C  C",
+    ),
+    Row(
+        Act::SetState,
+        "ComponentService.SetComponentState",
+        To::Shared,
+        "=  =  C  =  =  =  =  =  =  C  C  C  C",
+    ),
+    Row(
+        Act::Reuse,
+        "ComponentService.ReuseStoredPaper",
+        To::Shared,
+        "=  =  C  =  =  =  =  =  =  C  C  C  C",
+    ),
+    // An applicant's own: while something is awaited of them.
+    Row(
+        Act::ReuseOwn,
+        "ComponentService.ReuseStoredPaper",
+        To::Own,
+        "=  C  C  C  =  =  =  C  C  C  C  C  C",
+    ),
+    // Phí, lệ phí: owed from acceptance on, and not by what ended without a result. Nothing of it changes while an order is open.
+    Row(
+        Act::SetQuantities,
+        "FeeService.SetFeeQuantities",
+        To::Shared,
+        "F  =  F  =  F  F  =  P  =  F  F  =  =",
+    ),
+    Row(
+        Act::Exempt,
+        "FeeService.ExemptFee",
+        To::Shared,
+        "F  =  F  =  F  F  =  P  =  F  F  =  =",
+    ),
+    // In process the case waits for it; elsewhere it does not wait, and the fees are asked for all the same.
+    Row(
+        Act::RequestPayment,
+        "FeeService.RequestPayment",
+        To::Own,
+        "F  =  F  6  F  F  =  P  =  F  F  =  =",
+    ),
+    // What waits for its fees goes on when they are paid; what waits by a step waits for more than that.
+    Row(
+        Act::Cash,
+        "FeeService.RecordCashPayment",
+        To::Own,
+        "F  =  F  =  F  F  =  4  =  F  F  =  =",
+    ),
+    // Hoàn phí, lệ phí: of what is held and not owed. Where nothing can have been paid there is no such payment.
+    Row(
+        Act::Refund,
+        "FeeService.DecideRefund",
+        To::Paid,
+        "X  O  X  O  X  X  O  Y  O  =  =  O  O",
+    ),
+    // Đính chính, thu hồi kết quả: of what was issued.
+    Row(
+        Act::Correct,
+        "ResultService.CorrectResult",
+        To::Shared,
+        "K  K  K  K  K  K  K  K  K  K  K  =  =",
+    ),
+    Row(
+        Act::Revoke,
+        "ResultService.RevokeResult",
+        To::Shared,
+        "K  K  K  K  K  K  K  K  K  K  K  =  =",
+    ),
+];
+
+/// Writes about a case that are no act on one that stands: what each is instead, and where it is tried.
+const APART: [(&str, &str); 11] = [
+    ("CaseService.SubmitCase", "makes a case; lifecycle.rs"),
+    ("WorkService.ClaimTask", "is about a task; work_refusals.rs"),
+    ("WorkService.ReleaseTask", "is about a task; work_refusals.rs"),
+    ("WorkService.AssignTask", "is about a task; work_refusals.rs"),
+    ("WorkService.ReassignTask", "is about a task; work_refusals.rs"),
+    ("WorkService.DelegateTask", "is about a task; work_refusals.rs"),
+    (
+        "WorkService.CompleteTask",
+        "is about a task, and records its step; work.rs",
+    ),
+    ("WorkService.SendBackTask", "is about a task; work.rs"),
+    ("WorkService.AskOpinion", "is about a task; work.rs"),
+    ("WorkService.GiveOpinion", "is about a task; work.rs"),
+    ("WorkService.AddComment", "is a note beside the case; work.rs"),
+];
+
+/// A platform that never answers: orders stay as they were asked for, and nothing moves by itself.
+struct PlatformAway;
+
+fn away() -> Fault {
+    Fault::new(FaultCode::Unavailable, "PARTNER_UNAVAILABLE", "chưa gửi được", "away")
+}
+
+#[async_trait]
+impl PaymentOrders for PlatformAway {
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    async fn create(&self, _: Uuid, _: i32, _: &str, _: i64) -> Result<Order, Fault> {
+        Err(away())
+    }
+
+    async fn get(&self, _: Uuid) -> Result<Order, Fault> {
+        Err(away())
+    }
+
+    async fn refund(&self, _: Uuid, _: Uuid) -> Result<Order, Fault> {
+        Err(away())
+    }
+
+    async fn settled(&self, _: Date) -> Result<Settled, Fault> {
+        Err(away())
+    }
+}
+
+/// Asked for and supplied; its e-form shows it.
+const FORM: &str = "to_khai";
+/// What a stored paper may stand for.
+const REUSABLE: &str = "giay_to_tuy_than";
+
+/// The definition of the tests with a step of state 6.
+fn definition() -> String {
+    let inner = "code = \"xac_minh\"\nname = \"Xác minh\"\nrole = \"officer\"\nstate = 4";
+    let waiting = inner.replace("state = 4", "state = 6");
+    let text = SOUND.replacen(inner, &waiting, 1);
+    assert_ne!(text, SOUND);
+    text
+}
+
+fn form() -> proto::CaseComponent {
+    proto::CaseComponent {
+        component_code: FORM.to_owned(),
+        form_data: r#"{"ho_ten": "Nguyễn Văn An", "ngay_sinh": "2026-11-01"}"#.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// A case, and the secret by which it is looked up.
+struct Held {
+    case: proto::Case,
+    secret: String,
+}
+
+/// How a case and what belongs to it stands: version, state, entries of its history, events and leaves.
+type Marks = (i64, i32, i64, i64, i64);
+
+/// One service with everybody who acts.
+struct World {
+    stack: Stack,
+    clerk: Client,
+    officer: Client,
+    leader: Client,
+    applicant: Client,
+    public: Client,
+    /// A paper of the applicant's store that holds.
+    paper_id: String,
+}
+
+impl World {
+    async fn start() -> Self {
+        let stack = Stack::with_payments(Arc::new(PlatformAway)).await;
+        published(&stack, CODE, &definition()).await;
+        let mut world = Self {
+            clerk: stack.staff("one_stop_clerk", TRUONG_VINH),
+            officer: stack.staff("officer", TRUONG_VINH),
+            leader: stack.staff("unit_leader", TRUONG_VINH),
+            applicant: stack.portal(citizen()),
+            public: stack.public(),
+            paper_id: String::new(),
+            stack,
+        };
+        let filed = world.file(vec![form(), component(REUSABLE)]).await;
+        let case = digitise_by(&world.clerk, &filed.case, REUSABLE).await;
+        world.paper_id = papers(&world.clerk, &case.case_id).await.unwrap().remove(0).paper_id;
+        world
+    }
+
+    async fn file(&self, components: Vec<proto::CaseComponent>) -> Held {
+        let request = proto::SubmitCaseRequest {
+            procedure_code: CODE.to_owned(),
+            components,
+            conditions: ["phuc_tap", "da_cu_tru"].map(str::to_owned).to_vec(),
+            ..birth_registration()
+        };
+        let answer = self.applicant.clone().cases.submit_case(request).await.unwrap();
+        let answer = answer.into_inner();
+        Held {
+            case: answer.case.unwrap(),
+            secret: answer.lookup_secret,
+        }
+    }
+
+    /// A case that stands so; its fees paid as soon as it was accepted, if that is wanted.
+    async fn make(&self, at: At, paid: bool) -> Held {
+        let mut held = self.file(vec![form()]).await;
+        for act in at.way() {
+            let done = self.does(*act, &held).await;
+            if let Some(case) = done.unwrap_or_else(|status| panic!("{act:?} on the way to {at:?}: {status:?}")) {
+                held.case = case;
+            } else {
+                held.case = get(&self.clerk, &held.case.case_id).await.unwrap();
+            }
+            if paid && *act == Act::Accept {
+                self.does(Act::Cash, &held).await.unwrap();
+            }
+        }
+        assert_eq!(held.case.state, i32::from(at.state().0.code()), "{at:?}");
+        held
+    }
+
+    async fn does(&self, act: Act, held: &Held) -> Result<Option<proto::Case>, Status> {
+        let charge = self.charge_for(act, held).await;
+        self.act(act, held, charge.as_ref()).await
+    }
+
+    /// The charge, where the act is on it: reading it is recorded, and so is no part of the act.
+    async fn charge_for(&self, act: Act, held: &Held) -> Option<proto::CaseCharge> {
+        if act.is_on_the_charge() {
+            Some(charge(&self.leader, &held.case).await.unwrap())
+        } else {
+            None
+        }
+    }
+
+    /// Does an act by whoever may do it: the case afterwards, where the answer has it.
+    async fn act(
+        &self,
+        act: Act,
+        held: &Held,
+        charge: Option<&proto::CaseCharge>,
+    ) -> Result<Option<proto::Case>, Status> {
+        let case = &held.case;
+        // On the case by its etag, on the charge by that of the charge.
+        let etag = charge.map_or(&case.etag, |charge| &charge.etag);
+        macro_rules! call {
+            ($who:ident, $service:ident, $method:ident, $request:ident { $($field:ident: $value:expr),* $(,)? }) => {{
+                let request = proto::$request {
+                    request_id: request_id(),
+                    case_id: case.case_id.clone(),
+                    etag: etag.clone(),
+                    $($field: $value,)*
+                    ..Default::default()
+                };
+                self.$who.clone().$service.$method(request).await?.into_inner()
+            }};
+        }
+        let text = || "vì vậy".to_owned();
+        let step = |code: &str| code.to_owned();
+        let after = match act {
+            Act::Accept => call!(clerk, cases, accept_case, AcceptCaseRequest {}).case,
+            Act::Reject => {
+                call!(
+                    clerk,
+                    cases,
+                    reject_case,
+                    RejectCaseRequest {
+                        reason: text(),
+                        legal_basis: text()
+                    }
+                )
+                .case
+            }
+            Act::RequestSupplement => {
+                let item = proto::SupplementItem {
+                    component_code: FORM.to_owned(),
+                    instruction: text(),
+                };
+                call!(
+                    officer,
+                    cases,
+                    request_supplement,
+                    RequestSupplementRequest {
+                        items: vec![item],
+                        reason: text()
+                    }
+                )
+                .case
+            }
+            Act::Supply => {
+                call!(
+                    applicant,
+                    cases,
+                    supply_components,
+                    SupplyComponentsRequest {
+                        components: vec![form()]
+                    }
+                )
+                .case
+            }
+            Act::Assign => {
+                let officer = Uuid::from_u128(0xA1).to_string();
+                call!(leader, cases, assign_case, AssignCaseRequest { assignee_id: officer }).case
+            }
+            Act::RecordStep => {
+                call!(
+                    officer,
+                    cases,
+                    record_step,
+                    RecordStepRequest { step: step("trinh_ky") }
+                )
+                .case
+            }
+            Act::RecordPaymentStep => {
+                call!(
+                    officer,
+                    cases,
+                    record_step,
+                    RecordStepRequest { step: step("xac_minh") }
+                )
+                .case
+            }
+            Act::Approve => {
+                let result = proto::CaseResult {
+                    result_code: "KQ.G15.000031".to_owned(),
+                    number: "01/2026".to_owned(),
+                    ..Default::default()
+                };
+                call!(
+                    leader,
+                    cases,
+                    approve_case,
+                    ApproveCaseRequest { results: vec![result] }
+                )
+                .case
+            }
+            Act::Stop => {
+                call!(
+                    leader,
+                    cases,
+                    stop_case,
+                    StopCaseRequest {
+                        reason: text(),
+                        legal_basis: text()
+                    }
+                )
+                .case
+            }
+            Act::Withdraw => call!(applicant, cases, withdraw_case, WithdrawCaseRequest {}).case,
+            Act::Return => {
+                let counter = i32::from(proto::Channel::Counter);
+                call!(clerk, cases, return_result, ReturnResultRequest { channel: counter }).case
+            }
+            Act::Rate => {
+                let request = proto::RateCaseRequest {
+                    request_id: request_id(),
+                    case_id: case.case_id.clone(),
+                    score: proto::RatingScore::Satisfied.into(),
+                    comment: String::new(),
+                };
+                let answer = self.applicant.clone().cases.rate_case(request).await?;
+                answer.into_inner().case
+            }
+            Act::RateTracked => {
+                let request = proto::RateTrackedCaseRequest {
+                    request_id: request_id(),
+                    case_code: case.case_code.clone(),
+                    lookup_secret: held.secret.clone(),
+                    score: proto::RatingScore::Satisfied.into(),
+                    comment: String::new(),
+                };
+                self.public.clone().ratings.rate_tracked_case(request).await?;
+                None
+            }
+            Act::Extend => {
+                // A Friday, well after the six working days of the period.
+                let to = date(2026, 12, 11);
+                call!(
+                    leader,
+                    deadlines,
+                    extend_deadline,
+                    ExtendDeadlineRequest {
+                        new_due_date: Some(to.into()),
+                        reason: text(),
+                        legal_basis: text(),
+                        signer_name: "Trần Văn Minh".to_owned(),
+                        signer_title: "Chủ tịch UBND phường".to_owned()
+                    }
+                )
+                .case
+            }
+            Act::Confirm => {
+                let confirmed = proto::ConfirmedComponent {
+                    component_code: FORM.to_owned(),
+                    compared_with: proto::ComparedWith::Electronic.into(),
+                    ..Default::default()
+                };
+                call!(
+                    officer,
+                    components,
+                    confirm_components,
+                    ConfirmComponentsRequest {
+                        components: vec![confirmed]
+                    }
+                )
+                .case
+            }
+            Act::SetState => {
+                call!(
+                    officer,
+                    components,
+                    set_component_state,
+                    SetComponentStateRequest {
+                        component_code: REUSABLE.to_owned(),
+                        state: proto::ComponentState::NotApplicable.into(),
+                        reason: text()
+                    }
+                )
+                .case
+            }
+            Act::Reuse => {
+                call!(
+                    officer,
+                    components,
+                    reuse_stored_paper,
+                    ReuseStoredPaperRequest {
+                        component_code: REUSABLE.to_owned(),
+                        paper_id: self.paper_id.clone()
+                    }
+                )
+                .case
+            }
+            Act::ReuseOwn => {
+                call!(
+                    applicant,
+                    components,
+                    reuse_stored_paper,
+                    ReuseStoredPaperRequest {
+                        component_code: REUSABLE.to_owned(),
+                        paper_id: self.paper_id.clone()
+                    }
+                )
+                .case
+            }
+            Act::SetQuantities => {
+                let once = proto::FeeQuantity { number: 1, quantity: 1 };
+                call!(
+                    clerk,
+                    fees,
+                    set_fee_quantities,
+                    SetFeeQuantitiesRequest { quantities: vec![once] }
+                );
+                None
+            }
+            Act::Exempt => {
+                call!(
+                    officer,
+                    fees,
+                    exempt_fee,
+                    ExemptFeeRequest {
+                        number: 1,
+                        reduced_to_vnd: 3000,
+                        reason: text(),
+                        legal_basis: text()
+                    }
+                );
+                None
+            }
+            Act::RequestPayment => {
+                call!(clerk, fees, request_payment, RequestPaymentRequest {});
+                None
+            }
+            Act::Cash => {
+                // Online the definition asks for 4,000 đồng.
+                call!(
+                    clerk,
+                    fees,
+                    record_cash_payment,
+                    RecordCashPaymentRequest {
+                        receipt_number: format!("BL-{}", case.case_code),
+                        amount_vnd: 4000
+                    }
+                );
+                None
+            }
+            Act::Refund => {
+                let payments = charge.map(|charge| charge.payments.as_slice()).unwrap_or_default();
+                let first = payments.first();
+                let id = first.map_or_else(|| NOBODYS.to_owned(), |payment| payment.payment_id.clone());
+                call!(
+                    leader,
+                    fees,
+                    decide_refund,
+                    DecideRefundRequest {
+                        payment_id: id,
+                        reason: text(),
+                        decision_number: "12/QĐ-UBND".to_owned()
+                    }
+                );
+                None
+            }
+            Act::Correct => {
+                let said = proto::ResultMetadata {
+                    issue_date: Some(date(2026, 11, 23).into()),
+                    signer_name: "Trần Văn Ký".to_owned(),
+                    signer_title: "Chủ tịch UBND phường".to_owned(),
+                    ..Default::default()
+                };
+                call!(
+                    leader,
+                    results,
+                    correct_result,
+                    CorrectResultRequest {
+                        result_number: 1,
+                        number: "02/2026".to_owned(),
+                        metadata: Some(said),
+                        reason: text(),
+                        legal_basis: text()
+                    }
+                )
+                .case
+            }
+            Act::Revoke => {
+                call!(
+                    leader,
+                    results,
+                    revoke_result,
+                    RevokeResultRequest {
+                        result_number: 1,
+                        reason: text(),
+                        legal_basis: text(),
+                        decision_number: "12/QĐ-UBND".to_owned()
+                    }
+                )
+                .case
+            }
+        };
+        Ok(after)
+    }
+}
+
+/// How much there is of everything: a refused act leaves it so.
+async fn everything(sql: &mut PgConnection) -> Vec<i64> {
+    sqlx::query_scalar(
+        "SELECT ARRAY[
+             (SELECT sum(version)::bigint FROM cases), (SELECT sum(state)::bigint FROM cases),
+             (SELECT count(*) FROM case_history), (SELECT count(*) FROM case_components),
+             (SELECT count(*) FROM component_checks), (SELECT count(*) FROM case_pauses),
+             (SELECT count(*) FROM case_tasks), (SELECT count(*) FROM fee_acts),
+             (SELECT count(*) FROM paper_acts), (SELECT count(*) FROM result_versions),
+             (SELECT count(*) FROM egov.outbox) + (SELECT count(*) FROM egov.event_log),
+             (SELECT count(*) FROM egov.leaves), (SELECT count(*) FROM egov.request_ids)]",
+    )
+    .fetch_one(sql)
+    .await
+    .unwrap()
+}
+
+async fn marks(sql: &mut PgConnection, case_id: &str) -> Marks {
+    sqlx::query_as(
+        "SELECT version, state::int, (SELECT count(*) FROM case_history AS h WHERE h.case_id = c.case_id),
+                (SELECT count(*) FROM egov.outbox WHERE aggregate_id = c.case_id)
+                    + (SELECT count(*) FROM egov.event_log WHERE aggregate_id = c.case_id),
+                (SELECT count(*) FROM egov.leaves WHERE resource_id = c.case_id)
+         FROM cases AS c WHERE c.case_id = $1::uuid",
+    )
+    .bind(case_id)
+    .fetch_one(sql)
+    .await
+    .unwrap()
+}
+
+/// Whether an act that was carried out left what it should: state, version, history, event and leaf.
+fn left(act: Act, expected: Expected, before: Marks, after: Marks) -> bool {
+    let (version, state, entries, events, leaves) = before;
+    let grown = i64::from(expected != Expected::Stays || !act.is_on_the_charge());
+    let wanted = match expected {
+        Expected::Moves(to) => to,
+        _ => state,
+    };
+    after.1 == wanted
+        && (after.0, after.2) == (version + grown, entries + grown)
+        && after.3 > events
+        && after.4 > leaves
+}
+
+/// Cases that are made at once.
+const AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_act_in_each_state_is_carried_out_or_refused_as_the_table_says_and_a_refusal_changes_nothing() {
+    let world = World::start().await;
+    // For each column the case that stands so, and one for each act that must have its own.
+    let mut wanted: Vec<(At, Option<Act>, bool)> = COLUMNS.iter().map(|at| (*at, None, false)).collect();
+    for row in &TABLE {
+        for (at, cell) in row.cells() {
+            let carried_out = !matches!(cell, Expected::Refused(_));
+            match row.2 {
+                To::Own if carried_out => wanted.push((at, Some(row.0), false)),
+                To::Paid if at.may_have_paid() => wanted.push((at, Some(row.0), true)),
+                To::Own | To::Paid | To::Shared => {}
+            }
+        }
+    }
+    let mut made: BTreeMap<(At, Option<Act>), Held> = stream::iter(wanted)
+        .map(|(at, act, paid)| {
+            let world = &world;
+            async move { ((at, act), world.make(at, paid).await) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+
+    let mut sql = world.stack.database.connect_as_superuser().await.unwrap();
+    let mut wrong = Vec::new();
+    for row in &TABLE {
+        let act = row.0;
+        for (at, cell) in row.cells() {
+            let Expected::Refused(why) = cell else { continue };
+            let own = made.get(&(at, Some(act)));
+            let held = own.unwrap_or_else(|| &made[&(at, None)]);
+            let charge = world.charge_for(act, held).await;
+            let before = everything(&mut sql).await;
+            let done = world.act(act, held, charge.as_ref()).await;
+            let after = everything(&mut sql).await;
+            let said = match done {
+                Ok(_) => "carried out".to_owned(),
+                Err(status) => reason(&status),
+            };
+            if said != why {
+                wrong.push(format!("{act:?} at {at:?} is {said}, and not {why}"));
+            }
+            if after != before {
+                wrong.push(format!("{act:?} at {at:?} changed something: {before:?} → {after:?}"));
+            }
+        }
+    }
+    for row in &TABLE {
+        let act = row.0;
+        for (at, cell) in row.cells() {
+            if matches!(cell, Expected::Refused(_)) {
+                continue;
+            }
+            let key = if row.2 == To::Shared {
+                (at, None)
+            } else {
+                (at, Some(act))
+            };
+            let held = made.get_mut(&key).unwrap();
+            let before = marks(&mut sql, &held.case.case_id).await;
+            match world.does(act, held).await {
+                Err(status) => wrong.push(format!("{act:?} at {at:?} is refused: {status:?}")),
+                Ok(done) => {
+                    let after = marks(&mut sql, &held.case.case_id).await;
+                    if !left(act, cell, before, after) {
+                        wrong.push(format!("{act:?} at {at:?} is not {cell:?}: {before:?} → {after:?}"));
+                    }
+                    if let Some(case) = done {
+                        held.case = case;
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_allows_the_transitions_of_the_national_pack_and_no_others() {
+    let path = deploy().join("packs/transitions/national-2026.toml");
+    let national = Transitions::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut states = BTreeSet::new();
+    for row in &TABLE {
+        let Some(operation) = row.0.operation() else { continue };
+        for (at, cell) in row.cells() {
+            let (state, entered_from) = at.state();
+            states.insert(state.code());
+            let by_pack = match row.0 {
+                Act::RecordStep => national.next_step(state, entered_from, State::Processing),
+                Act::RecordPaymentStep => national.next_step(state, entered_from, State::PaymentRequested),
+                _ => national.next(state, entered_from, operation),
+            };
+            let by_pack = by_pack.ok().map(|to| i32::from(to.code()));
+            match cell {
+                Expected::Moves(to) => assert_eq!(by_pack, Some(to), "{:?} at {at:?}", row.0),
+                // The act's own rule, which comes after the pack's.
+                Expected::Refused("SUPPLEMENT_NOT_SUPPLIED") => assert!(by_pack.is_some(), "{:?} at {at:?}", row.0),
+                Expected::Refused(_) | Expected::Stays => assert_eq!(by_pack, None, "{:?} at {at:?}", row.0),
+            }
+        }
+    }
+    assert_eq!(states.len(), State::ALL.len(), "every state has a column");
+}
+
+/// The writes of the service that name a case or a task, and all of the service of cases.
+fn writes_about_cases() -> BTreeSet<String> {
+    let extension = egov_proto::POOL
+        .get_extension_by_name("egov.options.v1.idempotency")
+        .unwrap();
+    let mut found = BTreeSet::new();
+    for service in egov_proto::POOL
+        .services()
+        .filter(|service| service.package_name() == "egov.onestop.v1")
+    {
+        for method in service.methods() {
+            let options = method.options();
+            let rule = options.get_extension(&extension);
+            let kind = rule.as_message().unwrap().get_field_by_name("kind").unwrap();
+            let input = method.input();
+            let named = ["case_id", "case_code", "task_id"]
+                .iter()
+                .any(|field| input.get_field_by_name(field).is_some());
+            // KIND_READ of egov.options.v1.Idempotency is 1.
+            if kind.as_enum_number() != Some(1) && (named || service.name() == "CaseService") {
+                found.insert(format!("{}.{}", service.name(), method.name()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_act_on_a_case_is_missing_in_the_table() {
+    let in_table = TABLE.iter().map(|row| row.1.to_owned());
+    let apart = APART.iter().map(|(rpc, why)| {
+        assert!(!why.is_empty(), "{rpc}");
+        (*rpc).to_owned()
+    });
+    let known: BTreeSet<String> = in_table.chain(apart).collect();
+    let there_are = writes_about_cases();
+    let missing: Vec<&String> = there_are.difference(&known).collect();
+    assert!(
+        missing.is_empty(),
+        "acts without a row, and without a reason to stand apart: {missing:?}"
+    );
+    let gone: Vec<&String> = known.difference(&there_are).collect();
+    assert!(gone.is_empty(), "the contract has no such acts: {gone:?}");
+    for row in &TABLE {
+        assert_eq!(row.cells().len(), COLUMNS.len(), "{}", row.1);
+    }
+    // Every act is a row, and no more than one.
+    let acts: BTreeSet<Act> = TABLE.iter().map(|row| row.0).collect();
+    assert_eq!(acts.len(), TABLE.len());
+}
