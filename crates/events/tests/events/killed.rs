@@ -24,7 +24,9 @@ use crate::MIGRATOR;
 const URL: &str = "EGOV_KILLED_EVENTS_URL";
 const NATS: &str = "EGOV_KILLED_EVENTS_NATS";
 const COUNT: &str = "EGOV_KILLED_EVENTS_COUNT";
+const PUBLISHED: &str = "EGOV_KILLED_EVENTS_PUBLISHED";
 const STEP: &str = "EGOV_KILLED_EVENTS_STEP";
+const DONE: &str = "all is done";
 const CONSUMERS: [&str; 3] = ["one", "two", "three"];
 const TOPIC: TopicSpec = TopicSpec {
     id: Uuid::from_u128(7),
@@ -40,7 +42,7 @@ const SERVER: &str = "server";
 #[tokio::test]
 async fn after_five_kills_each_of_three_subscribers_has_every_effect_once_and_in_order() {
     let trial = Trial::over(String::new(), 10_000).await;
-    trial.kill_at_every_step();
+    trial.kill_at_every_step(0);
     trial.finish().await;
 }
 
@@ -48,14 +50,16 @@ async fn after_five_kills_each_of_three_subscribers_has_every_effect_once_and_in
 #[tokio::test]
 async fn over_jetstream_as_well_and_when_its_server_is_killed_while_events_are_published() {
     let mut server = NatsServer::start().await.unwrap();
-    let trial = Trial::over(server.address().to_owned(), 400).await;
-    let mut worker = trial.spawn(SERVER);
+    let trial = Trial::over(server.address().to_owned(), 600).await;
+    // What the server goes in the middle of: half of the events. Each process afterwards finds as many new ones as its step takes.
+    let half = trial.events / 2;
+    let mut worker = trial.spawn(SERVER, half);
     worker.says("the server may go");
     server.kill().unwrap();
     server.start_again().await.unwrap();
     worker.says("reached the step");
     worker.kill();
-    trial.kill_at_every_step();
+    trial.kill_at_every_step(half);
     trial.finish().await;
 }
 
@@ -80,13 +84,15 @@ impl Trial {
         Self { database, nats, events }
     }
 
-    fn spawn(&self, step: &str) -> Worker {
+    /// A process that publishes the first so many events, applies what there is, and stops at a step.
+    fn spawn(&self, step: &str, published: usize) -> Worker {
         // Reads its input until this process has gone: it never outlives the test.
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "killed::publishes_and_applies", "--ignored", "--nocapture"])
             .env(URL, &self.database.app_url)
             .env(NATS, &self.nats)
             .env(COUNT, self.events.to_string())
+            .env(PUBLISHED, published.to_string())
             .env(STEP, step)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -97,9 +103,11 @@ impl Trial {
         Worker { child, said }
     }
 
-    fn kill_at_every_step(&self) {
-        for step in STEPS {
-            let mut worker = self.spawn(step);
+    /// Each process publishes a part of the rest that no other did: however much those before it applied, its step is reached.
+    fn kill_at_every_step(&self, published: usize) {
+        let part = (self.events - published) / STEPS.len();
+        for (place, step) in STEPS.iter().enumerate() {
+            let mut worker = self.spawn(step, published + part * (place + 1));
             worker.says("reached the step");
             worker.kill();
         }
@@ -107,8 +115,8 @@ impl Trial {
 
     /// Lets a last process come to the end, and looks at what happened.
     async fn finish(self) {
-        let mut worker = self.spawn("none");
-        worker.says("all is done");
+        let mut worker = self.spawn("none", self.events);
+        worker.says(DONE);
         worker.kill();
         let mut owner = self.database.connect_as_owner().await.unwrap();
         let rows: Vec<(String, i64, i64)> = sqlx::query_as(
@@ -140,9 +148,10 @@ struct Worker {
 impl Worker {
     fn says(&mut self, words: &str) {
         let mut lines = self.said.by_ref().map_while(Result::ok);
+        let said = lines.find(|line| line.contains(words) || line.contains(DONE));
         assert!(
-            lines.any(|line| line.contains(words)),
-            "the child ended before it said {words:?}"
+            said.is_some_and(|line| line.contains(words)),
+            "the child came to its end before it said {words:?}"
         );
     }
 
@@ -156,14 +165,15 @@ impl Worker {
 #[ignore = "run as a child process by the tests above, which kill it"]
 async fn publishes_and_applies() {
     let given = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
-    let (Some(url), Some(nats), Some(count), Some(step)) = (given(URL), given(NATS), given(COUNT), given(STEP)) else {
+    let (Some(url), Some(nats), Some(step)) = (given(URL), given(NATS), given(STEP)) else {
         return;
     };
+    let number = |name: &str| given(name).unwrap().parse::<usize>().unwrap();
+    let (events, published) = (number(COUNT), number(PUBLISHED));
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(1);
     });
-    let events: usize = count.parse().unwrap();
     let config = DatabaseConfig::new(url).test_profile().max_connections(8);
     let database = Database::connect(
         &config,
@@ -191,19 +201,21 @@ async fn publishes_and_applies() {
     });
     let subscribers = CONSUMERS.map(|consumer| {
         let (store, trap) = (Arc::clone(&store), Arc::clone(&trap));
-        tokio::spawn(subscribe(consumer, database.clone(), store, trap, events))
+        tokio::spawn(subscribe(consumer, database.clone(), store, trap, published))
     });
     // Whoever was killed does not know what it has published: all again, by the same ids.
-    let (batch, keys) = (events / 20, events / 40);
-    for first in (0..events).step_by(batch) {
-        let batch: Vec<CloudEvent> = (first..first + batch).map(|number| event(number, keys)).collect();
+    let (batch, keys) = (events / 50, events / 100);
+    for first in (0..published).step_by(batch) {
+        let batch: Vec<CloudEvent> = (first..published.min(first + batch))
+            .map(|number| event(number, keys))
+            .collect();
         until_taken(|| store.publish(TOPIC.id, batch.clone())).await;
         trap.at("published").await;
     }
     for subscriber in subscribers {
         subscriber.await.unwrap();
     }
-    println!("all is done");
+    println!("{DONE}");
     std::future::pending::<()>().await;
 }
 
