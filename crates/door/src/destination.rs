@@ -279,14 +279,18 @@ impl Destinations {
         if vouched {
             return Ok(());
         }
-        if meant(ip).into_iter().any(|one| one.is_loopback()) || is_this_machine(ip) {
+        if meant(ip)
+            .into_iter()
+            .any(|one| one.is_loopback() || is_this_machine(one))
+        {
             return if self.this_machine {
                 Ok(())
             } else {
                 Err(Forbidden::ThisMachine)
             };
         }
-        if !self.this_machine && own.contains(&SocketAddr::new(ip, address.port())) {
+        let is_own = |one: IpAddr| own.contains(&SocketAddr::new(one, address.port()));
+        if !self.this_machine && meant(ip).into_iter().any(is_own) {
             return Err(Forbidden::Own);
         }
         if self.networks.is_empty() || self.networks.iter().any(|network| network.contains(ip)) {
@@ -365,19 +369,18 @@ fn is_nobodys(ip: IpAddr) -> bool {
         }
 }
 
-/// Whether this machine has an address: then a packet to it would come from it. None is sent.
+/// Whether this machine has an address: then a socket can be bound to it, and reaches it from there. Nothing is sent. An address of which
+/// that cannot be told counts as this machine's.
 fn is_this_machine(ip: IpAddr) -> bool {
-    let any: IpAddr = if ip.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
-        // Any port will do: a datagram socket connects without a word.
-        socket.connect((ip, 9))?;
-        socket.local_addr()
-    });
-    from.is_ok_and(|from| from.ip().to_canonical() == ip)
+    // Any port will do: a datagram socket connects without a word. Where addresses of others may be bound to, they are not reached so.
+    let reached = UdpSocket::bind((ip, 0)).and_then(|socket| socket.connect((ip, 9)));
+    match reached {
+        Ok(()) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable
+        ),
+    }
 }
 
 #[cfg(test)]

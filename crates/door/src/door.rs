@@ -196,10 +196,13 @@ impl Admitted {
         }
     }
 
-    /// The same for an answer that is about to leave: who is refused it is told that the provider has acted.
+    /// The same for an answer that is about to leave: who is refused it is told that the provider has acted. That the state of the agreement is
+    /// not known at this moment ends nothing: it held when the call was forwarded, and who were told to try again would act twice.
     pub(crate) fn may_answer(&self) -> Result<(), (Outcome, Fault)> {
-        self.still_stands()
-            .map_err(|(outcome, fault)| (outcome, fault.with("provider", "answered")))
+        match self.still_stands() {
+            Err((Outcome::Stopped, _)) | Ok(()) => Ok(()),
+            Err((outcome, fault)) => Err((outcome, fault.with("provider", "answered"))),
+        }
     }
 }
 

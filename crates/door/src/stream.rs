@@ -136,8 +136,11 @@ impl Door {
         };
         let (response, at) = match sent {
             Ok((response, at)) if is_grpc_answer(&response) => (response, at),
-            Ok((_, at)) => {
-                at.failed();
+            Ok((response, at)) => {
+                // What a front refuses for what the consumer sent is no fault of the endpoint.
+                if !response.status().is_client_error() {
+                    at.failed();
+                }
                 let end = (Outcome::BrokenOff, refusal(Refusal::AnswerUnreadable));
                 return finished(call, open, &watch, end, asked).await;
             }

@@ -445,6 +445,10 @@ impl Walker {
                     }
                     if field.merged && fate == (Fate::Passed { hides: true }) {
                         walked.hides = true;
+                        // The second one is refused here: there are never more of them than fields of the contract.
+                        if alone.contains(&tag.number) {
+                            return Err(Refused::Unreadable);
+                        }
                         alone.push(tag.number);
                     }
                     if let Value::AnyEntry(_, kind) = field.value

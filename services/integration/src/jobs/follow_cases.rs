@@ -15,7 +15,7 @@ const LEASE: &str = "integration.portal-cases";
 const LEASE_TIME: Duration = Duration::from_mins(2);
 /// How often it looks while nothing comes.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long it leaves one-stop alone while it is away.
+/// How long it leaves one-stop alone at most while it is away. At first it looks again soon: in one process with it, it is only not up yet.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Works until `stop`. Failures are logged and tried again.
@@ -44,6 +44,7 @@ async fn while_held(
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     let mut one_stop_answers = false;
+    let mut away = LOOK;
     while !stop.is_cancelled() {
         lease.renew().await?;
         let round = tokio::select! {
@@ -52,10 +53,12 @@ async fn while_held(
             round = partners.follow(events, follow, one_stop_answers) => round.map_err(Fault::from)?,
         };
         one_stop_answers = !round.one_stop_away;
+        let leave_alone = away;
+        away = if one_stop_answers { LOOK } else { PAUSE.min(away * 2) };
         let pause = match round {
             Followed {
                 one_stop_away: true, ..
-            } => PAUSE,
+            } => leave_alone,
             Followed {
                 done: 0, put_off: 0, ..
             } => LOOK,

@@ -364,7 +364,10 @@ impl Shipper {
         let mut waiting = vec![Load::of(batch)];
         let mut tries = REFUSALS;
         while let Some(load) = waiting.pop() {
-            if let Err(refused) = self.write(&load, tries).await {
+            let written = self.write(&load, tries).await;
+            // It goes on: what is in the way, if anything, is what records hold, and not the database.
+            self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+            if let Err(refused) = written {
                 match load.halves() {
                     Ok((first, second)) => waiting.extend([second, first]),
                     Err(one) if self.aside.since_start() >= MOST_SET_ASIDE => {
@@ -379,9 +382,6 @@ impl Shipper {
                     }
                     Err(one) => self.set_aside(one, &refused).await,
                 }
-            } else {
-                // It goes on: what was in the way is not the database.
-                self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
             }
             // Of a half it is enough to know that it is refused; of a single record it must be certain.
             tries = if waiting.last().is_some_and(|next| next.len() > 1) {
