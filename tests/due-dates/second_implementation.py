@@ -16,9 +16,15 @@ Any of these may be added:
     "notice": {"off": ["2026-11-25"], "worked": ["2026-11-28"]}          a notice that changes the list
     "offers": {"online": {"time": TIME, "special": [["nha_o", TIME]]}}, "channel": "online", "conditions": ["nha_o"]
         instead of "unit", "value" and "cut_off", which a TIME has: the time of the channel, or of the first condition that holds
-    "remind_before": 1          when a reminder is sent, so many working days before
-An answer is {"due": "..."} (with "remind": "..." where it was asked) or {"stopped": true} (a pause without an end holds the clock) or {"unknown": true} (the list does
-not reach that far).
+    "remind_before": 1, "remind_minutes": 120
+                                when a reminder is sent: so many working days before or, failing that, so many minutes
+    "latest_before": 1          until when an extension may be given, so many working days before
+    "forecast": {"steps": [{"code": "tham_dinh", "state": 4, "time": TIME or null}], "recorded": "", "since": "2026-11-23T09:00:00",
+                 "as_of": "2026-11-25T10:00:00"}
+                                which step ends when, if the case, of which that step was recorded last, stands at the next one
+                                since then; and from when on it will be late
+An answer is {"due": "..."} (with "remind": "..." or null, "latest": "..." and "forecast": {...} where they were asked) or {"stopped": true} (a pause without an end
+holds the clock) or {"unknown": true} (the list does not reach that far).
 
 What it follows:
   * BLDS 2015 Đ.147: a period in hours begins at its moment; in a period of days the day of the event that begins it does not
@@ -33,7 +39,17 @@ What it follows:
   * An extension adds working days after the last day of the period; a day on which the clock stood still is none of them.
   * The time is that of the channel by which the case came; where the case is of a special kind that has its own time, that one.
   * A notice of the government decides what the list says otherwise.
-  * A reminder comes as the office opens, so many working days before the day on which the result is due.
+  * A reminder comes as the office opens, so many working days before the day on which the result is due. Where the case came
+    later than that, or the period has expired by then, it comes so many minutes before it expires; where the case came later
+    still, none comes. This is no law but the plan of the office (deploy/packs/deadlines).
+  * Written reasons, an apology and the new date are given some days before expiry at the latest (commonly held of NĐ 61/2018
+    Đ.19; one day), so: before the office closes, that many working days before the day on which the result is due. After
+    expiry nothing is extended.
+  * A forecast: the reception is behind an accepted case, handing over (state 10) comes after the period, waiting for a
+    supplement (state 5) is no step of it. A step ends by its own time, counted like any period, from when the case came to it,
+    the pauses left out; or now, where that has passed. The next step begins when the one before ends. A step without a time
+    takes none. The case will be late from the first second at which all that is left would end after the due date. This program
+    does not reckon backwards: it tries seconds until it has found the last one from which all ends in time.
 """
 
 import copy
@@ -200,20 +216,113 @@ def after_extension(days_off_list, due, wanted, pauses):
                 return end_of(day)
 
 
-def reminder(days_off_list, due, before):
-    """The n-th working day before the day of the due date, as the office opens; that day itself for 0."""
-    day = due.date()
+def working_days_ahead_of(days_off_list, day, before):
+    """The n-th working day before the day; that day itself for 0."""
     while before > 0:
         day -= ONE_DAY
         if days_off_list.works(day):
             before -= 1
-    return datetime.combine(day, MORNING[0])
+    return day
+
+
+def reminder(days_off_list, received, due, before, minutes):
+    opening = datetime.combine(working_days_ahead_of(days_off_list, due.date(), before), MORNING[0])
+    for moment in (opening, due - timedelta(minutes=minutes)):
+        if received < moment < due:
+            return moment
+    return None
+
+
+def latest_extension(days_off_list, due, before):
+    return min(due, end_of(working_days_ahead_of(days_off_list, due.date(), before)))
+
+
+def end_of_step(days_off_list, begin, period, pauses):
+    if period is None:
+        return begin
+    rules = {"first_day_counted": False, "last_day_moves": True, "cut_off": None}
+    return end_of_period(days_off_list, {**rules, **period}, begin, pauses)
+
+
+def last_second(fits, high):
+    """The last second up to `high` at which it still fits; whoever begins earlier never ends later."""
+    if fits(high):
+        return high
+    back = 3_600
+    while not fits(high - timedelta(seconds=back)):
+        back *= 2
+    fitting, failing = back, 0
+    while fitting - failing > 1:
+        middle = (fitting + failing) // 2
+        if fits(high - timedelta(seconds=middle)):
+            fitting = middle
+        else:
+            failing = middle
+    return high - timedelta(seconds=fitting)
+
+
+def steps_left(steps, recorded):
+    """What lies before the case within its period."""
+    codes = [step["code"] for step in steps]
+    handing_over = next((place for place, step in enumerate(steps) if step["state"] == 10), len(steps))
+    if recorded in codes:
+        begin = codes.index(recorded) + 1
+    else:
+        begin = next((place for place, step in enumerate(steps) if step["state"] > 2), len(steps))
+    return [step for step in steps[begin:handing_over] if step["state"] != 5]
+
+
+def forecast(days_off_list, asked, due, pauses):
+    since, as_of = (datetime.fromisoformat(asked[name]) for name in ("since", "as_of"))
+    left = steps_left(asked["steps"], asked["recorded"])
+    own_end = end_of_step(days_off_list, since, left[0]["time"], pauses)
+
+    def ends_seen(now):
+        """When each step ends, as it is seen then."""
+        at = now if left[0]["time"] is None else max(now, own_end)
+        ends = [at]
+        for step in left[1:]:
+            at = end_of_step(days_off_list, at, step["time"], [])
+            ends.append(at)
+        return ends
+
+    latest = [due]
+    for step in reversed(left[1:]):
+        by, period = latest[0], step["time"]
+        latest.insert(0, last_second(lambda begin: end_of_step(days_off_list, begin, period, []) <= by, by))
+
+    if ends_seen(since)[-1] > due:
+        at_risk_from = since
+    else:
+        at_risk_from = last_second(lambda now: ends_seen(max(now, since))[-1] <= due, due) + timedelta(seconds=1)
+    ends = ends_seen(as_of)
+    late_days, day = 0, due.date()
+    while day < ends[-1].date():
+        day += ONE_DAY
+        late_days += days_off_list.works(day)
+    return {
+        "step": left[0]["code"],
+        "step_end": None if left[0]["time"] is None else own_end.isoformat(),
+        "at_risk_from": at_risk_from.isoformat(),
+        "steps": [[step["code"], end.isoformat(), by.isoformat()] for step, end, by in zip(left, ends, latest)],
+        "late": ends[-1] > due,
+        "late_working_days": late_days,
+    }
 
 
 def time_of(question):
     offer = question["offers"][question["channel"]]
     special = [time for condition, time in offer["special"] if condition in question["conditions"]]
     return (special + [offer["time"]])[0]
+
+
+def end_of_period(days_off_list, question, received, pauses):
+    unit = question["unit"]
+    if unit == "same_day":
+        return due_same_day(days_off_list, question, received, pauses)
+    if unit in ("working_days", "days"):
+        return due_in_days(days_off_list, question, received, pauses, unit == "working_days")
+    return due_in_hours(days_off_list, question, received, pauses, unit == "working_hours")
 
 
 def answer(days_off_list, question):
@@ -229,18 +338,17 @@ def answer(days_off_list, question):
         until = NEVER if until is None else datetime.fromisoformat(until)
         if since < until:
             pauses.append((since, until))
-    unit = question["unit"]
     try:
-        if unit == "same_day":
-            due = due_same_day(days_off_list, question, received, pauses)
-        elif unit in ("working_days", "days"):
-            due = due_in_days(days_off_list, question, received, pauses, unit == "working_days")
-        else:
-            due = due_in_hours(days_off_list, question, received, pauses, unit == "working_hours")
+        due = end_of_period(days_off_list, question, received, pauses)
         due = after_extension(days_off_list, due, question.get("extended_by", 0), pauses)
         found = {"due": due.isoformat()}
         if "remind_before" in question:
-            found["remind"] = reminder(days_off_list, due, question["remind_before"]).isoformat()
+            moment = reminder(days_off_list, received, due, question["remind_before"], question["remind_minutes"])
+            found["remind"] = moment and moment.isoformat()
+        if "latest_before" in question:
+            found["latest"] = latest_extension(days_off_list, due, question["latest_before"]).isoformat()
+        if "forecast" in question:
+            found["forecast"] = forecast(days_off_list, question["forecast"], due, pauses)
     except Stopped:
         return {"stopped": True}
     except Unknown:

@@ -1,5 +1,7 @@
 //! Roles, databases and migrations.
 
+use std::time::Duration;
+
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +17,8 @@ use crate::fault::{connect_fault, sql_fault};
 
 /// Serialises provisioning on one server; the number has no meaning.
 const PROVISION_LOCK: i64 = 0x6567_6f76_0001;
+/// How long whoever waits for its turn to migrate lets pass before it asks again.
+const TURN: Duration = Duration::from_millis(100);
 /// PostgreSQL's own choice for new SCRAM passwords.
 const SCRAM_ROUNDS: u32 = 4096;
 
@@ -153,12 +157,28 @@ async fn migrate_with(options: PgConnectOptions, migrator: &Migrator) -> Result<
         .application_name("egov migrate")
         .options([("egov.scope_all", "on")]);
     let mut conn = options.connect().await.map_err(connect_fault)?;
+    wait_for_turn(&mut conn).await?;
     // Not `run`: the future of its generic connection is not `Send`, so that it could not be spawned.
     migrator
         .run_direct(None, &mut conn, false)
         .await
         .map_err(migrate_fault)?;
     conn.close().await.map_err(sql_fault)
+}
+
+/// The lock of whoever migrates, for this session. The migrator takes one of its own, but waits for it inside a statement, and an index that
+/// is built beside the traffic (`CREATE INDEX CONCURRENTLY`) waits for the end of every such statement: each would wait for the other.
+async fn wait_for_turn(conn: &mut PgConnection) -> Result<(), Fault> {
+    loop {
+        let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('egov.migrate', 0))")
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(sql_fault)?;
+        if is_ours {
+            return Ok(());
+        }
+        tokio::time::sleep(TURN).await;
+    }
 }
 
 fn migrate_fault(error: MigrateError) -> Fault {

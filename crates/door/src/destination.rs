@@ -8,19 +8,29 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Where clouds tell a machine its credentials, beside the link-local addresses.
-const CREDENTIALS: [IpAddr; 4] = [
+const CREDENTIALS: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
 ];
 
 /// The longest name of a host (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 253;
+
+/// How often it is looked where the platform's own services are.
+const LOOKED_EVERY: Duration = Duration::from_secs(15);
+
+/// How long after the first look has begun a connection waits for what it finds.
+const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Why an address is none that an endpoint may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +140,66 @@ pub struct Destinations {
     /// `host` or `host:port`, in their normal form.
     hosts: Vec<String>,
     this_machine: bool,
-    own: Vec<(String, u16)>,
+    own: Vec<Arc<Own>>,
+}
+
+/// A service of the platform itself. Where it is is looked up beside the calls: a slow resolver must not cost an endpoint its time.
+#[derive(Debug)]
+struct Own {
+    host: String,
+    port: u16,
+    /// When the first look began; from then on there is one again and again.
+    begun: OnceLock<Instant>,
+    /// Where it was found last; nothing until a look has ended.
+    found: watch::Sender<Option<Vec<SocketAddr>>>,
+}
+
+impl Own {
+    fn new(host: &str, port: u16) -> Self {
+        Self {
+            host: normal(host),
+            port,
+            begun: OnceLock::new(),
+            found: watch::Sender::new(None),
+        }
+    }
+
+    /// Where it is, as far as is known. Only the connections of the first moments wait for it, and for a moment.
+    async fn places(self: &Arc<Self>) -> Vec<SocketAddr> {
+        let begun = *self.begun.get_or_init(|| {
+            self.keep_looking();
+            Instant::now()
+        });
+        let mut found = self.found.subscribe();
+        let _ = timeout_at(begun + FIRST_LOOK, found.wait_for(Option::is_some)).await;
+        let places = found.borrow().clone();
+        places.unwrap_or_default()
+    }
+
+    /// Looks again and again, as long as anybody needs it. What cannot be looked up is where it was.
+    fn keep_looking(self: &Arc<Self>) {
+        let (host, port, own) = (self.host.clone(), self.port, Arc::downgrade(self));
+        tokio::spawn(async move {
+            loop {
+                let found = lookup_host((host.as_str(), port)).await;
+                let Some(own) = own.upgrade() else { return };
+                match found {
+                    Ok(found) => {
+                        let places = found.map(|one| SocketAddr::new(one.ip().to_canonical(), one.port()));
+                        own.found.send_replace(Some(places.collect()));
+                    }
+                    Err(error) => {
+                        tracing::debug!(host, cause = %error, "a service of the platform cannot be looked up");
+                        own.found.send_modify(|found| {
+                            found.get_or_insert_default();
+                        });
+                    }
+                }
+                drop(own);
+                sleep(LOOKED_EVERY).await;
+            }
+        });
+    }
 }
 
 impl Destinations {
@@ -145,7 +214,10 @@ impl Destinations {
     /// Not at these, by host and port: services of the platform itself.
     #[must_use]
     pub fn without(mut self, own: Vec<(String, u16)>) -> Self {
-        self.own = own.into_iter().map(|(host, port)| (normal(&host), port)).collect();
+        self.own = own
+            .into_iter()
+            .map(|(host, port)| Arc::new(Own::new(&host, port)))
+            .collect();
         self
     }
 
@@ -196,7 +268,7 @@ impl Destinations {
             let own: Vec<SocketAddr> = self
                 .own
                 .iter()
-                .filter_map(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, *port)))
+                .filter_map(|own| Some(SocketAddr::new(own.host.parse().ok()?, own.port)))
                 .collect();
             return self.judge_address(SocketAddr::new(ip, port), vouched, &own);
         }
@@ -209,7 +281,7 @@ impl Destinations {
         if host == "localhost" || host.ends_with(".localhost") {
             return Err(Forbidden::ThisMachine);
         }
-        if self.own.iter().any(|(own, its)| *own == host && *its == port) {
+        if self.own.iter().any(|own| own.host == host && own.port == port) {
             return Err(Forbidden::Own);
         }
         Ok(())
@@ -244,15 +316,10 @@ impl Destinations {
         TcpStream::connect(addresses.as_slice()).await
     }
 
-    /// Where the platform's own services with this port are now. What cannot be looked up is at no address.
+    /// Where the platform's own services with this port are, as far as is known.
     async fn own_at(&self, port: u16) -> Vec<SocketAddr> {
-        let mut all = Vec::new();
-        for (host, _) in self.own.iter().filter(|(_, its)| *its == port) {
-            if let Ok(found) = lookup_host((host.as_str(), port)).await {
-                all.extend(found.map(|one| SocketAddr::new(one.ip().to_canonical(), one.port())));
-            }
-        }
-        all
+        let with_port = self.own.iter().filter(|own| own.port == port);
+        join_all(with_port.map(Own::places)).await.concat()
     }
 
     /// Those of the addresses that were found for a host that it may have.
@@ -364,7 +431,11 @@ fn is_nobodys(ip: IpAddr) -> bool {
                 six.is_unspecified()
                     || six.is_multicast()
                     || six.is_unicast_link_local()
-                    || matches!(six.segments(), [0x2001, 0, ..] | [0x64, 0xff9b, 1, ..])
+                    // fd00:ec2::/32 is where a cloud has what it tells a machine (fd00:ec2::254) and services of its own.
+                    || matches!(
+                        six.segments(),
+                        [0x2001, 0, ..] | [0x64, 0xff9b, 1, ..] | [0xfd00, 0x0ec2, ..]
+                    )
             }
         }
 }
@@ -411,6 +482,9 @@ mod tests {
             ("[2002:a9fe:a9fe::1]", 80, Err(Nobodys)),
             ("[fe80::1]", 80, Err(Nobodys)),
             ("[fd00:ec2::254]", 80, Err(Nobodys)),
+            ("[fd00:ec2::23]", 80, Err(Nobodys)),
+            ("[fd00:ec2:ffff::1]", 443, Err(Nobodys)),
+            ("[fd00:ec3::1]", 443, Ok(())),
             ("100.100.100.200", 80, Err(Nobodys)),
             ("0.0.0.0", 80, Err(Nobodys)),
             ("[::]", 80, Err(Nobodys)),
@@ -538,6 +612,38 @@ mod tests {
         {
             assert_eq!(strict().judge(&own.ip().to_string(), port), Err(Forbidden::ThisMachine));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_resolver_costs_the_first_connections_a_moment_and_no_later_one_anything() {
+        let strict = Destinations::default().without(vec![("db.inner".to_owned(), 443), ("ev.inner".to_owned(), 443)]);
+        // Looks that do not end.
+        for own in &strict.own {
+            own.begun.set(Instant::now()).unwrap();
+        }
+        let before = Instant::now();
+        for _ in 0..20 {
+            assert!(strict.own_at(443).await.is_empty());
+        }
+        assert!(before.elapsed() <= FIRST_LOOK + Duration::from_millis(50));
+        // What was found is known from then on, at this port.
+        let own: Vec<SocketAddr> = vec!["192.0.2.5:443".parse().unwrap()];
+        strict.own[1].found.send_replace(Some(own.clone()));
+        let before = Instant::now();
+        assert_eq!(strict.own_at(443).await, own);
+        assert!(strict.own_at(444).await.is_empty());
+        assert!(before.elapsed() < Duration::from_millis(10));
+        let error = strict.addresses("192.0.2.5", 443).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[tokio::test]
+    async fn where_the_platforms_own_services_are_is_looked_up() {
+        let strict = Destinations::default().without(vec![("localhost".to_owned(), 443)]);
+        let mut found = strict.own[0].found.subscribe();
+        strict.own_at(443).await;
+        assert!(found.wait_for(Option::is_some).await.is_ok());
+        assert!(strict.own_at(443).await.iter().any(|one| one.ip().is_loopback()));
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use egov_fault::Fault;
 use egov_runtime::server::{Draining, deadline_passed, shutting_down};
+use futures::FutureExt as _;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -126,16 +127,25 @@ impl Door {
         let asked = Instant::now();
         let request = request_head(&call).map(|()| AnswerBody::Pieces(pieces));
         let sent = {
-            let sending = call.passage.upstream.send(request, None, call.deadline);
+            let mut sending = pin!(call.passage.upstream.send_stream(request, call.deadline));
             tokio::select! {
                 // First, here and below: what the door ends, the provider breaks off, and that is not why it ended.
                 biased;
-                ended = watch.ends(&call) => Err(ended),
-                sent = sending => sent.map_err(fault_of_upstream),
+                ended = watch.ends(&call) => {
+                    if ended.0 == Outcome::TimedOut {
+                        // The time of sending is over too: it counts what that says of the endpoint.
+                        let _ = sending.as_mut().now_or_never();
+                    }
+                    Err(ended)
+                }
+                sent = &mut sending => sent.map_err(fault_of_upstream),
             }
         };
         let (response, at) = match sent {
-            Ok((response, at)) if is_grpc_answer(&response) => (response, at),
+            Ok((response, at)) if is_grpc_answer(&response) => {
+                at.opened();
+                (response, at)
+            }
             Ok((response, at)) => {
                 // What a front refuses for what the consumer sent is no fault of the endpoint.
                 if !response.status().is_client_error() {

@@ -44,6 +44,10 @@ const LEAST_BUFFER: usize = 8192;
 /// The seconds whose calls the budget of repetitions counts.
 const WINDOW: u64 = 10;
 
+/// So many times the failures that leave an endpoint alone do calls do whose time was too short to tell, if one after the other nothing
+/// came back.
+const SHORT_FOR_ONE: u32 = 4;
+
 /// The time that a call over gRPC may take, as the next hop gets it.
 const TIMEOUT: &str = "grpc-timeout";
 
@@ -223,6 +227,9 @@ struct Health {
     failures: u32,
     ejections: u32,
     until: Option<Instant>,
+    /// Calls in a row, each too short to tell, from which nothing came back, and when the first of them began.
+    short: u32,
+    short_since: Option<Instant>,
 }
 
 /// A call at an endpoint, until it is dropped.
@@ -232,6 +239,8 @@ pub(crate) struct AtEndpoint {
     begun: Instant,
     /// How many calls had come back when it began.
     came_back: u64,
+    /// A stream, which may say nothing for as long as it likes.
+    is_stream: bool,
     /// The connection of HTTP/1.1 on which the answer comes; it is used again when the answer was read whole.
     connection: Mutex<Option<http1::SendRequest<AnswerBody>>>,
 }
@@ -244,8 +253,16 @@ impl AtEndpoint {
             came_back: endpoint.came_back.load(Ordering::Relaxed),
             endpoint,
             limits,
+            is_stream: false,
             connection: Mutex::default(),
         }
+    }
+
+    /// The head of a stream's answer came, so the endpoint is no black hole. Whether it works is seen when the stream has ended.
+    pub(crate) fn opened(&self) {
+        let mut health = self.endpoint.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.short = 0;
+        health.short_since = None;
     }
 
     /// The call came back whole.
@@ -253,7 +270,7 @@ impl AtEndpoint {
         self.finished();
         self.endpoint.came_back.fetch_add(1, Ordering::Relaxed);
         let mut health = self.endpoint.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if health.failures > 0 || health.ejections > 0 {
+        if health.failures > 0 || health.ejections > 0 || health.short > 0 {
             *health = Health::default();
         }
     }
@@ -272,11 +289,30 @@ impl AtEndpoint {
     }
 
     /// The time was over. How much there was is the consumer's to say, and a slow method is no sick endpoint; one from which nothing
-    /// at all came back for a while is.
+    /// at all came back for a while is: in the time of one call, or of many short ones in a row. A stream without so much as a head
+    /// counts as a short one however long it was: some providers send the head with the first message, and have none yet.
     pub(crate) fn timed_out(&self) {
-        let silent = self.endpoint.came_back.load(Ordering::Relaxed) == self.came_back;
-        if silent && self.begun.elapsed() >= self.limits.silence {
-            self.failed();
+        if !self.is_silent() {
+            return;
+        }
+        if self.begun.elapsed() >= self.limits.silence && !self.is_stream {
+            self.fell_silent(self.limits.failures);
+        } else if self.endpoint.short_in_vain(self.begun, &self.limits) {
+            self.fell_silent(1);
+        }
+    }
+
+    /// Whether nothing came back from the endpoint since the call began.
+    fn is_silent(&self) -> bool {
+        self.endpoint.came_back.load(Ordering::Relaxed) == self.came_back
+    }
+
+    /// Counts silence as a failure. One that is left alone for it is connected to anew: a connection on which nothing comes back may be
+    /// dead without a word.
+    fn fell_silent(&self, after: u32) {
+        self.endpoint.failed(&self.limits, after);
+        if self.endpoint.is_ejected() {
+            self.endpoint.forget_connection();
         }
     }
 
@@ -291,7 +327,10 @@ impl AtEndpoint {
             // The provider watches the time too, and may be first to say that it is over.
             tonic::Code::DeadlineExceeded => {
                 self.finished();
-                self.timed_out();
+                // It said so itself, so it is no black hole; that its time was short says nothing, nor that a stream had no more to say.
+                if !self.is_stream && self.is_silent() && self.begun.elapsed() >= self.limits.silence {
+                    self.failed();
+                }
             }
             _ => self.worked(),
         }
@@ -376,8 +415,18 @@ impl Endpoint {
             health.until = Some(now + pause);
             health.ejections += 1;
             health.failures = 0;
+            health.short = 0;
+            health.short_since = None;
             tracing::warn!(endpoint = %self.id, pause_ms = pause.as_millis(), "endpoint is left alone for a while");
         }
+    }
+
+    /// Counts a call that was too short to tell, and says whether by now there were so many in a row, for so long, that they tell.
+    fn short_in_vain(&self, begun: Instant, limits: &UpstreamLimits) -> bool {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.short = health.short.saturating_add(1);
+        let since = *health.short_since.get_or_insert(begun);
+        health.short >= limits.failures.max(1).saturating_mul(SHORT_FOR_ONE) && since.elapsed() >= limits.silence
     }
 
     /// A connection: one that is there, or a new one.
@@ -665,6 +714,25 @@ impl Upstream {
         replay: Option<Bytes>,
         deadline: Instant,
     ) -> Result<(Response<Incoming>, AtEndpoint), UpstreamError> {
+        self.carry(request, replay, deadline, false).await
+    }
+
+    /// The same with a stream, which is never repeated.
+    pub(crate) async fn send_stream(
+        &self,
+        request: Request<AnswerBody>,
+        deadline: Instant,
+    ) -> Result<(Response<Incoming>, AtEndpoint), UpstreamError> {
+        self.carry(request, None, deadline, true).await
+    }
+
+    async fn carry(
+        &self,
+        request: Request<AnswerBody>,
+        replay: Option<Bytes>,
+        deadline: Instant,
+        is_stream: bool,
+    ) -> Result<(Response<Incoming>, AtEndpoint), UpstreamError> {
         const ATTEMPTS: usize = 3;
         self.budget.called();
         let mut tried = Vec::new();
@@ -680,7 +748,8 @@ impl Upstream {
             };
             tried.push(endpoint.id);
             let last = tried.len() >= ATTEMPTS;
-            let at = AtEndpoint::begin(Arc::clone(&endpoint), self.limits);
+            let mut at = AtEndpoint::begin(Arc::clone(&endpoint), self.limits);
+            at.is_stream = is_stream;
             let connecting = endpoint.connection(&self.destinations, self.trust.as_ref(), &self.limits);
             let mut connection = match timeout_at(deadline, connecting).await {
                 Ok(Ok(connection)) => connection,
@@ -916,13 +985,18 @@ mod tests {
         let endpoints = upstream.endpoints();
         let endpoint = &endpoints[0];
         let call = || AtEndpoint::begin(Arc::clone(endpoint), UpstreamLimits::default());
-        // However many consumers leave too little time.
-        for _ in 0..20 {
+        // However many consumers leave too little time, while others come back, or it says itself that the time is over.
+        for number in 0..60 {
             let short = call();
             tokio::time::advance(Duration::from_millis(900)).await;
-            short.timed_out();
             short.answered(4);
+            short.timed_out();
+            if number % 19 == 18 {
+                call().answered(5);
+            }
         }
+        assert!(!endpoint.is_ejected());
+        call().answered(0);
         // However slow a method is, while others come back.
         for _ in 0..20 {
             let (slow, other) = (call(), call());
@@ -931,6 +1005,23 @@ mod tests {
             slow.timed_out();
         }
         assert!(!endpoint.is_ejected());
+        // Many in a row from which nothing came back tell, however short each was; a burst of them at once does not.
+        let burst: Vec<AtEndpoint> = (0..40).map(|_| call()).collect();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        for call in &burst {
+            call.timed_out();
+        }
+        assert!(!endpoint.is_ejected());
+        call().answered(0);
+        for number in 0..20 {
+            assert!(!endpoint.is_ejected(), "{number}");
+            let short = call();
+            tokio::time::advance(Duration::from_millis(100)).await;
+            short.timed_out();
+        }
+        assert!(endpoint.is_ejected());
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        call().answered(0);
         let hung: Vec<AtEndpoint> = (0..5).map(|_| call()).collect();
         tokio::time::advance(Duration::from_secs(1)).await;
         for (number, call) in hung.iter().enumerate() {
@@ -948,6 +1039,50 @@ mod tests {
         assert!(endpoint.is_ejected());
         tokio::time::advance(Duration::from_millis(2)).await;
         assert!(!endpoint.is_ejected());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_says_nothing_is_no_failure_and_many_without_a_head_are() {
+        let upstream = upstream();
+        upstream.set(&[spec(1, 1, EndpointState::Active)]);
+        let endpoints = upstream.endpoints();
+        let endpoint = &endpoints[0];
+        let stream = || {
+            let mut at = AtEndpoint::begin(Arc::clone(endpoint), UpstreamLimits::default());
+            at.is_stream = true;
+            at
+        };
+        // However long it is silent, whoever says that its time is over, and whatever else is without a head meanwhile.
+        for number in 0..60 {
+            let (silent, headless) = (stream(), stream());
+            silent.opened();
+            tokio::time::advance(Duration::from_secs(30)).await;
+            silent.answered(4);
+            headless.timed_out();
+            assert!(!endpoint.is_ejected(), "{number}");
+        }
+        stream().opened();
+        // One that is open there keeps no black hole from being found by the calls of others.
+        let open = stream();
+        open.opened();
+        let calls: Vec<AtEndpoint> = (0..5)
+            .map(|_| AtEndpoint::begin(Arc::clone(endpoint), UpstreamLimits::default()))
+            .collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for call in &calls {
+            call.timed_out();
+        }
+        assert!(endpoint.is_ejected());
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        open.answered(0);
+        // Nor does one have to be called otherwise than by streams.
+        for number in 0..20 {
+            assert!(!endpoint.is_ejected(), "{number}");
+            let headless = stream();
+            tokio::time::advance(Duration::from_secs(30)).await;
+            headless.timed_out();
+        }
+        assert!(endpoint.is_ejected());
     }
 
     #[test]

@@ -18,7 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    ConsumerInfoErrorKind, GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     Config as StreamConfig, ConsumerErrorKind, DeleteMessageErrorKind, DiscardPolicy, RawMessageErrorKind,
@@ -874,7 +876,10 @@ impl EventStore for JetStreamStore {
             let info = stream
                 .consumer_info(consumer_name(subscription.id, &lane))
                 .await
-                .map_err(unavailable)?;
+                .map_err(|error| match error.kind() {
+                    ConsumerInfoErrorKind::NotFound => subscription_not_found(),
+                    _ => unavailable(error),
+                })?;
             let under_way = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX);
             progress.lag += i64::try_from(info.num_pending).unwrap_or(i64::MAX) + under_way;
             progress.in_flight += under_way;
@@ -884,8 +889,11 @@ impl EventStore for JetStreamStore {
             .info_with_subjects(dead_subject(subscription, ">"))
             .await
             .map_err(unavailable)?;
-        let letters: Vec<_> = letters.try_collect().await.map_err(unavailable)?;
-        progress.dead_letters = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+        // Counted as they come: each has a subject of its own, and there may be very many.
+        progress.dead_letters = letters
+            .try_fold(0_i64, |count, _| std::future::ready(Ok(count.saturating_add(1))))
+            .await
+            .map_err(unavailable)?;
         Ok(progress)
     }
 
@@ -980,8 +988,20 @@ impl EventStore for JetStreamStore {
         }
     }
 
-    async fn sweep(&self, _topic: &TopicSpec) -> Result<Swept, Fault> {
-        // The server keeps to `max_age` and `max_bytes` by itself.
+    async fn sweep(&self, topic: &TopicSpec) -> Result<Swept, Fault> {
+        // The server keeps to `max_age` and `max_bytes` by itself, if it was told: whoever changed the topic may have died before.
+        let told = match self.stream(stream_name(topic.id)).await {
+            Ok(stream) => {
+                let config = &stream.cached_info().config;
+                (config.max_age, config.max_bytes) == (topic.max_age, topic.max_bytes)
+            }
+            // Its first publication makes it.
+            Err(fault) if fault.reason() == topic_not_found().reason() => true,
+            Err(fault) => return Err(fault),
+        };
+        if !told {
+            self.open_topic(topic).await?;
+        }
         Ok(Swept::default())
     }
 

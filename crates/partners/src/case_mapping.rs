@@ -222,7 +222,7 @@ fn steps(
     steps
 }
 
-/// How a case was filed. Administrative codes of addresses are not in a case, and its files are not handed over: they stay empty.
+/// How a case was filed. Administrative codes of addresses are not in a case: they stay empty, and so do its files until they are handed over.
 fn dossier(case: &Case, item: &CaseItem, known: &CaseParticulars, translator: &mut Translator<'_>) -> Dossier {
     let components = case
         .components

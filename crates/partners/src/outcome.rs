@@ -57,6 +57,9 @@ pub enum NotSent {
     /// The partner does not know the case that it is about: told after the case it would be taken.
     #[error("the partner does not know the case")]
     CaseUnknown,
+    /// What goes with it, the files of a case, could not be read where it is kept.
+    #[error("the files that go with it could not be read")]
+    FilesAway,
 }
 
 /// Why it is not known whether something was done.
@@ -100,6 +103,7 @@ impl CallError {
             Self::NotSent(NotSent::NotInContract) => "not_in_contract",
             Self::NotSent(NotSent::RefusedBefore(_)) => "refused_before",
             Self::NotSent(NotSent::CaseUnknown) => "case_unknown",
+            Self::NotSent(NotSent::FilesAway) => "files_away",
             Self::Refused { .. } => "refused",
             Self::Unknown(Doubt::TimedOut) => "timed_out",
             Self::Unknown(Doubt::CutOff) => "cut_off",
@@ -125,7 +129,7 @@ impl CallError {
     }
 
     /// Whether the partner is away, or lets nobody in: it was not reached, takes nothing at present, or gave no answer. Whoever answers,
-    /// with whatever, is there.
+    /// with whatever, is there. Where what goes with it is kept may be away as well: that says nothing of what should have been sent.
     pub fn is_away(&self) -> bool {
         matches!(
             self,
@@ -135,6 +139,7 @@ impl CallError {
                     | NotSent::Throttled
                     | NotSent::NoTime
                     | NotSent::RefusedBefore(_)
+                    | NotSent::FilesAway
             ) | Self::Unknown(Doubt::TimedOut | Doubt::CutOff | Doubt::Failed(_))
         )
     }

@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::lenient;
 use crate::line::{Answer, Line, Outgoing};
 use crate::outcome::{CallError, Doubt, NotSent};
-use crate::portal_rest::Dossier;
+use crate::portal_rest::{Dossier, UploadedFile};
 use crate::wire_time::{WireTime, day_text};
 
 /// One procedure in the portal's list.
@@ -377,6 +377,15 @@ pub struct ToldCase {
     pub told_time: WireTime,
 }
 
+impl ToldCase {
+    /// The files of a component that one-stop itself says the case has: it names them. Of a file that only a unit's own software speaks of
+    /// nothing is known here, not even whose it is.
+    pub fn files_of<'a>(&'a self, component_code: &'a str) -> impl Iterator<Item = &'a DocumentItem> {
+        let all = self.item.documents.iter();
+        all.filter(move |file| file.component_code == component_code && !file.deleted && !file.file_name.is_empty())
+    }
+}
+
 /// A field in which both sides differ. Values may be personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDifference {
@@ -417,6 +426,15 @@ pub trait NationalPortal: Send + Sync + 'static {
     async fn list_cases(&self, agency_code: &str, from: Date, to: Date) -> Result<Vec<ListedCase>, CallError>;
     /// Tells a case as it stands, one try: `there` if the portal has it already.
     async fn sync_case(&self, told: &ToldCase, there: bool) -> Result<(), CallError>;
+    /// Whether this generation takes the contents of a case's files, before the case is made.
+    fn takes_files(&self) -> bool {
+        false
+    }
+    /// Hands over the content of a file; safe to repeat. Of the first generation no more is known than an address (`DuongDanTaiTepTin`) at
+    /// which the portal would fetch it, and nothing of how: it takes none.
+    async fn upload_file(&self, _name: &str, _content: &[u8]) -> Result<UploadedFile, CallError> {
+        Err(CallError::NotSent(NotSent::NotInContract))
+    }
     /// `CapNhatTienDoHoSoMC`, one try. Of a case that the portal does not know nothing is taken: [`NotSent::CaseUnknown`].
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError>;
     /// Whether what the portal has is what it was told: then telling it again would do nothing.

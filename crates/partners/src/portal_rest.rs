@@ -28,8 +28,8 @@ use crate::lenient;
 use crate::line::{Answer, Line, Outgoing};
 use crate::outcome::{CallError, Doubt, NotSent};
 use crate::portal::{
-    BARRED, CaseItem, FieldDifference, ListedCase, NationalPortal, PortalCase, Procedure, ProcedureSummary,
-    ProgressItem, ToldCase, item_differences,
+    BARRED, CaseItem, DocumentItem, FieldDifference, ListedCase, NationalPortal, PortalCase, Procedure,
+    ProcedureSummary, ProgressItem, ToldCase, item_differences,
 };
 use crate::wire_time::{WireTime, day_text};
 
@@ -511,6 +511,17 @@ fn decode<T: DeserializeOwned>(value: Value) -> Result<T, CallError> {
     serde_json::from_value(value).map_err(CallError::unreadable_json)
 }
 
+/// A file of a component by its name.
+fn named(component_code: &str, name: &str) -> DocumentItem {
+    DocumentItem {
+        attachment_id: String::new(),
+        file_name: name.to_owned(),
+        deleted: false,
+        component_code: component_code.to_owned(),
+        address: String::new(),
+    }
+}
+
 /// What this generation carries of a case, as an item: the rest is empty on both sides.
 fn carried(dossier: &Dossier, state: Option<&StateItem>) -> CaseItem {
     CaseItem {
@@ -523,6 +534,11 @@ fn carried(dossier: &Dossier, state: Option<&StateItem>) -> CaseItem {
         state: state.map(|state| state.state.clone()).unwrap_or_default(),
         due_time: state.and_then(|state| state.due_time),
         return_time: state.and_then(|state| state.return_time),
+        documents: dossier
+            .components
+            .iter()
+            .flat_map(|component| component.files.iter().map(|file| named(&component.code, &file.name)))
+            .collect(),
         ..CaseItem::default()
     }
 }
@@ -565,6 +581,14 @@ impl NationalPortal for RestPortal {
         self.write("ho-so/cap-nhat-trang-thai", &states).await
     }
 
+    fn takes_files(&self) -> bool {
+        true
+    }
+
+    async fn upload_file(&self, name: &str, content: &[u8]) -> Result<UploadedFile, CallError> {
+        self.upload(name, content).await
+    }
+
     async fn report_progress(&self, item: &ProgressItem) -> Result<(), CallError> {
         let steps = json!({ "CapNhatTienTrinh": [item] });
         let reported = self.write("ho-so/cap-nhat-tien-trinh", &steps).await;
@@ -580,7 +604,16 @@ impl NationalPortal for RestPortal {
     }
 
     fn differences(&self, told: &ToldCase, there: &PortalCase) -> Vec<FieldDifference> {
-        item_differences(&carried(&told.dossier, Some(&StateItem::of(told))), &there.case)
+        let mut ours = carried(&told.dossier, Some(&StateItem::of(told)));
+        // What was uploaded got its ids there; which files a case has is known by the names that one-stop says of them.
+        ours.documents = told
+            .dossier
+            .components
+            .iter()
+            .flat_map(|component| told.files_of(&component.code))
+            .map(|file| named(&file.component_code, &file.file_name))
+            .collect();
+        item_differences(&ours, &there.case)
     }
 
     fn is_resting(&self) -> bool {

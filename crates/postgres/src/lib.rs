@@ -51,6 +51,7 @@ mod error;
 mod folder;
 mod installation;
 mod lock;
+mod memory;
 mod process;
 mod server;
 mod shared;

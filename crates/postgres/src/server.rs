@@ -14,6 +14,7 @@ use crate::error::PostgresError;
 use crate::folder::{Layout, Record, SPACE_TO_BEGIN_MIB, SPACE_TO_RUN_MIB};
 use crate::installation::{Installation, MINIMUM_VERSION};
 use crate::lock::HolderLock;
+use crate::memory::shared_buffers_mib;
 use crate::process::{
     LAST_PATIENCE, Postmaster, STOP_PATIENCE, last_lines, stop_left_over, tell, wait_until, written_since,
 };
@@ -125,7 +126,10 @@ impl ClusterOptions {
             "log_timezone=UTC".to_owned(),
         ];
         let durable = match self.durability {
-            Durability::Full => "on",
+            Durability::Full => {
+                all.push(format!("shared_buffers={}MB", shared_buffers_mib()));
+                "on"
+            }
             Durability::TestOnly => {
                 // Nothing that can be lost need be written twice, and no replica reads it.
                 all.extend(

@@ -126,6 +126,10 @@ impl RestPortal {
         let Ok(dossier) = serde_json::from_value::<Dossier>(asked.clone()) else {
             return refusal("HS400", "hồ sơ không hợp lệ");
         };
+        let mut attached = dossier.components.iter().flat_map(|component| &component.files);
+        if attached.any(|file| self.files.get(&file.hash) != Some(&file.file_id)) {
+            return refusal("HS422", "tệp đính kèm chưa được tải lên");
+        }
         if let Some(found) = self.dossiers.get(&dossier.case_code) {
             // The same again is no new effect.
             return if found.dossier == dossier {

@@ -127,13 +127,14 @@ pub struct EndpointsSection {
 }
 
 impl EndpointsSection {
-    /// What addresses are judged by. `own` are those of the platform's own services, as URLs; what is none names nothing.
+    /// What addresses are judged by. `own` are those of the platform's own services, as URLs or as `host:port`; what is
+    /// neither names nothing.
     ///
     /// # Errors
     /// What is no network.
     pub fn open(&self, own: &[&str]) -> anyhow::Result<Arc<Destinations>> {
         let destinations = Destinations::default()
-            .without(own.iter().filter_map(|url| host_and_port(url)).collect())
+            .without(own.iter().flat_map(|url| hosts_and_ports(url)).collect())
             .within(&self.allowed_networks)
             .context("endpoints.allowed_networks")?
             .also(&self.allowed_hosts)
@@ -142,16 +143,50 @@ impl EndpointsSection {
     }
 }
 
-/// Host and port of a URL.
-fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let url = reqwest::Url::parse(url.trim()).ok()?;
-    let host = url.host_str().filter(|host| !host.is_empty())?;
+/// Hosts and ports of an address. It may be written without a scheme, as NATS takes it (`host`, `host:port`), and an address of
+/// PostgreSQL may name its hosts and ports, several by commas, in its query.
+fn hosts_and_ports(text: &str) -> Vec<(String, u16)> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let url = if text.contains("://") {
+        reqwest::Url::parse(text)
+    } else {
+        reqwest::Url::parse(&format!("nats://{text}"))
+    };
+    let Ok(url) = url else { return Vec::new() };
     let usual = match url.scheme() {
         "postgres" | "postgresql" => Some(5432),
         "nats" | "tls" => Some(4222),
         _ => None,
     };
-    Some((host.to_owned(), url.port_or_known_default().or(usual)?))
+    let Some(port) = url.port_or_known_default().or(usual) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
+        found.push((host.to_owned(), port));
+    }
+    if usual == Some(5432) {
+        let named = |wanted: &str| {
+            let pair = url.query_pairs().filter(|(key, _)| key == wanted).last();
+            pair.map(|(_, value)| value.into_owned()).unwrap_or_default()
+        };
+        let (hosts, ports) = (named("host"), named("port"));
+        let ports: Vec<u16> = ports.split(',').filter_map(|port| port.trim().parse().ok()).collect();
+        let at = |index: usize| ports.get(index).or_else(|| ports.last()).copied().unwrap_or(port);
+        if let Some((_, itself)) = found.first_mut() {
+            *itself = at(0);
+        }
+        for hosts in [hosts, named("hostaddr")] {
+            // One that begins with a slash is the folder of a socket.
+            let hosts = hosts.split(',').map(str::trim).enumerate();
+            let hosts = hosts.filter(|(_, host)| !host.is_empty() && !host.starts_with('/'));
+            found.extend(hosts.map(|(index, host)| (host.to_owned(), at(index))));
+        }
+    }
+    found
 }
 
 /// The service's own database.
@@ -336,20 +371,30 @@ mod tests {
 
     #[test]
     fn the_platforms_own_services_are_known_by_host_and_port() {
-        for (url, wanted) in [
-            ("postgres://app:p%40ss@db.inner/integration", Some(("db.inner", 5432))),
+        let cases: [(&str, &[(&str, u16)]); 13] = [
+            ("postgres://app:p%40ss@db.inner/integration", &[("db.inner", 5432)][..]),
             (
                 "postgresql://app@[fd12::5]:6432/integration?sslmode=require",
-                Some(("[fd12::5]", 6432)),
+                &[("[fd12::5]", 6432)],
             ),
-            ("postgres:///integration?host=/run/postgresql", None),
-            (" nats://events.inner ", Some(("events.inner", 4222))),
-            ("https://identity.inner", Some(("identity.inner", 443))),
-            ("http://identity.inner:8080/x", Some(("identity.inner", 8080))),
-            ("", None),
-        ] {
-            let wanted = wanted.map(|(host, port)| (host.to_owned(), port));
-            assert_eq!(host_and_port(url), wanted, "{url}");
+            ("postgres:///integration?host=/run/postgresql", &[]),
+            ("postgres:///integration?host=db.inner", &[("db.inner", 5432)]),
+            (
+                "postgres:///integration?host=a.inner,b.inner&port=6432,6433&hostaddr=192.0.2.5",
+                &[("a.inner", 6432), ("b.inner", 6433), ("192.0.2.5", 6432)],
+            ),
+            ("postgres://db.inner/integration?port=6432", &[("db.inner", 6432)]),
+            (" nats://events.inner ", &[("events.inner", 4222)]),
+            ("nats.inner:4223", &[("nats.inner", 4223)]),
+            ("nats.inner", &[("nats.inner", 4222)]),
+            ("192.0.2.9:4222", &[("192.0.2.9", 4222)]),
+            ("https://identity.inner", &[("identity.inner", 443)]),
+            ("http://identity.inner:8080/x", &[("identity.inner", 8080)]),
+            ("", &[]),
+        ];
+        for (url, wanted) in cases {
+            let wanted: Vec<(String, u16)> = wanted.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect();
+            assert_eq!(hosts_and_ports(url), wanted, "{url}");
         }
         let section = EndpointsSection {
             allowed_networks: vec!["10.0.0.0/33".to_owned()],
@@ -364,6 +409,10 @@ mod tests {
         );
         let strict = EndpointsSection::default().open(&["nats://events.inner"]).unwrap();
         assert!(strict.judge("events.inner", 4222).is_err() && strict.judge("events.inner", 443).is_ok());
+        let strict = EndpointsSection::default()
+            .open(&["nats.inner:4222", "postgres:///x?host=db.inner"])
+            .unwrap();
+        assert!(strict.judge("nats.inner", 4222).is_err() && strict.judge("db.inner", 5432).is_err());
     }
 
     #[test]

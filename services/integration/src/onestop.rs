@@ -8,8 +8,9 @@ use egov_events::{SystemToken, SystemTokenConfig};
 use egov_fault::{Code, Fault, fault_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::{
-    Case, CaseParticulars, GetCaseRequest, ListCasesRequest, ListCasesResponse, SearchCasesRequest,
+    Case, CaseParticulars, GetCaseRequest, ListCasesRequest, ListCasesResponse, ReadFileRequest, SearchCasesRequest,
 };
 use jiff::civil::Date;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -35,10 +36,21 @@ pub struct OneStopConfig {
     pub purpose: String,
 }
 
+/// What one-stop gives of a file.
+pub(crate) enum FileContent {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// There is none that this system may read.
+    NotShown,
+    /// It is larger than was asked for.
+    TooLarge,
+}
+
 /// Reads cases from one-stop. Each reading is recorded there, for the persons concerned, under the system's name and the purpose.
 #[derive(Clone)]
 pub struct OneStopCases {
     client: CaseServiceClient<Channel>,
+    files: FileServiceClient<Channel>,
     token: Arc<SystemToken>,
     purpose: String,
 }
@@ -67,8 +79,10 @@ impl OneStopCases {
             client_id: config.client_id,
             authority: config.authority,
         };
+        let channel = endpoint.connect_lazy();
         Ok(Self {
-            client: CaseServiceClient::new(endpoint.connect_lazy()),
+            client: CaseServiceClient::new(channel.clone()),
+            files: FileServiceClient::new(channel),
             token: Arc::new(SystemToken::new(token, keyring, clock, ids)?),
             purpose: config.purpose,
         })
@@ -143,6 +157,45 @@ impl OneStopCases {
         match self.client.clone().search_cases(request).await {
             Ok(answer) => Ok(answer.into_inner().cases.iter().any(|case| case.case_code == case_code)),
             Err(status) => Err(self.judge(&status).await),
+        }
+    }
+
+    /// The content of a file, part by part; each reading is recorded there. A file that is larger than `most` bytes is not read on.
+    ///
+    /// # Errors
+    /// One-stop's, and those of its connection; a content that is not as long as it said.
+    pub(crate) async fn file(&self, file_id: &str, most: u64) -> Result<FileContent, Fault> {
+        let mut content = Vec::new();
+        loop {
+            let message = ReadFileRequest {
+                file_id: file_id.to_owned(),
+                offset: i64::try_from(content.len()).map_err(Fault::internal)?,
+                length: 0,
+            };
+            let request = self.request(message).await?;
+            let part = match self.files.clone().read_file(request).await {
+                Ok(answer) => answer.into_inner(),
+                Err(status) => {
+                    let fault = self.judge(&status).await;
+                    return match fault.code() {
+                        Code::NotFound | Code::PermissionDenied => Ok(FileContent::NotShown),
+                        _ => Err(fault),
+                    };
+                }
+            };
+            let size = u64::try_from(part.size).map_err(Fault::internal)?;
+            if size > most {
+                return Ok(FileContent::TooLarge);
+            }
+            let ended = part.data.is_empty();
+            content.extend_from_slice(&part.data);
+            match u64::try_from(content.len()).map_err(Fault::internal)? {
+                read if read == size => return Ok(FileContent::Whole(content)),
+                read if read > size || ended => {
+                    return Err(Fault::internal("a file that is not as long as one-stop says"));
+                }
+                _ => {}
+            }
         }
     }
 

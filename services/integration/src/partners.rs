@@ -166,6 +166,8 @@ pub struct Delivering {
     pub wait_for_taken_days: u32,
     /// So many deliveries to one partner at once, each of another matter.
     pub at_once: u8,
+    /// A file of a case is handed over to a partner if it has at most so many bytes: each that is under way lies in memory.
+    pub most_file_bytes: u32,
     /// The waits between the tries.
     pub backoff: Backoff,
     /// After so many seconds the platform is asked about a pending payment again.
@@ -182,6 +184,7 @@ impl Default for Delivering {
             believe_after_seconds: 120,
             wait_for_taken_days: 7,
             at_once: 4,
+            most_file_bytes: 16 << 20,
             backoff: Backoff {
                 first_ms: 1_000,
                 longest_ms: 15 * 60 * 1_000,

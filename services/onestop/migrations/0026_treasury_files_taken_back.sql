@@ -3,8 +3,9 @@
 --
 -- Expand only: three new tables and a constraint less. Their rows are seen by the unit whose money it is, as the files are. The version
 -- before goes on, but counts the lines of a file that was taken back, refuses its content as known, and does not say which files it used:
--- take nothing back before that version is gone. Back: drop the tables, delete files that were taken back and imported anew, and set the
--- constraint as 0025 has it.
+-- take nothing back before that version is gone. What was reconciled before is filled in by 0035, and what that version reconciles after it
+-- by the job `onestop.version-before`. Back: drop the tables, delete files that were taken back and imported anew, and set the constraint as
+-- 0025 has it.
 
 CREATE TABLE treasury_files_taken_back (
     file_id             uuid        PRIMARY KEY REFERENCES treasury_files,
@@ -41,22 +42,3 @@ CREATE TABLE reconciliation_files (
 CREATE INDEX reconciliation_files_by_file ON reconciliation_files (file_id, reconciliation_id);
 SELECT egov.protect('reconciliation_files');
 SELECT egov.append_only('reconciliation_files');
-
--- What was reconciled before: the last act of each day, and every file that it must have used. Forced row-level security binds the owner
--- of the tables too; the scope is that of this transaction.
-SELECT set_config('egov.scope_all', 'on', true);
-INSERT INTO reconciled_days (responsible_unit_id, day, reconciliation_id, reconcile_time)
-SELECT DISTINCT ON (responsible_unit_id, day) responsible_unit_id, day, resource_id, record_time
-FROM (SELECT responsible_unit_id, (content::jsonb ->> 'day')::date AS day, resource_id, record_time
-      FROM fee_acts WHERE kind = 'reconciliation') AS acts
-ORDER BY responsible_unit_id, day, record_time DESC, resource_id DESC;
-INSERT INTO reconciliation_files (reconciliation_id, file_id, responsible_unit_id)
-SELECT r.reconciliation_id, f.file_id, f.responsible_unit_id
-FROM reconciled_days AS r
-JOIN treasury_files AS f ON f.responsible_unit_id = r.responsible_unit_id AND f.import_time <= r.reconcile_time
-WHERE f.day = r.day
-   OR EXISTS (SELECT 1 FROM treasury_entries AS e WHERE e.file_id = f.file_id AND e.day = r.day)
-   OR EXISTS (SELECT 1 FROM treasury_entries AS e
-              JOIN charge_payments AS p ON p.collecting_unit_id = f.responsible_unit_id AND p.reference = e.reference
-              WHERE e.file_id = f.file_id AND p.paid_day = r.day);
-SELECT set_config('egov.scope_all', 'off', true);

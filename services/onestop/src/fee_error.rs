@@ -52,6 +52,9 @@ pub enum FeeError {
     /// A file that the last reconciliation of the day used was taken back.
     #[error("{0} is to be reconciled again")]
     ReconcileAgain(Date),
+    /// Somebody reconciled the day after the platform was asked for its list, so perhaps by a newer one.
+    #[error("{0} was reconciled meanwhile")]
+    ReconciledMeanwhile(Date),
 }
 
 /// A violation of one field.
@@ -294,6 +297,13 @@ impl From<FeeError> for Fault {
                 "a file by which this day was reconciled was taken back; reconcile it again first",
             )
             .fault()
+            .with("day", day.to_string()),
+            FeeError::ReconciledMeanwhile(day) => Fault::new(
+                Code::Aborted,
+                "CONCURRENT_WRITE",
+                "ngày này vừa được người khác đối soát; hãy thực hiện lại",
+                "somebody else reconciled this day a moment ago; repeat",
+            )
             .with("day", day.to_string()),
         }
     }

@@ -157,6 +157,12 @@ pub async fn migrate_cases(
     Ok(jobs::migrations::round(database, &means, batch, stop).await?)
 }
 
+/// One round of the job that makes up for what the version before leaves out of fees while both run, under its lease: how many days and
+/// refunds were noted. None if another process holds the lease. For the operator; the running service does it by itself.
+pub async fn make_up_for_version_before(database: &Database) -> Result<Option<u64>, egov_fault::Fault> {
+    Ok(jobs::version_before::round(database).await?)
+}
+
 /// The lease under which linked applications are brought on.
 pub const LINKED_LEASE: &str = operations::linked::coordinate::FOLLOWER;
 

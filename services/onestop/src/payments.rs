@@ -34,6 +34,8 @@ pub struct Settled {
     pub orders: Vec<SettledOrder>,
     /// Orders that integration does not know.
     pub unknown: Vec<SettledOrder>,
+    /// True if the list does not say where orders are: what it lists was paid, and whether it went back is not known.
+    pub is_without_states: bool,
 }
 
 /// An order in the platform's list of a day.
@@ -311,11 +313,16 @@ impl PaymentOrders for IntegrationPayments {
             Ok(answer) => answer.into_inner(),
             Err(status) => return Err(self.refused(&status).await),
         };
+        // An integration of the version before lists no states: what it lists was paid.
+        let is_without_states = answer
+            .payments
+            .iter()
+            .chain(&answer.unknown)
+            .any(|one| state_of(one.state()).is_none());
         let read = |listed: Vec<integration::SettledPayment>| {
             let orders = listed.into_iter().map(|one| {
                 Ok(SettledOrder {
                     amount_vnd: vnd(one.amount.as_ref())?,
-                    // An integration of the version before lists no states: what it lists was paid.
                     state: state_of(one.state()).unwrap_or(OrderState::Paid),
                     settle_time: one.settle_time.as_ref().and_then(instant),
                     refund_time: one.refund_time.as_ref().and_then(instant),
@@ -329,6 +336,7 @@ impl PaymentOrders for IntegrationPayments {
         Ok(Settled {
             orders: read(answer.payments)?,
             unknown: read(answer.unknown)?,
+            is_without_states,
         })
     }
 }

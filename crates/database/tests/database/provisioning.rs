@@ -43,9 +43,16 @@ async fn processes_that_provision_at_once_agree_and_a_second_time_changes_nothin
     assert_eq!(row.get::<String, _>("app"), format!("{service}_app"));
     assert_eq!(row.get::<String, _>("owner"), format!("{service}_owner"));
     assert!(row.get::<bool, _>("definer_sees_all"));
+    // An index that is built beside the traffic waits for every statement under way, so also for one that waits for its turn to migrate.
+    let further = [
+        (30, "CREATE TABLE walked (place int)", false),
+        (31, "CREATE INDEX CONCURRENTLY walked_by_place ON walked (place)", true),
+    ]
+    .map(|(version, sql, alone)| Migration::new(version, "x".into(), MigrationType::Simple, sql.into_sql_str(), alone));
+    let migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().chain(further).collect());
     let (one, two) = tokio::join!(
-        migrate(urls.owner.expose_secret(), &MIGRATOR),
-        migrate(urls.owner.expose_secret(), &MIGRATOR)
+        migrate(urls.owner.expose_secret(), &migrator),
+        migrate(urls.owner.expose_secret(), &migrator)
     );
     one.unwrap();
     two.unwrap();

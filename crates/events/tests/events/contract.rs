@@ -680,6 +680,14 @@ async fn the_oldest_goes_when_it_is_too_old_or_too_much(rig: &dyn Rig) {
         got.iter().map(|one| one.event.id.as_str()).collect::<Vec<_>>(),
         ["1", "2"]
     );
+    // Whoever made the topic keep less died before the store was told: it keeps to it all the same.
+    let less = TopicSpec {
+        max_bytes: 50 * 1024,
+        ..kept
+    };
+    ok(rig.store().sweep(&less).await);
+    let late = subscribe(rig, less.id, StartAt::Oldest).await;
+    assert_eq!(ok(rig.store().progress(&late).await).lag, 1);
 }
 
 async fn what_is_not_there_is_not_found(rig: &dyn Rig) {
@@ -697,6 +705,11 @@ async fn what_is_not_there_is_not_found(rig: &dyn Rig) {
     assert_eq!(
         reason(rig.store().pull(&stranger, Batch::of(1)).await),
         "SUBSCRIPTION_NOT_FOUND"
+    );
+    assert_eq!(
+        reason(rig.store().progress(&stranger).await),
+        "SUBSCRIPTION_NOT_FOUND",
+        "whoever asks makes up for it"
     );
     ok(rig.store().subscribe(&stranger).await);
     assert_eq!(

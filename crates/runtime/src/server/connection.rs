@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +13,12 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::Body;
+use futures::FutureExt as _;
 use http::{Extensions, Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -62,9 +65,31 @@ pub fn client_certificate(extensions: &Extensions) -> Option<[u8; 32]> {
     hash.as_ref().try_into().ok()
 }
 
+/// Runs a call as far as it comes without waiting, and only then in a task of its own.
+///
+/// What is refused needs nothing but its header fields, and is over on the spot: of a hundred thousand calls at once that are
+/// beyond a limit none becomes a task which waits, with all that belongs to it, until it is refused.
+#[derive(Clone, Copy, Debug)]
+struct OnTheSpot;
+
+impl<F> Executor<F> for OnTheSpot
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        let mut call = Box::pin(call);
+        // Nobody is woken by this look: the task looks again, first of all. A call that panics is given up, as a task that does, and
+        // no other of its connection; where it was, the panic hook has said.
+        let looked_at = catch_unwind(AssertUnwindSafe(|| call.as_mut().now_or_never()));
+        if matches!(looked_at, Ok(None)) {
+            tokio::spawn(call);
+        }
+    }
+}
+
 /// The connections of one server.
 pub(super) struct Connections {
-    http: Builder<TokioExecutor>,
+    http: Builder<OnTheSpot>,
     tasks: TaskTracker,
     permits: Arc<Semaphore>,
     settings: Settings,
@@ -93,7 +118,7 @@ impl Connections {
         ending: &Ending,
         meter: &Meter,
     ) -> Self {
-        let mut http = Builder::new(TokioExecutor::new());
+        let mut http = Builder::new(OnTheSpot);
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(keepalive.handshake.get())
@@ -191,7 +216,7 @@ impl Connections {
 
 /// One connection.
 struct Connection {
-    http: Builder<TokioExecutor>,
+    http: Builder<OnTheSpot>,
     router: Router,
     settings: Settings,
 }

@@ -95,6 +95,34 @@ async fn copy(superuser: &str, twin: &str) -> anyhow::Result<()> {
     Ok(connection.close().await?)
 }
 
+/// Takes from a folder of our own what generated cases leave to do at once and no province ever has before it: eight leaves a case to be
+/// sequenced and eight events to be passed on. What is measured is a day of a province whose past is settled.
+async fn settle(installation: &Installation) -> anyhow::Result<()> {
+    let opened = import::open(installation).await?;
+    let superuser = opened.postgres.superuser_url();
+    opened.databases.close().await;
+    let mut connection = PgConnection::connect(&of_database(&superuser, "onestop")?).await?;
+    for statement in [
+        "TRUNCATE egov.unsequenced_leaves",
+        "SELECT egov.follow_to(name, (SELECT max(epoch) FROM egov.epochs), (SELECT max(log_offset) FROM egov.event_log))
+         FROM unnest(ARRAY['forward', 'onestop.linked']) AS name",
+        "VACUUM (ANALYZE)",
+    ] {
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .context("what the generated cases leave to do cannot be set aside")?;
+    }
+    connection.close().await?;
+    opened.close().await
+}
+
+/// How a superuser reaches a database of the server that this URL names.
+fn of_database(superuser: &str, name: &str) -> anyhow::Result<String> {
+    let (_, server) = superuser.split_once('?').context("the server's URL names no socket")?;
+    Ok(format!("postgres:///{name}?{server}"))
+}
+
 impl Stage {
     /// An empty one-stop centre, in a temporary folder or in one that is there. With `twin`, the database of one-stop has a
     /// copy of that name, which no service touches.
@@ -283,11 +311,7 @@ pub(super) fn system_claims(issuer: &str, audience: &str, now: i64) -> TokenClai
 impl Running {
     /// How a superuser reaches a database of the stack.
     pub(super) fn database(&self, name: &str) -> anyhow::Result<String> {
-        let (_, server) = self
-            .superuser
-            .split_once('?')
-            .context("the server's URL names no socket")?;
-        Ok(format!("postgres:///{name}?{server}"))
+        of_database(&self.superuser, name)
     }
 
     /// How the role of a service reaches a database of the stack.
@@ -410,7 +434,9 @@ impl Filled {
         };
         let stage = Stage::prepare(own, None).await?;
         if own.is_none() {
-            generate::for_bench(&installation(stage.data()), cases).await?;
+            let installation = installation(stage.data());
+            generate::for_bench(&installation, cases).await?;
+            settle(&installation).await?;
         }
         Ok(place.insert(stage))
     }

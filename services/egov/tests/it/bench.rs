@@ -3,14 +3,16 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use egov_testkit::nats::NatsServer;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::{egov, folder, text};
 
-#[test]
-fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
+#[tokio::test]
+async fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
+    let nats = NatsServer::start().await.unwrap();
     let output = egov()
         .args([
             "bench",
@@ -28,6 +30,7 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
             "--json",
         ])
         .args(["--seconds", "1", "--runs", "1", "--cases", "2000"])
+        .args(["--nats", nats.address()])
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -46,6 +49,7 @@ fn every_scenario_of_the_benchmark_goes_through_without_an_error() {
         "auth_cold",
         "auth_cached",
         "events acknowledged, PostgreSQL",
+        "events acknowledged, JetStream",
     ];
     let absolute = [
         "list_procedures",

@@ -154,7 +154,17 @@ async fn while_held(
             .await
             .map_err(Fault::from)?;
         for topic in &all {
-            let swept = events.store.sweep(&topic.spec()).await?;
+            let swept = match events.store.sweep(&topic.spec()).await {
+                Ok(swept) => swept,
+                // Nothing else waits for it. The next round is soon.
+                Err(fault) => {
+                    tracing::warn!(topic = topic.name, reason = fault.reason(), error = ?fault, "a topic was not swept");
+                    if lease.is_due() {
+                        lease.renew().await?;
+                    }
+                    continue;
+                }
+            };
             if swept.events > 0 {
                 tracing::info!(
                     topic = topic.name,

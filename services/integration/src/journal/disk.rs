@@ -311,8 +311,20 @@ fn is_of_records(state: &str) -> bool {
 }
 
 impl Shipper {
-    async fn run(self, mut shipments: Shipments<Entry>, again: Vec<Entry>) {
-        self.try_again(again).await;
+    /// Ships until the journal ends. What earlier processes set aside is tried again meanwhile, and holds nothing up; what was not
+    /// reached by the end comes with the next start.
+    async fn run(self, shipments: Shipments<Entry>, again: Vec<Entry>) {
+        let aside = async {
+            self.try_again(again).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.ship_all(shipments) => {}
+            () = aside => {}
+        }
+    }
+
+    async fn ship_all(&self, mut shipments: Shipments<Entry>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let taken = match timeout(REST, shipments.take(&mut batch, BATCH, BATCH_BYTES)).await {
@@ -325,7 +337,7 @@ impl Shipper {
             if taken == 0 {
                 return;
             }
-            self.ship(std::mem::take(&mut batch)).await;
+            self.ship(std::mem::take(&mut batch), &self.shared.shipping).await;
             self.shared.shipped.send_replace(shipments.shipped());
             self.shared.shipping.store(0, Ordering::Relaxed);
             if shipments.len() < BATCH {
@@ -345,9 +357,10 @@ impl Shipper {
         }
         while !records.is_empty() {
             let later = records.split_off(AGAIN.min(records.len()));
-            self.ship(std::mem::replace(&mut records, later)).await;
+            // Since when these are under way says nothing of what is recorded now.
+            self.ship(std::mem::replace(&mut records, later), &AtomicU64::new(0))
+                .await;
         }
-        self.shared.shipping.store(0, Ordering::Relaxed);
         let aside = self.aside.clone();
         let tried = tokio::task::spawn_blocking(move || aside.tried_again(all)).await;
         if !matches!(tried, Ok(Ok(()))) {
@@ -358,15 +371,15 @@ impl Shipper {
 
     /// Ships a batch, however often it has to be tried. If the database refuses it for what it holds, it is halved until the records are
     /// found that are refused by themselves; these are set aside.
-    async fn ship(&self, batch: Vec<Entry>) {
+    async fn ship(&self, batch: Vec<Entry>, since: &AtomicU64) {
         self.meters.batch(batch.len());
-        self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+        since.store(self.shared.now(), Ordering::Relaxed);
         let mut waiting = vec![Load::of(batch)];
         let mut tries = REFUSALS;
         while let Some(load) = waiting.pop() {
             let written = self.write(&load, tries).await;
             // It goes on: what is in the way, if anything, is what records hold, and not the database.
-            self.shared.shipping.store(self.shared.now(), Ordering::Relaxed);
+            since.store(self.shared.now(), Ordering::Relaxed);
             if let Err(refused) = written {
                 match load.halves() {
                     Ok((first, second)) => waiting.extend([second, first]),

@@ -4,6 +4,7 @@
 //! that are taken then are gone from it. A line is a JSON document: when and why the record was refused, what it is, and the record
 //! as it lay on the disk.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -47,8 +48,7 @@ impl SetAside {
     /// The file in the folder of a journal, and the records that earlier processes set aside: they are to be tried again, and then
     /// [`tried_again`](Self::tried_again) called. Blocks.
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
-        let mut lines = lines_of(&folder.join(AGAIN))?;
-        lines.extend(lines_of(&folder.join(FILE))?);
+        let lines = lines_in(folder)?;
         let (mut again, mut strange) = (String::new(), String::new());
         let mut entries = Vec::new();
         for line in &lines {
@@ -132,12 +132,22 @@ impl Refused {
 /// # Errors
 /// The system's.
 pub fn records_set_aside(folder: &Path) -> io::Result<usize> {
-    Ok(lines_of(&folder.join(AGAIN))?.len() + lines_of(&folder.join(FILE))?.len())
+    Ok(lines_in(folder)?.len())
 }
 
 fn read(line: &str) -> Option<Entry> {
     let line: Line = serde_json::from_str(line).ok()?;
     Entry::decode(&STANDARD.decode(line.record).ok()?)
+}
+
+/// The lines of both files, each record once: it stands there twice while it is tried again, and when a process ended before it was
+/// taken out.
+fn lines_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut lines = lines_of(&folder.join(AGAIN))?;
+    lines.extend(lines_of(&folder.join(FILE))?);
+    let mut seen = HashSet::new();
+    lines.retain(|line| serde_json::from_str::<Line>(line).map_or(true, |line| seen.insert(line.record)));
+    Ok(lines)
 }
 
 /// The lines of a file; none if it is not there.
@@ -214,6 +224,10 @@ mod tests {
             assert_eq!(records_set_aside(folder).unwrap(), 3);
         }
         let (aside, again) = SetAside::open(folder).unwrap();
+        aside.put(&refused(2), false).unwrap();
+        // Twice in the files, and one record, also if the process ends now.
+        assert_eq!(records_set_aside(folder).unwrap(), 3);
+        assert_eq!(ids(&SetAside::open(folder).unwrap().1), [1, 2]);
         aside.put(&refused(2), false).unwrap();
         aside.tried_again(again.len()).unwrap();
         let (_, again) = SetAside::open(folder).unwrap();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use egov_auth::{Caller, CallerKind, Resource};
 use egov_codes::{AgencyCode, CaseCode};
 use egov_database::UnitOfWork;
-use egov_directory::Directory;
+use egov_directory::{Directory, Whereabouts};
 use jiff::civil::Date;
 
 use super::permission::MANAGE_DIRECTORY;
-use crate::domain::organisation::{HeldCode, Named, Unconfirmed, confirm, holder, may_use};
+use crate::domain::organisation::{HeldCode, Named, Tenure, Unconfirmed, confirm, holder, may_use};
 use crate::error::Error;
 use crate::store::organisations;
 
@@ -32,6 +32,15 @@ impl Agencies {
             unit_id: unit.id,
             issued: !carried.provisional,
         })
+    }
+
+    /// Where the work of a unit is today by the unit tree: at its designated successor (đơn vị kế thừa) once it has closed.
+    fn where_its_work_is(&self, unit_id: i32, today: Date) -> i32 {
+        let Some(directory) = &self.0 else { return unit_id };
+        match directory.units().whereabouts(unit_id, today) {
+            Some(Whereabouts::MovedTo(successor)) => successor.id,
+            Some(Whereabouts::Here(_) | Whereabouts::NoSuccessor | Whereabouts::NotYet) | None => unit_id,
+        }
     }
 
     /// Whether the caller decides whose codes are: an official who keeps the directory of the whole province.
@@ -103,9 +112,16 @@ impl Agencies {
         day: Date,
     ) -> Result<(), Error> {
         let agency = agency.ok_or_else(|| not_of_unit(field, said))?;
+        let today = unit.today();
         let tenures = organisations::tenures(unit.conn(), agency.as_str()).await?;
-        let named = self.named(agency, day, unit.today());
-        if may_use(unit_id, holder(&tenures, day), named) {
+        let named = self.named(agency, day, today);
+        let held = holder(&tenures, day);
+        // Whoever has the work of a unit that closed acts under its code, as it is entered, until the entry is changed.
+        let followed = held.map(|tenure| Tenure {
+            unit_id: tenure.unit_id.map(|holder| self.where_its_work_is(holder, today)),
+            ..tenure
+        });
+        if may_use(unit_id, held, named) || may_use(unit_id, followed, named) {
             Ok(())
         } else {
             Err(not_of_unit(field, said))

@@ -17,6 +17,11 @@ use crate::operations::agencies::Agencies;
 use crate::sealing::{open, seal};
 use crate::store::mailboxes as store;
 
+/// The kind of the leaves of mailboxes.
+pub(crate) const MAILBOX: &str = "mailbox";
+/// The kind of the leaves of messages in mailboxes.
+pub(crate) const MESSAGE: &str = "mailbox_message";
+
 /// The permission by which a mailbox and its receipts are seen.
 const READ: &str = "integration.mailboxes.read";
 const MANAGE: &str = "integration.mailboxes.manage";
@@ -97,18 +102,11 @@ impl Mailboxes {
                     kind: "mailbox_created",
                     payload: serde_json::json!({ "sender": mailbox.sender_agency, "receiver": mailbox.receiver_agency }),
                 });
-                let canonical = serde_json::json!({
-                    "mailbox_id": mailbox.id,
-                    "sender_unit_id": mailbox.sender_unit,
-                    "receiver_unit_id": mailbox.receiver_unit,
-                    "sender_agency": mailbox.sender_agency,
-                    "receiver_agency": mailbox.receiver_agency,
-                });
                 unit.leaf(Leaf {
-                    kind: "mailbox",
+                    kind: MAILBOX,
                     resource: mailbox.id,
                     version: 1,
-                    canonical: canonical.to_string().as_bytes(),
+                    canonical: canonical_mailbox(&mailbox).to_string().as_bytes(),
                 });
                 Ok::<_, Error>(answer(&mailbox))
             })
@@ -428,6 +426,30 @@ async fn locked(unit: &mut UnitOfWork<'_>, message_id: Uuid, scope: &RowScope) -
         .ok_or(Error::MessageNotFound)
 }
 
+/// What the leaf of a mailbox commits to.
+pub(crate) fn canonical_mailbox(mailbox: &Mailbox) -> serde_json::Value {
+    serde_json::json!({
+        "mailbox_id": mailbox.id,
+        "sender_unit_id": mailbox.sender_unit,
+        "receiver_unit_id": mailbox.receiver_unit,
+        "sender_agency": mailbox.sender_agency,
+        "receiver_agency": mailbox.receiver_agency,
+    })
+}
+
+/// What the leaf of a message commits to that is in a state.
+pub(crate) fn canonical_message(message: &Message, state: State) -> serde_json::Value {
+    serde_json::json!({
+        "message_id": message.id,
+        "mailbox_id": message.mailbox,
+        "sha256": message.sha256,
+        "state": state.code(),
+        "attempts": message.attempts,
+        "receiver_reference": message.receiver_reference,
+        "cause": message.cause,
+    })
+}
+
 /// The event and the leaf of what happened to a message.
 fn record(unit: &mut UnitOfWork<'_>, message: &Message, kind: &'static str) {
     unit.publish(Event {
@@ -437,20 +459,11 @@ fn record(unit: &mut UnitOfWork<'_>, message: &Message, kind: &'static str) {
         kind,
         payload: serde_json::json!({ "mailbox_id": message.mailbox, "state": message.state.code() }),
     });
-    let canonical = serde_json::json!({
-        "message_id": message.id,
-        "mailbox_id": message.mailbox,
-        "sha256": message.sha256,
-        "state": message.state.code(),
-        "attempts": message.attempts,
-        "receiver_reference": message.receiver_reference,
-        "cause": message.cause,
-    });
     unit.leaf(Leaf {
-        kind: "mailbox_message",
+        kind: MESSAGE,
         resource: message.id,
         version: message.version,
-        canonical: canonical.to_string().as_bytes(),
+        canonical: canonical_message(message, message.state).to_string().as_bytes(),
     });
     unit.led_to("mailbox_message", message.id, message.version);
 }

@@ -1,10 +1,10 @@
-//! What the leaves of exchanges, agreements, entries of the directory, reconciliations with the portal and their differences must
-//! commit to, from the rows as they stand now: for the verification of the ledger.
+//! What the leaves of exchanges, agreements, entries of the directory, reconciliations with the portal and their differences, mailboxes,
+//! their messages and deliveries must commit to, from the rows as they stand now: for the verification of the ledger.
 
 use std::collections::{HashMap, HashSet};
 
 use egov_auth::RowScope;
-use egov_database::Database;
+use egov_database::{Database, leaf_commitment};
 use egov_fault::Fault;
 use egov_transparency::{Rebuilt, WithoutRow};
 use jiff::Timestamp;
@@ -13,6 +13,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::change_service::{Entry, published};
+use super::mailboxes::{MAILBOX, MESSAGE, canonical_mailbox, canonical_message};
+use super::partners::{DELIVERY, canonical_delivery};
 use crate::domain::agreement::{Agreement, Side, Signature};
 use crate::domain::canonical::canonical as canonical_text;
 use crate::domain::commitment::{
@@ -21,6 +23,7 @@ use crate::domain::commitment::{
 };
 use crate::domain::endpoint::Endpoint;
 use crate::domain::exchange::{LEAF_KIND, canonical};
+use crate::domain::mailbox::State;
 use crate::domain::reconciliation::{DIFFERENCE, OLDER_RUN, RUN, Reconciliation, of_difference, of_older_run, of_run};
 use crate::domain::service::{Interface, Service};
 use crate::domain::signature::Jws;
@@ -28,9 +31,9 @@ use crate::domain::system::SigningKey;
 use crate::domain::terms::document;
 use crate::error::Error;
 use crate::store;
-use crate::store::exchanges;
 use crate::store::reconciliations::{self, RecordedRun};
-use crate::store::verification::{self, KeyOf, Recorded, RecordedAgreement};
+use crate::store::verification::{self, KeyOf, LeafOf, Recorded, RecordedAgreement, RecordedDelivery};
+use crate::store::{deliveries, exchanges, mailboxes};
 
 /// Rows read at once.
 const PAGE: i64 = 2000;
@@ -43,13 +46,15 @@ const CHANGES: i64 = 200;
 /// their rows is gone is found by [`rows_unlike_history`].
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
-    let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE];
+    let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE, MAILBOX];
     if kept.contains(&kind) || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
         WithoutRow::Wrong
     } else if kind == OLDER_AGREEMENT {
         WithoutRow::Expected("changes of agreements from before their documents were kept")
     } else if kind == OLDER_RUN {
         WithoutRow::Expected("changes of reconciliations with the portal from before each was kept")
+    } else if kind == MESSAGE || kind == DELIVERY {
+        WithoutRow::Expected("the newest version of each is compared with its row, older ones are not kept as rows")
     } else {
         WithoutRow::Expected("the service has no reading of its rows for this yet")
     }
@@ -108,7 +113,117 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
         }
     }
     of_reconciliations(database, &mut rebuilt).await?;
+    of_mailboxes(database, &mut rebuilt).await?;
     Ok(rebuilt)
+}
+
+/// Every mailbox: it never changes.
+async fn of_mailboxes(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let everything = RowScope::everything();
+    let mut after = None;
+    loop {
+        let found = page(database, async |conn| {
+            mailboxes::list(conn, after, PAGE, &everything).await
+        })
+        .await?;
+        let Some(last) = found.last() else { return Ok(()) };
+        after = Some(last.id);
+        rebuilt.extend(found.iter().map(|mailbox| Rebuilt {
+            kind: MAILBOX.to_owned(),
+            resource: mailbox.id,
+            version: 1,
+            canonical: canonical_mailbox(mailbox).to_string().into_bytes(),
+        }));
+    }
+}
+
+/// What is wrong with the messages in mailboxes as their rows are.
+async fn messages_unlike_leaves(database: &Database, wrong: &mut Vec<String>) -> Result<(), Fault> {
+    let mut after = Uuid::nil();
+    loop {
+        let (messages, leaves) = page(database, async |conn| {
+            let messages = mailboxes::messages_after(&mut *conn, after, PAGE).await?;
+            let of = messages.iter().map(|message| (message.id, message.version));
+            let (ids, versions): (Vec<Uuid>, Vec<i64>) = of.unzip();
+            let leaves = verification::leaves_of(conn, MESSAGE, (&ids, &versions)).await?;
+            Ok((messages, by_id(leaves)))
+        })
+        .await?;
+        let Some(last) = messages.last() else { return Ok(()) };
+        after = last.id;
+        for message in &messages {
+            let mut may_be = vec![canonical_message(message, message.state)];
+            if message.state == State::Fetched {
+                // One that was refused and could not be opened when it was fetched anew is put back as one that was fetched.
+                may_be.push(canonical_message(message, State::Waiting));
+            }
+            let what = (MESSAGE, message.id, message.version);
+            wrong.extend(unlike_leaf(what, &may_be, leaves.get(&message.id)));
+        }
+    }
+}
+
+/// What is wrong with the deliveries as their rows are: by their histories, and by their leaves.
+async fn deliveries_unlike_history(database: &Database, wrong: &mut Vec<String>) -> Result<(), Fault> {
+    let mut after = Uuid::nil();
+    loop {
+        let (found, recorded, leaves) = page(database, async |conn| {
+            let found = deliveries::all_after(&mut *conn, after, PAGE).await?;
+            let of = found.iter().map(|delivery| (delivery.id, delivery.version));
+            let (ids, versions): (Vec<Uuid>, Vec<i64>) = of.unzip();
+            let recorded = verification::recorded_deliveries(&mut *conn, &ids).await?;
+            let leaves = verification::leaves_of(conn, DELIVERY, (&ids, &versions)).await?;
+            Ok((found, recorded, by_id(leaves)))
+        })
+        .await?;
+        let Some(last) = found.last() else { return Ok(()) };
+        after = last.id;
+        let recorded: HashMap<Uuid, RecordedDelivery> = recorded.into_iter().map(|one| (one.id, one)).collect();
+        for delivery in &found {
+            let Some(entry) = recorded.get(&delivery.id) else {
+                wrong.push(format!(
+                    "{DELIVERY} {} version {} is not in the history",
+                    delivery.id, delivery.version
+                ));
+                continue;
+            };
+            let says = (entry.unit_id, entry.state, entry.problem.as_str(), entry.record_time);
+            let is = (
+                delivery.unit_id,
+                delivery.state.number(),
+                delivery.problem.as_str(),
+                delivery.update_time,
+            );
+            if says != is {
+                wrong.push(format!(
+                    "{DELIVERY} {} version {} is not what its last change says",
+                    delivery.id, delivery.version
+                ));
+            }
+            // The first leaf commits to the message too, which is sealed.
+            if delivery.version > 1 {
+                let canonical = canonical_delivery(delivery, &entry.actor, None);
+                let what = (DELIVERY, delivery.id, delivery.version);
+                wrong.extend(unlike_leaf(what, &[canonical], leaves.get(&delivery.id)));
+            }
+        }
+    }
+}
+
+fn by_id(leaves: Vec<LeafOf>) -> HashMap<Uuid, LeafOf> {
+    leaves.into_iter().map(|leaf| (leaf.id, leaf)).collect()
+}
+
+/// Whether a row is nothing of what its leaf may commit to. A salt that is gone is named where all leaves are looked at.
+fn unlike_leaf((kind, id, version): (&str, Uuid, i64), may_be: &[Value], leaf: Option<&LeafOf>) -> Option<String> {
+    let Some(leaf) = leaf else {
+        return Some(format!("{kind} {id} version {version} has no leaf"));
+    };
+    let salt = leaf.salt.as_ref()?;
+    let is = |canonical: &Value| {
+        leaf_commitment(salt, canonical.to_string().as_bytes()).as_slice() == leaf.commitment.as_slice()
+    };
+    (!may_be.iter().any(is)).then(|| format!("{kind} {id} version {version} is not what its leaf commits to"))
 }
 
 /// Every recorded version of the reconciliations with the portal and of their differences. Of a reconciliation that a version of before
@@ -248,20 +363,30 @@ async fn of_exchanges(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result
     }
 }
 
-/// The agreements, entries of the directory, reconciliations with the portal and differences whose rows are not what their last change
-/// says, are gone, or were never recorded, each in one sentence. The changes themselves are compared with their leaves: see
-/// [`rebuild_leaves`].
+/// The agreements, entries of the directory, reconciliations with the portal, differences, deliveries and messages in mailboxes whose
+/// rows are not what their last change or its leaf says, are gone, or were never recorded, each in one sentence. The changes themselves
+/// are compared with their leaves: see [`rebuild_leaves`].
 ///
 /// # Errors
 /// The store's.
 pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fault> {
     let mut wrong = Vec::new();
-    let (without, interfaces, erased) = page(database, async |conn| {
+    let (without, gone, interfaces, erased) = page(database, async |conn| {
         let without = verification::without_history(&mut *conn).await?;
+        let gone = verification::leaves_without_row(&mut *conn).await?;
         let interfaces = verification::changed_interfaces(&mut *conn).await?;
-        let own = [AGREEMENT, OLDER_AGREEMENT, RUN, OLDER_RUN, DIFFERENCE];
+        let own = [
+            AGREEMENT,
+            OLDER_AGREEMENT,
+            RUN,
+            OLDER_RUN,
+            DIFFERENCE,
+            MAILBOX,
+            MESSAGE,
+            DELIVERY,
+        ];
         let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &own].concat();
-        Ok((without, interfaces, verification::erasures(conn, &kinds).await?))
+        Ok((without, gone, interfaces, verification::erasures(conn, &kinds).await?))
     })
     .await?;
     for (kind, id) in erased {
@@ -270,6 +395,11 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
             "{kind} {id}: its leaves were erased, and none of this kind ever is"
         ));
     }
+    for (kind, id, version) in gone {
+        wrong.push(format!("{kind} {id} version {version}: its row is gone"));
+    }
+    messages_unlike_leaves(database, &mut wrong).await?;
+    deliveries_unlike_history(database, &mut wrong).await?;
     for (kind, id, version) in without {
         wrong.push(format!("{kind} {id} version {version} is not in the history"));
     }

@@ -176,6 +176,26 @@ pub(crate) async fn get(
     Ok(row.map(Delivery::from))
 }
 
+/// Deliveries after one, by id, for the verification.
+pub(crate) async fn all_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Delivery>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
+         FROM deliveries WHERE delivery_id > $1 ORDER BY delivery_id LIMIT $2",
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Delivery::from).collect())
+}
+
 /// A delivery that this transaction sees, with its sealed message, locked to its end.
 pub(crate) async fn lock(
     connection: &mut PgConnection,

@@ -379,3 +379,22 @@ pub(crate) async fn expired(
     .await?;
     Ok(rows.into_iter().map(Message::from).collect())
 }
+
+/// Messages after one, by id, for the verification.
+pub(crate) async fn messages_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Message>, StoreError> {
+    let rows = sqlx::query_as!(
+        MessageRow,
+        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
+         FROM mailbox_messages WHERE message_id > $1 ORDER BY message_id LIMIT $2",
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}

@@ -149,6 +149,97 @@ pub(crate) async fn without_history(conn: &mut PgConnection) -> Result<Vec<(Stri
     Ok(rows.into_iter().map(|row| (row.kind, row.id, row.version)).collect())
 }
 
+/// The leaf of a version of something, with its salt unless that is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct LeafOf {
+    pub(crate) id: Uuid,
+    pub(crate) commitment: Vec<u8>,
+    pub(crate) salt: Option<Vec<u8>>,
+}
+
+/// The leaves of a kind of these, each of one version.
+pub(crate) async fn leaves_of(
+    conn: &mut PgConnection,
+    kind: &str,
+    (ids, versions): (&[Uuid], &[i64]),
+) -> Result<Vec<LeafOf>> {
+    let rows = sqlx::query!(
+        r#"SELECT l.resource_id, l.commitment, s.salt AS "salt?"
+           FROM unnest($2::uuid[], $3::bigint[]) AS w (id, version)
+           JOIN egov.leaves l ON l.kind = $1 AND l.resource_id = w.id AND l.version = w.version
+           LEFT JOIN egov.leaf_salts s ON s.leaf_id = l.leaf_id"#,
+        kind,
+        ids,
+        versions,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| LeafOf {
+            id: row.resource_id,
+            commitment: row.commitment,
+            salt: row.salt,
+        })
+        .collect())
+}
+
+/// What the history says of a delivery as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedDelivery {
+    pub(crate) id: Uuid,
+    pub(crate) unit_id: i32,
+    pub(crate) state: i16,
+    pub(crate) problem: String,
+    pub(crate) actor: String,
+    pub(crate) record_time: Timestamp,
+}
+
+/// The entries of the history of these deliveries that are of the version that each has now.
+pub(crate) async fn recorded_deliveries(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<RecordedDelivery>> {
+    let rows = sqlx::query!(
+        "SELECT h.delivery_id, h.responsible_unit_id, h.state, h.problem, h.actor, h.record_time
+         FROM delivery_history h JOIN deliveries d ON d.delivery_id = h.delivery_id AND d.version = h.version
+         WHERE h.delivery_id = ANY ($1)",
+        ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| RecordedDelivery {
+            id: row.delivery_id,
+            unit_id: row.responsible_unit_id,
+            state: row.state,
+            problem: row.problem,
+            actor: row.actor,
+            record_time: row.record_time.to_jiff(),
+        })
+        .collect())
+}
+
+/// Leaves of mailboxes' messages and deliveries whose row or entry of the history is gone, as (kind, id, version). Neither is ever
+/// deleted.
+pub(crate) async fn leaves_without_row(conn: &mut PgConnection) -> Result<Vec<(String, Uuid, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT l.kind AS "kind!", l.resource_id AS "id!", l.version AS "version!" FROM egov.leaves l
+           WHERE l.kind = 'mailbox_message' AND l.version = 1
+             AND NOT EXISTS (SELECT 1 FROM mailbox_messages m WHERE m.message_id = l.resource_id)
+           UNION ALL
+           SELECT l.kind, l.resource_id, l.version FROM egov.leaves l
+           WHERE l.kind = 'delivery' AND NOT EXISTS (
+             SELECT 1 FROM delivery_history h WHERE h.delivery_id = l.resource_id AND h.version = l.version)
+           UNION ALL
+           SELECT l.kind, l.resource_id, l.version FROM egov.leaves l
+           WHERE l.kind = 'delivery' AND l.version = 1
+             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.delivery_id = l.resource_id)
+           ORDER BY 1, 2, 3"#,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.id, row.version)).collect())
+}
+
 /// Interfaces whose document does not have the hash that stands beside it, as (service, version).
 pub(crate) async fn changed_interfaces(conn: &mut PgConnection) -> Result<Vec<(Uuid, i64)>> {
     let rows = sqlx::query!(

@@ -134,7 +134,7 @@ impl XRoad {
                 };
                 if service.kind == InterfaceKind::Grpc {
                     let service_id = service.service_id;
-                    return Ok(self.grpc(consumer, service_id, path_and_query, manner, request).await);
+                    return Ok(Box::pin(self.grpc(consumer, service_id, path_and_query, manner, request)).await);
                 }
                 let call = PlainCall {
                     service_id: service.service_id,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use egov_integration::rebuild_leaves::{rebuild_leaves, rows_unlike_history, without_row};
 use egov_proto::egov::integration::v1::{
     ConfirmMessageRequest, CreateMailboxRequest, FetchMessagesRequest, GetMessageReceiptRequest,
     ListDeadMessagesRequest, ListMailboxesRequest, Mailbox, MailboxMessage, MessageReceipt, MessageState,
     RedriveMessageRequest, RefuseMessageRequest, SendMessageRequest,
 };
+use egov_transparency::{LogReport, verify_kind};
 use jiff::SignedDuration;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -154,6 +156,96 @@ async fn a_message_is_stored_forwarded_and_confirmed_with_a_receipt_for_the_send
         .await
         .unwrap();
     assert_eq!(kept, None, "the content is gone once the receiver has it");
+}
+
+/// What the verification says of mailboxes and their messages, each in one sentence.
+async fn findings(stage: &Stage) -> Vec<String> {
+    let mut report = LogReport::default();
+    let rebuilt = rebuild_leaves(&stage.pool).await.unwrap();
+    verify_kind(&stage.pool, "mailbox", &rebuilt, without_row("mailbox"), &mut report)
+        .await
+        .unwrap();
+    let mut all: Vec<String> = report.findings.iter().map(|one| one.detail.clone()).collect();
+    all.extend(rows_unlike_history(&stage.pool).await.unwrap());
+    // The agencies of the tests have no history.
+    all.retain(|one| one.starts_with("mailbox"));
+    all
+}
+
+#[tokio::test]
+async fn every_edited_or_deleted_row_of_a_mailbox_is_named_by_the_verification() {
+    let stage = Stage::start().await;
+    let mailbox = stage.mailbox(0).await;
+    let confirmed = stage.send(SENDER, &mailbox, "<vanban/>").await.unwrap();
+    let got = stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    let request = stage.mail(RECEIVER, confirmation(&got[0]));
+    stage.mail.clone().confirm_message(request).await.unwrap();
+    let refused = stage.send(SENDER, &mailbox, "<khac/>").await.unwrap();
+    stage.fetch(RECEIVER, &mailbox).await.unwrap();
+    stage.refuse_message(&refused.message_id).await.unwrap();
+    assert_eq!(findings(&stage).await, Vec::<String>::new(), "nothing was touched");
+
+    let mut superuser = stage.database.connect_as_superuser().await.unwrap();
+    let (of_box, of_confirmed, of_refused) = (
+        format!("mailbox {}", mailbox.mailbox_id),
+        format!("mailbox_message {}", confirmed.message_id),
+        format!("mailbox_message {}", refused.message_id),
+    );
+    let edits = [
+        (
+            "UPDATE mailbox_messages SET receiver_reference = receiver_reference || 'x' WHERE state = 3",
+            "UPDATE mailbox_messages SET receiver_reference = left(receiver_reference, -1) WHERE state = 3",
+            &of_confirmed,
+        ),
+        (
+            "UPDATE mailbox_messages SET cause = cause || 'x' WHERE state = 1",
+            "UPDATE mailbox_messages SET cause = left(cause, -1) WHERE state = 1",
+            &of_refused,
+        ),
+        (
+            "UPDATE mailbox_messages SET version = version + 7 WHERE state = 1",
+            "UPDATE mailbox_messages SET version = version - 7 WHERE state = 1",
+            &of_refused,
+        ),
+        (
+            "UPDATE mailboxes SET receiver_agency = receiver_agency || 'x'",
+            "UPDATE mailboxes SET receiver_agency = left(receiver_agency, -1)",
+            &of_box,
+        ),
+    ];
+    for (edit, undo, named) in edits {
+        by_force(&mut superuser, edit).await;
+        let found = findings(&stage).await;
+        assert!(
+            found.len() == 1 && found[0].starts_with(named.as_str()),
+            "{edit}: {found:?}"
+        );
+        by_force(&mut superuser, undo).await;
+        assert_eq!(findings(&stage).await, Vec::<String>::new(), "{undo}");
+    }
+    by_force(&mut superuser, "DELETE FROM mailbox_messages WHERE state = 3").await;
+    let found = findings(&stage).await;
+    assert!(
+        found.len() == 1 && found[0].starts_with(of_confirmed.as_str()),
+        "{found:?}"
+    );
+    by_force(&mut superuser, "DELETE FROM mailboxes").await;
+    assert!(
+        findings(&stage)
+            .await
+            .iter()
+            .any(|one| one.starts_with(of_box.as_str()))
+    );
+}
+
+/// What a superuser may do who knows how to switch the triggers off.
+async fn by_force(superuser: &mut sqlx::PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "SET session_replication_role = replica; {sql}"
+    )))
+    .execute(superuser)
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

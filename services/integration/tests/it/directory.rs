@@ -247,13 +247,13 @@ async fn an_agency_code_is_the_units_that_the_unit_tree_or_the_province_names_an
         .unwrap();
     let mail = MailboxServiceClient::connect(stack.address.clone()).await.unwrap();
     let token = stack.token("integration_mailbox_admin", PROVINCE);
-    let create = || {
+    let create_between = |sender: (i32, &str), receiver: (i32, &str)| {
         let mut request = Request::new(CreateMailboxRequest {
             request_id: request_id(),
-            sender_unit_id: STRANGER,
-            receiver_unit_id: CONSUMER,
-            sender_agency: "H41.4".to_owned(),
-            receiver_agency: "H41.2".to_owned(),
+            sender_unit_id: sender.0,
+            receiver_unit_id: receiver.0,
+            sender_agency: sender.1.to_owned(),
+            receiver_agency: receiver.1.to_owned(),
             max_age: None,
             max_messages: 0,
         });
@@ -262,6 +262,7 @@ async fn an_agency_code_is_the_units_that_the_unit_tree_or_the_province_names_an
         let mut mail = mail.clone();
         async move { mail.create_mailbox(request).await }
     };
+    let create = || create_between((STRANGER, "H41.4"), (CONSUMER, "H41.2"));
     stack
         .tree_says(2, &[(CONSUMER, "H41.2", true), (PROVIDER, "H41.4", true)])
         .await;
@@ -273,6 +274,20 @@ async fn an_agency_code_is_the_units_that_the_unit_tree_or_the_province_names_an
     assert_eq!(egov_fault::fault_of(&status).metadata()["agency_code"], "H41.4");
     stack.tree_says(3, &AGENCIES).await;
     create().await.unwrap();
+
+    // The unit closes: who has its work acts under its code as well, the unit itself no more, and nobody else.
+    let issued = [(CONSUMER, "H41.2", true), (STRANGER, "H41.4", true)];
+    let write_to = |unit_id: i32| create_between((CONSUMER, "H41.2"), (unit_id, "H41.4"));
+    for (version, successor) in [(4, PROVINCE), (5, PROVIDER)] {
+        let closed = (STRANGER, successor, date(2026, 11, 1));
+        stack.tree_says_that_one_follows(version, &issued, closed).await;
+        let status = write_to(STRANGER).await.unwrap_err();
+        assert_eq!(reason(&status), "AGENCY_CODE_NOT_OF_UNIT");
+        let to_provider = write_to(PROVIDER).await;
+        let refused = to_provider.err().map(|status| reason(&status));
+        let expected = (successor != PROVIDER).then(|| "AGENCY_CODE_NOT_OF_UNIT".to_owned());
+        assert_eq!(refused, expected, "{successor} has its work");
+    }
 }
 
 #[tokio::test]

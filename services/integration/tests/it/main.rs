@@ -28,6 +28,7 @@ mod rest;
 mod schema;
 mod served;
 mod standing_still;
+mod stopping;
 mod support;
 mod traffic;
 mod verification;

@@ -1,11 +1,11 @@
 //! A door with an agreement in force, in a process of its own: `abuse.rs` measures it, and `.ci/door` calls it with the client of
 //! another language. It says where it listens in a line of JSON, answers a line of JSON to each command on its standard input
-//! (`seen`, `outcomes`, `again`), and ends when that is closed.
+//! (`seen`, `outcomes`, `run`, `stand`, `again`), and ends when that is closed.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -32,7 +32,8 @@ use uuid::Uuid;
 use crate::door::document;
 use crate::support::*;
 
-/// Says that a door shall be served, and which: `plain`, `strict` (short times, for abuse) or `tls`.
+/// Says that a door shall be served, and which: `plain`, `strict` (short times, for abuse), `tls`, or
+/// `production`: as `tls`, and SIGTERM drains it; then it says how its exchanges ended, and ends.
 pub const VARIABLE: &str = "EGOV_SERVE_DOOR";
 
 /// The methods of the provider; of `Change` only the name may be seen.
@@ -294,6 +295,21 @@ fn say(line: &Value) {
     out.flush().unwrap();
 }
 
+/// How many exchanges have ended how, and how many are open, by what the database has.
+async fn outcomes(stack: &Stack) -> Value {
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let outcomes: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT outcome, count(*) FROM exchange_outcomes GROUP BY 1
+         UNION ALL SELECT 'open', count(*) FROM open_exchanges",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let outcomes: serde_json::Map<String, Value> =
+        outcomes.into_iter().map(|(name, count)| (name, json!(count))).collect();
+    Value::Object(outcomes)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not a test: a door for others to call"]
 async fn serve_a_door() {
@@ -312,7 +328,12 @@ async fn serve_a_door() {
     let files = tempfile::tempdir().unwrap();
     let mut certificates = Value::Null;
     let (mut known, mut bound) = (None, None);
-    if kind == "tls" {
+    let signals = kind == "production";
+    if signals {
+        settings.door.drain.grace = Period::seconds(30);
+        settings.own.drain.grace = Period::seconds(30);
+    }
+    if kind == "tls" || signals {
         let authority = authority();
         let (door, own, other) = (
             issue(&authority, "localhost"),
@@ -341,6 +362,9 @@ async fn serve_a_door() {
     let provider = provider(Arc::clone(&seen)).await;
     let mut stack = Stack::with(settings).await;
     agree(&stack, &provider, known).await;
+    if signals {
+        stack.stop_on_signals();
+    }
     say(&json!({
         "door": stack.door.trim_start_matches("http://"),
         "service": stack.address.trim_start_matches("http://"),
@@ -360,25 +384,41 @@ async fn serve_a_door() {
             }
         }
     });
-    while let Some(command) = commands.recv().await {
+    // Its clock stands, unless it is told to run as time does.
+    let running = Arc::new(AtomicBool::new(false));
+    let (clock, runs) = (stack.clock.clone(), Arc::clone(&running));
+    // In a thread of its own: it runs while the others have their hands full.
+    std::thread::spawn(move || {
+        let mut before = std::time::Instant::now();
+        loop {
+            std::thread::park_timeout(Duration::from_millis(10));
+            let now = std::time::Instant::now();
+            if runs.load(Ordering::SeqCst) {
+                clock.advance((now - before).try_into().unwrap());
+            }
+            before = now;
+        }
+    });
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            () = stack.asked_to_stop(), if signals => None,
+        };
+        let Some(command) = command else { break };
         match command.as_str() {
             "seen" => say(&json!({
                 "calls": seen.calls.load(Ordering::SeqCst),
                 "cancelled": seen.cancelled.load(Ordering::SeqCst),
                 "scattered": seen.scattered.load(Ordering::SeqCst),
             })),
-            "outcomes" => {
-                let mut superuser = stack.database.connect_as_superuser().await.unwrap();
-                let outcomes: Vec<(String, i64)> = sqlx::query_as(
-                    "SELECT outcome, count(*) FROM exchange_outcomes GROUP BY 1
-                     UNION ALL SELECT 'open', count(*) FROM open_exchanges",
-                )
-                .fetch_all(&mut superuser)
-                .await
-                .unwrap();
-                let outcomes: serde_json::Map<String, Value> =
-                    outcomes.into_iter().map(|(name, count)| (name, json!(count))).collect();
-                say(&Value::Object(outcomes));
+            "outcomes" => say(&outcomes(&stack).await),
+            "run" => {
+                running.store(true, Ordering::SeqCst);
+                say(&json!({}));
+            }
+            "stand" => {
+                running.store(false, Ordering::SeqCst);
+                say(&json!({}));
             }
             "again" => {
                 stack.again().await;
@@ -386,6 +426,13 @@ async fn serve_a_door() {
             }
             other => panic!("{other:?} is no command"),
         }
+    }
+    if signals {
+        stack.drain();
+        let drained = stack.drained().await;
+        let mut outcomes = outcomes(&stack).await;
+        outcomes["cut"] = json!(drained.aborted_connections + drained.aborted_jobs);
+        say(&outcomes);
     }
     drop(stack);
     // Nobody reads what libtest would say.

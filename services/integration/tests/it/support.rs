@@ -192,6 +192,28 @@ impl Stack {
         self.directory.refresh(&tree(version, agencies)).await.unwrap();
     }
 
+    /// The same, and a unit has closed on a day; another one follows it.
+    pub async fn tree_says_that_one_follows(
+        &self,
+        version: i64,
+        agencies: &[(i32, &'static str, bool)],
+        (closed, successor, day): (i32, i32, jiff::civil::Date),
+    ) {
+        let mut feed = tree(version, agencies);
+        for unit in &mut feed.0.units {
+            if unit.unit_id == closed {
+                unit.effective_to = Some(day.into());
+            }
+        }
+        feed.0.successions.push(identity::Succession {
+            unit_id: closed,
+            successor_id: successor,
+            effective_date: Some(day.into()),
+            ..identity::Succession::default()
+        });
+        self.directory.refresh(&feed).await.unwrap();
+    }
+
     /// The folder in which its door records.
     pub fn journal(&self) -> &Path {
         self.settings.journal.as_ref().unwrap().path()
@@ -248,6 +270,16 @@ impl Stack {
     /// Asks for the drain, as SIGTERM does.
     pub fn drain(&self) {
         self.shutdown.drain();
+    }
+
+    /// From now on SIGTERM drains it, as in production.
+    pub fn stop_on_signals(&self) {
+        self.shutdown.on_signals().unwrap();
+    }
+
+    /// Waits until the drain is asked for.
+    pub async fn asked_to_stop(&self) {
+        self.shutdown.draining().await;
     }
 
     /// Waits until it has drained.

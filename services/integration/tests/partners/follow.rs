@@ -18,7 +18,7 @@ use egov_keyring::Keyring;
 use egov_partners::wire_time::WireTime;
 use egov_proto::egov::onestop::v1::{
     Case, CaseParticulars, CaseState, CaseSummary, CodedName, Deadline, GetCaseRequest, GetCaseResponse, HistoryEntry,
-    ListCasesRequest, ListCasesResponse, SearchCasesRequest, SearchCasesResponse,
+    ListCasesRequest, ListCasesResponse, ReadFileRequest, ReadFileResponse, SearchCasesRequest, SearchCasesResponse,
 };
 use egov_proto::google::r#type::Date;
 use egov_simulators::Fault;
@@ -51,6 +51,43 @@ struct Shown {
     is_old: bool,
     /// What it answers instead of a case.
     faults: HashMap<String, Code>,
+    /// Contents of files.
+    files: HashMap<String, Vec<u8>>,
+    /// Each reading of a part: the file, and for what.
+    files_read: Vec<(String, String)>,
+}
+
+/// So many bytes of a file come at once.
+const PART: usize = 8;
+
+impl tonic::server::UnaryService<ReadFileRequest> for OneStop {
+    type Response = ReadFileResponse;
+    type Future = std::future::Ready<Result<tonic::Response<ReadFileResponse>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<ReadFileRequest>) -> Self::Future {
+        let header = |name: &str| {
+            let value = request.metadata().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let (purpose, token) = (header("x-egov-purpose"), header("authorization"));
+        let mut shown = self.0.lock().unwrap();
+        if shown.away {
+            return std::future::ready(Err(Status::unavailable("away")));
+        }
+        let asked = request.into_inner();
+        shown.files_read.push((asked.file_id.clone(), purpose));
+        std::future::ready(match shown.files.get(&asked.file_id) {
+            _ if token != "Bearer of-the-system" => Err(Status::unauthenticated("no token")),
+            None => Err(Status::not_found("no file")),
+            Some(content) => {
+                let from = usize::try_from(asked.offset).unwrap();
+                Ok(tonic::Response::new(ReadFileResponse {
+                    data: content.iter().skip(from).take(PART).copied().collect(),
+                    size: i64::try_from(content.len()).unwrap(),
+                }))
+            }
+        })
+    }
 }
 
 impl tonic::server::UnaryService<GetCaseRequest> for OneStop {
@@ -169,11 +206,17 @@ impl OneStop {
                 .unary(one_stop, request)
                 .await
         };
+        let read_file = async |State(one_stop): State<Self>, request: Request| {
+            tonic::server::Grpc::new(ProstCodec::<ReadFileResponse, ReadFileRequest>::default())
+                .unary(one_stop, request)
+                .await
+        };
         let token = async || axum::Json(serde_json::json!({ "access_token": "of-the-system", "expires_in": 300 }));
         let router = Router::new()
             .route("/egov.onestop.v1.CaseService/GetCase", post(get_case))
             .route("/egov.onestop.v1.CaseService/ListCases", post(list_cases))
             .route("/egov.onestop.v1.CaseService/SearchCases", post(search_cases))
+            .route("/egov.onestop.v1.FileService/ReadFile", post(read_file))
             .route("/oauth2/token", post(token))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -187,8 +230,19 @@ impl OneStop {
     }
 
     /// What it knows beside a case.
-    fn knows(&self, case: &Case, known: CaseParticulars) {
+    pub(crate) fn knows(&self, case: &Case, known: CaseParticulars) {
         self.0.lock().unwrap().known.insert(case.case_id.clone(), known);
+    }
+
+    /// It has a file with this content.
+    pub(crate) fn keeps(&self, file_id: &str, content: &[u8]) {
+        let mut shown = self.0.lock().unwrap();
+        shown.files.insert(file_id.to_owned(), content.to_vec());
+    }
+
+    /// The files of which parts were read since this was asked last, and for what.
+    pub(crate) fn files_read(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.0.lock().unwrap().files_read)
     }
 
     pub(crate) fn away(&self, away: bool) {
@@ -271,11 +325,17 @@ impl Stage {
         let connections = service
             .partners
             .connections(Arc::clone(&service.keyring), &service.clock);
+        self.follower_by(connections, units)
+    }
+
+    /// Who follows the cases by these connections.
+    pub(crate) fn follower_by(&self, connections: Connections, units: Vec<i32>) -> CaseFollower {
         let events = EventParts {
             store: Arc::clone(&self.store) as Arc<_>,
             webhook_hosts: Vec::new(),
         };
-        CaseFollower::new(service.pool(), following(connections, &self.address, units), events)
+        let connections = following(connections, &self.address, units);
+        CaseFollower::new(self.service.pool(), connections, events)
     }
 
     pub(crate) async fn round(&self) -> Followed {

@@ -9,13 +9,14 @@ use egov_integration::{CaseReconciler, Deliverer, Reconciled};
 use egov_partners::Partner;
 use egov_partners::line::{Line, LineConfig};
 use egov_partners::portal::{CaseItem, NationalPortal};
-use egov_partners::portal_rest::{RestAccount, RestPortal};
+use egov_partners::portal_rest::{AttachedFile, RestAccount, RestPortal};
+use egov_partners::signing::sha256_hex;
 use egov_partners::wire_time::WireTime;
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::{
     DeliveryState, DifferenceKind, DifferenceState, PortalDifference, Reconciliation, ReconciliationState,
 };
-use egov_proto::egov::onestop::v1::{Case, CaseReturn, CaseState};
+use egov_proto::egov::onestop::v1::{Case, CaseComponent, CaseParticulars, CaseReturn, CaseState, NamedFile};
 use egov_proto::google::r#type::Date;
 use egov_simulators::{CLIENT_ID, CLIENT_SECRET, Fault, RestPortalSimulator};
 use egov_transparency::{LogReport, kinds, verify_kind};
@@ -76,7 +77,7 @@ fn reconciler(stage: &Stage, reconciling: Reconciling) -> CaseReconciler {
 }
 
 /// Only what was asked for.
-const ASKED: Reconciling = Reconciling {
+pub(crate) const ASKED: Reconciling = Reconciling {
     days: 0,
     hour: 0,
     repair: false,
@@ -666,7 +667,7 @@ async fn a_period_that_is_none_is_refused_with_its_reason_and_so_is_who_cannot_c
 }
 
 /// The portal's second generation, from a day on.
-fn second(mut connections: Connections, clock: &ManualClock, url: &str, from: &str) -> Connections {
+pub(crate) fn second(mut connections: Connections, clock: &ManualClock, url: &str, from: &str) -> Connections {
     let config = LineConfig {
         address: url.to_owned(),
         hosts: vec!["127.0.0.1".to_owned()],
@@ -821,6 +822,121 @@ async fn what_the_second_generation_never_changes_is_found_and_not_promised_to_b
     compare().await;
     let done = run_now(service, &run.reconciliation_id).await;
     assert_eq!((done.equal, done.differing, done.looked_for_unknown), (2, 1, true));
+}
+
+#[tokio::test]
+async fn the_files_of_a_case_are_handed_over_with_its_dossier_and_what_lacks_there_is_found() {
+    let simulator = RestPortalSimulator::start(egov_testkit::clock().shared())
+        .await
+        .unwrap();
+    let url = simulator.url();
+    let stage = stage_with(|connections, clock| second(connections, clock, &url, "2026-01-01")).await;
+    let (service, one_stop) = (&stage.service, &stage.one_stop);
+    let connections = || {
+        let connections = service
+            .partners
+            .connections(Arc::clone(&service.keyring), &service.clock);
+        let mut connections = following(
+            second(connections, &service.clock, &url, "2026-01-01"),
+            &stage.address,
+            vec![HERE],
+        );
+        connections.delivering.most_file_bytes = 40;
+        connections.reconciling = ASKED;
+        connections
+    };
+    let deliver = async || {
+        Deliverer::new(service.pool(), connections()).round().await.unwrap();
+        service.clock.advance(SignedDuration::from_mins(16));
+    };
+    // Of the second case a file is not shown to the system, and one is too large; of the third only the unit's software speaks of files.
+    let declaration = "%PDF-1.7 tờ khai, hai phần".as_bytes();
+    let file = |n: u128| Uuid::from_u128(n).to_string();
+    one_stop.keeps(&file(11), declaration);
+    one_stop.keeps(&file(21), declaration);
+    one_stop.keeps(&file(23), &[7; 41]);
+    one_stop.keeps(&file(31), declaration);
+    let filed_with = |n: u32, files: &[u128]| Case {
+        components: vec![CaseComponent {
+            component_code: "to-khai".to_owned(),
+            file_ids: files.iter().map(|n| file(*n)).collect(),
+            ..CaseComponent::default()
+        }],
+        ..filed(n, CaseState::Processing, 2)
+    };
+    for (n, files) in [(1, &[11][..]), (2, &[21, 22, 23][..])] {
+        let case = filed_with(n, files);
+        let named = files.iter().map(|n| NamedFile {
+            file_id: file(*n),
+            name: format!("{n}.pdf"),
+        });
+        let known = CaseParticulars {
+            files: named.collect(),
+            ..CaseParticulars::default()
+        };
+        one_stop.knows(&case, known);
+        stage.changed(&case).await;
+    }
+    stage.round().await;
+    one_stop.show(filed_with(3, &[31]));
+    service.submit(case_request(filed_with(3, &[31]))).await.unwrap();
+    // While one-stop is away a case with files waits, and one without is told; what the portal loses of an upload is uploaded again.
+    one_stop.away(true);
+    deliver().await;
+    assert_eq!(simulator.dossiers().into_keys().collect::<Vec<_>>(), [code(3)]);
+    one_stop.away(false);
+    simulator.faults().script("tep-tin", Fault::FailedAfter);
+    for _ in 0..3 {
+        deliver().await;
+    }
+    assert_eq!(simulator.faults().left(), 0, "the upload was met");
+    let attached = |n: u32| simulator.dossiers()[&code(n)].dossier.components[0].files.clone();
+    let handed_over = |name: &str| AttachedFile {
+        file_id: "tep-1".to_owned(),
+        name: name.to_owned(),
+        hash: sha256_hex(declaration),
+        ..AttachedFile::default()
+    };
+    assert_eq!(attached(1), [handed_over("11.pdf")]);
+    assert_eq!(attached(2), [handed_over("21.pdf")]);
+    assert_eq!(attached(3), [], "whose file it is nobody knows here");
+    assert_eq!(simulator.files(), 1, "the same content is one file");
+    let read = one_stop.files_read();
+    assert!(read.iter().all(|(_, purpose)| purpose == "portal_synchronisation"));
+    for n in [11, 21, 22, 23] {
+        assert!(read.iter().any(|(id, _)| *id == file(n)), "{n} was asked for");
+    }
+    assert!(read.iter().all(|(id, _)| *id != file(31)));
+    assert!(
+        read.iter().filter(|(id, _)| *id == file(11)).count() >= 4,
+        "part by part"
+    );
+    // A case that is there goes on without its files being read again.
+    let completed = Case {
+        state: CaseState::Completed.into(),
+        version: 3,
+        ..filed_with(1, &[11])
+    };
+    stage.changed(&completed).await;
+    stage.round().await;
+    deliver().await;
+    assert_eq!(simulator.states(&code(1)), ["4", "9"]);
+    assert_eq!(one_stop.files_read(), []);
+    let run = ask(service, asked(true)).await.unwrap();
+    let reconciler = CaseReconciler::new(service.pool(), connections());
+    reconciler.round().await.unwrap().unwrap();
+    let found = differences(service, &run.reconciliation_id).await;
+    let seen: Vec<_> = found
+        .iter()
+        .map(|one| (one.case_code.clone(), one.kind(), one.fields.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [(code(2), DifferenceKind::ContentDiffers, vec!["TaiLieuNop".to_owned()])],
+        "what lacks there is found, and no repair promises to mend it"
+    );
+    let refused = repair(service, "partner_operator", HERE, &repair_of(&found[0])).await;
+    assert_eq!(refusal(&refused.unwrap_err()).1, "DIFFERENCE_NOT_REPAIRABLE");
 }
 
 /// Until the portal has met all faults that were written for it.
@@ -1179,7 +1295,7 @@ async fn what_was_told_while_it_was_compared_is_no_difference() {
     assert_eq!(run_now(service, &run.reconciliation_id).await.differing, 1);
 }
 
-/// What the verification says of reconciliations and differences, each in one sentence.
+/// What the verification says of reconciliations, differences and deliveries, each in one sentence.
 async fn findings(service: &Running) -> Vec<String> {
     let mut report = LogReport::default();
     let rebuilt = rebuild_leaves(service.pool()).await.unwrap();
@@ -1191,7 +1307,7 @@ async fn findings(service: &Running) -> Vec<String> {
     let mut all: Vec<String> = report.findings.iter().map(|one| one.detail.clone()).collect();
     all.extend(rows_unlike_history(service.pool()).await.unwrap());
     // The agencies of the tests have no history.
-    all.retain(|one| one.starts_with("portal_"));
+    all.retain(|one| one.starts_with("portal_") || one.starts_with("delivery "));
     all
 }
 
@@ -1246,6 +1362,22 @@ async fn every_edited_or_deleted_row_of_a_reconciliation_is_named_by_the_verific
             "UPDATE portal_difference_history SET actor = actor || 'x' WHERE version = 1",
             "UPDATE portal_difference_history SET actor = left(actor, -1) WHERE version = 1",
         ),
+        (
+            "UPDATE deliveries SET reference = reference || 'x'",
+            "UPDATE deliveries SET reference = left(reference, -1)",
+        ),
+        (
+            "UPDATE deliveries SET attempts = attempts + 1",
+            "UPDATE deliveries SET attempts = attempts - 1",
+        ),
+        (
+            "UPDATE delivery_history SET problem = problem || 'x'",
+            "UPDATE delivery_history SET problem = left(problem, -1)",
+        ),
+        (
+            "UPDATE delivery_history SET actor = actor || 'x'",
+            "UPDATE delivery_history SET actor = left(actor, -1)",
+        ),
     ];
     for (edit, undo) in edits {
         by_force(service, edit).await;
@@ -1253,10 +1385,12 @@ async fn every_edited_or_deleted_row_of_a_reconciliation_is_named_by_the_verific
         by_force(service, undo).await;
         assert_eq!(findings(service).await, Vec::<String>::new(), "{undo}");
     }
-    // A difference that somebody wants never to have been found, and a reconciliation that never was.
+    // A difference that somebody wants never to have been found, a reconciliation that never was, and a delivery.
     for delete in [
         "DELETE FROM portal_difference_history; DELETE FROM portal_differences",
         "DELETE FROM portal_reconciliation_history; DELETE FROM portal_reconciliations",
+        "DELETE FROM delivery_history WHERE version = 1",
+        "DELETE FROM deliveries",
     ] {
         let before = findings(service).await.len();
         by_force(service, delete).await;

@@ -20,17 +20,21 @@ pub(super) fn of_list(message: proto::ListCasesRequest) -> Result<CaseFilter, Fa
         procedure_codes.push(message.procedure_code);
     }
     let parts = (message.states, procedure_codes, message.unit_id);
-    let (filed_from, filed_until) = period(
+    let filed = period(
         (message.filed_from, "filed_from"),
         (message.filed_until, "filed_until"),
         "không được sau filed_until",
         "must not be after filed_until",
-    )?;
-    Ok(CaseFilter {
-        filed_from,
-        filed_until,
-        ..filter(parts, (message.due_from, message.due_until), order)?
-    })
+    );
+    let rest = filter(parts, (message.due_from, message.due_until), order);
+    match (filed, rest) {
+        (Ok((filed_from, filed_until)), Ok(rest)) => Ok(CaseFilter {
+            filed_from,
+            filed_until,
+            ..rest
+        }),
+        (filed, rest) => Err(every_violation([filed.err(), rest.err()])),
+    }
 }
 
 /// Of SearchCases.
@@ -71,7 +75,10 @@ fn period(
     vi: &str,
     en: &str,
 ) -> Result<(Option<civil::Date>, Option<civil::Date>), Fault> {
-    let (from, until) = (day(from, from_field)?, day(until, until_field)?);
+    let (from, until) = match (day(from, from_field), day(until, until_field)) {
+        (Ok(from), Ok(until)) => (from, until),
+        (from, until) => return Err(every_violation([from.err(), until.err()])),
+    };
     if let (Some(first), Some(last)) = (from, until)
         && first > last
     {
@@ -83,4 +90,13 @@ fn period(
         }]));
     }
     Ok((from, until))
+}
+
+/// What is wrong in two places, told at once.
+fn every_violation(faults: [Option<Fault>; 2]) -> Fault {
+    let violations = faults
+        .into_iter()
+        .flatten()
+        .flat_map(|fault| fault.violations().to_vec());
+    Fault::invalid(violations.collect())
 }

@@ -200,8 +200,8 @@ pub struct Payment {
     /// Integration names another amount than was asked for. Nor does this change anything.
     #[serde(skip)]
     pub amount_differs: bool,
-    /// The platform's list of a day lacks it, has it twice or with another amount, or says that it was given back without a decision here, and
-    /// nobody has settled that yet. Nor does this.
+    /// The platform's list of a day lacks it, has it twice or with another amount, or says that it was given back without a decision here, or the
+    /// treasury booked so, and nobody has settled that yet. Nor does this.
     #[serde(skip)]
     pub listed_otherwise: bool,
 }

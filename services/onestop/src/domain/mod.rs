@@ -16,6 +16,7 @@ pub mod old_case;
 pub mod pack;
 pub mod papers;
 pub mod party;
+pub mod reception;
 pub mod reconcile;
 pub mod reports;
 pub mod results;

@@ -61,14 +61,24 @@ pub struct Theirs {
     pub case_code: String,
     /// VND; below 0 for money that went back.
     pub amount_vnd: i64,
-    /// On which day.
-    pub day: Date,
+    /// On which day; none if that side does not say, and it may be the one that was asked for or another.
+    pub day: Option<Date>,
 }
 
 impl Theirs {
     /// Whether it is money that went back.
     const fn is_out(&self) -> bool {
         self.amount_vnd < 0
+    }
+
+    /// Whether it may be of this day.
+    fn is_of(&self, day: Date) -> bool {
+        self.day.is_none_or(|said| said == day)
+    }
+
+    /// Whether it says another day.
+    fn is_not_of(&self, day: Date) -> bool {
+        self.day.is_some_and(|said| said != day)
     }
 }
 
@@ -138,12 +148,16 @@ impl DifferenceKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    /// True if the platform's list contradicts by it that the money of a payment is there as we have it. Another day is none: what is paid
-    /// shortly before midnight is listed on either day.
+    /// True if by it the money of a payment is in doubt: the platform's list contradicts that it is there as we have it, or the treasury booked
+    /// that it went back. Another day is none: what is paid shortly before midnight is listed on either day.
     pub const fn is_doubt(self) -> bool {
         matches!(
             self,
-            Self::MissingAtPlatform | Self::AmountAtPlatform | Self::DoubleAtPlatform | Self::RefundedAtPlatform
+            Self::MissingAtPlatform
+                | Self::AmountAtPlatform
+                | Self::DoubleAtPlatform
+                | Self::RefundedAtPlatform
+                | Self::RefundedInTreasury
         )
     }
 
@@ -189,6 +203,13 @@ pub struct Found {
     pub payment_id: Option<Uuid>,
     /// What the sides say.
     pub sides: Sides,
+}
+
+impl Found {
+    /// Our case and payment, if it is about one.
+    pub fn about(&self) -> Option<(Uuid, Uuid)> {
+        self.case_id.zip(self.payment_id)
+    }
 }
 
 /// What came of a day.
@@ -253,8 +274,14 @@ fn said_of<'a, 'b>(sorted: &'b Sorted<'a>, reference: &str) -> &'b [&'a Theirs] 
 /// of the other two names; `platform` and `treasury` what they list of the day, and of other days what concerns these payments.
 ///
 /// Money that comes in and money that goes back are compared apart. Whoever reconciles the day of a payment after it went back is told so,
-/// and so is whoever reconciles the day on which it did.
-pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Theirs]) -> Outcome {
+/// and so is whoever reconciles the day on which it did. With the platform's list comes whether it says of payments that they went back at
+/// all: in one that never does no refund is missing.
+pub fn reconcile(
+    day: Date,
+    ours: &[Ours],
+    (platform, says_refunds): (&[Theirs], bool),
+    treasury: &[Theirs],
+) -> Outcome {
     let known: BTreeMap<&str, &Ours> = ours.iter().map(|one| (one.reference.as_str(), one)).collect();
     let (listed, given_back) = in_and_out(platform);
     let (booked, booked_back) = in_and_out(treasury);
@@ -264,13 +291,15 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
         let in_treasury = said_of(&booked, &one.reference);
         let back_at_platform = said_of(&given_back, &one.reference);
         let back_in_treasury = said_of(&booked_back, &one.reference);
-        let of_day = |said: &&Theirs| said.day == day;
+        let of_day = |said: &&Theirs| said.is_of(day);
         let concerns = one.day == day
             || one.returning == Returning::Made(day)
             || back_at_platform.iter().chain(back_in_treasury).any(of_day);
         let back = if concerns {
             let known = [!at_platform.is_empty(), !in_treasury.is_empty()];
-            returned(one, day, [back_at_platform, back_in_treasury], known)
+            let mut back = returned(one, day, [back_at_platform, back_in_treasury], known);
+            back.retain(|kind| says_refunds || *kind != DifferenceKind::RefundMissing);
+            back
         } else {
             Vec::new()
         };
@@ -288,9 +317,9 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
                 our_vnd: Some(back_vnd),
                 our_day: Some(back_day),
                 platform_vnd: back_at_platform.first().map(|said| said.amount_vnd),
-                platform_day: back_at_platform.first().map(|said| said.day),
+                platform_day: back_at_platform.first().and_then(|said| said.day),
                 treasury_vnd: back_in_treasury.first().map(|said| said.amount_vnd),
-                treasury_day: back_in_treasury.first().map(|said| said.day),
+                treasury_day: back_in_treasury.first().and_then(|said| said.day),
                 treasury_case: of_other_case(one, back_in_treasury),
             },
         });
@@ -302,9 +331,9 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
             our_vnd: Some(one.amount_vnd),
             our_day: Some(one.day),
             platform_vnd: at_platform.first().map(|said| said.amount_vnd),
-            platform_day: at_platform.first().map(|said| said.day),
+            platform_day: at_platform.first().and_then(|said| said.day),
             treasury_vnd: in_treasury.first().map(|said| said.amount_vnd),
-            treasury_day: in_treasury.first().map(|said| said.day),
+            treasury_day: in_treasury.first().and_then(|said| said.day),
             treasury_case: of_other_case(one, in_treasury),
         };
         let mut kinds = Vec::new();
@@ -355,8 +384,11 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
     ] {
         for (reference, said) in theirs {
             let our = known.get(reference).copied();
-            // What went back of a payment of ours was compared above.
-            let of_day = |said: &&&Theirs| said.day == day && (our.is_none() || !said.is_out());
+            // What went back of a payment of ours was compared above; that a payment is of another day is for that side to say.
+            let of_day = |said: &&&Theirs| match our {
+                None => said.is_of(day),
+                Some(_) => said.day == Some(day) && !said.is_out(),
+            };
             let Some(first) = said.iter().find(of_day) else {
                 continue;
             };
@@ -364,7 +396,7 @@ pub fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Thei
                 continue;
             }
             let platform_side = unknown == DifferenceKind::UnknownFromPlatform;
-            let (vnd, at) = (Some(first.amount_vnd), Some(first.day));
+            let (vnd, at) = (Some(first.amount_vnd), first.day);
             outcome.differences.push(Found {
                 kind: if our.is_some() { other_day } else { unknown },
                 reference: first.reference.clone(),
@@ -437,7 +469,7 @@ fn returned(
         if said.len() > 1 {
             found.push(double);
         }
-        if made.is_some_and(|made| said.iter().any(|said| said.day != made)) {
+        if made.is_some_and(|made| said.iter().any(|said| said.is_not_of(made))) {
             found.push(other_day);
         }
     }
@@ -467,7 +499,7 @@ fn differs(one: &Ours, said: &[&Theirs], kinds: [DifferenceKind; 4]) -> Vec<Diff
     if said.len() > 1 {
         found.push(double);
     }
-    if said.iter().any(|said| said.day != one.day) {
+    if said.iter().any(|said| said.is_not_of(one.day)) {
         found.push(day);
     }
     found
@@ -482,6 +514,11 @@ mod tests {
 
     const DAY: Date = date(2026, 11, 23);
     const NEXT: Date = date(2026, 11, 24);
+
+    /// With a platform that says of payments whether they went back.
+    fn reconcile(day: Date, ours: &[Ours], platform: &[Theirs], treasury: &[Theirs]) -> Outcome {
+        super::reconcile(day, ours, (platform, true), treasury)
+    }
 
     fn ours(number: u128, way: Way, amount_vnd: i64, day: Date) -> Ours {
         Ours {
@@ -501,7 +538,7 @@ mod tests {
             reference: format!("r{number}"),
             case_code: String::new(),
             amount_vnd,
-            day,
+            day: Some(day),
         }
     }
 
@@ -656,6 +693,52 @@ mod tests {
     }
 
     #[test]
+    fn what_a_platform_does_not_say_is_no_difference() {
+        let was = |number: u128, day: Date, returning: Returning| Ours {
+            returning,
+            ..ours(number, Way::Online, 8_000, day)
+        };
+        let mine = [
+            was(1, DAY, Returning::Made(NEXT)),
+            was(2, NEXT, Returning::Made(DAY)),
+            was(3, NEXT, Returning::No),
+        ];
+        // Without times: it lists what was settled on the day, and what it gave back on it.
+        let untimed = |number: u128, amount_vnd: i64| Theirs {
+            day: None,
+            ..theirs(number, amount_vnd, DAY)
+        };
+        let listed: Vec<Theirs> = [1, 2, 4]
+            .into_iter()
+            .flat_map(|number| [untimed(number, 8_000), untimed(number, -8_000)])
+            .collect();
+        let booked = [theirs(1, 8_000, DAY), theirs(2, 8_000, NEXT), theirs(2, -8_000, DAY)];
+        let outcome = reconcile(DAY, &mine, &listed, &booked);
+        assert_eq!(kinds(&outcome), [("r4", DifferenceKind::UnknownFromPlatform)]);
+        assert_eq!(outcome.matched, [(mine[0].case_id, mine[0].payment_id)]);
+        // Without states: that a payment went back is nowhere in the list.
+        let listed = [theirs(1, 8_000, DAY)];
+        let outcome = super::reconcile(DAY, &mine, (&listed, false), &booked);
+        assert!(kinds(&outcome).is_empty(), "{:?}", kinds(&outcome));
+        assert_eq!(outcome.matched, [(mine[0].case_id, mine[0].payment_id)]);
+        let outcome = reconcile(DAY, &mine, &listed, &booked);
+        assert_eq!(
+            kinds(&outcome),
+            [
+                ("r1", DifferenceKind::RefundMissing),
+                ("r2", DifferenceKind::RefundMissing)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_kinds_of_money_that_went_back_have_the_codes_that_an_index_names() {
+        let returns = DifferenceKind::ALL.into_iter().filter(|kind| kind.is_return());
+        let codes: Vec<i16> = returns.map(DifferenceKind::code).collect();
+        assert_eq!(codes, [12, 14]);
+    }
+
+    #[test]
     fn what_the_treasury_booked_for_another_case_does_not_agree() {
         let paid = [ours(1, Way::Cash, 8_000, DAY), ours(2, Way::Cash, 8_000, DAY)];
         let booked = |number: u128, code: &str| Theirs {
@@ -791,10 +874,10 @@ mod tests {
                         Returning::No => back.is_empty(),
                         Returning::Ordered => whole,
                         Returning::Made(made) => {
-                            whole && back.iter().all(|said| said.day == made) && (back.len() == 1 || !must_have)
+                            whole && back.iter().all(|said| said.day == Some(made)) && (back.len() == 1 || !must_have)
                         }
                     };
-                    came.len() == 1 && came[0].amount_vnd == one.amount_vnd && came[0].day == DAY && returned
+                    came.len() == 1 && came[0].amount_vnd == one.amount_vnd && came[0].day == Some(DAY) && returned
                 };
                 // The treasury need not have booked on this day what goes back on another one.
                 let in_treasury = alike(&treasury, one.returning == Returning::Made(DAY));
@@ -805,7 +888,7 @@ mod tests {
                 }
             }
             for side in [&platform, &treasury] {
-                for said in side.iter().filter(|said| said.day == DAY) {
+                for said in side.iter().filter(|said| said.day == Some(DAY)) {
                     // What went back as it was decided here is nothing to be named.
                     let decided = said.amount_vnd < 0
                         && mine.iter().any(|one| {

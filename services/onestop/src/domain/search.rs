@@ -10,13 +10,16 @@ use uuid::Uuid;
 use super::case::Case;
 use super::party::words;
 
-/// Words of which each is in a large part of all names: surnames, the middle names Văn and Thị and a few more; the most frequent
-/// first. Two of them together are stored as one further word ([`pairs`]). The migration that added
-/// them to older cases has the same list.
-pub const FREQUENT: [&str; 31] = [
-    "nguyen", "thi", "van", "tran", "le", "pham", "hoang", "ho", "phan", "vo", "dang", "bui", "cao", "dinh", "ngo",
-    "duong", "vi", "lo", "luong", "thai", "trinh", "truong", "ha", "dau", "vu", "do", "ly", "huynh", "huu", "duc",
-    "xuan",
+/// Words of which each is in one of a hundred names or more (surnames too, which are fewer in a place than in the province); the most frequent
+/// first, as the lists of names by frequency that the product ships make them. Two of them together are stored as one further word
+/// ([`pairs`]), so that whatever words a name has, what is walked to find it is short. The function of the database that adds them to older
+/// cases has the same list.
+pub const FREQUENT: [&str; 64] = [
+    "nguyen", "thi", "cong", "van", "tran", "thanh", "ngoc", "le", "hoang", "minh", "pham", "phuong", "duc", "anh",
+    "thu", "hong", "phan", "quang", "kim", "dinh", "thuy", "quynh", "mai", "huu", "xuan", "tuan", "khanh", "hoai",
+    "duy", "thao", "trang", "quoc", "linh", "dung", "vo", "dang", "bich", "duong", "vi", "bui", "truong", "vu", "lan",
+    "hung", "trung", "trong", "hieu", "gia", "bao", "ly", "ho", "huy", "hang", "do", "huong", "trinh", "luong", "ngo",
+    "thai", "ha", "cao", "dau", "lo", "huynh",
 ];
 
 /// Most words that a search looks for; more make it no more precise.
@@ -210,6 +213,22 @@ pub fn tokens_of(case: &Case) -> Vec<String> {
     tokens
 }
 
+/// The words among these as they are kept beside each of them: apart from one another and from the ends by a space, so that a walk of
+/// one word sees whether a case carries another. Numbers are not kept there, nor pairs, whose parts are.
+pub fn kept_beside(tokens: &[String]) -> String {
+    let mut kept = String::from(" ");
+    for token in tokens.iter().filter(|token| is_kept_beside(token)) {
+        kept.push_str(token);
+        kept.push(' ');
+    }
+    kept
+}
+
+/// Whether a word is kept beside the others. The migration that filled those of older cases has the same rule.
+pub fn is_kept_beside(token: &str) -> bool {
+    !token.starts_with(|first: char| first == '+' || first.is_ascii_digit())
+}
+
 /// What was filed until a day was filed before its end; so was what is due until it, since nothing is due before it is filed. None if the
 /// calendar ends with it.
 pub fn filed_before(until: Date) -> Option<Timestamp> {
@@ -336,12 +355,19 @@ mod tests {
     }
 
     #[test]
-    fn the_migration_that_added_pairs_to_older_cases_has_the_same_words() {
-        let sql = include_str!("../../migrations/0014_case_search.sql");
+    fn the_function_that_adds_pairs_to_older_cases_has_the_same_words() {
+        let sql = include_str!("../../migrations/0041_words_beside_words.sql");
         let (_, list) = sql.split_once("frequent (word) AS (VALUES").unwrap();
         let (list, _) = list.split_once("INSERT").unwrap();
         let words: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
         assert_eq!(words, FREQUENT);
+    }
+
+    #[test]
+    fn words_are_kept_beside_one_another_and_numbers_and_pairs_are_not() {
+        let stored = ["+nguyen van", "040190000123", "84912345678", "khiem", "nguyen", "van"].map(str::to_owned);
+        assert_eq!(kept_beside(&stored), " khiem nguyen van ");
+        assert_eq!(kept_beside(&[]), " ");
     }
 
     proptest! {

@@ -23,6 +23,7 @@ use super::listing::HistoryEntry;
 use super::old_case;
 use super::pack::{Procedure, Profile};
 use super::results::{RecordedResults, check_results, is_of_results};
+use super::search::kept_beside;
 use super::transitions::{Operation, State, Transitions};
 use super::work::check::{WorkRecord, check_tasks};
 
@@ -154,6 +155,8 @@ pub struct RecordedWord {
     pub token: String,
     /// Unit, owner and time, which it repeats from the case.
     pub of: (i32, Option<Uuid>, Timestamp),
+    /// The words that are kept beside it; none if a version before wrote it.
+    pub beside: Option<String>,
 }
 
 /// Everything that is stored of a case.
@@ -721,11 +724,15 @@ impl Check<'_> {
         let case = &record.case;
         let of = (case.responsible_unit_id, case.owner_id, case.submit_time);
         let known = |token: &String| record.words.iter().any(|word| word.token == *token && word.of == of);
+        let kept = kept_beside(&rules.words);
         let missing = rules.words.iter().filter(|token| !known(token)).count();
         let foreign = record
             .words
             .iter()
-            .filter(|word| word.of != of || !rules.words.contains(&word.token))
+            .filter(|word| {
+                let beside_others = word.beside.as_ref().is_none_or(|beside| *beside == kept);
+                word.of != of || !rules.words.contains(&word.token) || !beside_others
+            })
             .count();
         // How many, not which: they are names and numbers of people.
         self.demand(Rule::Words, missing == 0 && foreign == 0, || {

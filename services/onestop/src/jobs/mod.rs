@@ -7,6 +7,7 @@ pub(crate) mod payments;
 pub(crate) mod reminders;
 mod statistics;
 pub(crate) mod units;
+pub(crate) mod version_before;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub(crate) fn add(
     let relaying = database.clone();
     let sweeping = database.clone();
     let folding = database.clone();
+    let making_up = database.clone();
     let following = (database.clone(), directory, clock.clone());
     assembly
         .job(Job::new("onestop.units", move |stop| {
@@ -52,6 +54,10 @@ pub(crate) fn add(
         .job(Job::new("onestop.statistics", move |stop| {
             let database = folding.clone();
             async move { statistics::run(&database, stop).await }
+        }))
+        .job(Job::new("onestop.version-before", move |stop| {
+            let database = making_up.clone();
+            async move { version_before::run(&database, stop).await }
         }))
         .job(Job::new("onestop.relay", move |stop| {
             let relay = Relay::new(relaying.clone());

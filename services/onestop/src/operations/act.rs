@@ -14,6 +14,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::OneStop;
+use super::accept_case;
 use super::checks::go_on;
 use super::results::{keep_versions, know_files};
 use super::work::follow_tasks;
@@ -23,6 +24,7 @@ use crate::domain::definition::migrate::MIGRATE;
 use crate::domain::forecast::{DueNext, due_next};
 use crate::domain::listing::{DeadlineChanged, HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
+use crate::domain::reception::Part;
 use crate::domain::transitions::Transitions;
 use crate::domain::verify::{EXTEND_DEADLINE, EventFacts, KIND, RECALCULATE_DEADLINE};
 use crate::domain::work::task::Task;
@@ -149,7 +151,8 @@ impl OneStop {
         Ok(written.into_answer())
     }
 
-    /// The case, held until the transaction ends, for a caller who may do the act.
+    /// The case, held until the transaction ends, for a caller who may do the act: for the competent unit, or for the place of reception
+    /// where the act belongs to it.
     pub(crate) async fn case_to_change(
         &self,
         unit: &mut UnitOfWork<'_>,
@@ -159,15 +162,10 @@ impl OneStop {
         visible: &Visible,
     ) -> Result<Case, Error> {
         if let Some(case) = cases::get_for_update(unit.conn(), case_id, visible).await? {
-            caller.require(act.permission, &resource(&case))?;
-            return Ok(case);
+            return allowed(caller, act, case, acts_on);
         }
-        // Who received it for another unit, or is asked for an opinion, reads it and is told that they may do no more.
-        let read = cases::get(unit.conn(), case_id, visible)
-            .await?
-            .ok_or(Error::CaseNotFound)?;
-        caller.require(act.permission, &resource(&read))?;
-        Err(Error::CaseNotFound)
+        // Seldom, and no part of what every act carries along.
+        Box::pin(case_at_the_desk(unit, caller, act, (case_id, visible))).await
     }
 
     /// Does an act on a case whose row is held: judges, stores, lets the tasks follow, records and announces.
@@ -179,7 +177,8 @@ impl OneStop {
         before: &Case,
         judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
     ) -> Result<Applied, Error> {
-        let doer = Doer::of(caller, act.permission, &resource(before));
+        let row = acts_on(caller, act, before).unwrap_or_else(|| resource(before));
+        let doer = Doer::of(caller, act.permission, &row);
         self.carry_out(unit, (doer, Some(caller)), act, before, judge).await
     }
 
@@ -219,7 +218,10 @@ impl OneStop {
         let (mut after, mut recorded) = perform(before, &facts, judge)?;
         recorded.acting_for = doer.acting_for;
         if let Some(caller) = caller {
-            self.demand_work(unit, caller, act.operation, &procedure.procedure, &after)
+            // The role of a step is held where the act is done.
+            let at = acts_on(caller, act, before).and_then(|row| row.unit);
+            let at = at.unwrap_or(before.responsible_unit_id);
+            self.demand_work(unit, caller, (act.operation, at), &procedure.procedure, &after)
                 .await?;
             know_files(unit, caller.principal.record_owner(), &mut after).await?;
         }
@@ -275,6 +277,69 @@ pub(crate) fn resource(case: &Case) -> Resource {
         owner: case.owner_id,
         assignee: case.assignee_id,
     }
+}
+
+/// The case for a caller of the place of reception, held in the scope of the competent unit.
+async fn case_at_the_desk(
+    unit: &mut UnitOfWork<'_>,
+    caller: &Caller,
+    act: &Act,
+    (case_id, visible): (Uuid, &Visible),
+) -> Result<Case, Error> {
+    // Who received it for another unit, or is asked for an opinion, reads it and is told if they may do no more.
+    let read = cases::get(unit.conn(), case_id, visible)
+        .await?
+        .ok_or(Error::CaseNotFound)?;
+    let competent = read.responsible_unit_id;
+    allowed(caller, act, read, acts_at_the_desk)?;
+    // Its row is held, and what follows is written, in the scope of the competent unit: for this one case, of which it was decided
+    // that the caller may.
+    unit.hand_over_to(&[competent]).await?;
+    let held = Visible {
+        all: false,
+        units: vec![competent],
+        owner: None,
+        assignee: None,
+    };
+    let case = cases::get_for_update(unit.conn(), case_id, &held)
+        .await?
+        .ok_or(Error::CaseNotFound)?;
+    // It may have gone on while its row was waited for.
+    allowed(caller, act, case, acts_at_the_desk)
+}
+
+/// The row over which a caller does an act: the case at the competent unit if the caller may do the act there, or else at the place of
+/// reception. Nothing if the caller may do it nowhere.
+fn acts_on(caller: &Caller, act: &Act, case: &Case) -> Option<Resource> {
+    let competent = resource(case);
+    if caller.decide(act.permission, &competent).allowed {
+        return Some(competent);
+    }
+    acts_at_the_desk(caller, act, case)
+}
+
+/// The case at the unit that received it for another one, if the act belongs to the reception and the caller may do it there. Until the
+/// case is taken in that needs the permission to take cases in besides: who only processes cases there does nothing to those of others.
+fn acts_at_the_desk(caller: &Caller, act: &Act, case: &Case) -> Option<Resource> {
+    let (unit, part) = case.part_of_reception(act.operation)?;
+    let desk = Resource::of_unit(unit);
+    let may = |permission: &str| caller.decide(permission, &desk).allowed;
+    let takes_in = part != Part::Intake || may(accept_case::ACT.permission);
+    (takes_in && may(act.permission)).then_some(desk)
+}
+
+/// The case, if the caller does the act over a row by this rule; or what the caller lacks at the competent unit.
+fn allowed(
+    caller: &Caller,
+    act: &Act,
+    case: Case,
+    rule: fn(&Caller, &Act, &Case) -> Option<Resource>,
+) -> Result<Case, Error> {
+    if rule(caller, act, &case).is_some() {
+        return Ok(case);
+    }
+    caller.require(act.permission, &resource(&case))?;
+    Err(Error::CaseNotFound)
 }
 
 /// Gives the case the files of this act, all of them or none. One file may stand for several components.

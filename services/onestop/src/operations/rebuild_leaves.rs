@@ -8,8 +8,9 @@ use crate::domain::charge;
 use crate::domain::reconcile::{self, DIFFERENCE, TREASURY_FILE};
 use crate::domain::results::KIND as RESULT_VERSION;
 use crate::error::Error;
+use crate::operations::work::{COMMENT, canonical_comment};
 use crate::store::{
-    case_versions, charges, counters, decisions, drafts, files, linked, reports, results, stored_papers,
+    case_versions, charges, counters, decisions, drafts, files, linked, marks, reports, results, stored_papers,
 };
 
 /// Why a leaf of a case cannot be recomputed.
@@ -24,7 +25,7 @@ const FEES: [&str; 4] = [charge::KIND, TREASURY_FILE, reconcile::KIND, DIFFERENC
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
     // Kept for good too, word for word.
-    if FEES.contains(&kind) || kind == RESULT_VERSION {
+    if FEES.contains(&kind) || [RESULT_VERSION, COMMENT].contains(&kind) {
         WithoutRow::Wrong
     } else if kind == "case" {
         WithoutRow::Expected(OLDER_CASES)
@@ -34,24 +35,26 @@ pub fn without_row(kind: &str) -> WithoutRow<'static> {
 }
 
 /// The files, the decisions about procedures, the changes of drafts, the migrations of cases, the reports, the tickets, the fees, the
-/// stored papers, the versions of results and the linked applications, as their rows stand now.
+/// stored papers, the versions of results, the linked applications and the comments, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> {
-    let (files, decisions, changes, migrations, reports, mut acts, fees, stored, versions, applications) = database
-        .read(&RowScope::everything(), async |connection| {
-            Ok::<_, Error>((
-                files::contents(&mut *connection).await?,
-                decisions::all(&mut *connection).await?,
-                drafts::all_changes(&mut *connection).await?,
-                case_versions::all(&mut *connection).await?,
-                reports::all(&mut *connection).await?,
-                counters::acts(&mut *connection).await?,
-                charges::acts(&mut *connection).await?,
-                stored_papers::acts(&mut *connection).await?,
-                results::all_versions(&mut *connection).await?,
-                linked::all_versions(connection).await?,
-            ))
-        })
-        .await?;
+    let (files, decisions, changes, migrations, reports, mut acts, fees, stored, versions, applications, comments) =
+        database
+            .read(&RowScope::everything(), async |connection| {
+                Ok::<_, Error>((
+                    files::contents(&mut *connection).await?,
+                    decisions::all(&mut *connection).await?,
+                    drafts::all_changes(&mut *connection).await?,
+                    case_versions::all(&mut *connection).await?,
+                    reports::all(&mut *connection).await?,
+                    counters::acts(&mut *connection).await?,
+                    charges::acts(&mut *connection).await?,
+                    stored_papers::acts(&mut *connection).await?,
+                    results::all_versions(&mut *connection).await?,
+                    linked::all_versions(&mut *connection).await?,
+                    marks::all_comments(connection).await?,
+                ))
+            })
+            .await?;
     acts.extend(fees);
     let mut rebuilt = Vec::with_capacity(files.len() + decisions.len() + reports.len() + acts.len());
     for (report, _) in reports {
@@ -68,6 +71,14 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Error> 
             resource,
             version,
             canonical: content.into_bytes(),
+        });
+    }
+    for comment in comments {
+        rebuilt.push(Rebuilt {
+            kind: COMMENT.to_owned(),
+            resource: comment.comment_id,
+            version: 1,
+            canonical: canonical_comment(&comment)?,
         });
     }
     for (kind, resource, version, canonical) in acts {
@@ -146,6 +157,7 @@ mod tests {
             "reconciliation",
             "payment_difference",
             "result_version",
+            "case_comment",
         ];
         for kind in kept {
             assert_eq!(without_row(kind), WithoutRow::Wrong, "{kind}");

@@ -32,6 +32,9 @@ use crate::store::{audit, charges as kept_charges, packs, procedures, statistics
 /// Cases of one page.
 const PAGE: i64 = 500;
 
+/// Cases whose money is looked at in one statement.
+const RANGE: i64 = 5_000;
+
 /// Violations that are kept; all are counted.
 const KEPT: usize = 1_000;
 
@@ -209,12 +212,7 @@ pub async fn verify(
         .await?;
     if one_in == 1 {
         compare(database, figures, &mut verified).await?;
-        let differing = database
-            .read(&everything, async |connection| {
-                Ok::<_, Error>(unsettled::differing(connection, ORPHANS).await?)
-            })
-            .await?;
-        for (case_id, case_code) in differing {
+        for (case_id, case_code) in unsettled_otherwise(database).await? {
             verified.found(Violation {
                 rule: Rule::Charges,
                 case_id: Some(case_id),
@@ -257,6 +255,29 @@ pub async fn verify(
         });
     }
     Ok(verified)
+}
+
+/// Cases of which something else is kept as not settled than what their money says, the first of them. A range of cases after the other, each
+/// read in a time that does not grow with how many there are; the last goes on to what is kept of cases that there are not.
+async fn unsettled_otherwise(database: &Database) -> Result<Vec<(Uuid, String)>, Error> {
+    let everything = RowScope::everything();
+    let mut differing = Vec::new();
+    let (mut after, mut left) = (Uuid::nil(), ORPHANS);
+    loop {
+        let (found, until) = database
+            .read(&everything, async |connection| {
+                let until = unsettled::range_end(&mut *connection, after, RANGE).await?;
+                let range = (after, until.unwrap_or_else(Uuid::max));
+                Ok::<_, Error>((unsettled::differing(connection, range, left).await?, until))
+            })
+            .await?;
+        left -= i64::try_from(found.len()).unwrap_or(left);
+        differing.extend(found);
+        match until.filter(|_| left > 0) {
+            Some(until) => after = until,
+            None => return Ok(differing),
+        }
+    }
 }
 
 /// Compares the figures with those that the histories give, and the sums of months and years with those of their days.

@@ -307,7 +307,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
         record.next = Some(next);
     }
     for row in sqlx::query!(
-        "SELECT case_id, token, responsible_unit_id, owner_id, submit_time FROM case_tokens WHERE case_id = ANY ($1)",
+        "SELECT case_id, token, responsible_unit_id, owner_id, submit_time, words FROM case_tokens WHERE case_id = ANY ($1)",
         &ids
     )
     .fetch_all(&mut *connection)
@@ -316,6 +316,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
         of!(row).words.push(RecordedWord {
             token: row.token,
             of: (row.responsible_unit_id, row.owner_id, instant(row.submit_time)),
+            beside: row.words,
         });
     }
     for (case_id, work) in tasks::work_of(connection, &ids).await? {

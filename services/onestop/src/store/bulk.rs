@@ -12,7 +12,7 @@ use crate::domain::case::Case;
 use crate::domain::charge::{Charge, is_obliged};
 use crate::domain::forecast::DueNext;
 use crate::domain::listing::{DeadlineChanged, HistoryEntry};
-use crate::domain::search::tokens_of;
+use crate::domain::search::{kept_beside, tokens_of};
 use crate::domain::statistics::Key;
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
@@ -120,13 +120,16 @@ impl CaseRows {
             self.ratings
                 .push(&[&case.case_id, &rating.score, &rating.comment, &rating.time]);
         }
-        for token in tokens_of(case) {
+        let tokens = tokens_of(case);
+        let beside = kept_beside(&tokens);
+        for token in tokens {
             self.tokens.push(&[
                 &case.responsible_unit_id,
                 &token,
                 &case.owner_id,
                 &case.case_id,
                 &case.submit_time,
+                &beside,
             ]);
         }
         Ok(())
@@ -229,6 +232,7 @@ impl CaseRows {
             &task.step,
             &task.role,
             &task.responsible_unit_id,
+            &task.reception_unit_id,
             &task.state.number(),
             &task.assignee_id,
             &task.create_time,
@@ -299,14 +303,14 @@ impl CaseRows {
         .await?;
         load.copy(
             "case_tasks",
-            "(task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id, create_time, assign_time, \
-             finish_time, finished_by, outcome, version)",
+            "(task_id, case_id, number, kind, step, role, responsible_unit_id, reception_unit_id, state, assignee_id, create_time, \
+             assign_time, finish_time, finished_by, outcome, version)",
             &self.tasks,
         )
         .await?;
         load.copy(
             "case_tokens",
-            "(responsible_unit_id, token, owner_id, case_id, submit_time)",
+            "(responsible_unit_id, token, owner_id, case_id, submit_time, words)",
             &self.tokens,
         )
         .await?;

@@ -20,6 +20,10 @@ pub(super) const SUMMARY: &str = "SELECT case_id, case_code, procedure_code, sta
 /// States that are not final. An index knows them (`cases_open`).
 const OPEN: [i16; 6] = [1, 2, 4, 5, 6, 9];
 
+/// Of so many nearest cases those of many procedures are looked for first: a full page of them, if they are one in six. Of more PostgreSQL would
+/// rather sort all that a unit has.
+const NEAR: i64 = 300;
+
 /// One page in the order of the filter.
 pub(crate) async fn list(
     connection: &mut PgConnection,
@@ -28,10 +32,63 @@ pub(crate) async fn list(
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Summary>, StoreError> {
+    if filter.is_many_procedures() && filter.order == Order::Newest {
+        let page = fetch(
+            connection,
+            &mut near_query(SUMMARY, visible, filter, after, limit),
+            true,
+        )
+        .await?;
+        if i64::try_from(page.len()).is_ok_and(|found| found >= limit) {
+            return Ok(page);
+        }
+        // So few are among the nearest cases that it matters how frequent they are, or it is the last page.
+    }
     let mut query = list_query(SUMMARY, visible, filter, after, limit);
-    // Of many procedures the walk by time is right whichever they are, and planning with their codes costs more than the walk.
-    let keep_plan = filter.is_empty() || filter.is_many_procedures();
-    fetch(connection, &mut query, keep_plan).await
+    fetch(connection, &mut query, filter.is_empty()).await
+}
+
+/// The query of a list of many procedures, which are mostly so large a part of all that a walk by time has soon met a page of them: planning
+/// with a hundred codes costs many times that walk. It looks at the nearest cases only, so that a page which is not full says nothing of the
+/// rest.
+pub(super) fn near_query(
+    head: &str,
+    visible: &Visible,
+    filter: &CaseFilter,
+    after: Option<&Place>,
+    limit: i64,
+) -> Query {
+    let order = filter.order;
+    let grounds = grounds(received(visible), visible);
+    let mut query = QueryBuilder::new(head);
+    query.push("case_id IN (SELECT case_id FROM (SELECT * FROM (");
+    push_branches(
+        &mut query,
+        order,
+        NEAR,
+        grounds.len(),
+        ", procedure_code",
+        |query, number| {
+            query
+                .push("SELECT case_id, procedure_code, ")
+                .push(key(order))
+                .push(" FROM cases WHERE ");
+            if let Some(ground) = grounds.get(number) {
+                ground.push(query);
+            }
+            push_after(query, order, after);
+        },
+    );
+    query.push(") AS near");
+    push_order(&mut query, order, NEAR);
+    query
+        .push(") AS looked WHERE array_position(")
+        .push_bind(filter.procedure_codes.clone())
+        .push(", procedure_code) IS NOT NULL");
+    push_order(&mut query, order, limit);
+    query.push(")");
+    push_order(&mut query, order, limit);
+    query
 }
 
 /// Runs a query of summaries. One that is the same whatever is asked keeps its plan; another is planned with what is asked, since
@@ -170,7 +227,8 @@ impl Ground {
     }
 }
 
-/// `case_id IN (a page of the pages of all branches)`.
+/// `case_id IN (a page of the pages of all branches)`. The branches are merged in their order, so that each is walked only as far as the
+/// page needs it; a case that several have stands once.
 pub(super) fn push_union(
     query: &mut Query,
     order: Order,
@@ -179,15 +237,40 @@ pub(super) fn push_union(
     mut push_branch: impl FnMut(&mut Query, usize),
 ) {
     query.push("case_id IN (SELECT case_id FROM (");
+    push_branches(query, order, limit, branches, "", &mut push_branch);
+    query.push(") AS pages");
+    push_order(query, order, limit);
+    query.push(")");
+}
+
+/// The branches, merged, each up to this limit. `further` columns they have beside id and key.
+fn push_branches(
+    query: &mut Query,
+    order: Order,
+    limit: i64,
+    branches: usize,
+    further: &str,
+    mut push_branch: impl FnMut(&mut Query, usize),
+) {
+    if branches > 1 {
+        let key = key(order);
+        let first = match order {
+            Order::Newest | Order::Due => format!("{key}, case_id"),
+            Order::Code => format!("{key} COLLATE \"C\""),
+        };
+        query.push(format_args!(
+            "SELECT DISTINCT ON ({first}) case_id, {key}{further} FROM ("
+        ));
+    }
     for number in 0..branches {
-        query.push(if number == 0 { "(" } else { " UNION (" });
+        query.push(if number == 0 { "(" } else { " UNION ALL (" });
         push_branch(query, number);
         push_order(query, order, limit);
         query.push(")");
     }
-    query.push(") AS pages");
-    push_order(query, order, limit);
-    query.push(")");
+    if branches > 1 {
+        query.push(") AS branches ORDER BY ").push(by(order));
+    }
 }
 
 /// The column by which an order sorts.
@@ -300,13 +383,17 @@ pub(super) fn push_after(query: &mut Query, order: Order, after: Option<&Place>)
 }
 
 pub(super) fn push_order(query: &mut Query, order: Order, limit: i64) {
-    let by = match order {
+    // Spelt out: where PostgreSQL does not know how few rows are wanted, it makes a new plan for every page.
+    query.push(format_args!(" ORDER BY {} LIMIT {limit}", by(order)));
+}
+
+/// The order of a page.
+fn by(order: Order) -> &'static str {
+    match order {
         Order::Newest => "submit_time DESC, case_id DESC",
         Order::Due => "due_date, case_id",
         Order::Code => "case_code COLLATE \"C\" DESC",
-    };
-    // Spelt out: where PostgreSQL does not know how few rows are wanted, it makes a new plan for every page.
-    query.push(format_args!(" ORDER BY {by} LIMIT {limit}"));
+    }
 }
 
 pub(super) fn summaries(rows: Vec<sqlx::postgres::PgRow>) -> Result<Vec<Summary>, StoreError> {

@@ -1,6 +1,6 @@
 //! Tìm kiếm hồ sơ: by code or its beginning, and by words over `case_tokens`.
 //!
-//! A search for words walks the index of one of them, newest first, looks the others up for each case that it meets, and stops when the page is
+//! A search for words walks the index of one of them, newest first, sees in it whether a case carries the others, and stops when the page is
 //! full. Which word leads is decided so that the page is full soon, or the walk is short:
 //!
 //! * a word that is not among the frequent ones leads: of several the rarest;
@@ -13,11 +13,17 @@ use sqlx::{PgConnection, QueryBuilder};
 use super::case_lists::{Query, SUMMARY, code_query, fetch, push_filter, push_order, push_union};
 use super::{StoreError, Visible};
 use crate::domain::listing::{CaseFilter, Summary};
-use crate::domain::search::{CaseQuery, Order, Place, Words, after_all, frequent, pair, pairs};
+use crate::domain::search::{CaseQuery, Order, Place, Words, after_all, frequent, is_kept_beside, pair, pairs};
 use jiff_sqlx::ToSqlx as _;
 
 /// So far is counted to tell which word is rarer.
 const COUNTED: i64 = 1_000;
+
+/// So many of the newest are looked at to tell the same by their time.
+const NEWEST: i64 = 200;
+
+/// So many words that a version before wrote are made up for at a time.
+const UNFILLED: i64 = 20_000;
 
 /// The beginning of a word stands for at most so many words that are walked one by one.
 const BEGUN: usize = 16;
@@ -49,6 +55,17 @@ pub(crate) async fn search(
         }
     };
     fetch(connection, &mut query, false).await
+}
+
+/// Makes up for what a version before left out of the words of cases that it wrote: how many words now have the others beside them.
+pub(crate) async fn keep_words_beside(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT keep_words_beside(ARRAY(
+             SELECT DISTINCT case_id FROM (SELECT case_id FROM case_tokens WHERE words IS NULL LIMIT $1) AS unfilled))",
+    )
+    .bind(UNFILLED)
+    .fetch_one(connection)
+    .await?)
 }
 
 /// A word whose index is walked, and what else a case must carry.
@@ -138,7 +155,7 @@ fn lead_of_begun(word: String, whole: &[String]) -> Lead {
     Lead { token, also }
 }
 
-/// The rarest of these words among the rows that the caller sees, counted up to a bound; of equals the longest.
+/// The rarest of these words among the rows that the caller sees, as far as a few of them tell; of equals the longest.
 async fn rarest(
     connection: &mut PgConnection,
     visible: &Visible,
@@ -148,13 +165,23 @@ async fn rarest(
     if let [one] = words.as_slice() {
         return Ok(one.clone());
     }
+    // Where units are many, the walk goes by time: the longer ago the last of the newest, the rarer the word. In a few units all are counted.
+    let (newest, order) = if visible.is_wide() {
+        let newest = format!(" ORDER BY submit_time DESC, case_id DESC LIMIT {NEWEST}");
+        (newest, "counted, oldest, place")
+    } else {
+        (format!(" LIMIT {COUNTED}"), "counted, place")
+    };
     let mut query: Query = QueryBuilder::new("SELECT word FROM unnest(");
     query.push_bind(words);
     query.push(
-        ") WITH ORDINALITY AS w (word, place) ORDER BY (SELECT count(*) FROM (SELECT 1 FROM case_tokens AS t WHERE token = word AND ",
+        ") WITH ORDINALITY AS w (word, place)
+          CROSS JOIN LATERAL (SELECT count(*) AS counted, min(submit_time) AS oldest
+                              FROM (SELECT submit_time FROM case_tokens AS t WHERE token = word AND ",
     );
     push_seen(&mut query, visible);
-    query.push(format_args!(" LIMIT {COUNTED}) AS counted), place LIMIT 1"));
+    query.push(newest);
+    query.push(") AS newest) AS met ORDER BY ").push(order).push(" LIMIT 1");
     Ok(query
         .build_query_scalar()
         .persistent(false)
@@ -277,7 +304,7 @@ fn push_walk(query: &mut Query, reason: &Visible, walk: &Walk, lead: Option<&Lea
                 push_carries(query, word);
             }
             if let Some(beginning) = beginning {
-                push_carries_begun(query, beginning);
+                push_kept_begun(query, beginning);
             }
         }
         Walk::Gathered(beginning, also) => {
@@ -292,21 +319,50 @@ fn push_walk(query: &mut Query, reason: &Visible, walk: &Walk, lead: Option<&Lea
         Walk::Cases(beginning) => {
             query.push("SELECT t.case_id, t.submit_time FROM cases AS t WHERE ");
             push_seen(query, reason);
-            push_carries_begun(query, beginning);
+            query.push(" AND ");
+            push_looked_up_begun(query, beginning);
         }
     }
 }
 
-/// Looked up for each case that the walk meets. OFFSET 0 keeps it so: as a join PostgreSQL would gather all cases with the word.
+/// Seen beside the word that is walked, or looked up for each case that the walk meets: a number, which is not kept there, and what a
+/// version before wrote.
 fn push_carries(query: &mut Query, word: &str) {
+    query.push(" AND ");
+    if is_kept_beside(word) {
+        push_kept(query, &format!(" {word} "));
+        push_looked_up(query, word);
+        query.push(" END");
+    } else {
+        push_looked_up(query, word);
+    }
+}
+
+fn push_kept_begun(query: &mut Query, beginning: &str) {
+    query.push(" AND ");
+    push_kept(query, &format!(" {beginning}"));
+    push_looked_up_begun(query, beginning);
+    query.push(" END");
+}
+
+/// What is kept beside a word contains this; otherwise …
+fn push_kept(query: &mut Query, text: &str) {
     query
-        .push(" AND EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND w.token = ")
+        .push("CASE WHEN t.words IS NOT NULL THEN strpos(t.words, ")
+        .push_bind(text.to_owned())
+        .push(") > 0 ELSE ");
+}
+
+/// OFFSET 0 keeps it a look-up: as a join PostgreSQL would gather all cases with the word.
+fn push_looked_up(query: &mut Query, word: &str) {
+    query
+        .push("EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND w.token = ")
         .push_bind(word.to_owned())
         .push(" OFFSET 0)");
 }
 
-fn push_carries_begun(query: &mut Query, beginning: &str) {
-    query.push(" AND EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND ");
+fn push_looked_up_begun(query: &mut Query, beginning: &str) {
+    query.push("EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND ");
     push_begins(query, "w.token", beginning);
     query.push(" OFFSET 0)");
 }

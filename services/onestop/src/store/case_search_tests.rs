@@ -136,6 +136,48 @@ fn kind(walk: &Walk) -> &'static str {
     }
 }
 
+/// Takes the pairs away, and lets what makes up for a version before bring them back with the words beside each word.
+async fn make_up_for(database: &egov_testkit::TestDatabase, plain: &[Plain]) {
+    let mut superuser = database.connect_as_superuser().await.unwrap();
+    let stored = "SELECT case_id, array_agg(token ORDER BY token) FROM case_tokens GROUP BY case_id ORDER BY case_id";
+    let before: Vec<(Uuid, Vec<String>)> = sqlx::query_as(stored).fetch_all(&mut superuser).await.unwrap();
+    sqlx::query("DELETE FROM case_tokens WHERE token LIKE '+%'")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    // As the job does it: as the app role, with every row in scope.
+    let mut app = database.connect_as_app().await.unwrap();
+    sqlx::query("SELECT set_config('egov.scope_all', 'on', false)")
+        .execute(&mut app)
+        .await
+        .unwrap();
+    let mut changed = 0;
+    loop {
+        match keep_words_beside(&mut app).await.unwrap() {
+            0 => break,
+            some => changed += some,
+        }
+    }
+    let after: Vec<(Uuid, Vec<String>)> = sqlx::query_as(stored).fetch_all(&mut superuser).await.unwrap();
+    assert_eq!(before, after, "the pairs are those that are stored at once");
+    let tokens: usize = after.iter().map(|(_, tokens)| tokens.len()).sum();
+    assert_eq!(changed, i64::try_from(tokens).unwrap());
+    let beside: BTreeMap<Uuid, String> = sqlx::query_as("SELECT DISTINCT case_id, words FROM case_tokens")
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    assert_eq!(beside.len(), plain.len());
+    for (case_id, tokens) in &after {
+        assert_eq!(beside[case_id], crate::domain::search::kept_beside(tokens));
+    }
+    sqlx::query("ANALYZE case_tokens")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn whatever_is_walked_a_search_finds_what_a_reading_of_all_names_finds() {
     let (database, plain) = filled().await;
@@ -178,60 +220,66 @@ async fn whatever_is_walked_a_search_finds_what_a_reading_of_all_names_finds() {
         texts.insert(typed.join(" "));
     }
     let mut walks: BTreeMap<&str, usize> = BTreeMap::new();
-    for units in [everywhere.as_slice(), &[7], &[3, 4, 5]] {
-        let visible = Visible {
-            all: false,
-            units: units.to_vec(),
-            owner: None,
-            assignee: None,
-        };
-        for text in &texts {
-            let CaseQuery::Words(asked) = CaseQuery::read(text) else {
-                panic!("{text}")
+    // As a version before wrote them, without the others beside each word, and made up for.
+    for is_made_up_for in [false, true] {
+        if is_made_up_for {
+            make_up_for(&database, &plain).await;
+        }
+        for units in [everywhere.as_slice(), &[7], &[3, 4, 5]] {
+            let visible = Visible {
+                all: false,
+                units: units.to_vec(),
+                owner: None,
+                assignee: None,
             };
-            let mut transaction = app.begin().await.unwrap();
-            let scope = format!(
-                "{{{}}}",
-                units.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-            );
-            sqlx::query("SELECT set_config('egov.scope_units', $1, true)")
-                .bind(scope)
-                .execute(&mut *transaction)
-                .await
-                .unwrap();
-            let walk = walk_of(&mut transaction, &visible, &asked).await.unwrap();
-            *walks.entry(kind(&walk)).or_default() += 1;
-            let wanted = expected(&plain, units, &asked);
-            let (mut found, mut after) = (Vec::new(), None::<Place>);
-            let query = CaseQuery::Words(asked);
-            loop {
-                let page = search(
-                    &mut transaction,
-                    &visible,
-                    &query,
-                    &CaseFilter::default(),
-                    after.as_ref(),
-                    60,
-                )
-                .await
-                .unwrap();
-                found.extend(page.iter().map(|row| row.case_id));
-                match page.last() {
-                    // Three pages say as much as all of them.
-                    Some(last) if page.len() == 60 && found.len() < 180 => {
-                        after = Some(Place::Time(After {
-                            submit_time: last.submit_time,
-                            case_id: last.case_id,
-                        }));
+            for text in &texts {
+                let CaseQuery::Words(asked) = CaseQuery::read(text) else {
+                    panic!("{text}")
+                };
+                let mut transaction = app.begin().await.unwrap();
+                let scope = format!(
+                    "{{{}}}",
+                    units.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+                );
+                sqlx::query("SELECT set_config('egov.scope_units', $1, true)")
+                    .bind(scope)
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap();
+                let walk = walk_of(&mut transaction, &visible, &asked).await.unwrap();
+                *walks.entry(kind(&walk)).or_default() += 1;
+                let wanted = expected(&plain, units, &asked);
+                let (mut found, mut after) = (Vec::new(), None::<Place>);
+                let query = CaseQuery::Words(asked);
+                loop {
+                    let page = search(
+                        &mut transaction,
+                        &visible,
+                        &query,
+                        &CaseFilter::default(),
+                        after.as_ref(),
+                        60,
+                    )
+                    .await
+                    .unwrap();
+                    found.extend(page.iter().map(|row| row.case_id));
+                    match page.last() {
+                        // Three pages say as much as all of them.
+                        Some(last) if page.len() == 60 && found.len() < 180 => {
+                            after = Some(Place::Time(After {
+                                submit_time: last.submit_time,
+                                case_id: last.case_id,
+                            }));
+                        }
+                        _ => break,
                     }
-                    _ => break,
                 }
+                assert_eq!(
+                    found,
+                    wanted[..wanted.len().min(180)],
+                    "{text:?} in {units:?} by {walk:?}"
+                );
             }
-            assert_eq!(
-                found,
-                wanted[..wanted.len().min(180)],
-                "{text:?} in {units:?} by {walk:?}"
-            );
         }
     }
     for kind in [

@@ -210,7 +210,7 @@ macro_rules! select_case {
 pub(super) use select_case;
 
 /// Reads one case with all that belongs to it. The unit that received it reads it as well, and one whose opinion is asked for; neither
-/// may hold its row ([`get_for_update`]).
+/// may hold its row ([`get_for_update`]) in its own scope.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     case_id: Uuid,

@@ -63,14 +63,8 @@ async fn filled() -> egov_testkit::TestDatabase {
     database
 }
 
-/// The plan of a query as the app role sees it in this scope.
-async fn plan(
-    database: &egov_testkit::TestDatabase,
-    visible: &Visible,
-    mut query: QueryBuilder<sqlx::Postgres>,
-) -> String {
-    let mut app = database.connect_as_app().await.unwrap();
-    let mut transaction = app.begin().await.unwrap();
+/// Sets the scope for the rest of a transaction.
+async fn scope(connection: &mut PgConnection, visible: &Visible) {
     sqlx::query(
         "SELECT set_config('egov.scope_units', $1, true), set_config('egov.scope_all', $2, true),
                 set_config('egov.scope_owner', $3, true)",
@@ -86,14 +80,34 @@ async fn plan(
     ))
     .bind(if visible.all { "on" } else { "off" })
     .bind(visible.owner.map(|owner| owner.to_string()).unwrap_or_default())
-    .execute(&mut *transaction)
+    .execute(connection)
     .await
     .unwrap();
+}
+
+/// The plan of a query as the app role sees it in this scope.
+async fn plan(
+    database: &egov_testkit::TestDatabase,
+    visible: &Visible,
+    mut query: QueryBuilder<sqlx::Postgres>,
+) -> String {
+    let mut app = database.connect_as_app().await.unwrap();
+    let mut transaction = app.begin().await.unwrap();
+    scope(&mut transaction, visible).await;
     let rows = query.build().fetch_all(&mut *transaction).await.unwrap();
     rows.iter()
         .map(|row| row.get::<String, _>(0))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The ids of a page, as the app role sees it in this scope.
+async fn pages(database: &egov_testkit::TestDatabase, visible: &Visible, mut query: Query) -> Vec<Uuid> {
+    let mut app = database.connect_as_app().await.unwrap();
+    let mut transaction = app.begin().await.unwrap();
+    scope(&mut transaction, visible).await;
+    let rows = query.build().fetch_all(&mut *transaction).await.unwrap();
+    summaries(rows).unwrap().into_iter().map(|row| row.case_id).collect()
 }
 
 fn explained() -> String {
@@ -353,6 +367,36 @@ async fn every_list_and_search_walks_an_index() {
         assignee: Some(Uuid::from_u128(3)),
         ..unit(7)
     };
+    // Of many procedures the nearest cases are looked at, in order, and a full page of them is the page.
+    let most = of_procedures(1..=18);
+    for (visible, expected) in [
+        (province(), in_order as fn(_, _) -> _),
+        // A unit has a thousand here, which may be sorted.
+        (unit(7), few as fn(_, _) -> _),
+        (officer.clone(), few as fn(_, _) -> _),
+    ] {
+        let index = if visible.is_wide() {
+            "cases_by_time"
+        } else {
+            "cases_by_unit"
+        };
+        for after in [None, Some(&later)] {
+            let query = near_query(&explained(), &visible, &most, after, 51);
+            demand(
+                &database,
+                &visible,
+                query,
+                expected("many procedures", index),
+                &mut wrong,
+            )
+            .await;
+            let near = pages(&database, &visible, near_query(SUMMARY, &visible, &most, after, 51)).await;
+            let all = pages(&database, &visible, list_query(SUMMARY, &visible, &most, after, 51)).await;
+            assert_eq!(near.len(), 51);
+            assert_eq!(near, all, "{visible:?} after {after:?}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     let found = plan(
         &database,
         &officer,

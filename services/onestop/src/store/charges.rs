@@ -123,7 +123,7 @@ pub(crate) async fn save(
         let known = before.payment(payment.payment_id).ok();
         match known {
             None => insert(connection, after, payment, now).await?,
-            Some(known) if known != payment => update(connection, payment, now).await?,
+            Some(known) if known != payment => update(connection, known, payment, now).await?,
             Some(_) => {}
         }
         if known.is_none_or(|known| known.paid_day.is_none()) {
@@ -133,9 +133,10 @@ pub(crate) async fn save(
     Ok(())
 }
 
-/// The day on which it became known that a payment was paid, when that is now.
-fn known_day(payment: &Payment, now: Timestamp) -> Option<jiff_sqlx::Date> {
-    payment.paid_day.map(|_| day_of(now).to_sqlx())
+/// The day on which it became known that a payment was paid, when that is now: not if it was known before (`known`), by whatever version.
+fn known_day(known: Option<&Payment>, payment: &Payment, now: Timestamp) -> Option<jiff_sqlx::Date> {
+    let is_new = payment.paid_day.is_some() && known.is_none_or(|known| known.paid_day.is_none());
+    is_new.then(|| day_of(now).to_sqlx())
 }
 
 /// Counts a payment that came in, in the transaction of the act by which it became known.
@@ -194,10 +195,38 @@ pub(crate) async fn paid_of(
         .collect()
 }
 
+/// Payments of these cases of which the version before did not say when it became known that they were paid: on the day on which they were.
+/// So they count, and go on to. One on which somebody acts is left as it is, which counts the same.
+pub(crate) async fn date_known(connection: &mut PgConnection, case_ids: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE charge_payments SET known_day = paid_day
+         WHERE payment_id IN (SELECT payment_id FROM charge_payments
+                              WHERE case_id = ANY ($1) AND paid_day IS NOT NULL AND known_day IS NULL
+                              ORDER BY payment_id FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(case_ids)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The day on which a payment was given back, by a decision here.
 fn refund_day(payment: &Payment) -> Option<jiff_sqlx::Date> {
     let done = payment.refund.as_ref().and_then(|refund| refund.done_time);
     done.map(|at| day_of(at).to_sqlx())
+}
+
+/// Refunds that the version before made beside this one, and did not say on which day. How many.
+pub(crate) async fn date_refunds(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let dated = sqlx::query(
+        "UPDATE charge_payments SET refund_day = ((refund ->> 'done_time')::timestamptz AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
+         WHERE payment_id IN (SELECT payment_id FROM charge_payments
+                              WHERE refund ->> 'done_time' IS NOT NULL AND refund_day IS NULL
+                              ORDER BY payment_id FOR UPDATE SKIP LOCKED)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(dated.rows_affected())
 }
 
 /// When integration is asked about a payment: at once after a change, if something is awaited.
@@ -235,13 +264,18 @@ async fn insert(
     .bind(payment.paid_day.map(jiff_sqlx::ToSqlx::to_sqlx))
     .bind(payment.refund.as_ref().map(Json))
     .bind(poll_time(payment, now))
-    .bind(known_day(payment, now))
+    .bind(known_day(None, payment, now))
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn update(connection: &mut PgConnection, payment: &Payment, now: Timestamp) -> Result<(), StoreError> {
+async fn update(
+    connection: &mut PgConnection,
+    known: &Payment,
+    payment: &Payment,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let saved = sqlx::query(
         "UPDATE charge_payments
          SET state = $2, order_id = $3, reference = $4, pay_url = $5, transaction = $6, paid_time = $7, paid_day = $8, refund = $9,
@@ -258,7 +292,7 @@ async fn update(connection: &mut PgConnection, payment: &Payment, now: Timestamp
     .bind(payment.paid_day.map(jiff_sqlx::ToSqlx::to_sqlx))
     .bind(payment.refund.as_ref().map(Json))
     .bind(poll_time(payment, now))
-    .bind(known_day(payment, now))
+    .bind(known_day(Some(known), payment, now))
     .bind(refund_day(payment))
     .execute(connection)
     .await?;

@@ -14,7 +14,7 @@ use super::agencies::digits_of;
 use super::statistics::ChangeColumns;
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
-use crate::domain::search::tokens_of;
+use crate::domain::search::{kept_beside, tokens_of};
 use crate::domain::statistics::{Snapshot, When, changes};
 use crate::domain::transitions::State;
 use crate::domain::work::task::Task;
@@ -99,11 +99,12 @@ pub(crate) async fn insert(
     task: Option<&Task>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let tokens = tokens_of(case);
     sqlx::query!(
         r#"
         WITH words AS (
-            INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time)
-            SELECT $9, token, $12, $1, $17 FROM unnest($22::text[]) AS token
+            INSERT INTO case_tokens (responsible_unit_id, token, owner_id, case_id, submit_time, words)
+            SELECT $9, token, $12, $1, $17, $23 FROM unnest($22::text[]) AS token
         )
         INSERT INTO cases (case_id, case_code, code_provisional, procedure_code, procedure_version, state, step, channel,
                            responsible_unit_id, receiving_unit_id, support_unit_id, owner_id, owner, submitter, subject,
@@ -131,7 +132,8 @@ pub(crate) async fn insert(
         case.lookup_secret,
         case.version,
         now.to_sqlx() as _,
-        &tokens_of(case),
+        &tokens,
+        kept_beside(&tokens),
     )
     .execute(&mut *connection)
     .await?;
@@ -151,8 +153,9 @@ pub(crate) async fn insert(
                 round int, position int, component_code text, originals int, copies int, replaced_by_data text, file_ids uuid[],
                 form_data text)
         ), task AS (
-            INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, create_time, version)
-            SELECT $15, $1, 1, 1, $16, $17, $18, 1, $13, 1 WHERE $15::uuid IS NOT NULL
+            INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, create_time, version,
+                                    reception_unit_id)
+            SELECT $15, $1, 1, 1, $16, $17, $18, 1, $13, 1, $26::int WHERE $15::uuid IS NOT NULL
         ), counted AS (
             INSERT INTO statistic_changes (responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount, case_id)
             SELECT unit, procedure, officer, day, recorded, measure, amount, $1
@@ -188,6 +191,7 @@ pub(crate) async fn insert(
         &counted.recorded as _,
         &counted.measures,
         &counted.amounts,
+        task.and_then(|task| task.reception_unit_id),
     )
     .execute(connection)
     .await?;

@@ -60,6 +60,7 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for TaskRow {
             step: row.try_get("task_step")?,
             role: row.try_get("role")?,
             responsible_unit_id: row.try_get("task_unit_id")?,
+            reception_unit_id: row.try_get("reception_unit_id")?,
             state: row.try_get("task_state")?,
             assignee_id: row.try_get("assignee_id")?,
             delegator_id: row.try_get("delegator_id")?,
@@ -81,7 +82,7 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for TaskRow {
 /// What is shown of a task and its case, of the rows that follow as `t`.
 const HEAD: &str = "SELECT t.task_id, t.number, t.kind, t.step AS task_step, t.role, t.responsible_unit_id AS task_unit_id, \
     t.state AS task_state, t.assignee_id, t.delegator_id, t.asked_by_task, t.asking_unit_id, t.question, t.opinion, t.agrees, \
-    t.create_time, t.assign_time, t.finish_time, t.finished_by, t.outcome, t.version, \
+    t.reception_unit_id, t.create_time, t.assign_time, t.finish_time, t.finished_by, t.outcome, t.version, \
     c.case_id, c.case_code, c.procedure_code, c.procedure_version, c.state, c.step, c.owner ->> 'full_name' AS owner_name, \
     c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, c.conditions, \
     (SELECT count(*) FROM case_marks AS m WHERE m.case_id = t.case_id AND m.resolve_time IS NULL) AS open_marks FROM (";
@@ -140,31 +141,41 @@ pub(super) fn query(
             query
                 .push("SELECT * FROM case_tasks WHERE assignee_id = ")
                 .push_bind(*person);
-            push_visible(&mut query, visible);
+            query.push(" AND state = 1");
+            if !visible.all {
+                query
+                    .push(" AND (responsible_unit_id = ANY (")
+                    .push_bind(visible.units.clone())
+                    .push(") OR reception_unit_id = ANY (")
+                    .push_bind(visible.units.clone())
+                    .push("))");
+            }
             push_page(&mut query, after, limit);
         }
-        Whose::Unit(unit) => {
+        Whose::Unit(unit) => push_both(&mut query, |query, at| {
             query
-                .push("SELECT * FROM case_tasks WHERE responsible_unit_id = ")
+                .push(format_args!("SELECT * FROM case_tasks WHERE {at} = "))
                 .push_bind(*unit);
-            push_visible(&mut query, visible);
-            push_page(&mut query, after, limit);
-        }
+            push_visible(query, visible, at);
+            push_page(query, after, limit);
+        }),
         Whose::Roles(held) => {
             let (roles, units): (Vec<String>, Vec<i32>) = held.iter().cloned().unzip();
-            query
-                .push("SELECT page.* FROM unnest(")
-                .push_bind(roles)
-                .push("::text[], ")
-                .push_bind(units)
-                .push(
-                    "::int[]) AS held (role, unit) CROSS JOIN LATERAL (SELECT * FROM case_tasks \
-                     WHERE responsible_unit_id = held.unit AND role = held.role AND assignee_id IS NULL",
-                );
-            push_visible(&mut query, visible);
-            push_page(&mut query, after, limit);
-            query.push(") AS page");
-            push_order(&mut query, "page.", limit);
+            push_both(&mut query, |query, at| {
+                query
+                    .push("SELECT page.* FROM unnest(")
+                    .push_bind(roles.clone())
+                    .push("::text[], ")
+                    .push_bind(units.clone())
+                    .push(format_args!(
+                        "::int[]) AS held (role, unit) CROSS JOIN LATERAL (SELECT * FROM case_tasks \
+                         WHERE {at} = held.unit AND role = held.role AND assignee_id IS NULL"
+                    ));
+                push_visible(query, visible, at);
+                push_page(query, after, limit);
+                query.push(") AS page");
+                push_order(query, "page.", limit);
+            });
         }
     }
     query.push(") AS t JOIN cases AS c ON c.case_id = t.case_id");
@@ -172,12 +183,23 @@ pub(super) fn query(
     query
 }
 
-/// The query's own filter; by unit alone, as tasks belong to units.
-fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible) {
+/// Two pages in one, what is in both once: what lies with the competent unit, and what its units received for another one.
+fn push_both(query: &mut QueryBuilder<sqlx::Postgres>, page: impl Fn(&mut QueryBuilder<sqlx::Postgres>, &'static str)) {
+    query.push("(");
+    page(query, "responsible_unit_id");
+    query.push(") UNION (");
+    page(query, "reception_unit_id");
+    query.push(")");
+}
+
+/// The query's own filter; by unit alone, as tasks belong to units. `at` is the column that names it.
+fn push_visible(query: &mut QueryBuilder<sqlx::Postgres>, visible: &Visible, at: &str) {
     query.push(" AND state = 1");
     if !visible.all {
         query
-            .push(" AND responsible_unit_id = ANY (")
+            .push(" AND ")
+            .push(at)
+            .push(" = ANY (")
             .push_bind(visible.units.clone())
             .push(")");
     }

@@ -176,3 +176,21 @@ pub(crate) async fn comments(
         })
         .collect())
 }
+
+/// All comments on all cases, for the verification.
+pub(crate) async fn all_comments(connection: &mut PgConnection) -> Result<Vec<Comment>, StoreError> {
+    let rows = sqlx::query!("SELECT comment_id, case_id, task_id, author_id, text, create_time FROM case_comments")
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Comment {
+            comment_id: row.comment_id,
+            case_id: row.case_id,
+            task_id: row.task_id,
+            author_id: row.author_id,
+            text: row.text,
+            create_time: row.create_time.to_jiff(),
+        })
+        .collect())
+}

@@ -1,5 +1,7 @@
 //! Đối soát: `reconciled_days`, `reconciliation_files`, `payment_differences`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
@@ -152,6 +154,51 @@ pub(crate) async fn keep_day(
     Ok(())
 }
 
+/// Days that the version before reconciled since this time, beside this one: it does not say of which day its reconciliations were the last,
+/// nor which files they must have used, those of the day, with a line of it, or about a payment of it. What is to be done again stays so, since
+/// that version counts files that were taken back. How many days were noted.
+pub(crate) async fn note_unnoted(connection: &mut PgConnection, since: Timestamp) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "WITH noted AS (
+             INSERT INTO reconciled_days (responsible_unit_id, day, reconciliation_id, reconcile_time)
+             SELECT DISTINCT ON (responsible_unit_id, day) responsible_unit_id, day, resource_id, record_time
+             FROM (SELECT responsible_unit_id, (content::jsonb ->> 'day')::date AS day, resource_id, record_time
+                   FROM fee_acts AS a
+                   WHERE kind = 'reconciliation' AND record_time >= $1
+                     AND NOT EXISTS (SELECT 1 FROM reconciliation_files AS u WHERE u.reconciliation_id = a.resource_id)) AS acts
+             ORDER BY responsible_unit_id, day, record_time DESC, resource_id DESC
+             ON CONFLICT (responsible_unit_id, day) DO UPDATE
+             SET reconciliation_id = EXCLUDED.reconciliation_id, reconcile_time = EXCLUDED.reconcile_time
+             WHERE reconciled_days.reconcile_time < EXCLUDED.reconcile_time
+             RETURNING responsible_unit_id, day, reconciliation_id, reconcile_time
+         ), used AS (
+             INSERT INTO reconciliation_files (reconciliation_id, file_id, responsible_unit_id)
+             SELECT n.reconciliation_id, f.file_id, f.responsible_unit_id
+             FROM noted AS n
+             JOIN treasury_files AS f
+               ON f.responsible_unit_id = n.responsible_unit_id AND f.day = n.day AND f.import_time <= n.reconcile_time
+             UNION
+             SELECT n.reconciliation_id, f.file_id, f.responsible_unit_id
+             FROM noted AS n
+             JOIN treasury_entries AS e ON e.responsible_unit_id = n.responsible_unit_id AND e.day = n.day
+             JOIN treasury_files AS f
+               ON f.file_id = e.file_id AND f.responsible_unit_id = n.responsible_unit_id AND f.import_time <= n.reconcile_time
+             UNION
+             SELECT n.reconciliation_id, f.file_id, f.responsible_unit_id
+             FROM noted AS n
+             JOIN charge_payments AS p ON p.collecting_unit_id = n.responsible_unit_id AND p.paid_day = n.day AND p.reference <> ''
+             JOIN treasury_entries AS e ON e.responsible_unit_id = p.collecting_unit_id AND e.reference = p.reference
+             JOIN treasury_files AS f
+               ON f.file_id = e.file_id AND f.responsible_unit_id = n.responsible_unit_id AND f.import_time <= n.reconcile_time
+             ON CONFLICT (reconciliation_id, file_id) DO NOTHING
+         )
+         SELECT count(*) FROM noted",
+    )
+    .bind(since.to_sqlx())
+    .fetch_one(connection)
+    .await?)
+}
+
 /// Marks the days whose last reconciliation used a file: they are to be reconciled again. Those days, also what was marked before.
 pub(crate) async fn mark_again(
     connection: &mut PgConnection,
@@ -264,30 +311,38 @@ pub(crate) async fn get(
     row.as_ref().map(difference).transpose()
 }
 
-/// How many differences about a payment are open.
-pub(crate) async fn open_about(connection: &mut PgConnection, payment_id: Uuid) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar("SELECT count(*) FROM payment_differences WHERE payment_id = $1 AND state = 1")
-            .bind(payment_id)
-            .fetch_one(connection)
-            .await?,
-    )
+/// A difference of whatever day is open, or says that the money went back without a decision here, also if somebody settled it. Kinds and
+/// states stand in it as the two indexes have them.
+pub(super) const CONTRADICTED: &str = "SELECT payment_id FROM payment_differences WHERE payment_id = ANY ($1) AND state = 1 \
+                                       UNION \
+                                       SELECT payment_id FROM payment_differences \
+                                       WHERE payment_id = ANY ($1) AND kind IN (12, 14) AND state IN (1, 2)";
+
+/// Which of these payments the sides do not agree about, whatever somebody said of it.
+pub(crate) async fn contradicted(
+    connection: &mut PgConnection,
+    payment_ids: &[Uuid],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let payments: Vec<Uuid> = sqlx::query_scalar(CONTRADICTED)
+        .bind(payment_ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(payments.into_iter().collect())
 }
 
-/// Whether a difference says of a payment that its money went back without a decision here, also one that somebody settled.
-pub(crate) async fn went_back(connection: &mut PgConnection, payment_id: Uuid) -> Result<bool, StoreError> {
-    let kinds: Vec<i16> = DifferenceKind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_return())
-        .map(DifferenceKind::code)
-        .collect();
-    Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM payment_differences WHERE payment_id = $1 AND kind = ANY ($2) AND state IN (1, 2))",
-    )
-    .bind(payment_id)
-    .bind(&kinds)
-    .fetch_one(connection)
-    .await?)
+/// When a unit's day was reconciled last.
+pub(crate) async fn last_time(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    day: Date,
+) -> Result<Option<Timestamp>, StoreError> {
+    let last: Option<jiff_sqlx::Timestamp> =
+        sqlx::query_scalar("SELECT reconcile_time FROM reconciled_days WHERE responsible_unit_id = $1 AND day = $2")
+            .bind(unit_id)
+            .bind(day.to_sqlx())
+            .fetch_optional(connection)
+            .await?;
+    Ok(last.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
 /// What a list of differences is narrowed to.

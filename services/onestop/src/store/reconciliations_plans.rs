@@ -3,7 +3,7 @@
 use jiff::civil::date;
 use sqlx::{Connection as _, Executor as _, Row as _};
 
-use super::reconciliations::{DifferenceFilter, list_query};
+use super::reconciliations::{CONTRADICTED, DifferenceFilter, list_query};
 use super::treasury_files::{self, FileFilter};
 
 #[tokio::test]
@@ -14,6 +14,12 @@ async fn differences_payments_of_a_day_and_what_is_to_be_asked_walk_an_index() {
         "SET session_replication_role = replica",
         "INSERT INTO payment_differences (difference_id, responsible_unit_id, day, kind, reference, case_code, content, state, version, find_time)
          SELECT gen_random_uuid(), 1 + n % 30, date '2026-01-01' + n / 100, 2, 'r' || n, '', '{}', CASE WHEN n % 9 = 0 THEN 1 ELSE 3 END, 1, now()
+         FROM generate_series(1, 20000) AS n",
+        "INSERT INTO payment_differences (difference_id, responsible_unit_id, day, kind, reference, case_code, case_id, payment_id, content, state,
+                                          settled_by, version, find_time)
+         SELECT gen_random_uuid(), 1 + n % 30, date '2026-01-01' + n / 100, CASE WHEN n % 50 = 0 THEN 12 ELSE 10 END, 'd' || n, '', gen_random_uuid(),
+                ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, '{}', CASE WHEN n % 9 = 0 THEN 1 ELSE 2 END,
+                CASE WHEN n % 9 <> 0 THEN '00000000-0000-0000-0000-000000000001'::uuid END, 1, now()
          FROM generate_series(1, 20000) AS n",
         "INSERT INTO charge_payments (payment_id, case_id, case_code, responsible_unit_id, collecting_unit_id, way, amount_vnd, state, reference,
                                       pay_url, transaction, request_time, paid_time, paid_day, poll_time)
@@ -52,6 +58,15 @@ async fn differences_payments_of_a_day_and_what_is_to_be_asked_walk_an_index() {
     let mut list = list;
     let rows = list.build().fetch_all(&mut *transaction).await.unwrap();
     let mut plans = vec![("payment_differences_by_day", rows)];
+    let one = "('{00000000-0000-0000-0000-000000000450}'::uuid[])";
+    let contradicted = format!("EXPLAIN (COSTS OFF) {}", CONTRADICTED.replace("($1)", one));
+    for index in ["payment_differences_by_payment", "payment_differences_returned"] {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(contradicted.clone()))
+            .fetch_all(&mut *transaction)
+            .await
+            .unwrap();
+        plans.push((index, rows));
+    }
     for taken_back in [None, Some(false)] {
         let filter = FileFilter {
             units: vec![7],

@@ -73,13 +73,22 @@ pub(crate) async fn append(
 }
 
 /// Folds up to so many changes into the sums: taken because they are there, never by a number or a time, so that one that was
-/// written early and committed late is not lost. How many were taken.
+/// written early and committed late is not lost. How many were taken. While figures are rebuilt, what concerns a case that is counted there
+/// already is added to the sums anew as well: by one look at both, the changes and how far that has come.
 pub(crate) async fn fold(connection: &mut PgConnection, at_most: i64) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"
         WITH taken AS (
             DELETE FROM statistic_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM statistic_changes LIMIT $1))
-            RETURNING responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount
+            RETURNING responsible_unit_id, procedure_code, officer_id, day, recorded, measure, amount, case_id
+        ), anew AS (
+            INSERT INTO statistic_sums_anew AS s (responsible_unit_id, day, procedure_code, officer_id, recorded, measure, amount)
+            SELECT responsible_unit_id, day, procedure_code, officer_id, recorded, measure, sum(amount)
+            FROM taken JOIN statistic_rebuilds AS r ON taken.case_id <= r.counted_until
+            GROUP BY 1, 2, 3, 4, 5, 6
+            HAVING sum(amount) <> 0
+            ON CONFLICT (responsible_unit_id, day, procedure_code, officer_id, recorded, measure)
+            DO UPDATE SET amount = s.amount + EXCLUDED.amount
         ), added AS (
             INSERT INTO statistic_sums AS s (responsible_unit_id, level, day, procedure_code, officer_id, recorded, measure, amount)
             SELECT responsible_unit_id, level, date_trunc(unit, day::timestamp)::date, procedure_code, officer_id, recorded, measure,
@@ -326,11 +335,151 @@ pub(crate) async fn hold(connection: &mut PgConnection) -> Result<(), StoreError
     Ok(())
 }
 
-/// Takes all figures away, before they are worked out anew.
-pub(crate) async fn clear(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM statistic_changes")
+/// How far the rebuild has come that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rebuild {
+    /// The last case that is in the sums anew.
+    pub(crate) counted_until: Uuid,
+    /// How many cases are.
+    pub(crate) cases: i64,
+    /// Whose sums have taken their place, with those of all units before it, and of that unit those up to the day; none while cases are
+    /// counted.
+    pub(crate) put: Option<(i32, Date)>,
+}
+
+/// The rebuild that is under way, or a new one.
+pub(crate) async fn rebuild(connection: &mut PgConnection) -> Result<Rebuild, StoreError> {
+    sqlx::query(
+        "INSERT INTO statistic_rebuilds (counted_until, cases) VALUES ($1, 0) ON CONFLICT (only_one) DO NOTHING",
+    )
+    .bind(Uuid::nil())
+    .execute(&mut *connection)
+    .await?;
+    let row = sqlx::query("SELECT counted_until, cases, put_unit, put_until FROM statistic_rebuilds")
+        .fetch_one(connection)
+        .await?;
+    let unit: Option<i32> = row.try_get("put_unit")?;
+    let until: Option<jiff_sqlx::Date> = row.try_get("put_until")?;
+    Ok(Rebuild {
+        counted_until: row.try_get("counted_until")?,
+        cases: row.try_get("cases")?,
+        put: unit.zip(until.map(jiff_sqlx::Date::to_jiff)),
+    })
+}
+
+/// Keeps how far it has come.
+pub(crate) async fn save_rebuild(connection: &mut PgConnection, rebuild: &Rebuild) -> Result<(), StoreError> {
+    sqlx::query("UPDATE statistic_rebuilds SET counted_until = $1, cases = $2, put_unit = $3, put_until = $4")
+        .bind(rebuild.counted_until)
+        .bind(rebuild.cases)
+        .bind(rebuild.put.map(|(unit, _)| unit))
+        .bind(rebuild.put.map(|(_, until)| until.to_sqlx()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends the rebuild; what was folded into the sums anew after they had taken their place goes with it.
+pub(crate) async fn end_rebuild(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM statistic_sums_anew")
         .execute(&mut *connection)
         .await?;
-    sqlx::query!("DELETE FROM statistic_sums").execute(connection).await?;
+    sqlx::query("DELETE FROM statistic_rebuilds")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Adds what some cases come to to the sums anew.
+pub(crate) async fn add_anew(connection: &mut PgConnection, changes: &[(Key, i64)]) -> Result<(), StoreError> {
+    let columns = ChangeColumns::of(changes);
+    sqlx::query(
+        "INSERT INTO statistic_sums_anew AS s (responsible_unit_id, day, procedure_code, officer_id, recorded, measure, amount)
+         SELECT unit, day, procedure, officer, recorded, measure, sum(amount)
+         FROM unnest($1::int[], $2::text[], $3::uuid[], $4::date[], $5::date[], $6::smallint[], $7::int[])
+              AS c (unit, procedure, officer, day, recorded, measure, amount)
+         GROUP BY 1, 2, 3, 4, 5, 6
+         HAVING sum(amount) <> 0
+         ON CONFLICT (responsible_unit_id, day, procedure_code, officer_id, recorded, measure)
+         DO UPDATE SET amount = s.amount + EXCLUDED.amount",
+    )
+    .bind(&columns.units)
+    .bind(&columns.procedures)
+    .bind(&columns.officers)
+    .bind(&columns.days)
+    .bind(&columns.recorded)
+    .bind(&columns.measures)
+    .bind(&columns.amounts)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The day of the first sum of a unit after this day, that stands or is anew.
+pub(crate) async fn first_sum_after(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    after: Date,
+) -> Result<Option<Date>, StoreError> {
+    let day: Option<jiff_sqlx::Date> = sqlx::query_scalar(
+        "SELECT least(
+             (SELECT min(day) FROM statistic_sums WHERE responsible_unit_id = $1 AND level = 1 AND day > $2),
+             (SELECT min(day) FROM statistic_sums WHERE responsible_unit_id = $1 AND level = 2 AND day > $2),
+             (SELECT min(day) FROM statistic_sums WHERE responsible_unit_id = $1 AND level = 3 AND day > $2),
+             (SELECT min(day) FROM statistic_sums_anew WHERE responsible_unit_id = $1 AND day > $2))",
+    )
+    .bind(unit_id)
+    .bind(after.to_sqlx())
+    .fetch_one(connection)
+    .await?;
+    Ok(day.map(jiff_sqlx::Date::to_jiff))
+}
+
+/// The next unit with sums, that stand or are anew.
+pub(crate) async fn next_unit(connection: &mut PgConnection, after: i32) -> Result<Option<i32>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT least(
+             (SELECT min(responsible_unit_id) FROM statistic_sums WHERE responsible_unit_id > $1),
+             (SELECT min(responsible_unit_id) FROM statistic_sums_anew WHERE responsible_unit_id > $1))",
+    )
+    .bind(after)
+    .fetch_one(connection)
+    .await?)
+}
+
+/// The sums anew of a unit from the first to the last day of a year take the place of those that stand, on each level: by what differs, so that
+/// what is right is not touched.
+pub(crate) async fn put_anew(
+    connection: &mut PgConnection,
+    unit_id: i32,
+    (from, until): (Date, Date),
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO statistic_sums AS s (responsible_unit_id, level, day, procedure_code, officer_id, recorded, measure, amount)
+         SELECT $1::int, level, day, procedure_code, officer_id, recorded, measure, sum(amount)::bigint
+         FROM (
+             SELECT level, date_trunc(unit, day::timestamp)::date AS day, procedure_code, officer_id, recorded, measure, amount
+             FROM statistic_sums_anew CROSS JOIN (VALUES (1::smallint, 'day'), (2::smallint, 'month'), (3::smallint, 'year')) AS l (level, unit)
+             WHERE responsible_unit_id = $1 AND day >= $2 AND day <= $3
+             UNION ALL
+             SELECT level, day, procedure_code, officer_id, recorded, measure, -amount FROM statistic_sums
+             WHERE responsible_unit_id = $1 AND level = ANY ('{1,2,3}') AND day >= $2 AND day <= $3
+         ) AS both_ways
+         GROUP BY level, day, procedure_code, officer_id, recorded, measure
+         HAVING sum(amount) <> 0
+         ON CONFLICT (responsible_unit_id, level, day, procedure_code, officer_id, recorded, measure)
+         DO UPDATE SET amount = s.amount + EXCLUDED.amount",
+    )
+    .bind(unit_id)
+    .bind(from.to_sqlx())
+    .bind(until.to_sqlx())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM statistic_sums_anew WHERE responsible_unit_id = $1 AND day >= $2 AND day <= $3")
+        .bind(unit_id)
+        .bind(from.to_sqlx())
+        .bind(until.to_sqlx())
+        .execute(connection)
+        .await?;
     Ok(())
 }

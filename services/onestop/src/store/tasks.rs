@@ -18,6 +18,7 @@ pub(super) struct TaskRow {
     pub(super) step: String,
     pub(super) role: String,
     pub(super) responsible_unit_id: i32,
+    pub(super) reception_unit_id: Option<i32>,
     pub(super) state: i16,
     pub(super) assignee_id: Option<Uuid>,
     pub(super) delegator_id: Option<Uuid>,
@@ -50,6 +51,7 @@ impl TryFrom<TaskRow> for Task {
             step: row.step,
             role: row.role,
             responsible_unit_id: row.responsible_unit_id,
+            reception_unit_id: row.reception_unit_id,
             state: TaskState::from_number(row.state).ok_or_else(|| outside("state"))?,
             assignee_id: row.assignee_id,
             delegator_id: row.delegator_id,
@@ -76,9 +78,9 @@ macro_rules! select_task {
         sqlx::query_as!(
             TaskRow,
             r#"
-        SELECT task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id, delegator_id, asked_by_task,
-               asking_unit_id, question, opinion, agrees, create_time, assign_time, finish_time, finished_by, outcome,
-               version
+        SELECT task_id, case_id, number, kind, step, role, responsible_unit_id, reception_unit_id, state, assignee_id, delegator_id,
+               asked_by_task, asking_unit_id, question, opinion, agrees, create_time, assign_time, finish_time, finished_by,
+               outcome, version
         FROM case_tasks
         "# + $which,
             $($value),+
@@ -96,14 +98,15 @@ pub(crate) async fn of_case(connection: &mut PgConnection, case_id: Uuid) -> Res
         .collect()
 }
 
-/// A task that the caller may see: of its units, or asked for by them.
+/// A task that the caller may see: of its units, asked for by them, or of the reception of what they received for another unit.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     task_id: Uuid,
     visible: &Visible,
 ) -> Result<Option<Task>, StoreError> {
     select_task!(
-        "WHERE task_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR asking_unit_id = ANY ($3))",
+        "WHERE task_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR asking_unit_id = ANY ($3)
+                                 OR reception_unit_id = ANY ($3))",
         task_id,
         visible.all,
         &visible.units,
@@ -114,7 +117,7 @@ pub(crate) async fn get(
     .transpose()
 }
 
-/// The same, held until the transaction ends, so that two acts on it follow one another.
+/// A task of the caller's units or asked for by them, held until the transaction ends, so that two acts on it follow one another.
 pub(crate) async fn get_for_update(
     connection: &mut PgConnection,
     task_id: Uuid,
@@ -209,8 +212,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, task: &Task) -> Result
     sqlx::query!(
         r#"
         INSERT INTO case_tasks (task_id, case_id, number, kind, step, role, responsible_unit_id, state, assignee_id,
-                                asked_by_task, asking_unit_id, question, create_time, assign_time, version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                asked_by_task, asking_unit_id, question, create_time, assign_time, version, reception_unit_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         "#,
         task.task_id,
         task.case_id,
@@ -227,6 +230,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, task: &Task) -> Result
         task.create_time.to_sqlx() as _,
         task.assign_time.map(ToSqlx::to_sqlx) as _,
         task.version,
+        task.reception_unit_id,
     )
     .execute(connection)
     .await?;

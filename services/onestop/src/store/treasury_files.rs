@@ -105,7 +105,7 @@ fn theirs(row: &PgRow) -> Result<(Uuid, Theirs), StoreError> {
         reference: row.try_get("reference")?,
         case_code: row.try_get("case_code")?,
         amount_vnd: row.try_get("amount_vnd")?,
-        day: row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff(),
+        day: Some(row.try_get::<jiff_sqlx::Date, _>("day")?.to_jiff()),
     };
     Ok((row.try_get("file_id")?, one))
 }

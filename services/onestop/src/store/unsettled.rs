@@ -162,46 +162,68 @@ pub(super) fn list_query(
     query
 }
 
-/// Cases of which something else is kept than what charges and payments say, by a second, plain reading in SQL; up to `limit` of them.
-pub(crate) async fn differing(connection: &mut PgConnection, limit: i64) -> Result<Vec<(Uuid, String)>, StoreError> {
-    Ok(sqlx::query_as(
-        "WITH paid AS (
-             SELECT case_id, sum(amount_vnd) FILTER (WHERE state IN (3, 4)) AS held, sum(amount_vnd) FILTER (WHERE state = 5) AS on_its_way,
-                    bool_or(state IN (1, 2)) AS ordered,
-                    bool_or(state <> 6 AND (amount_differs OR listed_otherwise AND state IN (3, 4, 5))) AS doubted
-             FROM charge_payments GROUP BY case_id
-         ), charged AS (
-             SELECT c.case_id, c.case_code, c.responsible_unit_id, c.state NOT IN (3, 7, 8) AS obliged, coalesce(h.fees, c.fees) AS fees
-             FROM cases AS c LEFT JOIN case_charges AS h USING (case_id)
-             WHERE c.accept_time IS NOT NULL
-         ), money AS (
-             SELECT charged.case_id, charged.case_code, charged.responsible_unit_id, obliged AND coalesce(f.unestablished, false) AS unestablished,
-                    CASE WHEN obliged THEN coalesce(f.due, 0) ELSE 0 END AS due, coalesce(held, 0) AS held,
-                    coalesce(on_its_way, 0) AS on_its_way, coalesce(ordered, false) AS ordered, coalesce(doubted, false) AS doubted
-             FROM charged
-             LEFT JOIN paid USING (case_id),
-             LATERAL (SELECT bool_or(due IS NULL) AS unestablished, sum(due) AS due
-                      FROM (SELECT CASE WHEN jsonb_typeof(fee -> 'exemption') = 'object' THEN (fee #>> '{exemption,reduced_to_vnd}')::bigint
-                                        ELSE (fee ->> 'amount_vnd')::bigint * coalesce((fee ->> 'quantity')::bigint, 1) END AS due
-                            FROM jsonb_array_elements(charged.fees) AS listed (fee)) AS each_fee) AS f
-         ), found AS (
-             SELECT case_id, case_code, responsible_unit_id, unestablished OR held < due AS owed, doubted AS in_doubt,
-                    on_its_way > 0 OR NOT unestablished AND held > due AS refund_due, ordered AS order_open,
-                    CASE WHEN NOT unestablished AND held < due THEN due - held END AS left_vnd, held AS held_vnd,
-                    on_its_way + CASE WHEN unestablished THEN 0 ELSE greatest(held - due, 0) END AS refund_vnd
-             FROM money
-         )
-         SELECT coalesce(f.case_id, k.case_id) AS case_id, coalesce(f.case_code, k.case_code) AS case_code
-         FROM (SELECT * FROM found WHERE owed OR in_doubt OR refund_due) AS f
-         FULL JOIN unsettled_charges AS k ON k.case_id = f.case_id
-         WHERE f.case_id IS NULL OR k.case_id IS NULL
-            OR (f.case_code, f.responsible_unit_id, f.owed, f.in_doubt, f.refund_due, f.order_open, f.left_vnd, f.held_vnd, f.refund_vnd)
-               IS DISTINCT FROM
-               (k.case_code, k.responsible_unit_id, k.owed, k.in_doubt, k.refund_due, k.order_open, k.left_vnd, k.held_vnd, k.refund_vnd)
-         ORDER BY 1
-         LIMIT $1",
+/// The case with which a range of so many cases after this one ends; none if fewer are left.
+pub(crate) async fn range_end(
+    connection: &mut PgConnection,
+    after: Uuid,
+    cases: i64,
+) -> Result<Option<Uuid>, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT case_id FROM cases WHERE case_id > $1 ORDER BY case_id OFFSET $2 LIMIT 1")
+            .bind(after)
+            .bind(cases - 1)
+            .fetch_optional(connection)
+            .await?,
     )
-    .bind(limit)
-    .fetch_all(connection)
-    .await?)
+}
+
+pub(super) const DIFFERING: &str = "WITH paid AS (
+        SELECT case_id, sum(amount_vnd) FILTER (WHERE state IN (3, 4)) AS held, sum(amount_vnd) FILTER (WHERE state = 5) AS on_its_way,
+               bool_or(state IN (1, 2)) AS ordered,
+               bool_or(state <> 6 AND (amount_differs OR listed_otherwise AND state IN (3, 4, 5))) AS doubted
+        FROM charge_payments WHERE case_id > $1 AND case_id <= $2 GROUP BY case_id
+    ), charged AS (
+        SELECT c.case_id, c.case_code, c.responsible_unit_id, c.state NOT IN (3, 7, 8) AS obliged, coalesce(h.fees, c.fees) AS fees
+        FROM cases AS c LEFT JOIN case_charges AS h USING (case_id)
+        WHERE c.case_id > $1 AND c.case_id <= $2 AND c.accept_time IS NOT NULL
+    ), money AS (
+        SELECT charged.case_id, charged.case_code, charged.responsible_unit_id, obliged AND coalesce(f.unestablished, false) AS unestablished,
+               CASE WHEN obliged THEN coalesce(f.due, 0) ELSE 0 END AS due, coalesce(held, 0) AS held,
+               coalesce(on_its_way, 0) AS on_its_way, coalesce(ordered, false) AS ordered, coalesce(doubted, false) AS doubted
+        FROM charged
+        LEFT JOIN paid USING (case_id),
+        LATERAL (SELECT bool_or(due IS NULL) AS unestablished, sum(due) AS due
+                 FROM (SELECT CASE WHEN jsonb_typeof(fee -> 'exemption') = 'object' THEN (fee #>> '{exemption,reduced_to_vnd}')::bigint
+                                   ELSE (fee ->> 'amount_vnd')::bigint * coalesce((fee ->> 'quantity')::bigint, 1) END AS due
+                       FROM jsonb_array_elements(charged.fees) AS listed (fee)) AS each_fee) AS f
+    ), found AS (
+        SELECT case_id, case_code, responsible_unit_id, unestablished OR held < due AS owed, doubted AS in_doubt,
+               on_its_way > 0 OR NOT unestablished AND held > due AS refund_due, ordered AS order_open,
+               CASE WHEN NOT unestablished AND held < due THEN due - held END AS left_vnd, held AS held_vnd,
+               on_its_way + CASE WHEN unestablished THEN 0 ELSE greatest(held - due, 0) END AS refund_vnd
+        FROM money
+    )
+    SELECT coalesce(f.case_id, k.case_id) AS case_id, coalesce(f.case_code, k.case_code) AS case_code
+    FROM (SELECT * FROM found WHERE owed OR in_doubt OR refund_due) AS f
+    FULL JOIN (SELECT * FROM unsettled_charges WHERE case_id > $1 AND case_id <= $2) AS k ON k.case_id = f.case_id
+    WHERE f.case_id IS NULL OR k.case_id IS NULL
+       OR (f.case_code, f.responsible_unit_id, f.owed, f.in_doubt, f.refund_due, f.order_open, f.left_vnd, f.held_vnd, f.refund_vnd)
+          IS DISTINCT FROM
+          (k.case_code, k.responsible_unit_id, k.owed, k.in_doubt, k.refund_due, k.order_open, k.left_vnd, k.held_vnd, k.refund_vnd)
+    ORDER BY 1
+    LIMIT $3";
+
+/// Cases after one and up to another of which something else is kept than what charges and payments say, by a second, plain reading in SQL;
+/// what is kept of a case that there is not is among them. Up to `limit` of them.
+pub(crate) async fn differing(
+    connection: &mut PgConnection,
+    (after, until): (Uuid, Uuid),
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    Ok(sqlx::query_as(DIFFERING)
+        .bind(after)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(connection)
+        .await?)
 }

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Executor as _, Row as _};
 use uuid::Uuid;
 
 use super::Visible;
-use super::unsettled::{UNSETTLED, list, list_query};
+use super::unsettled::{DIFFERING, UNSETTLED, differing, list, list_query, range_end};
 use crate::domain::charge::UnsettledState;
 use crate::domain::listing::{AfterSince, UnsettledFilter};
 
@@ -126,4 +126,64 @@ async fn unsettled_charges_walk_an_index_and_several_units_give_one_list() {
     };
     let elsewhere = list(&mut superuser, &of(&[8]), &narrowed, None, 40).await.unwrap();
     assert!(elsewhere.is_empty(), "a filter shows nothing that is out of sight");
+}
+
+#[tokio::test]
+async fn what_is_kept_otherwise_is_found_range_by_range_as_it_is_at_once_and_a_range_reads_no_more_than_itself() {
+    let database = filled().await;
+    let mut superuser = database.connect_as_superuser().await.unwrap();
+    // The first six thousand have a case: most owe what is kept, of a few another amount is kept, and a few are not accepted yet.
+    for statement in [
+        "SET session_replication_role = replica",
+        "INSERT INTO cases (case_id, case_code, code_provisional, procedure_code, procedure_version, state, channel, responsible_unit_id,
+                            receiving_unit_id, owner, subject, conditions, submit_time, accept_time, fees, lookup_secret, version, create_time,
+                            update_time)
+         SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'c' || n, true, '1.000001', 1, 4, 2, 1 + n % 30, 1 + n % 30,
+                '{}', '', '{}', now(), CASE WHEN n % 997 > 0 THEN now() END, '[{\"amount_vnd\": 4000, \"quantity\": 2}]', '', 1, now(), now()
+         FROM generate_series(1, 6000) AS n",
+        "UPDATE unsettled_charges SET left_vnd = 7999 WHERE case_code IN ('c17', 'c5001')",
+        "DELETE FROM unsettled_charges WHERE case_code IN ('c18', 'c30000')",
+        "ANALYZE",
+    ] {
+        superuser.execute(statement).await.unwrap();
+    }
+    let expected: Vec<(Uuid, String)> = sqlx::query_as(
+        "SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'c' || n FROM generate_series(1, 29999) AS n
+         WHERE n > 6000 OR n IN (17, 18, 5001) OR n % 491 = 0 OR n % 503 = 0 OR n % 997 = 0
+         ORDER BY n",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let (mut found, mut after, mut ranges) = (Vec::new(), Uuid::nil(), 0);
+    loop {
+        let until = range_end(&mut superuser, after, 700).await.unwrap();
+        let range = (after, until.unwrap_or_else(Uuid::max));
+        found.extend(differing(&mut superuser, range, 100_000).await.unwrap());
+        ranges += 1;
+        let Some(until) = until else { break };
+        after = until;
+    }
+    assert_eq!(ranges, 9);
+    assert_eq!(found, expected);
+    let first = differing(&mut superuser, (Uuid::nil(), Uuid::max()), 20).await.unwrap();
+    assert_eq!(first, expected[..20]);
+
+    let range = DIFFERING
+        .replace("$1", "'00000000-0000-0000-0000-000000002000'::uuid")
+        .replace("$2", "'00000000-0000-0000-0000-000000002200'::uuid")
+        .replace("$3", "20");
+    let mut app = database.connect_as_app().await.unwrap();
+    let mut transaction = app.begin().await.unwrap();
+    let everything = "SELECT set_config('egov.scope_units', '{}', true), set_config('egov.scope_all', 'on', true)";
+    transaction.execute(everything).await.unwrap();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN (COSTS OFF) {range}")))
+        .fetch_all(&mut *transaction)
+        .await
+        .unwrap();
+    let lines: Vec<String> = rows.iter().map(|row| row.get::<String, _>(0)).collect();
+    let plan = lines.join("\n");
+    for table in ["cases", "unsettled_charges"] {
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+    }
 }

@@ -103,7 +103,12 @@ async fn what_is_done_by_delegation_says_in_whose_name_and_reaches_no_further() 
 #[tokio::test]
 async fn what_tells_the_portal_reads_the_cases_of_its_units_for_a_purpose_and_writes_nothing() {
     let stack = Stack::start().await;
-    let case = submit(&stack).await.case.unwrap();
+    let portal = stack.portal(citizen());
+    let file_id = upload(&portal, PDF).await;
+    let mut request = birth_registration();
+    request.components[0].file_ids = vec![file_id.clone()];
+    let filed = portal.clone().cases.submit_case(request).await.unwrap();
+    let case = filed.into_inner().case.unwrap();
     let system = |unit| {
         stack
             .tokens
@@ -122,6 +127,29 @@ async fn what_tells_the_portal_reads_the_cases_of_its_units_for_a_purpose_and_wr
         .await
         .unwrap_err();
     assert_eq!(reason(&status), "CASE_NOT_FOUND", "the neighbour's");
+    // Its files likewise, and nothing is uploaded.
+    let content = async |unit, purpose| {
+        let mut files = stack.client(Some(system(unit)), purpose).files;
+        let request = egov_proto::egov::onestop::v1::ReadFileRequest {
+            file_id: file_id.clone(),
+            ..Default::default()
+        };
+        files.read_file(request).await.map(|answer| answer.into_inner().data)
+    };
+    assert_eq!(content(TRUONG_VINH, purpose).await.unwrap(), PDF);
+    let status = content(TRUONG_VINH, None).await.unwrap_err();
+    assert_eq!(reason(&status), "PURPOSE_MISSING");
+    let status = content(THANH_VINH, purpose).await.unwrap_err();
+    assert_eq!(reason(&status), "FILE_NOT_FOUND", "the neighbour's");
+    let start = egov_proto::egov::onestop::v1::StartUploadRequest {
+        request_id: request_id(),
+        name: "khác.pdf".to_owned(),
+        size: 1,
+        sha256: "0".repeat(64),
+    };
+    let mut files = stack.client(Some(system(TRUONG_VINH)), purpose).files;
+    let status = files.start_upload(start).await.unwrap_err();
+    assert_eq!(reason(&status), "PERMISSION_MISSING");
     let request = egov_proto::egov::onestop::v1::AcceptCaseRequest {
         request_id: request_id(),
         case_id: case.case_id.clone(),
@@ -143,7 +171,7 @@ async fn what_tells_the_portal_reads_the_cases_of_its_units_for_a_purpose_and_wr
     .fetch_one(&mut superuser)
     .await
     .unwrap();
-    assert_eq!(recorded, 1, "the person sees who read it");
+    assert_eq!(recorded, 2, "the person sees who read the case and its file");
 }
 
 #[tokio::test]

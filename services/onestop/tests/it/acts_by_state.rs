@@ -25,6 +25,7 @@ use crate::definitions::{CODE, SOUND, published};
 use crate::fees::charge;
 use crate::readers::NOBODYS;
 use crate::support::*;
+use crate::work::{claim, complete, details, with_roles};
 
 /// Where a case stands: the ten states, and of 5 and 6 how they were entered, since what follows depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,7 +208,7 @@ enum Expected {
 }
 
 /// The reasons, by the letters of the table.
-const LEGEND: [(&str, &str); 11] = [
+const LEGEND: [(&str, &str); 16] = [
     ("T", "TRANSITION_NOT_ALLOWED"),
     ("S", "SUPPLEMENT_NOT_SUPPLIED"),
     ("C", "CASE_NOT_OPEN"),
@@ -219,6 +220,11 @@ const LEGEND: [(&str, &str); 11] = [
     ("X", "PAYMENT_NOT_FOUND"),
     ("Y", "PAYMENT_STATE"),
     ("O", "REFUND_NOT_DUE"),
+    ("E", "TASK_CLOSED"),
+    ("H", "TASK_NOT_HELD"),
+    ("A", "TASK_NEEDS_ACT"),
+    ("B", "SEND_BACK_NOWHERE"),
+    ("Q", "STEP_OUT_OF_STATE"),
 ];
 
 fn expected(cell: &str) -> Expected {
@@ -242,10 +248,14 @@ struct Row(Act, &'static str, To, &'static str);
 
 impl Row {
     fn cells(&self) -> Vec<(At, Expected)> {
-        let cells: Vec<Expected> = self.3.split_whitespace().map(expected).collect();
-        assert_eq!(cells.len(), COLUMNS.len(), "{:?}: a cell a column", self.0);
-        COLUMNS.into_iter().zip(cells).collect()
+        cells(self.3)
     }
+}
+
+fn cells(row: &str) -> Vec<(At, Expected)> {
+    let cells: Vec<Expected> = row.split_whitespace().map(expected).collect();
+    assert_eq!(cells.len(), COLUMNS.len(), "a cell a column: {row}");
+    COLUMNS.into_iter().zip(cells).collect()
 }
 
 static TABLE: [Row; 25] = [
@@ -419,22 +429,56 @@ static TABLE: [Row; 25] = [
     ),
 ];
 
+/// What is done with the last step of a case by who has it, or beside the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum OnStep {
+    Complete,
+    SendBack,
+    Ask,
+    Comment,
+}
+
+/// The same for work on steps. Where a case came to its inner steps the first of them was done, so that the next one, which leads to state 6,
+/// could go back to it; in state 2 nobody has the step, since who takes it moves the case to 4.
+static STEPS: [(OnStep, &str, &str); 4] = [
+    //      from 5:  1     4  fees step
+    //   1  2  3  4  5  5s 5  6  6  7  8  9  10
+    //
+    // A step of reception or return, or a decision, ends by the act on the case that says more.
+    (
+        OnStep::Complete,
+        "WorkService.CompleteTask",
+        "A  H  E  6  A  A  T  T  4  E  E  A  E",
+    ),
+    // Trả lại bước trước: while the case is processed, and there is a step before.
+    (
+        OnStep::SendBack,
+        "WorkService.SendBackTask",
+        "B  H  E  =  B  B  T  T  T  E  E  T  E",
+    ),
+    // Lấy ý kiến phối hợp: while the case is processed.
+    (
+        OnStep::Ask,
+        "WorkService.AskOpinion",
+        "Q  H  E  =  Q  Q  Q  Q  Q  E  E  Q  E",
+    ),
+    // A note changes nothing of the case, and may be made whenever.
+    (
+        OnStep::Comment,
+        "WorkService.AddComment",
+        "=  =  =  =  =  =  =  =  =  =  =  =  =",
+    ),
+];
+
 /// Writes about a case that are no act on one that stands: what each is instead, and where it is tried.
-const APART: [(&str, &str); 11] = [
+const APART: [(&str, &str); 7] = [
     ("CaseService.SubmitCase", "makes a case; lifecycle.rs"),
     ("WorkService.ClaimTask", "is about a task; work_refusals.rs"),
     ("WorkService.ReleaseTask", "is about a task; work_refusals.rs"),
     ("WorkService.AssignTask", "is about a task; work_refusals.rs"),
     ("WorkService.ReassignTask", "is about a task; work_refusals.rs"),
     ("WorkService.DelegateTask", "is about a task; work_refusals.rs"),
-    (
-        "WorkService.CompleteTask",
-        "is about a task, and records its step; work.rs",
-    ),
-    ("WorkService.SendBackTask", "is about a task; work.rs"),
-    ("WorkService.AskOpinion", "is about a task; work.rs"),
     ("WorkService.GiveOpinion", "is about a task; work.rs"),
-    ("WorkService.AddComment", "is a note beside the case; work.rs"),
 ];
 
 /// A platform that never answers: orders stay as they were asked for, and nothing moves by itself.
@@ -560,6 +604,41 @@ impl World {
         }
         assert_eq!(held.case.state, i32::from(at.state().0.code()), "{at:?}");
         held
+    }
+
+    /// A case that stands so, the first of its inner steps done as soon as it came to it. Its last step is the worker's where it is open and
+    /// can be taken without moving the case.
+    async fn at_work(&self, at: At, worker: &Client) -> Held {
+        let mut held = self.file(vec![form()]).await;
+        for act in at.way() {
+            let done = self.does(*act, &held).await;
+            done.unwrap_or_else(|status| panic!("{act:?} on the way to {at:?}: {status:?}"));
+            if *act == Act::Assign {
+                let first = self.last_step(&held, worker).await;
+                complete(worker, &first).await.unwrap();
+            }
+            held.case = get(&self.clerk, &held.case.case_id).await.unwrap();
+        }
+        let step = self.last_step(&held, worker).await;
+        if at != Accepted && step.state() == proto::TaskState::Open && step.assignee_id.is_empty() {
+            claim(worker, &step).await.unwrap();
+        }
+        let now = get(&self.clerk, &held.case.case_id).await.unwrap();
+        assert_eq!(now.state, i32::from(at.state().0.code()), "{at:?}");
+        held
+    }
+
+    /// The last step of a case.
+    async fn last_step(&self, held: &Held, worker: &Client) -> proto::Task {
+        let mut sql = self.stack.database.connect_as_superuser().await.unwrap();
+        let last: Uuid = sqlx::query_scalar(
+            "SELECT task_id FROM case_tasks WHERE case_id = $1::uuid AND kind = 1 ORDER BY number DESC LIMIT 1",
+        )
+        .bind(&held.case.case_id)
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+        details(worker, &last.to_string()).await.unwrap().task.unwrap()
     }
 
     async fn does(&self, act: Act, held: &Held) -> Result<Option<proto::Case>, Status> {
@@ -1008,6 +1087,108 @@ async fn each_act_in_each_state_is_carried_out_or_refused_as_the_table_says_and_
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Does something with a step of a case, or beside the case.
+async fn on_step(act: OnStep, worker: &Client, case: &proto::Case, step: &proto::Task) -> Result<(), Status> {
+    let mut work = worker.clone().work;
+    let why = || "vì vậy".to_owned();
+    match act {
+        OnStep::Complete => complete(worker, step).await.map(drop),
+        OnStep::SendBack => {
+            let request = proto::SendBackTaskRequest {
+                request_id: request_id(),
+                task_id: step.task_id.clone(),
+                etag: step.etag.clone(),
+                reason: why(),
+                ..Default::default()
+            };
+            work.send_back_task(request).await.map(drop)
+        }
+        OnStep::Ask => {
+            let request = proto::AskOpinionRequest {
+                request_id: request_id(),
+                task_id: step.task_id.clone(),
+                etag: step.etag.clone(),
+                unit_code: "16681".to_owned(),
+                question: why(),
+            };
+            work.ask_opinion(request).await.map(drop)
+        }
+        OnStep::Comment => {
+            let request = proto::AddCommentRequest {
+                request_id: request_id(),
+                case_id: case.case_id.clone(),
+                text: why(),
+                ..Default::default()
+            };
+            work.add_comment(request).await.map(drop)
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_act_on_a_step_in_each_state_is_carried_out_or_refused_as_the_table_says_and_a_refusal_changes_nothing() {
+    let world = World::start().await;
+    // Who is given every case, and may do every step.
+    let roles = ["officer", "one_stop_clerk", "unit_leader"].map(|role| (role, TRUONG_VINH));
+    let worker = with_roles(&world.stack, 0xA1, &roles);
+    // For each column the case that stands so, and one for each act that leaves something behind.
+    let mut wanted: Vec<(At, Option<OnStep>)> = COLUMNS.iter().map(|at| (*at, None)).collect();
+    for (act, _, row) in STEPS.iter().filter(|(act, ..)| *act != OnStep::Comment) {
+        let carried_out = cells(row)
+            .into_iter()
+            .filter(|(_, cell)| !matches!(cell, Expected::Refused(_)));
+        wanted.extend(carried_out.map(|(at, _)| (at, Some(*act))));
+    }
+    let made: BTreeMap<(At, Option<OnStep>), Held> = stream::iter(wanted)
+        .map(|(at, act)| {
+            let (world, worker) = (&world, &worker);
+            async move { ((at, act), world.at_work(at, worker).await) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+
+    let mut sql = world.stack.database.connect_as_superuser().await.unwrap();
+    let mut wrong = Vec::new();
+    for (act, _, row) in &STEPS {
+        // What is said of a step in another's inbox, or beside the case, is no version of the case.
+        let grown = i64::from(matches!(act, OnStep::Complete | OnStep::SendBack));
+        for (at, cell) in cells(row) {
+            let own = made.get(&(at, Some(*act)));
+            let held = own.unwrap_or_else(|| &made[&(at, None)]);
+            // Reading it is recorded, and so is no part of the act.
+            let step = world.last_step(held, &worker).await;
+            let all = everything(&mut sql).await;
+            let before = marks(&mut sql, &held.case.case_id).await;
+            let said = match on_step(*act, &worker, &held.case, &step).await {
+                Ok(()) => "carried out".to_owned(),
+                Err(status) => reason(&status),
+            };
+            let changed = everything(&mut sql).await != all;
+            let after = marks(&mut sql, &held.case.case_id).await;
+            let (version, state, entries, events, leaves) = before;
+            let as_left = |state: i32| {
+                said == "carried out"
+                    && changed
+                    && (after.0, after.1, after.2) == (version + grown, state, entries + grown)
+                    && after.3 >= events + grown
+                    && after.4 >= leaves + grown
+            };
+            let is_right = match cell {
+                Expected::Refused(why) => said == why && !changed,
+                Expected::Moves(to) => as_left(to),
+                Expected::Stays => as_left(state),
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{act:?} at {at:?} is {said}, and not {cell:?}: {before:?} → {after:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_table_allows_the_transitions_of_the_national_pack_and_no_others() {
     let path = deploy().join("packs/transitions/national-2026.toml");
@@ -1064,7 +1245,8 @@ fn writes_about_cases() -> BTreeSet<String> {
 
 #[test]
 fn no_act_on_a_case_is_missing_in_the_table() {
-    let in_table = TABLE.iter().map(|row| row.1.to_owned());
+    let in_table = TABLE.iter().map(|row| row.1).chain(STEPS.iter().map(|row| row.1));
+    let in_table = in_table.map(str::to_owned);
     let apart = APART.iter().map(|(rpc, why)| {
         assert!(!why.is_empty(), "{rpc}");
         (*rpc).to_owned()

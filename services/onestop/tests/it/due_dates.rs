@@ -12,14 +12,16 @@ use std::sync::LazyLock;
 use egov_calendar::{CalendarError, PackText, WorkCalendar, vietnam_instant, vietnam_time};
 use egov_onestop::domain::case::{Case, FiledComponent, SupplementItem};
 use egov_onestop::domain::deadline::{Clock, NoDeadline, deadline_of};
-use egov_onestop::domain::deadline_rules::ReminderRule;
+use egov_onestop::domain::deadline_rules::{DeadlineRules, ExtensionRule, ReminderRule};
 use egov_onestop::domain::definition::Done;
-use egov_onestop::domain::extension::{Wanted, extension_to};
-use egov_onestop::domain::forecast::remind_at;
-use egov_onestop::domain::pack::{Channel, Fact, FactStatus, Procedure, Profile, SpecialTime, Time, TimeUnit};
+use egov_onestop::domain::extension::{ExtensionRefused, Wanted, extension_to, latest_moment};
+use egov_onestop::domain::forecast::{Standing, due_next, forecast, remind_at};
+use egov_onestop::domain::pack::{
+    Channel, Fact, FactStatus, Procedure, Profile, SpecialTime, StepTime, Time, TimeUnit,
+};
 use egov_onestop::domain::party::{Party, PartyKind};
 use egov_onestop::domain::transitions::{State, Transitions};
-use jiff::civil::{Date, date};
+use jiff::civil::{Date, DateTime, date};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -124,6 +126,10 @@ fn written(at: Timestamp) -> String {
     vietnam_time(at).strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
+fn read(at: &Value) -> Timestamp {
+    vietnam_instant(at.as_str().unwrap().parse::<DateTime>().unwrap()).unwrap()
+}
+
 /// A procedure whose channels have times of their own, and other ones for two kinds of cases.
 fn procedure(random: &mut Random) -> Procedure {
     // Read once: thousands of lives differ in their times only.
@@ -200,13 +206,14 @@ fn clock(case: &Case) -> Clock<'_> {
     }
 }
 
-/// One life: the case as it is at the end, and every state that it entered since its acceptance.
+/// One life: the case as it is at the end, every state that it entered since its acceptance, and the step that was recorded last with
+/// when that was: since then the case stands at the next one.
 fn live(
     random: &mut Random,
     calendar: &WorkCalendar,
     procedure: &Procedure,
     transitions: &Transitions,
-) -> (Case, Vec<(Timestamp, State)>) {
+) -> (Case, Vec<(Timestamp, State)>, (&'static str, Timestamp)) {
     let channel = Channel::ALL[random.below(3) as usize];
     let conditions = ["khong_theo_tuyen", "nha_o_rieng_le", "di_tich", "co_trich_do"]
         .into_iter()
@@ -229,6 +236,7 @@ fn live(
     case.accept_time = None;
     case.accept(transitions, now, first).unwrap();
     let mut states = vec![(now, case.state)];
+    let mut recorded = ("", now);
     for _ in 0..random.below(9) {
         day += SignedDuration::from_hours(24 * random.below(5) as i64);
         now = random.moment(day).max(now + SignedDuration::from_secs(1));
@@ -236,21 +244,23 @@ fn live(
         let was = case.state;
         match case.state {
             // Internal waiting: thẩm định, lấy ý kiến. It stops nothing.
-            State::Accepted => case
-                .record_step(transitions, now, Done::step("kiem_tra"), State::Processing)
-                .unwrap(),
+            State::Accepted => {
+                recorded = ("tham_dinh", now);
+                case.record_step(transitions, now, Done::step(recorded.0), State::Processing)
+                    .unwrap();
+            }
             State::Processing => match random.below(4) {
-                0 => case
-                    .record_step(transitions, now, Done::step("lay_y_kien"), State::Processing)
-                    .unwrap(),
-                1 => case
-                    .record_step(
-                        transitions,
-                        now,
-                        Done::step("nghia_vu_tai_chinh"),
-                        State::PaymentRequested,
-                    )
-                    .unwrap(),
+                0 => {
+                    recorded = ("lay_y_kien", now);
+                    case.record_step(transitions, now, Done::step(recorded.0), State::Processing)
+                        .unwrap();
+                }
+                1 => {
+                    // This procedure has no such step.
+                    recorded = ("nghia_vu_tai_chinh", now);
+                    case.record_step(transitions, now, Done::step(recorded.0), State::PaymentRequested)
+                        .unwrap();
+                }
                 2 => {
                     let items = vec![SupplementItem {
                         component_code: String::new(),
@@ -261,9 +271,11 @@ fn live(
                 }
                 _ => extend(random, calendar, procedure, &mut case, now),
             },
-            State::PaymentRequested => case
-                .record_step(transitions, now, Done::step("chinh_ly"), State::Processing)
-                .unwrap(),
+            State::PaymentRequested => {
+                recorded = ("trinh_ky", now);
+                case.record_step(transitions, now, Done::step(recorded.0), State::Processing)
+                    .unwrap();
+            }
             State::SupplementRequested => {
                 let component = FiledComponent {
                     round: 0,
@@ -294,21 +306,31 @@ fn live(
             case.deadline = Some(again);
         }
     }
-    (case, states)
+    (case, states, recorded)
 }
 
-fn extend(random: &mut Random, calendar: &WorkCalendar, procedure: &Procedure, case: &mut Case, now: Timestamp) {
-    let Ok(present) = case.may_be_extended(now) else { return };
-    let wanted = Wanted {
-        new_due_date: present.due_date + SignedDuration::from_hours(24 * (1 + random.below(20) as i64)),
+fn wanted(new_due_date: Date) -> Wanted {
+    Wanted {
+        new_due_date,
         reason: "chờ ý kiến".to_owned(),
         legal_basis: "a law".to_owned(),
         signer_name: "Nguyễn Văn Bình".to_owned(),
         signer_title: "Chủ tịch".to_owned(),
         agency_name: "UBND".to_owned(),
-    };
-    let date = wanted.new_due_date;
-    let Ok(extension) = extension_to(calendar, None, Profile::Production, (present, present), wanted, now) else {
+    }
+}
+
+fn extend(random: &mut Random, calendar: &WorkCalendar, procedure: &Procedure, case: &mut Case, now: Timestamp) {
+    let Ok(present) = case.may_be_extended(now) else { return };
+    let date = present.due_date + SignedDuration::from_hours(24 * (1 + random.below(20) as i64));
+    let Ok(extension) = extension_to(
+        calendar,
+        None,
+        Profile::Production,
+        (present, present),
+        wanted(date),
+        now,
+    ) else {
         return;
     };
     let mut extended = case.clone();
@@ -442,7 +464,7 @@ fn four_thousand_lives_of_cases_are_due_as_the_second_implementation_says() {
     let mut lives = Vec::new();
     for _ in 0..LIVES {
         let procedure = procedure(&mut random);
-        let (case, states) = live(&mut random, &calendar, &procedure, &transitions);
+        let (case, states, _) = live(&mut random, &calendar, &procedure, &transitions);
         lives.push((procedure, case, states));
     }
     let questions: Vec<Value> = lives
@@ -495,7 +517,7 @@ fn after_a_notice_every_case_is_due_as_the_second_implementation_says() {
         assert_ne!(changed.version(), plain.version());
         for _ in 0..50 {
             let procedure = procedure(&mut random);
-            let (case, states) = live(&mut random, &plain, &procedure, &transitions);
+            let (case, states, _) = live(&mut random, &plain, &procedure, &transitions);
             let mut question = question(&procedure, &case, &states);
             question["notice"] = days.clone();
             let now = ours(&changed, &procedure, &case);
@@ -516,28 +538,201 @@ fn reminders_come_when_the_second_implementation_says() {
     let calendar = calendar(None);
     let transitions = Transitions::from_toml(&pack("transitions/national-2026.toml")).unwrap();
     let (mut questions, mut ours) = (Vec::new(), Vec::new());
-    while questions.len() < 1_000 {
+    let (mut days_before, mut minutes_before, mut none) = (0, 0, 0);
+    while questions.len() < 2_000 {
         let procedure = procedure(&mut random);
-        let (case, states) = live(&mut random, &calendar, &procedure, &transitions);
+        let (case, states, _) = live(&mut random, &calendar, &procedure, &transitions);
         if case.is_paused() {
             continue;
         }
-        let before = random.below(5) as u32;
         let rule = ReminderRule {
-            working_days_before: before,
-            minutes_before: 0,
+            working_days_before: random.below(5) as u32,
+            minutes_before: [0, 30, 120, 120, 600][random.below(5) as usize],
             fact: fact(),
         };
         let due = case.deadline.as_ref().unwrap().due_time;
-        let Some(at) = remind_at(&calendar, &rule, case.accept_time.unwrap(), due) else {
-            continue;
-        };
+        let at = remind_at(&calendar, &rule, case.accept_time.unwrap(), due);
+        match at {
+            Some(at) if due.duration_since(at) == SignedDuration::from_mins(i64::from(rule.minutes_before)) => {
+                minutes_before += 1;
+            }
+            Some(_) => days_before += 1,
+            None => none += 1,
+        }
         let mut question = question(&procedure, &case, &states);
-        question["remind_before"] = json!(before);
+        question["remind_before"] = json!(rule.working_days_before);
+        question["remind_minutes"] = json!(rule.minutes_before);
         questions.push(question);
-        ours.push(json!({ "due": written(due), "remind": written(at) }));
+        ours.push(json!({ "due": written(due), "remind": at.map(written) }));
     }
     for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(ask(&questions))) {
         assert_eq!(*ours, theirs, "{question}");
     }
+    assert!(
+        days_before > 500 && minutes_before > 50 && none > 20,
+        "the draw must reach each rule: {days_before}, {minutes_before}, {none}"
+    );
+}
+
+#[test]
+fn an_extension_is_given_until_the_moment_that_the_second_implementation_says_and_not_a_second_longer() {
+    let mut random = Random(SEED + 3);
+    let calendar = calendar(None);
+    let transitions = Transitions::from_toml(&pack("transitions/national-2026.toml")).unwrap();
+    let mut rules = DeadlineRules::from_toml(&pack("deadlines/deadlines-2025.toml")).unwrap();
+    let (mut questions, mut lives) = (Vec::new(), Vec::new());
+    while questions.len() < 1_000 {
+        let procedure = procedure(&mut random);
+        let (case, states, _) = live(&mut random, &calendar, &procedure, &transitions);
+        if case.is_paused() {
+            continue;
+        }
+        let before = random.below(4) as u32;
+        let mut question = question(&procedure, &case, &states);
+        question["latest_before"] = json!(before);
+        questions.push(question);
+        lives.push((case, before));
+    }
+    for (question, ((case, before), theirs)) in questions.iter().zip(lives.iter().zip(ask(&questions))) {
+        let deadline = case.deadline.as_ref().unwrap();
+        let ours = latest_moment(&calendar, *before, deadline).unwrap();
+        let said = json!({ "due": written(deadline.due_time), "latest": written(ours) });
+        assert_eq!(said, theirs, "{question}");
+        let latest = read(&theirs["latest"]);
+        let mut new_date = deadline.due_date.tomorrow().unwrap();
+        while !calendar.is_working_day(new_date).unwrap() {
+            new_date = new_date.tomorrow().unwrap();
+        }
+        let mut extended = |status, now| {
+            rules.extension = ExtensionRule {
+                notice_working_days: *before,
+                legal_basis: "a law".to_owned(),
+                fact: Fact { status, ..fact() },
+            };
+            let both = (deadline, deadline);
+            let asked = wanted(new_date);
+            extension_to(&calendar, Some(&rules), Profile::Production, both, asked, now)
+        };
+        let later = latest + SignedDuration::from_secs(1);
+        assert!(
+            !extended(FactStatus::Confirmed, latest).unwrap().after_latest,
+            "{question}"
+        );
+        let refused = ExtensionRefused::TooLate {
+            latest,
+            basis: "a law".to_owned(),
+        };
+        assert_eq!(extended(FactStatus::Confirmed, later), Err(refused), "{question}");
+        assert!(
+            extended(FactStatus::Unconfirmed, later).unwrap().after_latest,
+            "{question}"
+        );
+    }
+}
+
+/// A short time of a step, now and then none.
+fn step_time(random: &mut Random) -> Option<StepTime> {
+    let (value, unit) = match random.below(6) {
+        0 => (Some(1 + random.below(5) as u32), TimeUnit::WorkingDay),
+        1 => (Some(1 + random.below(7) as u32), TimeUnit::Day),
+        2 => (Some(1 + random.below(12) as u32), TimeUnit::WorkingHour),
+        3 => (Some(1 + random.below(40) as u32), TimeUnit::Hour),
+        4 => (None, TimeUnit::SameDay),
+        _ => return None,
+    };
+    Some(StepTime {
+        value,
+        unit: Some(unit),
+    })
+}
+
+#[test]
+fn each_step_ends_and_a_case_is_at_risk_from_when_the_second_implementation_says() {
+    let mut random = Random(SEED + 4);
+    let calendar = calendar(None);
+    let transitions = Transitions::from_toml(&pack("transitions/national-2026.toml")).unwrap();
+    let (mut questions, mut ours) = (Vec::new(), Vec::new());
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    while questions.len() < 1_500 {
+        let mut procedure = procedure(&mut random);
+        for step in &mut procedure.steps {
+            step.time = step_time(&mut random);
+        }
+        let (case, states, (recorded, since)) = live(&mut random, &calendar, &procedure, &transitions);
+        if case.is_paused() {
+            continue;
+        }
+        let as_of = since + SignedDuration::from_secs(random.below(3_000_000) as i64);
+        let steps: Vec<Value> = procedure
+            .steps
+            .iter()
+            .map(|step| {
+                let time = step.time.map(|time| {
+                    time_json(&Time {
+                        value: time.value,
+                        unit: time.unit,
+                        cut_off: None,
+                        fact: fact(),
+                    })
+                });
+                json!({ "code": step.code, "state": step.state.code(), "time": time })
+            })
+            .collect();
+        let mut question = question(&procedure, &case, &states);
+        question["forecast"] =
+            json!({ "steps": steps, "recorded": recorded, "since": written(since), "as_of": written(as_of) });
+        questions.push(question);
+
+        // What is kept beside the case for the list of cases at risk.
+        let kept = due_next(&case, &procedure, &calendar, None).unwrap();
+        let standing = Standing {
+            recorded: case.done(),
+            conditions: &case.conditions,
+            since,
+            pauses: &case.ended_pauses(),
+            due: kept.due_time,
+        };
+        let foreseen = forecast(&calendar, &procedure, &standing, as_of).unwrap();
+        // Before the case came to its step nobody asks.
+        let at_risk_from = kept.at_risk_from.unwrap().max(since);
+        let left = foreseen.steps.iter().filter(|step| !step.done);
+        let ends: Vec<Value> = left
+            .map(|step| json!([step.code, step.expected_end.map(written), step.latest_end.map(written)]))
+            .collect();
+        assert_eq!(
+            ends[0][2],
+            json!(written(kept.latest_step_end)),
+            "what is kept is what is foreseen"
+        );
+        let mut count = |what, holds: bool| *seen.entry(what).or_default() += usize::from(holds);
+        count("late from the start", at_risk_from == since);
+        count("late later", at_risk_from > since);
+        count("late", foreseen.late);
+        count("in time", !foreseen.late);
+        count("a step without a time", kept.step_end.is_none());
+        count(
+            "a step in which the clock stood still",
+            case.pauses.iter().any(|pause| pause.start >= since),
+        );
+        count("one step left", ends.len() == 1);
+        count("four steps left", ends.len() == 4);
+        ours.push(json!({
+            "due": written(kept.due_time),
+            "forecast": {
+                "step": kept.current_step,
+                "step_end": kept.step_end.map(written),
+                "at_risk_from": written(at_risk_from),
+                "steps": ends,
+                "late": foreseen.late,
+                "late_working_days": foreseen.late_working_days,
+            },
+        }));
+    }
+    for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(ask(&questions))) {
+        assert_eq!(*ours, theirs, "{question}");
+    }
+    assert!(
+        seen.len() == 8 && seen.values().all(|times| *times > 30),
+        "the draw must reach each: {seen:?}"
+    );
 }

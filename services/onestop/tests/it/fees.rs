@@ -215,6 +215,7 @@ impl PaymentOrders for Platform {
                 })
                 .collect(),
             unknown: orders.unknown.clone(),
+            is_without_states: false,
         })
     }
 }
@@ -1158,6 +1159,8 @@ async fn a_file_that_is_given_again_with_more_lines_repeats_what_it_said() {
     let twice = format!("{whole_day}{first}");
     import_treasury(&accountant, TRUONG_VINH, day, &twice).await.unwrap();
     assert_eq!(reconciled(&accountant, TRUONG_VINH, day).await, (1, 1));
+    assert_eq!(charge(&clerk, &morning).await.unwrap().state(), ChargeState::Paid);
+    assert_eq!(charge(&clerk, &evening).await.unwrap().state(), ChargeState::Reconciled);
     whole(&stack).await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use egov_onestop::domain::pack::Profile;
@@ -926,6 +927,46 @@ async fn a_result_that_was_issued_is_not_taken_back_and_an_officer_says_what_is_
             .reason,
         ""
     );
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn a_member_takes_over_no_result_that_was_revoked_before_its_turn_came() {
+    let stack = Stack::start().await;
+    let linked = filed(&stack).await;
+    let id = linked.linked_case_id.clone();
+    let birth = of(&linked, "khai_sinh").case_id.clone();
+    let certificate = decide(&stack, TRUONG_VINH, &birth, "KQ.G15.000031").await;
+    let residence = running(&stack, &id, "thuong_tru").await;
+    let taken = handed_over(&stack, THANH_VINH, &residence, "giay_to_quan_he").await;
+    assert_eq!(taken.file_ids, [certificate], "while it stands it is taken over");
+    let request = RevokeResultRequest {
+        request_id: request_id(),
+        case_id: birth.clone(),
+        etag: case_of(&stack, TRUONG_VINH, &birth).await.etag,
+        result_number: 1,
+        reason: "Cấp không đúng thẩm quyền".to_owned(),
+        legal_basis: "Điều 2".to_owned(),
+        decision_number: "12/QĐ-UBND".to_owned(),
+    };
+    let mut leader = stack.staff("unit_leader", TRUONG_VINH);
+    leader.results.revoke_result(request).await.unwrap();
+    decide(&stack, THANH_VINH, &residence, "KQ.G01.000065").await;
+    // The card needs the certificate: without it the member is held for an officer, and nothing is filed.
+    let held = until(&stack, &id, |now| {
+        of(now, "the_bhyt").state() != LinkedMemberState::Waiting
+    })
+    .await;
+    assert_eq!(of(&held, "the_bhyt").state(), LinkedMemberState::Held);
+    let about = |effect: &&LinkedEffect| effect.member_code == "the_bhyt";
+    let effect = held.effects.iter().find(about).unwrap();
+    assert_eq!((effect.kind(), effect.open), (LinkedEffectKind::NotFiled, true));
+    assert_eq!(
+        count(&stack, "SELECT count(*) FROM cases WHERE procedure_code = '9.900001'").await,
+        0
+    );
+    let taken = handed_over(&stack, THANH_VINH, &residence, "giay_to_quan_he").await;
+    assert_eq!(taken.file_ids.len(), 1, "what was filed before stays as it was filed");
     whole(&stack).await;
 }
 
@@ -2195,25 +2236,197 @@ async fn stopped_at_every_point_the_next_coordinator_comes_to_the_same_end() {
     whole(&stack).await;
 }
 
+/// Lets this come so far as it does when it is looked at so many times, and drops it where it stands then: how often it was looked at, and
+/// what it came to, if it ended before.
+pub(crate) async fn looked_at<F: Future>(most: usize, future: F) -> (usize, Option<F::Output>) {
+    let mut future = std::pin::pin!(future);
+    let mut looks = 0;
+    std::future::poll_fn(|context| {
+        looks += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready((looks, Some(output))),
+            Poll::Pending if looks >= most => Poll::Ready((looks, None)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn killed_in_the_middle_of_whatever_the_next_coordinator_comes_to_the_same_end() {
     let stack = Stack::with_packs(with_service(&side_by_side("withdraw", "withdraw", "withdraw"))).await;
     let (coordinator, mut lease) = alone(&stack).await;
-    let undisturbed = prepared(&stack, true).await;
-    run_to_rest(&stack, &coordinator, &mut lease).await;
-    let expected = stand(&stack, &undisturbed).await;
-    // The future is dropped after so many microseconds: in the middle of a statement, of a commit, between two transactions.
-    for killed_after in (0..24).map(|n: u64| n * n * 150) {
-        let id = prepared(&stack, true).await;
+    // One is refused and the others end with it; a result is handed over and the next member filed.
+    for ends in [true, false] {
+        let undisturbed = prepared(&stack, ends).await;
         relayed(&stack).await;
-        let _ = tokio::time::timeout(
-            Duration::from_micros(killed_after),
-            coordinator.run(&mut lease, &|| false),
-        )
-        .await;
+        let (looks, ended) = looked_at(usize::MAX, coordinator.run(&mut lease, &|| false)).await;
+        ended.unwrap().unwrap();
         run_to_rest(&stack, &coordinator, &mut lease).await;
-        assert_eq!(stand(&stack, &id).await, expected, "killed after {killed_after} µs");
+        let expected = stand(&stack, &undisturbed).await;
+        // Each time it comes a little further before the future is dropped: a statement or a commit has just been sent, and nobody waits for
+        // what becomes of it. Until a round comes to its end.
+        let mut killed = 0;
+        for point in 0_usize.. {
+            let id = prepared(&stack, ends).await;
+            relayed(&stack).await;
+            let most = 1 + point * looks.div_ceil(16);
+            let (_, ended) = looked_at(most, coordinator.run(&mut lease, &|| false)).await;
+            let is_over = ended.map(Result::unwrap).is_some();
+            run_to_rest(&stack, &coordinator, &mut lease).await;
+            assert_eq!(stand(&stack, &id).await, expected, "killed at look {most} of {looks}");
+            if is_over {
+                break;
+            }
+            killed += 1;
+        }
+        assert!(killed >= 4, "only {killed} rounds were killed before their end");
     }
+    whole(&stack).await;
+}
+
+/// Calls and hangs up after so long: what was told, if the answer came before.
+async fn told_before<T>(hung_up_after: Duration, call: impl Future<Output = T>) -> Option<T> {
+    let began = Instant::now();
+    // A timer of the runtime would go by whole milliseconds.
+    let over = async {
+        while began.elapsed() < hung_up_after {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = over => None,
+        told = call => Some(told),
+    }
+}
+
+/// Lets callers hang up at points of an act that are spread over the time that it takes, and ask again: each comes to the end of one who waited.
+async fn hang_up_and_ask_again<R: Clone, S: PartialEq + std::fmt::Debug>(
+    act: &str,
+    prepare: impl AsyncFn(u32) -> R,
+    call: impl AsyncFn(R) -> Result<LinkedCase, Status>,
+    stands: impl AsyncFn(&LinkedCase) -> S,
+) {
+    const POINTS: u32 = 6;
+    // What is done for the first time takes longer.
+    let first = call(prepare(0).await).await.unwrap();
+    let expected = stands(&first).await;
+    let request = prepare(1).await;
+    let began = Instant::now();
+    let undisturbed = call(request).await.unwrap();
+    let takes = began.elapsed();
+    assert_eq!(stands(&undisturbed).await, expected, "{act}");
+    let mut hung_up = 0;
+    for point in 1..=POINTS {
+        let request = prepare(1 + point).await;
+        let told = told_before(takes * point / POINTS, call(request.clone())).await;
+        hung_up += u32::from(told.is_none());
+        let answer = call(request.clone()).await.unwrap();
+        if let Some(told) = told {
+            assert_eq!(told.unwrap(), answer, "{act}");
+        }
+        assert_eq!(call(request).await.unwrap(), answer, "{act}: the same request");
+        assert_eq!(
+            stands(&answer).await,
+            expected,
+            "{act}: hung up after {point}/{POINTS} of {takes:?}"
+        );
+    }
+    assert!(hung_up > 0, "{act}: every answer came before");
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_on_an_act_on_an_application_and_asks_again_finds_it_done_once() {
+    let mut given = with_service(&side_by_side("withdraw", "ask", "ask"));
+    given.linked.insert(
+        "2.009997.toml".to_owned(),
+        national().replacen("2.009999", "2.009997", 1),
+    );
+    let stack = Stack::with_packs(given).await;
+    let (coordinator, lease) = alone(&stack).await;
+    let lease = tokio::sync::Mutex::new(lease);
+    let rest = async || {
+        let mut lease = lease.lock().await;
+        run_to_rest(&stack, &coordinator, &mut lease).await;
+    };
+    let portal = stack.portal(citizen());
+    let application = async |_: u32| side_by_side_application(&upload(&portal, PDF).await);
+    let filed = async || {
+        let answer = file(&stack, application(0).await).await.unwrap();
+        answer.linked_case.unwrap()
+    };
+    // How it stands when everything has followed, and what was done with the application itself.
+    let done = async |linked: &LinkedCase| -> Vec<String> {
+        sqlx::query_scalar("SELECT operation FROM linked_case_history WHERE linked_case_id = $1 ORDER BY version")
+            .bind(Uuid::parse_str(&linked.linked_case_id).unwrap())
+            .fetch_all(&mut superuser(&stack).await)
+            .await
+            .unwrap()
+    };
+    let stands = async |linked: &LinkedCase| {
+        rest().await;
+        (stand(&stack, &linked.linked_case_id).await, done(linked).await)
+    };
+
+    let submit = async |request: SubmitLinkedCaseRequest| {
+        let answer = portal.clone().linked.submit_linked_case(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    hang_up_and_ask_again("SubmitLinkedCase", &application, submit, &stands).await;
+
+    let asked = async |_: u32| {
+        let linked = filed().await;
+        reject(&stack, TRUONG_VINH, &of(&linked, "khai_sinh").case_id).await;
+        rest().await;
+        let asked = read(&stack.portal(citizen()), &linked.linked_case_id).await.unwrap();
+        let mut effects = asked.effects.iter();
+        let effect = effects.find(|effect| effect.member_code == "thuong_tru").unwrap();
+        DecideLinkedMemberRequest {
+            request_id: request_id(),
+            linked_case_id: asked.linked_case_id.clone(),
+            etag: asked.etag.clone(),
+            number: effect.number,
+            decision: LinkedDecision::Withdraw.into(),
+            reason: "đã trao đổi với công dân".to_owned(),
+        }
+    };
+    let leader = stack.staff("unit_leader", THANH_VINH);
+    let decide = async |request: DecideLinkedMemberRequest| {
+        let answer = leader.clone().linked.decide_linked_member(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    hang_up_and_ask_again("DecideLinkedMember", asked, decide, &stands).await;
+
+    let runs = async |_: u32| {
+        let linked = filed().await;
+        WithdrawLinkedCaseRequest {
+            request_id: request_id(),
+            linked_case_id: linked.linked_case_id,
+            etag: linked.etag,
+            reason: "gia đình chuyển đi nơi khác".to_owned(),
+        }
+    };
+    let withdraw = async |request: WithdrawLinkedCaseRequest| {
+        let answer = portal.clone().linked.withdraw_linked_case(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    hang_up_and_ask_again("WithdrawLinkedCase", runs, withdraw, &stands).await;
+
+    let stands_there = async |number: u32| MirrorLinkedCaseRequest {
+        service_code: "2.009997".to_owned(),
+        ..there(&format!("G22.99-261123-{number:07}"), 1, &ALL_MEMBERS)
+    };
+    let system = stack
+        .tokens
+        .system(Uuid::from_u128(0x902), &[("linked_coordinator", PROVINCE)]);
+    let system = stack.client(Some(system), None);
+    let mirror = async |request: MirrorLinkedCaseRequest| {
+        let answer = system.clone().linked.mirror_linked_case(request).await;
+        answer.map(|answer| answer.into_inner().linked_case.unwrap())
+    };
+    let mirrored = async |linked: &LinkedCase| (states(linked), linked.state(), done(linked).await);
+    hang_up_and_ask_again("MirrorLinkedCase", stands_there, mirror, mirrored).await;
     whole(&stack).await;
 }
 

@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use tonic::{Code, Status};
 
 use crate::definitions::{BIRTH, controller, create, publish, update};
+use crate::linked::looked_at;
 use crate::support::*;
 
 const LEASE: &str = "onestop.migrations";
@@ -261,6 +262,75 @@ async fn running_cases_go_over_as_previewed_and_a_stop_loses_nothing() {
     let officer = stack.staff("officer", TRUONG_VINH);
     let case = get(&officer, &running[0].case_id).await.unwrap();
     approve(&stack, &case).await;
+    whole(&stack).await;
+}
+
+#[tokio::test]
+async fn given_up_in_the_middle_of_whatever_a_migration_goes_on_and_moves_each_case_once() {
+    const CASES: i64 = 6;
+    let stack = Stack::start().await;
+    let lease = hold(&stack).await;
+    for _ in 0..CASES {
+        checked(&stack, &processing(&stack).await).await;
+        stack.advance(SignedDuration::from_secs(1)).await;
+    }
+    let version = next_version(&stack, renamed).await;
+    let mut client = controller(&stack);
+    let request = start(1, version, mapping());
+    client.definitions.start_migration(request).await.unwrap();
+    // The running service would take the migration over at once.
+    stack.take_down();
+    lease.release().await.unwrap();
+
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    // What comes before the first batch is read, whether or not there is one: half of that is passed over.
+    let (before, ended) = looked_at(usize::MAX, migrate_cases(&stack.pool, Profile::Demo, 2, || true)).await;
+    assert_eq!(ended.unwrap().unwrap(), Some(0));
+    let (mut given_up, mut partway) = (0, 0);
+    for point in 1_usize.. {
+        // Whoever held the lease is gone, and its time is over.
+        sqlx::query("UPDATE egov.leases SET expire_time = '-infinity' WHERE name = $1")
+            .bind(LEASE)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+        // Each time it comes a little further before the future is dropped, two cases a transaction.
+        let round = migrate_cases(&stack.pool, Profile::Demo, 2, || false);
+        let (_, ended) = looked_at(before / 2 + point * 4, round).await;
+        let is_over = ended.map(Result::unwrap).is_some();
+        let (finished, held, reached): (bool, bool, i64) = sqlx::query_as(
+            "SELECT state = 'finished',
+                    EXISTS (SELECT 1 FROM egov.leases WHERE name = $1 AND expire_time > clock_timestamp()), moved + kept
+             FROM procedure_migrations",
+        )
+        .bind(LEASE)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+        if finished {
+            break;
+        }
+        given_up += u32::from(held && !is_over);
+        partway += u32::from(reached > 0);
+    }
+    assert!(given_up >= 4, "only {given_up} rounds were given up under their lease");
+    assert!(partway > 0, "none was given up between the first batch and the last");
+    assert_eq!(
+        migrate_cases(&stack.pool, Profile::Demo, 2, || false).await.unwrap(),
+        Some(0),
+        "nothing is left to do"
+    );
+    for once in [
+        "SELECT moved FROM procedure_migrations WHERE kept = 0",
+        "SELECT count(*) FROM procedure_migration_cases WHERE moved",
+        "SELECT count(*) FROM cases WHERE procedure_version = (SELECT to_version FROM procedure_migrations) AND step = 'tham_dinh'",
+        "SELECT count(*) FROM case_history WHERE operation = 'migrate_version'",
+        "SELECT (SELECT count(*) FROM egov.outbox WHERE kind = 'case_version_migrated')
+              + (SELECT count(*) FROM egov.event_log WHERE kind = 'case_version_migrated')",
+    ] {
+        let found: i64 = sqlx::query_scalar(once).fetch_one(&mut superuser).await.unwrap();
+        assert_eq!(found, CASES, "{once}");
+    }
     whole(&stack).await;
 }
 

@@ -316,6 +316,7 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
 
     // The counter-check: the same at the own unit changes answers, so that equality above says something.
     submit(&stack).await;
+    OURS.file_linked(&stack).await;
     let more = owing(&stack).await;
     OURS.money(&stack, &more, ["BL-2", "BL-8"]).await;
     OURS.filed_by_the_first_version(&stack).await;
@@ -329,6 +330,8 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
         "CounterService.GetBoard",
         "CounterService.ListCounterGroups",
         "CounterService.ListTickets",
+        "DeadlineService.ForecastDeadlines",
+        "DeadlineService.ListCasesAtRisk",
         "DeadlineService.ListDeadlineChanges",
         "DeadlineService.PreviewCalendarChange",
         "DefinitionService.GetDraft",
@@ -344,13 +347,19 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
         "FeeService.ListTreasuryFiles",
         "FeeService.ListUnsettledCharges",
         "FileService.GetUpload",
+        "LinkedCaseService.ListLinkedCases",
+        "PaperService.GetTrackingBook",
         "ReportService.CheckReport",
         "ReportService.ExportReport",
+        "ReportService.ExportStatistics",
+        "ReportService.GetPunctuality",
         "ReportService.GetReport",
+        "ReportService.GetStatistics",
         "ReportService.ListReports",
         "ResultService.ListResults",
         "WorkService.GetTask",
         "WorkService.ListComments",
+        "WorkService.ListInbox",
     ] {
         assert!(
             changed.contains(format!("{PACKAGE}.{rpc}").as_str()),

@@ -137,33 +137,13 @@ impl Reader {
     /// The requests that this RPC is asked: the least that it accepts with each value that is known of what it needs, and that with each
     /// further field. What cannot be filled is said by name.
     pub(crate) async fn requests(&self, asker: &Asker, known: &Known) -> Result<Vec<Map<String, Value>>, String> {
-        let input = self.method.input();
         let mut least = Map::new();
-        loop {
-            let Err(status) = self.once(asker, &least).await else {
-                break;
-            };
-            // Whoever may not ask at all need not be asked for each field.
-            if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) {
-                return Ok(vec![least]);
-            }
-            let violations = fault_of(&status).violations().to_vec();
-            let mut filled = false;
-            for violation in &violations {
-                let name = violation.field.split(['.', '[']).next().unwrap_or_default();
-                let Some(field) = input.get_field_by_name(name).filter(|_| !least.contains_key(name)) else {
-                    continue;
-                };
-                let value = known.of(&field).and_then(|values| values.first().cloned());
-                let value = value.ok_or_else(|| format!("{}: no value is known for {name}", self.name()))?;
-                least.insert(name.to_owned(), value);
-                filled = true;
-            }
-            if !filled {
-                break;
-            }
+        // Whoever may not ask at all need not be asked for each field.
+        if !self.fill(asker, &mut least, known).await? {
+            return Ok(vec![least]);
         }
         let mut all = vec![least.clone()];
+        let input = self.method.input();
         for field in input.fields().filter(|field| !OF_PAGES.contains(&field.name())) {
             let values = known
                 .of(&field)
@@ -171,12 +151,45 @@ impl Reader {
             for value in values {
                 let mut request = least.clone();
                 request.insert(field.name().to_owned(), value);
+                // Which of several things is meant may ask for another field: the inbox of a unit for the unit.
+                if matches!(field.kind(), Kind::Enum(_)) {
+                    self.fill(asker, &mut request, known).await?;
+                }
                 if !all.contains(&request) {
                     all.push(request);
                 }
             }
         }
         Ok(all)
+    }
+
+    /// Fills what a request is refused for until nothing more can be filled. False if the caller may not ask at all. What cannot be filled is
+    /// said by name.
+    async fn fill(&self, asker: &Asker, request: &mut Map<String, Value>, known: &Known) -> Result<bool, String> {
+        let input = self.method.input();
+        loop {
+            let Err(status) = self.once(asker, request).await else {
+                return Ok(true);
+            };
+            if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) {
+                return Ok(false);
+            }
+            let violations = fault_of(&status).violations().to_vec();
+            let mut filled = false;
+            for violation in &violations {
+                let name = violation.field.split(['.', '[']).next().unwrap_or_default();
+                let Some(field) = input.get_field_by_name(name).filter(|_| !request.contains_key(name)) else {
+                    continue;
+                };
+                let value = known.of(&field).and_then(|values| values.first().cloned());
+                let value = value.ok_or_else(|| format!("{}: no value is known for {name}", self.name()))?;
+                request.insert(name.to_owned(), value);
+                filled = true;
+            }
+            if !filled {
+                return Ok(true);
+            }
+        }
     }
 
     /// A request about a row that does not exist, about each row that others know instead; any other as it is.

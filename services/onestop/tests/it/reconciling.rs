@@ -2,9 +2,12 @@
 
 use egov_onestop::domain::charge::OrderState;
 use egov_onestop::domain::pack::Profile;
+use egov_onestop::make_up_for_version_before;
+use egov_onestop::operations::rebuild_statistics::rebuild_statistics;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::{ChargeState, DifferenceKind, DifferenceState, TreasuryFileState};
 use egov_proto::google::r#type::Date as WireDate;
+use sqlx::{Executor as _, PgConnection};
 use tonic::{Code, Status};
 
 use crate::fees::{
@@ -147,10 +150,152 @@ async fn what_all_sides_say_alike_is_reconciled_and_what_differs_is_listed_and_s
     whole(&stack).await;
 }
 
+/// What 0035 fills in of what was done before.
+const FILL: &str = include_str!("../../migrations/0035_money_of_before.sql");
+
+/// What is kept of fees beside the acts themselves: a name, and what reads it.
+const KEPT: [(&str, &str); 5] = [
+    (
+        "days",
+        "SELECT responsible_unit_id, day, reconciliation_id, reconcile_time, again_since FROM reconciled_days",
+    ),
+    (
+        "files",
+        "SELECT reconciliation_id, file_id, responsible_unit_id FROM reconciliation_files",
+    ),
+    (
+        "payments",
+        "SELECT payment_id, refund_day, amount_differs, listed_otherwise FROM charge_payments",
+    ),
+    (
+        "charges",
+        "SELECT case_id, case_code, procedure_code, responsible_unit_id, owner_id, owed, in_doubt, refund_due, order_open, left_vnd, held_vnd,
+                refund_vnd
+         FROM unsettled_charges",
+    ),
+    (
+        "figures",
+        "SELECT responsible_unit_id, procedure_code, officer_id, day, measure, sum(amount)
+         FROM (SELECT responsible_unit_id, procedure_code, officer_id, day, measure, amount FROM statistic_changes
+               UNION ALL
+               SELECT responsible_unit_id, procedure_code, officer_id, day, measure, amount FROM statistic_sums WHERE level = 1) AS counted
+         WHERE measure IN (28, 29)
+         GROUP BY responsible_unit_id, procedure_code, officer_id, day, measure",
+    ),
+];
+
+/// Everything is kept as it was.
+async fn nothing_is_otherwise(superuser: &mut PgConnection) {
+    for (name, read) in KEPT {
+        let statement = format!(
+            "SELECT count(*) FROM ((TABLE was_{name} EXCEPT ({read})) UNION ALL (({read}) EXCEPT TABLE was_{name})) AS differing"
+        );
+        let differing: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .fetch_one(&mut *superuser)
+            .await
+            .unwrap();
+        assert_eq!(differing, 0, "{name}");
+    }
+}
+
+/// What a migration fills in of before is what was kept when it was done, also if it is done twice; and the job makes up for what the version
+/// before does beside this one. Of the files that a day must have used with others' that it may have, or not.
+async fn what_is_filled_in_is_what_was_kept(stack: &Stack) {
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    superuser
+        .execute("SET session_replication_role = replica")
+        .await
+        .unwrap();
+    // Of the day before with a line of the day; of a later day with a line about a payment of the day; with neither; of the day, but later;
+    // another unit's.
+    superuser
+        .execute(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO treasury_files (file_id, responsible_unit_id, day, format, sha256, entries, amount_vnd, actor_id, import_time)
+             SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, unit_id, day::date, 'x', '', 1, 1, '00000000-0000-0000-0000-000000000001',
+                    import_time::timestamptz
+             FROM (VALUES (1, {TRUONG_VINH}, '2026-11-22', '2026-11-22'), (2, {TRUONG_VINH}, '2026-11-25', '2026-11-22'),
+                          (3, {TRUONG_VINH}, '2026-11-25', '2026-11-22'), (4, {TRUONG_VINH}, '2026-11-23', '2100-01-01'),
+                          (5, {THANH_VINH}, '2026-11-23', '2026-11-22')) AS file (n, unit_id, day, import_time)"
+        )))
+        .await
+        .unwrap();
+    superuser
+        .execute(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO treasury_entries (file_id, line, responsible_unit_id, day, case_code, reference, amount_vnd)
+             SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, 2, unit_id, day::date, '', reference, 1
+             FROM (VALUES (1, {TRUONG_VINH}, '2026-11-23', 'BL-7'), (2, {TRUONG_VINH}, '2026-11-25', 'BL-1'),
+                          (3, {TRUONG_VINH}, '2026-11-25', 'BL-8'), (4, {TRUONG_VINH}, '2026-11-23', 'BL-1'),
+                          (5, {THANH_VINH}, '2026-11-23', 'BL-1')) AS entry (n, unit_id, day, reference)"
+        )))
+        .await
+        .unwrap();
+    for (name, read) in KEPT {
+        let read = if name == "files" {
+            // A second, plain reading.
+            "SELECT r.reconciliation_id, f.file_id, f.responsible_unit_id
+             FROM reconciled_days AS r
+             JOIN treasury_files AS f ON f.responsible_unit_id = r.responsible_unit_id AND f.import_time <= r.reconcile_time
+             WHERE f.day = r.day
+                OR EXISTS (SELECT 1 FROM treasury_entries AS e WHERE e.file_id = f.file_id AND e.day = r.day)
+                OR EXISTS (SELECT 1 FROM treasury_entries AS e
+                           JOIN charge_payments AS p ON p.collecting_unit_id = f.responsible_unit_id AND p.reference = e.reference
+                           WHERE e.file_id = f.file_id AND p.paid_day = r.day)"
+        } else {
+            read
+        };
+        let statement = format!("CREATE TEMP TABLE was_{name} AS {read}");
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let used: i64 = sqlx::query_scalar("SELECT count(*) FROM was_files")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(
+        used, 3,
+        "the file of the day, and two others with a line that concerns it"
+    );
+
+    for statement in [
+        "UPDATE charge_payments SET known_day = NULL, refund_day = NULL, amount_differs = false, listed_otherwise = false",
+        "DELETE FROM reconciliation_files",
+        "DELETE FROM reconciled_days",
+        "DELETE FROM unsettled_charges",
+        "DELETE FROM statistic_changes WHERE measure IN (28, 29)",
+        "DELETE FROM statistic_sums WHERE measure IN (28, 29)",
+        FILL,
+        FILL,
+    ] {
+        superuser.execute(statement).await.unwrap();
+    }
+    nothing_is_otherwise(&mut superuser).await;
+    let unknown: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM charge_payments WHERE (known_day IS NULL) <> (paid_day IS NULL) OR known_day < paid_day",
+    )
+    .fetch_one(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(unknown, 0);
+
+    for statement in [
+        "UPDATE charge_payments SET refund_day = NULL",
+        "DELETE FROM reconciliation_files",
+        "DELETE FROM reconciled_days",
+    ] {
+        superuser.execute(statement).await.unwrap();
+    }
+    assert_eq!(make_up_for_version_before(&stack.pool).await.unwrap(), Some(2));
+    nothing_is_otherwise(&mut superuser).await;
+    assert_eq!(make_up_for_version_before(&stack.pool).await.unwrap(), Some(0));
+    for table in ["reconciliation_files", "treasury_entries", "treasury_files"] {
+        let statement = format!("DELETE FROM {table} WHERE file_id < '00000000-0000-0000-0000-00000000000f'");
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn money_that_went_back_is_reconciled_with_what_was_decided_here() {
     let (stack, platform) = Platform::stack().await;
-    let (online, counter) = (owing(&stack).await, owing(&stack).await);
+    let (online, counter, _owes) = (owing(&stack).await, owing(&stack).await, owing(&stack).await);
     let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
     let owed = charge(&clerk, &online).await.unwrap();
     ask_for_payment(&clerk, &owed).await.unwrap();
@@ -198,6 +343,19 @@ async fn money_that_went_back_is_reconciled_with_what_was_decided_here() {
         (DifferenceKind::RefundMissingInTreasury, -8_000)
     );
     assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+    what_is_filled_in_is_what_was_kept(&stack).await;
+
+    // Who reconciled after the platform was asked for its list may have had a newer one.
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let sooner = "UPDATE reconciled_days SET reconcile_time = reconcile_time - interval '1 hour'";
+    let later = "UPDATE reconciled_days SET reconcile_time = reconcile_time + interval '1 hour'";
+    superuser.execute(later).await.unwrap();
+    let status = reconcile(&accountant, TRUONG_VINH).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::Aborted, "CONCURRENT_WRITE".to_owned())
+    );
+    superuser.execute(sooner).await.unwrap();
 
     // However it is settled, money that is back is not đã đối soát.
     settle(&accountant, at_platform).await.unwrap();
@@ -210,6 +368,45 @@ async fn money_that_went_back_is_reconciled_with_what_was_decided_here() {
     let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
     assert_eq!((done.matched, done.open_differences, done.gone_differences), (1, 0, 1));
     assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+
+    // The platform mends its list: what stood in the way is gone, although somebody had settled it.
+    platform.set(&online.case_code, OrderState::Paid);
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences, done.gone_differences), (2, 0, 1));
+    assert_eq!(state_of(&stack, &online).await, ChargeState::Reconciled);
+    whole(&stack).await;
+
+    // What is đã đối soát is so no more when a side says otherwise later; and its money is in doubt. That the version before had not said when
+    // it became known stays as it is: it did not become known today.
+    superuser
+        .execute("UPDATE charge_payments SET known_day = NULL")
+        .await
+        .unwrap();
+    let went = format!("23/11/2026,{},{order},-8000\n", online.case_code);
+    import(&accountant, &went, false).await.unwrap();
+    let done = reconcile(&accountant, TRUONG_VINH).await.unwrap();
+    assert_eq!((done.matched, done.open_differences, done.gone_differences), (1, 1, 0));
+    assert_eq!(
+        differences(&accountant).await[0].kind(),
+        DifferenceKind::RefundedInTreasury
+    );
+    assert_eq!(state_of(&stack, &online).await, ChargeState::Paid);
+    assert_eq!(events(&stack, "payment_reopened").await, 1);
+    let read =
+        "SELECT listed_otherwise, known_day IS NULL, known_day = paid_day FROM charge_payments WHERE reference = $1";
+    let known: (bool, bool, Option<bool>) = sqlx::query_as(read)
+        .bind(&order)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(known, (true, true, None));
+    rebuild_statistics(&stack.pool, |_| {}).await.unwrap();
+    let known: (bool, bool, Option<bool>) = sqlx::query_as(read)
+        .bind(&order)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(known, (true, false, Some(true)));
     whole(&stack).await;
 }
 

@@ -622,10 +622,29 @@ async fn the_store_holds_the_newest_version_as_long_as_it_says_and_nothing_that_
         "as the document says"
     );
 
+    // That something else took its place goes for its next version, too.
+    let overtaken = SetPaperValidityRequest {
+        request_id: request_id(),
+        paper_id: newest.paper_id.clone(),
+        etag: newest.etag.clone(),
+        replaced: true,
+        reason: "Đã có giấy khác".to_owned(),
+        ..Default::default()
+    };
+    leader.clone().components.set_paper_validity(overtaken).await.unwrap();
+    let third = upload(&leader, &another_pdf()).await;
+    let corrected = correct_as(&leader, correction(&corrected, "02/2026-ĐC", &third))
+        .await
+        .unwrap();
+    let stored = papers(&own, "").await.unwrap();
+    let third = stored.iter().find(|paper| paper.file_ids == [third.as_str()]).unwrap();
+    assert_eq!((third.validity(), stored.len()), (PaperValidity::Replaced, 3));
+    let third = third.paper_id.clone();
+
     // Revoked, it is used no more, and nobody makes it valid again.
     revoke_as(&leader, revocation(&corrected)).await.unwrap();
     let stored = papers(&own, "").await.unwrap();
-    let revoked = stored.iter().find(|paper| paper.paper_id == newest.paper_id).unwrap();
+    let revoked = stored.iter().find(|paper| paper.paper_id == third).unwrap();
     assert_eq!(revoked.validity(), PaperValidity::Revoked);
     let another = residence(&stack).await;
     let found = papers(&own, &another.case_id).await.unwrap();
@@ -644,8 +663,8 @@ async fn the_store_holds_the_newest_version_as_long_as_it_says_and_nothing_that_
     let status = leader.clone().components.set_paper_validity(back).await.unwrap_err();
     assert_eq!(egov_fault::fault_of(&status).metadata()["validity"], "revoked");
     for (what, expected) in [
-        ("SELECT count(*) FROM paper_acts WHERE act = 'store'", 2),
-        ("SELECT count(*) FROM paper_acts WHERE act = 'set_validity'", 1),
+        ("SELECT count(*) FROM paper_acts WHERE act = 'store'", 3),
+        ("SELECT count(*) FROM paper_acts WHERE act = 'set_validity'", 2),
         ("SELECT count(*) FROM paper_acts WHERE act = 'revoke'", 1),
     ] {
         assert_eq!(number(&stack, what).await, expected, "{what}");

@@ -196,9 +196,8 @@ impl Side {
         let working = self.submit(stack, with_copies("Trần Văn Hùng")).await.case.unwrap();
         let decided = self.submit(stack, self.birth("Nguyễn Văn Hưng")).await.case.unwrap();
         let charged = self.submit(stack, with_copies("Nguyễn Thị Hường")).await.case.unwrap();
+        let linked_case_id = self.file_linked(stack).await;
         let mut portal = stack.portal(self.citizen);
-        let linked = self.linked_application();
-        let linked = portal.linked.submit_linked_case(linked).await.unwrap().into_inner();
         let upload = proto::StartUploadRequest {
             request_id: request_id(),
             name: "đơn.pdf".to_owned(),
@@ -212,7 +211,7 @@ impl Side {
             working,
             decided,
             charged,
-            linked_case_id: linked.linked_case.unwrap().linked_case_id,
+            linked_case_id,
             upload_id: upload.upload_id,
             report_id: self.report(stack).await,
             group_id: self.queue(stack).await,
@@ -231,6 +230,14 @@ impl Side {
     async fn submit(&self, stack: &Stack, request: proto::SubmitCaseRequest) -> proto::SubmitCaseResponse {
         let answer = stack.portal(self.citizen).cases.submit_case(request).await;
         answer.unwrap().into_inner()
+    }
+
+    /// Files a linked application; its id.
+    pub(crate) async fn file_linked(&self, stack: &Stack) -> String {
+        let mut portal = stack.portal(self.citizen);
+        let application = self.linked_application();
+        let filed = portal.linked.submit_linked_case(application).await.unwrap();
+        filed.into_inner().linked_case.unwrap().linked_case_id
     }
 
     /// A linked application of which all members are the unit's.

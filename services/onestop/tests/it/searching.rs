@@ -513,8 +513,16 @@ async fn lists_and_searches_are_narrowed_by_state_procedures_unit_and_due_date()
             month: 2,
             day: 30,
         }),
+        due_from: day(1),
+        due_until: day(0),
         ..List::default()
     };
     let refused = officer.clone().cases.list_cases(no_day).await.unwrap_err();
-    assert_eq!(egov_fault::fault_of(&refused).violations()[0].field, "filed_until");
+    let violations = egov_fault::fault_of(&refused).violations().to_vec();
+    let fields: Vec<&str> = violations.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        ["filed_until", "due_from"],
+        "everything that is wrong is told at once"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use egov_onestop::operations::rebuild_statistics::rebuild_statistics;
+use egov_onestop::operations::rebuild_statistics::{Piece, rebuild_piece, rebuild_statistics};
 use egov_proto::egov::onestop::v1::{
     ExportStatisticsRequest, GetPerformanceIndexRequest, GetRatingAssessmentRequest, GetStatisticsRequest,
     GetStatisticsResponse, StatisticColumns, StatisticDimension, TableFormat, WithdrawCaseRequest,
@@ -467,6 +467,72 @@ async fn the_verification_names_what_differs_and_a_rebuild_puts_it_right() {
         let found = verified(&stack).await;
         assert!(found.is_whole(), "{tampering}: {:#?}", found.violations);
         assert_eq!(total(&leader, TODAY, TODAY).await, right);
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_on_piece_by_piece_beside_acts_and_what_is_read_is_exact_meanwhile() {
+    let stack = Stack::start().await;
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    let read = || total(&leader, TODAY, TODAY);
+    let case = processing(&stack).await;
+    approve(&stack, &case).await;
+    let open = processing(&stack).await;
+    submit(&stack).await;
+    folded(&stack).await;
+    let mut sql = stack.database.connect_as_superuser().await.unwrap();
+    let right = read().await;
+    let wrong = "UPDATE statistic_sums SET amount = amount + 1 WHERE measure = 9";
+
+    // Cases are counted one by one; acts go on, on those that are counted and those that are not, and each is read at once.
+    for counted in 1..=2 {
+        let before = read().await;
+        assert_eq!(
+            rebuild_piece(&stack.pool, 1).await.unwrap(),
+            Piece::Counted(counted),
+            "one case more"
+        );
+        assert_eq!(read().await, before, "counting changes nothing that is read");
+        submit(&stack).await;
+        if counted == 1 {
+            approve(&stack, &open).await;
+        }
+        assert_eq!(read().await.registered, before.registered + 1);
+    }
+    sqlx::query(wrong).execute(&mut sql).await.unwrap();
+    // Broken off there: whoever begins again goes on, and what was done meanwhile is counted once.
+    let mut told = Vec::new();
+    let cases = rebuild_statistics(&stack.pool, |cases| told.push(cases)).await.unwrap();
+    assert!(told.iter().all(|told| *told > 2), "nothing is counted again: {told:?}");
+    assert!((3..=5).contains(&cases), "{cases}");
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:#?}", found.violations);
+    let now = read().await;
+    balanced(&now);
+    assert_eq!(now.registered, right.registered + 2);
+
+    // Between two sums that take their place somebody acts, and it is broken off again.
+    sqlx::query(wrong).execute(&mut sql).await.unwrap();
+    let mut put = 0;
+    let cases = loop {
+        match rebuild_piece(&stack.pool, 100).await.unwrap() {
+            Piece::Counted(_) => {}
+            Piece::Put => {
+                put += 1;
+                submit(&stack).await;
+            }
+            Piece::Ended(cases) => break cases,
+        }
+    };
+    assert!(put > 0 && cases == 5, "{put} {cases}");
+    let found = verified(&stack).await;
+    assert!(found.is_whole(), "{:#?}", found.violations);
+    let expected = right.registered + 2 + put;
+    assert_eq!(read().await.registered, expected);
+    for table in ["statistic_sums_anew", "statistic_rebuilds"] {
+        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let left: i64 = sqlx::query_scalar(query).fetch_one(&mut sql).await.unwrap();
+        assert_eq!(left, 0, "{table}");
     }
 }
 

@@ -477,6 +477,11 @@ impl Stack {
         }
     }
 
+    /// Takes the service down with its jobs; its database stays.
+    pub(crate) fn take_down(&self) {
+        self.shutdown.abort();
+    }
+
     /// Lets time pass, and identity's feed answer at the new time.
     pub(crate) async fn advance(&self, by: jiff::SignedDuration) {
         self.clock.advance(by);

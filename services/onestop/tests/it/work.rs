@@ -1,6 +1,7 @@
 //! Việc: the inbox, taking and passing on, from reception to return.
 
 use egov_onestop::domain::pack::Profile;
+use egov_onestop::operations::rebuild_leaves::{rebuild_leaves, without_row};
 use egov_onestop::operations::verify::verify;
 use egov_proto::egov::onestop::v1::{
     AddCommentRequest, AskOpinionRequest, AssignTaskRequest, CaseState, ClaimTaskRequest, CompleteTaskRequest,
@@ -9,6 +10,7 @@ use egov_proto::egov::onestop::v1::{
     ListInboxRequest, ListOwnHistoryRequest, ReassignTaskRequest, RecordStepRequest, ReleaseTaskRequest,
     ReturnResultRequest, SendBackTaskRequest, Task, TaskKind, TaskState,
 };
+use egov_transparency::{LogReport, verify_kind};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -746,6 +748,50 @@ async fn the_applicant_reads_the_own_history_without_notes_steps_and_officials()
     let status = a.clone().work.list_own_history(request).await.unwrap_err();
     assert_eq!(reason(&status), "PERMISSION_MISSING");
     is_whole(&stack).await;
+
+    // Whoever edits or deletes a note in the database is found out.
+    assert_eq!(
+        wrong_comments(&stack).await,
+        Vec::<String>::new(),
+        "nothing was touched"
+    );
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    sqlx::raw_sql("SET session_replication_role = replica")
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    let id: Uuid = sqlx::query_scalar("SELECT comment_id FROM case_comments")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    for (forged, says) in [
+        (
+            "UPDATE case_comments SET text = text || 'x'",
+            format!("case_comment {id} version 1 is not what its leaf commits to"),
+        ),
+        (
+            "UPDATE case_comments SET text = left(text, -1), author_id = case_id",
+            format!("case_comment {id} version 1 is not what its leaf commits to"),
+        ),
+        (
+            "DELETE FROM case_comments",
+            format!("case_comment {id} version 1: its row is gone"),
+        ),
+    ] {
+        sqlx::query(forged).execute(&mut superuser).await.unwrap();
+        assert_eq!(wrong_comments(&stack).await, [says], "{forged}");
+    }
+}
+
+/// What the verification of the ledger says of the notes.
+async fn wrong_comments(stack: &Stack) -> Vec<String> {
+    const KIND: &str = "case_comment";
+    let mut report = LogReport::default();
+    let rebuilt = rebuild_leaves(&stack.pool).await.unwrap();
+    verify_kind(&stack.pool, KIND, &rebuilt, without_row(KIND), &mut report)
+        .await
+        .unwrap();
+    report.findings.iter().map(|one| one.detail.clone()).collect()
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! Nơi hỗ trợ, nơi tiếp nhận, cơ quan có thẩm quyền: three fields, and what each gives.
 
 use egov_proto::egov::onestop::v1::{
-    AcceptCaseRequest, Case, Channel as FilingChannel, GetFileRequest, ListCaseHistoryRequest, ListCasesRequest,
-    RejectCaseRequest, SearchCasesRequest, SubmitCaseRequest,
+    AcceptCaseRequest, ApproveCaseRequest, Case, CaseResult, CaseState, Channel as FilingChannel, ClaimTaskRequest,
+    ComparedWith, ConfirmComponentsRequest, ConfirmedComponent, GetFileRequest, InboxView, ListCaseHistoryRequest,
+    ListCasesRequest, RecordStepRequest, RejectCaseRequest, RequestSupplementRequest, ReturnResultRequest,
+    SearchCasesRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest,
 };
-use tonic::Code;
+use tonic::{Code, Status};
 
+use crate::components::{BIRTH_NOTICE, digitise_by};
 use crate::support::*;
+use crate::work::{inbox, is_whole};
 
 /// Received at the counter of Thành Vinh for Trường Vinh, with a file.
 async fn received_elsewhere(stack: &Stack) -> (Case, String) {
@@ -33,6 +37,221 @@ async fn received_elsewhere(stack: &Stack) -> (Case, String) {
         .case
         .unwrap();
     (case, file_id)
+}
+
+fn accepting(case: &Case) -> AcceptCaseRequest {
+    AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+    }
+}
+
+fn supplement(case: &Case) -> RequestSupplementRequest {
+    RequestSupplementRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        items: vec![SupplementItem {
+            component_code: BIRTH_NOTICE.to_owned(),
+            instruction: "Bổ sung bản chính giấy chứng sinh".to_owned(),
+        }],
+        reason: "thiếu trang 2".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn confirming(case: &Case) -> ConfirmComponentsRequest {
+    ConfirmComponentsRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        components: vec![ConfirmedComponent {
+            component_code: BIRTH_NOTICE.to_owned(),
+            compared_with: ComparedWith::Electronic.into(),
+            ..Default::default()
+        }],
+    }
+}
+
+async fn state_of(stack: &Stack, case: &Case) -> CaseState {
+    let reader = stack.staff("unit_leader", TRUONG_VINH);
+    get(&reader, &case.case_id).await.unwrap().state()
+}
+
+#[track_caller]
+fn is_refused<T: std::fmt::Debug>(answer: Result<T, Status>, permission: &str) {
+    let status = answer.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "PERMISSION_MISSING")
+    );
+    assert_eq!(egov_fault::fault_of(&status).metadata()["permission"], permission);
+}
+
+/// Steps and decision are the competent unit's, whoever tries at the place of reception.
+async fn decides_nothing(stack: &Stack, case: &Case) {
+    let step = RecordStepRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        step: "tham_tra".to_owned(),
+        ..Default::default()
+    };
+    for role in ["one_stop_clerk", "officer", "unit_leader"] {
+        let mut there = stack.staff(role, THANH_VINH);
+        is_refused(there.cases.record_step(step.clone()).await, "onestop.cases.process");
+    }
+    let approval = ApproveCaseRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: case.etag.clone(),
+        results: vec![CaseResult {
+            result_code: "KQ.G15.000031".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let mut leader = stack.staff("unit_leader", THANH_VINH);
+    is_refused(leader.cases.approve_case(approval).await, "onestop.cases.approve");
+}
+
+#[tokio::test]
+async fn the_place_of_reception_takes_the_case_in_and_hands_the_result_over() {
+    let stack = Stack::start().await;
+    let (case, _) = received_elsewhere(&stack).await;
+    let mut desk = stack.staff("one_stop_clerk", THANH_VINH);
+    // It is the desk's work: who only processes cases there does nothing to those of others, and a third unit knows of none.
+    let mut officer = stack.staff("officer", THANH_VINH);
+    is_refused(
+        officer.cases.request_supplement(supplement(&case)).await,
+        "onestop.cases.process",
+    );
+    is_refused(
+        officer.components.confirm_components(confirming(&case)).await,
+        "onestop.components.check",
+    );
+    let mut third = stack.staff("one_stop_clerk", COUNTER);
+    let status = third.cases.accept_case(accepting(&case)).await.unwrap_err();
+    assert_eq!(reason(&status), "CASE_NOT_FOUND");
+    assert_eq!(state_of(&stack, &case).await, CaseState::Registered);
+
+    // The step lies in its inbox as in that of the competent unit, once for who sees both; whoever takes it has it.
+    let waiting = inbox(&desk, InboxView::MyRoles, 0).await;
+    let reception = waiting[0].task.clone().unwrap();
+    assert_eq!((waiting.len(), reception.step.as_str()), (1, "tiep_nhan"));
+    let here = stack.staff("one_stop_clerk", TRUONG_VINH);
+    assert_eq!(inbox(&here, InboxView::MyRoles, 0).await.len(), 1);
+    let above = stack.staff("one_stop_clerk", PROVINCE);
+    assert_eq!(inbox(&above, InboxView::MyRoles, 0).await.len(), 1);
+    assert!(inbox(&third, InboxView::MyRoles, 0).await.is_empty());
+    let leader = stack.staff("unit_leader", THANH_VINH);
+    assert_eq!(inbox(&leader, InboxView::Unit, THANH_VINH).await.len(), 1);
+    let claim = ClaimTaskRequest {
+        request_id: request_id(),
+        task_id: reception.task_id.clone(),
+        etag: reception.etag.clone(),
+    };
+    let elsewhere = ClaimTaskRequest {
+        request_id: request_id(),
+        ..claim.clone()
+    };
+    let status = third.work.claim_task(elsewhere).await.unwrap_err();
+    assert_eq!(reason(&status), "TASK_NOT_FOUND");
+    desk.work.claim_task(claim).await.unwrap();
+    let mine = inbox(&desk, InboxView::Mine, 0).await;
+    assert_eq!(mine[0].task.as_ref().unwrap().task_id, reception.task_id);
+
+    // Checked and digitised, asked for a supplement, supplied there.
+    let digitised = digitise_by(&desk, &case, BIRTH_NOTICE).await;
+    let asked = desk.cases.request_supplement(supplement(&digitised)).await.unwrap();
+    let asked = asked.into_inner().case.unwrap();
+    assert_eq!(asked.state(), CaseState::SupplementRequested);
+    let supply = SupplyComponentsRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: asked.etag.clone(),
+        components: vec![component(BIRTH_NOTICE)],
+    };
+    let supplied = desk.cases.supply_components(supply).await.unwrap();
+    let supplied = supplied.into_inner().case.unwrap();
+
+    // Taken in, once: with the receipt of the competent unit's procedure.
+    let request = accepting(&supplied);
+    let first = desk.cases.accept_case(request.clone()).await.unwrap().into_inner();
+    let again = desk.cases.accept_case(request).await.unwrap().into_inner();
+    assert_eq!(first, again);
+    let receipt = first.receipt.unwrap();
+    assert_eq!(receipt.responsible_unit_name, "Phường Trường Vinh");
+    assert_eq!(receipt.receiving_unit_name, "Phường Thành Vinh");
+    let accepted = first.case.unwrap();
+    assert_eq!(accepted.state(), CaseState::Accepted);
+    assert_eq!(accepted.responsible_unit_id, TRUONG_VINH);
+
+    // Handed over by that: it reads, and neither confirms nor asks for anything any more.
+    assert_eq!(get(&desk, &case.case_id).await.unwrap().state(), CaseState::Accepted);
+    is_refused(
+        desk.components.confirm_components(confirming(&accepted)).await,
+        "onestop.components.check",
+    );
+    is_refused(
+        desk.cases.request_supplement(supplement(&accepted)).await,
+        "onestop.cases.process",
+    );
+    decides_nothing(&stack, &accepted).await;
+
+    // The steps between are none of its work.
+    assert!(inbox(&desk, InboxView::Mine, 0).await.is_empty());
+    assert!(inbox(&leader, InboxView::Unit, THANH_VINH).await.is_empty());
+
+    // The result is handed over where the applicant came to.
+    let assigned = assign(&stack, &accepted).await;
+    let decided = approve(&stack, &assigned).await;
+    assert_eq!(inbox(&desk, InboxView::MyRoles, 0).await.len(), 1);
+    let handing = ReturnResultRequest {
+        request_id: request_id(),
+        case_id: case.case_id.clone(),
+        etag: decided.etag.clone(),
+        channel: FilingChannel::Counter.into(),
+        ..Default::default()
+    };
+    is_refused(
+        officer.cases.return_result(handing.clone()).await,
+        "onestop.cases.return",
+    );
+    let returned = desk.cases.return_result(handing).await.unwrap().into_inner();
+    assert_eq!(returned.case.unwrap().state(), CaseState::Returned);
+    is_whole(&stack).await;
+}
+
+#[tokio::test]
+async fn of_two_desks_that_take_a_case_in_at_once_one_wins_and_either_may_refuse_to() {
+    let stack = Stack::start().await;
+    let mut there = stack.staff("one_stop_clerk", THANH_VINH);
+    let mut here = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let (case, _) = received_elsewhere(&stack).await;
+    let (one, other) = tokio::join!(
+        there.cases.accept_case(accepting(&case)),
+        here.cases.accept_case(accepting(&case))
+    );
+    assert_ne!(one.is_ok(), other.is_ok(), "{one:?} {other:?}");
+    let lost = one.err().or_else(|| other.err()).unwrap();
+    assert_eq!(reason(&lost), "STALE_ETAG");
+    assert_eq!(state_of(&stack, &case).await, CaseState::Accepted);
+
+    for desk in [&mut there, &mut here] {
+        let (case, _) = received_elsewhere(&stack).await;
+        let refusal = RejectCaseRequest {
+            request_id: request_id(),
+            case_id: case.case_id.clone(),
+            etag: case.etag.clone(),
+            reason: "không thuộc phạm vi giải quyết".to_owned(),
+            legal_basis: "NĐ 118/2025/NĐ-CP".to_owned(),
+        };
+        let refused = desk.cases.reject_case(refusal).await.unwrap().into_inner();
+        assert_eq!(refused.case.unwrap().state(), CaseState::Rejected);
+    }
+    is_whole(&stack).await;
 }
 
 #[tokio::test]
@@ -77,28 +296,8 @@ async fn the_place_of_reception_reads_the_case_and_decides_nothing() {
     );
     there.files.get_file(GetFileRequest { file_id }).await.unwrap();
 
-    // Reading yes, deciding no: told what is missing, not that there is nothing.
-    let accepted = AcceptCaseRequest {
-        request_id: request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag.clone(),
-    };
-    let status = there.cases.accept_case(accepted).await.unwrap_err();
-    assert_eq!(
-        (status.code(), reason(&status).as_str()),
-        (Code::PermissionDenied, "PERMISSION_MISSING")
-    );
-    let rejected = RejectCaseRequest {
-        request_id: request_id(),
-        case_id: case.case_id.clone(),
-        etag: case.etag.clone(),
-        reason: "x".to_owned(),
-        legal_basis: "x".to_owned(),
-    };
-    assert_eq!(
-        there.cases.reject_case(rejected).await.unwrap_err().code(),
-        Code::PermissionDenied
-    );
+    // Reading yes, processing and deciding no: told what is missing, not that there is nothing.
+    decides_nothing(&stack, &case).await;
     let asked = ListCasesRequest {
         unit_id: TRUONG_VINH,
         ..Default::default()
@@ -143,11 +342,16 @@ async fn the_database_itself_lets_the_place_of_reception_read_and_not_write() {
         .await
         .unwrap();
     assert_eq!(changed.rows_affected(), 0);
-    let tasks: i64 = sqlx::query_scalar("SELECT count(*) FROM case_tasks")
-        .fetch_one(&mut *transaction)
+    let tasks: Vec<String> = sqlx::query_scalar("SELECT step FROM case_tasks")
+        .fetch_all(&mut *transaction)
         .await
         .unwrap();
-    assert_eq!(tasks, 0, "the work lies with the competent unit");
+    assert_eq!(tasks, ["tiep_nhan"], "the reception, that is its work too");
+    let changed = sqlx::query("UPDATE case_tasks SET version = version + 1")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    assert_eq!(changed.rows_affected(), 0);
 }
 
 #[tokio::test]

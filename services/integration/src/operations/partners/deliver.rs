@@ -8,8 +8,8 @@ use egov_database::{Lease, UnitOfWork};
 use egov_partners::Partner;
 use egov_partners::outcome::{CallError, NotSent};
 use egov_partners::payment::{Order, OrderState, Refund};
-use egov_partners::portal::{CaseItem, ToldCase};
-use egov_partners::portal_rest::Dossier;
+use egov_partners::portal::{CaseItem, NationalPortal, ToldCase};
+use egov_partners::portal_rest::{AttachedFile, Dossier};
 use egov_partners::wire_time::WireTime;
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -18,12 +18,16 @@ use super::{Done, JOB, Message, Partners, record, sealed_for};
 use crate::domain::case_version;
 use crate::domain::delivery::{Answer, CASE_UNKNOWN, Delivery, Next, Patience, State};
 use crate::error::Error;
+use crate::onestop::FileContent;
 use crate::sealing::seal;
 use crate::store::{deliveries, payments, synchronisations};
 
 const LEASE: &str = "integration.deliveries";
 const LEASE_TIME: Duration = Duration::from_mins(2);
 const BATCH: i64 = 50;
+
+/// The files of a case are handed over in so long, or in another try: the lease lasts longer.
+const FILES_TIME: Duration = Duration::from_secs(45);
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,7 +271,7 @@ impl Partners {
     }
 
     /// Asks about pending payments, in case a call-back was lost.
-    async fn ask_payments(&self, lease: &Lease, round: &mut Round) -> Result<(), Error> {
+    async fn ask_payments(&self, lease: &mut Lease, round: &mut Round) -> Result<(), Error> {
         let Some(platform) = self.connections.payment.as_ref() else {
             return Ok(());
         };
@@ -280,6 +284,10 @@ impl Partners {
             .await?;
         for code in codes {
             round.payments_asked += 1;
+            // A platform that is slow takes longer for all of them than the lease lasts.
+            if lease.is_due() {
+                lease.renew().await?;
+            }
             let found = platform.partner.find_order(&code).await;
             self.database
                 .work(lease, async |unit: &mut UnitOfWork<'_>| {
@@ -306,6 +314,58 @@ impl Partners {
         }
     }
 
+    /// Before a case is made at a portal that takes contents: reads its files at one-stop, which records each reading for whose papers they
+    /// are, and hands them over. A file that one-stop does not show to this system, or that is larger than what is handed over, is left out;
+    /// a reconciliation finds that it lacks there. Doing it twice is one file, since the portal knows a content again.
+    async fn hand_over_files(&self, portal: &dyn NationalPortal, told: &mut ToldCase) -> Result<(), CallError> {
+        let Some(follow) = self.connections.follow.as_ref().filter(|_| portal.takes_files()) else {
+            return Ok(());
+        };
+        let most = u64::from(self.connections.delivering.most_file_bytes);
+        let mut attached = Vec::new();
+        for component in &told.dossier.components {
+            let mut files = Vec::new();
+            for file in told.files_of(&component.code) {
+                let read = follow.cases.file(&file.attachment_id, most).await.map_err(|fault| {
+                    tracing::warn!(reason = fault.reason(), error = ?fault, "a file of a case was not read at one-stop");
+                    CallError::NotSent(NotSent::FilesAway)
+                })?;
+                let content = match read {
+                    FileContent::Whole(content) => content,
+                    FileContent::NotShown => {
+                        tracing::warn!(
+                            file = file.attachment_id,
+                            "one-stop does not show this file: it is left out"
+                        );
+                        continue;
+                    }
+                    FileContent::TooLarge => {
+                        tracing::warn!(
+                            file = file.attachment_id,
+                            most,
+                            "this file is too large: it is left out"
+                        );
+                        continue;
+                    }
+                };
+                let uploaded = portal.upload_file(&file.file_name, &content).await;
+                // A question that comes first: nothing of the case was sent.
+                let uploaded = uploaded.map_err(CallError::before_sending)?;
+                files.push(AttachedFile {
+                    file_id: uploaded.file_id,
+                    result_code: String::new(),
+                    name: file.file_name.clone(),
+                    hash: uploaded.hash,
+                });
+            }
+            attached.push(files);
+        }
+        for (component, files) in told.dossier.components.iter_mut().zip(attached) {
+            component.files = files;
+        }
+        Ok(())
+    }
+
     /// Sends a message: one try.
     async fn send(&self, message: &Message) -> Result<Answer<Done>, CallError> {
         let gone = |_: Partner| CallError::NotSent(NotSent::NoConnection);
@@ -324,11 +384,16 @@ impl Partners {
                 let there = there.map_err(CallError::before_sending)?;
                 match there {
                     Some(there) if portal.partner.holds(&told, &there) => Ok(Answer::Done(Done::Told)),
-                    there => portal
-                        .partner
-                        .sync_case(&told, there.is_some())
-                        .await
-                        .map(|()| Answer::Done(Done::Told)),
+                    there => {
+                        let mut told = told;
+                        if there.is_none() {
+                            let files = Box::pin(self.hand_over_files(portal.partner.as_ref(), &mut told));
+                            let handed_over = tokio::time::timeout(FILES_TIME, files).await;
+                            handed_over.unwrap_or(Err(CallError::NotSent(NotSent::NoTime)))?;
+                        }
+                        portal.partner.sync_case(&told, there.is_some()).await?;
+                        Ok(Answer::Done(Done::Told))
+                    }
                 }
             }
             Message::ReportProgress { item } => {

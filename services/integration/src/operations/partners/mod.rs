@@ -292,7 +292,24 @@ async fn record(
             }),
         });
     }
-    let canonical = serde_json::json!({
+    unit.leaf(Leaf {
+        kind: DELIVERY,
+        resource: delivery.id,
+        version: delivery.version,
+        canonical: canonical_delivery(delivery, actor, message_digest)
+            .to_string()
+            .as_bytes(),
+    });
+    unit.led_to("delivery", delivery.id, delivery.version);
+    Ok(())
+}
+
+/// The kind of the leaves of deliveries.
+pub(crate) const DELIVERY: &str = "delivery";
+
+/// What the leaf of a delivery commits to: only the first one to the message.
+pub(crate) fn canonical_delivery(delivery: &Delivery, actor: &str, message_digest: Option<&str>) -> serde_json::Value {
+    serde_json::json!({
         "delivery_id": delivery.id,
         "unit_id": delivery.unit_id,
         "partner": delivery.partner,
@@ -307,15 +324,7 @@ async fn record(
         "actor": actor,
         "message_sha256": message_digest,
         "time": delivery.update_time,
-    });
-    unit.leaf(Leaf {
-        kind: "delivery",
-        resource: delivery.id,
-        version: delivery.version,
-        canonical: canonical.to_string().as_bytes(),
-    });
-    unit.led_to("delivery", delivery.id, delivery.version);
-    Ok(())
+    })
 }
 
 /// The connections as the job and the handlers share them.

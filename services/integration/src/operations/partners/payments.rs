@@ -1,7 +1,7 @@
 //! CreatePaymentOrder, GetPaymentOrder, RefundPaymentOrder, ListSettledPayments, and the platform's call-back.
 
 use egov_auth::{Caller, Resource, RowScope};
-use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
+use egov_database::{Event, Leaf, UnitOfWork, WriteRequest, stored_instant};
 use egov_partners::Partner;
 use egov_partners::payment::{NewOrder, NewRefund, NoticeError, Order, OrderState};
 use egov_proto::egov::integration::v1::{
@@ -284,6 +284,12 @@ impl Partners {
         if new_url {
             order.pay_url.clone_from(&said.pay_url);
         }
+        // As it is stored: the leaf commits to what is read again.
+        let said = &Order {
+            settle_time: said.settle_time.map(stored_instant),
+            refund_time: said.refund_time.map(stored_instant),
+            ..said.clone()
+        };
         let changed = sensible && order.report(said, now);
         if let Some(notice_id) = notice_id {
             // The same notice again: the order is as it made it.
@@ -320,7 +326,17 @@ fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static st
             "amount_vnd": order.amount,
         }),
     });
-    let canonical = serde_json::json!({
+    unit.leaf(Leaf {
+        kind: "payment_order",
+        resource: order.id,
+        version: order.version,
+        canonical: canonical(order, notice_id).to_string().as_bytes(),
+    });
+}
+
+/// What a leaf commits to. A time that the platform does not say is not in it, as before it was asked for times.
+fn canonical(order: &PaymentOrder, notice_id: &str) -> serde_json::Value {
+    let mut said = serde_json::json!({
         "order_id": order.id,
         "unit_id": order.unit_id,
         "order_code": order.order_code,
@@ -328,15 +344,46 @@ fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static st
         "amount_vnd": order.amount,
         "state": order.state.number(),
         "transaction": order.transaction,
-        "settle_time": order.settle_time,
-        "refund_time": order.refund_time,
         "notice_id": notice_id,
         "time": order.update_time,
     });
-    unit.leaf(Leaf {
-        kind: "payment_order",
-        resource: order.id,
-        version: order.version,
-        canonical: canonical.to_string().as_bytes(),
-    });
+    let times = [("settle_time", order.settle_time), ("refund_time", order.refund_time)];
+    for (name, time) in times {
+        if let (Some(time), Some(said)) = (time, said.as_object_mut()) {
+            said.insert(name.to_owned(), serde_json::json!(time));
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_has_the_times_that_the_platform_says_and_no_others() {
+        let now = "2026-11-26T01:00:00Z".parse().unwrap();
+        let mut order = PaymentOrder {
+            id: Uuid::from_u128(1),
+            unit_id: 2,
+            order_code: "o".to_owned(),
+            case_code: "c".to_owned(),
+            amount: 1,
+            state: PaymentState::Pending,
+            pay_url: String::new(),
+            transaction: String::new(),
+            delivery_id: Uuid::from_u128(2),
+            settle_time: None,
+            refund_time: None,
+            version: 2,
+            create_time: now,
+            update_time: now,
+        };
+        let without = canonical(&order, "");
+        assert!(without.get("settle_time").is_none() && without.get("refund_time").is_none());
+        order.settle_time = Some(now);
+        let with = canonical(&order, "");
+        assert_eq!(with.get("settle_time"), Some(&serde_json::json!(now)));
+        assert!(with.get("refund_time").is_none());
+    }
 }

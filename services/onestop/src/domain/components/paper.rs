@@ -193,14 +193,35 @@ impl StoredPaper {
         format!("Kho dữ liệu: {}{number}, hồ sơ {}", self.title, self.case_code)
     }
 
-    /// Whether it was stored as this result, as that stands, and nothing was put in its place since.
+    /// Whether it was stored as this result, as that stands.
     pub fn shows(&self, result: &CaseResult) -> bool {
         self.kind == PaperKind::Result
             && self.type_code == result.result_code
             && self.number == result.number_now()
             && result.file_now().is_some_and(|file| self.file_ids.contains(&file))
-            && !self.replaced
-            && !self.revoked
+    }
+
+    /// Of papers of which the latest comes first, the one that shows a result: one that nothing was put in the place of since, or else the
+    /// latest.
+    pub fn showing<'a>(papers: &'a [Self], result: &CaseResult) -> Option<&'a Self> {
+        let showing = || papers.iter().filter(move |paper| paper.shows(result));
+        showing()
+            .find(|paper| !paper.replaced && !paper.revoked)
+            .or_else(|| showing().next())
+    }
+
+    /// The next version of an earlier paper: what is said to have replaced that one replaces this one as well.
+    #[must_use]
+    pub fn following(self, earlier: &Self) -> Self {
+        if !earlier.replaced {
+            return self;
+        }
+        Self {
+            replaced: true,
+            replaced_by: earlier.replaced_by,
+            validity_reason: earlier.validity_reason.clone(),
+            ..self
+        }
     }
 
     /// Thu hồi: the result that it is was revoked. It is used no more, also by who only asks whether it was replaced.

@@ -430,6 +430,27 @@ fn usable(paper: &StoredPaper, of: &Case, code: &str, rules: Option<&PaperRules>
 }
 
 #[test]
+fn the_next_version_of_a_paper_that_was_replaced_is_replaced_by_the_same() {
+    let next = StoredPaper {
+        paper_id: Uuid::from_u128(0xB2),
+        ..stored(PaperKind::Result, "k")
+    };
+    let earlier = stored(PaperKind::Result, "k");
+    assert!(next.clone().following(&earlier) == next);
+    let by = Some(Uuid::from_u128(0xB3));
+    let overtaken = StoredPaper {
+        replaced: true,
+        replaced_by: by,
+        validity_reason: "Đã có giấy khác".to_owned(),
+        ..earlier
+    };
+    let followed = next.following(&overtaken);
+    assert!(followed.replaced && !followed.revoked);
+    assert_eq!((followed.replaced_by, followed.version), (by, 1));
+    assert_eq!(followed.validity_reason, overtaken.validity_reason);
+}
+
+#[test]
 fn a_stored_paper_stands_for_what_it_shows_while_it_holds_and_for_its_owner_alone() {
     let of = case(State::Registered, Vec::new());
     let paper = stored(PaperKind::Component, "giay_chung_sinh");

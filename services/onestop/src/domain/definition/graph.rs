@@ -196,10 +196,39 @@ fn following<'a>(steps: &'a [Step], after: &str, conditions: &[String]) -> Vec<F
     following
 }
 
-/// The way on after what was done, each step once; from the first one if there is no such step. The outcome that was said opens its
-/// branch; further on the way is the ordinary one. This is what work, forecasts and simulations mean by what is left to do.
+/// The way on after what was done, each step once, the one that was done as well if it is to be done again; from the first one if there is
+/// no such step. The outcome that was said opens its branch; further on the way is the ordinary one. This is what work, forecasts and
+/// simulations mean by what is left to do.
 pub fn way_on<'a>(steps: &'a [Step], done: Done<'_>, conditions: &[String]) -> Vec<&'a Step> {
     way(steps, done, conditions, |_| None)
+}
+
+/// Whether some way leads from a step to another one, under whatever conditions and outcomes.
+pub fn leads_to(steps: &[Step], from: &str, to: &str) -> bool {
+    let mut passed = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(code) = open.pop() {
+        let Some(place) = steps.iter().position(|step| step.code == code) else {
+            continue;
+        };
+        let following: Vec<&str> = match steps.get(place).and_then(|step| step.next.as_ref()) {
+            Some(next) => next.iter().map(|branch| branch.to.as_str()).collect(),
+            None => steps
+                .get(place + 1)
+                .map(|step| step.code.as_str())
+                .into_iter()
+                .collect(),
+        };
+        for next in following {
+            if next == to {
+                return true;
+            }
+            if passed.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    false
 }
 
 fn way<'a, 's>(
@@ -222,9 +251,7 @@ fn way<'a, 's>(
     let done = if known { done } else { Done::NOTHING };
     let mut way: Vec<&Step> = Vec::new();
     let mut next = next_of(done.step, Some(done.outcome));
-    while let Some(step) =
-        next.filter(|step| step.code != done.step && way.iter().all(|passed| passed.code != step.code))
-    {
+    while let Some(step) = next.filter(|step| way.iter().all(|passed| passed.code != step.code)) {
         way.push(step);
         next = next_of(&step.code, said(&step.code));
     }

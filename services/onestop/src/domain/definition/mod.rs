@@ -27,7 +27,7 @@ pub mod text;
 pub mod ways;
 
 pub use forms::Form;
-pub use graph::{Branch, Done, way_on};
+pub use graph::{Branch, Done, leads_to, way_on};
 pub use lint::{Context, Finding, FindingKind, Severity, Staffing, lint};
 pub use table::{Asked, EligibilityRow, FeeRow, RowWhen};
 pub use ways::{Reuse, Shape, Way};

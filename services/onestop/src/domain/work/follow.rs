@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::task::{Consultation, Task, TaskKind, TaskState};
 use crate::domain::case::Case;
 use crate::domain::definition::migrate::MIGRATE;
-use crate::domain::definition::{Done, way_on};
+use crate::domain::definition::{Done, leads_to, way_on};
 use crate::domain::pack::Step;
+use crate::domain::reception::is_of_reception;
 use crate::domain::transitions::{Operation, State};
 
 /// Where a case stands, as far as its next step follows from it.
@@ -28,6 +29,8 @@ pub struct Stand<'a> {
     pub conditions: &'a [String],
     /// Cơ quan có thẩm quyền.
     pub unit_id: i32,
+    /// Nơi tiếp nhận, if another unit.
+    pub received_elsewhere: Option<i32>,
     /// Người được phân công.
     pub assignee_id: Option<Uuid>,
 }
@@ -41,6 +44,7 @@ impl<'a> From<&'a Case> for Stand<'a> {
             done: case.done(),
             conditions: &case.conditions,
             unit_id: case.responsible_unit_id,
+            received_elsewhere: case.received_elsewhere(),
             assignee_id: case.assignee_id,
         }
     }
@@ -76,7 +80,7 @@ pub fn next_step<'a>(steps: &'a [Step], stand: &Stand<'_>) -> Option<&'a Step> {
         State::Accepted | State::Processing | State::PaymentRequested | State::SupplementRequested => {
             way_on(steps, stand.done, stand.conditions)
                 .into_iter()
-                .find(|step| is_inner(step) || step.state == State::Completed)
+                .find(|step| is_inner(step) || matches!(step.state, State::Completed | State::Stopped))
         }
         State::Completed => leading_to(State::Returned),
         State::Rejected | State::Withdrawn | State::Stopped | State::Returned => None,
@@ -141,6 +145,7 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
         step: step.code.clone(),
         role: step.role.clone(),
         responsible_unit_id: progress.stand.unit_id,
+        reception_unit_id: progress.stand.received_elsewhere.filter(|_| is_of_reception(step)),
         state: TaskState::Open,
         assignee_id: assignee,
         delegator_id: None,
@@ -165,7 +170,7 @@ fn was_done(task: &Task, progress: &Progress<'_>) -> bool {
     if is(Operation::RecordStep) {
         return task.step == progress.stand.done.step;
     }
-    let decides = is(Operation::Accept) || is(Operation::Approve) || is(Operation::ReturnResult);
+    let decides = is(Operation::Accept) || is(Operation::Approve) || is(Operation::Stop) || is(Operation::ReturnResult);
     decides
         && progress
             .steps
@@ -184,13 +189,14 @@ fn last_done(tasks: &[Task], step: &str) -> Option<Uuid> {
 }
 
 /// Where a step can be sent back to: the inner steps before it on the ordinary way of the case, in their order; before one that is off
-/// this way those of the list.
+/// this way those of the list from which some way leads to it.
 pub fn earlier_steps<'a>(steps: &'a [Step], conditions: &[String], of: &str) -> Vec<&'a Step> {
     let way = way_on(steps, Done::NOTHING, conditions);
     let way = if way.iter().any(|step| step.code == of) {
         way
     } else {
-        steps.iter().collect()
+        let leads = |step: &&Step| step.code == of || leads_to(steps, &step.code, of);
+        steps.iter().filter(leads).collect()
     };
     way.into_iter()
         .take_while(|step| step.code != of)
@@ -239,6 +245,7 @@ pub fn act_of(step: &Step) -> Option<&'static str> {
     match step.state {
         State::Accepted => Some("AcceptCase"),
         State::Completed => Some("ApproveCase"),
+        State::Stopped => Some("StopCase"),
         State::Returned => Some("ReturnResult"),
         _ => None,
     }
@@ -275,6 +282,7 @@ mod tests {
             done: Done::step(step),
             conditions: &[],
             unit_id: 7,
+            received_elsewhere: None,
             assignee_id: None,
         }
     }
@@ -297,6 +305,26 @@ mod tests {
             .iter()
             .map(|task| (task.step.as_str(), task.state, task.assignee_id))
             .collect()
+    }
+
+    #[test]
+    fn reception_and_return_lie_at_the_place_of_reception_as_well_and_nothing_between() {
+        let elsewhere = |state, step| Stand {
+            received_elsewhere: Some(9),
+            ..stand(state, step)
+        };
+        let mut tasks = Vec::new();
+        go(&mut tasks, "submit", elsewhere(1, ""));
+        go(&mut tasks, "accept", elsewhere(2, ""));
+        go(&mut tasks, "record_step", elsewhere(4, "tham_tra"));
+        go(&mut tasks, "record_step", elsewhere(4, "trinh_ky"));
+        go(&mut tasks, "approve", elsewhere(9, "trinh_ky"));
+        for task in &tasks {
+            let there = matches!(task.step.as_str(), "tiep_nhan" | "tra").then_some(9);
+            assert_eq!(task.reception_unit_id, there, "{}", task.step);
+            assert_eq!(task.responsible_unit_id, 7);
+        }
+        assert_eq!(tasks.last().map(|task| task.step.as_str()), Some("tra"));
     }
 
     #[test]
@@ -361,6 +389,36 @@ mod tests {
         assert_eq!(done_before(&steps, &[], "trinh_ky"), Done::step("tham_tra"));
         // What was reached off the ordinary way goes back along the list.
         assert_eq!(codes(earlier_steps(&steps, &[], "xac_minh")), ["tham_tra"]);
+    }
+
+    #[test]
+    fn a_step_done_again_has_a_task_anew_and_nothing_goes_back_into_another_branch() {
+        let steps: Vec<Step> = serde_json::from_value(serde_json::json!([
+            { "code": "tiep_nhan", "name": "", "role": "one_stop_clerk", "state": 2 },
+            { "code": "tham_tra", "name": "", "role": "officer", "state": 4,
+              "next": [{ "to": "du", "outcome": "đủ" }, { "to": "thieu", "outcome": "thiếu" },
+                       { "to": "tham_tra", "outcome": "xem lại" }, { "to": "dung", "outcome": "dừng" }] },
+            { "code": "du", "name": "", "role": "officer", "state": 4, "next": [{ "to": "ky" }] },
+            { "code": "thieu", "name": "", "role": "officer", "state": 4, "next": [{ "to": "ky" }] },
+            { "code": "ky", "name": "", "role": "unit_leader", "state": 9 },
+            { "code": "dung", "name": "", "role": "unit_leader", "state": 8 },
+        ]))
+        .unwrap();
+        let after = |outcome| Stand {
+            done: Done {
+                step: "tham_tra",
+                outcome,
+            },
+            ..stand(4, "")
+        };
+        let next = |outcome| next_step(&steps, &after(outcome)).map(|step| step.code.as_str());
+        assert_eq!(next("xem lại"), Some("tham_tra"));
+        assert_eq!(next("thiếu"), Some("thieu"));
+        assert_eq!(next("dừng"), Some("dung"), "whoever stops the case has it to do");
+        assert_eq!(steps.last().and_then(act_of), Some("StopCase"));
+        let back = sent_back_to(&steps, &after("thiếu"), "thieu");
+        let back: Vec<&str> = back.into_iter().map(|step| step.code.as_str()).collect();
+        assert_eq!(back, ["tham_tra"], "the branch that was not taken is no step before");
     }
 
     #[test]

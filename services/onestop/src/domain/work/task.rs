@@ -105,6 +105,10 @@ pub struct Task {
     pub role: String,
     /// Where the work lies.
     pub responsible_unit_id: i32,
+    /// Nơi tiếp nhận that does it as well, if the case was received for another unit and the step is one of reception. It follows from
+    /// case and step: no leaf commits to it.
+    #[serde(skip)]
+    pub reception_unit_id: Option<i32>,
     /// How far it is.
     pub state: TaskState,
     /// Who has it.
@@ -400,6 +404,7 @@ mod tests {
             step: "tham_tra".to_owned(),
             role: "officer".to_owned(),
             responsible_unit_id: 7,
+            reception_unit_id: None,
             state: TaskState::Open,
             assignee_id: None,
             delegator_id: None,

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::reconcile_day::hear;
+use super::reconcile_day::{Said, hear};
 use super::record;
 use crate::domain::reconcile::DIFFERENCE;
 use crate::error::Error;
@@ -89,18 +89,18 @@ impl OneStop {
                     ..before
                 };
                 reconciliations::keep(unit.conn(), &after).await?;
-                if let (Some(case_id), Some(payment_id)) = (after.found.case_id, after.found.payment_id) {
-                    let payment = [payment_id];
-                    let none_is_open = reconciliations::open_about(unit.conn(), payment_id).await? == 0;
-                    // Whatever is said of it: money that went back by nobody's decision is not đã đối soát.
-                    let went_back = reconciliations::went_back(unit.conn(), payment_id).await?;
-                    let agreed: &[Uuid] = if none_is_open && !went_back { &payment } else { &[] };
-                    let doubted: &[Uuid] = if after.found.kind.is_doubt() { &payment } else { &[] };
+                if let Some((case_id, payment_id)) = after.found.about() {
+                    // Whatever is said of it: while another difference is open, or money went back by nobody's decision, it does not agree.
+                    let mut said = Said::default();
+                    said.agreed.insert(payment_id);
+                    if after.found.kind.is_doubt() {
+                        said.doubted.insert(payment_id);
+                    }
                     let at = self.charged_at(after.unit_id, unit.today());
                     if at.len() > 1 {
                         unit.hand_over_to(&at).await?;
                     }
-                    hear(unit, &actor, &at, case_id, (agreed, doubted)).await?;
+                    hear(unit, &actor, &at, case_id, &said).await?;
                 }
                 unit.publish(Event {
                     aggregate_kind: DIFFERENCE,

@@ -6,7 +6,8 @@ use egov_proto::egov::onestop::v1::{TakeBackTreasuryFileRequest, TakeBackTreasur
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{changed, keep, of_units, record};
+use super::reconcile_day::reopen;
+use super::{of_units, record};
 use crate::domain::reconcile::{TREASURY_FILE, resting_on};
 use crate::error::Error;
 use crate::fee_error::FeeError;
@@ -77,7 +78,12 @@ impl OneStop {
                 }
                 let mut reopened = Vec::new();
                 for (case_id, payment_id) in agreed {
-                    if reopen(unit, &actor, &at, case_id, payment_id).await? {
+                    // One whose charge is out of sight is not changed.
+                    let Some(charge) = charges::get(unit.conn(), case_id, &of_units(&at), true).await? else {
+                        continue;
+                    };
+                    let (_, is_reopened) = reopen(unit, &actor, charge, payment_id).await?;
+                    if is_reopened {
                         reopened.push(payment_id);
                     }
                 }
@@ -135,33 +141,4 @@ impl OneStop {
             .await?;
         Ok(written.into_answer())
     }
-}
-
-/// What made a payment agree no longer counts. False if its charge is out of sight, or has nothing to change.
-async fn reopen(
-    unit: &mut UnitOfWork<'_>,
-    actor: &Actor,
-    at: &[i32],
-    case_id: Uuid,
-    payment_id: Uuid,
-) -> Result<bool, Error> {
-    let Some(before) = charges::get(unit.conn(), case_id, &of_units(at), true).await? else {
-        return Ok(false);
-    };
-    let mut after = before.clone();
-    if !after.reopen(payment_id).map_err(FeeError::from)? {
-        return Ok(false);
-    }
-    let now = unit.now();
-    charges::save(unit.conn(), &before, &after, now).await?;
-    keep(
-        unit,
-        (actor, None),
-        &after,
-        ("reopen", "payment_reopened"),
-        changed(&before, &after),
-        "",
-    )
-    .await?;
-    Ok(true)
 }

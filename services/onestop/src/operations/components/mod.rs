@@ -318,13 +318,30 @@ async fn follow_amended(
     let amended = before.results.iter().zip(&storing.case.results);
     for (was, is) in amended.filter(|(was, is)| was.versions.len() != is.versions.len()) {
         let stored = stored_papers::results_of(unit.conn(), number, before.case_id).await?;
-        let earlier = stored.into_iter().find(|paper| paper.shows(was));
-        let newest = storing.result(is, unit.new_id());
+        let earlier = match StoredPaper::showing(&stored, was).map(|paper| (paper.paper_id, paper.unit_id)) {
+            None => None,
+            Some((paper_id, unit_id)) => {
+                // Stored by the unit that had the case before: it is that unit's still.
+                if unit_id != storing.case.responsible_unit_id {
+                    unit.hand_over_to(&[unit_id]).await?;
+                }
+                // Held: who says meanwhile how long it holds, or that something took its place, does so before this or after it.
+                stored_papers::get_for_update(unit.conn(), paper_id, &[unit_id]).await?
+            }
+        };
+        let newest = storing.result(is, unit.new_id()).map(|newest| match &earlier {
+            Some(earlier) => newest.following(earlier),
+            None => newest,
+        });
         if let Some(newest) = &newest {
             store(unit, caller, newest).await?;
         }
-        let Some(earlier) = earlier else { continue };
-        let (follows, act, event) = match is.newest().filter(|_| is.standing() == Standing::Revoked) {
+        // What was revoked is changed no more, and what was replaced before only by a revocation.
+        let is_revoked = is.standing() == Standing::Revoked;
+        let Some(earlier) = earlier.filter(|earlier| !earlier.revoked && (is_revoked || !earlier.replaced)) else {
+            continue;
+        };
+        let (follows, act, event) = match is.newest().filter(|_| is_revoked) {
             Some(revocation) => (earlier.revoke(&revocation.words.reason), "revoke", "paper_revoked"),
             None => {
                 let wanted = WantedValidity {

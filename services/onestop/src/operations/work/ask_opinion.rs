@@ -57,6 +57,7 @@ impl OneStop {
                     step: held.task.step.clone(),
                     role: held.task.role.clone(),
                     responsible_unit_id: asked.unit_id,
+                    reception_unit_id: None,
                     state: TaskState::Open,
                     assignee_id: None,
                     delegator_id: None,

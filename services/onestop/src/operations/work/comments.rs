@@ -16,7 +16,17 @@ use crate::store::{Visible, cases, tasks};
 
 const WRITE: &str = "onestop.comments.write";
 const READ: &str = "onestop.comments.read";
-const KIND: &str = "case_comment";
+/// The kind of the events and the leaves of comments.
+pub(crate) const KIND: &str = "case_comment";
+
+/// What the leaf of a comment commits to.
+pub(crate) fn canonical(comment: &Comment) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(&json!({
+        "case_id": comment.case_id, "task_id": comment.task_id, "author_id": comment.author_id,
+        "text": comment.text,
+    }))
+    .map_err(Fault::internal)
+}
 
 /// What is to be noted.
 pub(crate) struct NewComment {
@@ -73,16 +83,11 @@ impl OneStop {
                     kind: "comment_added",
                     payload: json!({ "case_id": case.case_id, "case_code": case.case_code }),
                 });
-                let canonical = serde_json::to_vec(&json!({
-                    "case_id": comment.case_id, "task_id": comment.task_id, "author_id": comment.author_id,
-                    "text": comment.text,
-                }))
-                .map_err(Fault::internal)?;
                 unit.leaf(Leaf {
                     kind: KIND,
                     resource: comment.comment_id,
                     version: 1,
-                    canonical: &canonical,
+                    canonical: &canonical(&comment)?,
                 });
                 Ok::<_, Error>(answer(&comment))
             })

@@ -5,7 +5,7 @@ use egov_database::UnitOfWork;
 use egov_proto::egov::onestop::v1::{CompleteTaskRequest, CompleteTaskResponse};
 use uuid::Uuid;
 
-use super::{TaskAct, TaskTarget, TaskView, WORK, task_write};
+use super::{TaskAct, TaskTarget, TaskView, WORK, sight, task_write};
 use crate::domain::case::Case;
 use crate::domain::definition::Done;
 use crate::domain::work::follow::{act_of, is_open_step};
@@ -46,6 +46,8 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                // At the place of reception a step of reception is told apart from none: it ends by an act on the case.
+                let visible = sight(unit, &visible, target.task_id).await?;
                 let held = self.hold(unit, &visible, target.task_id).await?;
                 self.demand_act(caller, &ACT, &held, target.etag)?;
                 let who = caller.principal.subject;

@@ -33,7 +33,7 @@ use crate::domain::work::task::{KIND, Task, TaskEntry, TaskKind, WorkRefused};
 use crate::error::Error;
 use crate::store::{Visible, cases, marks, tasks};
 
-pub(crate) use self::comments::NewComment;
+pub(crate) use self::comments::{KIND as COMMENT, NewComment, canonical as canonical_comment};
 pub(crate) use self::complete_task::Completion;
 pub(crate) use self::get_task::TaskDetails;
 pub(crate) use self::hand_over_tasks::HandOver;
@@ -116,6 +116,7 @@ impl OneStop {
         let written = self
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let visible = sight(unit, &visible, target.task_id).await?;
                 let held = self.hold(unit, &visible, target.task_id).await?;
                 self.demand_act(caller, &act, &held, target.etag)?;
                 let mut after = held.task.clone();
@@ -157,7 +158,8 @@ impl OneStop {
 
     /// Demands permission, version and role.
     fn demand_act(&self, caller: &Caller, act: &TaskAct, held: &Held, etag: &str) -> Result<(), Error> {
-        caller.require(act.permission, &task_resource(&held.task))?;
+        let row = task_resource(caller, act.permission, &held.task);
+        caller.require(act.permission, &row)?;
         if held.task.etag() != etag {
             // Who comes second is told who came first rather than that something changed.
             if act.operation == "claim"
@@ -172,7 +174,8 @@ impl OneStop {
             return Err(Error::StaleTask);
         }
         if act.by_role {
-            self.require_role(caller, &held.task.role, held.task.responsible_unit_id, &held.task.step)?;
+            let at = row.unit.unwrap_or(held.task.responsible_unit_id);
+            self.require_role(caller, &held.task.role, at, &held.task.step)?;
         }
         Ok(())
     }
@@ -226,13 +229,13 @@ impl OneStop {
         })
     }
 
-    /// What an act on a case needs of the work on it: the role that its step names, and that no mark is left open by who says that
-    /// the step is done.
+    /// What an act on a case needs of the work on it: the role that its step names, held at the unit for which it is done, and that no
+    /// mark is left open by who says that the step is done.
     pub(super) async fn demand_work(
         &self,
         unit: &mut UnitOfWork<'_>,
         caller: &Caller,
-        operation: &str,
+        (operation, at): (&str, i32),
         procedure: &Procedure,
         after: &Case,
     ) -> Result<(), Error> {
@@ -245,7 +248,7 @@ impl OneStop {
             None
         };
         if let Some(step) = step {
-            self.require_role(caller, &step.role, after.responsible_unit_id, &step.code)?;
+            self.require_role(caller, &step.role, at, &step.code)?;
         }
         if is(Operation::RecordStep) || is(Operation::Approve) {
             let open = marks::open_of(unit.conn(), after.case_id).await?;
@@ -286,12 +289,35 @@ fn task_write<'a, M: Message>(
     (request, visible)
 }
 
-/// The task as the decision function sees it.
-fn task_resource(task: &Task) -> Resource {
-    Resource {
-        unit: Some(task.responsible_unit_id),
+/// What an act on a task itself sees: a step of reception, that lies at the place of reception as well, in the scope of the competent unit.
+async fn sight(unit: &mut UnitOfWork<'_>, visible: &Visible, task_id: Uuid) -> Result<Visible, Error> {
+    let seen = tasks::get(unit.conn(), task_id, visible)
+        .await?
+        .ok_or(WorkRefused::TaskNotFound)?;
+    let mut visible = visible.clone();
+    let competent = seen.responsible_unit_id;
+    if seen.reception_unit_id.is_some() && !visible.units.contains(&competent) {
+        unit.hand_over_to(&[competent]).await?;
+        visible.units.push(competent);
+    }
+    Ok(visible)
+}
+
+/// The task as the decision function sees it: at its unit, or at the place of reception if it lies there as well and the caller may do there
+/// alone what the permission names.
+fn task_resource(caller: &Caller, permission: &str, task: &Task) -> Resource {
+    let at = |unit| Resource {
+        unit: Some(unit),
         owner: None,
         assignee: task.assignee_id,
+    };
+    let competent = at(task.responsible_unit_id);
+    let there = task.reception_unit_id.map(at);
+    match there {
+        Some(there) if !caller.decide(permission, &competent).allowed && caller.decide(permission, &there).allowed => {
+            there
+        }
+        _ => competent,
     }
 }
 
@@ -345,7 +371,7 @@ async fn keep(
         version: after.version,
         operation: act.operation.to_owned(),
         actor_id: caller.principal.subject,
-        on_behalf_of: caller.acting_for(act.permission, &task_resource(after)),
+        on_behalf_of: caller.acting_for(act.permission, &task_resource(caller, act.permission, after)),
         assignee_id: after.assignee_id,
         reason: reason.to_owned(),
         record_time: unit.now(),
