@@ -467,6 +467,9 @@ pub struct Rebuilt {
 pub enum WithoutRow<'a> {
     /// For this reason, which is no fault: such leaves are counted as not recomputable.
     Expected(&'a str),
+    /// For this reason, if a newer version of the resource was rebuilt: of each resource only the row as it stands is kept. The newest
+    /// leaf of a resource must have its row, so that one whose row is gone, or is of an older version again, is found wrong.
+    Replaced(&'a str),
     /// For none: rows of this kind are never changed or removed, so a leaf without one is found wrong.
     Wrong,
 }
@@ -499,6 +502,11 @@ pub async fn verify_kind(
         .filter(|rebuilt| rebuilt.kind == kind)
         .map(|rebuilt| ((rebuilt.resource, rebuilt.version), rebuilt.canonical.as_slice()))
         .collect();
+    let mut newest: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for (resource, version) in known.keys() {
+        // In the order of the versions: the last stays.
+        newest.insert(*resource, *version);
+    }
     for row in &rows {
         let read = || -> Result<_, sqlx::Error> {
             Ok((
@@ -520,11 +528,16 @@ pub async fn verify_kind(
                     place.0, place.1
                 ),
             ),
-            (Some(_), None) if without_row == WithoutRow::Wrong => report.find(
-                Rule::Commitment,
-                format!("{kind} {} version {}: its row is gone", place.0, place.1),
-            ),
-            (Some(_), None) => of.not_recomputable += 1,
+            (Some(_), None) => match without_row {
+                WithoutRow::Expected(_) => of.not_recomputable += 1,
+                WithoutRow::Replaced(_) if newest.get(&place.0).is_some_and(|row| *row > place.1) => {
+                    of.not_recomputable += 1;
+                }
+                WithoutRow::Replaced(_) | WithoutRow::Wrong => report.find(
+                    Rule::Commitment,
+                    format!("{kind} {} version {}: its row is gone", place.0, place.1),
+                ),
+            },
             (Some(salt), Some(canonical)) => {
                 of.recomputed += 1;
                 if leaf_commitment(&salt, canonical).as_slice() != commitment {
@@ -543,7 +556,7 @@ pub async fn verify_kind(
         );
     }
     if of.not_recomputable > 0
-        && let WithoutRow::Expected(reason) = without_row
+        && let WithoutRow::Expected(reason) | WithoutRow::Replaced(reason) = without_row
     {
         reason.clone_into(&mut of.reason);
     }

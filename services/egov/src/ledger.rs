@@ -567,10 +567,7 @@ async fn rows(
             (_, READ_KIND | ANCHOR_KIND) => WithoutRow::Wrong,
             ("integration", kind) => egov_integration::rebuild_leaves::without_row(kind),
             ("onestop", kind) => egov_onestop::operations::rebuild_leaves::without_row(kind),
-            ("identity", "unit_tree") => {
-                WithoutRow::Expected("older versions of the tree are kept as history entries, not as rows")
-            }
-            ("identity", _) => WithoutRow::Expected(egov_identity::operations::rebuild_leaves::REASON),
+            ("identity", kind) => egov_identity::operations::rebuild_leaves::without_row(kind),
             _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
         };
         let of = verify_kind(database, &kind, &rebuilt, without_row, report)

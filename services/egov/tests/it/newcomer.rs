@@ -1,5 +1,11 @@
 //! What a newcomer does: up, demo, call, up again.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::Connection as _;
+
 use crate::support::*;
 
 #[test]
@@ -117,6 +123,9 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     let shown = text(&on(&data, &["status"]));
     assert!(shown.contains("SERVING") && shown.contains("relay"), "{shown}");
 
+    // What every service tells of itself reaches its topic at integration, by the relay of its outbox.
+    relayed(&data);
+
     // Any RPC.
     let list = text(&on(&data, &["call", "--list"]));
     for method in [
@@ -206,6 +215,53 @@ fn rest(url: &str, token: Option<&str>) -> serde_json::Value {
         }
         request.send().await.unwrap().json().await.unwrap()
     })
+}
+
+/// Waits until all that each service has put into its log lies in its topic, kind by kind.
+fn relayed(data: &Path) {
+    let stack = std::fs::read(data.join("stack.json")).unwrap();
+    let stack: serde_json::Value = serde_json::from_slice(&stack).unwrap();
+    let url = reqwest::Url::parse(stack["database"].as_str().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let begin = Instant::now();
+    for service in ["identity", "onestop", "integration"] {
+        runtime.block_on(async {
+            loop {
+                let logged = "SELECT 'vn.egov.' || $1::text || '.' || kind, count(*) FROM egov.event_log GROUP BY 1";
+                let logged = kinds(&url, service, logged, service).await;
+                let arrived = "SELECT kind, count(*) FROM event_records JOIN event_topics USING (topic_id)
+                               WHERE name = $1::text || '.events' GROUP BY 1";
+                let arrived = kinds(&url, "integration", arrived, service).await;
+                // More may have come between the two looks.
+                let all = logged.iter().all(|(kind, count)| arrived.get(kind) >= Some(count));
+                if all && !logged.is_empty() {
+                    break;
+                }
+                assert!(
+                    begin.elapsed() < Duration::from_mins(1),
+                    "{service} has told {logged:?}, arrived is {arrived:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+}
+
+/// The kinds that a query of a database counts.
+async fn kinds(url: &reqwest::Url, database: &str, sql: &'static str, service: &str) -> BTreeMap<String, i64> {
+    let mut url = url.clone();
+    url.set_path(&format!("/{database}"));
+    let mut connection = sqlx::PgConnection::connect(url.as_str()).await.unwrap();
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .bind(service)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    rows.into_iter().collect()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::create_accounts::put_code;
 use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use super::verify_totp::sealed_for;
 use crate::digests::Digest;
 use crate::domain::record::RecordKind;
@@ -95,9 +95,9 @@ pub(crate) async fn complete(
             let account = store::accounts::get(write.conn(), &nobody_yet(), account_id)
                 .await?
                 .ok_or(IdentityError::ActivationRefused)?;
-            announce(
+            announce_account(
                 write,
-                ("account", account_id, version),
+                (account_id, version),
                 "account_activated",
                 json!({ "unit": unit_id }),
                 &wire::account(&account),

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::delegating;
-use super::recording::{About, announce, announce_tree, record};
+use super::recording::{About, announce, announce_account, announce_system, announce_tree, record};
 use crate::domain::following::following;
 use crate::domain::record::RecordKind;
 use crate::domain::reorganisation::{Flaw, Judge, Outcome, Plan, carry_out, check};
@@ -227,9 +227,9 @@ async fn follow_account(
         following.begun.len()
     );
     record(write, RecordKind::UnitFollowed, about, detail).await?;
-    announce(
+    announce_account(
         write,
-        ("account", account_id, version),
+        (account_id, version),
         "account_unit_followed",
         json!({ "from": before.unit_id, "unit": after.unit_id }),
         &wire::account(&after),
@@ -257,13 +257,7 @@ async fn follow_system(write: &mut UnitOfWork<'_>, system_id: Uuid) -> Result<()
         format!("client {}", system.client_id),
     )
     .await?;
-    announce(
-        write,
-        ("system", system_id, version),
-        "system_unit_followed",
-        json!({ "client_id": system.client_id }),
-        &wire::system(&system),
-    );
+    announce_system(write, &system.client_id, version, "system_unit_followed").await?;
     let expiry = Identity::revocation_expiry(now);
     store::revocations::append(write.conn(), &Target::Subject(system_id), now, expiry)
         .await

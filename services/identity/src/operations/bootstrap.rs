@@ -5,14 +5,13 @@ use egov_auth::{RowScope, WHOLE_PROVINCE};
 use egov_codes::normal_name;
 use egov_database::UnitOfWork;
 use egov_fault::Fault;
-use egov_proto::egov::identity::v1 as wire_types;
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::create_account::{Person, make};
 use super::granting::known_role;
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, announce_system, record};
 use crate::domain::account::canonical_username;
 use crate::domain::client::{self, System, SystemRole};
 use crate::domain::record::RecordKind;
@@ -129,9 +128,9 @@ pub async fn ensure_account(identity: &Identity, spec: &AccountSpec<'_>) -> Resu
                     .await?
                     .ok_or(IdentityError::AccountNotFound)?;
                 let kind = if made { "account_created" } else { "role_granted" };
-                announce(
+                announce_account(
                     write,
-                    ("account", account_id, version),
+                    (account_id, version),
                     kind,
                     json!({ "unit": account.unit_id }),
                     &wire::account(&account),
@@ -240,21 +239,15 @@ pub async fn ensure_system(identity: &Identity, spec: &SystemSpec<'_>) -> Result
             let outcome = match known {
                 Some((system, stored)) if system == wanted && stored == key => (false, false),
                 Some(_) => {
-                    store::systems::update(write.conn(), &wanted, &key, now).await?;
+                    let version = store::systems::update(write.conn(), &wanted, &key, now).await?;
+                    announce_system(write, &wanted.client_id, version, "system_changed").await?;
                     (false, true)
                 }
                 None => {
                     if !store::systems::insert(write.conn(), &wanted, &key, now).await? {
                         return Err(IdentityError::ClientIdTaken.into());
                     }
-                    let answer: wire_types::System = wire::system(&wanted);
-                    announce(
-                        write,
-                        ("system", wanted.system_id, 1),
-                        "system_registered",
-                        json!({ "client_id": wanted.client_id }),
-                        &answer,
-                    );
+                    announce_system(write, &wanted.client_id, 1, "system_registered").await?;
                     (true, false)
                 }
             };

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::permission::MANAGE_ACCOUNTS;
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use super::verify_totp::sealed_for;
 use crate::domain::account::canonical_username;
 use crate::domain::record::RecordKind;
@@ -59,9 +59,9 @@ pub(crate) async fn create_account(
                 .await?
                 .ok_or_else(|| Fault::internal("the new account is out of scope"))?;
             let account = wire::account(&account);
-            announce(
+            announce_account(
                 write,
-                ("account", made.account_id, 1),
+                (made.account_id, 1),
                 "account_created",
                 json!({ "unit": request.unit_id }),
                 &account,

@@ -20,7 +20,7 @@ use sqlx::PgConnection;
 use super::create_account::{Enrolled, enrol};
 use super::granting::{known_role, may_grant};
 use super::permission::{MANAGE_ACCOUNTS, MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use super::verify_totp::sealed_for;
 use crate::config::signed;
 use crate::domain::account::{Account, canonical_username};
@@ -314,9 +314,9 @@ async fn made(
         roles,
         version: 1,
     };
-    announce(
+    announce_account(
         write,
-        ("account", account_id, 1),
+        (account_id, 1),
         "account_created",
         json!({ "unit": wanted.unit_id }),
         &wire::account(&account),

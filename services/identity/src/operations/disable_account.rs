@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::delegating;
 use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use crate::domain::account::Account;
 use crate::domain::record::RecordKind;
 use crate::domain::session::SessionEnd;
@@ -81,9 +81,9 @@ pub(crate) async fn close(
         .await?
         .ok_or(IdentityError::AccountNotFound)?;
     let after = wire::account(&after);
-    announce(
+    announce_account(
         write,
-        ("account", account_id, version),
+        (account_id, version),
         "account_disabled",
         json!({ "unit": account.unit_id }),
         &after,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::disable_account::{administers, close};
 use super::permission::READ_ACCOUNTS;
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use crate::domain::account::{Account, canonical_username};
 use crate::domain::record::RecordKind;
 use crate::error::{DateProblem, IdentityError};
@@ -198,9 +198,9 @@ async fn schedule(
         version,
         ..account.clone()
     };
-    announce(
+    announce_account(
         write,
-        ("account", id, version),
+        (id, version),
         "account_closing_scheduled",
         json!({ "unit": account.unit_id, "day": day.to_string() }),
         &wire::account(&after),

@@ -4,10 +4,9 @@ use egov_auth::{Caller, Resource};
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{DisableSystemRequest, DisableSystemResponse};
-use serde_json::json;
 
 use super::permission::{MANAGE_SYSTEMS, READ_SYSTEMS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_system, record};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
 use crate::identity::{Identity, parse_id, resource_id};
@@ -45,14 +44,8 @@ pub(crate) async fn disable_system(
             let system = store::systems::get(write.conn(), system_id)
                 .await?
                 .ok_or(IdentityError::SystemNotFound)?;
+            announce_system(write, &system.client_id, version, "system_disabled").await?;
             let answer = wire::system(&system);
-            announce(
-                write,
-                ("system", system_id, version),
-                "system_disabled",
-                json!({ "client_id": system.client_id }),
-                &answer,
-            );
             let expiry = Identity::revocation_expiry(now);
             store::revocations::append(write.conn(), &Target::Subject(system_id), now, expiry).await?;
             Ok(DisableSystemResponse { system: Some(answer) })

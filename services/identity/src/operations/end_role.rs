@@ -9,7 +9,7 @@ use serde_json::json;
 use super::delegating;
 use super::granting::may_grant;
 use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{About, announce_account, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
 use crate::identity::{Identity, parse_id, refuse_self, resource_id};
@@ -68,9 +68,9 @@ pub(crate) async fn end_role(
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
             let after = wire::account(&after);
-            announce(
+            announce_account(
                 write,
-                ("account", account_id, version),
+                (account_id, version),
                 "role_ended",
                 json!({ "grant": grant_id, "role": grant.role, "unit": grant.unit_id }),
                 &after,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::granting::{known_role, may_grant};
 use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{About, announce_account, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::domain::role::{NewGrant, RoleGrant};
 use crate::error::{DateProblem, IdentityError};
@@ -76,9 +76,9 @@ pub(crate) async fn grant_role(
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
             let account = wire::account(&account);
-            announce(
+            announce_account(
                 write,
-                ("account", account_id, version),
+                (account_id, version),
                 "role_granted",
                 json!({ "grant": grant.grant_id, "role": grant.role, "unit": grant.unit_id }),
                 &account,

@@ -3,34 +3,108 @@
 use egov_auth::RowScope;
 use egov_database::Database;
 use egov_fault::Fault;
-use egov_transparency::Rebuilt;
+use egov_transparency::{Rebuilt, WithoutRow};
+use jsonwebtoken::jwk::Jwk;
 use prost::Message as _;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::recording::TREE_KIND;
+use super::recording::{ACCOUNT_KIND, SYSTEM_KIND, TREE_KIND, canonical_account, canonical_key, canonical_system};
 use crate::{store, wire};
 
-/// Why other leaves cannot be recomputed.
-pub const REASON: &str =
-    "its leaf commits to the message as it was answered, with states that change without a version";
+/// Accounts read at once.
+const PAGE: i64 = 2000;
 
-/// The tree of units as its rows stand now; older versions of it are kept as history entries, not as rows.
+/// Why other leaves cannot be recomputed.
+const REASON: &str = "its leaf commits to the message as it was answered, with states that change without a version";
+
+/// What of a leaf of a kind of this service whose row was not rebuilt: of the tree, of an account and of a system the newest leaf has its
+/// row.
+#[must_use]
+pub fn without_row(kind: &str) -> WithoutRow<'static> {
+    match kind {
+        TREE_KIND => WithoutRow::Replaced("older versions of the tree are kept as history entries, not as rows"),
+        ACCOUNT_KIND | SYSTEM_KIND => WithoutRow::Replaced(
+            "the newest version of each is compared with its rows, older ones are not kept as rows",
+        ),
+        _ => WithoutRow::Expected(REASON),
+    }
+}
+
+/// The tree of units, every account with its roles and every system with its roles and its key, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
     database
         .read(&RowScope::everything(), async |conn| {
-            let version = store::units::version(conn).await?;
-            if version == 0 {
-                // No unit was ever there.
-                return Ok(Vec::new());
-            }
-            let units = store::units::all(conn).await?;
-            let closings = store::reorganisations::closings(conn).await?;
-            Ok(vec![Rebuilt {
-                kind: TREE_KIND.to_owned(),
-                resource: Uuid::nil(),
-                version,
-                canonical: wire::tree(version, &units, &closings).encode_to_vec(),
-            }])
+            let mut rebuilt = Vec::new();
+            of_tree(&mut *conn, &mut rebuilt).await?;
+            of_accounts(&mut *conn, &mut rebuilt).await?;
+            of_systems(conn, &mut rebuilt).await?;
+            Ok(rebuilt)
         })
         .await
+}
+
+async fn of_tree(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let version = store::units::version(&mut *conn).await?;
+    if version == 0 {
+        // No unit was ever there.
+        return Ok(());
+    }
+    let units = store::units::all(&mut *conn).await?;
+    let closings = store::reorganisations::closings(conn).await?;
+    rebuilt.push(Rebuilt {
+        kind: TREE_KIND.to_owned(),
+        resource: Uuid::nil(),
+        version,
+        canonical: wire::tree(version, &units, &closings).encode_to_vec(),
+    });
+    Ok(())
+}
+
+async fn of_accounts(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let everything = RowScope::everything();
+    let mut after = None;
+    loop {
+        let accounts = store::accounts::list(&mut *conn, &everything, None, after, PAGE).await?;
+        let Some(last) = accounts.last() else { break };
+        after = Some(last.account_id);
+        rebuilt.extend(accounts.iter().map(|account| Rebuilt {
+            kind: ACCOUNT_KIND.to_owned(),
+            resource: account.account_id,
+            version: account.version,
+            canonical: canonical_account(&wire::account(account)),
+        }));
+    }
+    let nobody = store::roles::grants_of_nobody(conn).await?;
+    rebuilt.extend(nobody.into_iter().map(|id| without_leaf(ACCOUNT_KIND, id)));
+    Ok(())
+}
+
+async fn of_systems(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    for stored in store::systems::all(&mut *conn).await? {
+        // What cannot be read as a key was never committed to.
+        let key = match serde_json::from_value::<Jwk>(stored.key) {
+            Ok(key) => canonical_key(&key)?,
+            Err(_) => Vec::new(),
+        };
+        rebuilt.push(Rebuilt {
+            kind: SYSTEM_KIND.to_owned(),
+            resource: stored.system.system_id,
+            version: stored.version,
+            canonical: canonical_system(&stored.system, &key),
+        });
+    }
+    let nobody = store::systems::roles_of_nobody(conn).await?;
+    rebuilt.extend(nobody.into_iter().map(|id| without_leaf(SYSTEM_KIND, id)));
+    Ok(())
+}
+
+/// Roles of nobody: no leaf has the version 0, so that they are found.
+fn without_leaf(kind: &str, resource: Uuid) -> Rebuilt {
+    Rebuilt {
+        kind: kind.to_owned(),
+        resource,
+        version: 0,
+        canonical: Vec::new(),
+    }
 }

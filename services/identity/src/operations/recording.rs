@@ -2,14 +2,24 @@
 
 use egov_database::{Event, Leaf, UnitOfWork};
 use egov_fault::Fault;
+use egov_proto::egov::identity::v1 as contract;
+use jsonwebtoken::jwk::Jwk;
 use prost::Message;
 use uuid::Uuid;
 
+use crate::domain::client::System;
 use crate::domain::record::{NewRecord, RecordKind};
+use crate::error::IdentityError;
 use crate::{store, wire};
 
 /// The kind of the leaves of the tree of units.
 pub(crate) const TREE_KIND: &str = "unit_tree";
+
+/// The kind of the leaves of accounts.
+pub(crate) const ACCOUNT_KIND: &str = "account";
+
+/// The kind of the leaves of systems.
+pub(crate) const SYSTEM_KIND: &str = "system";
 
 /// About whom a record is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +68,16 @@ pub(crate) fn announce(
     payload: serde_json::Value,
     became: &impl Message,
 ) {
+    announce_canonical(write, aggregate, kind, payload, &became.encode_to_vec());
+}
+
+fn announce_canonical(
+    write: &mut UnitOfWork<'_>,
+    aggregate: (&'static str, Uuid, i64),
+    kind: &'static str,
+    payload: serde_json::Value,
+    canonical: &[u8],
+) {
     let (aggregate_kind, aggregate_id, version) = aggregate;
     write.publish(Event {
         aggregate_kind,
@@ -70,8 +90,69 @@ pub(crate) fn announce(
         kind: aggregate_kind,
         resource: aggregate_id,
         version,
-        canonical: &became.encode_to_vec(),
+        canonical,
     });
+}
+
+/// Tells what became of an account, and commits to it with its roles. Whatever changes the row or a grant raises the version and comes
+/// here: the verification compares both with the newest leaf.
+pub(crate) fn announce_account(
+    write: &mut UnitOfWork<'_>,
+    (account_id, version): (Uuid, i64),
+    kind: &'static str,
+    payload: serde_json::Value,
+    became: &contract::Account,
+) {
+    let canonical = canonical_account(became);
+    announce_canonical(write, (ACCOUNT_KIND, account_id, version), kind, payload, &canonical);
+}
+
+/// What the leaf of an account commits to: the account as it is answered, with its roles, past, present and to come. Not that it is
+/// locked: failed sign-ins lock it and time unlocks it, without a version.
+pub(crate) fn canonical_account(account: &contract::Account) -> Vec<u8> {
+    let mut committed = account.clone();
+    committed.locked_until = None;
+    committed.roles.sort_by(|a, b| a.grant_id.cmp(&b.grant_id));
+    committed.encode_to_vec()
+}
+
+/// Tells what became of a system, and commits to it as it stands, with its roles and its key.
+pub(crate) async fn announce_system(
+    write: &mut UnitOfWork<'_>,
+    client_id: &str,
+    version: i64,
+    kind: &'static str,
+) -> Result<(), Fault> {
+    // As it is stored: a role that was asked for twice is there once.
+    let (system, key) = store::systems::by_client_id(write.conn(), client_id)
+        .await?
+        .ok_or(IdentityError::SystemNotFound)?;
+    let canonical = canonical_system(&system, &canonical_key(&key)?);
+    let payload = serde_json::json!({ "client_id": client_id });
+    announce_canonical(
+        write,
+        (SYSTEM_KIND, system.system_id, version),
+        kind,
+        payload,
+        &canonical,
+    );
+    Ok(())
+}
+
+/// What the leaf of a system commits to: the system as it is answered, with its length before it, and its key.
+pub(crate) fn canonical_system(system: &System, key: &[u8]) -> Vec<u8> {
+    let mut committed = wire::system(system);
+    committed
+        .roles
+        .sort_by(|a, b| (&a.role, a.unit_id).cmp(&(&b.role, b.unit_id)));
+    let mut canonical = committed.encode_length_delimited_to_vec();
+    canonical.extend_from_slice(key);
+    canonical
+}
+
+/// A key in the one order of members that it is written in, whatever the order in the database.
+pub(crate) fn canonical_key(key: &Jwk) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(key).map_err(Fault::internal)
 }
 
 /// Tells that the tree changed, and commits to the whole of it. It is one aggregate: its parts change together.

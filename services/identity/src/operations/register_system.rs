@@ -4,11 +4,10 @@ use egov_auth::Caller;
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{RegisterSystemRequest, RegisterSystemResponse};
-use serde_json::json;
 
 use super::granting::{known_role, may_grant};
 use super::permission::MANAGE_SYSTEMS;
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_system, record};
 use crate::domain::client::{self, System, SystemRole};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
@@ -66,13 +65,7 @@ pub(crate) async fn register_system(
             let detail = format!("client {}", system.client_id);
             record(write, RecordKind::SystemRegistered, about, detail).await?;
             let answer = wire::system(&system);
-            announce(
-                write,
-                ("system", system.system_id, 1),
-                "system_registered",
-                json!({ "client_id": system.client_id }),
-                &answer,
-            );
+            announce_system(write, &system.client_id, 1, "system_registered").await?;
             Ok(RegisterSystemResponse { system: Some(answer) })
         })
         .await

@@ -7,7 +7,7 @@ use egov_proto::egov::identity::v1::{UnlockAccountRequest, UnlockAccountResponse
 use serde_json::json;
 
 use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
-use super::recording::{About, announce, record};
+use super::recording::{About, announce_account, record};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
 use crate::identity::{Identity, parse_id, resource_id};
@@ -46,9 +46,9 @@ pub(crate) async fn unlock_account(
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
             let after = wire::account(&after);
-            announce(
+            announce_account(
                 write,
-                ("account", account_id, version),
+                (account_id, version),
                 "account_unlocked",
                 json!({ "unit": account.unit_id }),
                 &after,

@@ -36,6 +36,17 @@ pub(crate) async fn of_accounts(conn: &mut PgConnection, accounts: &[Uuid]) -> R
     Ok(grants)
 }
 
+/// The ids that were granted roles although no account has the id: nobody but the owner of the database can write them.
+pub(crate) async fn grants_of_nobody(conn: &mut PgConnection) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT g.account_id AS "account_id!" FROM role_grants g
+         WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.account_id = g.account_id)"#
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)
+}
+
 /// Adds a grant.
 pub(crate) async fn insert(conn: &mut PgConnection, new: &NewGrant) -> Result<()> {
     sqlx::query!(

@@ -10,7 +10,7 @@ use jsonwebtoken::jwk::Jwk;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Result, exactly_one};
+use super::Result;
 use crate::domain::client::{System, SystemRole};
 
 struct Row {
@@ -58,26 +58,26 @@ pub(crate) async fn insert(conn: &mut PgConnection, system: &System, key: &Jwk, 
     Ok(true)
 }
 
-/// Puts a system right: name, key, roles, and whether it may act for citizens.
-pub(crate) async fn update(conn: &mut PgConnection, system: &System, key: &Jwk, now: Timestamp) -> Result<()> {
-    sqlx::query!(
+/// Puts a system right: name, key, roles, and whether it may act for citizens; its new version.
+pub(crate) async fn update(conn: &mut PgConnection, system: &System, key: &Jwk, now: Timestamp) -> Result<i64> {
+    let version = sqlx::query_scalar!(
         "UPDATE systems SET name = $2, public_jwk = $3, acts_for_citizens = $4, version = version + 1, update_time = $5
-         WHERE system_id = $1",
+         WHERE system_id = $1 RETURNING version",
         system.system_id,
         system.name,
         json(key)?,
         system.acts_for_citizens,
         now.to_sqlx() as _
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .await
-    .map_err(sql_fault)
-    .and_then(exactly_one)?;
+    .map_err(sql_fault)?;
     sqlx::query!("DELETE FROM system_roles WHERE system_id = $1", system.system_id)
         .execute(&mut *conn)
         .await
         .map_err(sql_fault)?;
-    insert_roles(conn, system.system_id, &system.roles).await
+    insert_roles(conn, system.system_id, &system.roles).await?;
+    Ok(version)
 }
 
 fn json(key: &Jwk) -> Result<serde_json::Value> {
@@ -166,6 +166,55 @@ pub(crate) async fn list(conn: &mut PgConnection, after: Option<Uuid>, limit: i6
             system
         })
         .collect())
+}
+
+/// A system as its rows stand, for the verification.
+pub(crate) struct Stored {
+    /// What it is.
+    pub system: System,
+    /// Its key, whether it can be read as one or not.
+    pub key: serde_json::Value,
+    /// How often it was changed.
+    pub version: i64,
+}
+
+/// Every system as it stands.
+pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<Stored>> {
+    let rows = sqlx::query!(
+        r#"SELECT system_id, client_id, name, public_jwk, acts_for_citizens, disabled_time IS NOT NULL AS "disabled!", version
+           FROM systems ORDER BY system_id"#
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(sql_fault)?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.system_id).collect();
+    let mut held = roles(conn, &ids).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Stored {
+            system: System {
+                system_id: row.system_id,
+                client_id: row.client_id,
+                name: row.name,
+                roles: held.remove(&row.system_id).unwrap_or_default(),
+                acts_for_citizens: row.acts_for_citizens,
+                disabled: row.disabled,
+            },
+            key: row.public_jwk,
+            version: row.version,
+        })
+        .collect())
+}
+
+/// The ids that have roles although no system has the id: nobody but the owner of the database can write them.
+pub(crate) async fn roles_of_nobody(conn: &mut PgConnection) -> Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT r.system_id AS "system_id!" FROM system_roles r
+         WHERE NOT EXISTS (SELECT 1 FROM systems s WHERE s.system_id = r.system_id)"#
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(sql_fault)
 }
 
 async fn roles(conn: &mut PgConnection, systems: &[Uuid]) -> Result<HashMap<Uuid, Vec<SystemRole>>> {

@@ -129,6 +129,7 @@ async fn a_list_makes_accounts_that_their_owners_activate_and_sign_in_with() {
         .await
         .unwrap();
     assert_eq!(leaves, 3, "two made, one activated");
+    crate::ledger::untouched(&world).await;
 }
 
 #[tokio::test]
@@ -567,6 +568,7 @@ async fn a_leaver_works_until_the_day_and_not_on_it() {
     close(&world, &ward, leaving(&["an.nguyen"], day(date(2026, 11, 24))))
         .await
         .unwrap();
+    crate::ledger::untouched(&world).await;
     assert_eq!(world.identity.close_leavers().await.unwrap(), 0);
     let tokens = world.session("an.nguyen").await;
     // The 24th begins in Việt Nam at 17:00 in Greenwich.
@@ -598,4 +600,5 @@ async fn a_leaver_works_until_the_day_and_not_on_it() {
         (kind.as_str(), by),
         ("account_disabled", Some(uuid::Uuid::from_u128(2)))
     );
+    crate::ledger::untouched(&world).await;
 }

@@ -18,6 +18,7 @@ mod delegation;
 mod emergency;
 mod federation;
 mod keys;
+mod ledger;
 mod links;
 mod matrix;
 mod oauth;

@@ -414,6 +414,7 @@ async fn on_its_day_and_not_before_units_close_and_staff_roles_and_tokens_follow
         (listed[0].status(), listed[0].closed_units),
         (ReorganisationStatus::Applied, 2)
     );
+    crate::ledger::untouched(&world).await;
 }
 
 #[tokio::test]
@@ -497,6 +498,7 @@ async fn a_renamed_unit_gets_another_id_and_its_code_means_it_from_the_day_on() 
         .await
         .unwrap();
     assert_eq!(units, [new]);
+    crate::ledger::untouched(&world).await;
     // The pack of the province, imported again, brings nothing back.
     let again = egov_identity::import::units(&world.database, &crate::support::pack(), &mut |_| {})
         .await

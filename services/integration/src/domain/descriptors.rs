@@ -116,6 +116,8 @@ fn field_of(field: &FieldDescriptor) -> FieldShape {
         cardinality,
         required: field.cardinality() == Label::Required,
         oneof: oneof.map(|oneof| oneof.name().to_owned()),
+        // Those of an enum are the shape's.
+        values: Vec::new(),
     }
 }
 

@@ -6,7 +6,9 @@
 //! ends there. What lies below a place of an answer that may be a map or something else has no name: in a mask it would mean two
 //! things.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -19,6 +21,9 @@ const MAX_DEPTH: usize = 12;
 
 /// The most fields of one document, over all its operations: a schema that multiplies itself is refused.
 const MAX_FIELDS: usize = 50_000;
+
+/// The longest list of values of one place that is compared: a longer one is a code table, which has versions of its own.
+const MAX_VALUES: usize = 1_000;
 
 /// The HTTP methods of a path item.
 const VERBS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -42,6 +47,7 @@ pub(crate) fn shape(document: &[u8]) -> Result<Shape, Vec<String>> {
         shape: Shape::default(),
         fields: 0,
         unclear: BTreeSet::new(),
+        lists: HashMap::new(),
     };
     reader.document();
     if reader.problems.is_empty() {
@@ -97,6 +103,8 @@ struct Reader<'a> {
     fields: usize,
     /// The places of the message at hand that may be a map or something else, by their paths.
     unclear: BTreeSet<String>,
+    /// The values of the schemas that list them, once for all places that refer to one.
+    lists: HashMap<*const Value, Arc<BTreeSet<String>>>,
 }
 
 impl<'a> Reader<'a> {
@@ -260,17 +268,26 @@ impl<'a> Reader<'a> {
         if cardinality != Cardinality::Single && values_of_map(schema).is_some() {
             self.unclear.insert(path.to_owned());
         }
-        let field = FieldShape {
-            number: 0,
-            kind: FieldType::Scalar(type_name(schema)),
-            cardinality,
-            required,
-            oneof: None,
-        };
+        let values = self.values(schema);
         // Two answers of one operation may share a field.
-        let held = into.entry(path.to_owned()).or_insert(field);
-        if (held.cardinality == Cardinality::Map) != (cardinality == Cardinality::Map) {
-            self.unclear.insert(path.to_owned());
+        match into.entry(path.to_owned()) {
+            Entry::Vacant(place) => {
+                place.insert(FieldShape {
+                    number: 0,
+                    kind: FieldType::Scalar(type_name(schema)),
+                    cardinality,
+                    required,
+                    oneof: None,
+                    values,
+                });
+            }
+            Entry::Occupied(mut held) => {
+                let held = held.get_mut();
+                if (held.cardinality == Cardinality::Map) != (cardinality == Cardinality::Map) {
+                    self.unclear.insert(path.to_owned());
+                }
+                either(&mut held.values, values);
+            }
         }
         self.properties(schema, path, depth, into);
     }
@@ -314,6 +331,40 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The values to which a schema limits a place: its own list, or that of the first schema by which all of it is described (as
+    /// documents write a reference with a description).
+    fn values(&mut self, schema: &'a Value) -> Vec<Arc<BTreeSet<String>>> {
+        let described = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+        let described = described.filter_map(|schema| self.target(schema));
+        let Some((schema, listed)) = std::iter::once(schema)
+            .chain(described)
+            .find_map(|schema| Some((schema, listed(schema)?)))
+        else {
+            return Vec::new();
+        };
+        let list = self.lists.entry(std::ptr::from_ref(schema)).or_insert_with(|| {
+            // Whether a place may be null is no question of its values.
+            let values = listed.iter().filter(|value| !value.is_null());
+            Arc::new(values.map(text_of).collect())
+        });
+        if list.is_empty() {
+            Vec::new()
+        } else {
+            vec![Arc::clone(list)]
+        }
+    }
+
+    /// What a `$ref` points to, if to anything; whether it must is asked elsewhere.
+    fn target(&self, mut value: &'a Value) -> Option<&'a Value> {
+        for _ in 0..16 {
+            let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+                return Some(value);
+            };
+            value = self.root.pointer(reference.strip_prefix('#')?)?;
+        }
+        None
+    }
+
     /// What a `$ref` within the document points to.
     fn resolve(&mut self, value: &'a Value, place: &str) -> Option<&'a Value> {
         let mut value = value;
@@ -334,6 +385,36 @@ impl<'a> Reader<'a> {
         self.problems
             .push(format!("{place}: references that go round in a circle"));
         None
+    }
+}
+
+/// The values that a schema lists, by `enum` or by `const`, unless they are too many.
+fn listed(schema: &Value) -> Option<&[Value]> {
+    let one = schema.get("const").map(std::slice::from_ref);
+    let listed = one.or_else(|| schema.get("enum").and_then(Value::as_array).map(Vec::as_slice))?;
+    (listed.len() <= MAX_VALUES).then_some(listed)
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What two schemas of one place leave together: what either does.
+fn either(held: &mut Vec<Arc<BTreeSet<String>>>, more: Vec<Arc<BTreeSet<String>>>) {
+    if more.is_empty() {
+        held.clear();
+    }
+    // Once anything may stand there, no list limits it any more.
+    if held.is_empty() {
+        return;
+    }
+    for list in more {
+        if !held.contains(&list) {
+            held.push(list);
+        }
+    }
+    if held.iter().map(|list| list.len()).sum::<usize>() > MAX_VALUES {
+        held.clear();
     }
 }
 
@@ -390,7 +471,8 @@ mod tests {
             "paths": { "/people/{id}": { "get": {
                 "parameters": [
                     { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
-                    { "name": "on", "in": "query", "schema": { "type": "string", "format": "date" } }
+                    { "name": "on", "in": "query", "schema": { "type": "string", "format": "date" } },
+                    { "name": "order", "in": "query", "schema": { "type": "string", "enum": ["name", "birth"] } }
                 ],
                 "responses": { "200": { "description": "x", "content": { "application/json": { "schema":
                     { "$ref": "#/components/schemas/Person" } } } } }
@@ -400,6 +482,7 @@ mod tests {
                 "required": ["name"],
                 "properties": {
                     "name": { "type": "string" },
+                    "state": { "type": "string", "enum": ["living", "dead", null] },
                     "addresses": { "type": "array", "items": { "type": "object", "properties": { "ward": { "type": "string" } } } },
                     "mother": { "$ref": "#/components/schemas/Person" }
                 }
@@ -555,6 +638,91 @@ mod tests {
             }),
             []
         );
+    }
+
+    #[test]
+    fn values_that_are_gone_are_found_and_more_of_them_break_nobody() {
+        let before = read(&document()).unwrap();
+        let (order, on) = ("parameters/2/schema", "parameters/1/schema");
+        let state = "/components/schemas/Person/properties/state";
+        let found = |changes: &[(&str, Value)]| {
+            let mut changed = document();
+            for (place, schema) in changes {
+                let place = if place.starts_with('/') {
+                    (*place).to_owned()
+                } else {
+                    format!("/paths/~1people~1{{id}}/get/{place}")
+                };
+                *changed.pointer_mut(&place).unwrap() = schema.clone();
+            }
+            compare(&before, &read(&changed).unwrap())
+        };
+        let listing = |values: Value| json!({ "type": "string", "enum": values });
+        // A request that is sent with it is refused.
+        let gone = found(&[(order, listing(json!(["name", "age"])))]);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(
+            (gone[0].kind, gone[0].element.as_str(), gone[0].detail.as_str()),
+            (
+                BreakingKind::EnumValueRemoved,
+                "GET /people/{id} request.query.order",
+                "birth"
+            )
+        );
+        assert_eq!(gone[0].methods, ["GET /people/{id}"]);
+        // Who waits for it in an answer waits for nothing: wherever that stands, and however it is written.
+        let by_reference =
+            json!({ "type": "string", "allOf": [{ "$ref": "#/components/schemas/Person/properties/only" }] });
+        let one = json!({ "type": "string", "const": "living" });
+        for schema in [
+            listing(json!(["living", null])),
+            listing(json!(["living"])),
+            one.clone(),
+        ] {
+            let gone = found(&[(state, schema)]);
+            let at = |element: &str| gone.iter().any(|one| one.element == element);
+            assert!(at("GET /people/{id} response.state") && at("GET /people/{id} response.mother.state"));
+            assert!(
+                gone.iter()
+                    .all(|one| one.kind == BreakingKind::EnumValueRemoved && one.detail == "dead")
+            );
+        }
+        let person = json!({ "type": "object", "required": ["name"], "properties": {
+            "name": { "type": "string" }, "addresses": { "type": "array", "items": { "properties": { "ward": { "type": "string" } }, "type": "object" } },
+            "mother": { "$ref": "#/components/schemas/Person" }, "only": one, "state": by_reference,
+        } });
+        let gone = found(&[("/components/schemas/Person", person)]);
+        assert!(!gone.is_empty() && gone.iter().all(|one| one.kind == BreakingKind::EnumValueRemoved));
+        // What could be anything and is limited now, breaks those who send it, not those who get it.
+        let limited = json!({ "type": "string", "format": "date", "enum": ["2026-01-01"] });
+        let limited: Vec<_> = found(&[(on, limited)]).into_iter().map(|one| one.kind).collect();
+        assert_eq!(limited, [BreakingKind::FieldRetyped]);
+        let name = "/components/schemas/Person/properties/name";
+        assert_eq!(found(&[(name, listing(json!(["An", "Bình"])))]), []);
+        // More values, or any.
+        let more = (order, listing(json!(["name", "birth", "age"])));
+        assert_eq!(
+            found(&[more, (state, listing(json!(["living", "dead", "missing"])))]),
+            []
+        );
+        let any = || json!({ "type": "string" });
+        assert_eq!(found(&[(order, any()), (state, any())]), []);
+        // Two answers that share a place leave what either does.
+        let answers = |first: Value, second: Value| {
+            let holding = |state: Value| json!({ "type": "object", "properties": { "state": state } });
+            answering(&[("200", holding(first)), ("201", holding(second))])
+        };
+        let both = answers(listing(json!(["living"])), listing(json!(["dead"])));
+        assert_eq!(
+            compare(
+                &both,
+                &answers(listing(json!(["dead", "living"])), listing(json!(["dead"])))
+            ),
+            []
+        );
+        assert_eq!(compare(&both, &answers(listing(json!(["living"])), any())), []);
+        let gone = compare(&both, &answers(listing(json!(["living"])), listing(json!(["living"]))));
+        assert_eq!(gone[0].detail, "dead");
     }
 
     #[test]

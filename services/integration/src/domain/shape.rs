@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use egov_filter::type_in;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,8 @@ pub(crate) struct FieldShape {
     pub(crate) cardinality: Cardinality,
     pub(crate) required: bool,
     pub(crate) oneof: Option<String>,
+    /// The lists of `enum` in OpenAPI, of which one holds whatever stands here; without any it may be anything.
+    pub(crate) values: Vec<Arc<BTreeSet<String>>>,
 }
 
 impl FieldShape {
@@ -116,7 +119,12 @@ impl FieldShape {
             cardinality: Cardinality::Single,
             required: false,
             oneof: None,
+            values: Vec::new(),
         }
+    }
+
+    fn allows(&self, value: &str) -> bool {
+        self.values.is_empty() || self.values.iter().any(|list| list.contains(value))
     }
 }
 
@@ -420,6 +428,20 @@ fn compare_fields(
             format!("{} → {}", name(&old.oneof), name(&new.oneof)),
         );
     }
+    // As in protobuf a value that is gone breaks either way: who sends it is refused, who waits for it waits for nothing. What is
+    // added breaks nobody, so an answer may also be limited later.
+    if old.values.is_empty() && !new.values.is_empty() && way != Way::Output && old.kind == new.kind {
+        add(
+            BreakingKind::FieldRetyped,
+            field,
+            format!("any {} → listed values", old.kind.name()),
+        );
+    }
+    let listed = old.values.iter().flat_map(|list| list.iter());
+    let mut gone = listed.filter(|value| !new.allows(value)).peekable();
+    if gone.peek().is_some() {
+        add(BreakingKind::EnumValueRemoved, field, first_of(gone));
+    }
     let worse = match way {
         Way::Both => old.required != new.required,
         Way::Input => new.required && !old.required,
@@ -433,6 +455,17 @@ fn compare_fields(
             format!("{} → {}", word(old.required), word(new.required)),
         );
     }
+}
+
+/// The first of some values, shortened: lists come from documents that somebody uploaded.
+fn first_of<'a>(mut values: impl Iterator<Item = &'a String>) -> String {
+    let shown: Vec<String> = values
+        .by_ref()
+        .take(5)
+        .map(|value| value.chars().take(64).collect())
+        .collect();
+    let more = if values.next().is_some() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 fn compare_enums(
@@ -489,6 +522,7 @@ pub(crate) mod tests {
                         cardinality,
                         required: false,
                         oneof: None,
+                        values: Vec::new(),
                     };
                     (format!("f{number}"), field)
                 })
@@ -531,6 +565,7 @@ pub(crate) mod tests {
             cardinality: Cardinality::Single,
             required: false,
             oneof: None,
+            values: Vec::new(),
         }
     }
 

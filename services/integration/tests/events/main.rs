@@ -10,6 +10,7 @@
 
 #[path = "../entries/agencies.rs"]
 mod agencies;
+mod jetstream;
 mod mailboxes;
 mod measured;
 mod schemas;

@@ -8,8 +8,8 @@ use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree
 use egov_clock::{Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig};
-use egov_events::PostgresStore;
-use egov_integration::{EventParts, MIGRATOR, Parts, SERVICE, assemble};
+use egov_integration::config::EventsSection;
+use egov_integration::{MIGRATOR, Parts, SERVICE, assemble};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::event_service_client::EventServiceClient;
 use egov_proto::egov::integration::v1::mailbox_service_client::MailboxServiceClient;
@@ -61,6 +61,16 @@ impl Stage {
 
     /// With hosts to which webhooks may go.
     pub(crate) async fn with_webhooks(hosts: &[String]) -> Self {
+        let events = EventsSection {
+            queue_mib: 4,
+            webhook_hosts: hosts.to_vec(),
+            ..EventsSection::default()
+        };
+        Self::configured(events).await
+    }
+
+    /// With `[events]` as an operator writes it.
+    pub(crate) async fn configured(events: EventsSection) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
@@ -98,10 +108,7 @@ impl Stage {
             log: Arc::clone(ledger.log()),
             door: None,
             endpoints: Arc::default(),
-            events: EventParts {
-                store: Arc::new(PostgresStore::new(pool.clone(), 4 << 20)),
-                webhook_hosts: hosts.to_vec(),
-            },
+            events: events.open(&pool, SystemIds::shared()).await.unwrap(),
             database: pool.clone(),
         };
         let server = Server::builder(

@@ -12,12 +12,12 @@ use tonic::{Code, Streaming};
 
 use crate::stage::{PUBLISHER, SUBSCRIBER, Stage, event, pulling, refusal};
 
-struct Open {
+pub(crate) struct Open {
     say: mpsc::Sender<SubscribeRequest>,
     hear: Streaming<SubscribeResponse>,
 }
 
-async fn open(stage: &Stage, subscription: &str) -> Open {
+pub(crate) async fn open(stage: &Stage, subscription: &str) -> Open {
     let (say, said) = mpsc::channel(16);
     say.send(SubscribeRequest {
         subscription_id: subscription.to_owned(),
@@ -31,12 +31,12 @@ async fn open(stage: &Stage, subscription: &str) -> Open {
 }
 
 impl Open {
-    async fn next(&mut self) -> Vec<EventDelivery> {
+    pub(crate) async fn next(&mut self) -> Vec<EventDelivery> {
         let next = tokio::time::timeout(Duration::from_secs(10), self.hear.message()).await;
         next.expect("an event comes").unwrap().unwrap().deliveries
     }
 
-    async fn acknowledge(&self, deliveries: &[EventDelivery]) {
+    pub(crate) async fn acknowledge(&self, deliveries: &[EventDelivery]) {
         let acknowledged = deliveries.iter().map(|one| one.token.clone()).collect();
         let message = SubscribeRequest {
             acknowledged,

@@ -111,6 +111,35 @@ async fn a_register_that_is_silent_leaves_a_doubt_and_the_same_request_settles_i
 }
 
 #[tokio::test]
+async fn every_fault_of_the_population_register_ends_in_one_question_and_the_right_person() {
+    let service = Running::start().await;
+    let register = &service.partners.population;
+    for (before, fault) in (0_usize..).zip(Fault::ALL) {
+        register.faults().script("TraCuuThongTinCongDan", fault);
+        let message = question();
+        let mut answer = look_up(&service, message.clone()).await;
+        // What the second try does not settle is a doubt, and nobody else's particulars; the same request settles it.
+        for _ in 0..5 {
+            let Err(status) = &answer else { break };
+            assert_eq!(
+                refusal(status),
+                (Code::Unavailable, "PARTNER_OUTCOME_UNKNOWN".to_owned()),
+                "{fault:?}"
+            );
+            answer = look_up(&service, message.clone()).await;
+        }
+        let citizen = answer.unwrap().citizen.unwrap();
+        assert_eq!(
+            (citizen.full_name.as_str(), citizen.personal_number.as_str()),
+            ("Nguyễn Văn An", "040099000001"),
+            "{fault:?}"
+        );
+        assert_eq!(register.faults().left(), 0, "{fault:?} was met");
+        assert_eq!(register.asked().len(), before + 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_person_is_never_answered() {
     let service = Running::start().await;
     service

@@ -1,0 +1,313 @@
+//! What whoever owns the database changes of accounts, roles and systems past the service is named by the verification of the ledger.
+
+use std::collections::BTreeSet;
+
+use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
+use egov_identity::operations::rebuild_leaves::{rebuild_leaves, without_row};
+use egov_proto::egov::identity::v1::{
+    ChangeRoleEndRequest, CreateAccountRequest, DisableAccountRequest, DisableSystemRequest, EndRoleRequest,
+    GrantRoleRequest, RegisterSystemRequest, SystemRole, UnlockAccountRequest,
+};
+use egov_proto::google::r#type::Date;
+use egov_transparency::{LogReport, verify_kind};
+use jiff::civil::date;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::support::{PASSWORD, PROVINCE, Signer, WARD, World, by, fresh, refused};
+
+/// What the verification finds wrong with the tree, the accounts and the systems, and how many leaves are what the rows say.
+pub async fn found(world: &World) -> (u64, BTreeSet<String>) {
+    let rebuilt = rebuild_leaves(&world.database).await.unwrap();
+    let mut report = LogReport::default();
+    let mut recomputed = 0;
+    for kind in ["unit_tree", "account", "system"] {
+        recomputed += verify_kind(&world.database, kind, &rebuilt, without_row(kind), &mut report)
+            .await
+            .unwrap()
+            .recomputed;
+    }
+    (recomputed, report.findings.into_iter().map(|one| one.detail).collect())
+}
+
+/// Nothing was changed past the service.
+pub async fn untouched(world: &World) {
+    assert_eq!(found(world).await.1, BTreeSet::new());
+}
+
+async fn give(world: &World, account: Uuid, to: Option<Date>) -> String {
+    let request = GrantRoleRequest {
+        request_id: fresh(),
+        account_id: account.to_string(),
+        role: "officer".to_owned(),
+        unit_id: WARD,
+        effective_from: Some(date(2026, 11, 25).into()),
+        effective_to: to,
+        reason: "phân công".to_owned(),
+    };
+    let granted = world
+        .accounts()
+        .grant_role(by(&world.unit_admin(WARD), request))
+        .await
+        .unwrap();
+    let roles = granted.into_inner().account.unwrap().roles;
+    let given = roles
+        .into_iter()
+        .find(|grant| grant.role == "officer" && grant.effective_to == to);
+    given.unwrap().grant_id
+}
+
+async fn close(world: &World, account: Uuid) {
+    let request = DisableAccountRequest {
+        request_id: fresh(),
+        account_id: account.to_string(),
+        reason: "nghỉ việc".to_owned(),
+    };
+    let closed = world
+        .accounts()
+        .disable_account(by(&world.unit_admin(WARD), request))
+        .await;
+    assert!(closed.unwrap().into_inner().account.unwrap().disabled);
+}
+
+#[tokio::test]
+async fn what_the_service_itself_does_to_accounts_and_systems_is_found_to_be_what_was_committed_to() {
+    let world = World::start().await;
+    let an = world
+        .person("an.nguyen", WARD, &[("one_stop_clerk", WARD)])
+        .await
+        .account_id;
+    // Made sure of again, with one role more, as `up` does.
+    world
+        .person("an.nguyen", WARD, &[("one_stop_clerk", WARD), ("unit_auditor", WARD)])
+        .await;
+    let request = CreateAccountRequest {
+        request_id: fresh(),
+        username: "binh.tran".to_owned(),
+        full_name: "Trần Thị Bình".to_owned(),
+        unit_id: WARD,
+        password: PASSWORD.to_owned(),
+    };
+    world
+        .accounts()
+        .create_account(by(&world.unit_admin(WARD), request))
+        .await
+        .unwrap();
+    let gone = world.person("cu.le", WARD, &[("officer", WARD)]).await.account_id;
+    close(&world, gone).await;
+    world.session("an.nguyen").await;
+    untouched(&world).await;
+
+    // A name that failed sign-ins lock is written to while it is locked, and the lock ends by itself or is lifted.
+    for _ in 0..5 {
+        assert!(world.challenge("an.nguyen", "mật khẩu không đúng").await.is_err());
+    }
+    assert_eq!(refused(world.challenge("an.nguyen", PASSWORD).await), "ACCOUNT_LOCKED");
+    let first = give(&world, an, None).await;
+    untouched(&world).await;
+    world.later(120).await;
+    untouched(&world).await;
+    let request = UnlockAccountRequest {
+        request_id: fresh(),
+        account_id: an.to_string(),
+    };
+    world
+        .accounts()
+        .unlock_account(by(&world.unit_admin(WARD), request))
+        .await
+        .unwrap();
+    let second = give(&world, an, Some(date(2026, 12, 1).into())).await;
+    let request = ChangeRoleEndRequest {
+        request_id: fresh(),
+        grant_id: second,
+        effective_to: Some(date(2026, 11, 26).into()),
+        reason: "điều động".to_owned(),
+    };
+    world
+        .access()
+        .change_role_end(by(&world.unit_admin(WARD), request))
+        .await
+        .unwrap();
+    let request = EndRoleRequest {
+        request_id: fresh(),
+        account_id: an.to_string(),
+        grant_id: first,
+        reason: String::new(),
+    };
+    world
+        .accounts()
+        .end_role(by(&world.unit_admin(WARD), request))
+        .await
+        .unwrap();
+
+    let (system, _) = world.system("mot-cua", false).await;
+    let twice = SystemRole {
+        role: "one_stop_clerk".to_owned(),
+        unit_id: WARD,
+    };
+    let request = RegisterSystemRequest {
+        request_id: fresh(),
+        client_id: "cong-quoc-gia".to_owned(),
+        name: "Cổng dịch vụ công quốc gia".to_owned(),
+        public_jwk: Signer::new().jwk().to_string(),
+        roles: vec![twice.clone(), twice],
+        acts_for_citizens: true,
+    };
+    world
+        .systems()
+        .register_system(by(&world.province_admin(), request))
+        .await
+        .unwrap();
+    untouched(&world).await;
+    // Another key, as after a rotation, and then the end.
+    let spec = SystemSpec {
+        client_id: "mot-cua",
+        name: "Hệ thống một cửa",
+        public_jwk: &Signer::new().jwk().to_string(),
+        roles: &[("officer", WARD), ("one_stop_clerk", WARD)],
+        acts_for_citizens: false,
+    };
+    assert!(ensure_system(&world.identity, &spec).await.unwrap().changed);
+    untouched(&world).await;
+    let request = DisableSystemRequest {
+        request_id: fresh(),
+        system_id: system.to_string(),
+        reason: "hết hợp đồng".to_owned(),
+    };
+    world
+        .systems()
+        .disable_system(by(&world.province_admin(), request))
+        .await
+        .unwrap();
+
+    // Roles begin and end by the day, and no leaf says which day it is. The tree, three accounts and two systems.
+    for _ in 0..4 {
+        assert_eq!(found(&world).await, (6, BTreeSet::new()));
+        world.days_later(1).await;
+    }
+}
+
+async fn past_the_service(sql: &mut PgConnection, statement: &'static str, id: Uuid) {
+    let done = sqlx::query(statement).bind(id).execute(sql).await.unwrap();
+    assert_eq!(done.rows_affected(), 1, "{statement}");
+}
+
+#[tokio::test]
+async fn every_account_role_and_system_that_was_changed_past_the_service_is_named() {
+    let world = World::start().await;
+    let mut people = Vec::new();
+    for username in [
+        "mot.ten",
+        "hai.don_vi",
+        "ba.them",
+        "bon.bot",
+        "nam.sua",
+        "sau.mo_lai",
+        "bay.mat",
+    ] {
+        people.push(world.person(username, WARD, &[("officer", WARD)]).await.account_id);
+    }
+    let [renamed, moved, raised, stripped, altered, reopened, gone] = people[..] else {
+        panic!("seven people");
+    };
+    close(&world, reopened).await;
+    let mut systems = Vec::new();
+    for client_id in ["khoa-khac", "them-vai-tro", "bi-xoa"] {
+        systems.push(world.system(client_id, false).await.0);
+    }
+    let [keyed, widened, removed] = systems[..] else {
+        panic!("three systems");
+    };
+    untouched(&world).await;
+
+    let mut sql = world.sql().await;
+    sqlx::raw_sql("SET session_replication_role = replica")
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let (added, nobody) = (Uuid::from_u128(71), Uuid::from_u128(72));
+    for (statement, id) in [
+        (
+            "UPDATE accounts SET full_name = 'Ai đó khác' WHERE account_id = $1",
+            renamed,
+        ),
+        (
+            "UPDATE accounts SET responsible_unit_id = 1 WHERE account_id = $1",
+            moved,
+        ),
+        (
+            "INSERT INTO role_grants (grant_id, account_id, role, unit_id, effective_from, grant_time)
+             VALUES ('00000000-0000-0000-0000-000000000001', $1, 'province_admin', 1, '2026-11-01', now())",
+            raised,
+        ),
+        ("DELETE FROM role_grants WHERE account_id = $1", stripped),
+        (
+            "UPDATE role_grants SET effective_to = '2026-11-23' WHERE account_id = $1",
+            altered,
+        ),
+        // As it was before it was closed, to the letter: what its first leaf commits to.
+        (
+            "UPDATE accounts SET disabled_time = NULL, version = 1 WHERE account_id = $1",
+            reopened,
+        ),
+        ("DELETE FROM accounts WHERE account_id = $1", gone),
+        (
+            "INSERT INTO accounts (account_id, username, full_name, responsible_unit_id, attempt_key, version, create_time, update_time)
+             VALUES ($1, 'khong.ai.tao', 'Không ai tạo', 1, sha256('x'), 1, now(), now())",
+            added,
+        ),
+        (
+            "INSERT INTO role_grants (grant_id, account_id, role, unit_id, effective_from, grant_time)
+             VALUES ('00000000-0000-0000-0000-000000000002', $1, 'province_admin', 1, '2026-11-01', now())",
+            nobody,
+        ),
+        (
+            "UPDATE systems SET public_jwk = (SELECT public_jwk FROM systems WHERE client_id = 'them-vai-tro') WHERE system_id = $1",
+            keyed,
+        ),
+        (
+            "INSERT INTO system_roles (system_id, role, unit_id) VALUES ($1, 'province_admin', 0)",
+            widened,
+        ),
+        ("DELETE FROM systems WHERE system_id = $1", removed),
+    ] {
+        past_the_service(&mut sql, statement, id).await;
+    }
+    let unlike = |kind: &str, id: Uuid| format!("{kind} {id} version 1 is not what its leaf commits to");
+    let expected = BTreeSet::from([
+        unlike("account", renamed),
+        unlike("account", moved),
+        unlike("account", raised),
+        unlike("account", stripped),
+        unlike("account", altered),
+        format!("account {reopened} version 2: its row is gone"),
+        format!("account {gone} version 1: its row is gone"),
+        // Its roles are there still.
+        format!("account {gone} version 0 has no leaf"),
+        format!("account {added} version 1 has no leaf"),
+        format!("account {nobody} version 0 has no leaf"),
+        unlike("system", keyed),
+        unlike("system", widened),
+        format!("system {removed} version 1: its row is gone"),
+        format!("system {removed} version 0 has no leaf"),
+    ]);
+    assert_eq!(found(&world).await.1, expected);
+
+    // What was committed to once more is found whole once more.
+    sqlx::raw_sql("DELETE FROM role_grants WHERE role = 'province_admin'")
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let still = found(&world).await.1;
+    assert!(!still.contains(&unlike("account", raised)), "{still:?}");
+    let tree = "UPDATE units SET name = name || ' khác' WHERE unit_id = $1::text::int";
+    let done = sqlx::query(tree)
+        .bind(PROVINCE.to_string())
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    let tree = found(&world).await.1.difference(&still).cloned().collect::<Vec<_>>();
+    assert_eq!(tree.len(), 1, "{tree:?}");
+    assert!(tree[0].starts_with("unit_tree ") && tree[0].ends_with("is not what its leaf commits to"));
+}
