@@ -1,5 +1,6 @@
-//! Makes up for what the version before leaves out while both run: on which day a refund was made, and of which day a reconciliation was the
-//! last, and which words a case is found by. Once at the start of each process, and then now and again: that version may end after the last process of this one has begun.
+//! Makes up for what the version before leaves out while both run: on which day a refund was made, of which day a reconciliation was the
+//! last, and which words a case is found by. Once at the start of each process, and then now and again: that version may end after the last
+//! process of this one has begun.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(super) async fn run(database: &Database, stop: CancellationToken) -> JobResu
     }
 }
 
-/// One round under the lease: how many days and refunds were noted. None if another process holds it.
+/// One round under the lease: how many days, refunds and words were noted. None if another process holds it.
 pub(crate) async fn round(database: &Database) -> Result<Option<u64>, Error> {
     let Some(lease) = database.acquire_lease(LEASE, LEASE_TIME).await? else {
         return Ok(None);
