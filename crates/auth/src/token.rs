@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::digest;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -119,6 +120,13 @@ impl VerifyingKey {
         })
     }
 
+    fn is_on_curve(&self) -> bool {
+        match self.algorithm {
+            SignatureAlgorithm::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.material).is_ok(),
+            SignatureAlgorithm::EdDsa => ParsedPublicKey::new(&ED25519, &self.material).is_ok(),
+        }
+    }
+
     /// `signature` is base64url, as in a token.
     fn verify(&self, message: &[u8], signature: &str) -> Result<(), TokenRefusal> {
         let algorithm = self.algorithm.to_jsonwebtoken();
@@ -175,6 +183,12 @@ impl KeySet {
             }
         }
         Ok(Self { keys })
+    }
+
+    /// Whether each key is a point of its curve. A set is made by the form of its keys alone; whoever registers a key asks this as well,
+    /// since no signature ever fits one that is not.
+    pub fn all_on_curve(&self) -> bool {
+        self.keys.values().all(VerifyingKey::is_on_curve)
     }
 
     /// A digest of the keys, the same whatever their order: SHA-256 in hexadecimal digits.

@@ -103,8 +103,35 @@ impl Database {
     where
         E: From<Fault>,
     {
+        self.read_in(Mode::Read, scope, f).await
+    }
+
+    /// The same, where every statement has one plan that is right whatever is asked: PostgreSQL makes it once for a connection and plans
+    /// no more. How frequent a value is may then not matter: the statement itself must leave one way only, and a test should look at that
+    /// plan.
+    #[tracing::instrument(name = "db.read", level = "debug", skip_all)]
+    pub async fn read_by_kept_plans<T, E>(
+        &self,
+        scope: &RowScope,
+        f: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Fault>,
+    {
+        self.read_in(Mode::ReadByKeptPlans, scope, f).await
+    }
+
+    async fn read_in<T, E>(
+        &self,
+        mode: Mode,
+        scope: &RowScope,
+        f: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<Fault>,
+    {
         let mut held = self.hold().await?;
-        let mut transaction = held.begin(Mode::Read, scope).await?;
+        let mut transaction = held.begin(mode, scope).await?;
         match Box::pin(f(&mut transaction)).await {
             Ok(value) => {
                 transaction.commit().await.map_err(sql_fault)?;
@@ -114,6 +141,24 @@ impl Database {
                 roll_back(transaction).await;
                 Err(error)
             }
+        }
+    }
+
+    /// The same database over connections of its own: whoever uses up the others' keeps none of these, and they may be driven by
+    /// another runtime than theirs. Opens none yet; events that either commits wake both
+    /// ([`wait_for_events`](Self::wait_for_events)). Must be called within the runtime that is to drive them, and closed before that ends.
+    #[must_use]
+    pub fn apart(&self, connections: u32) -> Self {
+        let inner = &self.inner;
+        let options = inner.pool.options().clone().max_connections(connections);
+        Self {
+            inner: Arc::new(Inner {
+                pool: options.connect_lazy_with((*inner.pool.connect_options()).clone()),
+                keyring: Arc::clone(&inner.keyring),
+                clock: inner.clock.clone(),
+                ids: inner.ids.clone(),
+                published: inner.published.clone(),
+            }),
         }
     }
 
@@ -134,6 +179,11 @@ impl Database {
     /// Closes the pool: running transactions end, new ones fail with `DATABASE_UNAVAILABLE`.
     pub async fn close(&self) {
         self.inner.pool.close().await;
+    }
+
+    /// Waits until somebody closes it.
+    pub async fn closed(&self) {
+        self.inner.pool.close_event().await;
     }
 
     /// Seals and opens page tokens with this service's keyring.

@@ -40,6 +40,18 @@ impl PageBinding {
     }
 }
 
+/// The page that a list request asks for: a [`Page`], or what [`PageTokens::page`] refuses. Its tokens are good for all that the request
+/// says but the page itself, also for what a later version of the message will say.
+#[macro_export]
+macro_rules! page_of {
+    ($tokens:expr, $caller:expr, $method:expr, $request:expr) => {{
+        let mut filter = $request.clone();
+        let size = ::std::mem::take(&mut filter.page_size);
+        let token = ::std::mem::take(&mut filter.page_token);
+        $tokens.page(size, &token, $crate::PageBinding::of($caller, $method, &filter))
+    }};
+}
+
 /// Seals page tokens and opens them. A token is opaque and encrypted: it holds the sort key of the last row shown.
 #[derive(Clone)]
 pub struct PageTokens {

@@ -10,6 +10,8 @@ pub(crate) enum Mode {
     /// One snapshot for all statements, so that a list and what hangs on it agree. A read-only transaction of this
     /// level never fails for concurrency.
     Read,
+    /// The same, for statements of which one plan is right whatever is asked.
+    ReadByKeptPlans,
     /// Each statement sees what is committed: the claim of a request id and the lock of a counter depend on it.
     Write,
 }
@@ -19,15 +21,20 @@ pub(crate) enum Mode {
 /// Everything that varies is an integer or a UUID, printed by us: nothing in the text comes from a caller.
 pub(crate) fn begin_statement(mode: Mode, scope: &RowScope) -> String {
     let mut sql = match mode {
-        Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ".to_owned(),
+        Mode::Read | Mode::ReadByKeptPlans => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ".to_owned(),
         Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ".to_owned(),
     };
     sql.push_str(&scope_statement(scope));
-    if mode == Mode::Write {
+    if mode != Mode::Read {
         // A write finds its rows by key, so that one plan is right whatever the values; but PostgreSQL, which counts the
         // elements of each array that is given, would make a new plan for every statement of every write. Reads are left to
-        // its judgement.
+        // its judgement, but for those that say that they need none.
         sql.push_str(", set_config('plan_cache_mode', 'force_generic_plan', true)");
+    }
+    if mode == Mode::ReadByKeptPlans {
+        // A page is walked in its order, and ends when it is full. Gathering pages of the disk first pays only for what is few, which a plan
+        // that is made without the values cannot know.
+        sql.push_str(", set_config('enable_bitmapscan', 'off', true)");
     }
     sql
 }
@@ -81,6 +88,9 @@ mod tests {
             "{writing}"
         );
         assert!(!begin_statement(Mode::Read, &RowScope::none()).contains("plan_cache_mode"));
+        let kept = begin_statement(Mode::ReadByKeptPlans, &RowScope::none());
+        assert!(kept.starts_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT "));
+        assert!(kept.contains("set_config('plan_cache_mode', 'force_generic_plan', true)"));
     }
 
     #[test]

@@ -741,6 +741,7 @@ mod tests {
                 // It came between the two readings.
                 entry(8, Returned, Returned, "sau_do", "2026-11-25T03:00:00Z"),
             ],
+            history_page_token: String::new(),
         }
     }
 

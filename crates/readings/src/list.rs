@@ -2,7 +2,7 @@
 
 use egov_auth::{Caller, ReadRecord, RowScope};
 use egov_clock::{Clock as _, vietnam};
-use egov_database::{Page, PageBinding, Reading, ReadingFilter, SubjectFilter, list_readings};
+use egov_database::{Page, Reading, ReadingFilter, SubjectFilter, list_readings, page_of};
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::records::v1::{
     AuditReadingsRequest, AuditReadingsResponse, ListReadingsRequest, ListReadingsResponse,
@@ -42,16 +42,7 @@ impl Readings {
             owner: Some(own),
             ..RowScope::none()
         };
-        let binding_of = ListReadingsRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request
-        };
-        let page = self.page(
-            request.page_size,
-            &request.page_token,
-            PageBinding::of(caller, LIST, &binding_of),
-        )?;
+        let page: Page<Place> = page_of!(self.home.page_tokens(), caller, LIST, request)?;
         let (from, until) = self.stretch(request.from_date, request.to_date, None)?;
         let filter = ReadingFilter {
             subject: SubjectFilter::Own,
@@ -79,16 +70,7 @@ impl Readings {
             assignee: None,
             ..caller.scope(AUDIT)
         };
-        let binding_of = AuditReadingsRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        };
-        let page = self.page(
-            request.page_size,
-            &request.page_token,
-            PageBinding::of(caller, AUDITS, &binding_of),
-        )?;
+        let page: Page<Place> = page_of!(self.home.page_tokens(), caller, AUDITS, request)?;
         let person = match request.person_id.as_str() {
             "" => None,
             text => {
@@ -120,10 +102,6 @@ impl Readings {
             readings: found.iter().map(|found| self.show_audited(found)).collect(),
             next_page_token,
         })
-    }
-
-    fn page(&self, size: i32, token: &str, binding: PageBinding) -> Result<Page<Place>, Fault> {
-        self.home.page_tokens().page(size, token, binding)
     }
 
     /// From the first instant of a day until the last of another, in Việt Nam.

@@ -6,6 +6,8 @@ use sqlx::{Connection as _, PgConnection};
 use crate::error::TestkitError;
 use crate::server::Server;
 use crate::template;
+#[cfg(feature = "own-postgres")]
+use crate::url::ServerUrl;
 
 /// A migrated, empty database of one service, for one test. Dropped with this value; open connections to it are ended.
 #[derive(Debug)]
@@ -30,7 +32,18 @@ impl TestDatabase {
         }
     }
 
-    /// The database's name.
+    /// In a server that a test has to itself, named as the service: it goes with the server.
+    #[cfg(feature = "own-postgres")]
+    pub(crate) fn of_own_server(url: &ServerUrl, service: &str) -> Self {
+        Self {
+            owner_url: url.role(service, &format!("{service}_owner")),
+            app_url: url.role(service, &format!("{service}_app")),
+            superuser_url: url.superuser(service),
+            name: String::new(),
+        }
+    }
+
+    /// The database's name; empty if it goes with a server of the test's own.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -62,7 +75,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        // Without a name it was kept, to be cloned.
+        // Without a name it was kept, to be cloned, or goes with its server.
         if self.name.is_empty() {
             return;
         }
@@ -87,7 +100,7 @@ pub async fn database(service: &'static str, migrator: &'static Migrator) -> Tes
 /// Prints warnings and errors with the output of a test that fails: a caller is told "internal error", the log says why. A test
 /// program that has set up a log of its own keeps that. A program whose output nobody holds back is mostly one that a test has
 /// started and speaks with over its standard output, where a log would be in the way and, once the pipe is full, stop it.
-fn show_log() {
+pub(crate) fn show_log() {
     if std::env::args().any(|argument| argument == "--nocapture") {
         return;
     }

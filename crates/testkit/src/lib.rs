@@ -31,6 +31,8 @@ mod database;
 mod error;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "own-postgres")]
+mod own;
 #[cfg(feature = "s3")]
 pub mod s3;
 mod server;
@@ -43,6 +45,8 @@ use jiff::Timestamp;
 pub use database::{TestDatabase, database, prepared_database, try_database};
 pub use egov_clock::{Clock, Ids, ManualClock, SeededIds};
 pub use error::TestkitError;
+#[cfg(feature = "own-postgres")]
+pub use own::OwnServer;
 pub use server::SERVER_VARIABLE;
 pub use tokens::{TOKEN_AUDIENCE, TOKEN_ISSUER, TOKEN_LIFETIME, Tokens};
 

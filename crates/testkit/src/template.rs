@@ -88,7 +88,7 @@ pub(crate) async fn ensure(
 /// Makes and migrates a service's database as in production.
 ///
 /// On a thread of its own: sqlx's migrator gives a future that no compiler accepts as `Send`.
-async fn provision(
+pub(crate) async fn provision(
     url: ServerUrl,
     service: &'static str,
     migrator: &'static Migrator,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use egov_database::{PageBinding, PageTokens};
+use egov_database::{Page, PageBinding, PageTokens, page_of};
 use egov_fault::{Fault, Violation};
 use egov_ledger::{Hash, TileId};
 use egov_proto::egov::ledger::v1 as proto;
@@ -234,13 +234,8 @@ impl LedgerService for LedgerApi {
                 ));
             }
         };
-        let mut filter = message.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, "/egov.ledger.v1.LedgerService/ListEntries", &filter);
-        let page = self
-            .pages
-            .page::<u64>(message.page_size, &message.page_token, binding)?;
+        let method = "/egov.ledger.v1.LedgerService/ListEntries";
+        let page: Page<u64> = page_of!(self.pages, caller, method, message)?;
         let from = page
             .after()
             .map_or_else(|| natural(message.start), |after| after.saturating_add(1));

@@ -18,7 +18,7 @@ pub enum FailureKind {
     UnknownService,
     /// The client may not call it.
     AccessDenied,
-    /// The client's agreement does not allow more now, or a limit of size is passed.
+    /// The client's agreement does not allow more now.
     LimitReached,
     /// The exchange cannot be recorded, so it did not take place.
     LogUnavailable,

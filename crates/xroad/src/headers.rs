@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA512, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::request::Call;
@@ -26,6 +26,8 @@ pub mod names {
     pub const USER_ID: &str = "x-road-userid";
     /// The case or document for which it calls.
     pub const ISSUE: &str = "x-road-issue";
+    /// For which member the client acts (extension for third parties).
+    pub const REPRESENTED_PARTY: &str = "x-road-represented-party";
     /// A wish for one security server.
     pub const SECURITY_SERVER: &str = "x-road-security-server";
 }
@@ -37,11 +39,17 @@ fn value(text: &str) -> Option<HeaderValue> {
 /// Says in the headers of a request, on its way to the provider, who calls what; `id` is that of the message, `request_id` that
 /// of the door. Which other headers pass is the door's own rule; none that begins with `x-road-` does.
 pub fn provider_headers(headers: &mut HeaderMap, call: &Call, id: &str, request_id: &str) {
+    // It tells of the client's host (PR-REST 4.3, filtered headers).
+    headers.remove(USER_AGENT);
     headers
         .entry(ACCEPT)
         .or_insert(HeaderValue::from_static("application/json"));
     identify(headers, call, id, request_id);
-    for (name, said) in [(names::USER_ID, &call.user_id), (names::ISSUE, &call.issue)] {
+    for (name, said) in [
+        (names::USER_ID, &call.user_id),
+        (names::ISSUE, &call.issue),
+        (names::REPRESENTED_PARTY, &call.represented_party),
+    ] {
         if let Some(said) = said {
             set(headers, name, said);
         }
@@ -117,13 +125,14 @@ mod tests {
             ("x-road-client", "VN/GOV/H41/mc"),
             ("x-road-userid", "VN1"),
             ("x-road-issue", "H41.1-261126-0001"),
+            ("x-road-represented-party", "GOV/G15"),
         ]);
         Call::read("/r1/VN/GOV/G15/ht/kk/v1", &headers).unwrap()
     }
 
     #[test]
     fn both_sides_are_told_who_calls_what() {
-        let mut to = map(&[("own", "1")]);
+        let mut to = map(&[("own", "1"), ("user-agent", "inside/1")]);
         provider_headers(&mut to, &call(), "m", "r");
         for (name, wanted) in [
             ("own", "1"),
@@ -134,10 +143,11 @@ mod tests {
             ("x-road-request-id", "r"),
             ("x-road-userid", "VN1"),
             ("x-road-issue", "H41.1-261126-0001"),
+            ("x-road-represented-party", "GOV/G15"),
         ] {
             assert_eq!(to[name], wanted, "{name}");
         }
-        assert!(!to.contains_key("x-road-request-hash"));
+        assert!(!to.contains_key("x-road-request-hash") && !to.contains_key("user-agent"));
 
         let hash = RequestHash::of(&Method::GET, "/v1", &to, None);
         let mut back = map(&[("etag", "\"1\"")]);

@@ -51,6 +51,13 @@ fn decode(part: &str, place: usize) -> Result<String, IdentifierError> {
     Ok(text.into_owned())
 }
 
+/// Whether a text names a member by its class and code, or by its code alone, as `X-Road-Represented-Party` does.
+pub(crate) fn is_party(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let mut placed = parts.iter().zip(1..);
+    parts.len() <= 2 && placed.all(|(part, place)| decode(part, place).is_ok())
+}
+
 /// A member or one of its subsystems: who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::failure::{Failure, FailureKind};
 use crate::headers::names;
-use crate::identifier::{ClientId, ServiceId};
+use crate::identifier::{ClientId, ServiceId, is_party};
 
 /// What every path of the protocol begins with.
 pub const PREFIX: &str = "/r1/";
@@ -56,6 +56,8 @@ pub struct Call {
     pub user_id: Option<String>,
     /// The case or document for which the client calls, as it says.
     pub issue: Option<String>,
+    /// The member for which the client acts, as it says: `class/code` or `code`. The call stays the client's own.
+    pub represented_party: Option<String>,
 }
 
 /// The value of a header that may stand once and must be readable.
@@ -126,6 +128,12 @@ impl Call {
             .ok_or_else(|| bad("the header X-Road-Client is missing".to_owned()))?
             .parse()
             .map_err(|error| bad(format!("the header X-Road-Client is no member or subsystem: {error}")))?;
+        let represented_party = single(headers, names::REPRESENTED_PARTY, 1200)?;
+        if represented_party.as_deref().is_some_and(|party| !is_party(party)) {
+            return Err(bad(
+                "the header X-Road-Represented-Party is not class/code or code of a member".to_owned(),
+            ));
+        }
         Ok(Self {
             client,
             service,
@@ -133,6 +141,7 @@ impl Call {
             id: single(headers, names::ID, 255)?,
             user_id: single(headers, names::USER_ID, 255)?,
             issue: single(headers, names::ISSUE, 255)?,
+            represented_party,
         })
     }
 
@@ -248,6 +257,20 @@ mod tests {
         assert_eq!(call.id_or(Uuid::nil()), "m-1");
         assert_eq!(call.user_id.as_deref(), Some("VN040090000001"));
         assert_eq!(call.issue.as_deref(), Some("H41.1-261126-0001"));
+        for (party, wanted) in [
+            ("GOV/G15", true),
+            ("G15", true),
+            ("GOV/%C4%91", true),
+            ("GOV/G15/x", false),
+            ("/G15", false),
+            ("GOV/", false),
+            ("GOV/..", false),
+            ("a%2Fb", false),
+        ] {
+            all.insert(names::REPRESENTED_PARTY, HeaderValue::from_static(party));
+            let read = Call::read("/r1/VN/GOV/G15/ht/kk", &all).map(|call| call.represented_party);
+            assert_eq!(read.ok(), wanted.then(|| Some(party.to_owned())), "{party}");
+        }
         let plain = Call::read("/r1/VN/GOV/G15/ht/kk", &headers()).unwrap();
         assert_eq!(plain.id_or(Uuid::nil()), Uuid::nil().to_string());
     }

@@ -10,15 +10,17 @@ use clap::Args;
 use egov_clock::{Clock as _, Ids as _, SharedClock, SharedIds, SystemClock, SystemIds, vietnam};
 use egov_fault::fault_of;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::component_service_client::ComponentServiceClient;
 use egov_proto::egov::onestop::v1::fee_service_client::FeeServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::procedure_service_client::ProcedureServiceClient;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, ApplicantKind, ApproveCaseRequest, AssignCaseRequest, Case, CaseCharge, CaseComponent,
-    CasePayment, CaseResult, CaseState, Channel as Way, Deadline, FinishUploadRequest, GetCaseRequest,
+    CasePayment, CaseResult, CaseState, Channel as Way, ComponentState, Deadline, FinishUploadRequest, GetCaseRequest,
     GetChargeRequest, GetProcedureRequest, Party, Procedure, PutChunkRequest, RateCaseRequest, RatingScore,
     ReadFileRequest, RecordStepRequest, RequestPaymentRequest, RequestSupplementRequest, ReturnResultRequest,
-    StartUploadRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest, TrackCaseRequest,
+    SetComponentStateRequest, StartUploadRequest, SubmitCaseRequest, SupplementItem, SupplyComponentsRequest,
+    TrackCaseRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::Timestamp;
@@ -42,6 +44,14 @@ const UNIT: &str = "16690";
 const RESULT: &str = "KQ.G15.000031";
 /// The components of the online way: the interactive form and the certificate of birth.
 const COMPONENTS: [&str; 2] = ["mau_dien_tu", "giay_chung_sinh"];
+/// The components of the way to the counter.
+const AT_THE_COUNTER: [&str; 3] = ["to_khai", "giay_chung_sinh", IDENTITY_PAPER];
+/// Giấy tờ tùy thân: data of the population database may stand in its place.
+const IDENTITY_PAPER: &str = "giay_to_tuy_than";
+/// The register that confirms who somebody is.
+const POPULATION: &str = "population";
+/// Whom the simulated population database knows: nobody.
+const KNOWN: (&str, &str, (i32, i32, i32)) = ("040099000001", "Nguyễn Văn An", (1999, 2, 14));
 /// The applicant also asks for copies, which cost a fee.
 const COPIES: &str = "yeu_cau_ban_sao";
 /// How long the payment platform may take to have an order.
@@ -74,10 +84,23 @@ pub(crate) struct Arguments {
     /// platform (`cargo egov up --simulators`).
     #[arg(long)]
     fee: bool,
+    /// A case of somebody whom the simulated population database knows, only until that database has confirmed them in the place of their
+    /// paper; on a running stack with that database (`cargo egov up --simulators`).
+    #[arg(long, conflicts_with = "fee")]
+    population: bool,
     /// Print one JSON object: `case_code`, `states`, `due_date`, `refusals`, `elapsed_ms`; with `--fee` `case_id`, `case_code`,
-    /// `amount_vnd`, `order_code`, `pay_url`.
+    /// `amount_vnd`, `order_code`, `pay_url`; with `--population` `case_id`, `case_code`, `etag`, `request_code`.
     #[arg(long)]
     json: bool,
+}
+
+/// An owner whom the population database confirmed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Confirmed {
+    case_id: String,
+    case_code: String,
+    etag: String,
+    request_code: String,
 }
 
 /// A fee that was asked for.
@@ -116,6 +139,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    if arguments.population {
+        let url = client::running(&place)?.url();
+        let confirmed = Box::pin(ask_population(place, url, arguments.json)).await?;
+        if arguments.json {
+            say::json(&confirmed);
+        } else {
+            say::line(format!(
+                "\nCơ sở dữ liệu quốc gia về dân cư xác nhận chủ hồ sơ {}; mã yêu cầu {}.",
+                confirmed.case_code, confirmed.request_code
+            ));
+        }
+        return Ok(());
+    }
     let outcome = match place.running() {
         Some(running) => Box::pin(play(place, running.url(), arguments.json)).await?,
         None => Box::pin(with_own_stack(&arguments)).await?,
@@ -147,6 +183,7 @@ type Called = InterceptedService<Channel, Carrier>;
 #[derive(Clone)]
 struct Client {
     cases: CaseServiceClient<Called>,
+    components: ComponentServiceClient<Called>,
     fees: FeeServiceClient<Called>,
     files: FileServiceClient<Called>,
     procedures: ProcedureServiceClient<Called>,
@@ -156,6 +193,7 @@ impl Client {
     fn new(channel: &Channel, carrier: &Carrier) -> Self {
         Self {
             cases: CaseServiceClient::with_interceptor(channel.clone(), carrier.clone()),
+            components: ComponentServiceClient::with_interceptor(channel.clone(), carrier.clone()),
             fees: FeeServiceClient::with_interceptor(channel.clone(), carrier.clone()),
             files: FileServiceClient::with_interceptor(channel.clone(), carrier.clone()),
             procedures: ProcedureServiceClient::with_interceptor(channel.clone(), carrier.clone()),
@@ -390,6 +428,7 @@ fn owner(citizen: &Citizen) -> Party {
         phone: "0912 345 678".to_owned(),
         email: "huong@example.vn".to_owned(),
         address: "Số 1, đường Lê Mao, phường Trường Vinh".to_owned(),
+        date_of_birth: None,
         organisation_number: String::new(),
     }
 }
@@ -600,6 +639,76 @@ async fn ask_for_fee(place: Place, url: String, silent: bool) -> anyhow::Result<
         amount_vnd: payment.amount.map(|money| money.units).unwrap_or_default(),
         order_code: payment.reference,
         pay_url: payment.pay_url,
+    })
+}
+
+/// A case at the counter whose owner the population database confirms, in the place of the paper.
+async fn ask_population(place: Place, url: String, silent: bool) -> anyhow::Result<Confirmed> {
+    let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
+    let mut cast = Cast::open(place, url, &clock, &ids).await?;
+    let story = Story::new(&cast, &clock, &ids, silent);
+    let (personal_number, full_name, (year, month, day)) = KNOWN;
+    let request = SubmitCaseRequest {
+        request_id: story.request_id(),
+        procedure_code: PROCEDURE.to_owned(),
+        competent_unit_code: UNIT.to_owned(),
+        channel: Way::Counter.into(),
+        owner: Some(Party {
+            kind: ApplicantKind::Citizen.into(),
+            full_name: full_name.to_owned(),
+            personal_number: personal_number.to_owned(),
+            date_of_birth: Some(Date { year, month, day }),
+            ..Party::default()
+        }),
+        components: AT_THE_COUNTER
+            .map(|code| CaseComponent {
+                component_code: code.to_owned(),
+                originals: 1,
+                ..CaseComponent::default()
+            })
+            .to_vec(),
+        subject: "Đăng ký khai sinh cho con".to_owned(),
+        ..SubmitCaseRequest::default()
+    };
+    let case = case_of(answered("filing at the counter", cast.clerk.cases.submit_case(request).await)?.case)?;
+    story.tell(COUNTER, &format!("nhận hồ sơ {} nộp trực tiếp", case.case_code));
+    let request = SetComponentStateRequest {
+        request_id: story.request_id(),
+        case_id: case.case_id,
+        etag: case.etag,
+        component_code: IDENTITY_PAPER.to_owned(),
+        state: ComponentState::ReplacedByData.into(),
+        reason: "tra cứu thay cho giấy tờ tùy thân".to_owned(),
+        register_code: POPULATION.to_owned(),
+        owner_date_of_birth: None,
+    };
+    let answer = cast.clerk.components.set_component_state(request).await;
+    let answer = answered("data in the place of the paper", answer)?;
+    let case = case_of(answer.case)?;
+    let item = answer
+        .items
+        .into_iter()
+        .find(|item| item.component_code == IDENTITY_PAPER);
+    let check = item
+        .and_then(|item| item.check)
+        .context("nothing was said of the component")?;
+    if check.request_code.is_empty() {
+        return Err(Problem::new(
+            "this stack asks no population database",
+            "start one with simulated partners: cargo egov up --simulators",
+        )
+        .into());
+    }
+    ensure!(check.register_confirmed, "the population database did not confirm");
+    story.tell(
+        COUNTER,
+        "hỏi Cơ sở dữ liệu quốc gia về dân cư; dữ liệu thay cho giấy tờ tùy thân",
+    );
+    Ok(Confirmed {
+        case_id: case.case_id,
+        case_code: case.case_code,
+        etag: case.etag,
+        request_code: check.request_code,
     })
 }
 

@@ -19,6 +19,7 @@ use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::config::EndpointsSection;
 use egov_integration::door::DoorGiven;
 use egov_onestop::payments::PaymentsConfig;
+use egov_onestop::population::PopulationConfig;
 use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::IdentityHolders;
 
@@ -346,10 +347,11 @@ async fn serve(
         clock: clock.clone(),
         contract: Arc::clone(&contract),
     })?;
-    // Where this process has a way to the payment platform, one-stop makes its orders through it.
+    // Where this process has a way to the payment platform, one-stop makes its orders through it; likewise to the population database.
     let reach = Reach {
         follows: !partners.portal.follow.is_empty(),
         pays: !partners.payment.line.address.is_empty(),
+        asks: !partners.population.line.address.is_empty(),
     };
     let payments = PaymentsConfig {
         address: if reach.pays { url.clone() } else { String::new() },
@@ -358,6 +360,13 @@ async fn serve(
         ..PaymentsConfig::default()
     };
     let payments = payments.open(&keyring, &clock, &ids)?;
+    let population = PopulationConfig {
+        address: if reach.asks { url.clone() } else { String::new() },
+        token_endpoint: format!("{url}/oauth2/token"),
+        audience: identity.token_endpoint(),
+        ..PopulationConfig::default()
+    };
+    let population = population.open(&keyring, &clock, &ids)?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
@@ -373,6 +382,7 @@ async fn serve(
         holders: Arc::new(IdentityHolders::new(identity_channel(&url, None)?)),
         press: Some(press()?),
         payments,
+        population,
     })
     .await
     .map_err(|error| {
@@ -425,7 +435,8 @@ async fn serve(
             certificate_required: false,
             trust: None,
             limits: DoorLimits::default(),
-            xroad_instance: None,
+            // Clients of X-Road are tried out beside the others.
+            xroad_instance: (profile == Profile::Demo).then(|| "VN".to_owned()),
             traffic_days: egov_integration::door::TRAFFIC_DAYS,
             journal_folder: Some(place.path("door")),
             most_calls: egov_integration::door::MOST_CALLS,
@@ -514,6 +525,8 @@ struct Reach {
     follows: bool,
     /// Fees are paid at the payment platform.
     pays: bool,
+    /// The population database confirms who owners are.
+    asks: bool,
 }
 
 /// The systems as which the services publish their events.
@@ -543,7 +556,8 @@ async fn keep_registered(identity: Arc<Identity>, keyring: Arc<Keyring>, reach: 
 }
 
 /// Makes the systems of the services, or puts them right: each proves itself with the keyring's key for assertions.
-/// Integration reads cases where it tells the national portal of them; one-stop calls partners where fees are paid online.
+/// Integration reads cases where it tells the national portal of them; one-stop calls partners where fees are paid online or the
+/// population database is asked.
 async fn publishers(identity: &Identity, keyring: &Keyring, reach: Reach) -> anyhow::Result<Publishers> {
     let published = keyring.jwks(Purpose::ClientAssertions);
     let current = keyring.signing(Purpose::ClientAssertions);
@@ -568,11 +582,11 @@ async fn publishers(identity: &Identity, keyring: &Keyring, reach: Reach) -> any
     };
     let reader = [("case_synchroniser", egov_auth::WHOLE_PROVINCE)];
     let reads: &[(&str, i32)] = if reach.follows { &reader } else { &[] };
-    let collector = [("partner_caller", egov_auth::WHOLE_PROVINCE)];
-    let collects: &[(&str, i32)] = if reach.pays { &collector } else { &[] };
+    let caller = [("partner_caller", egov_auth::WHOLE_PROVINCE)];
+    let calls: &[(&str, i32)] = if reach.pays || reach.asks { &caller } else { &[] };
     Ok(Publishers {
         identity: ensure("egov-identity", "Dịch vụ định danh", &[]).await?,
-        onestop: ensure("egov-onestop", "Dịch vụ một cửa", collects).await?,
+        onestop: ensure("egov-onestop", "Dịch vụ một cửa", calls).await?,
         integration: ensure("egov-integration", "Phần mềm trung gian", reads).await?,
     })
 }

@@ -10,7 +10,7 @@ use crate::say;
 /// `cargo egov token`
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Whose: admin, clerk, officer, leader, reader, neighbour, portal, citizen, system.
+    /// Whose: admin, clerk, officer, leader, reader, accountant, neighbour, controller, auditor, portal, citizen, system.
     #[arg(long = "as", value_name = "NAME")]
     caller: String,
     /// The data folder.

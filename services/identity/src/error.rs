@@ -11,6 +11,7 @@ use crate::domain::federated_sign_in::Unusable;
 use crate::domain::id_token::IdTokenRefusal;
 use crate::domain::issuer;
 use crate::domain::reorganisation::Flaw;
+pub use crate::domain::role::DateProblem;
 
 /// The area whose reasons these are (`ErrorInfo.domain`).
 pub const DOMAIN: &str = "identity.egov";
@@ -174,17 +175,6 @@ pub enum IdentityError {
         /// What is wrong with it.
         problem: DateProblem,
     },
-}
-
-/// What is wrong with a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DateProblem {
-    /// Month 13, or a bare year.
-    NotADay,
-    /// The end is not after the beginning.
-    EndsBeforeItBegins,
-    /// It lies in the past, where nothing can be granted any more.
-    Past,
 }
 
 impl IdentityError {

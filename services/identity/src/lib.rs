@@ -29,7 +29,6 @@ mod trusted;
 mod wire;
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -216,32 +215,6 @@ pub fn contract() -> Result<Contract, ContractError> {
     Contract::from_pool(&pool)
 }
 
-/// Reads every policy of a folder (`*.toml`), in the order of their names.
-pub fn read_policies(folder: &Path) -> anyhow::Result<Policies> {
-    let mut texts = Vec::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read the folder of policies {}", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let text =
-                std::fs::read_to_string(&path).with_context(|| format!("cannot read the policy {}", path.display()))?;
-            texts.push((name, text));
-        }
-    }
-    texts.sort();
-    let texts: Vec<(&str, &str)> = texts
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.as_str()))
-        .collect();
-    let policies = Policies::from_toml(&texts)?;
-    Ok(policies)
-}
-
 /// Refuses policies that grant a permission of this service that its contract does not know.
 fn check_policies(policies: &Policies, contract: &Contract) -> anyhow::Result<()> {
     let known: BTreeSet<String> = contract
@@ -269,7 +242,7 @@ pub async fn run(config: ServiceConfig) -> anyhow::Result<()> {
         contract.personal_field_names(),
         clock.clone(),
     )?;
-    let policies = read_policies(&config.policies)?;
+    let policies = Policies::read(&config.policies)?;
     check_policies(&policies, &contract)?;
     let keyring = Arc::new(Keyring::open(&config.keyring, &clock)?);
     let database = Database::connect(

@@ -10,7 +10,8 @@ use egov_keyring::Keyring;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
 use egov_proto::egov::onestop::v1::file_service_client::FileServiceClient;
 use egov_proto::egov::onestop::v1::{
-    Case, CaseParticulars, GetCaseRequest, ListCasesRequest, ListCasesResponse, ReadFileRequest, SearchCasesRequest,
+    Case, CaseParticulars, GetCaseRequest, ListCaseHistoryRequest, ListCasesRequest, ListCasesResponse,
+    ReadFileRequest, SearchCasesRequest,
 };
 use jiff::civil::Date;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -102,7 +103,9 @@ impl OneStopCases {
         match self.client.clone().get_case(request).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
-                Ok(answer.case.map(|case| (case, answer.particulars.unwrap_or_default())))
+                let mut known = answer.particulars.unwrap_or_default();
+                self.rest_of_the_history(case_id, &mut known).await?;
+                Ok(answer.case.map(|case| (case, known)))
             }
             Err(status) => {
                 let fault = self.judge(&status).await;
@@ -112,6 +115,26 @@ impl OneStopCases {
                 Err(fault)
             }
         }
+    }
+
+    /// What of a long history did not come with the case: when it ended stands at its end.
+    async fn rest_of_the_history(&self, case_id: Uuid, known: &mut CaseParticulars) -> Result<(), Fault> {
+        let mut page_token = std::mem::take(&mut known.history_page_token);
+        while !page_token.is_empty() {
+            let message = ListCaseHistoryRequest {
+                case_id: case_id.to_string(),
+                page_size: 200,
+                page_token,
+            };
+            let request = self.request(message).await?;
+            let answer = match self.client.clone().list_case_history(request).await {
+                Ok(answer) => answer.into_inner(),
+                Err(status) => return Err(self.judge(&status).await),
+            };
+            known.history.extend(answer.entries);
+            page_token = answer.next_page_token;
+        }
+        Ok(())
     }
 
     /// A page of the cases of a unit that were filed in these days of Việt Nam, filed last first. A one-stop of a version before knows no days

@@ -1,5 +1,6 @@
 //! Following the feed of permits: a process with the database reads it there, another asks over gRPC.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use egov_fault::{Code, Fault, fault_of};
 use egov_proto::egov::integration::v1::ListPermitChangesRequest;
 use egov_proto::egov::integration::v1::permit_service_client::PermitServiceClient;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, metadata::AsciiMetadataValue};
@@ -114,6 +116,42 @@ pub async fn follow(feed: &dyn PermitFeed, book: &PermitBook, clock: &SharedCloc
             () = feed.wait() => {}
         }
     }
+}
+
+/// Keeps a book by the feed of a database, as [`follow`] does, on a thread and a connection of its own: whatever keeps the calls' threads and
+/// connections busy lets no permit grow stale. Ends when the thread has, and its connection is closed; also when the database is closed.
+///
+/// # Errors
+/// If there is no thread to be had, or it panicked.
+pub async fn follow_apart(
+    database: &Database,
+    book: &Arc<PermitBook>,
+    clock: &SharedClock,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let (database, book, clock) = (database.clone(), Arc::clone(book), clock.clone());
+    let stop = stop.child_token();
+    // Whoever drops this future ends the thread as well.
+    let _dropped = stop.clone().drop_guard();
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name("permits".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let followed = runtime.map(|runtime| {
+            runtime.block_on(async {
+                let apart = database.apart(1);
+                tokio::select! {
+                    biased;
+                    () = database.closed() => {}
+                    () = follow(&apart, &book, &clock, stop) => {}
+                }
+                apart.close().await;
+            });
+        });
+        // Nobody may be left to hear it.
+        let _ = ended.send(followed);
+    })?;
+    end.await
+        .map_err(|_| io::Error::other("the thread that follows the feed of permits broke off"))?
 }
 
 /// Asks until the feed holds no more, and takes the answers in; the place to go on from.

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::pack::Profile;
 use crate::payments::PaymentsConfig;
+use crate::population::PopulationConfig;
 use crate::press::SharedPress;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
@@ -51,6 +52,8 @@ pub struct Config {
     pub integration: IntegrationConfig,
     /// Where orders to pay are made.
     pub payments: PaymentsConfig,
+    /// Where the population database is asked.
+    pub population: PopulationConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -137,6 +140,7 @@ impl Default for Config {
             ledger: LedgerConfig::default(),
             integration: IntegrationConfig::default(),
             payments: PaymentsConfig::default(),
+            population: PopulationConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -229,28 +233,6 @@ impl IdentitySection {
     }
 }
 
-/// Reads every policy of a folder.
-fn read_policies(folder: &Path) -> anyhow::Result<Policies> {
-    let mut texts = Vec::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("the policies in {} cannot be read (access.policies)", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            texts.push((name, std::fs::read_to_string(&path)?));
-        }
-    }
-    let texts: Vec<(&str, &str)> = texts
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.as_str()))
-        .collect();
-    Ok(Policies::from_toml(&texts)?)
-}
-
 /// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
 ///
 /// `press` prints papers; none: they can be read and not printed.
@@ -295,7 +277,8 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
         VerifierConfig::default(),
     ));
     directory.announce_keys_to(Arc::clone(&verifier));
-    let access = Arc::new(Access::new(read_policies(&config.access.policies)?, directory.tree()));
+    let policies = Policies::read(&config.access.policies).context("access.policies")?;
+    let access = Arc::new(Access::new(policies, directory.tree()));
     let auth = AuthLayer::new(
         verifier,
         Arc::clone(&access),
@@ -317,6 +300,7 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
         .integration
         .forwarder("onestop", &database, &keyring, &clock, &ids)?;
     let payments = config.payments.open(&keyring, &clock, &ids)?;
+    let population = config.population.open(&keyring, &clock, &ids)?;
     let assembly = assemble(Parts {
         database,
         keyring,
@@ -330,6 +314,7 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
         holders: Arc::new(IdentityHolders::new(config.identity.channel()?)),
         press,
         payments,
+        population,
     })
     .await?
     .service(readings)

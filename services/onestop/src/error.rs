@@ -15,6 +15,7 @@ use crate::domain::pack::{Flaw, PackError, flaw_in_vietnamese};
 use crate::domain::results::ResultRefused;
 use crate::domain::transitions::{Refused, State};
 use crate::domain::work::task::WorkRefused;
+use crate::population_error::population_refused;
 use crate::result_error::result_refused;
 use crate::store::StoreError;
 use crate::work_error::work_refused;
@@ -148,6 +149,9 @@ pub enum Error {
     /// Something about components or stored papers is refused.
     #[error(transparent)]
     Component(#[from] ComponentRefused),
+    /// Data of the population database does not stand in the place of a paper.
+    #[error(transparent)]
+    Population(#[from] crate::population_error::PopulationRefused),
     /// Something about linked services is refused.
     #[error(transparent)]
     Linked(#[from] crate::linked_error::LinkedRefused),
@@ -256,6 +260,7 @@ impl From<Error> for Fault {
             Error::Act(refused) => act_refused(refused),
             Error::Work(refused) => work_refused(refused),
             Error::Component(refused) => component_refused(refused),
+            Error::Population(refused) => population_refused(refused),
             Error::StaleTask => Fault::new(
                 Code::Aborted,
                 "STALE_ETAG",

@@ -11,6 +11,7 @@
 //! `tests/`. README.md walks through it.
 
 mod api;
+mod calls;
 mod component_error;
 pub mod config;
 pub mod counter_error;
@@ -24,6 +25,8 @@ mod linked_error;
 pub mod operations;
 pub mod paper_error;
 pub mod payments;
+pub mod population;
+pub mod population_error;
 pub mod press;
 pub mod report_error;
 mod result_error;
@@ -64,6 +67,7 @@ use crate::law::{InForce, Law, LawError};
 use crate::operations::migrate_cases::Means;
 use crate::operations::{KnownProcedures, OneStop};
 use crate::payments::PaymentOrders;
+use crate::population::PopulationQuestions;
 use crate::press::{PrintShop, SharedPress};
 use crate::staffing::Holders;
 
@@ -96,6 +100,8 @@ pub struct Parts {
     pub press: Option<SharedPress>,
     /// Orders at the payment platform.
     pub payments: Arc<dyn PaymentOrders>,
+    /// Questions to the population database.
+    pub population: Arc<dyn PopulationQuestions>,
 }
 
 pub use jobs::units::Round;
@@ -203,6 +209,7 @@ impl LinkedCoordinator {
             // Nothing is printed and no order made; what comes to be paid waits for the running service.
             prints: PrintShop::new(None),
             payments: Arc::new(payments::NotConnected),
+            population: Arc::new(population::NotConnected),
             nobodys_secret,
         }))
     }
@@ -242,6 +249,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         holders: parts.holders,
         prints: PrintShop::new(parts.press),
         payments: parts.payments,
+        population: parts.population,
         nobodys_secret,
     });
     let api = Api {

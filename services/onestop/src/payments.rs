@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use egov_clock::{SharedClock, SharedIds};
-use egov_events::{SystemToken, SystemTokenConfig};
+use egov_events::SystemToken;
 use egov_fault::{Code, Fault, fault_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as integration;
@@ -18,10 +17,11 @@ use egov_proto::instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
+use crate::calls::Calls;
 use crate::domain::charge::{Order, OrderState};
 
 /// How long an answer may take.
@@ -152,32 +152,19 @@ impl PaymentsConfig {
         if self.address.is_empty() {
             return Ok(Arc::new(NotConnected));
         }
-        for (key, value) in [("token_endpoint", &self.token_endpoint), ("audience", &self.audience)] {
-            anyhow::ensure!(!value.is_empty(), "payments.address needs payments.{key}");
-        }
-        let authority = match &self.ca {
-            None => None,
-            Some(ca) => {
-                let read = std::fs::read_to_string(ca);
-                Some(read.with_context(|| format!("{} cannot be read (payments.ca)", ca.display()))?)
-            }
+        let calls = Calls {
+            section: "payments",
+            address: &self.address,
+            token_endpoint: &self.token_endpoint,
+            audience: &self.audience,
+            client_id: &self.client_id,
+            ca: self.ca.as_deref(),
+            answer: ANSWER,
         };
-        let mut endpoint = Endpoint::from_shared(self.address.clone())?
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(ANSWER);
-        if let Some(authority) = &authority {
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
-            endpoint = endpoint.tls_config(tls)?;
-        }
-        let token = SystemTokenConfig {
-            token_endpoint: self.token_endpoint.clone(),
-            audience: self.audience.clone(),
-            client_id: self.client_id.clone(),
-            authority,
-        };
+        let (channel, token) = calls.open(keyring, clock, ids)?;
         Ok(Arc::new(IntegrationPayments {
-            client: PaymentServiceClient::new(endpoint.connect_lazy()),
-            token: SystemToken::new(token, Arc::clone(keyring), clock.clone(), ids.clone())?,
+            client: PaymentServiceClient::new(channel),
+            token,
         }))
     }
 }

@@ -95,6 +95,7 @@ fn filing(unit_code: &str) -> SubmitCaseRequest {
             phone: "0912345678".to_owned(),
             email: "huong@example.vn".to_owned(),
             address: "Số 1, đường Lê Mao, phường Trường Vinh, tỉnh Nghệ An".to_owned(),
+            date_of_birth: None,
             organisation_number: String::new(),
         }),
         components: ["to_khai", "giay_chung_sinh", "giay_to_tuy_than"]

@@ -60,6 +60,64 @@ impl Reader {
     }
 }
 
+/// One-stop, integration and the simulated population database: a person whom it knows is confirmed and the code kept; whoever it does not
+/// know is refused, and the paper is needed.
+#[track_caller]
+fn confirms_an_owner(data: &Path) {
+    let confirmed = answer(&on(data, &["demo", "--population", "--json"]));
+    let said = |name: &str| confirmed[name].as_str().unwrap();
+    let listed = json!({ "caseId": said("case_id") });
+    let checklist = act(data, "ListChecklist", &listed, "clerk", "case_handling");
+    let items = checklist["items"].as_array().unwrap();
+    let item = items
+        .iter()
+        .find(|item| item["componentCode"] == "giay_to_tuy_than")
+        .unwrap();
+    assert_eq!(item["state"], "COMPONENT_STATE_REPLACED_BY_DATA", "{item}");
+    assert_eq!(item["check"]["requestCode"], said("request_code"), "{item}");
+    assert_eq!(item["registers"][0]["connected"], true, "{item}");
+    let components = ["to_khai", "giay_chung_sinh", "giay_to_tuy_than"];
+    let components = components.map(|code| json!({ "componentCode": code, "originals": 1 }));
+    let filed = json!({
+        "procedureCode": "1.001193",
+        "competentUnitCode": "16690",
+        "channel": "CHANNEL_COUNTER",
+        "owner": {
+            "kind": "APPLICANT_KIND_CITIZEN",
+            "fullName": "Nguyễn Văn Ba",
+            "personalNumber": "040099000001",
+            "dateOfBirth": { "year": 1999, "month": 2, "day": 14 },
+        },
+        "components": components,
+        "subject": "Đăng ký khai sinh cho con",
+    });
+    let case = act(data, "SubmitCase", &filed, "clerk", "case_handling")["case"].clone();
+    let request = json!({
+        "caseId": case["caseId"],
+        "etag": case["etag"],
+        "componentCode": "giay_to_tuy_than",
+        "state": "COMPONENT_STATE_REPLACED_BY_DATA",
+        "reason": "tra cứu",
+        "registerCode": "population",
+    });
+    let request = request.to_string();
+    let call = [
+        "call",
+        "SetComponentState",
+        &request,
+        "--as",
+        "clerk",
+        "--purpose",
+        "case_handling",
+    ];
+    let refused = on(data, &call);
+    let said = text(&refused);
+    assert!(
+        !refused.status.success() && said.contains("POPULATION_NOT_CONFIRMED"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_fee_is_ordered_paid_reconciled_and_given_back_in_one_stack_and_counted_once_although_it_was_killed() {
     let folder = folder();
@@ -102,6 +160,9 @@ fn a_fee_is_ordered_paid_reconciled_and_given_back_in_one_stack_and_counted_once
         token: text(&on(&data, &["token", "--as", "clerk"])).trim().to_owned(),
         runtime,
     };
+
+    // The population database of the same stack confirms an owner in the place of the paper.
+    confirms_an_owner(&data);
 
     // A power cut before the citizen pays: nobody hears the platform, which calls again until somebody does.
     up.kill();

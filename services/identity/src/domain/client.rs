@@ -1,10 +1,7 @@
 //! Systems (hệ thống) that sign in with a key of their own (private_key_jwt).
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use egov_auth::token::KeySet;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, JwkSet, ThumbprintHash};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -67,20 +64,14 @@ pub(crate) fn public_key(text: &str) -> Result<Jwk, KeyRefusal> {
         key.common.key_id = Some(thumbprint);
     }
     // The set that will verify the system's assertions must hold the key.
-    if keys_of(&key).is_empty() {
+    let keys = keys_of(&key);
+    if keys.is_empty() {
         return Err(KeyRefusal::WrongType);
     }
-    let on_curve = match &key.algorithm {
-        AlgorithmParameters::EllipticCurve(point) => {
-            let mut bytes = vec![4]; // SEC 1: an uncompressed point
-            bytes.extend(coordinate(&point.x)?);
-            bytes.extend(coordinate(&point.y)?);
-            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).is_ok()
-        }
-        AlgorithmParameters::OctetKeyPair(pair) => ParsedPublicKey::new(&ED25519, coordinate(&pair.x)?).is_ok(),
-        _ => false,
-    };
-    if on_curve { Ok(key) } else { Err(KeyRefusal::NotOnCurve) }
+    if !keys.all_on_curve() {
+        return Err(KeyRefusal::NotOnCurve);
+    }
+    Ok(key)
 }
 
 /// The one key of a system as the set with which its assertions are checked.
@@ -89,15 +80,6 @@ pub(crate) fn keys_of(key: &Jwk) -> KeySet {
         keys: vec![key.clone()],
     };
     KeySet::from_jwks(&set).unwrap_or_default()
-}
-
-/// 32 bytes, base64url.
-fn coordinate(text: &str) -> Result<Vec<u8>, KeyRefusal> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .filter(|bytes| bytes.len() == 32)
-        .ok_or(KeyRefusal::NotOnCurve)
 }
 
 #[cfg(test)]

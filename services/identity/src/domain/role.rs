@@ -15,7 +15,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use crate::error::DateProblem;
+/// What is wrong with a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateProblem {
+    /// Month 13, or a bare year.
+    NotADay,
+    /// The end is not after the beginning.
+    EndsBeforeItBegins,
+    /// It lies in the past, where nothing can be granted any more.
+    Past,
+}
 
 /// A role at a unit for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,17 +1,17 @@
 //! ChangeRoleEnd: a grant that has not ended gets another last day.
 
-use egov_auth::{Caller, Resource};
+use egov_auth::Caller;
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ChangeRoleEndRequest, ChangeRoleEndResponse};
 use serde_json::json;
 
-use super::granting::may_grant;
-use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
+use super::granting::open_grant;
+use super::permission::READ_ACCOUNTS;
 use super::recording::{About, announce_account, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
-use crate::identity::{Identity, parse_id, refuse_self, resource_id};
+use crate::identity::{Identity, parse_id, resource_id};
 use crate::{store, wire};
 
 const METHOD: &str = "/egov.identity.v1.AccessService/ChangeRoleEnd";
@@ -32,23 +32,8 @@ pub(crate) async fn change_role_end(
         .database
         .write(write, async |write| {
             let (now, today) = (write.now(), write.today());
-            let account_id = store::roles::holder_of(write.conn(), grant_id)
-                .await?
-                .ok_or(IdentityError::GrantNotFound)?;
-            let account = store::accounts::lock(write.conn(), &scope, account_id)
-                .await?
-                .ok_or(IdentityError::GrantNotFound)?;
-            caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
-            refuse_self(caller, account_id)?;
-            let grant = account
-                .roles
-                .iter()
-                .find(|grant| grant.grant_id == grant_id)
-                .ok_or(IdentityError::GrantNotFound)?;
-            may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
-            if grant.effective_to.is_some_and(|end| end <= today) {
-                return Err(IdentityError::GrantEnded.into());
-            }
+            let (account, grant) = open_grant(identity, caller, write, &scope, grant_id).await?;
+            let account_id = account.account_id;
             grant
                 .may_end_on(to, today)
                 .map_err(|problem| IdentityError::InvalidDate {

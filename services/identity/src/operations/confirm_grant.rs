@@ -1,18 +1,18 @@
 //! ConfirmGrant: a reviewer keeps a grant.
 
-use egov_auth::{Caller, Resource};
+use egov_auth::Caller;
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ConfirmGrantRequest, ConfirmGrantResponse};
 use serde_json::json;
 
-use super::granting::may_grant;
-use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
-use super::recording::{About, announce, record, with_reason};
+use super::granting::open_grant;
+use super::permission::READ_ACCOUNTS;
+use super::recording::{About, REVIEW_KIND, announce_canonical, canonical_review, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::domain::review::Verdict;
 use crate::error::IdentityError;
-use crate::identity::{Identity, parse_id, refuse_self, resource_id};
+use crate::identity::{Identity, parse_id, resource_id};
 use crate::{store, wire};
 
 const METHOD: &str = "/egov.identity.v1.AccessService/ConfirmGrant";
@@ -30,24 +30,9 @@ pub(crate) async fn confirm_grant(
     identity
         .database
         .write(write, async |write| {
-            let (now, today) = (write.now(), write.today());
-            let account_id = store::roles::holder_of(write.conn(), grant_id)
-                .await?
-                .ok_or(IdentityError::GrantNotFound)?;
-            let account = store::accounts::lock(write.conn(), &scope, account_id)
-                .await?
-                .ok_or(IdentityError::GrantNotFound)?;
-            caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
-            refuse_self(caller, account_id)?;
-            let grant = account
-                .roles
-                .iter()
-                .find(|grant| grant.grant_id == grant_id)
-                .ok_or(IdentityError::GrantNotFound)?;
-            may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
-            if grant.effective_to.is_some_and(|end| end <= today) {
-                return Err(IdentityError::GrantEnded.into());
-            }
+            let now = write.now();
+            let (account, grant) = open_grant(identity, caller, write, &scope, grant_id).await?;
+            let account_id = account.account_id;
             let verdict = Verdict {
                 reviewer_id: caller.principal.subject,
                 review_time: now,
@@ -69,12 +54,12 @@ pub(crate) async fn confirm_grant(
             )
             .await?;
             let answer = wire::verdict(&verdict);
-            announce(
+            announce_canonical(
                 write,
-                ("grant_review", review_id, 1),
+                (REVIEW_KIND, review_id, 1),
                 "role_confirmed",
                 json!({ "grant": grant_id, "role": grant.role, "unit": grant.unit_id }),
-                &answer,
+                &canonical_review(grant_id, &verdict),
             );
             Ok(ConfirmGrantResponse { verdict: Some(answer) })
         })

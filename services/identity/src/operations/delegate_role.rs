@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::delegating::record_both;
 use super::permission::READ_ACCOUNTS;
-use super::recording::announce;
+use super::recording::{DELEGATION_KIND, announce_canonical, canonical_delegation};
 use crate::domain::account::{Account, canonical_username};
 use crate::domain::delegation::{self, Delegation, MOST_PER_DELEGATEE};
 use crate::domain::record::RecordKind;
@@ -90,12 +90,12 @@ pub(crate) async fn delegate_role(
             store::delegations::insert(write.conn(), &new).await?;
             record_both(write, RecordKind::RoleDelegated, &new, Some(own), &new.reason).await?;
             let answer = wire::delegation(&new, today);
-            announce(
+            announce_canonical(
                 write,
-                ("delegation", new.delegation_id, 1),
+                (DELEGATION_KIND, new.delegation_id, 1),
                 "role_delegated",
                 json!({ "grant": grant_id, "role": new.role, "unit": new.unit_id }),
-                &answer,
+                &canonical_delegation(&new),
             );
             Ok(DelegateRoleResponse {
                 delegation: Some(answer),

@@ -5,12 +5,12 @@ use egov_fault::Fault;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::recording::{About, announce, record};
+use super::recording::{About, DELEGATION_KIND, announce_canonical, canonical_delegation, delegation_version, record};
 use crate::domain::delegation::Delegation;
 use crate::domain::record::RecordKind;
 use crate::identity::Identity;
+use crate::store;
 use crate::store::revocations::Target;
-use crate::{store, wire};
 
 /// Ends delegations that are open, and writes that about both sides. Call [`revoke`] last of all for those who acted.
 pub(crate) async fn end(
@@ -33,13 +33,16 @@ pub(crate) async fn end(
             ..delegation
         };
         record_both(write, RecordKind::DelegationEnded, &delegation, by, reason).await?;
-        let today = write.today();
-        announce(
+        announce_canonical(
             write,
-            ("delegation", delegation.delegation_id, 2),
+            (
+                DELEGATION_KIND,
+                delegation.delegation_id,
+                delegation_version(&delegation),
+            ),
             "delegation_ended",
             json!({ "grant": delegation.grant_id, "role": delegation.role, "unit": delegation.unit_id }),
-            &wire::delegation(&delegation, today),
+            &canonical_delegation(&delegation),
         );
         ended.push(delegation);
     }

@@ -1,18 +1,18 @@
 //! EndRole: a role ends at once.
 
-use egov_auth::{Caller, Resource};
+use egov_auth::Caller;
 use egov_database::WriteRequest;
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{EndRoleRequest, EndRoleResponse};
 use serde_json::json;
 
 use super::delegating;
-use super::granting::may_grant;
-use super::permission::{MANAGE_ROLES, READ_ACCOUNTS};
+use super::granting::managed_grant;
+use super::permission::READ_ACCOUNTS;
 use super::recording::{About, announce_account, record, with_reason};
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
-use crate::identity::{Identity, parse_id, refuse_self, resource_id};
+use crate::identity::{Identity, parse_id, resource_id};
 use crate::store::revocations::Target;
 use crate::{store, wire};
 
@@ -37,14 +37,7 @@ pub(crate) async fn end_role(
             let account = store::accounts::lock(write.conn(), &scope, account_id)
                 .await?
                 .ok_or(IdentityError::AccountNotFound)?;
-            caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
-            refuse_self(caller, account_id)?;
-            let grant = account
-                .roles
-                .iter()
-                .find(|grant| grant.grant_id == grant_id)
-                .ok_or(IdentityError::GrantNotFound)?;
-            may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
+            let grant = managed_grant(identity, caller, &account, grant_id)?;
             let Some(end) = grant.end_at_once(today) else {
                 return Ok::<_, Fault>(EndRoleResponse {
                     account: Some(wire::account(&account)),

@@ -1,11 +1,16 @@
 //! May this caller give this role at this unit? The rules are explained in [`crate::domain::role`].
 
-use egov_auth::{Caller, Over, Policies, Resource, UnitTree, WHOLE_PROVINCE};
+use egov_auth::{Caller, Over, Policies, Resource, RowScope, UnitTree, WHOLE_PROVINCE};
+use egov_database::UnitOfWork;
 use egov_fault::Fault;
+use uuid::Uuid;
 
-use crate::domain::role::is_administrative;
+use super::permission::MANAGE_ROLES;
+use crate::domain::account::Account;
+use crate::domain::role::{RoleGrant, is_administrative};
 use crate::error::IdentityError;
-use crate::identity::Identity;
+use crate::identity::{Identity, refuse_self};
+use crate::store;
 
 /// A role that the policies declare.
 pub(crate) fn known_role(identity: &Identity, role: &str) -> Result<(), IdentityError> {
@@ -37,6 +42,47 @@ pub(crate) fn may_grant(
         }
         .into()),
     }
+}
+
+/// The grant of this account, if the caller may end or confirm it: whoever may give a role may, and nobody their own.
+pub(crate) fn managed_grant<'a>(
+    identity: &Identity,
+    caller: &Caller,
+    account: &'a Account,
+    grant_id: Uuid,
+) -> Result<&'a RoleGrant, Fault> {
+    caller.require(MANAGE_ROLES, &Resource::of_unit(account.unit_id))?;
+    refuse_self(caller, account.account_id)?;
+    let grant = account
+        .roles
+        .iter()
+        .find(|grant| grant.grant_id == grant_id)
+        .ok_or(IdentityError::GrantNotFound)?;
+    may_grant(identity, caller, MANAGE_ROLES, &grant.role, grant.unit_id)?;
+    Ok(grant)
+}
+
+/// A grant that has not ended and that the caller may end or confirm, with the account that holds it: locked until the end of the
+/// transaction, and unknown if it is not in `scope`.
+pub(crate) async fn open_grant(
+    identity: &Identity,
+    caller: &Caller,
+    write: &mut UnitOfWork<'_>,
+    scope: &RowScope,
+    grant_id: Uuid,
+) -> Result<(Account, RoleGrant), Fault> {
+    let today = write.today();
+    let account_id = store::roles::holder_of(write.conn(), grant_id)
+        .await?
+        .ok_or(IdentityError::GrantNotFound)?;
+    let account = store::accounts::lock(write.conn(), scope, account_id)
+        .await?
+        .ok_or(IdentityError::GrantNotFound)?;
+    let grant = managed_grant(identity, caller, &account, grant_id)?.clone();
+    if grant.effective_to.is_some_and(|end| end <= today) {
+        return Err(IdentityError::GrantEnded.into());
+    }
+    Ok((account, grant))
 }
 
 /// The permission reaches the unit; for the whole province it must reach every row.

@@ -1,7 +1,7 @@
 //! RegisterIssuer, UpdateIssuer, DisableIssuer, GetIssuer, ListIssuers.
 
 use egov_auth::{Caller, Resource};
-use egov_database::{PageBinding, UnitOfWork, WriteRequest};
+use egov_database::{Page, UnitOfWork, WriteRequest, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{
     DisableIssuerRequest, DisableIssuerResponse, IssuerSettings as WireSettings, ListIssuersRequest,
@@ -11,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::permission::{MANAGE_ISSUERS, READ_ISSUERS};
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{About, ISSUER_KIND, announce, record, with_reason};
 use crate::digests::Digest;
 use crate::domain::issuer::{ClientAuthentication, FederatedIssuer, IssuerSettings, Secret, flaws, shared};
 use crate::domain::record::RecordKind;
@@ -220,10 +220,7 @@ pub(crate) async fn list_issuers(
     caller: &Caller,
     request: ListIssuersRequest,
 ) -> Result<ListIssuersResponse, Fault> {
-    let binding = PageBinding::of(caller, LIST, &ListIssuersRequest::default());
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, LIST, request)?;
     let scope = caller.scope(READ_ISSUERS);
     let seen = seen_units(identity, caller);
     let rows = identity
@@ -334,7 +331,7 @@ async fn written(
     let became = wire::federated_issuer(issuer);
     announce(
         write,
-        ("federated_issuer", issuer.issuer_id, issuer.version),
+        (ISSUER_KIND, issuer.issuer_id, issuer.version),
         event,
         json!({ "units": issuer.settings.unit_ids }),
         &became,

@@ -1,7 +1,7 @@
 //! ListReorganisations: plans and what packs told of, the latest first.
 
 use egov_auth::{Caller, Resource};
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ListReorganisationsRequest, ListReorganisationsResponse};
 use jiff::civil::Date;
@@ -20,11 +20,7 @@ pub(crate) async fn list_reorganisations(
     request: ListReorganisationsRequest,
 ) -> Result<ListReorganisationsResponse, Fault> {
     caller.require(REORGANISE, &Resource::default())?;
-    let filter = ListReorganisationsRequest::default();
-    let binding = PageBinding::of(caller, METHOD, &filter);
-    let page = identity
-        .pages
-        .page::<(Date, Uuid)>(request.page_size, &request.page_token, binding)?;
+    let page: Page<(Date, Uuid)> = page_of!(identity.pages, caller, METHOD, request)?;
     let rows = identity
         .database
         .read(&caller.scope(REORGANISE), async |conn| {

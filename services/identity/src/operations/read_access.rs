@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use egov_auth::{Caller, UnitTree};
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{
     GrantablePlace, ListDelegationsRequest, ListDelegationsResponse, ListRoleGrantsRequest, ListRoleGrantsResponse,
@@ -89,16 +89,12 @@ pub(crate) async fn list_role_grants(
 ) -> Result<ListRoleGrantsResponse, Fault> {
     let on = wire::day("on", request.on)?.unwrap_or_else(|| identity.today());
     let account_id = wanted_account(&request.account_id)?;
-    let binding_of = ListRoleGrantsRequest {
-        page_size: 0,
-        page_token: String::new(),
+    // The pages that follow are those of the same day, also behind midnight.
+    let of_day = ListRoleGrantsRequest {
         on: Some(on.into()),
         ..request.clone()
     };
-    let binding = PageBinding::of(caller, LIST_GRANTS, &binding_of);
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, LIST_GRANTS, of_day)?;
     let tree = identity.directory.tree().load_full();
     let filter = GrantFilter {
         account_id,
@@ -163,15 +159,7 @@ pub(crate) async fn list_delegations(
     request: ListDelegationsRequest,
 ) -> Result<ListDelegationsResponse, Fault> {
     let account_id = wanted_account(&request.account_id)?;
-    let binding_of = ListDelegationsRequest {
-        page_size: 0,
-        page_token: String::new(),
-        ..request.clone()
-    };
-    let binding = PageBinding::of(caller, LIST_DELEGATIONS, &binding_of);
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, LIST_DELEGATIONS, request)?;
     let today = identity.today();
     let open_on = (!request.all_times).then_some(today);
     let scope = caller.scope(READ_ACCOUNTS);

@@ -1,7 +1,7 @@
 //! GetAccount, ListAccounts, ListSignIns.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{
     ListAccountsRequest, ListAccountsResponse, ListSignInsRequest, ListSignInsResponse,
@@ -37,15 +37,7 @@ pub(crate) async fn list_accounts(
     caller: &Caller,
     request: ListAccountsRequest,
 ) -> Result<ListAccountsResponse, Fault> {
-    let filter = ListAccountsRequest {
-        page_size: 0,
-        page_token: String::new(),
-        ..request
-    };
-    let binding = PageBinding::of(caller, LIST_ACCOUNTS, &filter);
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, LIST_ACCOUNTS, request)?;
     let unit_id = (request.unit_id != 0).then_some(request.unit_id);
     let scope = caller.scope(READ_ACCOUNTS);
     let rows = identity
@@ -68,15 +60,7 @@ pub(crate) async fn list_sign_ins(
     request: ListSignInsRequest,
 ) -> Result<ListSignInsResponse, Fault> {
     let account_id = resource_id(&request.account_id, IdentityError::AccountNotFound)?;
-    let filter = ListSignInsRequest {
-        page_size: 0,
-        page_token: String::new(),
-        account_id: request.account_id.clone(),
-    };
-    let binding = PageBinding::of(caller, LIST_SIGN_INS, &filter);
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, LIST_SIGN_INS, request)?;
     let scope = caller.scope(READ_ACCOUNTS);
     let rows = identity
         .database

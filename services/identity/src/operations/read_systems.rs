@@ -1,7 +1,7 @@
 //! ListSystems.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ListSystemsRequest, ListSystemsResponse};
 use uuid::Uuid;
@@ -18,10 +18,7 @@ pub(crate) async fn list_systems(
     caller: &Caller,
     request: ListSystemsRequest,
 ) -> Result<ListSystemsResponse, Fault> {
-    let binding = PageBinding::of(caller, METHOD, &ListSystemsRequest::default());
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, METHOD, request)?;
     let scope = caller.scope(READ_SYSTEMS);
     if !scope.all {
         return Ok(ListSystemsResponse::default());

@@ -9,36 +9,45 @@ use prost::Message as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::recording::{ACCOUNT_KIND, SYSTEM_KIND, TREE_KIND, canonical_account, canonical_key, canonical_system};
+use super::recording::{
+    ACCOUNT_KIND, DELEGATION_KIND, ISSUER_KIND, REORGANISATION_KIND, REVIEW_KIND, SYSTEM_KIND, TREE_KIND,
+    canonical_account, canonical_delegation, canonical_key, canonical_review, canonical_system, delegation_version,
+};
 use crate::{store, wire};
 
-/// Accounts read at once.
+/// Accounts, or delegations, read at once.
 const PAGE: i64 = 2000;
 
 /// Why other leaves cannot be recomputed.
-const REASON: &str = "its leaf commits to the message as it was answered, with states that change without a version";
+const REASON: &str = "its leaf commits to the message as it was answered, which does not follow from its row";
 
-/// What of a leaf of a kind of this service whose row was not rebuilt: of the tree, of an account and of a system the newest leaf has its
-/// row.
+/// What of a leaf of a kind of this service whose row was not rebuilt: a verdict on a role is never changed or removed; of the tree, of an
+/// account, a system, a delegation, an issuer and a reorganisation the newest leaf has its row.
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
     match kind {
         TREE_KIND => WithoutRow::Replaced("older versions of the tree are kept as history entries, not as rows"),
-        ACCOUNT_KIND | SYSTEM_KIND => WithoutRow::Replaced(
+        ACCOUNT_KIND | SYSTEM_KIND | DELEGATION_KIND | ISSUER_KIND | REORGANISATION_KIND => WithoutRow::Replaced(
             "the newest version of each is compared with its rows, older ones are not kept as rows",
         ),
+        REVIEW_KIND => WithoutRow::Wrong,
         _ => WithoutRow::Expected(REASON),
     }
 }
 
-/// The tree of units, every account with its roles and every system with its roles and its key, as their rows stand now.
+/// The tree of units, every account with its roles, every system with its roles and its key, every delegation, verdict on a role, issuer and
+/// reorganisation, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
     database
         .read(&RowScope::everything(), async |conn| {
             let mut rebuilt = Vec::new();
             of_tree(&mut *conn, &mut rebuilt).await?;
             of_accounts(&mut *conn, &mut rebuilt).await?;
-            of_systems(conn, &mut rebuilt).await?;
+            of_systems(&mut *conn, &mut rebuilt).await?;
+            of_delegations(&mut *conn, &mut rebuilt).await?;
+            of_reviews(&mut *conn, &mut rebuilt).await?;
+            of_issuers(&mut *conn, &mut rebuilt).await?;
+            of_reorganisations(conn, &mut rebuilt).await?;
             Ok(rebuilt)
         })
         .await
@@ -96,6 +105,66 @@ async fn of_systems(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Resu
     }
     let nobody = store::systems::roles_of_nobody(conn).await?;
     rebuilt.extend(nobody.into_iter().map(|id| without_leaf(SYSTEM_KIND, id)));
+    Ok(())
+}
+
+async fn of_delegations(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let everything = RowScope::everything();
+    let mut after = None;
+    loop {
+        let delegations = store::delegations::list(&mut *conn, &everything, None, None, after, PAGE).await?;
+        let Some(last) = delegations.last() else { return Ok(()) };
+        after = Some(last.delegation_id);
+        rebuilt.extend(delegations.iter().map(|delegation| Rebuilt {
+            kind: DELEGATION_KIND.to_owned(),
+            resource: delegation.delegation_id,
+            version: delegation_version(delegation),
+            canonical: canonical_delegation(delegation),
+        }));
+    }
+}
+
+async fn of_reviews(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let verdicts = store::reviews::all(conn).await?;
+    rebuilt.extend(verdicts.iter().map(|(review_id, grant_id, verdict)| Rebuilt {
+        kind: REVIEW_KIND.to_owned(),
+        resource: *review_id,
+        version: 1,
+        canonical: canonical_review(*grant_id, verdict),
+    }));
+    Ok(())
+}
+
+/// Without the secret of a client: it is sealed anew with every other key.
+async fn of_issuers(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let issuers = store::federation::issuers_as_stored(conn).await?;
+    rebuilt.extend(issuers.into_iter().map(|(resource, version, issuer)| {
+        Rebuilt {
+            kind: ISSUER_KIND.to_owned(),
+            resource,
+            version,
+            // What cannot be read was never committed to.
+            canonical: issuer
+                .map(|issuer| wire::federated_issuer(&issuer).encode_to_vec())
+                .unwrap_or_default(),
+        }
+    }));
+    Ok(())
+}
+
+async fn of_reorganisations(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let found = store::reorganisations::as_stored(conn).await?;
+    rebuilt.extend(found.into_iter().map(|(resource, version, reorganisation)| {
+        Rebuilt {
+            kind: REORGANISATION_KIND.to_owned(),
+            resource,
+            version,
+            // What cannot be read was never committed to.
+            canonical: reorganisation
+                .map(|one| wire::reorganisation(&one).encode_to_vec())
+                .unwrap_or_default(),
+        }
+    }));
     Ok(())
 }
 

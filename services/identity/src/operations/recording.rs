@@ -8,7 +8,9 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::domain::client::System;
+use crate::domain::delegation::Delegation;
 use crate::domain::record::{NewRecord, RecordKind};
+use crate::domain::review::Verdict;
 use crate::error::IdentityError;
 use crate::{store, wire};
 
@@ -20,6 +22,18 @@ pub(crate) const ACCOUNT_KIND: &str = "account";
 
 /// The kind of the leaves of systems.
 pub(crate) const SYSTEM_KIND: &str = "system";
+
+/// The kind of the leaves of delegations.
+pub(crate) const DELEGATION_KIND: &str = "delegation";
+
+/// The kind of the leaves of verdicts on roles.
+pub(crate) const REVIEW_KIND: &str = "grant_review";
+
+/// The kind of the leaves of issuers of agencies.
+pub(crate) const ISSUER_KIND: &str = "federated_issuer";
+
+/// The kind of the leaves of reorganisations.
+pub(crate) const REORGANISATION_KIND: &str = "reorganisation";
 
 /// About whom a record is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +85,8 @@ pub(crate) fn announce(
     announce_canonical(write, aggregate, kind, payload, &became.encode_to_vec());
 }
 
-fn announce_canonical(
+/// As [`announce`], with what the leaf commits to.
+pub(crate) fn announce_canonical(
     write: &mut UnitOfWork<'_>,
     aggregate: (&'static str, Uuid, i64),
     kind: &'static str,
@@ -114,6 +129,30 @@ pub(crate) fn canonical_account(account: &contract::Account) -> Vec<u8> {
     committed.locked_until = None;
     committed.roles.sort_by(|a, b| a.grant_id.cmp(&b.grant_id));
     committed.encode_to_vec()
+}
+
+/// The version of a delegation: it is made, and ends once before its time or not at all.
+pub(crate) const fn delegation_version(delegation: &Delegation) -> i64 {
+    if delegation.end_time.is_some() { 2 } else { 1 }
+}
+
+/// What the leaf of a delegation commits to: the units of both sides, and the delegation as it was made, with its own end. Not whether
+/// it counts today, nor until when its grant lets it: both change without a version.
+pub(crate) fn canonical_delegation(delegation: &Delegation) -> Vec<u8> {
+    let mut committed = wire::delegation(delegation, delegation.effective_from);
+    committed.effective_to = Some(delegation.effective_to.into());
+    committed.in_force = false;
+    let units = [delegation.delegator_unit_id, delegation.delegatee_unit_id];
+    let mut canonical: Vec<u8> = units.into_iter().flat_map(i32::to_be_bytes).collect();
+    canonical.extend(committed.encode_to_vec());
+    canonical
+}
+
+/// What the leaf of a verdict commits to: the grant on which it was given, and the verdict as it is answered.
+pub(crate) fn canonical_review(grant_id: Uuid, verdict: &Verdict) -> Vec<u8> {
+    let mut canonical = grant_id.as_bytes().to_vec();
+    canonical.extend(wire::verdict(verdict).encode_to_vec());
+    canonical
 }
 
 /// Tells what became of a system, and commits to it as it stands, with its roles and its key.

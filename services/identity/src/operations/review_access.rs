@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use egov_auth::{Caller, ReadRecord};
 use egov_clock::Clock as _;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_fault::Fault;
 use egov_proto::egov::identity::v1::{ReviewAccessRequest, ReviewAccessResponse, ReviewEntry};
 use jiff::Timestamp;
@@ -44,16 +44,11 @@ pub(crate) async fn review_access(
 ) -> Result<ReviewAccessResponse, Fault> {
     let today = identity.today();
     let criteria = criteria(&request, today)?;
-    let binding_of = ReviewAccessRequest {
-        page_size: 0,
-        page_token: String::new(),
+    let of_day = ReviewAccessRequest {
         on: Some(criteria.on.into()),
         ..request.clone()
     };
-    let binding = PageBinding::of(caller, METHOD, &binding_of);
-    let page = identity
-        .pages
-        .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+    let page: Page<Uuid> = page_of!(identity.pages, caller, METHOD, of_day)?;
     let tree = identity.directory.tree().load_full();
     let filter = GrantFilter {
         account_id: None,

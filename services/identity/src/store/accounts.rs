@@ -77,15 +77,24 @@ pub(crate) async fn insert(conn: &mut PgConnection, account: NewAccount<'_>) -> 
     Ok(inserted == 1)
 }
 
+/// The accounts, as a row is read with the lock of its sign-in, that a condition chooses.
+macro_rules! select_account {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT a.account_id, a.username, a.full_name, a.responsible_unit_id, a.disabled_time,
+                  t.locked_until AS "locked_until?", a.version
+           FROM accounts a LEFT JOIN sign_in_attempts t ON t.attempt_key = a.attempt_key "# + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// The account with an id, if it is in scope, with its roles.
 pub(crate) async fn get(conn: &mut PgConnection, scope: &RowScope, account_id: Uuid) -> Result<Option<Account>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT a.account_id, a.username, a.full_name, a.responsible_unit_id, a.disabled_time,
-                  t.locked_until AS "locked_until?", a.version
-           FROM accounts a LEFT JOIN sign_in_attempts t ON t.attempt_key = a.attempt_key
-           WHERE a.account_id = $1
-             AND ($2 OR a.responsible_unit_id = ANY($3) OR a.owner_id = $4)"#,
+    let row = select_account!(
+        "WHERE a.account_id = $1
+             AND ($2 OR a.responsible_unit_id = ANY($3) OR a.owner_id = $4)",
         account_id,
         scope.all,
         &scope.units,
@@ -132,15 +141,11 @@ pub(crate) async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Account>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT a.account_id, a.username, a.full_name, a.responsible_unit_id, a.disabled_time,
-                  t.locked_until AS "locked_until?", a.version
-           FROM accounts a LEFT JOIN sign_in_attempts t ON t.attempt_key = a.attempt_key
-           WHERE ($1 OR a.responsible_unit_id = ANY($2) OR a.owner_id = $3)
+    let rows = select_account!(
+        "WHERE ($1 OR a.responsible_unit_id = ANY($2) OR a.owner_id = $3)
              AND ($4::int IS NULL OR a.responsible_unit_id = $4)
              AND ($5::uuid IS NULL OR a.account_id > $5)
-           ORDER BY a.account_id LIMIT $6"#,
+           ORDER BY a.account_id LIMIT $6",
         scope.all,
         &scope.units,
         scope.owner as Option<Uuid>,
@@ -151,6 +156,11 @@ pub(crate) async fn list(
     .fetch_all(&mut *conn)
     .await
     .map_err(sql_fault)?;
+    with_roles(conn, rows).await
+}
+
+/// The accounts of these rows, each with its roles.
+async fn with_roles(conn: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Account>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.account_id).collect();
     let mut grants: HashMap<Uuid, _> = roles::of_accounts(conn, &ids).await?;
     Ok(rows
@@ -220,13 +230,9 @@ pub(crate) async fn by_usernames(
     scope: &RowScope,
     usernames: &[String],
 ) -> Result<Vec<Account>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT a.account_id, a.username, a.full_name, a.responsible_unit_id, a.disabled_time,
-                  t.locked_until AS "locked_until?", a.version
-           FROM accounts a LEFT JOIN sign_in_attempts t ON t.attempt_key = a.attempt_key
-           WHERE a.username = ANY($4)
-             AND ($1 OR a.responsible_unit_id = ANY($2) OR a.owner_id = $3)"#,
+    let rows = select_account!(
+        "WHERE a.username = ANY($4)
+             AND ($1 OR a.responsible_unit_id = ANY($2) OR a.owner_id = $3)",
         scope.all,
         &scope.units,
         scope.owner as Option<Uuid>,
@@ -235,16 +241,7 @@ pub(crate) async fn by_usernames(
     .fetch_all(&mut *conn)
     .await
     .map_err(sql_fault)?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.account_id).collect();
-    let mut grants: HashMap<Uuid, _> = roles::of_accounts(conn, &ids).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let mut account = Account::from(row);
-            account.roles = grants.remove(&account.account_id).unwrap_or_default();
-            account
-        })
-        .collect())
+    with_roles(conn, rows).await
 }
 
 /// Which of these names are taken, whatever the unit: what the making of an account tells anyway.

@@ -88,6 +88,21 @@ pub(crate) async fn insert(conn: &mut PgConnection, new: &Delegation) -> Result<
     .map_err(sql_fault)
 }
 
+/// The delegations, as a row is read with the grant that each rests on, that a condition chooses.
+macro_rules! select_delegation {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
+                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
+                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
+                d.end_time, d.ended_by, d.end_reason
+         FROM delegations d JOIN role_grants g USING (grant_id) " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// Locks a delegation, if either side is in scope, until the end of the transaction.
 pub(crate) async fn lock(conn: &mut PgConnection, scope: &RowScope, delegation_id: Uuid) -> Result<Option<Delegation>> {
     let locked = sqlx::query_scalar!(
@@ -109,32 +124,17 @@ pub(crate) async fn lock(conn: &mut PgConnection, scope: &RowScope, delegation_i
         return Ok(None);
     }
     // Read anew: it may have changed while the lock was awaited.
-    sqlx::query_as!(
-        Row,
-        "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
-                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
-                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
-                d.end_time, d.ended_by, d.end_reason
-         FROM delegations d JOIN role_grants g USING (grant_id)
-         WHERE d.delegation_id = $1",
-        delegation_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map(|row| row.map(Delegation::from))
-    .map_err(sql_fault)
+    select_delegation!("WHERE d.delegation_id = $1", delegation_id)
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.map(Delegation::from))
+        .map_err(sql_fault)
 }
 
 /// The delegations that could still count on a day or later and that rest on these grants.
 pub(crate) async fn open_on_grants(conn: &mut PgConnection, grants: &[Uuid], today: Date) -> Result<Vec<Delegation>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
-                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
-                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
-                d.end_time, d.ended_by, d.end_reason
-         FROM delegations d JOIN role_grants g USING (grant_id)
-         WHERE d.grant_id = ANY($1) AND d.end_time IS NULL AND d.effective_to > $2
+    select_delegation!(
+        "WHERE d.grant_id = ANY($1) AND d.end_time IS NULL AND d.effective_to > $2
            AND (g.effective_to IS NULL OR g.effective_to > $2)
          ORDER BY d.delegation_id",
         grants,
@@ -148,14 +148,8 @@ pub(crate) async fn open_on_grants(conn: &mut PgConnection, grants: &[Uuid], tod
 
 /// The delegations that could still count on a day or later and of which an account is either side.
 pub(crate) async fn open_of(conn: &mut PgConnection, account_id: Uuid, today: Date) -> Result<Vec<Delegation>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
-                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
-                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
-                d.end_time, d.ended_by, d.end_reason
-         FROM delegations d JOIN role_grants g USING (grant_id)
-         WHERE (d.delegator_id = $1 OR d.delegatee_id = $1) AND d.end_time IS NULL AND d.effective_to > $2
+    select_delegation!(
+        "WHERE (d.delegator_id = $1 OR d.delegatee_id = $1) AND d.end_time IS NULL AND d.effective_to > $2
            AND (g.effective_to IS NULL OR g.effective_to > $2)
          ORDER BY d.delegation_id",
         account_id,
@@ -169,14 +163,8 @@ pub(crate) async fn open_of(conn: &mut PgConnection, account_id: Uuid, today: Da
 
 /// What an account acts by on a day; the delegator's account must be open.
 pub(crate) async fn acted_by(conn: &mut PgConnection, delegatee_id: Uuid, on: Date) -> Result<Vec<Delegation>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
-                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
-                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
-                d.end_time, d.ended_by, d.end_reason
-         FROM delegations d JOIN role_grants g USING (grant_id)
-         JOIN accounts a ON a.account_id = d.delegator_id
+    select_delegation!(
+        "JOIN accounts a ON a.account_id = d.delegator_id
          WHERE d.delegatee_id = $1 AND d.end_time IS NULL AND a.disabled_time IS NULL
            AND d.effective_from <= $2 AND d.effective_to > $2
            AND g.effective_from <= $2 AND (g.effective_to IS NULL OR g.effective_to > $2)
@@ -200,14 +188,8 @@ pub(crate) async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Delegation>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT d.delegation_id, d.grant_id, g.role, g.unit_id, d.delegator_id, d.delegator_name, d.delegator_unit_id,
-                d.delegatee_id, d.delegatee_name, d.delegatee_unit_id, d.effective_from, d.effective_to,
-                g.effective_from AS grant_from, g.effective_to AS grant_to, d.reason, d.document_number, d.create_time,
-                d.end_time, d.ended_by, d.end_reason
-         FROM delegations d JOIN role_grants g USING (grant_id)
-         WHERE ($1 OR d.delegator_id = $3 OR d.delegatee_id = $3
+    select_delegation!(
+        "WHERE ($1 OR d.delegator_id = $3 OR d.delegatee_id = $3
                 OR EXISTS (SELECT 1 FROM accounts a
                            WHERE a.account_id IN (d.delegator_id, d.delegatee_id) AND a.responsible_unit_id = ANY($2)))
            AND ($4::uuid IS NULL OR d.delegator_id = $4 OR d.delegatee_id = $4)

@@ -273,6 +273,19 @@ pub(crate) async fn list_issuers(
     .collect()
 }
 
+/// Every issuer as it is stored, with its id and its version; none if its row is nothing that the platform writes.
+pub(crate) async fn issuers_as_stored(conn: &mut PgConnection) -> Result<Vec<(Uuid, i64, Option<FederatedIssuer>)>> {
+    select_issuer!(r#"WHERE issuer_id >= $1 ORDER BY issuer_id"#, Uuid::nil())
+        .fetch_all(conn)
+        .await
+        .map(|rows| {
+            rows.into_iter()
+                .map(|row| (row.issuer_id, row.version, FederatedIssuer::try_from(row).ok()))
+                .collect()
+        })
+        .map_err(sql_fault)
+}
+
 /// The sealed secret of an issuer, if it has one.
 pub(crate) async fn sealed_secret(conn: &mut PgConnection, issuer_id: Uuid) -> Result<Option<SealedSecret>> {
     sqlx::query!(

@@ -249,6 +249,26 @@ pub(crate) async fn list(
     .collect()
 }
 
+/// Every reorganisation as it is stored, with its id and its version; none if its row is nothing that the platform writes.
+pub(crate) async fn as_stored(conn: &mut PgConnection) -> Result<Vec<(Uuid, i64, Option<Reorganisation>)>> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT reorganisation_id, effective_date, title, legal_basis, status, fact_status, source, plan, problem,
+                  version,
+                  (SELECT count(*) FROM unit_closings c WHERE c.reorganisation_id = r.reorganisation_id)
+                      AS "closed_units!"
+           FROM reorganisations r ORDER BY reorganisation_id"#
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| {
+        rows.into_iter()
+            .map(|row| (row.reorganisation_id, row.version, Reorganisation::try_from(row).ok()))
+            .collect()
+    })
+    .map_err(sql_fault)
+}
+
 /// The reorganisation that a pack told of.
 pub(crate) async fn by_source(conn: &mut PgConnection, source: &str) -> Result<Option<Uuid>> {
     sqlx::query_scalar!(
@@ -307,50 +327,46 @@ impl ClosingRow {
     }
 }
 
-/// What became of every unit that closed, by its id, and by which reorganisation.
-pub(crate) async fn closings(conn: &mut PgConnection) -> Result<Vec<(Uuid, Closing)>> {
-    sqlx::query_as!(
-        ClosingRow,
-        r#"SELECT unit_id, reorganisation_id, effective_date, change, c.successor_id,
+/// The closings of units, as a row is read with all successors, that a condition chooses.
+macro_rules! select_closing {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            ClosingRow,
+            r#"SELECT unit_id, reorganisation_id, effective_date, change, c.successor_id,
                   ARRAY(SELECT s.successor_id FROM unit_successions s WHERE s.unit_id = c.unit_id
                         ORDER BY s.successor_id) AS "successors!"
-           FROM unit_closings c ORDER BY unit_id"#
-    )
-    .fetch_all(conn)
-    .await
-    .map_err(sql_fault)?
-    .into_iter()
-    .map(ClosingRow::read)
-    .collect()
+           FROM unit_closings c "# + $which
+            $(, $value)*
+        )
+    };
+}
+
+/// What became of every unit that closed, by its id, and by which reorganisation.
+pub(crate) async fn closings(conn: &mut PgConnection) -> Result<Vec<(Uuid, Closing)>> {
+    select_closing!("ORDER BY unit_id")
+        .fetch_all(conn)
+        .await
+        .map_err(sql_fault)?
+        .into_iter()
+        .map(ClosingRow::read)
+        .collect()
 }
 
 /// What became of a unit.
 pub(crate) async fn closing(conn: &mut PgConnection, unit_id: i32) -> Result<Option<(Uuid, Closing)>> {
-    sqlx::query_as!(
-        ClosingRow,
-        r#"SELECT unit_id, reorganisation_id, effective_date, change, c.successor_id,
-                  ARRAY(SELECT s.successor_id FROM unit_successions s WHERE s.unit_id = c.unit_id
-                        ORDER BY s.successor_id) AS "successors!"
-           FROM unit_closings c WHERE unit_id = $1"#,
-        unit_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(ClosingRow::read)
-    .transpose()
+    select_closing!("WHERE unit_id = $1", unit_id)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(ClosingRow::read)
+        .transpose()
 }
 
 /// The closed units of which a unit took over a part, by id.
 pub(crate) async fn predecessors(conn: &mut PgConnection, unit_id: i32) -> Result<Vec<(Uuid, Closing)>> {
-    sqlx::query_as!(
-        ClosingRow,
-        r#"SELECT unit_id, reorganisation_id, effective_date, change, c.successor_id,
-                  ARRAY(SELECT s.successor_id FROM unit_successions s WHERE s.unit_id = c.unit_id
-                        ORDER BY s.successor_id) AS "successors!"
-           FROM unit_closings c
-           WHERE unit_id IN (SELECT p.unit_id FROM unit_successions p WHERE p.successor_id = $1)
-           ORDER BY unit_id"#,
+    select_closing!(
+        "WHERE unit_id IN (SELECT p.unit_id FROM unit_successions p WHERE p.successor_id = $1)
+           ORDER BY unit_id",
         unit_id
     )
     .fetch_all(conn)

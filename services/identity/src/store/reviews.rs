@@ -73,6 +73,26 @@ pub(crate) async fn last_verdicts(conn: &mut PgConnection, grants: &[Uuid]) -> R
     .map_err(sql_fault)
 }
 
+/// Every verdict by its id, with the grant on which it was given.
+pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<(Uuid, Uuid, Verdict)>> {
+    sqlx::query!("SELECT review_id, grant_id, reviewer_id, review_time, note FROM grant_reviews ORDER BY review_id")
+        .fetch_all(conn)
+        .await
+        .map(|rows| {
+            rows.into_iter()
+                .map(|row| {
+                    let verdict = Verdict {
+                        reviewer_id: row.reviewer_id,
+                        review_time: row.review_time.to_jiff(),
+                        note: row.note,
+                    };
+                    (row.review_id, row.grant_id, verdict)
+                })
+                .collect()
+        })
+        .map_err(sql_fault)
+}
+
 /// Writes a verdict.
 pub(crate) async fn insert(conn: &mut PgConnection, review_id: Uuid, grant_id: Uuid, verdict: &Verdict) -> Result<()> {
     sqlx::query!(

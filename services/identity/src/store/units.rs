@@ -43,63 +43,55 @@ impl TryFrom<Row> for Unit {
     }
 }
 
+/// The units, as a row is read, that a condition chooses.
+macro_rules! select_unit {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
+                agency_code, agency_code_provisional, fact_status, note
+         FROM units " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// Every unit of every period, by id.
 pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<Unit>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
-                agency_code, agency_code_provisional, fact_status, note
-         FROM units ORDER BY unit_id"
-    )
-    .fetch_all(conn)
-    .await
-    .map_err(sql_fault)?
-    .into_iter()
-    .map(Unit::try_from)
-    .collect()
+    select_unit!("ORDER BY unit_id")
+        .fetch_all(conn)
+        .await
+        .map_err(sql_fault)?
+        .into_iter()
+        .map(Unit::try_from)
+        .collect()
 }
 
 /// The unit with an id.
 pub(crate) async fn by_id(conn: &mut PgConnection, unit_id: i32) -> Result<Option<Unit>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
-                agency_code, agency_code_provisional, fact_status, note
-         FROM units WHERE unit_id = $1",
-        unit_id
-    )
-    .fetch_optional(conn)
-    .await
-    .map_err(sql_fault)?
-    .map(Unit::try_from)
-    .transpose()
+    select_unit!("WHERE unit_id = $1", unit_id)
+        .fetch_optional(conn)
+        .await
+        .map_err(sql_fault)?
+        .map(Unit::try_from)
+        .transpose()
 }
 
 /// The units with these ids, by id.
 pub(crate) async fn by_ids(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<Unit>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
-                agency_code, agency_code_provisional, fact_status, note
-         FROM units WHERE unit_id = ANY($1) ORDER BY unit_id",
-        ids
-    )
-    .fetch_all(conn)
-    .await
-    .map_err(sql_fault)?
-    .into_iter()
-    .map(Unit::try_from)
-    .collect()
+    select_unit!("WHERE unit_id = ANY($1) ORDER BY unit_id", ids)
+        .fetch_all(conn)
+        .await
+        .map_err(sql_fault)?
+        .into_iter()
+        .map(Unit::try_from)
+        .collect()
 }
 
 /// The unit that carries a code on a day.
 pub(crate) async fn resolve(conn: &mut PgConnection, code: &str, on: Date) -> Result<Option<Unit>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
-                agency_code, agency_code_provisional, fact_status, note
-         FROM units
-         WHERE code = $1 AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)",
+    select_unit!(
+        "WHERE code = $1 AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)",
         code,
         on.to_sqlx() as _
     )
@@ -118,12 +110,8 @@ pub(crate) async fn list(
     after: i32,
     limit: i64,
 ) -> Result<Vec<Unit>> {
-    sqlx::query_as!(
-        Row,
-        "SELECT unit_id, code, name, kind, parent_id, effective_from, effective_to,
-                agency_code, agency_code_provisional, fact_status, note
-         FROM units
-         WHERE ($1::int IS NULL OR parent_id = $1)
+    select_unit!(
+        "WHERE ($1::int IS NULL OR parent_id = $1)
            AND effective_from <= $2 AND (effective_to IS NULL OR effective_to > $2)
            AND unit_id > $3
          ORDER BY unit_id LIMIT $4",

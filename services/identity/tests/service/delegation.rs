@@ -12,13 +12,13 @@ use uuid::Uuid;
 use crate::support::{COMMUNE, PROVINCE, WARD, WARD_OFFICE, World, by, fresh, refused};
 
 /// Somebody with a role, and the grant of it.
-struct Holder {
+pub struct Holder {
     account: Uuid,
-    grant: String,
-    tokens: TokenPair,
+    pub grant: String,
+    pub tokens: TokenPair,
 }
 
-async fn holder(world: &World, name: &str, role: &str, unit: i32) -> Holder {
+pub async fn holder(world: &World, name: &str, role: &str, unit: i32) -> Holder {
     let account = world.person(name, unit, &[(role, unit)]).await.account_id;
     Holder {
         account,
@@ -36,7 +36,7 @@ async fn grant_of(world: &World, account: Uuid) -> String {
         .to_string()
 }
 
-fn to(grant: &str, username: &str) -> DelegateRoleRequest {
+pub fn to(grant: &str, username: &str) -> DelegateRoleRequest {
     DelegateRoleRequest {
         request_id: fresh(),
         grant_id: grant.to_owned(),
@@ -48,7 +48,7 @@ fn to(grant: &str, username: &str) -> DelegateRoleRequest {
     }
 }
 
-async fn delegate(world: &World, token: &str, request: DelegateRoleRequest) -> Result<Delegation, Status> {
+pub async fn delegate(world: &World, token: &str, request: DelegateRoleRequest) -> Result<Delegation, Status> {
     world
         .access()
         .delegate_role(by(token, request))
@@ -56,7 +56,7 @@ async fn delegate(world: &World, token: &str, request: DelegateRoleRequest) -> R
         .map(|answer| answer.into_inner().delegation.unwrap())
 }
 
-async fn end(world: &World, token: &str, delegation: &Delegation) -> Result<Delegation, Status> {
+pub async fn end(world: &World, token: &str, delegation: &Delegation) -> Result<Delegation, Status> {
     let request = EndDelegationRequest {
         request_id: fresh(),
         delegation_id: delegation.delegation_id.clone(),
@@ -463,4 +463,5 @@ async fn delegations_are_recorded_about_both_sides_announced_and_committed_to() 
     assert_eq!(leaves, 2);
     let text = serde_json::to_string(&events.iter().map(|event| &event.2).collect::<Vec<_>>()).unwrap();
     assert!(!text.contains("Nguyễn") && !text.contains("công tác"), "{text}");
+    crate::ledger::untouched(&world).await;
 }

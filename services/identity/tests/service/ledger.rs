@@ -1,12 +1,13 @@
-//! What whoever owns the database changes of accounts, roles and systems past the service is named by the verification of the ledger.
+//! What whoever owns the database changes of accounts, roles, systems, delegations, verdicts, issuers and reorganisations past the service
+//! is named by the verification of the ledger.
 
 use std::collections::BTreeSet;
 
 use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
 use egov_identity::operations::rebuild_leaves::{rebuild_leaves, without_row};
 use egov_proto::egov::identity::v1::{
-    ChangeRoleEndRequest, CreateAccountRequest, DisableAccountRequest, DisableSystemRequest, EndRoleRequest,
-    GrantRoleRequest, RegisterSystemRequest, SystemRole, UnlockAccountRequest,
+    ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest, DisableAccountRequest, DisableIssuerRequest,
+    DisableSystemRequest, EndRoleRequest, GrantRoleRequest, RegisterSystemRequest, SystemRole, UnlockAccountRequest,
 };
 use egov_proto::google::r#type::Date;
 use egov_transparency::{LogReport, verify_kind};
@@ -14,14 +15,32 @@ use jiff::civil::date;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::delegation::{delegate, end, holder, to};
+use crate::reorganisations::{create, merger};
+use crate::sso::{Linked, OTHER_REDIRECT, settings_at};
 use crate::support::{PASSWORD, PROVINCE, Signer, WARD, World, by, fresh, refused};
+
+/// Every kind that is compared with its rows.
+const KINDS: [&str; 7] = [
+    "unit_tree",
+    "account",
+    "system",
+    "delegation",
+    "grant_review",
+    "federated_issuer",
+    "reorganisation",
+];
 
 /// What the verification finds wrong with the tree, the accounts and the systems, and how many leaves are what the rows say.
 pub async fn found(world: &World) -> (u64, BTreeSet<String>) {
+    found_of(world, &KINDS[..3]).await
+}
+
+async fn found_of(world: &World, kinds: &[&str]) -> (u64, BTreeSet<String>) {
     let rebuilt = rebuild_leaves(&world.database).await.unwrap();
     let mut report = LogReport::default();
     let mut recomputed = 0;
-    for kind in ["unit_tree", "account", "system"] {
+    for &kind in kinds {
         recomputed += verify_kind(&world.database, kind, &rebuilt, without_row(kind), &mut report)
             .await
             .unwrap()
@@ -32,7 +51,7 @@ pub async fn found(world: &World) -> (u64, BTreeSet<String>) {
 
 /// Nothing was changed past the service.
 pub async fn untouched(world: &World) {
-    assert_eq!(found(world).await.1, BTreeSet::new());
+    assert_eq!(found_of(world, &KINDS).await.1, BTreeSet::new());
 }
 
 async fn give(world: &World, account: Uuid, to: Option<Date>) -> String {
@@ -310,4 +329,158 @@ async fn every_account_role_and_system_that_was_changed_past_the_service_is_name
     let tree = found(&world).await.1.difference(&still).cloned().collect::<Vec<_>>();
     assert_eq!(tree.len(), 1, "{tree:?}");
     assert!(tree[0].starts_with("unit_tree ") && tree[0].ends_with("is not what its leaf commits to"));
+}
+
+#[tokio::test]
+async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_past_the_service_is_named() {
+    let linked = Linked::start().await;
+    let world = &linked.world;
+    let mut delegations = Vec::new();
+    for (leader, deputy) in [
+        ("mot.truong", "mot.pho"),
+        ("hai.truong", "hai.pho"),
+        ("ba.truong", "ba.pho"),
+        ("bon.truong", "bon.pho"),
+    ] {
+        world.person(deputy, WARD, &[]).await;
+        let leader = holder(world, leader, "officer", WARD).await;
+        let token = &leader.tokens.access_token;
+        let made = delegate(world, token, to(&leader.grant, deputy)).await.unwrap();
+        delegations.push((leader, made));
+    }
+    let (leader, reopened) = &delegations[1];
+    end(world, &leader.tokens.access_token, reopened).await.unwrap();
+    for (leader, _) in &delegations[..3] {
+        let request = ConfirmGrantRequest {
+            request_id: fresh(),
+            grant_id: leader.grant.clone(),
+            note: "vẫn cần".to_owned(),
+        };
+        let kept = world.access().confirm_grant(by(&world.unit_admin(WARD), request)).await;
+        kept.unwrap();
+    }
+    let other = world
+        .register("https://sso.so.test", settings_at(OTHER_REDIRECT))
+        .await
+        .unwrap();
+    let request = DisableIssuerRequest {
+        request_id: fresh(),
+        issuer_id: other.issuer_id.clone(),
+        etag: other.etag.clone(),
+        reason: "hết hợp đồng".to_owned(),
+    };
+    let disabled = world
+        .federation()
+        .disable_issuer(by(&world.province_admin(), request))
+        .await;
+    assert!(disabled.unwrap().into_inner().issuer.unwrap().disabled);
+    let plan = create(world, merger(date(2026, 12, 20))).await.unwrap();
+    untouched(world).await;
+    // A delegation comes to its end by the day, and no leaf says which day it is.
+    world.days_later(9).await;
+    untouched(world).await;
+
+    let mut sql = world.sql().await;
+    let reviews: Vec<Uuid> = sqlx::query_scalar("SELECT review_id FROM grant_reviews ORDER BY review_id")
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+    sqlx::raw_sql("SET session_replication_role = replica")
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let id = |text: &str| text.parse::<Uuid>().unwrap();
+    let ids: Vec<Uuid> = delegations.iter().map(|(_, made)| id(&made.delegation_id)).collect();
+    let added = Uuid::from_u128(71);
+    for (statement, id) in [
+        (
+            "UPDATE delegations SET effective_to = '2027-01-01' WHERE delegation_id = $1",
+            ids[0],
+        ),
+        // As it was before it was ended, to the letter: what its first leaf commits to.
+        (
+            "UPDATE delegations SET end_time = NULL, ended_by = NULL, end_reason = '' WHERE delegation_id = $1",
+            ids[1],
+        ),
+        ("DELETE FROM delegations WHERE delegation_id = $1", ids[2]),
+        (
+            "UPDATE delegations SET delegator_unit_id = 1 WHERE delegation_id = $1",
+            ids[3],
+        ),
+        (
+            "INSERT INTO delegations (delegation_id, grant_id, delegator_id, delegator_name, delegator_unit_id, delegatee_id,
+                                      delegatee_name, delegatee_unit_id, effective_from, effective_to, reason, document_number,
+                                      create_time)
+             SELECT $1, grant_id, delegatee_id, delegator_name, delegator_unit_id, delegator_id, delegatee_name, delegatee_unit_id,
+                    effective_from, effective_to, reason, document_number, create_time FROM delegations ORDER BY delegation_id LIMIT 1",
+            added,
+        ),
+        (
+            "UPDATE grant_reviews SET grant_id = (SELECT grant_id FROM grant_reviews WHERE review_id <> $1 LIMIT 1)
+             WHERE review_id = $1",
+            reviews[0],
+        ),
+        ("DELETE FROM grant_reviews WHERE review_id = $1", reviews[1]),
+        (
+            "INSERT INTO grant_reviews (review_id, grant_id, reviewer_id, review_time, note)
+             SELECT $1, grant_id, reviewer_id, review_time, note FROM grant_reviews LIMIT 1",
+            added,
+        ),
+        (
+            "UPDATE federated_issuers SET algorithms = '{none}' WHERE issuer_id = $1",
+            id(&linked.issuer.issuer_id),
+        ),
+        (
+            "UPDATE federated_issuers SET disabled_time = NULL, version = 1 WHERE issuer_id = $1",
+            id(&other.issuer_id),
+        ),
+        (
+            "INSERT INTO federated_issuers (issuer_id, issuer, title, client_id, client_authentication, redirect_uris, unit_ids,
+                                            algorithms, second_factor_acr, second_factor_amr, max_auth_age, version, create_time,
+                                            update_time)
+             SELECT $1, 'https://ai.do.test', title, client_id, client_authentication, '{}', unit_ids, algorithms,
+                    second_factor_acr, second_factor_amr, max_auth_age, 1, create_time, update_time
+             FROM federated_issuers LIMIT 1",
+            added,
+        ),
+        (
+            "UPDATE reorganisations SET legal_basis = 'Nghị quyết khác' WHERE reorganisation_id = $1",
+            id(&plan.reorganisation_id),
+        ),
+        (
+            "INSERT INTO reorganisations (reorganisation_id, effective_date, title, legal_basis, status, fact_status, plan, version,
+                                          create_time, update_time)
+             SELECT $1, effective_date, title, legal_basis, status, fact_status, plan, 1, create_time, update_time
+             FROM reorganisations WHERE plan IS NOT NULL LIMIT 1",
+            added,
+        ),
+    ] {
+        past_the_service(&mut sql, statement, id).await;
+    }
+    let unlike = |kind: &str, id: &str| format!("{kind} {id} version 1 is not what its leaf commits to");
+    let without = |kind: &str| format!("{kind} {added} version 1 has no leaf");
+    let expected = BTreeSet::from([
+        unlike("delegation", &ids[0].to_string()),
+        format!("delegation {} version 2: its row is gone", ids[1]),
+        format!("delegation {} version 1: its row is gone", ids[2]),
+        unlike("delegation", &ids[3].to_string()),
+        without("delegation"),
+        unlike("grant_review", &reviews[0].to_string()),
+        format!("grant_review {} version 1: its row is gone", reviews[1]),
+        without("grant_review"),
+        unlike("federated_issuer", &linked.issuer.issuer_id),
+        format!("federated_issuer {} version 2: its row is gone", other.issuer_id),
+        without("federated_issuer"),
+        unlike("reorganisation", &plan.reorganisation_id),
+        without("reorganisation"),
+    ]);
+    assert_eq!(found_of(world, &KINDS).await.1, expected);
+    let deleted = sqlx::query("DELETE FROM reorganisations WHERE reorganisation_id = $1")
+        .bind(id(&plan.reorganisation_id))
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(deleted.rows_affected(), 1);
+    let gone = format!("reorganisation {} version 1: its row is gone", plan.reorganisation_id);
+    assert!(found_of(world, &KINDS).await.1.contains(&gone));
 }

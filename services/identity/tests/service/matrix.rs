@@ -494,13 +494,23 @@ impl<'a> Call<'a> {
                 accounts.grant_role(self.by(request)).await.map(|_| true)
             }
             "AccountService/ListAccounts" => {
-                let request = ListAccountsRequest {
-                    page_size: 200,
-                    page_token: String::new(),
-                    unit_id: self.unit,
-                };
-                let shown = accounts.list_accounts(self.by(request)).await?.into_inner();
-                Ok(shown.accounts.iter().any(|shown| shown.account_id == account_id))
+                // The accounts of all calls before are in the same units: there is more than one page.
+                let mut page_token = String::new();
+                loop {
+                    let request = ListAccountsRequest {
+                        page_size: 200,
+                        page_token,
+                        unit_id: self.unit,
+                    };
+                    let shown = accounts.list_accounts(self.by(request)).await?.into_inner();
+                    if shown.accounts.iter().any(|shown| shown.account_id == account_id) {
+                        break Ok(true);
+                    }
+                    if shown.next_page_token.is_empty() {
+                        break Ok(false);
+                    }
+                    page_token = shown.next_page_token;
+                }
             }
             "AccountService/ListSignIns" => {
                 let request = ListSignInsRequest {

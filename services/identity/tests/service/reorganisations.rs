@@ -43,7 +43,7 @@ fn closing(unit_id: i32, successor: Option<PlannedUnit>) -> PlannedClosing {
 }
 
 /// The commune merges into the ward, with its office.
-fn merger(on: jiff::civil::Date) -> ReorganisationPlan {
+pub fn merger(on: jiff::civil::Date) -> ReorganisationPlan {
     ReorganisationPlan {
         effective_date: Some(on.into()),
         title: "Nhập xã Kim Liên vào phường Trường Vinh".to_owned(),
@@ -77,7 +77,7 @@ fn renaming(on: jiff::civil::Date) -> ReorganisationPlan {
 const TODAY: jiff::civil::Date = date(2026, 11, 23);
 const LATER: jiff::civil::Date = date(2026, 12, 1);
 
-async fn create(world: &World, plan: ReorganisationPlan) -> Result<Reorganisation, Status> {
+pub async fn create(world: &World, plan: ReorganisationPlan) -> Result<Reorganisation, Status> {
     let request = CreateReorganisationRequest {
         request_id: fresh(),
         plan: Some(plan),

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State as Held};
 use axum::routing::post;
-use egov_database::PageBinding;
+use egov_database::page_of;
 use egov_fault::{Fault, Violation};
 use egov_partners::civil_status::{Entry, RegistrationKind};
 use egov_partners::code_tables::Unmapped;
@@ -29,9 +29,9 @@ use super::events::ids;
 use super::status;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::payment::PaymentOrder;
+use crate::domain::unmapped::Counted;
 use crate::error::Error;
 use crate::operations::partners::{Entered, NoticeRefusal, Question, Shared};
-use crate::store::partner_records::Counted;
 
 /// The services of the contract over the use cases.
 #[derive(Clone)]
@@ -390,11 +390,13 @@ impl PortalService for PartnerApi {
     ) -> Result<Response<proto::ListDeliveriesResponse>, Status> {
         let accepted = accept(&self.contract, request)?;
         let caller = accepted.caller()?;
-        let mut filter = accepted.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let binding = PageBinding::of(caller, "egov.integration.v1.PortalService/ListDeliveries", &filter);
-        let page = self.partners.database.page_tokens().page(size, &token, binding)?;
+        let filter = &accepted.message;
+        let page = page_of!(
+            self.partners.database.page_tokens(),
+            caller,
+            "egov.integration.v1.PortalService/ListDeliveries",
+            filter
+        )?;
         let state = i16::try_from(filter.state).ok().and_then(State::from_number);
         let (rows, next_page_token) = self
             .partners
@@ -430,11 +432,13 @@ impl PortalService for PartnerApi {
     ) -> Result<Response<proto::ListUnmappedValuesResponse>, Status> {
         let accepted = accept(&self.contract, request)?;
         let caller = accepted.caller()?;
-        let mut filter = accepted.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let binding = PageBinding::of(caller, "egov.integration.v1.PortalService/ListUnmappedValues", &filter);
-        let page = self.partners.database.page_tokens().page(size, &token, binding)?;
+        let filter = &accepted.message;
+        let page = page_of!(
+            self.partners.database.page_tokens(),
+            caller,
+            "egov.integration.v1.PortalService/ListUnmappedValues",
+            filter
+        )?;
         let (rows, next_page_token) = self.partners.list_unmapped_values(caller, page).await.map_err(status)?;
         Ok(Response::new(proto::ListUnmappedValuesResponse {
             values: rows.iter().map(encode_counted).collect(),

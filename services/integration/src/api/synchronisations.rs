@@ -1,6 +1,6 @@
 //! gRPC handlers of what the portal knows of cases, and of its reconciliation.
 
-use egov_database::PageBinding;
+use egov_database::page_of;
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::synchronisation_service_server::SynchronisationService;
@@ -12,9 +12,8 @@ use uuid::Uuid;
 
 use super::partners::PartnerApi;
 use super::status;
-use crate::domain::reconciliation::{Difference, Reconciliation, Standing};
-use crate::store::reconciliations;
-use crate::store::synchronisations::{self, Synchronisation};
+use crate::domain::reconciliation::{Difference, DifferenceFilter, Reconciliation, Standing};
+use crate::domain::synchronisation::{Filter, Synchronisation};
 
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
     Fault::invalid(vec![Violation {
@@ -135,13 +134,10 @@ impl SynchronisationService for PartnerApi {
     ) -> Result<Response<proto::ListSynchronisationsResponse>, Status> {
         let accepted = accept(&self.contract, request)?;
         let caller = accepted.caller()?;
-        let mut asked = accepted.message.clone();
-        let (size, token) = (asked.page_size, std::mem::take(&mut asked.page_token));
-        asked.page_size = 0;
+        let asked = &accepted.message;
         let method = "egov.integration.v1.SynchronisationService/ListSynchronisations";
-        let binding = PageBinding::of(caller, method, &asked);
-        let page = self.partners.database.page_tokens().page(size, &token, binding)?;
-        let filter = synchronisations::Filter {
+        let page = page_of!(self.partners.database.page_tokens(), caller, method, asked)?;
+        let filter = Filter {
             unit_id: (asked.unit_id > 0).then_some(asked.unit_id),
             waiting: asked.waiting,
         };
@@ -192,17 +188,14 @@ impl SynchronisationService for PartnerApi {
     ) -> Result<Response<proto::ListDifferencesResponse>, Status> {
         let accepted = accept(&self.contract, request)?;
         let caller = accepted.caller()?;
-        let mut asked = accepted.message.clone();
-        let (size, token) = (asked.page_size, std::mem::take(&mut asked.page_token));
-        asked.page_size = 0;
+        let asked = &accepted.message;
         let method = "egov.integration.v1.SynchronisationService/ListDifferences";
-        let binding = PageBinding::of(caller, method, &asked);
-        let page = self.partners.database.page_tokens().page(size, &token, binding)?;
+        let page = page_of!(self.partners.database.page_tokens(), caller, method, asked)?;
         let reconciliation_id = match asked.reconciliation_id.as_str() {
             "" => None,
             text => Some(id(text, "reconciliation_id")?),
         };
-        let filter = reconciliations::Filter {
+        let filter = DifferenceFilter {
             reconciliation_id,
             open: asked.open,
         };

@@ -11,10 +11,9 @@ use uuid::Uuid;
 
 use super::exchanges::outcome;
 use super::status;
-use crate::domain::traffic::{Grain, Latency, Period, share_used};
+use crate::domain::traffic::{About, Dimensions, Grain, Latency, Line, Period, share_used};
 use crate::error::Error;
 use crate::operations::traffic::{TrafficReader, Used};
-use crate::store::traffic::{About, Dimensions, Line};
 use crate::wire::{at, id, optional_id};
 
 /// The service of the contract over the use cases.

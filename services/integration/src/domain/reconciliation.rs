@@ -374,6 +374,13 @@ pub(crate) fn of_difference(difference: &Difference) -> Value {
     })
 }
 
+/// What a list of differences shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DifferenceFilter {
+    pub(crate) reconciliation_id: Option<Uuid>,
+    pub(crate) open: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,9 @@
 //! Systems, and what they prove themselves by.
 
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use egov_auth::token::KeySet;
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, ThumbprintHash};
+use jsonwebtoken::jwk::{Jwk, JwkSet, ThumbprintHash};
 use serde::Serialize;
 use uuid::Uuid;
 use x509_parser::pem::Pem;
@@ -133,37 +131,20 @@ pub(crate) fn read_key(text: &str) -> Result<(String, String), &'static str> {
     let set = JwkSet {
         keys: vec![key.clone()],
     };
-    if egov_auth::token::KeySet::from_jwks(&set).unwrap_or_default().is_empty() {
+    let keys = KeySet::from_jwks(&set).unwrap_or_default();
+    if keys.is_empty() {
         return Err("it is not a key for ES256 or EdDSA signatures");
     }
-    let fits = match &key.algorithm {
-        AlgorithmParameters::EllipticCurve(point) => {
-            let mut bytes = vec![4]; // SEC 1: an uncompressed point
-            bytes.extend(coordinate(&point.x)?);
-            bytes.extend(coordinate(&point.y)?);
-            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).is_ok()
-        }
-        AlgorithmParameters::OctetKeyPair(pair) => ParsedPublicKey::new(&ED25519, coordinate(&pair.x)?).is_ok(),
-        _ => false,
-    };
-    if !fits {
+    if !keys.all_on_curve() {
         return Err("it is not a point of its curve");
     }
     let text = serde_json::to_string(&key).map_err(|_| "it is not a JWK")?;
     Ok((key_id, text))
 }
 
-/// 32 bytes, base64url.
-fn coordinate(text: &str) -> Result<Vec<u8>, &'static str> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .filter(|bytes| bytes.len() == 32)
-        .ok_or("it is not a point of its curve")
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use proptest::prelude::*;
 
     use super::*;

@@ -304,6 +304,42 @@ pub(crate) fn share_used(used: i64, quota: i64) -> Option<i64> {
     })
 }
 
+/// By what sums are told apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dimensions {
+    pub(crate) service: bool,
+    pub(crate) method: bool,
+    pub(crate) agreement: bool,
+    pub(crate) consumer: bool,
+    pub(crate) outcome: bool,
+}
+
+/// Which sums are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) agreement_id: Option<Uuid>,
+    pub(crate) service_id: Option<Uuid>,
+}
+
+/// What tells a line of a summary apart; what does not is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LineKey {
+    pub(crate) start: Option<Timestamp>,
+    pub(crate) service_id: Option<Uuid>,
+    pub(crate) method: Option<String>,
+    pub(crate) agreement_id: Option<Uuid>,
+    pub(crate) consumer_organisation_id: Option<Uuid>,
+    pub(crate) outcome: Option<String>,
+}
+
+/// One line of a summary.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) key: LineKey,
+    pub(crate) errors: i64,
+    pub(crate) sums: Sums,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

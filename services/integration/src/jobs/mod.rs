@@ -65,8 +65,7 @@ pub(crate) fn add(
             let (database, book) = (following.clone(), Arc::clone(&permits));
             async move {
                 let clock = database.clock().clone();
-                permit_feed::follow(&database, &book, &clock, stop).await;
-                Ok(())
+                Ok(permit_feed::follow_apart(&database, &book, &clock, stop).await?)
             }
         }))
         .job(Job::new("integration.expiry", move |stop| {

@@ -1,7 +1,7 @@
 //! ListDeadLetters, GetDeadLetter, RedriveDeadLetters, PurgeDeadLetters.
 
 use egov_auth::Caller;
-use egov_database::{PageBinding, WriteRequest};
+use egov_database::{Page, WriteRequest, page_of};
 use egov_events::{DeadLetter, Letters};
 use egov_proto::egov::integration::v1::{
     ListDeadLettersRequest, PurgeDeadLettersRequest, PurgeDeadLettersResponse, RedriveDeadLettersRequest,
@@ -29,16 +29,7 @@ impl Events {
         request: &ListDeadLettersRequest,
         subscription_id: Uuid,
     ) -> Result<(Vec<DeadLetter>, String), Error> {
-        let filter = ListDeadLettersRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        };
-        let binding = PageBinding::of(caller, LIST, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<i64>(request.page_size, &request.page_token, binding)?;
+        let page: Page<i64> = page_of!(self.database.page_tokens(), caller, LIST, request)?;
         let subscription = self.subscription(caller, subscription_id).await?;
         let found = self
             .store

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egov_auth::{Caller, ReadRecord, ReadRecorder, Resource, RowScope};
 use egov_clock::Clock as _;
-use egov_database::{Database, Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
+use egov_database::{Database, Event, Leaf, Lease, Page, UnitOfWork, WriteRequest, page_of};
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1 as proto;
 use futures::future::try_join_all;
@@ -120,11 +120,7 @@ impl Mailboxes {
         caller: &Caller,
         request: &proto::ListMailboxesRequest,
     ) -> Result<(Vec<Mailbox>, String), Error> {
-        let binding = PageBinding::of(caller, LIST, &proto::ListMailboxesRequest::default());
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, LIST, request)?;
         let scope = caller.scope(READ);
         let rows = self
             .database
@@ -342,16 +338,7 @@ impl Mailboxes {
         request: &proto::ListDeadMessagesRequest,
         mailbox_id: Uuid,
     ) -> Result<(Vec<Message>, String), Error> {
-        let filter = proto::ListDeadMessagesRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        };
-        let binding = PageBinding::of(caller, LIST_DEAD, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, LIST_DEAD, request)?;
         let scope = caller.scope(READ);
         let rows = self
             .database

@@ -1,7 +1,7 @@
 //! GetAgreement, ListAgreements, ListAgreementChanges.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_proto::egov::integration::v1::{
     GetAgreementRequest, GetAgreementResponse, ListAgreementChangesRequest, ListAgreementChangesResponse,
     ListAgreementsRequest, ListAgreementsResponse,
@@ -41,18 +41,11 @@ impl Integration {
         body: &ListAgreementsRequest,
     ) -> Result<ListAgreementsResponse, Error> {
         let method = "/egov.integration.v1.AgreementService/ListAgreements";
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
         let about = (
             wire::optional_id(&body.service_id, "service_id")?,
             wire::optional_id(&body.system_id, "system_id")?,
         );
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(body.page_size, &body.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let scope = caller.scope(READ_AGREEMENTS);
         let rows = self
             .database
@@ -78,14 +71,7 @@ impl Integration {
     ) -> Result<ListAgreementChangesResponse, Error> {
         let method = "/egov.integration.v1.AgreementService/ListAgreementChanges";
         let id = wire::id(&body.agreement_id, "agreement_id")?;
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<i64>(body.page_size, &body.page_token, binding)?;
+        let page: Page<i64> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let scope = caller.scope(READ_AGREEMENTS);
         let rows = self
             .database

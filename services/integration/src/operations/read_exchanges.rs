@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egov_auth::Caller;
-use egov_database::{Database, PageBinding};
+use egov_database::{Database, Page, page_of};
 use egov_ledger::Hash;
 use egov_proto::egov::integration::v1::ListExchangesRequest;
 use egov_transparency::{Log, leaf_hash};
@@ -59,14 +59,7 @@ impl Exchanges {
         request: &ListExchangesRequest,
     ) -> Result<(Vec<Recorded>, String), Error> {
         let method = "egov.integration.v1.ExchangeService/ListExchanges";
-        let mut filter = request.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Key>(request.page_size, &request.page_token, binding)?;
+        let page: Page<Key> = page_of!(self.database.page_tokens(), caller, method, request)?;
         let after = page.after().map(|key| Place {
             begin_time: key.begin_time,
             exchange_id: key.exchange_id,

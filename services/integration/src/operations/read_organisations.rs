@@ -2,7 +2,7 @@
 
 use egov_auth::Caller;
 use egov_clock::vietnam;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_proto::egov::integration::v1::{
     GetOrganisationRequest, GetOrganisationResponse, ListDirectoryChangesRequest, ListDirectoryChangesResponse,
     ListOrganisationsRequest, ListOrganisationsResponse,
@@ -42,14 +42,7 @@ impl Integration {
         body: &ListOrganisationsRequest,
     ) -> Result<ListOrganisationsResponse, Error> {
         let method = "/egov.integration.v1.OrganisationService/ListOrganisations";
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(body.page_size, &body.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let today = self.database.clock().now().to_zoned(vietnam()).date();
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let filter = Filter {
@@ -79,14 +72,7 @@ impl Integration {
     ) -> Result<ListDirectoryChangesResponse, Error> {
         let method = "/egov.integration.v1.OrganisationService/ListDirectoryChanges";
         let id = wire::id(&body.resource_id, "resource_id")?;
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<i64>(body.page_size, &body.page_token, binding)?;
+        let page: Page<i64> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let rows = self
             .database
             .read(&caller.scope(READ_DIRECTORY), async |conn| {

@@ -1,7 +1,7 @@
 //! GetService, ListServices, GetInterface, ListInterfaces.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_proto::egov::integration::v1::{
     GetInterfaceRequest, GetInterfaceResponse, GetServiceRequest, GetServiceResponse, ListInterfacesRequest,
     ListInterfacesResponse, ListServicesRequest, ListServicesResponse,
@@ -50,15 +50,8 @@ impl Integration {
         body: &ListServicesRequest,
     ) -> Result<ListServicesResponse, Error> {
         let method = "/egov.integration.v1.InterfaceService/ListServices";
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
         let system_id = wire::optional_id(&body.system_id, "system_id")?;
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(body.page_size, &body.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let (rows, endpoints) = self
             .database
             .read(&caller.scope(READ_DIRECTORY), async |conn| {
@@ -110,14 +103,7 @@ impl Integration {
     ) -> Result<ListInterfacesResponse, Error> {
         let method = "/egov.integration.v1.InterfaceService/ListInterfaces";
         let id = wire::id(&body.service_id, "service_id")?;
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<i64>(body.page_size, &body.page_token, binding)?;
+        let page: Page<i64> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let (service, rows) = self
             .database
             .read(&caller.scope(READ_DIRECTORY), async |conn| {

@@ -1,7 +1,7 @@
 //! GetSystem, ListSystems.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_database::{Page, page_of};
 use egov_proto::egov::integration::v1::{GetSystemRequest, GetSystemResponse, ListSystemsRequest, ListSystemsResponse};
 use uuid::Uuid;
 
@@ -37,15 +37,8 @@ impl Integration {
         body: &ListSystemsRequest,
     ) -> Result<ListSystemsResponse, Error> {
         let method = "/egov.integration.v1.SystemService/ListSystems";
-        let mut filter = body.clone();
-        filter.page_size = 0;
-        filter.page_token.clear();
-        let binding = PageBinding::of(caller, method, &filter);
         let organisation_id = wire::optional_id(&body.organisation_id, "organisation_id")?;
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(body.page_size, &body.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, method, body)?;
         let rows = self
             .database
             .read(&caller.scope(READ_DIRECTORY), async |conn| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egov_auth::{Caller, RowScope};
 use egov_clock::Clock as _;
-use egov_database::{Event, Leaf, Lease, PageBinding, UnitOfWork, WriteRequest};
+use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest, page_of};
 use egov_events::{Durability, Progress, StartAt, WebhookSecret};
 use egov_keyring::Purpose;
 use egov_proto::egov::integration::v1::{
@@ -220,16 +220,7 @@ impl Events {
         request: &ListSubscriptionsRequest,
         topic: Option<Uuid>,
     ) -> Result<(Vec<Subscription>, String), Error> {
-        let filter = ListSubscriptionsRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        };
-        let binding = PageBinding::of(caller, LIST, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<Uuid>(request.page_size, &request.page_token, binding)?;
+        let page: Page<Uuid> = page_of!(self.database.page_tokens(), caller, LIST, request)?;
         let scope = caller.scope(USE);
         let rows = self
             .database

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use egov_auth::{Caller, Resource, RowScope};
-use egov_database::{Database, Event, Leaf, PageBinding, UnitOfWork, WriteRequest};
+use egov_database::{Database, Event, Leaf, Page, UnitOfWork, WriteRequest, page_of};
 use egov_events::EventStore;
 use egov_fault::Fault;
 use egov_proto::egov::integration::v1::{
@@ -146,16 +146,7 @@ impl Events {
         caller: &Caller,
         request: &ListTopicsRequest,
     ) -> Result<(Vec<ShownTopic>, String), Error> {
-        let filter = ListTopicsRequest {
-            page_size: 0,
-            page_token: String::new(),
-            ..request.clone()
-        };
-        let binding = PageBinding::of(caller, LIST, &filter);
-        let page = self
-            .database
-            .page_tokens()
-            .page::<String>(request.page_size, &request.page_token, binding)?;
+        let page: Page<String> = page_of!(self.database.page_tokens(), caller, LIST, request)?;
         let (scope, managed) = (caller.scope(USE), caller.scope(MANAGE));
         let name = (!request.name.is_empty()).then_some(request.name.as_str());
         let rows = self

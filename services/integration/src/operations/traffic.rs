@@ -6,11 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::permission::READ_TRAFFIC;
-use crate::domain::traffic::{Grain, Period, coarser};
+use crate::domain::traffic::{About, Dimensions, Grain, Line, Period, coarser};
 use crate::error::Error;
 use crate::journal::{ExchangeJournal, caught_up};
 use crate::store;
-use crate::store::traffic::{About, Dimensions, Line};
 
 /// The most lines of a summary.
 const LINES: usize = 2_000;

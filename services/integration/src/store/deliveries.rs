@@ -155,18 +155,28 @@ pub(crate) async fn append_history(
     Ok(())
 }
 
+/// The deliveries, as a row is read, that a condition chooses.
+macro_rules! select_delivery {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
+                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
+                update_time
+         FROM deliveries " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// A delivery in the scope.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     delivery_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<Delivery>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
-                update_time
-         FROM deliveries WHERE delivery_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
+    let row = select_delivery!(
+        "WHERE delivery_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         delivery_id,
         scope.all,
         &scope.units,
@@ -182,17 +192,9 @@ pub(crate) async fn all_after(
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<Delivery>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
-                update_time
-         FROM deliveries WHERE delivery_id > $1 ORDER BY delivery_id LIMIT $2",
-        after,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows = select_delivery!("WHERE delivery_id > $1 ORDER BY delivery_id LIMIT $2", after, limit)
+        .fetch_all(connection)
+        .await?;
     Ok(rows.into_iter().map(Delivery::from).collect())
 }
 
@@ -244,12 +246,8 @@ pub(crate) async fn by_key(
     act: &str,
     partner_key: &str,
 ) -> Result<Option<Delivery>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
-                update_time
-         FROM deliveries WHERE partner = $1 AND act = $2 AND partner_key = $3",
+    let row = select_delivery!(
+        "WHERE partner = $1 AND act = $2 AND partner_key = $3",
         partner,
         act,
         partner_key,
@@ -266,12 +264,8 @@ pub(crate) async fn last_of_matter(
     act: &str,
     order_key: &str,
 ) -> Result<Option<Delivery>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
-                update_time
-         FROM deliveries WHERE partner = $1 AND order_key = $3 AND act = $2 ORDER BY sequence DESC LIMIT 1",
+    let row = select_delivery!(
+        "WHERE partner = $1 AND order_key = $3 AND act = $2 ORDER BY sequence DESC LIMIT 1",
         partner,
         act,
         order_key,
@@ -358,13 +352,8 @@ pub(crate) async fn list(
     after: Option<(Timestamp, Uuid)>,
     most: i64,
 ) -> Result<Vec<Delivery>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT delivery_id, responsible_unit_id, partner, act, partner_key, order_key, contract, state, attempts, problem,
-                partner_code, reference, subject_ids, denied_time, taken_time, content_digest, due_time, version, create_time,
-                update_time
-         FROM deliveries
-         WHERE ($1 OR responsible_unit_id = ANY($2)) AND ($3::smallint IS NULL OR state = $3)
+    let rows = select_delivery!(
+        "WHERE ($1 OR responsible_unit_id = ANY($2)) AND ($3::smallint IS NULL OR state = $3)
            AND (create_time, delivery_id)
                < (coalesce($4, 'infinity'::timestamptz), coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
          ORDER BY create_time DESC, delivery_id DESC LIMIT $6",

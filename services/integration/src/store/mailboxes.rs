@@ -55,18 +55,27 @@ pub(crate) async fn insert(connection: &mut PgConnection, mailbox: &Mailbox) -> 
     Ok(made.rows_affected() == 1)
 }
 
+/// The mailboxes, as a row is read, that a condition chooses.
+macro_rules! select_mailbox {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            MailboxRow,
+            "SELECT mailbox_id, responsible_unit_id, receiver_unit_id, sender_agency, receiver_agency, max_age_seconds,
+                max_messages, create_time
+         FROM mailboxes " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// A mailbox in the scope. Locked, senders follow one another: the limit holds.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     mailbox_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<Mailbox>, StoreError> {
-    let row = sqlx::query_as!(
-        MailboxRow,
-        "SELECT mailbox_id, responsible_unit_id, receiver_unit_id, sender_agency, receiver_agency, max_age_seconds,
-                max_messages, create_time
-         FROM mailboxes
-         WHERE mailbox_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))",
+    let row = select_mailbox!(
+        "WHERE mailbox_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))",
         mailbox_id,
         scope.all,
         &scope.units,
@@ -83,12 +92,8 @@ pub(crate) async fn list(
     limit: i64,
     scope: &RowScope,
 ) -> Result<Vec<Mailbox>, StoreError> {
-    let rows = sqlx::query_as!(
-        MailboxRow,
-        "SELECT mailbox_id, responsible_unit_id, receiver_unit_id, sender_agency, receiver_agency, max_age_seconds,
-                max_messages, create_time
-         FROM mailboxes
-         WHERE mailbox_id > coalesce($1, '00000000-0000-0000-0000-000000000000'::uuid)
+    let rows = select_mailbox!(
+        "WHERE mailbox_id > coalesce($1, '00000000-0000-0000-0000-000000000000'::uuid)
            AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))
          ORDER BY mailbox_id LIMIT $4",
         after,
@@ -267,18 +272,27 @@ pub(crate) async fn put_back(connection: &mut PgConnection, messages: &[Uuid]) -
     Ok(())
 }
 
+/// The messages, as a row is read, that a condition chooses.
+macro_rules! select_message {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            MessageRow,
+            "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
+                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
+         FROM mailbox_messages " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// A message in the scope.
 pub(crate) async fn get_message(
     connection: &mut PgConnection,
     message_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<Message>, StoreError> {
-    let row = sqlx::query_as!(
-        MessageRow,
-        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
-         FROM mailbox_messages
-         WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))",
+    let row = select_message!(
+        "WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))",
         message_id,
         scope.all,
         &scope.units,
@@ -294,12 +308,8 @@ pub(crate) async fn lock_message(
     message_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<Message>, StoreError> {
-    let row = sqlx::query_as!(
-        MessageRow,
-        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
-         FROM mailbox_messages
-         WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))
+    let row = select_message!(
+        "WHERE message_id = $1 AND ($2 OR responsible_unit_id = ANY ($3) OR receiver_unit_id = ANY ($3))
          FOR UPDATE",
         message_id,
         scope.all,
@@ -343,12 +353,8 @@ pub(crate) async fn dead(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Message>, StoreError> {
-    let rows = sqlx::query_as!(
-        MessageRow,
-        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
-         FROM mailbox_messages
-         WHERE mailbox_id = $1 AND state = 4
+    let rows = select_message!(
+        "WHERE mailbox_id = $1 AND state = 4
            AND message_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
          ORDER BY message_id LIMIT $3",
         mailbox,
@@ -366,12 +372,8 @@ pub(crate) async fn expired(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Message>, StoreError> {
-    let rows = sqlx::query_as!(
-        MessageRow,
-        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
-         FROM mailbox_messages
-         WHERE state IN (1, 2) AND expire_time <= $1 ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED",
+    let rows = select_message!(
+        "WHERE state IN (1, 2) AND expire_time <= $1 ORDER BY expire_time LIMIT $2 FOR UPDATE SKIP LOCKED",
         now.to_sqlx() as _,
         limit,
     )
@@ -386,15 +388,8 @@ pub(crate) async fn messages_after(
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<Message>, StoreError> {
-    let rows = sqlx::query_as!(
-        MessageRow,
-        "SELECT message_id, mailbox_id, responsible_unit_id, receiver_unit_id, kind, media_type, sha256, state, attempts,
-                send_time, expire_time, fetch_time, confirm_time, receiver_reference, cause, version, subject_ids, purpose
-         FROM mailbox_messages WHERE message_id > $1 ORDER BY message_id LIMIT $2",
-        after,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows = select_message!("WHERE message_id > $1 ORDER BY message_id LIMIT $2", after, limit)
+        .fetch_all(connection)
+        .await?;
     Ok(rows.into_iter().map(Message::from).collect())
 }

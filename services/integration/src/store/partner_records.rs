@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::unmapped::Counted;
 
 /// A question to the population database, without the person.
 #[derive(Clone, Debug)]
@@ -48,16 +49,6 @@ pub(crate) async fn insert_request(connection: &mut PgConnection, new: &Populati
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// A code without a translation, counted.
-#[derive(Clone, Debug)]
-pub(crate) struct Counted {
-    pub(crate) id: Uuid,
-    pub(crate) unit_id: i32,
-    pub(crate) unmapped: Unmapped,
-    pub(crate) count: i64,
-    pub(crate) last_time: Timestamp,
 }
 
 /// Counts a code that could not be translated.

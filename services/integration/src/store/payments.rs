@@ -93,17 +93,27 @@ pub(crate) async fn update(connection: &mut PgConnection, order: &PaymentOrder) 
     Ok(())
 }
 
+/// The orders, as a row is read, that a condition chooses.
+macro_rules! select_order {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT order_id, responsible_unit_id, order_code, case_code, amount, state, pay_url, transaction, delivery_id,
+                settle_time, refund_time, version, create_time, update_time
+         FROM payment_orders " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// An order in the scope.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     order_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<PaymentOrder>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT order_id, responsible_unit_id, order_code, case_code, amount, state, pay_url, transaction, delivery_id,
-                settle_time, refund_time, version, create_time, update_time
-         FROM payment_orders WHERE order_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
+    let row = select_order!(
+        "WHERE order_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         order_id,
         scope.all,
         &scope.units,
@@ -115,15 +125,9 @@ pub(crate) async fn get(
 
 /// The order with our code, locked to the end of the transaction.
 pub(crate) async fn lock(connection: &mut PgConnection, order_code: &str) -> Result<Option<PaymentOrder>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT order_id, responsible_unit_id, order_code, case_code, amount, state, pay_url, transaction, delivery_id,
-                settle_time, refund_time, version, create_time, update_time
-         FROM payment_orders WHERE order_code = $1 FOR UPDATE",
-        order_code,
-    )
-    .fetch_optional(connection)
-    .await?;
+    let row = select_order!("WHERE order_code = $1 FOR UPDATE", order_code)
+        .fetch_optional(connection)
+        .await?;
     Ok(row.map(PaymentOrder::from))
 }
 

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{StoreError, inconsistent, one_row};
 use crate::domain::delivery::State;
-use crate::domain::reconciliation::{Difference, Finding, Handling, Kind, Reconciliation, RunState, Tally};
+use crate::domain::reconciliation::{
+    Difference, DifferenceFilter, Finding, Handling, Kind, Reconciliation, RunState, Tally,
+};
 
 struct RunRow {
     reconciliation_id: Uuid,
@@ -119,17 +121,27 @@ pub(crate) async fn update(connection: &mut PgConnection, changed: &Reconciliati
     one_row("portal_reconciliations", done.rows_affected())
 }
 
+/// The reconciliations, as a row is read, that a condition chooses.
+macro_rules! select_run {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            RunRow,
+            "SELECT reconciliation_id, responsible_unit_id, from_date, to_date, repair, daily, state, compared, equal, waiting, differing,
+                not_comparable, looked_for_unknown, attempts, problem, due_time, actor, version, create_time, end_time
+         FROM portal_reconciliations " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// A reconciliation in the scope.
 pub(crate) async fn get(
     connection: &mut PgConnection,
     scope: &RowScope,
     id: Uuid,
 ) -> Result<Option<Reconciliation>, StoreError> {
-    let row = sqlx::query_as!(
-        RunRow,
-        "SELECT reconciliation_id, responsible_unit_id, from_date, to_date, repair, daily, state, compared, equal, waiting, differing,
-                not_comparable, looked_for_unknown, attempts, problem, due_time, actor, version, create_time, end_time
-         FROM portal_reconciliations WHERE reconciliation_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
+    let row = select_run!(
+        "WHERE reconciliation_id = $1 AND ($2 OR responsible_unit_id = ANY($3))",
         id,
         scope.all,
         &scope.units,
@@ -141,11 +153,8 @@ pub(crate) async fn get(
 
 /// The reconciliation that is due first.
 pub(crate) async fn due(connection: &mut PgConnection, now: Timestamp) -> Result<Option<Reconciliation>, StoreError> {
-    let row = sqlx::query_as!(
-        RunRow,
-        "SELECT reconciliation_id, responsible_unit_id, from_date, to_date, repair, daily, state, compared, equal, waiting, differing,
-                not_comparable, looked_for_unknown, attempts, problem, due_time, actor, version, create_time, end_time
-         FROM portal_reconciliations WHERE state = 1 AND due_time <= $1
+    let row = select_run!(
+        "WHERE state = 1 AND due_time <= $1
          ORDER BY due_time, reconciliation_id LIMIT 1",
         now.to_sqlx() as _,
     )
@@ -382,15 +391,12 @@ pub(crate) async fn append_history(connection: &mut PgConnection, difference: &D
     Ok(())
 }
 
-/// A difference in the scope.
-pub(crate) async fn difference(
-    connection: &mut PgConnection,
-    scope: &RowScope,
-    id: Uuid,
-) -> Result<Option<Difference>, StoreError> {
-    let row = sqlx::query_as!(
-        DifferenceRow,
-        r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
+/// The differences, as a row is read with what became of the repair, that a condition chooses.
+macro_rules! select_difference {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            DifferenceRow,
+            r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
                   f.theirs, f.mendable, f.state, f.delivery_id, r.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
                   f.update_time
            FROM portal_differences f
@@ -401,8 +407,20 @@ pub(crate) async fn difference(
                JOIN deliveries e ON e.partner = d.partner AND e.order_key = d.order_key AND e.act = d.act AND e.sequence >= d.sequence
                WHERE d.delivery_id = f.delivery_id
                ORDER BY e.sequence DESC LIMIT 1
-           ) r ON true
-           WHERE f.difference_id = $1 AND ($2 OR f.responsible_unit_id = ANY($3))"#,
+           ) r ON true "# + $which
+            $(, $value)*
+        )
+    };
+}
+
+/// A difference in the scope.
+pub(crate) async fn difference(
+    connection: &mut PgConnection,
+    scope: &RowScope,
+    id: Uuid,
+) -> Result<Option<Difference>, StoreError> {
+    let row = select_difference!(
+        "WHERE f.difference_id = $1 AND ($2 OR f.responsible_unit_id = ANY($3))",
         id,
         scope.all,
         &scope.units,
@@ -412,40 +430,20 @@ pub(crate) async fn difference(
     row.map(Difference::try_from).transpose()
 }
 
-/// What a list of differences shows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Filter {
-    pub(crate) reconciliation_id: Option<Uuid>,
-    pub(crate) open: bool,
-}
-
 /// One page of the differences in the scope, found last first.
 pub(crate) async fn list_differences(
     connection: &mut PgConnection,
     scope: &RowScope,
-    filter: Filter,
+    filter: DifferenceFilter,
     after: Option<(Timestamp, Uuid)>,
     most: i64,
 ) -> Result<Vec<Difference>, StoreError> {
-    let rows = sqlx::query_as!(
-        DifferenceRow,
-        r#"SELECT f.difference_id, f.reconciliation_id, f.responsible_unit_id, f.case_code, f.case_id, f.kind, f.fields, f.ours,
-                  f.theirs, f.mendable, f.state, f.delivery_id, r.state AS "delivery_state?", f.reason, f.actor, f.version, f.find_time,
-                  f.update_time
-           FROM portal_differences f
-           LEFT JOIN LATERAL (
-               -- The delivery that repairs it, or what was told of the case last, if that delivery did not go through.
-               SELECT CASE WHEN d.state = 3 THEN d.state ELSE e.state END AS state
-               FROM deliveries d
-               JOIN deliveries e ON e.partner = d.partner AND e.order_key = d.order_key AND e.act = d.act AND e.sequence >= d.sequence
-               WHERE d.delivery_id = f.delivery_id
-               ORDER BY e.sequence DESC LIMIT 1
-           ) r ON true
-           WHERE ($1 OR f.responsible_unit_id = ANY($2)) AND ($3::uuid IS NULL OR f.reconciliation_id = $3)
+    let rows = select_difference!(
+        "WHERE ($1 OR f.responsible_unit_id = ANY($2)) AND ($3::uuid IS NULL OR f.reconciliation_id = $3)
              AND (NOT $4 OR f.state = 1 OR (f.state = 2 AND r.state IN (5, 6)))
              AND (f.find_time, f.difference_id)
                  < (coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-           ORDER BY f.find_time DESC, f.difference_id DESC LIMIT $7"#,
+           ORDER BY f.find_time DESC, f.difference_id DESC LIMIT $7",
         scope.all,
         &scope.units,
         filter.reconciliation_id,
@@ -534,11 +532,8 @@ pub(crate) async fn all_after(
     after: Uuid,
     most: i64,
 ) -> Result<Vec<Reconciliation>, StoreError> {
-    let rows = sqlx::query_as!(
-        RunRow,
-        "SELECT reconciliation_id, responsible_unit_id, from_date, to_date, repair, daily, state, compared, equal, waiting, differing,
-                not_comparable, looked_for_unknown, attempts, problem, due_time, actor, version, create_time, end_time
-         FROM portal_reconciliations WHERE reconciliation_id > $1 ORDER BY reconciliation_id LIMIT $2",
+    let rows = select_run!(
+        "WHERE reconciliation_id > $1 ORDER BY reconciliation_id LIMIT $2",
         after,
         most,
     )

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::synchronisation::{Filter, Synchronisation};
 
 /// What was handed in of a case.
 #[derive(Clone, Debug)]
@@ -25,24 +26,6 @@ pub(crate) struct Told<'a> {
     pub(crate) issued: bool,
     /// When they were handed over.
     pub(crate) return_time: Option<Timestamp>,
-}
-
-/// What is known of the synchronisation of a case.
-#[derive(Clone, Debug)]
-pub(crate) struct Synchronisation {
-    pub(crate) case_code: String,
-    pub(crate) unit_id: i32,
-    pub(crate) told_version: i64,
-    pub(crate) told_state: i16,
-    pub(crate) told_time: Timestamp,
-    pub(crate) acknowledged_version: Option<i64>,
-    pub(crate) acknowledged_state: Option<i16>,
-    pub(crate) acknowledged_time: Option<Timestamp>,
-    pub(crate) issue_learn_time: Option<Timestamp>,
-    pub(crate) return_time: Option<Timestamp>,
-    /// The oldest delivery that waits, where it is, and why.
-    pub(crate) waiting: Option<(Uuid, i16, String)>,
-    pub(crate) waiting_count: i64,
 }
 
 /// Notes what was handed in, under the lock of its matter. What is handed in again is not acknowledged any more, whatever was before: the
@@ -189,13 +172,6 @@ pub(crate) async fn get(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(Synchronisation::from))
-}
-
-/// What a list shows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Filter {
-    pub(crate) unit_id: Option<i32>,
-    pub(crate) waiting: bool,
 }
 
 /// One page of the cases in the scope, told last first.

@@ -91,19 +91,28 @@ pub(crate) async fn update(connection: &mut PgConnection, topic: &Topic) -> Resu
     Ok(())
 }
 
+/// The topics, as a row is read with what is known of the versions of its schemas, that a condition chooses.
+macro_rules! select_topic {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            TopicRow,
+            r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
+                  create_time, topic_versions(topic_id) AS "versions!"
+           FROM event_topics "# + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// A topic of a unit in the scope, held until the transaction ends.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     topic_id: Uuid,
     scope: &RowScope,
 ) -> Result<Option<Topic>, StoreError> {
-    let row = sqlx::query_as!(
-        TopicRow,
-        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                  create_time, topic_versions(topic_id) AS "versions!"
-           FROM event_topics
-           WHERE topic_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
-           FOR UPDATE"#,
+    let row = select_topic!(
+        "WHERE topic_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
+           FOR UPDATE",
         topic_id,
         scope.all,
         &scope.units,
@@ -166,16 +175,12 @@ pub(crate) async fn list(
     limit: i64,
     scope: &RowScope,
 ) -> Result<Vec<Topic>, StoreError> {
-    let rows = sqlx::query_as!(
-        TopicRow,
-        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                  create_time, topic_versions(topic_id) AS "versions!"
-           FROM event_topics t
-           WHERE ($1::text IS NULL OR name = $1) AND name > coalesce($2, '')
+    let rows = select_topic!(
+        "WHERE ($1::text IS NULL OR name = $1) AND name > coalesce($2, '')
              AND ($3 OR responsible_unit_id = ANY ($4)
                   OR topic_id IN (SELECT g.topic_id FROM event_topic_grants g
                                   WHERE g.owner_id = $5 AND (g.may_publish OR g.may_subscribe)))
-           ORDER BY name LIMIT $6"#,
+           ORDER BY name LIMIT $6",
         name,
         after,
         scope.all,
@@ -190,14 +195,7 @@ pub(crate) async fn list(
 
 /// Every topic, for the jobs.
 pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Topic>, StoreError> {
-    let rows = sqlx::query_as!(
-        TopicRow,
-        r#"SELECT topic_id, name, responsible_unit_id, schema_uri, schema_version, max_age_seconds, max_bytes, version,
-                  create_time, topic_versions(topic_id) AS "versions!"
-           FROM event_topics ORDER BY topic_id"#,
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows = select_topic!("ORDER BY topic_id").fetch_all(connection).await?;
     rows.into_iter().map(Topic::try_from).collect()
 }
 
@@ -443,6 +441,19 @@ pub(crate) async fn get_subscription(
     }))
 }
 
+/// The subscriptions, as a row is read, that a condition chooses.
+macro_rules! select_subscription {
+    ($which:literal $(, $value:expr)* $(,)?) => {
+        sqlx::query_as!(
+            SubscriptionRow,
+            "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
+                s.types, s.max_in_flight, s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
+         FROM event_subscriptions s " + $which
+            $(, $value)*
+        )
+    };
+}
+
 /// Subscriptions in the scope by id, behind an id; only to one topic if it is asked for.
 pub(crate) async fn list_subscriptions(
     connection: &mut PgConnection,
@@ -451,12 +462,8 @@ pub(crate) async fn list_subscriptions(
     limit: i64,
     scope: &RowScope,
 ) -> Result<Vec<Subscription>, StoreError> {
-    let rows = sqlx::query_as!(
-        SubscriptionRow,
-        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, start_at, start_time, types,
-                max_in_flight, acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
-         FROM event_subscriptions
-         WHERE end_time IS NULL AND ($1::uuid IS NULL OR topic_id = $1)
+    let rows = select_subscription!(
+        "WHERE end_time IS NULL AND ($1::uuid IS NULL OR topic_id = $1)
            AND subscription_id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid)
            AND ($3 OR responsible_unit_id = ANY ($4) OR owner_id = $5)
          ORDER BY subscription_id LIMIT $6",
@@ -479,11 +486,8 @@ pub(crate) async fn subscription_of(
     owner: Uuid,
     name: &str,
 ) -> Result<Option<Subscription>, StoreError> {
-    let row = sqlx::query_as!(
-        SubscriptionRow,
-        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
-                s.types, s.max_in_flight, s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
-         FROM event_subscriptions s JOIN event_topics t ON t.topic_id = s.topic_id
+    let row = select_subscription!(
+        "JOIN event_topics t ON t.topic_id = s.topic_id
          WHERE t.name = $1 AND s.owner_id = $2 AND s.name = $3 AND s.end_time IS NULL",
         topic,
         owner,
@@ -496,13 +500,8 @@ pub(crate) async fn subscription_of(
 
 /// Every webhook whose subscriber may still subscribe, for the job that sends.
 pub(crate) async fn webhooks(connection: &mut PgConnection) -> Result<Vec<Subscription>, StoreError> {
-    let rows = sqlx::query_as!(
-        SubscriptionRow,
-        "SELECT s.subscription_id, s.topic_id, s.owner_id, s.responsible_unit_id, s.name, s.mode, s.start_at, s.start_time,
-                  s.types, s.max_in_flight,
-                s.acknowledge_millis, s.max_attempts, s.webhook_url, s.webhook_secret, s.create_time
-         FROM event_subscriptions s
-         JOIN event_topic_grants g ON g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe
+    let rows = select_subscription!(
+        "JOIN event_topic_grants g ON g.topic_id = s.topic_id AND g.owner_id = s.owner_id AND g.may_subscribe
          WHERE s.mode = 2 AND s.end_time IS NULL ORDER BY s.subscription_id",
     )
     .fetch_all(connection)
@@ -544,12 +543,8 @@ pub(crate) async fn to_forget(
     ended_until: Timestamp,
     limit: i64,
 ) -> Result<Vec<Subscription>, StoreError> {
-    let rows = sqlx::query_as!(
-        SubscriptionRow,
-        "SELECT subscription_id, topic_id, owner_id, responsible_unit_id, name, mode, start_at, start_time, types,
-                max_in_flight, acknowledge_millis, max_attempts, webhook_url, webhook_secret, create_time
-         FROM event_subscriptions
-         WHERE end_time <= $1 AND forget_time IS NULL
+    let rows = select_subscription!(
+        "WHERE end_time <= $1 AND forget_time IS NULL
          ORDER BY end_time, subscription_id LIMIT $2",
         ended_until.to_sqlx() as _,
         limit,

@@ -10,7 +10,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::traffic::{GOOD_OUTCOMES, Grain, Histogram, Key, Latency, Period, Sums, Traffic};
+use crate::domain::traffic::{
+    About, Dimensions, GOOD_OUTCOMES, Grain, Histogram, Key, Latency, Line, LineKey, Period, Sums, Traffic,
+};
 
 /// Keys and sums as the columns of a statement. Arrays within arrays cannot be sent: histograms go as the text of theirs.
 struct Columns {
@@ -262,42 +264,6 @@ pub(crate) async fn forget(connection: &mut PgConnection, before: Timestamp, mos
         deleted += done.rows_affected();
     }
     Ok(deleted)
-}
-
-/// By what sums are told apart.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Dimensions {
-    pub(crate) service: bool,
-    pub(crate) method: bool,
-    pub(crate) agreement: bool,
-    pub(crate) consumer: bool,
-    pub(crate) outcome: bool,
-}
-
-/// Which sums are wanted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct About {
-    pub(crate) agreement_id: Option<Uuid>,
-    pub(crate) service_id: Option<Uuid>,
-}
-
-/// What tells a line of a summary apart; what does not is none.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct LineKey {
-    pub(crate) start: Option<Timestamp>,
-    pub(crate) service_id: Option<Uuid>,
-    pub(crate) method: Option<String>,
-    pub(crate) agreement_id: Option<Uuid>,
-    pub(crate) consumer_organisation_id: Option<Uuid>,
-    pub(crate) outcome: Option<String>,
-}
-
-/// One line of a summary.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) key: LineKey,
-    pub(crate) errors: i64,
-    pub(crate) sums: Sums,
 }
 
 /// What the traffic in the scope sums up to, or none if that would be more than `most` lines. Both tables are read in one statement, so

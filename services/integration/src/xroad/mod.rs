@@ -354,7 +354,8 @@ impl XRoadManner {
     fn told(&self, body: Bytes) -> http::Response<Bytes> {
         let mut response = http::Response::new(body);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // What the door itself answers says its encoding (PR-REST 4.3).
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
         self.answering(headers);
         response
     }
@@ -413,6 +414,8 @@ fn failure_of(fault: &Fault) -> Failure {
         ("EXCHANGE_NOT_RECORDED", _) => FailureKind::LogUnavailable,
         ("PROVIDER_UNAVAILABLE" | "PROVIDER_IN_MAINTENANCE" | "PROVIDER_BROKE_OFF", _) => FailureKind::NetworkError,
         ("OPERATION_UNKNOWN", _) => FailureKind::UnknownService,
+        // To come again, as where a quota is used up, would not help.
+        ("MESSAGE_TOO_LARGE", _) => FailureKind::BadRequest,
         (_, Code::PermissionDenied) => FailureKind::AccessDenied,
         (_, Code::ResourceExhausted) => FailureKind::LimitReached,
         (_, Code::DeadlineExceeded) => FailureKind::ServiceTimeout,

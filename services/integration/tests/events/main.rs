@@ -10,6 +10,8 @@
 
 #[path = "../entries/agencies.rs"]
 mod agencies;
+#[path = "../entries/callers.rs"]
+mod callers;
 mod jetstream;
 mod mailboxes;
 mod measured;

@@ -663,8 +663,8 @@ async fn flood_of_streams(all: usize, kind: &str) {
         slowest = slowest.max(asked.elapsed());
         match answer {
             Ok(()) => calls += 1,
-            // On a machine that is busy beyond the flood the feed of permits may be older than a second: refused, and to be repeated.
-            Err(status) if reason_of(&status).as_deref() == Some("PERMITS_STALE") => stale += 1,
+            // The feed of permits has a thread, but no core of its own: of ten times as many streams it may fall behind for a moment.
+            Err(status) if all > 10_240 && reason_of(&status).as_deref() == Some("PERMITS_STALE") => stale += 1,
             Err(status) => panic!("{status:?}"),
         }
         assert!(served.is_healthy(&watcher).await, "health is told all the while");

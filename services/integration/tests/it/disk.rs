@@ -1,17 +1,24 @@
 //! The journal on the disk of the door: what it has said is kept, whatever happens to the process and to the database.
 
-use std::sync::atomic::Ordering;
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use egov_integration::{MIGRATOR, SERVICE};
 use egov_ledger::{Promise, Receipt};
 use egov_proto::egov::integration::v1::*;
+use egov_testkit::OwnServer;
+use futures::StreamExt as _;
 use sqlx::{Connection as _, PgConnection};
 use tonic::Code;
+use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
-use crate::door::{CHANGE, CHAT, Person, World, person, superuser, verified};
-use crate::support::{CONSUMER, PARTNER, PROVIDER, reason, refusal};
+use crate::door::{CHANGE, CHAT, GET, Person, World, document, echo, granted, person, superuser, verified};
+use crate::support::{CONSUMER, PARTNER, PROVIDER, Settings, Stack, reason, refusal};
 use crate::traffic::summary;
 
 /// Keeps everybody from recording how exchanges end, until it is dropped or rolled back.
@@ -143,6 +150,160 @@ async fn while_the_database_takes_nothing_calls_are_refused_after_a_moment_and_n
     let recorded = world.listed(CONSUMER).await;
     assert_eq!(recorded.len(), before.1 + answered + 1);
     assert!(recorded.iter().all(|one| one.outcome() == ExchangeOutcome::Answered));
+}
+
+/// What a caller was told: the exchange and the promise of its leaf, or the refusal.
+type Told = Result<(String, Promise), (Code, String)>;
+
+/// Waits for something that others bring about.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1_500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+#[tokio::test]
+async fn when_postgresql_is_cut_off_under_calls_they_are_refused_and_what_was_answered_is_there_once_when_it_is_back() {
+    let mut server = OwnServer::start().await.unwrap();
+    let database = server.database(SERVICE, &MIGRATOR).await.unwrap();
+    let stack = Box::pin(Stack::on(database, Settings::default())).await;
+    let world = World::on(stack, document(), echo, |wanted| {
+        wanted.methods = vec![granted(CHANGE), granted(GET)];
+        // No lease of the quota runs out while the database cannot be asked for another one.
+        wanted.calls_per_minute = 60_000;
+    })
+    .await;
+
+    // Beside the door with a disk of its own stands one without.
+    let (without_disk, _running) = world.stack.another_without_disk().await;
+    let with_disk = (world.stack.door.as_str(), CHANGE);
+    let doors = [with_disk, with_disk, (without_disk.as_str(), GET)];
+    let call = async |(door, method): (&str, &str)| {
+        let channel = Endpoint::from_shared(door.to_owned()).unwrap().connect().await.unwrap();
+        let mut grpc = Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        let path: PathAndQuery = format!("/{method}").parse().unwrap();
+        let codec = ProstCodec::<Person, Person>::default();
+        grpc.unary(world.request(person("a")), path, codec).await
+    };
+    // Until it knows the agreement.
+    for _ in 0..200 {
+        if call(doors[2]).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    // Some call all the time, one call after the other, and keep what they were told.
+    let told: Mutex<Vec<(usize, Told)>> = Mutex::default();
+    let enough = AtomicBool::new(false);
+    let answered = || told.lock().unwrap().iter().filter(|(_, told)| told.is_ok()).count();
+    let all_were_refused = |reason: &str| {
+        let told = told.lock().unwrap();
+        (0..doors.len()).all(|caller| {
+            let mut own = told.iter().filter(|(of, _)| *of == caller);
+            own.any(|(_, told)| told.as_ref().is_err_and(|(_, other)| other == reason))
+        })
+    };
+    let all_were_answered_since = |place: usize| {
+        let told = told.lock().unwrap();
+        (0..doors.len()).all(|caller| {
+            let mut later = told.iter().skip(place);
+            later.any(|(of, told)| *of == caller && told.is_ok())
+        })
+    };
+    let calls = futures::future::join_all(doors.into_iter().enumerate().map(|(caller, door)| {
+        let (call, told, enough) = (&call, &told, &enough);
+        async move {
+            while !enough.load(Ordering::SeqCst) {
+                let outcome = match call(door).await {
+                    // No answer comes without the promise of its leaf.
+                    Ok(answer) => Ok((exchange_of(answer.metadata()), promise_of(answer.metadata()))),
+                    Err(status) => Err(refusal(&status)),
+                };
+                told.lock().unwrap().push((caller, outcome));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }));
+    let cut = async {
+        until("calls are answered", || all_were_answered_since(9)).await;
+        server.cut().await.unwrap();
+        // For a moment what a door has on its disk is answered; then nothing.
+        until("all are refused, as nothing is recorded", || {
+            all_were_refused("EXCHANGE_NOT_RECORDED")
+        })
+        .await;
+        let before = answered();
+        // Nor is it known any more what was revoked.
+        world.stack.clock.advance(jiff::SignedDuration::from_secs(2));
+        until("all are refused, as permits are not known", || {
+            all_were_refused("PERMITS_STALE")
+        })
+        .await;
+        assert_eq!(answered(), before);
+
+        let place = told.lock().unwrap().len();
+        server.start_again().await.unwrap();
+        until("both doors answer again by themselves", || {
+            all_were_answered_since(place)
+        })
+        .await;
+        enough.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(calls, cut);
+
+    let (mut promised, mut refusals, mut changes) = (Vec::new(), HashSet::new(), 0);
+    for (caller, told) in told.into_inner().unwrap() {
+        match told {
+            Ok(answer) => {
+                changes += usize::from(doors[caller].1 == CHANGE);
+                promised.push(answer);
+            }
+            Err(refusal) => {
+                refusals.insert(refusal);
+            }
+        }
+    }
+    let expected = ["EXCHANGE_NOT_RECORDED", "PERMITS_STALE"].map(|reason| (Code::Unavailable, reason.to_owned()));
+    assert_eq!(refusals, HashSet::from(expected));
+    // Whoever sequences found the database away as well, and comes back in its own time.
+    let mut superuser = superuser(&world.stack).await;
+    for _ in 0..600 {
+        let waits: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM egov.unsequenced_leaves)")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
+        if !waits {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    futures::stream::iter(&promised)
+        .for_each_concurrent(8, |(exchange_id, promise)| assert_kept(&world, exchange_id, promise))
+        .await;
+    // What was recorded as answered, and how many leaves of it there are.
+    let recorded: Vec<(String, bool, i64)> = sqlx::query_as(
+        "SELECT exchange_id::text, method LIKE '%Change', (SELECT count(*) FROM egov.leaves WHERE resource_id = exchange_id)
+         FROM exchange_outcomes JOIN exchanges USING (exchange_id) WHERE outcome = 'answered'",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    assert!(recorded.iter().all(|(.., leaves)| *leaves == 1));
+    let ids: HashSet<&String> = recorded.iter().map(|(exchange_id, ..)| exchange_id).collect();
+    assert!(promised.iter().all(|(exchange_id, _)| ids.contains(exchange_id)));
+    let distinct: HashSet<&String> = promised.iter().map(|(exchange_id, _)| exchange_id).collect();
+    assert_eq!(distinct.len(), promised.len());
+    // By the door with a disk nothing was recorded that the consumer does not have. The other one may have lost the word of the database
+    // that it has an end, and keeps such an answer back.
+    assert_eq!(recorded.iter().filter(|(_, change, _)| *change).count(), changes);
+    assert!(world.provider.calls.load(Ordering::SeqCst) >= recorded.len());
+    assert_eq!(verified(&world.stack).await.1, 0);
 }
 
 #[tokio::test]

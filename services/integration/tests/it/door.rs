@@ -182,6 +182,16 @@ impl World {
         terms: impl FnOnce(&mut AgreementTerms),
     ) -> Self {
         let stack = Box::pin(Stack::with(settings)).await;
+        Box::pin(Self::on(stack, document, answer, terms)).await
+    }
+
+    /// On a stack that the test has brought.
+    pub async fn on(
+        stack: Stack,
+        document: Vec<u8>,
+        answer: fn(hyper::Request<Incoming>) -> Answer,
+        terms: impl FnOnce(&mut AgreementTerms),
+    ) -> Self {
         let provider = Provider::start(answer).await;
         let (consumer, providing) = (party(&stack, CONSUMER).await, party(&stack, PROVIDER).await);
         let (service, agreement) = agree(

@@ -136,6 +136,11 @@ impl Stack {
 
     pub async fn with(settings: Settings) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
+        Box::pin(Self::on(database, settings)).await
+    }
+
+    /// On a database that the test has brought.
+    pub async fn on(database: TestDatabase, settings: Settings) -> Self {
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let keyring = Arc::new(Keyring::ephemeral());
@@ -177,7 +182,19 @@ impl Stack {
 
     /// Another instance of the service on the same database: the address of its door, and what stops it.
     pub async fn another(&self) -> (String, Shutdown) {
-        let settings = Settings::default();
+        self.another_with(Settings::default()).await
+    }
+
+    /// The same, and its door records in the database at once.
+    pub async fn another_without_disk(&self) -> (String, Shutdown) {
+        let settings = Settings {
+            journal: None,
+            ..Settings::default()
+        };
+        self.another_with(settings).await
+    }
+
+    async fn another_with(&self, settings: Settings) -> (String, Shutdown) {
         let served = Box::pin(serve(&self.pool, &self.keyring, &self.clock, self.known(), settings)).await;
         (format!("http://{}", served.door), served.shutdown)
     }

@@ -50,6 +50,8 @@ async fn a_call_of_x_road_goes_the_way_of_every_call_and_comes_back_with_its_hea
         .header("x-road-id", "m-1")
         .header("x-road-userid", "VN040090000001")
         .header("x-road-issue", "H41.1-261126-0001")
+        .header("x-road-represented-party", "GOV/H41.9")
+        .header("user-agent", "inside/1")
         .header("x-road-request-id", "forged")
         .header("x-road-service", "forged")
         .body(Full::from(sent))
@@ -77,11 +79,12 @@ async fn a_call_of_x_road_goes_the_way_of_every_call_and_comes_back_with_its_hea
         ("x-road-request-id", &exchange_id),
         ("x-road-userid", "VN040090000001"),
         ("x-road-issue", "H41.1-261126-0001"),
+        ("x-road-represented-party", "GOV/H41.9"),
         ("x-egov-consumer", "client-2"),
     ] {
         assert_eq!(came.headers[name], wanted, "{name}");
     }
-    assert!(!came.headers.contains_key("authorization"));
+    assert!(!came.headers.contains_key("authorization") && !came.headers.contains_key("user-agent"));
 
     // The hash is over what came to the provider, but for what the connection needed.
     let mut lines: Vec<String> = came
@@ -237,7 +240,7 @@ async fn what_is_refused_is_told_in_the_errors_of_x_road() {
     );
     let large = request(&world, "GET", &format!("{SERVICE}/people/7")).body(Full::from(vec![b' '; (4 << 20) + 1]));
     let answer = send(&world.stack.door, large.unwrap()).await;
-    assert_eq!(error(&answer), (429, "Server.ClientProxy.LimitReached".to_owned()));
+    assert_eq!(error(&answer), (400, "Client.BadRequest".to_owned()));
 
     // The mask holds here as well, and takes no header of the protocol away.
     let answer = get(&world, &format!("{SERVICE}/people/7")).await;
@@ -259,7 +262,7 @@ async fn the_metaservices_tell_what_there_is_and_what_the_client_may_call_now() 
     let endpoints = |answer: &Answer| -> Vec<Value> {
         assert_eq!(
             (answer.status, answer.header("content-type").as_str()),
-            (200, "application/json")
+            (200, "application/json;charset=utf-8")
         );
         assert_eq!(answer.header("x-road-client"), CLIENT);
         let body = answer.json();

@@ -268,7 +268,7 @@ async fn mask_predicate_and_agreement_hold_for_grpc_behind_x_road_and_refusals_a
     let large = both
         .send(large, &format!("{{\"name\":\"{}\"}}", "H41".repeat(2 << 20)))
         .await;
-    assert_eq!(error(&large), (429, "Server.ClientProxy.LimitReached".to_owned()));
+    assert_eq!(error(&large), (400, "Client.BadRequest".to_owned()));
     assert_eq!((both.calls(), both.exchanges(CONSUMER).await.len()), before);
 
     // The provider's own refusal is its own; an answer that cannot be read is an error of the door about it.

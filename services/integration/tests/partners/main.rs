@@ -12,6 +12,8 @@
 mod access;
 #[path = "../entries/agencies.rs"]
 mod agencies;
+#[path = "../entries/callers.rs"]
+mod callers;
 mod civil_status;
 mod deliveries;
 mod follow;

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use arc_swap::ArcSwap;
-use egov_auth::{Access, AuthLayer, Issuer, Policies, Revocations, Unit, UnitTree, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig};
@@ -37,6 +35,7 @@ use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 pub(crate) use crate::agencies::agency;
+use crate::callers::auth_layer;
 
 /// A commune and its neighbour.
 pub const HERE: i32 = 2;
@@ -190,21 +189,7 @@ impl Running {
             .unwrap();
         let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(clock.shared());
-        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/integration.toml");
-        let policy = std::fs::read_to_string(policy).unwrap();
-        let units = [(1, None), (HERE, Some(1)), (NEIGHBOUR, Some(1))].map(|(id, parent)| Unit { id, parent });
-        let tree = Arc::new(ArcSwap::from_pointee(UnitTree::new(1, units).unwrap()));
-        let issuer = Issuer::from_config(tokens.issuer()).unwrap();
-        let auth = AuthLayer::new(
-            Arc::new(Verifier::new(vec![issuer], clock.shared(), VerifierConfig::default())),
-            Arc::new(Access::new(
-                Policies::from_toml(&[("policy.toml", &policy)]).unwrap(),
-                tree,
-            )),
-            Arc::new(Revocations::local(clock.shared())),
-            contract.method_rules(),
-            &[],
-        );
+        let auth = auth_layer(&contract, &tokens, &clock, &[HERE, NEIGHBOUR]);
         let parts = Parts {
             database: pool.clone(),
             contract: Arc::clone(&contract),

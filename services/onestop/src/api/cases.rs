@@ -1,7 +1,8 @@
 //! CaseService.
 
 use egov_auth::Caller;
-use egov_database::PageBinding;
+use egov_clock::Clock as _;
+use egov_database::{PageBinding, page_of};
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::case_service_server::CaseService;
 use egov_runtime::accept;
@@ -40,17 +41,18 @@ impl CaseService for Api {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
         let owner = message.owner.clone().unwrap_or_default();
+        let today = self.one_stop.clock.today();
         let submission = Submission {
             procedure_code: message.procedure_code.clone(),
             competent_unit_code: message.competent_unit_code.clone(),
             receiving_unit_code: given(&message.receiving_unit_code),
             support_unit_code: given(&message.support_unit_code),
             channel: decode::channel(message.channel)?,
-            owner: decode::party(owner, "owner")?,
+            owner: decode::party(owner, "owner", today)?,
             submitter: message
                 .submitter
                 .clone()
-                .map(|party| decode::party(party, "submitter"))
+                .map(|party| decode::party(party, "submitter", today))
                 .transpose()?,
             components: decode::components(message.components.clone())?,
             conditions: message.conditions.clone(),
@@ -364,9 +366,19 @@ impl CaseService for Api {
             .read_case(caller, case_id, with_particulars)
             .await
             .map_err(status)?;
+        let rest = particulars.as_ref().and_then(|known| known.history_goes_on_after);
+        let mut particulars = particulars.map(encode::particulars);
+        if let Some((known, version)) = particulars.as_mut().zip(rest) {
+            let filter = proto::ListCaseHistoryRequest {
+                case_id: request.message.case_id.clone(),
+                ..Default::default()
+            };
+            let binding = PageBinding::of(caller, HISTORY, &filter);
+            known.history_page_token = self.one_stop.pages.seal(&version, &binding)?;
+        }
         Ok(Response::new(proto::GetCaseResponse {
             case: Some(shown(caller, &case)),
-            particulars: particulars.map(encode::particulars),
+            particulars,
         }))
     }
 
@@ -376,14 +388,8 @@ impl CaseService for Api {
     ) -> Result<Response<proto::ListCasesResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter_message = request.message.clone();
-        let (size, token) = (filter_message.page_size, std::mem::take(&mut filter_message.page_token));
-        filter_message.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, LIST, &filter_message))?;
-        let filter = case_filter::of_list(filter_message)?;
+        let page = page_of!(self.one_stop.pages, caller, LIST, request.message)?;
+        let filter = case_filter::of_list(request.message.clone())?;
         let (rows, next_page_token) = self.one_stop.list_cases(caller, filter, page).await.map_err(status)?;
         let cases = rows.into_iter().map(encode::summary).collect();
         Ok(Response::new(proto::ListCasesResponse { cases, next_page_token }))
@@ -395,16 +401,11 @@ impl CaseService for Api {
     ) -> Result<Response<proto::SearchCasesResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, SEARCH, &filter))?;
+        let filter = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, SEARCH, filter)?;
         let (rows, next_page_token) = self
             .one_stop
-            .search_cases(caller, &filter.query, case_filter::of_search(&filter)?, page)
+            .search_cases(caller, &filter.query, case_filter::of_search(filter)?, page)
             .await
             .map_err(status)?;
         let cases = rows.into_iter().map(encode::summary).collect();
@@ -417,13 +418,8 @@ impl CaseService for Api {
     ) -> Result<Response<proto::ListCaseHistoryResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, HISTORY, &filter))?;
+        let filter = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, HISTORY, filter)?;
         let case_id = decode::id(&filter.case_id, "case_id")?;
         let (entries, next_page_token) = self
             .one_stop

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Api, decode, encode, status};
 use crate::domain::components::paper::{PaperKind, StoredPaper, Validity, WantedValidity};
-use crate::domain::components::rules::{PaperRules, Register};
+use crate::domain::components::rules::{POPULATION, PaperRules, Register};
 use crate::domain::components::{ChecklistItem, ComparedWith, ComponentCheck, ComponentState, Confirmation};
 use crate::domain::pack::Fact;
 use crate::operations::act::Target;
@@ -124,9 +124,22 @@ impl ComponentService for Api {
             case_id: decode::id(&message.case_id, "case_id")?,
             etag: Some(&message.etag),
         };
+        let born = decode::birth(
+            message.owner_date_of_birth,
+            "owner_date_of_birth",
+            self.one_stop.clock.today(),
+        )?;
+        if born.is_some() && message.register_code != POPULATION {
+            return Err(wrong(
+                "owner_date_of_birth".to_owned(),
+                "chỉ nêu khi Cơ sở dữ liệu quốc gia về dân cư được hỏi",
+                "is named only if the population database is asked",
+            )
+            .into());
+        }
         let answer = self
             .one_stop
-            .set_component_state(request.caller()?, target, state, |checked| {
+            .set_component_state(request.caller()?, target, (state, born), |checked| {
                 proto::SetComponentStateResponse {
                     case: Some(encode::case(&checked.case)),
                     items: items(checked, true),
@@ -323,21 +336,21 @@ fn items(checked: &Checked, open: bool) -> Vec<proto::ChecklistItem> {
     let lines = checked.items();
     lines
         .iter()
-        .map(|line| item(line, (procedure_code, rules), open))
+        .map(|line| item(line, (procedure_code, rules, checked.asks_population), open))
         .collect()
 }
 
 fn item(
     line: &ChecklistItem<'_>,
-    (procedure_code, rules): (&str, Option<&PaperRules>),
+    (procedure_code, rules, asks_population): (&str, Option<&PaperRules>, bool),
     open: bool,
 ) -> proto::ChecklistItem {
     let component = line.component;
     let answering = rules.map(|rules| rules.answering(procedure_code, &component.code));
-    let registers = answering
-        .into_iter()
-        .flatten()
-        .map(|(known, fact)| register(known, fact));
+    let registers = answering.into_iter().flatten().map(|(known, fact)| proto::Register {
+        connected: known.is_connected(asks_population),
+        ..register(known, fact)
+    });
     proto::ChecklistItem {
         component_code: component.code.clone(),
         name: component.name.clone(),
@@ -371,6 +384,8 @@ fn check(said: &ComponentCheck, open: bool) -> proto::ComponentCheck {
             String::new()
         },
         time: Some(timestamp(said.time)),
+        request_code: said.request_code.clone().unwrap_or_default(),
+        register_confirmed: said.confirmed.unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use egov_calendar::vietnam_instant;
 use egov_clock::Clock as _;
-use egov_database::PageBinding;
+use egov_database::page_of;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineService;
 use egov_runtime::accept;
@@ -81,13 +81,8 @@ impl DeadlineService for Api {
     ) -> Result<Response<proto::ListCasesAtRiskResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut message = request.message.clone();
-        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
-        message.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, AT_RISK, &message))?;
+        let message = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, AT_RISK, message)?;
         let now = self.one_stop.clock.now();
         let filter = AtRiskFilter {
             as_of: end_of_day(message.as_of, "as_of")?.unwrap_or(now),
@@ -113,13 +108,8 @@ impl DeadlineService for Api {
     ) -> Result<Response<proto::ForecastDeadlinesResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut message = request.message.clone();
-        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
-        message.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, FORECAST, &message))?;
+        let message = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, FORECAST, message)?;
         let unit_id = (message.unit_id != 0).then_some(message.unit_id);
         let as_of = end_of_day(message.as_of, "as_of")?;
         let (rows, next_page_token) = self
@@ -146,13 +136,8 @@ impl DeadlineService for Api {
     ) -> Result<Response<proto::ListDeadlineChangesResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut message = request.message.clone();
-        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
-        message.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, CHANGES, &message))?;
+        let message = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, CHANGES, message)?;
         let filter = ChangeFilter {
             unit_id: (message.unit_id != 0).then_some(message.unit_id),
             cause: i16::try_from(message.cause).ok().filter(|cause| *cause != 0),
@@ -174,14 +159,13 @@ impl DeadlineService for Api {
     ) -> Result<Response<proto::PreviewCalendarChangeResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut message = request.message.clone();
-        let (size, token) = (message.page_size, std::mem::take(&mut message.page_token));
-        message.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, PREVIEW, &message))?;
-        let notices: Vec<(String, String)> = message.notices.into_iter().map(|file| (file.name, file.text)).collect();
+        let message = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, PREVIEW, message)?;
+        let notices: Vec<(String, String)> = message
+            .notices
+            .iter()
+            .map(|file| (file.name.clone(), file.text.clone()))
+            .collect();
         let preview = self
             .one_stop
             .preview_calendar(caller, &notices, page)

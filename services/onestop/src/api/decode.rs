@@ -13,12 +13,48 @@ use crate::domain::pack::{
     ApplicantKind, Channel, FEE, FactKind, FeeDecision, FeeKind, NewComponent, NewLegalBasis, NewResult, Procedure,
     Subject, TimeDecision, TimeUnit,
 };
-use crate::domain::party::{Party, PartyKind};
+use crate::domain::party::{Birth, NoBirth, Party, PartyKind};
 use crate::domain::results::{FileForm, Metadata};
+use crate::operations::work::InboxView;
 
 /// A violation that the contract's rules cannot express.
 fn violation(field: &str, vi: &str, en: &str) -> Fault {
     Fault::invalid(vec![wrong_value(field, vi, en)])
+}
+
+/// Whose tasks are listed; what narrows the inbox of a unit says nothing of any other.
+pub(super) fn inbox_view(request: &proto::ListInboxRequest) -> Result<InboxView, Fault> {
+    let (role, assignee_id) = (&request.role, &request.assignee_id);
+    let view = match request.view() {
+        proto::InboxView::Mine => InboxView::Mine,
+        proto::InboxView::MyRoles => InboxView::Roles,
+        proto::InboxView::Unit | proto::InboxView::Unspecified if request.unit_id == 0 => {
+            return Err(blank("unit_id"));
+        }
+        proto::InboxView::Unit | proto::InboxView::Unspecified => {
+            return Ok(InboxView::Unit {
+                unit_id: request.unit_id,
+                role: (!role.is_empty()).then(|| role.clone()),
+                assignee: given_id(assignee_id, "assignee_id")?,
+            });
+        }
+    };
+    let wrong: Vec<Violation> = [("role", role), ("assignee_id", assignee_id)]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(field, _)| {
+            wrong_value(
+                field,
+                "chỉ dùng khi xem hộp việc của đơn vị",
+                "narrows the inbox of a unit only",
+            )
+        })
+        .collect();
+    if wrong.is_empty() {
+        Ok(view)
+    } else {
+        Err(Fault::invalid(wrong))
+    }
 }
 
 /// A field that holds nothing but spaces.
@@ -79,7 +115,20 @@ pub(super) fn instant(at: Option<prost_types::Timestamp>, field: &str) -> Result
     })
 }
 
-pub(super) fn party(party: proto::Party, field: &str) -> Result<Party, Fault> {
+/// Ngày tháng năm sinh: a day, or a year alone; an absent one stays absent.
+pub(super) fn birth(date: Option<Date>, field: &str, today: civil::Date) -> Result<Option<Birth>, Fault> {
+    date.map(|date| Birth::of_numbers((date.year, date.month, date.day), today))
+        .transpose()
+        .map_err(|NoBirth| {
+            violation(
+                field,
+                "không phải là ngày sinh: phải là một ngày hoặc một năm có thật, không sau hôm nay",
+                "is no date of birth: it must be a day of the calendar, or a year alone, and not after today",
+            )
+        })
+}
+
+pub(super) fn party(party: proto::Party, field: &str, today: civil::Date) -> Result<Party, Fault> {
     let kind = match party.kind() {
         proto::ApplicantKind::Organisation => PartyKind::Organisation,
         proto::ApplicantKind::Citizen | proto::ApplicantKind::Unspecified => PartyKind::Citizen,
@@ -101,6 +150,15 @@ pub(super) fn party(party: proto::Party, field: &str) -> Result<Party, Fault> {
             "must not be blank",
         ));
     }
+    let born = format!("{field}.date_of_birth");
+    let date_of_birth = birth(party.date_of_birth, &born, today)?;
+    if date_of_birth.is_some() && kind == PartyKind::Organisation {
+        return Err(violation(
+            &born,
+            "chỉ công dân có ngày sinh",
+            "only a citizen has a date of birth",
+        ));
+    }
     Ok(Party {
         kind,
         full_name,
@@ -109,6 +167,7 @@ pub(super) fn party(party: proto::Party, field: &str) -> Result<Party, Fault> {
         phone,
         email: party.email.trim().to_owned(),
         address: normal_name(&party.address),
+        date_of_birth,
     })
 }
 

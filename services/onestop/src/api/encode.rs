@@ -64,6 +64,10 @@ fn party(party: &Party) -> proto::Party {
         phone: party.phone.clone(),
         email: party.email.clone(),
         address: party.address.clone(),
+        date_of_birth: party.date_of_birth.map(|birth| {
+            let (year, month, day) = birth.numbers();
+            Date { year, month, day }
+        }),
     }
 }
 

@@ -5,11 +5,12 @@ use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::types::v1::LocalizedText;
 use egov_proto::timestamp;
 
-use super::encode::{deadline, state, text};
+use super::encode::{basis, deadline, state, text};
 use crate::domain::case::{Case, Pause};
 use crate::domain::extension::Extension;
 use crate::domain::forecast::{DueNext, Forecast};
 use crate::domain::listing::{DeadlineChanged, ForecastGroup};
+use crate::domain::reception_deadlines::{Duty, ReceptionDeadline};
 use crate::operations::explain_deadline::Explained;
 use crate::operations::preview_calendar::WouldMove;
 use jiff::Timestamp;
@@ -157,6 +158,7 @@ pub(super) fn explained(explained: &Explained, receiving_unit_name: String) -> p
         notices,
         forecast: foreseen,
         late_working_days,
+        reception: of_reception,
     } = explained;
     let paused = case.is_paused() && case.accept_time.is_some();
     proto::ExplainDeadlineResponse {
@@ -195,7 +197,72 @@ pub(super) fn explained(explained: &Explained, receiving_unit_name: String) -> p
             })
             .collect(),
         forecast: foreseen.as_ref().map(forecast),
+        reception: of_reception
+            .iter()
+            .map(|owed| proto::ReceptionDeadline {
+                lines: reception_lines(owed),
+                ..reception(owed)
+            })
+            .collect(),
     }
+}
+
+/// A deadline of the reception, without its sentences.
+pub(super) fn reception(owed: &ReceptionDeadline) -> proto::ReceptionDeadline {
+    let duty = match owed.duty {
+        Duty::Answer => proto::ReceptionDuty::Answer,
+        Duty::Transfer => proto::ReceptionDuty::Transfer,
+    };
+    proto::ReceptionDeadline {
+        duty: duty.into(),
+        from_time: Some(timestamp(owed.from)),
+        due_time: Some(timestamp(owed.due)),
+        done_time: owed.done.map(timestamp),
+        late: owed.late,
+        legal_basis: owed.legal_basis.clone(),
+        basis: Some(basis(&owed.basis)),
+        lines: Vec::new(),
+    }
+}
+
+/// A deadline of the reception in sentences: from when, each day, until when, and what became of it.
+fn reception_lines(owed: &ReceptionDeadline) -> Vec<LocalizedText> {
+    let (from, due) = (written(owed.from), written(owed.due));
+    let unsettled = owed.basis.status == "unconfirmed";
+    let (vi_status, en_status) = if unsettled {
+        ("; chưa được xác nhận", "; not confirmed")
+    } else {
+        ("", "")
+    };
+    let law = &owed.legal_basis;
+    let (vi, en) = match owed.duty {
+        Duty::Answer => (
+            format!(
+                "Trả lời hồ sơ nộp trực tuyến (tiếp nhận, yêu cầu bổ sung hoặc từ chối), tính từ {from} ({law}{vi_status})"
+            ),
+            format!(
+                "Answer to an online filing (taken in, to be completed, or refused), from {from} ({law}{en_status})"
+            ),
+        ),
+        Duty::Transfer => (
+            format!("Chuyển hồ sơ đến cơ quan, bộ phận giải quyết, tính từ {from} ({law}{vi_status})"),
+            format!("Handing the case on to who handles it, from {from} ({law}{en_status})"),
+        ),
+    };
+    let mut lines = vec![line(vi, en)];
+    lines.extend(owed.days.iter().map(text));
+    lines.push(line(format!("Chậm nhất: {due}"), format!("At the latest: {due}")));
+    let done = owed.done.map(written);
+    lines.push(match (done, owed.late) {
+        (Some(done), false) => line(
+            format!("Đã làm lúc {done}, đúng hạn"),
+            format!("Done at {done}, in time"),
+        ),
+        (Some(done), true) => line(format!("Đã làm lúc {done}, quá hạn"), format!("Done at {done}, late")),
+        (None, false) => line("Chưa làm, còn trong hạn".to_owned(), "Not done yet, in time".to_owned()),
+        (None, true) => line("Chưa làm, đã quá hạn".to_owned(), "Not done yet, late".to_owned()),
+    });
+    lines
 }
 
 fn forecast(forecast: &Forecast) -> proto::DeadlineForecast {

@@ -5,7 +5,7 @@ use egov_proto::egov::types::v1::LocalizedText;
 use egov_proto::timestamp;
 use uuid::Uuid;
 
-use super::encode;
+use super::{encode, encode_deadlines};
 use crate::domain::transitions::Transitions;
 use crate::domain::work::mark::{Mark, Marked};
 use crate::domain::work::task::{Task, TaskEntry};
@@ -68,6 +68,7 @@ pub(super) fn inbox_item(listed: ListedTask) -> proto::InboxItem {
         task: Some(task(&listed.view)),
         case: Some(encode::summary(listed.case)),
         open_marks: i32::try_from(listed.open_marks).unwrap_or(i32::MAX),
+        reception: listed.reception.as_ref().map(encode_deadlines::reception),
     }
 }
 

@@ -1,5 +1,6 @@
 //! LinkedCaseService.
 
+use egov_clock::Clock as _;
 use egov_database::PageBinding;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::linked_case_service_server::LinkedCaseService;
@@ -43,15 +44,16 @@ impl LinkedCaseService for Api {
                 conditions: filing.conditions.clone(),
             });
         }
+        let today = self.one_stop.clock.today();
         let application = Application {
             service_code: message.service_code.clone(),
             receiving_unit_code: given(&message.receiving_unit_code),
             channel: decode::channel(message.channel)?,
-            owner: decode::party(message.owner.clone().unwrap_or_default(), "owner")?,
+            owner: decode::party(message.owner.clone().unwrap_or_default(), "owner", today)?,
             submitter: message
                 .submitter
                 .clone()
-                .map(|party| decode::party(party, "submitter"))
+                .map(|party| decode::party(party, "submitter", today))
                 .transpose()?,
             members,
             shared: decode::components(message.shared_components.clone())?,

@@ -1,6 +1,6 @@
 //! ResultService.
 
-use egov_database::PageBinding;
+use egov_database::page_of;
 use egov_fault::Fault;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::result_service_server::ResultService;
@@ -96,13 +96,8 @@ impl ResultService for Api {
     ) -> Result<Response<proto::ListResultsResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, LIST, &filter))?;
+        let filter = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, LIST, filter)?;
         let case_id = decode::id(&filter.case_id, "case_id")?;
         let (versions, next_page_token, etag) = self
             .one_stop

@@ -1,7 +1,7 @@
 //! WorkService.
 
 use egov_clock::Clock as _;
-use egov_database::PageBinding;
+use egov_database::page_of;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::work_service_server::WorkService;
 use egov_runtime::accept;
@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, decode, encode, encode_work, status};
 use crate::domain::work::mark::{Marked, NewMark};
-use crate::operations::work::{Completion, HandOver, InboxView, NewComment, SendBack, TaskTarget};
+use crate::operations::work::{Completion, HandOver, NewComment, SendBack, TaskTarget};
 
 const INBOX: &str = "egov.onestop.v1.WorkService/ListInbox";
 const COMMENTS: &str = "egov.onestop.v1.WorkService/ListComments";
@@ -75,21 +75,9 @@ impl WorkService for Api {
     ) -> Result<Response<proto::ListInboxResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let view = match filter.view() {
-            proto::InboxView::Mine => InboxView::Mine,
-            proto::InboxView::MyRoles => InboxView::Roles,
-            proto::InboxView::Unit | proto::InboxView::Unspecified if filter.unit_id == 0 => {
-                return Err(decode::blank("unit_id").into());
-            }
-            proto::InboxView::Unit | proto::InboxView::Unspecified => InboxView::Unit(filter.unit_id),
-        };
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, INBOX, &filter))?;
+        let filter = &request.message;
+        let view = decode::inbox_view(filter)?;
+        let page = page_of!(self.one_stop.pages, caller, INBOX, filter)?;
         let (rows, next_page_token) = self.one_stop.list_inbox(caller, view, page).await.map_err(status)?;
         let items = rows.into_iter().map(encode_work::inbox_item).collect();
         Ok(Response::new(proto::ListInboxResponse { items, next_page_token }))
@@ -300,13 +288,8 @@ impl WorkService for Api {
     ) -> Result<Response<proto::ListCommentsResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, COMMENTS, &filter))?;
+        let filter = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, COMMENTS, filter)?;
         let case_id = decode::id(&filter.case_id, "case_id")?;
         let (comments, next_page_token) = self
             .one_stop
@@ -326,13 +309,8 @@ impl WorkService for Api {
     ) -> Result<Response<proto::ListOwnHistoryResponse>, Status> {
         let request = accept(&self.contract, request)?;
         let caller = request.caller()?;
-        let mut filter = request.message.clone();
-        let (size, token) = (filter.page_size, std::mem::take(&mut filter.page_token));
-        filter.page_size = 0;
-        let page = self
-            .one_stop
-            .pages
-            .page(size, &token, PageBinding::of(caller, OWN_HISTORY, &filter))?;
+        let filter = &request.message;
+        let page = page_of!(self.one_stop.pages, caller, OWN_HISTORY, filter)?;
         let case_id = decode::id(&filter.case_id, "case_id")?;
         let (entries, next_page_token) = self
             .one_stop

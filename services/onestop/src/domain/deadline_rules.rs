@@ -1,7 +1,7 @@
-//! Quy định về gia hạn và nhắc việc: when an extension is given at the latest, and when reminders come, as dated data
-//! (`deploy/packs/deadlines`).
+//! Quy định về gia hạn và nhắc việc: when an extension is given at the latest, when reminders come, and how long the reception may take, as
+//! dated data (`deploy/packs/deadlines`).
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use serde::Deserialize;
 
 use super::pack::Fact;
@@ -18,6 +18,9 @@ pub enum DeadlineRulesError {
     /// So long ahead nobody is warned.
     #[error("more than {MOST_DAYS} working days ahead")]
     TooFar,
+    /// An answer within no time, or in weeks.
+    #[error("an answer is owed within 1 to {MOST_HOURS} working hours")]
+    NoAnswer,
 }
 
 /// One dated set of rules.
@@ -35,6 +38,36 @@ pub struct DeadlineRules {
     pub extension: ExtensionRule,
     /// Nhắc việc.
     pub reminder: ReminderRule,
+    /// Trả lời hồ sơ nộp trực tuyến; none where nobody says within which time.
+    #[serde(default)]
+    pub answer: Option<AnswerRule>,
+    /// Chuyển hồ sơ đến cơ quan giải quyết; none where nobody says within which time.
+    #[serde(default)]
+    pub transfer: Option<TransferRule>,
+}
+
+/// Within which time a case that was filed online is taken in, asked to be completed, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRule {
+    /// Giờ làm việc from the filing.
+    pub working_hours: u32,
+    /// The article.
+    pub legal_basis: String,
+    /// How it is established.
+    pub fact: Fact,
+}
+
+/// When a case that was taken in goes to who handles it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRule {
+    /// On the same working day; on the next one if it was taken in after this time of day.
+    pub cut_off: Time,
+    /// The article.
+    pub legal_basis: String,
+    /// How it is established.
+    pub fact: Fact,
 }
 
 /// When the apology with the new date is given at the latest.
@@ -74,6 +107,10 @@ impl DeadlineRules {
         if rules.extension.notice_working_days > MOST_DAYS || rules.reminder.working_days_before > MOST_DAYS {
             return Err(DeadlineRulesError::TooFar);
         }
+        let hours = rules.answer.as_ref().map(|answer| answer.working_hours);
+        if hours.is_some_and(|hours| !(1..=MOST_HOURS).contains(&hours)) {
+            return Err(DeadlineRulesError::NoAnswer);
+        }
         Ok(rules)
     }
 
@@ -85,6 +122,9 @@ impl DeadlineRules {
 
 /// Nobody is warned of anything longer ahead.
 const MOST_DAYS: u32 = 60;
+
+/// No applicant waits longer for a first word.
+const MOST_HOURS: u32 = 480;
 
 #[cfg(test)]
 mod tests {
@@ -104,6 +144,14 @@ mod tests {
                 .fact
                 .is_settled(crate::domain::pack::Profile::Production)
         );
+        let (answer, transfer) = (rules.answer.as_ref().unwrap(), rules.transfer.as_ref().unwrap());
+        assert_eq!(
+            (answer.working_hours, transfer.cut_off),
+            (8, jiff::civil::time(15, 0, 0, 0))
+        );
+        for fact in [&answer.fact, &transfer.fact] {
+            assert!(!fact.is_settled(crate::domain::pack::Profile::Production));
+        }
         assert!(rules.in_force_on(jiff::civil::date(2026, 11, 23)));
         assert!(!rules.in_force_on(jiff::civil::date(2025, 6, 30)));
     }
@@ -112,6 +160,18 @@ mod tests {
     fn a_pack_that_ends_before_it_begins_is_refused() {
         let text = PACK.replace("effective_from", "effective_to = \"2020-01-01\"\neffective_from");
         assert!(DeadlineRules::from_toml(&text).is_err());
+    }
+
+    #[test]
+    fn a_pack_may_say_nothing_of_the_reception_and_no_answer_is_owed_in_no_time() {
+        let reception = PACK.find("# Trả lời hồ sơ nộp trực tuyến").unwrap();
+        let rules = DeadlineRules::from_toml(&PACK[..reception]).unwrap();
+        assert_eq!((rules.answer, rules.transfer), (None, None));
+        for hours in ["0", "481"] {
+            let text = PACK.replace("working_hours = 8", &format!("working_hours = {hours}"));
+            let refused = DeadlineRules::from_toml(&text);
+            assert!(matches!(refused, Err(DeadlineRulesError::NoAnswer)), "{hours}");
+        }
     }
 
     proptest! {

@@ -17,6 +17,7 @@ pub mod pack;
 pub mod papers;
 pub mod party;
 pub mod reception;
+pub mod reception_deadlines;
 pub mod reconcile;
 pub mod reports;
 pub mod results;

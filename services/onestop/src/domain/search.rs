@@ -306,6 +306,7 @@ mod tests {
             phone: "84912345678".to_owned(),
             email: String::new(),
             address: String::new(),
+            date_of_birth: None,
         };
         let stored = party.search_tokens();
         for typed in [

@@ -339,6 +339,12 @@ impl Check<'_> {
                     check.version
                 )
             });
+            // Under which code a register was asked stands in the history as well.
+            let code = by.and_then(|entry| entry.details.get("request_code"));
+            let code = code.and_then(serde_json::Value::as_str);
+            self.demand(Rule::Row, check.request_code.as_deref() == code, || {
+                format!("a register was asked otherwise than version {} tells", check.version)
+            });
         }
         if let Some(state) = told.state {
             self.demand(Rule::Row, case.state == state, || {

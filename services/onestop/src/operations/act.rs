@@ -310,7 +310,7 @@ async fn case_at_the_desk(
 
 /// The row over which a caller does an act: the case at the competent unit if the caller may do the act there, or else at the place of
 /// reception. Nothing if the caller may do it nowhere.
-fn acts_on(caller: &Caller, act: &Act, case: &Case) -> Option<Resource> {
+pub(crate) fn acts_on(caller: &Caller, act: &Act, case: &Case) -> Option<Resource> {
     let competent = resource(case);
     if caller.decide(act.permission, &competent).allowed {
         return Some(competent);

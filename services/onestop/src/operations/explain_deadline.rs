@@ -12,6 +12,7 @@ use crate::domain::case::Case;
 use crate::domain::deadline::{Clock, progress_of};
 use crate::domain::forecast::{Forecast, Standing, forecast};
 use crate::domain::listing::{DeadlineChanged, NoticeGiven};
+use crate::domain::reception_deadlines::{Reception, ReceptionDeadline, reception_deadlines};
 use crate::error::Error;
 use crate::store::{Visible, cases, deadlines};
 
@@ -26,6 +27,8 @@ pub(crate) struct Explained {
     pub(crate) forecast: Option<Forecast>,
     /// Working days after the due date, up to the decision or now; none if it was kept, or still is. The due day itself is 0.
     pub(crate) late_working_days: Option<i64>,
+    /// What the reception owed or owes; nothing for applicants.
+    pub(crate) reception: Vec<ReceptionDeadline>,
 }
 
 impl OneStop {
@@ -33,7 +36,7 @@ impl OneStop {
     pub(crate) async fn explain_deadline(&self, caller: &Caller, case_id: Uuid) -> Result<Explained, Error> {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
-        let (case, version, changes, notices, decided) = self
+        let (case, version, changes, notices, decided, (answered, transferred)) = self
             .database
             .read(&scope, async |connection| {
                 let case = cases::get(&mut *connection, case_id, &visible)
@@ -45,8 +48,9 @@ impl OneStop {
                     .await?;
                 let changes = deadlines::changes_of(&mut *connection, case_id, &case.case_code).await?;
                 let notices = deadlines::notices_of(&mut *connection, case_id).await?;
-                let decided = deadlines::decided_at(connection, case_id).await?;
-                Ok::<_, Error>((case, version, changes, notices, decided))
+                let decided = deadlines::decided_at(&mut *connection, case_id).await?;
+                let reception = deadlines::reception_of(connection, case_id).await?;
+                Ok::<_, Error>((case, version, changes, notices, decided, reception))
             })
             .await?;
         self.record_read(
@@ -105,6 +109,19 @@ impl OneStop {
                 let day = vietnam_time(until).date();
                 law.calendar.working_days_between(deadline.due_date, day).ok()
             });
+        let reception = if caller.principal.citizen().is_some() {
+            Vec::new()
+        } else {
+            let reception = Reception {
+                channel: case.channel,
+                state: case.state,
+                submitted: case.submit_time,
+                accepted: case.accept_time,
+                answered,
+                transferred,
+            };
+            reception_deadlines(&law.calendar, |day| law.deadline_rules_on(day), &reception, now)
+        };
         Ok(Explained {
             case,
             progress,
@@ -112,6 +129,7 @@ impl OneStop {
             notices,
             forecast,
             late_working_days,
+            reception,
         })
     }
 }

@@ -80,6 +80,7 @@ use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::InForce;
 use crate::payments::PaymentOrders;
+use crate::population::PopulationQuestions;
 use crate::press::PrintShop;
 use crate::staffing::Holders;
 
@@ -104,6 +105,8 @@ pub struct OneStop {
     pub(crate) prints: PrintShop,
     /// Orders at the payment platform.
     pub(crate) payments: Arc<dyn PaymentOrders>,
+    /// Questions to the population database.
+    pub(crate) population: Arc<dyn PopulationQuestions>,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

@@ -15,7 +15,7 @@ use crate::domain::listing::{HistoryEntry, Versioned};
 use crate::error::Error;
 use crate::store::{Visible, cases, charges, files, history};
 
-/// How many entries of the history go with a case: more than any procedure has steps.
+/// How many entries of the history go with a case: more than any procedure has steps. The rest is paged through (ListCaseHistory).
 const MOST_ENTRIES: i64 = 500;
 
 /// What a case says by code, with its names, and what became of it.
@@ -30,6 +30,8 @@ pub(crate) struct Particulars {
     pub(crate) charge: Option<Charge>,
     /// Oldest first.
     pub(crate) history: Vec<HistoryEntry>,
+    /// The version after which further entries follow; none if these are all.
+    pub(crate) history_goes_on_after: Option<i64>,
 }
 
 impl OneStop {
@@ -92,12 +94,20 @@ impl OneStop {
         } else {
             None
         };
+        let files = files::names(&mut *connection, case.case_id).await?;
+        // One more than is given tells whether more follow.
+        let mut history = history::list(connection, case.case_id, 0, MOST_ENTRIES + 1).await?;
+        let all = i64::try_from(history.len()).is_ok_and(|found| found <= MOST_ENTRIES);
+        if !all {
+            history.pop();
+        }
         Ok(Particulars {
             procedure,
             unit_name: self.unit_name(case.responsible_unit_id),
-            files: files::names(&mut *connection, case.case_id).await?,
+            files,
             charge,
-            history: history::list(connection, case.case_id, 0, MOST_ENTRIES).await?,
+            history_goes_on_after: history.last().filter(|_| !all).map(|entry| entry.version),
+            history,
         })
     }
 }

@@ -23,12 +23,14 @@ impl OneStop {
         let visible = Visible::from(&scope);
         let (after, limit) = (page.after().cloned(), page.fetch());
         let asked = CaseQuery::read(query);
-        let rows = self
-            .database
-            .read(&scope, async |connection| {
-                Ok::<_, Error>(case_search::search(connection, &visible, &asked, &filter, after.as_ref(), limit).await?)
-            })
-            .await?;
+        let found = async |connection: &mut _| {
+            Ok::<_, Error>(case_search::search(connection, &visible, &asked, &filter, after.as_ref(), limit).await?)
+        };
+        let rows = if case_search::keeps_plans(&visible, &asked, &filter) {
+            self.database.read_by_kept_plans(&scope, found).await?
+        } else {
+            self.database.read(&scope, found).await?
+        };
         let (mut rows, next) = page.finish(rows, |row: &Summary| row.place(asked.order()))?;
         self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))

@@ -31,14 +31,14 @@ pub(crate) enum Guess {
     Locked(Duration),
 }
 
-/// More states than a case passes through; the look-up is not paged.
-const LONGEST_HISTORY: i64 = 500;
+/// More changes of state than a case goes through, however long its history is; the look-up is not paged.
+const MOST_CHANGES: i64 = 500;
 
 /// How long a caller waits while another guess at the same code is looked at.
 const BUSY: Duration = Duration::from_secs(1);
 
 impl OneStop {
-    /// The case and its history, if code and secret belong together. An unknown code is counted and refused exactly like
+    /// The case and the entries by which it came into its states, if code and secret belong together. An unknown code is counted and refused exactly like
     /// a wrong secret: the answer does not tell which codes exist.
     pub(crate) async fn track_case(&self, case_code: &str, secret: &str) -> Result<(Case, Vec<HistoryEntry>), Error> {
         // The caller has no scope: its secret is the permission, and only this one case is looked at.
@@ -57,7 +57,7 @@ impl OneStop {
                 let case = cases::get(unit.conn(), case_id, &Visible::from(&everything))
                     .await?
                     .ok_or(Error::CaseNotFound)?;
-                let entries = history::list(unit.conn(), case_id, 0, LONGEST_HISTORY).await?;
+                let entries = history::list_changes_of_state(unit.conn(), case_id, MOST_CHANGES).await?;
                 Ok(Outcome::Shown(Box::new(case), entries))
             })
             .await?;

@@ -7,8 +7,13 @@
 //! * of frequent words two together lead: they are stored as one ([`crate::domain::search::pairs`]), so that "Trần … Nguyên" does not
 //!   walk all of the family Trần;
 //! * the beginning of a word stands for the few words that begin so, each walked for itself; for many words it is looked up.
+//!
+//! So it is settled here, and not by PostgreSQL, what is walked: among many units a search keeps its plans, since making them took longer
+//! than walking. Among a few units PostgreSQL judges by how many cases they have.
 
+use jiff::Timestamp;
 use sqlx::{PgConnection, QueryBuilder};
+use uuid::Uuid;
 
 use super::case_lists::{Query, SUMMARY, code_query, fetch, push_filter, push_order, push_union};
 use super::{StoreError, Visible};
@@ -28,6 +33,14 @@ const UNFILLED: i64 = 20_000;
 /// The beginning of a word stands for at most so many words that are walked one by one.
 const BEGUN: usize = 16;
 
+/// So many words are walked at once by a plan that is kept: each number of them has one of its own.
+const KEPT_LEADS: usize = 2;
+
+/// Whether a search is made by plans that are kept.
+pub(crate) fn keeps_plans(visible: &Visible, asked: &CaseQuery, filter: &CaseFilter) -> bool {
+    matches!(asked, CaseQuery::Words(_)) && visible.narrowed(filter.unit_id).is_wide()
+}
+
 /// One page of the cases that a search text asks for.
 pub(crate) async fn search(
     connection: &mut PgConnection,
@@ -37,6 +50,7 @@ pub(crate) async fn search(
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Summary>, StoreError> {
+    let mut keep_plan = false;
     let mut query = match asked {
         CaseQuery::Nothing => return Ok(Vec::new()),
         CaseQuery::Code(code) => {
@@ -51,10 +65,11 @@ pub(crate) async fn search(
         CaseQuery::Words(words) => {
             let visible = visible.narrowed(filter.unit_id);
             let walk = walk_of(&mut *connection, &visible, words).await?;
+            keep_plan = visible.is_wide() && walk.is_of_a_few_words();
             words_query(SUMMARY, &visible, &walk, filter, after, limit)
         }
     };
-    fetch(connection, &mut query, false).await
+    fetch(connection, &mut query, keep_plan).await
 }
 
 /// Makes up for what a version before left out of the words of cases that it wrote: how many words now have the others beside them.
@@ -84,6 +99,12 @@ pub(super) enum Walk {
     Gathered(String, Vec<String>),
     /// All cases, newest first: so many have a word that begins so that the page is soon full.
     Cases(String),
+}
+
+impl Walk {
+    fn is_of_a_few_words(&self) -> bool {
+        matches!(self, Self::Words(leads, _) if leads.len() <= KEPT_LEADS)
+    }
 }
 
 /// Decides what is walked.
@@ -180,11 +201,14 @@ async fn rarest(
                               FROM (SELECT submit_time FROM case_tokens AS t WHERE token = word AND ",
     );
     push_seen(&mut query, visible);
+    if visible.is_wide() {
+        push_before(&mut query, Timestamp::MAX, Uuid::max());
+    }
     query.push(newest);
     query.push(") AS newest) AS met ORDER BY ").push(order).push(" LIMIT 1");
     Ok(query
         .build_query_scalar()
-        .persistent(false)
+        .persistent(visible.is_wide())
         .fetch_one(connection)
         .await?)
 }
@@ -221,7 +245,7 @@ async fn words_beginning(
     ));
     Ok(query
         .build_query_scalar()
-        .persistent(false)
+        .persistent(visible.is_wide())
         .fetch_all(connection)
         .await?)
 }
@@ -235,7 +259,7 @@ async fn are_few(connection: &mut PgConnection, visible: &Visible, beginning: &s
     query.push(format_args!(" LIMIT {}) AS counted", COUNTED + 1));
     let count: i64 = query
         .build_query_scalar()
-        .persistent(false)
+        .persistent(visible.is_wide())
         .fetch_one(connection)
         .await?;
     Ok(count <= COUNTED)
@@ -279,17 +303,25 @@ pub(super) fn words_query(
             push_filter(query, filter);
             query.push(" OFFSET 0)");
         }
-        if let Some(Place::Time(after)) = after {
-            query
-                .push(" AND (t.submit_time, t.case_id) < (")
-                .push_bind(after.submit_time.to_sqlx())
-                .push(", ")
-                .push_bind(after.case_id)
-                .push(")");
+        match after {
+            Some(Place::Time(after)) => push_before(query, after.submit_time, after.case_id),
+            _ if visible.is_wide() => push_before(query, Timestamp::MAX, Uuid::max()),
+            _ => {}
         }
     });
     push_order(&mut query, Order::Newest, limit);
     query
+}
+
+/// Where the walk begins. The first page of a plan that is kept begins after everything: of the indexes of a word only the one that is walked
+/// by time has a use for it, whatever PostgreSQL thinks of how many cases have the word.
+fn push_before(query: &mut Query, submit_time: Timestamp, case_id: Uuid) {
+    query
+        .push(" AND (t.submit_time, t.case_id) < (")
+        .push_bind(submit_time.to_sqlx())
+        .push(", ")
+        .push_bind(case_id)
+        .push(")");
 }
 
 /// One walk for one reason to see rows.
@@ -386,6 +418,13 @@ fn push_seen(query: &mut Query, visible: &Visible) {
         [] => {}
         [unit] => {
             query.push(" OR t.responsible_unit_id = ").push_bind(*unit);
+        }
+        units if visible.is_wide() => {
+            // A condition of no index: the walk goes by time, through all of them. Looked up by hash, and nothing to plan with.
+            query
+                .push(" OR t.responsible_unit_id IN (SELECT unnest(")
+                .push_bind(units.to_vec())
+                .push("::int[]))");
         }
         units => {
             query

@@ -246,6 +246,12 @@ async fn whatever_is_walked_a_search_finds_what_a_reading_of_all_names_finds() {
                     .execute(&mut *transaction)
                     .await
                     .unwrap();
+                if visible.is_wide() {
+                    for kept in ["plan_cache_mode = force_generic_plan", "enable_bitmapscan = off"] {
+                        let set = sqlx::AssertSqlSafe(format!("SET LOCAL {kept}"));
+                        sqlx::raw_sql(set).execute(&mut *transaction).await.unwrap();
+                    }
+                }
                 let walk = walk_of(&mut transaction, &visible, &asked).await.unwrap();
                 *walks.entry(kind(&walk)).or_default() += 1;
                 let wanted = expected(&plain, units, &asked);

@@ -645,8 +645,8 @@ async fn insert_checks(connection: &mut PgConnection, case: &Case, known: usize)
         sqlx::query!(
             r#"
             INSERT INTO component_checks (case_id, position, version, rows, component_code, state, compared_with, file_ids, source,
-                                          paper_id, reason, valid_until, officer_id, check_time)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                          paper_id, reason, valid_until, officer_id, check_time, request_code, confirmed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             "#,
             case.case_id,
             position as i32,
@@ -662,6 +662,8 @@ async fn insert_checks(connection: &mut PgConnection, case: &Case, known: usize)
             check.valid_until.map(ToSqlx::to_sqlx) as _,
             check.officer_id,
             check.time.to_sqlx() as _,
+            check.request_code,
+            check.confirmed,
         )
         .execute(&mut *connection)
         .await?;

@@ -182,6 +182,25 @@ pub(crate) async fn decided_at(connection: &mut PgConnection, case_id: Uuid) -> 
     Ok(decided.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
+/// When a case was first answered (taken in, asked to be completed, refused), and when it first went to who handles it, by whichever act.
+pub(crate) async fn reception_of(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), StoreError> {
+    let found = sqlx::query!(
+        r#"
+        SELECT min(record_time) FILTER (WHERE operation IN ('accept', 'reject', 'request_supplement')) AS answered,
+               min(record_time) FILTER (WHERE from_state = 2 AND to_state = 4) AS transferred
+        FROM case_history WHERE case_id = $1
+        "#,
+        case_id
+    )
+    .fetch_one(connection)
+    .await?;
+    let instant = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
+    Ok((instant(found.answered), instant(found.transferred)))
+}
+
 /// Whether any notice is to be given by now.
 pub(crate) async fn is_notice_due(connection: &mut PgConnection, now: Timestamp) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(

@@ -107,7 +107,31 @@ pub(crate) async fn list(
     rows.into_iter().map(HistoryEntry::try_from).collect()
 }
 
-/// The same without what happened inside the office only: acts that left the case in its state, were none towards the applicant
+/// The entries by which a case came into another state, oldest first.
+pub(crate) async fn list_changes_of_state(
+    connection: &mut PgConnection,
+    case_id: Uuid,
+    limit: i64,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"
+        SELECT version, operation, from_state, to_state, step, actor_id, actor_kind, on_behalf_of, reason, legal_basis,
+               details, record_time
+        FROM case_history
+        WHERE case_id = $1 AND from_state IS DISTINCT FROM to_state
+        ORDER BY version
+        LIMIT $2
+        "#,
+        case_id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(HistoryEntry::try_from).collect()
+}
+
+/// The whole history without what happened inside the office only: acts that left the case in its state, were none towards the applicant
 /// and said nothing to them.
 pub(crate) async fn list_open(
     connection: &mut PgConnection,

@@ -9,6 +9,7 @@ use super::case_lists::summaries;
 use super::tasks::TaskRow;
 use super::{StoreError, Visible};
 use crate::domain::listing::Summary;
+use crate::domain::pack::Channel;
 use crate::domain::work::task::Task;
 
 /// Whose tasks.
@@ -18,8 +19,17 @@ pub(crate) enum Whose {
     Person(Uuid),
     /// Those that nobody has, of a role at a unit.
     Roles(Vec<(String, i32)>),
-    /// All of one unit.
-    Unit(i32),
+    /// All of one unit, or some of it.
+    Unit(i32, OfUnit),
+}
+
+/// Which tasks of a unit: all, unless something is said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfUnit {
+    /// Those of this role.
+    pub(crate) role: Option<String>,
+    /// Those that this person has.
+    pub(crate) assignee: Option<Uuid>,
 }
 
 /// Where a page begins: after this task.
@@ -39,6 +49,35 @@ pub(crate) struct InboxRow {
     pub(crate) open_marks: i64,
     /// Conditions of the procedure that hold in the case.
     pub(crate) conditions: Vec<String>,
+    /// How it was filed.
+    pub(crate) channel: Channel,
+    /// Thời điểm tiếp nhận.
+    pub(crate) accept_time: Option<Timestamp>,
+}
+
+/// What an inbox shows of a case beside its summary.
+struct Beside {
+    procedure_version: i32,
+    open_marks: i64,
+    conditions: Vec<String>,
+    channel: Channel,
+    accept_time: Option<Timestamp>,
+}
+
+impl Beside {
+    fn of(row: &sqlx::postgres::PgRow) -> Result<Self, StoreError> {
+        let accept_time: Option<jiff_sqlx::Timestamp> = row.try_get("accept_time")?;
+        Ok(Self {
+            procedure_version: row.try_get("procedure_version")?,
+            open_marks: row.try_get("open_marks")?,
+            conditions: row.try_get("conditions")?,
+            channel: Channel::from_number(row.try_get("channel")?).ok_or(StoreError::Inconsistent {
+                table: "cases",
+                column: "channel",
+            })?,
+            accept_time: accept_time.map(jiff_sqlx::Timestamp::to_jiff),
+        })
+    }
 }
 
 impl InboxRow {
@@ -84,7 +123,7 @@ const HEAD: &str = "SELECT t.task_id, t.number, t.kind, t.step AS task_step, t.r
     t.state AS task_state, t.assignee_id, t.delegator_id, t.asked_by_task, t.asking_unit_id, t.question, t.opinion, t.agrees, \
     t.reception_unit_id, t.create_time, t.assign_time, t.finish_time, t.finished_by, t.outcome, t.version, \
     c.case_id, c.case_code, c.procedure_code, c.procedure_version, c.state, c.step, c.owner ->> 'full_name' AS owner_name, \
-    c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, c.conditions, \
+    c.owner_id, c.responsible_unit_id, c.submit_time, c.due_date, c.conditions, c.channel, c.accept_time, \
     (SELECT count(*) FROM case_marks AS m WHERE m.case_id = t.case_id AND m.resolve_time IS NULL) AS open_marks FROM (";
 
 /// One page.
@@ -103,23 +142,19 @@ pub(crate) async fn list(
         .iter()
         .map(|row| Task::try_from(TaskRow::from_row(row)?))
         .collect::<Result<_, StoreError>>()?;
-    let others: Vec<(i32, i64, Vec<String>)> = rows
-        .iter()
-        .map(|row| {
-            let marks = row.try_get("open_marks")?;
-            Ok((row.try_get("procedure_version")?, marks, row.try_get("conditions")?))
-        })
-        .collect::<Result<_, sqlx::Error>>()?;
+    let others: Vec<Beside> = rows.iter().map(Beside::of).collect::<Result<_, StoreError>>()?;
     Ok(tasks
         .into_iter()
         .zip(summaries(rows)?)
         .zip(others)
-        .map(|((task, case), (procedure_version, open_marks, conditions))| InboxRow {
+        .map(|((task, case), beside)| InboxRow {
             task,
             case,
-            procedure_version,
-            open_marks,
-            conditions,
+            procedure_version: beside.procedure_version,
+            open_marks: beside.open_marks,
+            conditions: beside.conditions,
+            channel: beside.channel,
+            accept_time: beside.accept_time,
         })
         .collect())
 }
@@ -152,10 +187,18 @@ pub(super) fn query(
             }
             push_page(&mut query, after, limit);
         }
-        Whose::Unit(unit) => push_both(&mut query, |query, at| {
+        Whose::Unit(unit, only) => push_both(&mut query, |query, at| {
+            // What one person has is less than what a unit has: an expression is no condition of the unit's index, and the person's is walked.
+            let of = if only.assignee.is_some() { " + 0" } else { "" };
             query
-                .push(format_args!("SELECT * FROM case_tasks WHERE {at} = "))
+                .push(format_args!("SELECT * FROM case_tasks WHERE {at}{of} = "))
                 .push_bind(*unit);
+            if let Some(role) = &only.role {
+                query.push(" AND role = ").push_bind(role.clone());
+            }
+            if let Some(assignee) = only.assignee {
+                query.push(" AND assignee_id = ").push_bind(assignee);
+            }
             push_visible(query, visible, at);
             push_page(query, after, limit);
         }),

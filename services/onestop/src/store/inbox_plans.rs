@@ -37,6 +37,20 @@ fn units(units: &[i32]) -> Visible {
     }
 }
 
+fn role(role: &str) -> OfUnit {
+    OfUnit {
+        role: Some(role.to_owned()),
+        ..OfUnit::default()
+    }
+}
+
+fn person(number: u128) -> OfUnit {
+    OfUnit {
+        assignee: Some(Uuid::from_u128((2 << 48) + number)),
+        ..OfUnit::default()
+    }
+}
+
 async fn plan(database: &egov_testkit::TestDatabase, visible: &Visible, whose: &Whose) -> String {
     let mut app = database.connect_as_app().await.unwrap();
     let mut transaction = app.begin().await.unwrap();
@@ -77,7 +91,24 @@ async fn every_inbox_walks_an_index() {
             Whose::Person(Uuid::from_u128((2 << 64) + 0x42)),
             "case_tasks_by_assignee",
         ),
-        ("of a unit", units(&[7]), Whose::Unit(7), "case_tasks_by_unit"),
+        (
+            "of a unit",
+            units(&[7]),
+            Whose::Unit(7, OfUnit::default()),
+            "case_tasks_by_unit",
+        ),
+        (
+            "of a role of a unit, whoever has it",
+            units(&[7]),
+            Whose::Unit(7, role("unit_leader")),
+            "case_tasks_by_unit_and_role",
+        ),
+        (
+            "of a person of a unit",
+            units(&[7]),
+            Whose::Unit(7, person(0x42)),
+            "case_tasks_by_assignee",
+        ),
         (
             "of a role",
             units(&[7]),

@@ -40,6 +40,28 @@ impl Comment {
     }
 }
 
+struct CommentRow {
+    comment_id: Uuid,
+    case_id: Uuid,
+    task_id: Option<Uuid>,
+    author_id: Uuid,
+    text: String,
+    create_time: jiff_sqlx::Timestamp,
+}
+
+impl From<CommentRow> for Comment {
+    fn from(row: CommentRow) -> Self {
+        Self {
+            comment_id: row.comment_id,
+            case_id: row.case_id,
+            task_id: row.task_id,
+            author_id: row.author_id,
+            text: row.text,
+            create_time: row.create_time.to_jiff(),
+        }
+    }
+}
+
 /// Stores a mark.
 pub(crate) async fn insert(connection: &mut PgConnection, mark: &Mark) -> Result<(), StoreError> {
     let (field, component) = match &mark.on {
@@ -148,7 +170,8 @@ pub(crate) async fn comments(
     let (time, id) = after
         .map(|after| (after.create_time.to_sqlx(), after.comment_id))
         .unzip();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        CommentRow,
         r#"
         SELECT comment_id, case_id, task_id, author_id, text, create_time FROM case_comments
         WHERE case_id = $1
@@ -164,33 +187,16 @@ pub(crate) async fn comments(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Comment {
-            comment_id: row.comment_id,
-            case_id: row.case_id,
-            task_id: row.task_id,
-            author_id: row.author_id,
-            text: row.text,
-            create_time: row.create_time.to_jiff(),
-        })
-        .collect())
+    Ok(rows.into_iter().map(Comment::from).collect())
 }
 
 /// All comments on all cases, for the verification.
 pub(crate) async fn all_comments(connection: &mut PgConnection) -> Result<Vec<Comment>, StoreError> {
-    let rows = sqlx::query!("SELECT comment_id, case_id, task_id, author_id, text, create_time FROM case_comments")
-        .fetch_all(connection)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Comment {
-            comment_id: row.comment_id,
-            case_id: row.case_id,
-            task_id: row.task_id,
-            author_id: row.author_id,
-            text: row.text,
-            create_time: row.create_time.to_jiff(),
-        })
-        .collect())
+    let rows = sqlx::query_as!(
+        CommentRow,
+        "SELECT comment_id, case_id, task_id, author_id, text, create_time FROM case_comments"
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Comment::from).collect())
 }

@@ -37,7 +37,7 @@ const ROWS: &str = "WITH part AS MATERIALIZED (SELECT c.case_id, c.case_code, c.
      c.responsible_unit_id, c.accept_time, c.due_date FROM cases AS c WHERE ";
 
 const BELONGING: &str = "SELECT c.case_id, c.case_code, p.name, c.owner, c.owner_id, c.responsible_unit_id, c.accept_time, c.due_date, \
-     (SELECT min(h.record_time) FROM case_history AS h WHERE h.case_id = c.case_id AND h.operation = 'assign') AS sent_time, \
+     (SELECT min(h.record_time) FROM case_history AS h WHERE h.case_id = c.case_id AND h.from_state = 2 AND h.to_state = 4) AS sent_time, \
      (SELECT max(h.record_time) FROM case_history AS h WHERE h.case_id = c.case_id AND h.operation = 'approve') AS result_time, \
      r.return_time, r.channel, r.recipient_name \
      FROM part AS c \

@@ -11,6 +11,24 @@ use super::StoreError;
 use crate::domain::listing::{FoundProcedure, NewVersion, Origin, ProcedureFilter, Ranked, Versioned};
 use crate::domain::pack::Procedure;
 
+struct VersionRow {
+    version: i32,
+    effective_from: jiff_sqlx::Date,
+    effective_to: Option<jiff_sqlx::Date>,
+    document: Json<Procedure>,
+}
+
+impl From<VersionRow> for Versioned {
+    fn from(row: VersionRow) -> Self {
+        Self {
+            version: row.version,
+            effective_from: row.effective_from.to_jiff(),
+            effective_to: row.effective_to.map(jiff_sqlx::Date::to_jiff),
+            procedure: row.document.0,
+        }
+    }
+}
+
 /// The number of the version in force on a day.
 pub(crate) async fn version_in_force(
     connection: &mut PgConnection,
@@ -38,7 +56,8 @@ pub(crate) async fn in_force(
     procedure_code: &str,
     on: Date,
 ) -> Result<Option<Versioned>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        VersionRow,
         r#"
         SELECT version, effective_from, effective_to, document AS "document: Json<Procedure>"
         FROM procedures
@@ -51,12 +70,7 @@ pub(crate) async fn in_force(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Versioned {
-        version: row.version,
-        effective_from: row.effective_from.to_jiff(),
-        effective_to: row.effective_to.map(jiff_sqlx::Date::to_jiff),
-        procedure: row.document.0,
-    }))
+    Ok(row.map(Versioned::from))
 }
 
 /// A given version, in force or not: a case keeps the one of its reception.
@@ -65,7 +79,8 @@ pub(crate) async fn version(
     procedure_code: &str,
     version: i32,
 ) -> Result<Option<Versioned>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        VersionRow,
         r#"
         SELECT version, effective_from, effective_to, document AS "document: Json<Procedure>"
         FROM procedures WHERE procedure_code = $1 AND version = $2
@@ -75,12 +90,7 @@ pub(crate) async fn version(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Versioned {
-        version: row.version,
-        effective_from: row.effective_from.to_jiff(),
-        effective_to: row.effective_to.map(jiff_sqlx::Date::to_jiff),
-        procedure: row.document.0,
-    }))
+    Ok(row.map(Versioned::from))
 }
 
 /// One page of the procedures in force on a day, by code.

@@ -83,6 +83,7 @@ fn said(case: &Case, code: &str, state: ComponentState, register: &str) -> SetCo
         state: state.into(),
         reason: "Không đọc được".to_owned(),
         register_code: register.to_owned(),
+        owner_date_of_birth: None,
     }
 }
 

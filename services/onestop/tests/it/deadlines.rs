@@ -7,8 +7,8 @@ use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, ApproveCaseRequest, Case, CaseResult, CaseState, Channel, ExplainDeadlineRequest,
     ExplainDeadlineResponse, ExtendDeadlineRequest, ExtendDeadlineResponse, ForecastDeadlinesRequest,
     ListCaseHistoryRequest, ListCasesAtRiskRequest, ListDeadlineChangesRequest, NoticeFile,
-    PreviewCalendarChangeRequest, RecordStepRequest, RequestSupplementRequest, ReturnResultRequest, SubmitCaseRequest,
-    SupplementItem, SupplyComponentsRequest,
+    PreviewCalendarChangeRequest, ReceptionDuty, RecordStepRequest, RequestSupplementRequest, ReturnResultRequest,
+    SubmitCaseRequest, SupplementItem, SupplyComponentsRequest,
 };
 use egov_proto::google::r#type::Date;
 use jiff::SignedDuration;
@@ -641,6 +641,23 @@ async fn a_due_date_is_explained_day_by_day_in_words_and_numbers() {
         before.deadline.is_none() && before.lines.is_empty() && before.period.is_none(),
         "no clock runs yet"
     );
+    // What the reception owes meanwhile is the office's business: eight working hours from Monday 08:00, and Tuesday is a day off.
+    assert!(before.reception.is_empty());
+    let clerk = stack.staff("one_stop_clerk", TRUONG_VINH);
+    let owed = explain(&clerk, &filed.case_id).await.unwrap().reception;
+    let at = |text: &str| Some(egov_proto::timestamp(format!("{text}:00+07:00").parse().unwrap()));
+    assert_eq!(
+        (owed.len(), owed[0].duty(), owed[0].late),
+        (1, ReceptionDuty::Answer, false)
+    );
+    assert_eq!((owed[0].due_time, owed[0].done_time), (at("2026-11-25T08:30"), None));
+    let basis = owed[0].basis.as_ref().unwrap();
+    assert_eq!(basis.status(), egov_proto::egov::types::v1::FactStatus::Unconfirmed);
+    assert!(
+        owed[0].lines[0].vi.contains("chưa được xác nhận"),
+        "{:?}",
+        owed[0].lines
+    );
 
     let case = accept(&stack, &filed).await.case.unwrap();
     stack.advance(HOUR * 24).await;
@@ -677,12 +694,40 @@ async fn a_due_date_is_explained_day_by_day_in_words_and_numbers() {
         .await
         .unwrap_err();
     assert_eq!(reason(&status), "PURPOSE_MISSING");
-    explain(&stack.staff("case_reader", TRUONG_VINH), &case.case_id)
+    let told = explain(&stack.staff("case_reader", TRUONG_VINH), &case.case_id)
         .await
         .unwrap();
+    // Answered by the acceptance; nobody has it yet, and Monday is over. The due date of the case is what it was.
+    let reception: Vec<_> = told
+        .reception
+        .iter()
+        .map(|owed| (owed.duty(), owed.due_time, owed.done_time, owed.late))
+        .collect();
+    assert_eq!(
+        reception,
+        [
+            (
+                ReceptionDuty::Answer,
+                at("2026-11-25T08:30"),
+                at("2026-11-23T08:00"),
+                false
+            ),
+            (ReceptionDuty::Transfer, at("2026-11-23T17:00"), None, true),
+        ]
+    );
+    assert_eq!(told.deadline.unwrap().due_date, Some(day(2026, 11, 25)));
+    let last = told.reception[1].lines.last().unwrap();
+    assert_eq!(
+        (last.vi.as_str(), last.en.as_str()),
+        ("Chưa làm, đã quá hạn", "Not done yet, late")
+    );
     let recorded =
         "SELECT count(*) FROM egov.read_records WHERE method LIKE '%/ExplainDeadline' AND purpose = 'case_handling'";
-    assert_eq!(count(&stack, recorded).await, 1, "the person sees who looked");
+    assert_eq!(
+        count(&stack, recorded).await,
+        2,
+        "the person sees who looked, both times"
+    );
 }
 
 /// Gives the steps of the certificate times of two, three, two, five and three working days.

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use egov_calendar::{CalendarError, PackText, WorkCalendar, vietnam_instant, vietnam_time};
 use egov_onestop::domain::case::{Case, FiledComponent, SupplementItem};
 use egov_onestop::domain::deadline::{Clock, NoDeadline, deadline_of};
-use egov_onestop::domain::deadline_rules::{DeadlineRules, ExtensionRule, ReminderRule};
+use egov_onestop::domain::deadline_rules::{AnswerRule, DeadlineRules, ExtensionRule, ReminderRule, TransferRule};
 use egov_onestop::domain::definition::Done;
 use egov_onestop::domain::extension::{ExtensionRefused, Wanted, extension_to, latest_moment};
 use egov_onestop::domain::forecast::{Standing, due_next, forecast, remind_at};
@@ -20,6 +20,7 @@ use egov_onestop::domain::pack::{
     Channel, Fact, FactStatus, Procedure, Profile, SpecialTime, StepTime, Time, TimeUnit,
 };
 use egov_onestop::domain::party::{Party, PartyKind};
+use egov_onestop::domain::reception_deadlines::{answer_due, transfer_due};
 use egov_onestop::domain::transitions::{State, Transitions};
 use jiff::civil::{Date, DateTime, date};
 use jiff::{SignedDuration, Timestamp};
@@ -157,6 +158,7 @@ fn filed(channel: Channel, conditions: Vec<String>, now: Timestamp) -> Case {
         phone: String::new(),
         email: String::new(),
         address: String::new(),
+        date_of_birth: None,
     };
     Case {
         case_id: Uuid::from_u128(1),
@@ -627,6 +629,51 @@ fn an_extension_is_given_until_the_moment_that_the_second_implementation_says_an
             extended(FactStatus::Unconfirmed, later).unwrap().after_latest,
             "{question}"
         );
+    }
+}
+
+#[test]
+fn the_reception_answers_and_hands_on_until_when_the_second_implementation_says() {
+    let mut random = Random(SEED + 5);
+    let plain = calendar(None);
+    let (mut questions, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        // Every draw has its notice, so that the calendar that was taken is the one that was asked.
+        let (text, days) = notice(&mut random, &plain, date(2026, 3, 1));
+        let changed = calendar(Some(&text));
+        for _ in 0..100 {
+            let day = date(2026, 1, 5) + jiff::Span::new().days(random.below(300) as i64);
+            let from = random.moment(day);
+            let (unit, value, cut_off, due) = if random.one_in(2) {
+                let rule = AnswerRule {
+                    working_hours: 1 + random.below(24) as u32,
+                    legal_basis: String::new(),
+                    fact: fact(),
+                };
+                let due = answer_due(&changed, &rule, from).unwrap();
+                ("working_hours", rule.working_hours, None, due)
+            } else {
+                let rule = TransferRule {
+                    cut_off: jiff::civil::time(15, 0, 0, 0),
+                    legal_basis: String::new(),
+                    fact: fact(),
+                };
+                (
+                    "same_day",
+                    1,
+                    Some("15:00:00"),
+                    transfer_due(&changed, &rule, from).unwrap(),
+                )
+            };
+            questions.push(json!({
+                "received": written(from), "unit": unit, "value": value, "cut_off": cut_off,
+                "first_day_counted": false, "last_day_moves": true, "pauses": [], "notice": days,
+            }));
+            ours.push(json!({ "due": due.due.strftime("%Y-%m-%dT%H:%M:%S").to_string() }));
+        }
+    }
+    for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(ask(&questions))) {
+        assert_eq!(*ours, theirs, "{question}");
     }
 }
 

@@ -479,6 +479,7 @@ async fn whoever_passes_a_case_on_reads_its_names_its_history_and_what_is_due_no
     assert!(known.steps.iter().all(|one| !one.name.is_empty()));
     let last = known.history.last().unwrap();
     assert_eq!((last.version, last.to_state), (read.version, read.state));
+    assert_eq!(known.history_page_token, "", "these are all");
 
     // Only if they are asked for, and nothing of the inside of the office for the applicant.
     let plain = proto::GetCaseRequest {
@@ -488,8 +489,44 @@ async fn whoever_passes_a_case_on_reads_its_names_its_history_and_what_is_due_no
     let answer = synchroniser.cases.get_case(plain).await.unwrap().into_inner();
     assert_eq!(answer.particulars, None);
     let mut applicant = stack.portal(citizen()).cases;
-    let answer = applicant.get_case(request).await.unwrap().into_inner();
+    let answer = applicant.get_case(request.clone()).await.unwrap().into_inner();
     assert!(answer.case.is_some() && answer.particulars.is_none());
+
+    // A history that is longer than what goes with a case is gone on with, page by page, to its end.
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    sqlx::query(
+        "INSERT INTO case_history
+         SELECT (jsonb_populate_record(h, jsonb_build_object('version', h.version + n))).*
+         FROM case_history AS h, generate_series(1, 700) AS n
+         WHERE h.case_id = $1::uuid AND h.version = $2",
+    )
+    .bind(&case.case_id)
+    .bind(last.version)
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    let answer = synchroniser.cases.get_case(request).await.unwrap().into_inner();
+    let known = answer.particulars.unwrap();
+    let mut versions: Vec<i64> = known.history.iter().map(|entry| entry.version).collect();
+    assert_eq!(versions.len(), 500);
+    let (mut page_token, mut pages) = (known.history_page_token, 0);
+    while !page_token.is_empty() {
+        let rest = proto::ListCaseHistoryRequest {
+            case_id: case.case_id.clone(),
+            page_size: 200,
+            page_token,
+        };
+        // The token is this caller's alone.
+        let status = clerk.clone().cases.list_case_history(rest.clone()).await.unwrap_err();
+        assert_eq!(reason(&status), "PAGE_TOKEN_INVALID");
+        let page = synchroniser.cases.list_case_history(rest).await.unwrap().into_inner();
+        versions.extend(page.entries.iter().map(|entry| entry.version));
+        page_token = page.next_page_token;
+        pages += 1;
+    }
+    assert_eq!(pages, 2);
+    let all: Vec<i64> = (1..=last.version + 700).collect();
+    assert_eq!(versions, all, "each entry once, none left out");
 }
 
 /// How many events of a kind there are.

@@ -35,6 +35,7 @@ mod neighbour;
 mod non_interference;
 mod numbers;
 mod papers;
+mod population;
 mod procedures;
 mod ratings;
 mod readers;

@@ -155,12 +155,51 @@ impl Reader {
                 if matches!(field.kind(), Kind::Enum(_)) {
                     self.fill(asker, &mut request, known).await?;
                 }
+                all.extend(self.where_it_is_taken(asker, field.name(), &request, known).await?);
                 if !all.contains(&request) {
                     all.push(request);
                 }
             }
         }
         Ok(all)
+    }
+
+    /// A request that is refused for one of its fields, with each meaning of the request by which the field is taken: one role only of the inbox
+    /// of a unit. None if it is not refused so.
+    async fn where_it_is_taken(
+        &self,
+        asker: &Asker,
+        name: &str,
+        request: &Map<String, Value>,
+        known: &Known,
+    ) -> Result<Vec<Map<String, Value>>, String> {
+        let refused = |answer: &Result<Value, Status>| {
+            let violations = answer
+                .as_ref()
+                .err()
+                .map(|status| fault_of(status).violations().to_vec());
+            violations.is_some_and(|violations| violations.iter().any(|violation| violation.field == name))
+        };
+        let mut taken = Vec::new();
+        let input = self.method.input();
+        let meanings: Vec<FieldDescriptor> = input
+            .fields()
+            .filter(|field| matches!(field.kind(), Kind::Enum(_)) && !field.is_list() && field.name() != name)
+            .collect();
+        if meanings.is_empty() || !refused(&self.once(asker, request).await) {
+            return Ok(taken);
+        }
+        for meaning in meanings {
+            for value in known.of(&meaning).unwrap_or_default() {
+                let mut request = request.clone();
+                request.insert(meaning.name().to_owned(), value);
+                self.fill(asker, &mut request, known).await?;
+                if !refused(&self.once(asker, &request).await) {
+                    taken.push(request);
+                }
+            }
+        }
+        Ok(taken)
     }
 
     /// Fills what a request is refused for until nothing more can be filled. False if the caller may not ask at all. What cannot be filled is

@@ -568,6 +568,8 @@ impl Side {
             ("version", vec![json!(1)]),
             ("to_version", vec![json!(handled.version)]),
             ("step", vec![json!("tham_tra")]),
+            ("role", vec![json!("officer"), json!("one_stop_clerk")]),
+            ("assignee_id", vec![json!(self.official)]),
             ("steps", vec![json!({"from": "tham_tra", "to": "tham_tra"})]),
             ("notices", vec![json!({"name": "2026-b.toml", "text": NOTICE})]),
             (

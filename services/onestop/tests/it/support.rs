@@ -15,6 +15,7 @@ use egov_keyring::{Keyring, Purpose};
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_onestop::payments::{NotConnected, PaymentOrders};
+use egov_onestop::population::{self, PopulationQuestions};
 use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::{HeldAt, Holders};
 use egov_proto::egov::identity::v1 as identity;
@@ -268,6 +269,7 @@ impl Holders for EverybodyEverywhere {
 pub(crate) struct Neighbours {
     pub(crate) holders: Arc<dyn Holders>,
     pub(crate) payments: Arc<dyn PaymentOrders>,
+    pub(crate) population: Arc<dyn PopulationQuestions>,
     pub(crate) press: Option<SharedPress>,
 }
 
@@ -276,6 +278,7 @@ impl Default for Neighbours {
         Self {
             holders: Arc::new(EverybodyEverywhere),
             payments: Arc::new(NotConnected),
+            population: Arc::new(population::NotConnected),
             press: Some(Arc::new(plain_print)),
         }
     }
@@ -305,6 +308,15 @@ impl Stack {
     pub(crate) async fn with_payments(payments: Arc<dyn PaymentOrders>) -> Self {
         Self::beside(Neighbours {
             payments,
+            ..Neighbours::default()
+        })
+        .await
+    }
+
+    /// A service for the demonstration that asks this population database.
+    pub(crate) async fn with_population(population: Arc<dyn PopulationQuestions>) -> Self {
+        Self::beside(Neighbours {
+            population,
             ..Neighbours::default()
         })
         .await
@@ -452,6 +464,7 @@ impl Stack {
             holders: neighbours.holders,
             press: neighbours.press,
             payments: neighbours.payments,
+            population: neighbours.population,
         })
         .await
         .unwrap()
@@ -575,6 +588,7 @@ pub(crate) fn owner(name: &str) -> Party {
         phone: "0912 345 678".to_owned(),
         email: "cong.dan@example.vn".to_owned(),
         address: "Số 1, đường Lê Mao".to_owned(),
+        date_of_birth: None,
         organisation_number: String::new(),
     }
 }

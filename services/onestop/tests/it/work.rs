@@ -7,7 +7,7 @@ use egov_proto::egov::onestop::v1::{
     AddCommentRequest, AskOpinionRequest, AssignTaskRequest, CaseState, ClaimTaskRequest, CompleteTaskRequest,
     CompleteTaskResponse, DelegateTaskRequest, GetTaskRequest, GetTaskResponse, GiveOpinionRequest,
     HandOverTasksRequest, InboxItem, InboxView, ListCaseHistoryRequest, ListCaseHistoryResponse, ListCommentsRequest,
-    ListInboxRequest, ListOwnHistoryRequest, ReassignTaskRequest, RecordStepRequest, ReleaseTaskRequest,
+    ListInboxRequest, ListOwnHistoryRequest, ReassignTaskRequest, ReceptionDuty, RecordStepRequest, ReleaseTaskRequest,
     ReturnResultRequest, SendBackTaskRequest, Task, TaskKind, TaskState,
 };
 use egov_transparency::{LogReport, verify_kind};
@@ -105,6 +105,18 @@ async fn a_case_goes_through_the_inboxes_from_reception_to_return() {
     assert_eq!((waiting.len(), reception.step.as_str()), (1, "tiep_nhan"));
     assert_eq!(reception.internal_step_state(), CaseState::Accepted);
     assert_eq!(waiting[0].case.as_ref().unwrap().owner_name, "Nguyễn Thị Hường");
+    let owed = |item: &InboxItem| {
+        item.reception
+            .as_ref()
+            .map(|owed| (owed.duty(), owed.due_time, owed.late))
+    };
+    let at = |text: &str| Some(egov_proto::timestamp(format!("{text}:00+07:00").parse().unwrap()));
+    let answer = (ReceptionDuty::Answer, at("2026-11-25T08:30"), false);
+    assert_eq!(
+        owed(&waiting[0]),
+        Some(answer),
+        "eight working hours from Monday 08:00; Tuesday is a day off"
+    );
     assert!(
         inbox(&a, InboxView::MyRoles, 0).await.is_empty(),
         "not the officer's role"
@@ -113,7 +125,10 @@ async fn a_case_goes_through_the_inboxes_from_reception_to_return() {
     assert!(inbox(&clerk, InboxView::MyRoles, 0).await.is_empty());
 
     // The officer takes the appraisal: the case is assigned, 2 → 4.
-    let appraisal = inbox(&a, InboxView::MyRoles, 0).await[0].task.clone().unwrap();
+    let appraisal = inbox(&a, InboxView::MyRoles, 0).await[0].clone();
+    let transfer = (ReceptionDuty::Transfer, at("2026-11-23T17:00"), false);
+    assert_eq!(owed(&appraisal), Some(transfer));
+    let appraisal = appraisal.task.unwrap();
     assert_eq!(
         (appraisal.step.as_str(), appraisal.internal_step.as_str()),
         ("tham_tra", "tham_dinh")
@@ -125,7 +140,8 @@ async fn a_case_goes_through_the_inboxes_from_reception_to_return() {
         (CaseState::Processing, task.assignee_id.as_str())
     );
     assert!(inbox(&a, InboxView::MyRoles, 0).await.is_empty());
-    assert_eq!(inbox(&a, InboxView::Mine, 0).await.len(), 1);
+    let mine = inbox(&a, InboxView::Mine, 0).await;
+    assert_eq!((mine.len(), owed(&mine[0])), (1, None), "handed on");
 
     // Steps of the same role stay with who has the case.
     for (step, internal) in [
@@ -566,6 +582,81 @@ async fn an_inbox_comes_page_by_page_what_has_waited_longest_first_and_each_read
     .await
     .unwrap();
     assert_eq!(recorded, 3, "one for each page");
+
+    // A leader narrows the unit's inbox to one role, to one official, or to both.
+    let leader = stack.staff("unit_leader", TRUONG_VINH);
+    for case_id in &filed[..3] {
+        let case = get(&clerk, case_id).await.unwrap();
+        accept(&stack, &case).await;
+    }
+    let a = officer(&stack, 0xA1);
+    claim(&a, &open_step(&stack, &filed[1]).await).await.unwrap();
+    let official = |account: u128| Uuid::from_u128(account).to_string();
+    let of_unit = |role: &str, assignee_id: String| ListInboxRequest {
+        view: InboxView::Unit.into(),
+        unit_id: TRUONG_VINH,
+        role: role.to_owned(),
+        assignee_id,
+        ..Default::default()
+    };
+    let none = String::new;
+    let asked: [(ListInboxRequest, &[usize]); 9] = [
+        (of_unit("", none()), &[0, 1, 2, 3, 4]),
+        (of_unit("officer", none()), &[0, 1, 2]),
+        (of_unit("one_stop_clerk", none()), &[3, 4]),
+        (of_unit("unit_leader", none()), &[]),
+        (of_unit("", official(0xA1)), &[1]),
+        (of_unit("officer", official(0xA1)), &[1]),
+        (of_unit("one_stop_clerk", official(0xA1)), &[]),
+        (of_unit("", official(0xB1)), &[]),
+        (
+            ListInboxRequest {
+                unit_id: THANH_VINH,
+                ..of_unit("officer", none())
+            },
+            &[],
+        ),
+    ];
+    for (request, expected) in asked {
+        let (mut work, asked) = (leader.clone().work, format!("{request:?}"));
+        let items = work.list_inbox(request).await.unwrap().into_inner().items;
+        let mut shown: Vec<String> = items.into_iter().map(|item| item.task.unwrap().case_id).collect();
+        let mut expected: Vec<String> = expected.iter().map(|place| filed[*place].clone()).collect();
+        shown.sort();
+        expected.sort();
+        assert_eq!(shown, expected, "{asked}");
+    }
+
+    // A page of one role is none of another; in the other views neither says anything, and both are named.
+    let first = ListInboxRequest {
+        page_size: 1,
+        ..of_unit("officer", none())
+    };
+    let page = leader
+        .clone()
+        .work
+        .list_inbox(first.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let request = ListInboxRequest {
+        role: "one_stop_clerk".to_owned(),
+        page_token: page.next_page_token,
+        ..first
+    };
+    let status = leader.clone().work.list_inbox(request).await.unwrap_err();
+    assert_eq!(reason(&status), "PAGE_TOKEN_INVALID");
+    for view in [InboxView::Mine, InboxView::MyRoles] {
+        let request = ListInboxRequest {
+            view: view.into(),
+            ..of_unit("officer", official(0xA1))
+        };
+        let status = leader.clone().work.list_inbox(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let violations = egov_fault::fault_of(&status).violations().to_vec();
+        let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["role", "assignee_id"], "{view:?}");
+    }
 }
 
 #[tokio::test]

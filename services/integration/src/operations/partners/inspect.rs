@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::{Partners, record};
 use crate::domain::delivery::{Delivery, State};
+use crate::domain::unmapped::Counted;
 use crate::error::Error;
 use crate::store::deliveries;
-use crate::store::partner_records::{Counted, list_unmapped};
+use crate::store::partner_records::list_unmapped;
 
 const READ: &str = "integration.deliveries.read";
 const REDRIVE: &str = "integration.deliveries.redrive";

@@ -34,8 +34,8 @@ use super::{Partners, connected};
 use crate::domain::case_version;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::reconciliation::{
-    DIFFERENCE, Difference, Finding, Handling, RUN, Reconciliation, RunState, Tally, check_period, daily_period,
-    of_difference, of_older_run, of_run, turn_of,
+    DIFFERENCE, Difference, DifferenceFilter, Finding, Handling, RUN, Reconciliation, RunState, Tally, check_period,
+    daily_period, of_difference, of_older_run, of_run, turn_of,
 };
 use crate::error::Error;
 use crate::partners::{Connection, Follow};
@@ -183,7 +183,7 @@ impl Partners {
     pub(crate) async fn list_differences(
         &self,
         caller: &Caller,
-        filter: reconciliations::Filter,
+        filter: DifferenceFilter,
         page: Page<Place>,
     ) -> Result<(Vec<Difference>, String), Error> {
         let scope = caller.scope(READ);

@@ -5,8 +5,9 @@ use egov_database::Page;
 use jiff::Timestamp;
 
 use super::Partners;
+use crate::domain::synchronisation::{Filter, Synchronisation};
 use crate::error::Error;
-use crate::store::synchronisations::{self, Filter, Synchronisation};
+use crate::store::synchronisations;
 
 const READ: &str = "integration.synchronisations.read";
 

@@ -158,6 +158,13 @@ pub struct ComponentCheck {
     /// When.
     #[serde(rename = "check_time")]
     pub time: Timestamp,
+    /// Mã yêu cầu under which a register was asked by machine; none if none was. A check without one is written as it was before there
+    /// were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_code: Option<String>,
+    /// Whether that register confirmed the particulars of the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
 }
 
 impl std::fmt::Debug for ComponentCheck {
@@ -421,6 +428,8 @@ impl Case {
             valid_until: None,
             officer_id: officer,
             time: now,
+            request_code: None,
+            confirmed: None,
         });
     }
 
@@ -524,9 +533,22 @@ impl Case {
             check.paper_id = data.paper_id;
             check.reason = data.reason;
             check.valid_until = data.valid_until;
+            if let Some(answer) = data.answer {
+                check.request_code = Some(answer.request_code);
+                check.confirmed = Some(answer.confirmed);
+            }
         }
         Ok(())
     }
+}
+
+/// What a register that was asked by machine said: no more of the person than this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterAnswer {
+    /// Mã yêu cầu: by it the register knows the question.
+    pub request_code: String,
+    /// Whether the particulars are those of one person.
+    pub confirmed: bool,
 }
 
 /// What is put in the place of a paper.
@@ -543,6 +565,8 @@ pub struct Data {
     pub valid_until: Option<Date>,
     /// Lý do.
     pub reason: String,
+    /// What the register said, if it was asked by machine.
+    pub answer: Option<RegisterAnswer>,
 }
 
 /// Why data was not put in the place of a paper.

@@ -10,6 +10,9 @@ use crate::domain::pack::Fact;
 /// The code of the store of this service, among registers.
 pub const CITIZEN_STORE: &str = "citizen_store";
 
+/// The code of the national population database (CSDL quốc gia về dân cư), among registers: the one that this service asks by machine.
+pub const POPULATION: &str = "population";
+
 /// Why a pack of papers is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PaperRulesError {
@@ -62,10 +65,21 @@ pub struct Register {
     pub name: String,
     /// The connection by which it is asked.
     pub connection: String,
-    /// Whether that connection is there.
+    /// Whether that connection is there; of [`POPULATION`] the configuration says it, not the pack ([`Self::is_connected`]).
     pub connected: bool,
     /// How it is established.
     pub fact: Fact,
+}
+
+impl Register {
+    /// Whether the connection is there: of the population database, if this installation has one to it.
+    pub fn is_connected(&self, to_population: bool) -> bool {
+        if self.code == POPULATION {
+            to_population
+        } else {
+            self.connected
+        }
+    }
 }
 
 /// A component for which a register could answer.
@@ -219,6 +233,23 @@ mod tests {
                 .iter()
                 .any(|procedure| procedure.result(&rule.result).is_some());
             assert!(known, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_population_database_is_connected_if_the_installation_is_and_others_as_the_pack_says() {
+        let rules = shipped();
+        for (code, without, with) in [
+            (POPULATION, false, true),
+            (CITIZEN_STORE, true, true),
+            ("land", false, false),
+        ] {
+            let register = rules.register(code).unwrap();
+            assert_eq!(
+                (register.is_connected(false), register.is_connected(true)),
+                (without, with),
+                "{code}"
+            );
         }
     }
 

@@ -66,6 +66,7 @@ fn case(state: State, components: Vec<FiledComponent>) -> Case {
             phone: String::new(),
             email: String::new(),
             address: String::new(),
+            date_of_birth: None,
         },
         submitter: None,
         subject: String::new(),
@@ -204,6 +205,7 @@ fn data(code: &str) -> Data {
         file_ids: vec![file()],
         valid_until: None,
         reason: String::new(),
+        answer: None,
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::LineFault;
 
 /// The fields that a line may fill. docs/import-cases.md explains each.
-pub const FIELDS: [&str; 30] = [
+pub const FIELDS: [&str; 32] = [
     "key",
     "case_code",
     "procedure_code",
@@ -21,11 +21,13 @@ pub const FIELDS: [&str; 30] = [
     "owner_phone",
     "owner_email",
     "owner_address",
+    "owner_date_of_birth",
     "submitter_name",
     "submitter_personal_number",
     "submitter_phone",
     "submitter_email",
     "submitter_address",
+    "submitter_date_of_birth",
     "subject",
     "state",
     "submit_time",
@@ -53,14 +55,16 @@ const REQUIRED: [&str; 8] = [
 ];
 
 /// Those that may be left out, and said to be, where they cannot be read.
-const MAY_BE_LEFT_OUT: [&str; 8] = [
+const MAY_BE_LEFT_OUT: [&str; 10] = [
     "owner_personal_number",
     "owner_organisation_number",
     "owner_phone",
     "owner_email",
+    "owner_date_of_birth",
     "submitter_personal_number",
     "submitter_phone",
     "submitter_email",
+    "submitter_date_of_birth",
     "result_number",
 ];
 

@@ -9,7 +9,7 @@ use jiff::civil::{Date, DateTime};
 
 use super::{LineFault, Mapping, OldCase};
 use crate::domain::pack::Channel;
-use crate::domain::party::{Party, PartyKind};
+use crate::domain::party::{Birth, Party, PartyKind};
 use crate::domain::transitions::State;
 
 /// Bytes of the old system's key.
@@ -235,7 +235,37 @@ impl Reading<'_> {
                 .text(&of("address"), 500)
                 .map(|text| normal_name(&text))
                 .unwrap_or_default(),
+            date_of_birth: if kind == PartyKind::Citizen {
+                self.birth(&of("date_of_birth"))
+            } else {
+                None
+            },
         })
+    }
+
+    /// Ngày tháng năm sinh: a day, or a year alone; not after the day on which the case was filed, if that can be read.
+    fn birth(&mut self, field: &str) -> Option<Birth> {
+        let text = self.given(field)?;
+        let is_year = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let read = if is_year {
+            text.parse().ok().map(Birth::Year)
+        } else {
+            let of_times = self.of_time_forms(&text).map(DateTime::date);
+            of_times.or_else(|| self.day_of(&text)).map(Birth::Day)
+        };
+        let filed = self.given("submit_time").and_then(|text| {
+            let by_hour = self.of_time_forms(&text).map(DateTime::date);
+            by_hour.or_else(|| self.day_of(&text))
+        });
+        let birth = read.and_then(|birth| birth.until(filed.unwrap_or(Date::MAX)));
+        if birth.is_none() {
+            self.unreadable(
+                field,
+                "không phải là ngày sinh: phải là một ngày hoặc một năm có thật, không sau ngày nộp hồ sơ",
+                "is no date of birth: it must be a day or a year, and not after the case was filed",
+            );
+        }
+        birth
     }
 
     fn wrong_time(&mut self, field: &str) {

@@ -184,6 +184,23 @@ fn what_is_not_known_is_said_and_not_made_up() {
 }
 
 #[test]
+fn a_date_of_birth_is_a_day_or_a_year_before_the_filing() {
+    let mut mapping = mapping();
+    let (field, column) = ("owner_date_of_birth".to_owned(), "ngay_sinh".to_owned());
+    mapping.columns.insert(field, column);
+    let born = |text: &str| {
+        let fields = mapping.apply(&line(&[("ngay_sinh", text)]))?;
+        Ok::<_, Vec<LineFault>>(read(&fields, &mapping)?.owner.date_of_birth)
+    };
+    assert_eq!(born("14/02/1999").unwrap().unwrap().numbers(), (1999, 2, 14));
+    assert_eq!(born("1950").unwrap().unwrap().numbers(), (1950, 0, 0));
+    assert_eq!(born("").unwrap(), None);
+    for wrong in ["21/11/2026", "2027", "30/02/1999", "chưa rõ"] {
+        assert_eq!(fields(born(wrong)), ["owner_date_of_birth"], "{wrong}");
+    }
+}
+
+#[test]
 fn a_case_that_goes_on_without_a_due_date_gets_the_calendars() {
     let taken = judged(&[("ngay_hen_tra", "")]).unwrap();
     let deadline = taken.case.deadline.unwrap();

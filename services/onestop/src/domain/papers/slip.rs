@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use super::wording::{due, moment, short_moment};
 use super::{Form, MOST_ACTS, Paper, Source};
 use crate::domain::listing::HistoryEntry;
+use crate::domain::reception::{Part, part_of};
 use crate::domain::statistics::{Measure, punctuality};
 
 /// Who stands on one side of a handover.
@@ -14,6 +15,16 @@ enum Side {
     Applicant,
     Counter,
     Agency,
+}
+
+impl Side {
+    /// The desk in the place of the competent unit.
+    const fn at_the_desk(self) -> Self {
+        match self {
+            Self::Applicant => Self::Applicant,
+            Self::Counter | Self::Agency => Self::Counter,
+        }
+    }
 }
 
 /// Between whom an act hands the case over, and what the act is called; acts that hand nothing over stay where they are.
@@ -49,6 +60,17 @@ fn handover(entry: &HistoryEntry) -> (Side, Side, &'static str) {
     }
 }
 
+/// Until a case is taken in it lies at the place of reception: what is done of the reception by then is between that desk and the applicant,
+/// also where another unit decides.
+fn is_at_the_desk(entry: &HistoryEntry, taken_in: Option<i64>) -> bool {
+    let before = taken_in.is_none_or(|version| entry.version < version);
+    // What awaits a supplement before that was registered before.
+    before
+        && entry
+            .from_state
+            .is_some_and(|state| part_of(&entry.operation, state, None) == Some(Part::Intake))
+}
+
 /// Trước hạn, đúng hạn, quá hạn: of the act by which the period ends, against the due date at that time; nothing if no due date is known.
 fn result(entry: &HistoryEntry, due: Option<(Date, Timestamp)>) -> &'static str {
     if entry.operation != "approve" || due.is_none() {
@@ -69,6 +91,8 @@ pub(super) fn control_slip(source: &Source<'_>) -> Paper {
         Side::Counter => office.counter.clone(),
         Side::Agency => office.agency.clone(),
     };
+    let accepted = source.history.iter().find(|entry| entry.operation == "accept");
+    let taken_in = accepted.map(|entry| entry.version);
     let mut due_then = None;
     let mut rows = Vec::new();
     for (place, entry) in source.history.iter().take(MOST_ACTS).enumerate() {
@@ -78,7 +102,10 @@ pub(super) fn control_slip(source: &Source<'_>) -> Paper {
         {
             due_then = Some((date, time));
         }
-        let (from, to, act) = handover(entry);
+        let (mut from, mut to, act) = handover(entry);
+        if is_at_the_desk(entry, taken_in) {
+            (from, to) = (from.at_the_desk(), to.at_the_desk());
+        }
         let step = if entry.step.is_empty() {
             String::new()
         } else {

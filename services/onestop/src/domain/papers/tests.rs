@@ -83,6 +83,7 @@ fn accepted() -> Case {
             phone: "84912345678".to_owned(),
             email: "huong@example.vn".to_owned(),
             address: "Số 1, đường Lê Mao, phường Trường Vinh, tỉnh Nghệ An".to_owned(),
+            date_of_birth: None,
         },
         submitter: Some(Party {
             kind: PartyKind::Citizen,
@@ -92,6 +93,7 @@ fn accepted() -> Case {
             phone: String::new(),
             email: String::new(),
             address: String::new(),
+            date_of_birth: None,
         }),
         subject: "Khai sinh cho con Trần Gia Bảo".to_owned(),
         conditions: Vec::new(),
@@ -462,6 +464,8 @@ fn a_receipt_lists_what_data_replaced_until_the_acceptance_and_not_later() {
             valid_until: None,
             officer_id: Uuid::from_u128(9),
             time: instant("2026-11-23T08:20"),
+            request_code: None,
+            confirmed: None,
         }];
         let source = Source {
             case: &case,
@@ -653,6 +657,51 @@ fn a_control_slip_has_words_for_every_act() {
     }
     let last = slip.last().unwrap();
     assert_eq!(last[1], format!("1. Giao: {APPLICANT}\n2. Nhận: {AGENCY}"));
+}
+
+#[test]
+fn a_control_slip_of_a_case_received_elsewhere_names_the_desk_until_it_was_taken_in() {
+    const AGENCY: &str = "Phường Trường Vinh";
+    const DESK: &str = "Trung tâm Phục vụ hành chính công";
+    const APPLICANT: &str = "Người nộp hồ sơ";
+    let (registered, awaiting) = (State::Registered, State::SupplementRequested);
+    let at = "2026-11-23T08:20";
+    let mut before = history();
+    let mut history = vec![
+        before.remove(0),
+        entry(2, "request_supplement", Some(registered), awaiting, at),
+        entry(3, "supply", Some(awaiting), registered, at),
+        entry(4, "confirm_components", Some(registered), registered, at),
+        entry(5, "move_unit", Some(registered), registered, at),
+    ];
+    history.extend(
+        (6..)
+            .zip(before)
+            .map(|(version, entry)| HistoryEntry { version, ..entry }),
+    );
+    let processing = State::Processing;
+    history.push(entry(9, "confirm_components", Some(processing), processing, at));
+    history.push(entry(10, "request_supplement", Some(processing), awaiting, at));
+    history.push(entry(11, "supply", Some(awaiting), processing, at));
+    let slip = slip_of(&accepted(), &history);
+    let expected = [
+        (APPLICANT, DESK),
+        (DESK, APPLICANT),
+        (APPLICANT, DESK),
+        (DESK, DESK),
+        (AGENCY, AGENCY),
+        (APPLICANT, DESK),
+        (DESK, AGENCY),
+        (AGENCY, AGENCY),
+        (AGENCY, AGENCY),
+        (AGENCY, APPLICANT),
+        (APPLICANT, AGENCY),
+    ];
+    assert_eq!(slip.len(), expected.len());
+    for (row, (from, to)) in slip.iter().zip(expected) {
+        assert_eq!(row[1], format!("1. Giao: {from}\n2. Nhận: {to}"), "{row:?}");
+    }
+    assert_eq!(value(&made(Form::ControlSlip, None), "agency"), Some(AGENCY));
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn decided(results: Vec<CaseResult>) -> Case {
             phone: String::new(),
             email: String::new(),
             address: String::new(),
+            date_of_birth: None,
         },
         submitter: None,
         subject: String::new(),

@@ -49,7 +49,10 @@ impl OneStop {
                 register_code,
                 ..
             } = &count.of;
-            let register = rules.and_then(|rules| rules.register(register_code)).cloned();
+            let mut register = rules.and_then(|rules| rules.register(register_code)).cloned();
+            if let Some(register) = &mut register {
+                register.connected = register.is_connected(self.population.is_connected());
+            }
             let answering = rules.map(|rules| rules.answering(procedure_code, component_code));
             let mut answering = answering.into_iter().flatten();
             let by_answer = answering.find(|(known, _)| known.code == *register_code);

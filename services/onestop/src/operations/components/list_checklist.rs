@@ -23,6 +23,8 @@ pub(crate) struct Checked {
     pub(crate) version: Arc<Versioned>,
     pub(crate) law: Arc<Law>,
     pub(crate) today: Date,
+    /// Whether the population database is asked by machine.
+    pub(crate) asks_population: bool,
 }
 
 impl Checked {
@@ -66,6 +68,7 @@ impl OneStop {
             version,
             law: self.law.get(),
             today: self.clock.today(),
+            asks_population: self.population.is_connected(),
         })
     }
 }

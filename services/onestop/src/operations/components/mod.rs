@@ -157,6 +157,7 @@ impl OneStop {
                     version,
                     law: self.law.get(),
                     today,
+                    asks_population: self.population.is_connected(),
                 }))
             })
             .await?;

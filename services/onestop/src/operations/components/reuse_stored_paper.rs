@@ -55,6 +55,7 @@ pub(crate) fn judge(
         file_ids: paper.file_ids.clone(),
         valid_until: paper.valid_until,
         reason: String::new(),
+        answer: None,
     };
     case.put_data(facts.transitions, data, by.account, facts.now)?;
     Ok(Recorded {

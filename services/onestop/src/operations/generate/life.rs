@@ -261,6 +261,7 @@ fn submission(
             String::new()
         },
         address: address(person),
+        date_of_birth: None,
     };
     let natural = person(owner);
     let (party, surname) = if organisation {
@@ -288,6 +289,7 @@ fn submission(
             phone: another.phone.international(),
             email: String::new(),
             address: address(&another),
+            date_of_birth: None,
         })
     } else {
         None

@@ -3,24 +3,31 @@
 use egov_auth::{Caller, ReadRecord};
 use egov_clock::Clock as _;
 use egov_database::Page;
+use uuid::Uuid;
 
 use super::{READ, TaskView, outcomes_of};
 use crate::domain::listing::Summary;
+use crate::domain::reception_deadlines::{Reception, ReceptionDeadline, reception_deadlines};
+use crate::domain::transitions::State;
 use crate::domain::work::internal::internal_of;
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::store::Visible;
-use crate::store::inbox::{self, AfterTask, InboxRow, Whose};
+use crate::store::inbox::{self, AfterTask, InboxRow, OfUnit, Whose};
 
 /// Whose tasks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum InboxView {
     /// The caller's own.
     Mine,
     /// Those that nobody has, for the caller's roles.
     Roles,
-    /// All of a unit.
-    Unit(i32),
+    /// All of a unit, or what one role or one person has there.
+    Unit {
+        unit_id: i32,
+        role: Option<String>,
+        assignee: Option<Uuid>,
+    },
 }
 
 /// A task as the inbox shows it.
@@ -28,6 +35,8 @@ pub(crate) struct ListedTask {
     pub(crate) view: TaskView,
     pub(crate) case: Summary,
     pub(crate) open_marks: i64,
+    /// What the reception owes of the case.
+    pub(crate) reception: Option<ReceptionDeadline>,
 }
 
 impl OneStop {
@@ -47,7 +56,11 @@ impl OneStop {
                 held.retain(|(_, unit)| visible.all || visible.units.binary_search(unit).is_ok());
                 Whose::Roles(held)
             }
-            InboxView::Unit(unit) => Whose::Unit(unit),
+            InboxView::Unit {
+                unit_id,
+                role,
+                assignee,
+            } => Whose::Unit(unit_id, OfUnit { role, assignee }),
         };
         let (after, limit) = (page.after().copied(), page.fetch());
         let (rows, next) = self
@@ -55,7 +68,7 @@ impl OneStop {
             .read(&scope, async |connection| {
                 let rows = inbox::list(&mut *connection, &visible, &whose, after, limit).await?;
                 let (rows, next) = page.finish(rows, InboxRow::position)?;
-                let law = self.law.get();
+                let (law, now) = (self.law.get(), self.clock.now());
                 let mut listed = Vec::with_capacity(rows.len());
                 for row in rows {
                     let code = &row.case.procedure_code;
@@ -66,7 +79,20 @@ impl OneStop {
                     let procedure = &version.procedure;
                     let step = procedure.step(&row.task.step);
                     let internal = law.transitions(&procedure.transitions)?.internal_steps();
+                    // In 1 the answer is owed, in 2 the handing on; later neither is.
+                    let owed = matches!(row.case.state, State::Registered | State::Accepted).then(|| {
+                        let reception = Reception {
+                            channel: row.channel,
+                            state: row.case.state,
+                            submitted: row.case.submit_time,
+                            accepted: row.accept_time,
+                            answered: None,
+                            transferred: None,
+                        };
+                        reception_deadlines(&law.calendar, |day| law.deadline_rules_on(day), &reception, now)
+                    });
                     listed.push(ListedTask {
+                        reception: owed.and_then(|owed| owed.into_iter().next()),
                         view: TaskView {
                             case_code: row.case.case_code.clone(),
                             case_state: row.case.state,
