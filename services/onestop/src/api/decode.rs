@@ -1,5 +1,7 @@
 //! From the contract to the domain. The contract's rules have been checked; what is left here is meaning.
 
+use std::collections::BTreeMap;
+
 use egov_codes::{PhoneNumber, normal_name};
 use egov_fault::{Fault, Violation};
 use egov_proto::egov::onestop::v1 as proto;
@@ -52,6 +54,26 @@ pub(super) fn inbox_view(request: &proto::ListInboxRequest) -> Result<InboxView,
         .collect();
     if wrong.is_empty() {
         Ok(view)
+    } else {
+        Err(Fault::invalid(wrong))
+    }
+}
+
+/// What steps are called in another version, each named once.
+pub(super) fn step_mapping(steps: &[proto::StepMapping]) -> Result<BTreeMap<String, String>, Fault> {
+    let mut mapping = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        if mapping.insert(step.from.clone(), step.to.clone()).is_some() {
+            wrong.push(wrong_value(
+                &format!("steps[{place}].from"),
+                "bước này đã được nêu ở trên",
+                "this step is named before already",
+            ));
+        }
+    }
+    if wrong.is_empty() {
+        Ok(mapping)
     } else {
         Err(Fault::invalid(wrong))
     }

@@ -1,6 +1,7 @@
 //! DefinitionService.
 
 use egov_database::PageBinding;
+use egov_fault::Fault;
 use egov_proto::egov::onestop::v1 as proto;
 use egov_proto::egov::onestop::v1::definition_service_server::DefinitionService;
 use egov_runtime::accept;
@@ -29,13 +30,13 @@ fn bearer(metadata: &MetadataMap) -> String {
     token.unwrap_or_default().to_owned()
 }
 
-fn versions(code: &str, from: i32, to: i32, steps: &[proto::StepMapping]) -> Versions {
-    Versions {
+fn versions(code: &str, from: i32, to: i32, steps: &[proto::StepMapping]) -> Result<Versions, Fault> {
+    Ok(Versions {
         procedure_code: code.to_owned(),
         from,
         to,
-        steps: steps.iter().map(|step| (step.from.clone(), step.to.clone())).collect(),
-    }
+        steps: decode::step_mapping(steps)?,
+    })
 }
 
 #[tonic::async_trait]
@@ -267,7 +268,7 @@ impl DefinitionService for Api {
             message.from_version,
             message.to_version,
             &message.steps,
-        );
+        )?;
         let caller = request.caller()?;
         let page = self
             .one_stop
@@ -304,7 +305,7 @@ impl DefinitionService for Api {
             message.from_version,
             message.to_version,
             &message.steps,
-        );
+        )?;
         let answer = self
             .one_stop
             .start_migration(request.caller()?, request_id, message, of, |migration| {

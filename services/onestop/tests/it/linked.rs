@@ -17,6 +17,8 @@ use uuid::Uuid;
 use crate::support::*;
 use crate::work::{claim, inbox, with_roles};
 
+mod killed;
+
 const SERVICE: &str = "2.000986";
 
 fn member(code: &str, unit: &str, components: &[&str], conditions: &[&str]) -> LinkedMemberFiling {

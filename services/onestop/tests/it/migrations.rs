@@ -460,6 +460,21 @@ async fn a_preview_shows_the_cases_of_the_callers_units_and_only_the_province_mi
     // To itself, from nothing, or to a version that is not in force yet: nothing begins.
     let status = preview(&client, 1, Vec::new()).await.unwrap_err();
     assert_eq!(egov_fault::fault_of(&status).violations()[0].field, "to_version");
+    // Each step is named once.
+    let twice = [mapping(), mapping(), mapping()].concat();
+    for status in [
+        preview(&client, version, twice.clone()).await.unwrap_err(),
+        client
+            .definitions
+            .clone()
+            .start_migration(start(1, version, twice))
+            .await
+            .unwrap_err(),
+    ] {
+        let fault = egov_fault::fault_of(&status);
+        let named: Vec<&str> = fault.violations().iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(named, ["steps[1].from", "steps[2].from"]);
+    }
     let status = preview(&client, 99, Vec::new()).await.unwrap_err();
     assert_eq!(reason(&status), "PROCEDURE_NOT_FOUND");
     let later = next_version(&stack, |text| {

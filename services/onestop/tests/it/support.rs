@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
-use egov_auth::{Access, Assurance, AuthLayer, Issuer, Policies, Verifier, VerifierConfig};
+use egov_auth::{Access, Assurance, AuthLayer, Issuer, IssuerConfig, Policies, Verifier, VerifierConfig};
 use egov_clock::{Ids as _, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, Feed};
@@ -44,6 +44,7 @@ use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
 use egov_testkit::{ManualClock, TestDatabase, Tokens};
 use prost::Message as _;
+use tokio::net::TcpListener;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -284,6 +285,127 @@ impl Default for Neighbours {
     }
 }
 
+/// A service over a database that there is, put together on a free port, and not serving yet: its jobs have not begun.
+pub(crate) struct Process {
+    pub(crate) server: Server,
+    pub(crate) listener: TcpListener,
+    pool: Database,
+    directory: Arc<Directory>,
+    feed: StillFeed,
+}
+
+impl Process {
+    pub(crate) async fn over(
+        url: &str,
+        keyring: Arc<Keyring>,
+        clock: &ManualClock,
+        issuer: IssuerConfig,
+        profile: Profile,
+        files: Arc<dyn egov_files::FileStore>,
+        neighbours: Neighbours,
+    ) -> Self {
+        let pool = Database::connect(
+            &DatabaseConfig::new(url).test_profile().max_connections(20),
+            Arc::clone(&keyring),
+            clock.shared(),
+            SystemIds::shared(),
+        )
+        .await
+        .unwrap();
+        let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
+        let feed = StillFeed {
+            keyring: Arc::clone(&keyring),
+            tree: Mutex::new(identity::TreeSnapshot {
+                version: 1,
+                successions: Vec::new(),
+                units: vec![
+                    unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
+                    unit(
+                        TRUONG_VINH,
+                        "16690",
+                        "Phường Trường Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.201",
+                    ),
+                    unit(
+                        THANH_VINH,
+                        "16681",
+                        "Phường Thành Vinh",
+                        identity::UnitKind::Ward,
+                        PROVINCE,
+                        "H41.202",
+                    ),
+                    unit(
+                        COUNTER,
+                        "16690.PVHCC",
+                        "Trung tâm Phục vụ hành chính công",
+                        identity::UnitKind::CommuneDepartment,
+                        TRUONG_VINH,
+                        "",
+                    ),
+                ],
+            }),
+        };
+        directory.refresh(&feed).await.unwrap();
+
+        let contract = Arc::clone(&CONTRACT);
+        let policy = |name: &str| std::fs::read_to_string(deploy().join("policies").join(name)).unwrap();
+        let texts = ["onestop.toml", "purposes.toml", "records.toml"].map(|name| (name, policy(name)));
+        let texts = texts.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let access = Arc::new(Access::new(Policies::from_toml(&texts).unwrap(), directory.tree()));
+        let auth = AuthLayer::new(
+            Arc::new(Verifier::new(
+                vec![Issuer::from_config(issuer).unwrap()],
+                clock.shared(),
+                VerifierConfig::default(),
+            )),
+            Arc::clone(&access),
+            directory.revocations(),
+            contract.method_rules(),
+            &["/grpc.health.", "/grpc.reflection."],
+        );
+        let readings = egov_readings::service(egov_readings::Parts {
+            databases: vec![("onestop", pool.clone())],
+            directory: Arc::clone(&directory),
+            access,
+            clock: clock.shared(),
+            contract: Arc::clone(&contract),
+        })
+        .unwrap();
+        let assembly = egov_onestop::assemble(egov_onestop::Parts {
+            database: pool.clone(),
+            keyring: Arc::clone(&keyring),
+            directory: Arc::clone(&directory),
+            files,
+            clock: clock.shared(),
+            ids: SystemIds::shared(),
+            contract: Arc::clone(&contract),
+            auth,
+            profile,
+            holders: neighbours.holders,
+            press: neighbours.press,
+            payments: neighbours.payments,
+            population: neighbours.population,
+        })
+        .await
+        .unwrap()
+        .service(readings);
+        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
+            .assembly(assembly)
+            .build()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            server,
+            listener,
+            pool,
+            directory,
+            feed,
+        }
+    }
+}
+
 impl Stack {
     /// Starts a service over a migrated database with the demonstration's packs.
     pub(crate) async fn start() -> Self {
@@ -350,14 +472,26 @@ impl Stack {
         files: Arc<dyn egov_files::FileStore>,
         neighbours: Neighbours,
     ) -> Self {
-        Self::assembled_from(None, published, profile, files, neighbours).await
+        let keyring = Arc::new(Keyring::ephemeral());
+        Self::assembled_from(None, keyring, published, profile, files, neighbours).await
     }
 
     /// A service for the demonstration over the shipped packs and these, each in the place of a shipped one of its name.
     pub(crate) async fn with_packs(besides: Packs) -> Self {
+        Self::with_keyring(besides, Arc::new(Keyring::ephemeral())).await
+    }
+
+    /// The same with a keyring in this folder, which other processes open as well.
+    pub(crate) async fn on_disk(besides: Packs, keys: &Path) -> Self {
+        let keyring = Keyring::create_missing(keys, &egov_testkit::clock()).unwrap();
+        Self::with_keyring(besides, Arc::new(keyring)).await
+    }
+
+    async fn with_keyring(besides: Packs, keyring: Arc<Keyring>) -> Self {
         let files = egov_files::in_memory();
         Self::assembled_from(
             Some(besides),
+            keyring,
             Profile::Demo,
             Profile::Demo,
             files,
@@ -368,6 +502,7 @@ impl Stack {
 
     async fn assembled_from(
         besides: Option<Packs>,
+        keyring: Arc<Keyring>,
         published: Profile,
         profile: Profile,
         files: Arc<dyn egov_files::FileStore>,
@@ -378,114 +513,29 @@ impl Stack {
             publish(&database, &besides, published).await;
         }
         let clock = egov_testkit::clock();
-        let keyring = Arc::new(Keyring::ephemeral());
-        let pool = Database::connect(
-            &DatabaseConfig::new(database.app_url.clone())
-                .test_profile()
-                .max_connections(20),
-            Arc::clone(&keyring),
-            clock.shared(),
-            SystemIds::shared(),
-        )
-        .await
-        .unwrap();
-        let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
-        let feed = StillFeed {
-            keyring: Arc::clone(&keyring),
-            tree: Mutex::new(identity::TreeSnapshot {
-                version: 1,
-                successions: Vec::new(),
-                units: vec![
-                    unit(PROVINCE, "40", "Tỉnh Nghệ An", identity::UnitKind::Province, 0, "H41"),
-                    unit(
-                        TRUONG_VINH,
-                        "16690",
-                        "Phường Trường Vinh",
-                        identity::UnitKind::Ward,
-                        PROVINCE,
-                        "H41.201",
-                    ),
-                    unit(
-                        THANH_VINH,
-                        "16681",
-                        "Phường Thành Vinh",
-                        identity::UnitKind::Ward,
-                        PROVINCE,
-                        "H41.202",
-                    ),
-                    unit(
-                        COUNTER,
-                        "16690.PVHCC",
-                        "Trung tâm Phục vụ hành chính công",
-                        identity::UnitKind::CommuneDepartment,
-                        TRUONG_VINH,
-                        "",
-                    ),
-                ],
-            }),
-        };
-        directory.refresh(&feed).await.unwrap();
-
         let tokens = Tokens::by(clock.shared());
-        let contract = Arc::clone(&CONTRACT);
-        let policy = |name: &str| std::fs::read_to_string(deploy().join("policies").join(name)).unwrap();
-        let texts = ["onestop.toml", "purposes.toml", "records.toml"].map(|name| (name, policy(name)));
-        let texts = texts.each_ref().map(|(name, text)| (*name, text.as_str()));
-        let access = Arc::new(Access::new(Policies::from_toml(&texts).unwrap(), directory.tree()));
-        let auth = AuthLayer::new(
-            Arc::new(Verifier::new(
-                vec![Issuer::from_config(tokens.issuer()).unwrap()],
-                clock.shared(),
-                VerifierConfig::default(),
-            )),
-            Arc::clone(&access),
-            directory.revocations(),
-            contract.method_rules(),
-            &["/grpc.health.", "/grpc.reflection."],
-        );
-        let readings = egov_readings::service(egov_readings::Parts {
-            databases: vec![("onestop", pool.clone())],
-            directory: Arc::clone(&directory),
-            access,
-            clock: clock.shared(),
-            contract: Arc::clone(&contract),
-        })
-        .unwrap();
-        let assembly = egov_onestop::assemble(egov_onestop::Parts {
-            database: pool.clone(),
-            keyring: Arc::clone(&keyring),
-            directory: Arc::clone(&directory),
-            files,
-            clock: clock.shared(),
-            ids: SystemIds::shared(),
-            contract: Arc::clone(&contract),
-            auth,
+        let process = Process::over(
+            &database.app_url,
+            Arc::clone(&keyring),
+            &clock,
+            tokens.issuer(),
             profile,
-            holders: neighbours.holders,
-            press: neighbours.press,
-            payments: neighbours.payments,
-            population: neighbours.population,
-        })
-        .await
-        .unwrap()
-        .service(readings);
-        let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
-            .assembly(assembly)
-            .build()
-            .unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+            files,
+            neighbours,
+        )
+        .await;
+        let address = process.listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        tokio::spawn(server.serve(listener, shutdown.clone()));
+        tokio::spawn(process.server.serve(process.listener, shutdown.clone()));
         Self {
             address,
             clock,
             tokens,
             database,
-            pool,
+            pool: process.pool,
             keyring,
-            directory,
-            feed,
+            directory: process.directory,
+            feed: process.feed,
             shutdown,
         }
     }

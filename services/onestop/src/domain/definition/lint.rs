@@ -46,6 +46,8 @@ pub enum FindingKind {
     OutcomesOverlap,
     /// Whoever does a step has but one outcome to choose, or none.
     OutcomeLacking,
+    /// Outcomes of one step stand under more conditions than are looked at in every combination.
+    ConditionsTooMany,
     /// No act leads from the state of a step to that of the next.
     StateNotReached,
     /// No way leads to the return of a result.
@@ -94,7 +96,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Malformed,
         Self::Contradiction,
         Self::TransitionsUnknown,
@@ -105,6 +107,7 @@ impl FindingKind {
         Self::BranchLacking,
         Self::OutcomesOverlap,
         Self::OutcomeLacking,
+        Self::ConditionsTooMany,
         Self::StateNotReached,
         Self::NoReturn,
         Self::StepsTooLong,
@@ -409,7 +412,8 @@ fn branches(procedure: &Procedure, found: &mut Found) {
     }
 }
 
-/// How many conditions of one step are looked at in every combination; what depends on further ones is looked at as if they did not hold.
+/// How many conditions of one step are looked at in every combination. Of a step with more it is not known whether its outcomes leave
+/// something out, so that it is not published.
 const COMBINED: usize = 10;
 
 /// How long an outcome may be: whoever does the step says it word for word.
@@ -419,8 +423,34 @@ const OUTCOME_LENGTH: usize = 500;
 /// a way on that needs no outcome or at least two outcomes to choose from, and no outcome leads two ways.
 fn outcomes(step: &Step, next: &[Branch], choices: &BTreeMap<&str, Vec<String>>, found: &mut Found) {
     let asked: BTreeSet<&str> = next.iter().filter_map(|branch| branch.when.as_deref()).collect();
-    let asked: Vec<&str> = asked.into_iter().take(COMBINED).collect();
+    let asked: Vec<&str> = asked.into_iter().collect();
     let path = format!("{}.next", step_path(&step.code));
+    for (index, branch) in next.iter().enumerate() {
+        let outcome = branch.outcome.as_deref();
+        let sayable = |said: &str| !said.is_empty() && said.trim() == said && said.chars().count() <= OUTCOME_LENGTH;
+        if !outcome.is_none_or(sayable) {
+            found.say(
+                FindingKind::OutcomeLacking,
+                format!("{path}[{index}]"),
+                format!("kết luận để trống, có dấu cách thừa ở đầu hoặc cuối, hoặc dài hơn {OUTCOME_LENGTH} ký tự"),
+                format!(
+                    "the outcome is empty, begins or ends with a space, or is longer than {OUTCOME_LENGTH} characters"
+                ),
+            );
+        }
+    }
+    if asked.len() > COMBINED {
+        let many = asked.len();
+        found.say(
+            FindingKind::ConditionsTooMany,
+            path,
+            format!("các nhánh có kết luận của bước này dùng {many} điều kiện, nhiều nhất là {COMBINED}: hãy tách bước"),
+            format!(
+                "the outcomes of this step stand under {many} conditions, of which {COMBINED} can be checked: split the step"
+            ),
+        );
+        return;
+    }
     let mut overlapping: BTreeSet<usize> = BTreeSet::new();
     let (mut none, mut single) = (false, false);
     for combination in 0..(1_usize << asked.len()) {
@@ -463,20 +493,6 @@ fn outcomes(step: &Step, next: &[Branch], choices: &BTreeMap<&str, Vec<String>>,
             "kết luận này trùng với kết luận của một nhánh trước, nên không biết đi theo nhánh nào",
             "this outcome is that of a branch before it, so that it does not say which one is taken",
         );
-    }
-    for (index, branch) in next.iter().enumerate() {
-        let outcome = branch.outcome.as_deref();
-        let sayable = |said: &str| !said.is_empty() && said.trim() == said && said.chars().count() <= OUTCOME_LENGTH;
-        if !outcome.is_none_or(sayable) {
-            found.say(
-                FindingKind::OutcomeLacking,
-                format!("{path}[{index}]"),
-                format!("kết luận để trống, có dấu cách thừa ở đầu hoặc cuối, hoặc dài hơn {OUTCOME_LENGTH} ký tự"),
-                format!(
-                    "the outcome is empty, begins or ends with a space, or is longer than {OUTCOME_LENGTH} characters"
-                ),
-            );
-        }
     }
     if none {
         found.say(

@@ -252,6 +252,27 @@ fn outcomes_that_overlap_or_leave_no_choice_are_named() {
         FindingKind::OutcomeLacking,
         "steps.xac_minh.next[1]",
     );
+    // Of eleven conditions the combinations are not looked at: that is said, and nothing that may be wrong.
+    let codes: Vec<String> = (0..11).map(|number| format!("dieu_kien_{number}")).collect();
+    let under = |codes: &[String]| {
+        let mut under: Vec<(&str, &str, &str)> = codes.iter().map(|code| (back, code.as_str(), "không đạt")).collect();
+        under.push((to, "", "đạt"));
+        let of_outcomes = [
+            FindingKind::ConditionsTooMany,
+            FindingKind::OutcomeLacking,
+            FindingKind::OutcomesOverlap,
+            FindingKind::BranchLacking,
+        ];
+        let mut found: Vec<FindingKind> = branches(&under).into_iter().map(|(kind, _)| kind).collect();
+        found.retain(|kind| of_outcomes.contains(kind));
+        found
+    };
+    assert_eq!(under(&codes), [FindingKind::ConditionsTooMany]);
+    let ten = under(&codes[1..]);
+    assert!(
+        ten.contains(&FindingKind::OutcomesOverlap) && !ten.contains(&FindingKind::ConditionsTooMany),
+        "{ten:?}"
+    );
 }
 
 #[test]
