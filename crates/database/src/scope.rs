@@ -28,7 +28,7 @@ pub(crate) fn begin_statement(mode: Mode, scope: &RowScope) -> String {
     if mode != Mode::Read {
         // A write finds its rows by key, so that one plan is right whatever the values; but PostgreSQL, which counts the
         // elements of each array that is given, would make a new plan for every statement of every write. Reads are left to
-        // its judgement, but for those that say that they need none.
+        // its judgement, unless they say that their statements leave one way only.
         sql.push_str(", set_config('plan_cache_mode', 'force_generic_plan', true)");
     }
     if mode == Mode::ReadByKeptPlans {

@@ -18,8 +18,7 @@ use egov_identity::operations::bootstrap::{AccountSpec, SystemSpec, ensure_accou
 use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::config::EndpointsSection;
 use egov_integration::door::DoorGiven;
-use egov_onestop::payments::PaymentsConfig;
-use egov_onestop::population::PopulationConfig;
+use egov_onestop::calls::CallsConfig;
 use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::IdentityHolders;
 
@@ -353,20 +352,14 @@ async fn serve(
         pays: !partners.payment.line.address.is_empty(),
         asks: !partners.population.line.address.is_empty(),
     };
-    let payments = PaymentsConfig {
-        address: if reach.pays { url.clone() } else { String::new() },
+    let calls_if = |reaches: bool| CallsConfig {
+        address: if reaches { url.clone() } else { String::new() },
         token_endpoint: format!("{url}/oauth2/token"),
         audience: identity.token_endpoint(),
-        ..PaymentsConfig::default()
+        ..CallsConfig::default()
     };
-    let payments = payments.open(&keyring, &clock, &ids)?;
-    let population = PopulationConfig {
-        address: if reach.asks { url.clone() } else { String::new() },
-        token_endpoint: format!("{url}/oauth2/token"),
-        audience: identity.token_endpoint(),
-        ..PopulationConfig::default()
-    };
-    let population = population.open(&keyring, &clock, &ids)?;
+    let payments = egov_onestop::payments::open(&calls_if(reach.pays), &keyring, &clock, &ids)?;
+    let population = egov_onestop::population::open(&calls_if(reach.asks), &keyring, &clock, &ids)?;
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),

@@ -20,9 +20,8 @@ use egov_runtime::server::{Job, Server, Shutdown};
 use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::calls::CallsConfig;
 use crate::domain::pack::Profile;
-use crate::payments::PaymentsConfig;
-use crate::population::PopulationConfig;
 use crate::press::SharedPress;
 use crate::staffing::IdentityHolders;
 use crate::{Parts, assemble};
@@ -51,9 +50,9 @@ pub struct Config {
     /// Where its events are published.
     pub integration: IntegrationConfig,
     /// Where orders to pay are made.
-    pub payments: PaymentsConfig,
+    pub payments: CallsConfig,
     /// Where the population database is asked.
-    pub population: PopulationConfig,
+    pub population: CallsConfig,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -139,8 +138,8 @@ impl Default for Config {
             access: AccessSection::default(),
             ledger: LedgerConfig::default(),
             integration: IntegrationConfig::default(),
-            payments: PaymentsConfig::default(),
-            population: PopulationConfig::default(),
+            payments: CallsConfig::default(),
+            population: CallsConfig::default(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -299,8 +298,8 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
     let forwarder = config
         .integration
         .forwarder("onestop", &database, &keyring, &clock, &ids)?;
-    let payments = config.payments.open(&keyring, &clock, &ids)?;
-    let population = config.population.open(&keyring, &clock, &ids)?;
+    let payments = crate::payments::open(&config.payments, &keyring, &clock, &ids)?;
+    let population = crate::population::open(&config.population, &keyring, &clock, &ids)?;
     let assembly = assemble(Parts {
         database,
         keyring,

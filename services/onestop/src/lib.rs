@@ -11,7 +11,7 @@
 //! `tests/`. README.md walks through it.
 
 mod api;
-mod calls;
+pub mod calls;
 mod component_error;
 pub mod config;
 pub mod counter_error;

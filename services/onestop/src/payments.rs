@@ -1,7 +1,6 @@
 //! Orders at the payment platform, as far as one-stop has to do with them: made, asked about and refunded by the contract of the
 //! integration service, as a system. What is due and what a payment means is decided here; how the platform is spoken to, there.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +15,11 @@ use egov_proto::google::r#type::Money;
 use egov_proto::instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::calls::Calls;
+use crate::calls::CallsConfig;
 use crate::domain::charge::{Order, OrderState};
 
 /// How long an answer may take.
@@ -110,63 +108,23 @@ impl PaymentOrders for NotConnected {
     }
 }
 
-/// The section `payments`: where orders are made. Empty takes fees at the counter only.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PaymentsConfig {
-    /// The gRPC address of integration; empty for none.
-    pub address: String,
-    /// The token endpoint of identity.
-    pub token_endpoint: String,
-    /// The issuer, which assertions are for.
-    pub audience: String,
-    /// The system's client id; its key is the keyring's for assertions, its role `partner_caller` at the units for which it collects.
-    pub client_id: String,
-    /// The authority of both certificates, PEM; none trusts what the machine trusts.
-    pub ca: Option<PathBuf>,
-}
-
-impl Default for PaymentsConfig {
-    fn default() -> Self {
-        Self {
-            address: String::new(),
-            token_endpoint: String::new(),
-            audience: String::new(),
-            client_id: "egov-onestop".to_owned(),
-            ca: None,
-        }
-    }
-}
-
-impl PaymentsConfig {
-    /// The way to the platform by this configuration.
-    ///
-    /// # Errors
-    /// The address is none, the authority cannot be read, or something is missing.
-    pub fn open(
-        &self,
-        keyring: &Arc<Keyring>,
-        clock: &SharedClock,
-        ids: &SharedIds,
-    ) -> anyhow::Result<Arc<dyn PaymentOrders>> {
-        if self.address.is_empty() {
-            return Ok(Arc::new(NotConnected));
-        }
-        let calls = Calls {
-            section: "payments",
-            address: &self.address,
-            token_endpoint: &self.token_endpoint,
-            audience: &self.audience,
-            client_id: &self.client_id,
-            ca: self.ca.as_deref(),
-            answer: ANSWER,
-        };
-        let (channel, token) = calls.open(keyring, clock, ids)?;
-        Ok(Arc::new(IntegrationPayments {
+/// The way to the platform by the section `payments`: where orders are made. Empty takes fees at the counter only.
+///
+/// # Errors
+/// The address is none, the authority cannot be read, or something is missing.
+pub fn open(
+    config: &CallsConfig,
+    keyring: &Arc<Keyring>,
+    clock: &SharedClock,
+    ids: &SharedIds,
+) -> anyhow::Result<Arc<dyn PaymentOrders>> {
+    Ok(match config.open(("payments", ANSWER), keyring, clock, ids)? {
+        None => Arc::new(NotConnected),
+        Some((channel, token)) => Arc::new(IntegrationPayments {
             client: PaymentServiceClient::new(channel),
             token,
-        }))
-    }
+        }),
+    })
 }
 
 /// Integration over gRPC.

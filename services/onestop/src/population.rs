@@ -1,7 +1,6 @@
 //! Questions to the national population database (CSDL quốc gia về dân cư), as far as one-stop has to do with them: asked by the contract
 //! of the integration service, as a system. What an answer means for a case is decided here; how the database is spoken to, there.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +13,12 @@ use egov_proto::egov::integration::v1 as integration;
 use egov_proto::egov::integration::v1::population_service_client::PopulationServiceClient;
 use egov_proto::google::r#type::Date;
 use egov_runtime::server::remaining;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::calls::Calls;
+use crate::calls::CallsConfig;
 use crate::domain::components::RegisterAnswer;
 use crate::domain::party::Birth;
 
@@ -92,63 +91,23 @@ impl PopulationQuestions for NotConnected {
     }
 }
 
-/// The section `population`: where the population database is asked. Empty takes the officer's word.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PopulationConfig {
-    /// The gRPC address of integration; empty for none.
-    pub address: String,
-    /// The token endpoint of identity.
-    pub token_endpoint: String,
-    /// The issuer, which assertions are for.
-    pub audience: String,
-    /// The system's client id; its key is the keyring's for assertions, its role `partner_caller` at the units for which it asks.
-    pub client_id: String,
-    /// The authority of both certificates, PEM; none trusts what the machine trusts.
-    pub ca: Option<PathBuf>,
-}
-
-impl Default for PopulationConfig {
-    fn default() -> Self {
-        Self {
-            address: String::new(),
-            token_endpoint: String::new(),
-            audience: String::new(),
-            client_id: "egov-onestop".to_owned(),
-            ca: None,
-        }
-    }
-}
-
-impl PopulationConfig {
-    /// The way to the database by this configuration.
-    ///
-    /// # Errors
-    /// The address is none, the authority cannot be read, or something is missing.
-    pub fn open(
-        &self,
-        keyring: &Arc<Keyring>,
-        clock: &SharedClock,
-        ids: &SharedIds,
-    ) -> anyhow::Result<Arc<dyn PopulationQuestions>> {
-        if self.address.is_empty() {
-            return Ok(Arc::new(NotConnected));
-        }
-        let calls = Calls {
-            section: "population",
-            address: &self.address,
-            token_endpoint: &self.token_endpoint,
-            audience: &self.audience,
-            client_id: &self.client_id,
-            ca: self.ca.as_deref(),
-            answer: ANSWER,
-        };
-        let (channel, token) = calls.open(keyring, clock, ids)?;
-        Ok(Arc::new(IntegrationPopulation {
+/// The way to the database by the section `population`: where the population database is asked. Empty takes the officer's word.
+///
+/// # Errors
+/// The address is none, the authority cannot be read, or something is missing.
+pub fn open(
+    config: &CallsConfig,
+    keyring: &Arc<Keyring>,
+    clock: &SharedClock,
+    ids: &SharedIds,
+) -> anyhow::Result<Arc<dyn PopulationQuestions>> {
+    Ok(match config.open(("population", ANSWER), keyring, clock, ids)? {
+        None => Arc::new(NotConnected),
+        Some((channel, token)) => Arc::new(IntegrationPopulation {
             client: PopulationServiceClient::new(channel),
             token,
-        }))
-    }
+        }),
+    })
 }
 
 /// Integration over gRPC.

@@ -38,8 +38,8 @@ const MOST_CHANGES: i64 = 500;
 const BUSY: Duration = Duration::from_secs(1);
 
 impl OneStop {
-    /// The case and the entries by which it came into its states, if code and secret belong together. An unknown code is counted and refused exactly like
-    /// a wrong secret: the answer does not tell which codes exist.
+    /// The case and the entries by which it came into its states, if code and secret belong together. An unknown code is
+    /// counted and refused exactly like a wrong secret: the answer does not tell which codes exist.
     pub(crate) async fn track_case(&self, case_code: &str, secret: &str) -> Result<(Case, Vec<HistoryEntry>), Error> {
         // The caller has no scope: its secret is the permission, and only this one case is looked at.
         let everything = RowScope {

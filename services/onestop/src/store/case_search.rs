@@ -65,7 +65,8 @@ pub(crate) async fn search(
         CaseQuery::Words(words) => {
             let visible = visible.narrowed(filter.unit_id);
             let walk = walk_of(&mut *connection, &visible, words).await?;
-            keep_plan = visible.is_wide() && walk.is_of_a_few_words();
+            // States stand in the text of a statement: each choice of them would have a plan of its own.
+            keep_plan = visible.is_wide() && walk.is_of_a_few_words() && filter.states.is_empty();
             words_query(SUMMARY, &visible, &walk, filter, after, limit)
         }
     };

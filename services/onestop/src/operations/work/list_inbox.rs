@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{READ, TaskView, outcomes_of};
 use crate::domain::listing::Summary;
 use crate::domain::reception_deadlines::{Reception, ReceptionDeadline, reception_deadlines};
-use crate::domain::transitions::State;
 use crate::domain::work::internal::internal_of;
 use crate::error::Error;
 use crate::operations::OneStop;
@@ -79,20 +78,18 @@ impl OneStop {
                     let procedure = &version.procedure;
                     let step = procedure.step(&row.task.step);
                     let internal = law.transitions(&procedure.transitions)?.internal_steps();
-                    // In 1 the answer is owed, in 2 the handing on; later neither is.
-                    let owed = matches!(row.case.state, State::Registered | State::Accepted).then(|| {
-                        let reception = Reception {
-                            channel: row.channel,
-                            state: row.case.state,
-                            submitted: row.case.submit_time,
-                            accepted: row.accept_time,
-                            answered: None,
-                            transferred: None,
-                        };
-                        reception_deadlines(&law.calendar, |day| law.deadline_rules_on(day), &reception, now)
-                    });
+                    // What was done already is not shown in an inbox, and of what is owed there is one at a time.
+                    let reception = Reception {
+                        channel: row.channel,
+                        state: row.case.state,
+                        submitted: row.case.submit_time,
+                        accepted: row.accept_time,
+                        answered: None,
+                        transferred: None,
+                    };
+                    let owed = reception_deadlines(&law.calendar, |day| law.deadline_rules_on(day), &reception, now);
                     listed.push(ListedTask {
-                        reception: owed.and_then(|owed| owed.into_iter().next()),
+                        reception: owed.into_iter().next(),
                         view: TaskView {
                             case_code: row.case.case_code.clone(),
                             case_state: row.case.state,
