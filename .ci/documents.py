@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks the documents: relative links lead somewhere, headings that are linked exist, the tests that tests/README.md
-names exist, and no file names a path of somebody's machine. Reads the files that git knows or would add; prints every fault and exits 1 if there is one."""
+names exist and run by themselves (or it says beside the name "by hand" or "by name"), and no file names a path of somebody's machine. Reads the
+files that git knows or would add; prints every fault and exits 1 if there is one."""
 
 import re
 import subprocess
@@ -12,6 +13,13 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCE = re.compile(r"^\s*(```|~~~)")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
 # Paths that exist on one machine only: somebody's home, or where this checkout lies.
+NAMED = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`")
+# A function with the attributes and comments above it.
+FUNCTION = re.compile(
+    r'((?:^[ \t]*#\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\]\s*?\n|^[ \t]*//[^\n]*\n)*)'
+    r"^[ \t]*(?:pub(?:\([a-z]+\))? +)?(?:const +|async +|unsafe +)*fn ([a-z0-9_]+)",
+    re.MULTILINE,
+)
 MACHINE = re.compile(r"(?<![\w.])/root/[\w.]|(?<![\w.])/home/[a-z]|" + re.escape(f"{ROOT}/"))
 
 
@@ -56,15 +64,21 @@ def broken_links(path, text):
                 yield f"{target}: there is no such heading"
 
 
-def missing_tests(text, functions):
-    """Names of tests that no source has: every word in backticks with three underscores or more is one."""
-    for name in re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", text):
-        if name not in functions:
-            yield f"there is no test {name}"
+def missing_tests(text, functions, by_themselves):
+    """Names of tests that no source has, or that nobody runs: every word in backticks with three underscores or more is one."""
+    for line in text.split("\n"):
+        found = list(NAMED.finditer(line))
+        ends = [following.start() for following in found[1:]] + [len(line)]
+        for named, end in zip(found, ends):
+            name = named.group(1)
+            if name not in functions:
+                yield f"there is no test {name}"
+            elif name not in by_themselves and not re.search(r"\bby (?:hand|name)\b", line[named.end():end]):
+                yield f"{name} is ignored where all tests run: say beside it that it is run by hand or by name"
 
 
 def main():
-    faults, documents, functions, proofs = [], 0, set(), {}
+    faults, documents, functions, by_themselves, proofs = [], 0, set(), set(), {}
     for path in files():
         try:
             text = path.read_text(encoding="utf-8")
@@ -77,6 +91,7 @@ def main():
                     faults.append(f"{name}:{number}: names a path of a machine: {line.strip()[:100]}")
         if path.suffix == ".rs":
             functions.update(re.findall(r"\bfn ([a-z0-9_]+)", text))
+            by_themselves.update(name for above, name in FUNCTION.findall(text) if "#[ignore" not in above)
         if name.as_posix() == "tests/README.md":
             proofs[name] = text
         if path.suffix == ".md":
@@ -85,7 +100,7 @@ def main():
                 faults.append(f"{name}: is empty")
             faults.extend(f"{name}: {fault}" for fault in broken_links(path, text))
     for name, text in proofs.items():
-        faults.extend(f"{name}: {fault}" for fault in missing_tests(text, functions))
+        faults.extend(f"{name}: {fault}" for fault in missing_tests(text, functions, by_themselves))
     print("\n".join(faults) if faults else f"{documents} documents: every relative link leads somewhere")
     return 1 if faults else 0
 

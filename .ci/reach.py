@@ -2,8 +2,9 @@
 """How far an outside fuzzer gets: hooks for schemathesis, and the count of what they saw.
 
 As a module of hooks (SCHEMATHESIS_HOOKS) it does two things in each run. Requests that are well formed name random things, which
-nobody has: three of four are given the id of something that is there, by the file KNOWN or an earlier answer, and a purpose that is
-known, so that they get past the search for a row. And it writes to the file REACH how each operation was answered.
+nobody has, and days that no calendar has: three of four are given the id of something that is there, by the file KNOWN or an earlier
+answer, days of this month, and a purpose that is known, so that they get past the search for a row. And it writes to the file REACH
+how each operation was answered.
 
 As a program:
   reach.py ids OPENAPI URL NAME=ID… TOKEN…
@@ -11,6 +12,7 @@ As a program:
   reach.py count OPENAPI FLOOR FILE…   adds up files of REACH; fails if less than FLOOR per cent of the operations were reached"""
 
 import atexit
+import datetime
 import json
 import os
 import re
@@ -54,6 +56,28 @@ def collected(value, known):
                     ids.append(one)
 
 
+PARTS = ("year", "month", "day")
+
+
+def part_of_this_month(part, turn):
+    """A day has three parts; which day of the month is another in each request, so that some periods begin before they end."""
+    today = datetime.date.today()
+    return {"year": today.year, "month": today.month, "day": 1 + turn % 28}[part]
+
+
+def dated(value, turn):
+    """Gives each date of a message, however deep, a day that there is."""
+    if isinstance(value, list):
+        for one in value:
+            dated(one, turn)
+    elif isinstance(value, dict):
+        if value and set(value) <= set(PARTS):
+            value.update({part: part_of_this_month(part, turn) for part in PARTS})
+        else:
+            for number, one in enumerate(value.values()):
+                dated(one, turn + number)
+
+
 class Run:
     """What one run knows and has seen. Its workers share it."""
 
@@ -79,6 +103,10 @@ class Run:
         headers = case.headers
         if headers and PURPOSE in headers:
             headers[PURPOSE] = "case_handling"
+        dated(case.body, turn)
+        query = case.query or {}
+        for number, field in enumerate(sorted({name.rpartition(".")[0] for name in query if name.rpartition(".")[2] in PARTS})):
+            query.update({f"{field}.{part}": part_of_this_month(part, turn + number) for part in PARTS})
         if SPARED_PATH.search(case.operation.path):
             return
         for name, value in list((case.path_parameters or {}).items()):

@@ -46,6 +46,7 @@ const TABLES: &[&str] = &[
     "crates/auth/src/refusal.rs",
     "crates/database/src/fault.rs",
     "crates/door/src/refusal.rs",
+    "services/civil-registry/src/error.rs",
     "services/identity/src/error.rs",
     "services/integration/src/error/table.rs",
     "services/onestop/src/definition_error.rs",

@@ -43,7 +43,17 @@ impl TestDatabase {
         }
     }
 
-    /// The database's name; empty if it goes with a server of the test's own.
+    /// One that another process of the same test has made, or another part of it, by its addresses: it stays when this value goes.
+    pub fn made_elsewhere(owner_url: String, app_url: String, superuser_url: String) -> Self {
+        Self {
+            owner_url,
+            app_url,
+            superuser_url,
+            name: String::new(),
+        }
+    }
+
+    /// The database's name; empty if it does not go with this value.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -75,7 +85,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        // Without a name it was kept, to be cloned, or goes with its server.
+        // Without a name it was kept, to be cloned, goes with its server, or is somebody else's.
         if self.name.is_empty() {
             return;
         }

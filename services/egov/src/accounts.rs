@@ -52,7 +52,7 @@ pub(crate) const ADMIN: Member = Member {
 };
 
 /// The staff of the demonstration.
-pub(crate) const STAFF: [Member; 8] = [
+pub(crate) const STAFF: [Member; 10] = [
     Member {
         name: "clerk",
         full_name: "Trần Thị Một Cửa",
@@ -100,6 +100,22 @@ pub(crate) const STAFF: [Member; 8] = [
         role: "officer",
         home: "16681",
         unit: "16681",
+    },
+    Member {
+        name: "registrar",
+        full_name: "Phan Thị Sổ Bộ",
+        title: "công chức tư pháp - hộ tịch giữ sổ, phường Trường Vinh",
+        role: "civil_status_officer",
+        home: "16690",
+        unit: "16690",
+    },
+    Member {
+        name: "chair",
+        full_name: "Hồ Văn Chủ Tịch",
+        title: "Chủ tịch Uỷ ban nhân dân phường Trường Vinh (hộ tịch)",
+        role: "civil_status_chair",
+        home: "16690",
+        unit: "16690",
     },
     Member {
         name: "controller",

@@ -76,6 +76,8 @@ pub(crate) struct Databases {
     pub(crate) onestop: Database,
     /// Integration's.
     pub(crate) integration: Database,
+    /// The civil registry's.
+    pub(crate) civil_registry: Database,
 }
 
 impl Databases {
@@ -97,13 +99,14 @@ impl Databases {
                 .application_name(format!("egov-{}", service.name));
             opened.push(Database::connect(&config, Arc::clone(keyring), clock.clone(), ids.clone()).await?);
         }
-        let [identity, onestop, integration] = opened
+        let [identity, onestop, integration, civil_registry] = opened
             .try_into()
             .map_err(|_| anyhow::anyhow!("a service has no database"))?;
         Ok(Self {
             identity,
             onestop,
             integration,
+            civil_registry,
         })
     }
 
@@ -112,6 +115,7 @@ impl Databases {
         self.identity.close().await;
         self.onestop.close().await;
         self.integration.close().await;
+        self.civil_registry.close().await;
     }
 }
 

@@ -431,7 +431,12 @@ fn receipt(arguments: &ReceiptArguments) -> anyhow::Result<()> {
 fn logs(place: &Place, opened: &Opened) -> anyhow::Result<Vec<(Ledger, Database)>> {
     let databases = &opened.databases;
     let ledgers = stack::ledgers(place, databases, &opened.keyring)?;
-    let databases = [&databases.identity, &databases.onestop, &databases.integration];
+    let databases = [
+        &databases.identity,
+        &databases.onestop,
+        &databases.integration,
+        &databases.civil_registry,
+    ];
     Ok(ledgers.into_iter().zip(databases.map(Database::clone)).collect())
 }
 
@@ -549,6 +554,7 @@ async fn rows(
             .await
             .map_err(egov_fault::Fault::from)?,
         "integration" => egov_integration::rebuild_leaves::rebuild_leaves(database).await?,
+        egov_civil_registry::SERVICE => egov_civil_registry::rebuild_leaves::rebuild_leaves(database).await?,
         _ => Vec::new(),
     };
     rebuilt.extend(rebuilt_reads(database).await.map_err(fault)?);
@@ -568,6 +574,7 @@ async fn rows(
             ("integration", kind) => egov_integration::rebuild_leaves::without_row(kind),
             ("onestop", kind) => egov_onestop::operations::rebuild_leaves::without_row(kind),
             ("identity", kind) => egov_identity::operations::rebuild_leaves::without_row(kind),
+            (egov_civil_registry::SERVICE, kind) => egov_civil_registry::rebuild_leaves::without_row(kind),
             _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
         };
         let of = verify_kind(database, &kind, &rebuilt, without_row, report)

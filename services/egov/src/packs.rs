@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use egov_civil_registry::law::Law;
 use egov_onestop::operations::import::Packs;
 use egov_population::NamePack;
 
@@ -67,6 +68,11 @@ impl Deploy {
             linked: texts(&folder.join("linked"), &[".toml"])?,
             linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"])?,
         })
+    }
+
+    /// The law of the civil registry.
+    pub(crate) fn civil_registry(&self) -> anyhow::Result<Law> {
+        Law::read(&self.folder.join("packs")).context("the packs of the civil registry")
     }
 
     /// The folder of the code tables (bảng mã), by which partners are understood.

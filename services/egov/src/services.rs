@@ -14,7 +14,7 @@ use crate::problem::Problem;
 
 /// A service that is linked into this command.
 pub(crate) struct Service {
-    /// Its name: of its folder, its database, its roles.
+    /// Its name: of its database, its roles, its policy, its log.
     pub(crate) name: &'static str,
     /// Its migrations.
     pub(crate) migrator: &'static Migrator,
@@ -23,7 +23,7 @@ pub(crate) struct Service {
 }
 
 /// Every service with a database.
-pub(crate) const ALL: [Service; 3] = [
+pub(crate) const ALL: [Service; 4] = [
     Service {
         name: "identity",
         migrator: &egov_identity::MIGRATOR,
@@ -38,6 +38,11 @@ pub(crate) const ALL: [Service; 3] = [
         name: "integration",
         migrator: &egov_integration::MIGRATOR,
         weight: 2,
+    },
+    Service {
+        name: egov_civil_registry::SERVICE,
+        migrator: &egov_civil_registry::MIGRATOR,
+        weight: 1,
     },
 ];
 

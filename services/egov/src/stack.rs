@@ -334,12 +334,14 @@ async fn serve(
     };
     let one_stops = neighbours.follower("onestop", "directory")?;
     let integrations = neighbours.follower("integration", "directory-integration")?;
+    let civil_registries = neighbours.follower(egov_civil_registry::SERVICE, "directory-civil-registry")?;
     let records = neighbours.follower("records", "directory-records")?;
     let readings = egov_readings::service(egov_readings::Parts {
         databases: vec![
             ("identity", databases.identity.clone()),
             ("onestop", databases.onestop.clone()),
             ("integration", databases.integration.clone()),
+            (egov_civil_registry::SERVICE, databases.civil_registry.clone()),
         ],
         directory: Arc::clone(&records.directory),
         access: records.access,
@@ -410,7 +412,7 @@ async fn serve(
     let event_store = Arc::clone(&events.store);
     let publishers = publishers(&identity, &keyring, reach).await?;
     // Each service sequences its own log; the contract of the ledger is served once, over all of them.
-    let [identitys, one_stops_log, integrations_log] = ledgers(place, &databases, &keyring)?;
+    let [identitys, one_stops_log, integrations_log, civil_registrys] = ledgers(place, &databases, &keyring)?;
     let integration = egov_integration::assemble(egov_integration::Parts {
         database: databases.integration.clone(),
         contract: Arc::clone(&contract),
@@ -445,14 +447,28 @@ async fn serve(
     let integration = Ledger::serve(
         integration.assembly,
         &contract,
-        &[identitys.clone(), one_stops_log.clone(), integrations_log.clone()],
+        &[
+            identitys.clone(),
+            one_stops_log.clone(),
+            integrations_log.clone(),
+            civil_registrys.clone(),
+        ],
     );
+    let civil_registry = egov_civil_registry::assemble(egov_civil_registry::Parts {
+        database: databases.civil_registry.clone(),
+        directory: Arc::clone(&civil_registries.directory),
+        clock: clock.clone(),
+        contract: Arc::clone(&contract),
+        auth: civil_registries.auth,
+        law: deploy.civil_registry()?,
+    });
 
     let (forward_clock, forward_ids) = (clock.clone(), ids.clone());
     let server = Server::builder(server, Arc::clone(&contract), clock, ids)
         .assembly(identitys.work(identity.assembly(verifier, contract)))
         .assembly(one_stops_log.work(one_stop))
         .assembly(integrations_log.work(integration))
+        .assembly(civil_registrys.work(civil_registry))
         .assembly(Assembly::new("records").service(readings).auth(records.auth))
         .beside(door)
         .build()?;
@@ -462,6 +478,11 @@ async fn serve(
         ("identity", &databases.identity, publishers.identity),
         ("onestop", &databases.onestop, publishers.onestop),
         ("integration", &databases.integration, publishers.integration),
+        (
+            egov_civil_registry::PUBLISHER,
+            &databases.civil_registry,
+            publishers.civil_registry,
+        ),
     ] {
         let topic = format!("{service}.events");
         // 0: the topic is the installation's own, not a unit's.
@@ -484,7 +505,12 @@ async fn serve(
         following.clone(),
     ));
     let feed = GrpcFeed::lazy(&url)?;
-    let followers = [one_stops.directory, integrations.directory, records.directory];
+    let followers = [
+        one_stops.directory,
+        integrations.directory,
+        civil_registries.directory,
+        records.directory,
+    ];
     // The first round at once, and aloud if it fails; then again and again.
     let first = async {
         for directory in &followers {
@@ -527,6 +553,7 @@ struct Publishers {
     identity: Uuid,
     onestop: Uuid,
     integration: Uuid,
+    civil_registry: Uuid,
 }
 
 /// Registers the systems of the services anew when the keyring's key for assertions was rotated. Until then identity refuses their
@@ -581,18 +608,19 @@ async fn publishers(identity: &Identity, keyring: &Keyring, reach: Reach) -> any
         identity: ensure("egov-identity", "Dịch vụ định danh", &[]).await?,
         onestop: ensure("egov-onestop", "Dịch vụ một cửa", calls).await?,
         integration: ensure("egov-integration", "Phần mềm trung gian", reads).await?,
+        civil_registry: ensure("egov-civil-registry", "Dịch vụ hộ tịch", &[]).await?,
     })
 }
 
 /// What the origins of the logs of one process begin with.
 pub(crate) const LEDGER_ORIGIN: &str = "egov.local";
 
-/// The ledgers of identity, one-stop and integration. What they signed is remembered in the data folder, outside the database.
+/// The ledgers of identity, one-stop, integration and the civil registry. What they signed is remembered in the data folder, outside the database.
 pub(crate) fn ledgers(
     place: &Place,
     databases: &Databases,
     keyring: &Arc<Keyring>,
-) -> Result<[Ledger; 3], egov_transparency::ConfigError> {
+) -> Result<[Ledger; 4], egov_transparency::ConfigError> {
     let config = LedgerConfig {
         origin: LEDGER_ORIGIN.to_owned(),
         memory: Some(place.path("ledger")),
@@ -602,6 +630,7 @@ pub(crate) fn ledgers(
         config.open("identity", &databases.identity, keyring)?,
         config.open("onestop", &databases.onestop, keyring)?,
         config.open("integration", &databases.integration, keyring)?,
+        config.open(egov_civil_registry::SERVICE, &databases.civil_registry, keyring)?,
     ])
 }
 

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -22,6 +23,9 @@ const SERVER_VARIABLE: &str = "EGOV_TEST_POSTGRES";
 
 /// The variable by which Rust's harness is told how many tests run at once.
 const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+
+/// How long a process that a test started may take to end after it.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Several test binaries with several pools each.
 const CONNECTIONS: u32 = 300;
@@ -158,7 +162,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let server = Throwaway::start().await?;
     let url = server.url();
     let outcome = suite(&workspace, &url, &arguments.arguments, &shutdown).await;
-    let left = left_behind(&url);
+    let left = still_there(&url).await;
     server.stop().await?;
     outcome?;
     if !left.is_empty() {
@@ -252,6 +256,18 @@ async fn stop(child: &mut Child) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is left behind after a moment: a process that is told to end by the end of the one that started it needs some time for it.
+async fn still_there(url: &str) -> Vec<String> {
+    let end = tokio::time::Instant::now() + GOODBYE;
+    loop {
+        let left = left_behind(url);
+        if left.is_empty() || tokio::time::Instant::now() >= end {
+            return left;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Processes that still have the variable of this run in their environment.

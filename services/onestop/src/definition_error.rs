@@ -5,6 +5,7 @@ use egov_proto::egov::onestop::v1::ErrorReason;
 
 use crate::domain::definition::forms::FormViolation;
 use crate::domain::definition::lint::{Finding, Severity};
+use crate::domain::definition::outcome_mapping::OutcomeFault;
 use crate::domain::definition::ways::WrongShape;
 use crate::error::words;
 
@@ -48,6 +49,9 @@ pub enum DefinitionError {
     /// There is no such migration, or the caller may not know of it.
     #[error("migration not found")]
     MigrationNotFound,
+    /// What is wrong with the outcomes that were named, each with its place in the list.
+    #[error("outcomes that cannot be mapped so")]
+    OutcomesNotMapped(Vec<(usize, OutcomeFault)>),
     /// From and to are one version.
     #[error("a version cannot be migrated to itself")]
     SameVersion,
@@ -169,6 +173,20 @@ impl From<DefinitionError> for Fault {
                 "there is no such migration",
             )
             .fault(),
+            DefinitionError::OutcomesNotMapped(faults) => Fault::invalid(
+                faults
+                    .into_iter()
+                    .map(|(place, fault)| {
+                        let (vi, en) = fault.words();
+                        Violation {
+                            field: format!("outcomes[{place}].{}", fault.field()),
+                            rule: "value".to_owned(),
+                            vi,
+                            en,
+                        }
+                    })
+                    .collect(),
+            ),
             DefinitionError::SameVersion => Fault::invalid(vec![Violation {
                 field: "to_version".to_owned(),
                 rule: "other".to_owned(),

@@ -1,4 +1,4 @@
-//! What the build made of `tests/bench/echo.proto`; the contract has the comments.
+//! What the build made of the contracts in `tests/bench`; they have the comments.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -5,27 +5,30 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use egov_transcode::Rest;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::contract::echo_service_client::EchoServiceClient;
 use super::contract::echo_service_server::{EchoService, EchoServiceServer};
+use super::contract::stream_service_server::{StreamService, StreamServiceServer};
 use super::contract::wide_service_server::{WideService, WideServiceServer};
-use super::contract::{self, EchoRequest, EchoResponse, Wide};
+use super::contract::{self, EchoRequest, EchoResponse, GiveRequest, Piece, TakeResponse, Wide};
 use super::load::{self, Connections};
 use super::stage::Process;
-use super::{PAYLOAD_BYTES, Run};
+use super::{PAYLOAD_BYTES, Run, streams};
 use crate::client::Carrier;
 use crate::say;
 
 /// The contract as Envoy reads it.
 pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/echo.bin"));
 
-/// The contracts of the echo and of the wide message, as the directory of interfaces takes them.
+/// The contracts of the echo, of the wide message and of the streams, as the directory of interfaces takes them.
 pub(super) const INTERFACE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench.bin"));
 
 #[derive(Clone, Debug)]
@@ -43,6 +46,30 @@ impl EchoService for Echo {
     async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
         let message = request.into_inner().message;
         Ok(Response::new(EchoResponse { message }))
+    }
+}
+
+#[tonic::async_trait]
+impl StreamService for Echo {
+    type GiveStream = BoxStream<'static, Result<Piece, Status>>;
+
+    async fn take(&self, request: Request<Streaming<Piece>>) -> Result<Response<TakeResponse>, Status> {
+        let mut pieces = request.into_inner();
+        let content = streams::content();
+        let mut taken = 0;
+        while let Some(one) = pieces.message().await? {
+            if one != streams::piece(taken, &content) {
+                return Err(Status::data_loss(format!("piece {taken} is not what it must be")));
+            }
+            taken += 1;
+        }
+        Ok(Response::new(TakeResponse { pieces: taken }))
+    }
+
+    async fn give(&self, request: Request<GiveRequest>) -> Result<Response<Self::GiveStream>, Status> {
+        let content = streams::content();
+        let pieces = (0..request.into_inner().pieces).map(move |number| Ok(streams::piece(number, &content)));
+        Ok(Response::new(stream::iter(pieces).boxed()))
     }
 }
 
@@ -64,6 +91,7 @@ pub(super) async fn serve(rest: bool) -> anyhow::Result<()> {
     };
     let grpc = tonic::service::Routes::new(EchoServiceServer::new(Echo))
         .add_service(WideServiceServer::new(Echo))
+        .add_service(StreamServiceServer::new(Echo))
         .prepare();
     if rest {
         let pool = DescriptorPool::decode(DESCRIPTORS)?;

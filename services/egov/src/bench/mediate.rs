@@ -13,8 +13,8 @@ use egov_auth::{
 use egov_clock::{Clock as _, SystemClock, SystemIds};
 use egov_door::{
     Asked, Authenticator, Begun, BodyRules, Consumer, Destinations, Door, DoorLimits, DoorParts, Ended, EndpointSpec,
-    EndpointState, Gatekeeper, Held, Journal, MethodFacts, Passage, Promise, Quota, Recording, Standing, Stands,
-    Upstream, UpstreamLimits,
+    EndpointState, Gatekeeper, Held, Journal, Passage, Promise, Quota, Recording, Standing, Stands, Upstream,
+    UpstreamLimits,
 };
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
@@ -38,7 +38,7 @@ use super::parties::{IN_FORCE, Wanted, agree};
 use super::pgbench::Anchor;
 use super::proxy::{LetIn, Proxy};
 use super::stage::{Process, Running, Stage, THREADS, system_claims};
-use super::{Aim, How, Outcome, Run, absolute, echo, ledger, outcome};
+use super::{Aim, How, Outcome, Run, absolute, echo, ledger, outcome, streams};
 use crate::client::Carrier;
 use crate::partner::Key;
 use crate::say;
@@ -136,7 +136,7 @@ impl Standing for Always {
 }
 
 impl Gatekeeper for Everybody {
-    fn admit(&self, _: &Consumer, _: Asked<'_>) -> Result<Passage, Fault> {
+    fn admit(&self, _: &Consumer, asked: Asked<'_>) -> Result<Passage, Fault> {
         Ok(Passage {
             agreement_id: Uuid::nil(),
             agreement_version: 1,
@@ -147,7 +147,7 @@ impl Gatekeeper for Everybody {
             provider_unit_id: 0,
             service_id: Uuid::nil(),
             upstream: Arc::clone(&self.upstream),
-            facts: MethodFacts::default(),
+            facts: streams::facts_of(asked.method),
             filter: None,
             quota: Quota::default(),
             bodies: BodyRules::default(),
@@ -241,13 +241,13 @@ pub(super) async fn serve_door(upstream: &str) -> anyhow::Result<()> {
 }
 
 /// The door without agreements and records, in a process of its own with one thread.
-struct Bare {
+pub(super) struct Bare {
     ready: Ready,
     process: Process,
 }
 
 impl Bare {
-    async fn start(upstream: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(upstream: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["bench", "serve-door", "--upstream", upstream])
@@ -255,6 +255,26 @@ impl Bare {
         let (process, line) = Process::start(command).await?;
         let ready = serde_json::from_str(&line).context("the door did not say where it listens")?;
         Ok(Self { ready, process })
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.ready.url
+    }
+
+    /// The token of who may call there.
+    pub(super) fn token(&self) -> &str {
+        &self.ready.token
+    }
+
+    /// The number of its process.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.process.pid()
+    }
+
+    /// Stops it.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        self.process.stop().await
     }
 }
 
@@ -276,8 +296,11 @@ fn right(run: Run, of: &str) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// Everything in turns.
+/// Everything in turns; with `--stream` the streams alone.
 pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
+    if how.stream {
+        return Box::pin(streams::measure_alone(how)).await;
+    }
     let stage = Stage::prepare(None, None).await?;
     let running = stage.start_with(Some(1)).await?;
     let echo = echo::Beside::start(false).await?;
@@ -287,16 +310,22 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
         method,
         mask,
     };
+    let [there, back, masked] = streams::wanted();
     let wanted = [
         wanted(CALLER, ECHO, Vec::new()),
         wanted(MASKED, WIDE, mask),
         wanted(UNMASKED, WIDE, Vec::new()),
+        there,
+        back,
+        masked,
     ];
     agree(&stage, &running, echo::INTERFACE, &echo.url, &wanted)
         .await
         .context("the agreements of the benchmark")?;
     in_force(&stage, &running).await?;
     let bare = Bare::start(&echo.url).await?;
+    // First: what a load before them has left in memory would hide what the streams take.
+    let streamed = Box::pin(streams::measure(how, &stage, &running, &bare, &echo)).await?;
     let nginx = Proxy::nginx(how, &echo.url).await?;
     // Envoy's own token: EdDSA, which it checks as fast as it can.
     let (key, _) = Key::open_or_make(&stage.data().join("envoy.pem"))?;
@@ -353,11 +382,13 @@ pub(super) async fn measure(how: &How) -> anyhow::Result<Vec<Outcome>> {
     connection.close().await?;
     envoy.stop().await?;
     nginx.stop().await?;
-    bare.process.stop().await?;
+    bare.stop().await?;
     echo.stop().await?;
     running.stop().await?;
     stage.remove()?;
-    Ok(outcomes(&runs, lag))
+    let mut all = outcomes(&runs, lag);
+    all.extend(streamed);
+    Ok(all)
 }
 
 /// The rows of the table.

@@ -20,6 +20,7 @@ mod parties;
 mod pgbench;
 mod proxy;
 mod stage;
+mod streams;
 mod submit;
 mod transcode;
 
@@ -99,6 +100,12 @@ struct How {
     /// nginx, in the place of the machine's or of the one in Debian's package.
     #[arg(long, value_name = "FILE")]
     nginx: Option<PathBuf>,
+    /// Of `mediate` the streams only, without Envoy and nginx.
+    #[arg(long)]
+    stream: bool,
+    /// How many MiB go through the door in each stream of `mediate`.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
+    mib: u64,
     /// A NATS server with JetStream for `events`; without it only PostgreSQL is measured.
     #[arg(long, value_name = "ADDRESS")]
     nats: Option<String>,
@@ -145,7 +152,7 @@ enum Scenario {
     Transcode,
     /// Events against a multi-row INSERT, and against a bare publisher of JetStream.
     Events,
-    /// Calls through the door against Envoy and nginx, with everything on and with nothing.
+    /// Calls through the door against Envoy and nginx, with everything on and with nothing; a gibibyte each way in a stream.
     Mediate,
     /// Leaves sequenced from a backlog and beside a load, and as many verified.
     Ledger,
@@ -164,8 +171,23 @@ struct Outcome {
     p95_us: f64,
     p99_us: f64,
     errors: u64,
+    /// What the process that was measured held of memory, where that is what the row is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_mib: Option<Held>,
     #[serde(skip)]
     aim: Option<Aim>,
+}
+
+/// What a process held of memory, in MiB.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Held {
+    /// Before the first run.
+    before: f64,
+    /// The most in any run.
+    highest: f64,
+    grown: f64,
+    /// What it may grow by.
+    bound: f64,
 }
 
 /// What a scenario is to reach.
@@ -185,6 +207,8 @@ enum Aim {
     PerSecond(f64),
     /// Ours a minute, at least.
     PerMinute(f64),
+    /// MiB that the process grows by, at most.
+    GrownWithin(f64),
 }
 
 impl Aim {
@@ -197,6 +221,7 @@ impl Aim {
             Self::NearlyAllWithin(most) => outcome.p99_us <= most,
             Self::PerSecond(least) => outcome.ours >= least,
             Self::PerMinute(least) => outcome.ours * 60.0 >= least,
+            Self::GrownWithin(most) => outcome.memory_mib.is_some_and(|held| held.grown <= most),
         }
     }
 
@@ -209,6 +234,7 @@ impl Aim {
             Self::NearlyAllWithin(most) => format!("p99 ≤ {most} µs"),
             Self::PerSecond(least) => format!("≥ {least}/s"),
             Self::PerMinute(least) => format!("≥ {least}/min"),
+            Self::GrownWithin(most) => format!("grown ≤ {most} MiB"),
         }
     }
 }
@@ -249,6 +275,7 @@ fn outcome(name: &'static str, ours: &[Run], anchor: &[f64], aim: Option<Aim>) -
         p95_us: of(|run| run.p95_us),
         p99_us: of(|run| run.p99_us),
         errors: ours.iter().map(|run| run.errors).sum(),
+        memory_mib: None,
         aim,
     }
 }
@@ -265,6 +292,7 @@ fn absolute(name: &'static str, per_second: f64, parts: [f64; 3], aim: Aim) -> O
         p95_us,
         p99_us,
         errors: 0,
+        memory_mib: None,
         aim: Some(aim),
     }
 }
@@ -378,7 +406,17 @@ fn figure(value: f64, digits: usize) -> String {
 
 fn show(how: &How, all: &[Outcome]) {
     let head = [
-        "", "ours/s", "anchor/s", "ratio", "p50 µs", "p95 µs", "p99 µs", "errors", "aim", "",
+        "",
+        "ours/s",
+        "anchor/s",
+        "ratio",
+        "p50 µs",
+        "p95 µs",
+        "p99 µs",
+        "grown MiB",
+        "errors",
+        "aim",
+        "",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for outcome in all {
@@ -394,6 +432,7 @@ fn show(how: &How, all: &[Outcome]) {
             figure(outcome.p50_us, 2),
             figure(outcome.p95_us, 2),
             figure(outcome.p99_us, 2),
+            figure(outcome.memory_mib.map_or(f64::NAN, |held| held.grown), 1),
             outcome.errors.to_string(),
             aim,
             met.to_owned(),
@@ -406,6 +445,12 @@ fn show(how: &How, all: &[Outcome]) {
         how.seconds,
         std::thread::available_parallelism().map_or(0, usize::from),
     ));
+    if all.iter().any(|outcome| outcome.memory_mib.is_some()) {
+        say::line(format!(
+            "streams: one caller, messages of 1 MiB, {} MiB in each of {} runs; MiB a second, and what the door's process grew by",
+            how.mib, how.runs,
+        ));
+    }
 }
 
 #[cfg(test)]

@@ -336,6 +336,11 @@ impl Running {
         Ok(connection.close().await?)
     }
 
+    /// The number of its process.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.process.pid()
+    }
+
     /// Stops it.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await
@@ -370,6 +375,11 @@ impl Process {
         }
         tokio::spawn(async move { tokio::io::copy(&mut said, &mut tokio::io::sink()).await });
         Ok((started, line))
+    }
+
+    /// Its number.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.0.id().context("a process beside the benchmark has ended")
     }
 
     /// Asks it to stop and waits for it.

@@ -37,7 +37,7 @@ fn a_backup_of_a_running_stack_comes_back_with_cases_accounts_and_files() {
 
     let report = json(&on(&restored, &["restore", source, "--json"]));
     assert_eq!(report["keys"], true);
-    for service in ["identity", "onestop", "integration"] {
+    for service in ["identity", "onestop", "integration", "civil_registry"] {
         assert_eq!(report["epochs"][service], 2, "a new epoch: {report}");
     }
 

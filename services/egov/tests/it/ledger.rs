@@ -46,8 +46,8 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
         .iter()
         .map(|log| log["log"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["identity", "integration", "onestop"]);
-    let key = logs[2]["keys"][0].as_str().unwrap();
+    assert_eq!(names, ["civil_registry", "identity", "integration", "onestop"]);
+    let key = logs[3]["keys"][0].as_str().unwrap();
 
     // A receipt of some leaf, taken home in the form of a QR code and in JSON.
     let tile = get(&format!("{}/v1/ledger/logs/onestop/tiles/0/0", up.url()));
@@ -63,7 +63,7 @@ fn what_a_stack_wrote_is_in_its_logs_a_receipt_proves_it_and_everything_is_verif
             "{}",
             text(&output)
         );
-        let other = logs[0]["keys"][0].as_str().unwrap();
+        let other = logs[1]["keys"][0].as_str().unwrap();
         let output = egov()
             .args(["verify", "receipt", file, "--key", other])
             .output()

@@ -102,7 +102,7 @@ fn a_newcomer_starts_it_plays_the_main_job_calls_it_and_stops_it() {
     assert_eq!(status["health"]["services"]["egov.onestop.v1.CaseService"], "SERVING");
     let databases = status["databases"].as_array().unwrap();
     let names: Vec<&str> = databases.iter().map(|one| one["service"].as_str().unwrap()).collect();
-    assert_eq!(names, ["identity", "onestop", "integration"]);
+    assert_eq!(names, ["identity", "onestop", "integration", "civil_registry"]);
     for database in databases {
         assert_eq!(database["unreachable"], serde_json::Value::Null, "{database}");
         assert!(database["shared_schema"].as_i64().unwrap() >= 4, "{database}");

@@ -12,7 +12,7 @@ use egov_proto::egov::identity::v1::KeyringKey;
 use jiff::Timestamp;
 
 use super::permission::MANAGE_KEYS;
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{About, KEY_KIND, announce_canonical, canonical_key_change, record, with_reason};
 use crate::domain::key::{KeyState, states};
 use crate::domain::record::RecordKind;
 use crate::identity::Identity;
@@ -84,6 +84,9 @@ pub(super) fn used_key(identity: &Identity, purpose: Purpose, now: Timestamp) ->
     }
 }
 
+/// The word in the history of a key that was withdrawn.
+pub(super) const WITHDRAWN: &str = "withdrawn";
+
 /// What was done to a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Done<'a> {
@@ -115,14 +118,16 @@ pub(super) async fn note(
     let actor = caller.principal.subject;
     let change = KeyChange {
         change_id,
-        act: done.act,
-        purpose: done.purpose.name(),
-        key_id: done.key_id,
-        used_key_id: &used,
-        reason: done.reason,
+        act: done.act.to_owned(),
+        purpose: done.purpose.name().to_owned(),
+        key_id: done.key_id.to_owned(),
+        used_key_id: used.clone(),
+        reason: done.reason.to_owned(),
         actor_id: actor,
+        record_time: now,
+        withdraw_time: (done.act == WITHDRAWN).then_some(now),
     };
-    store::keys::insert_change(write.conn(), &change, now).await?;
+    store::keys::insert_change(write.conn(), &change).await?;
     let about = About {
         subject: Some(actor),
         unit: caller.principal.unit,
@@ -133,19 +138,12 @@ pub(super) async fn note(
         purpose => format!("key {} of {purpose}", done.key_id),
     };
     record(write, done.kind, about, with_reason(detail, done.reason)).await?;
-    let withdrawn = store::keys::withdrawn(write.conn()).await?;
-    let became = judged(identity, done.purpose, &withdrawn, now)
-        .await?
-        .into_iter()
-        .find(|(life, _)| life.id == done.key_id)
-        .map(|(life, state)| wire::keyring_key(done.purpose, &life, state, withdrawn.get(&life.id).copied()))
-        .unwrap_or_default();
-    announce(
+    announce_canonical(
         write,
-        ("signing_key", change_id, 1),
+        (KEY_KIND, change_id, 1),
         done.event,
         serde_json::json!({ "purpose": done.purpose.name(), "key_id": done.key_id, "used_key_id": used }),
-        &became,
+        &canonical_key_change(&change),
     );
     Ok(used)
 }

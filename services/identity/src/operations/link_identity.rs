@@ -15,7 +15,7 @@ use serde_json::json;
 use super::disable_account::administers;
 use super::issuers::end_begun_by;
 use super::permission::{MANAGE_ACCOUNTS, READ_ACCOUNTS};
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{About, announce_link, record, with_reason};
 use crate::domain::account::Account;
 use crate::domain::delegation::Delegation;
 use crate::domain::id_token::is_subject;
@@ -110,13 +110,8 @@ pub(crate) async fn link_identity(
             };
             record(write, RecordKind::IdentityLinked, about, format!("issuer {issuer_id}")).await?;
             let answer = wire::federated_identity(&link);
-            announce(
-                write,
-                ("federated_identity", link.identity_id, 1),
-                "identity_linked",
-                json!({ "account": account_id, "issuer": issuer_id, "unit": account.unit_id }),
-                &answer,
-            );
+            let payload = json!({ "account": account_id, "issuer": issuer_id, "unit": account.unit_id });
+            announce_link(write, link.identity_id, "identity_linked", payload).await?;
             Ok(LinkIdentityResponse { identity: Some(answer) })
         })
         .await
@@ -153,13 +148,8 @@ pub(crate) async fn unlink_identity(
             };
             let detail = with_reason(format!("issuer {issuer_id}"), &request.reason);
             record(write, RecordKind::IdentityUnlinked, about, detail).await?;
-            announce(
-                write,
-                ("federated_identity", identity_id, 2),
-                "identity_unlinked",
-                json!({ "account": account_id, "issuer": issuer_id, "unit": account.unit_id }),
-                &UnlinkIdentityResponse {},
-            );
+            let payload = json!({ "account": account_id, "issuer": issuer_id, "unit": account.unit_id });
+            announce_link(write, identity_id, "identity_unlinked", payload).await?;
             end_begun_by(write, issuer_id, Some(account_id)).await?;
             Ok::<_, Fault>(UnlinkIdentityResponse {})
         })

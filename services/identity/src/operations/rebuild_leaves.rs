@@ -10,33 +10,37 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::recording::{
-    ACCOUNT_KIND, DELEGATION_KIND, ISSUER_KIND, REORGANISATION_KIND, REVIEW_KIND, SYSTEM_KIND, TREE_KIND,
-    canonical_account, canonical_delegation, canonical_key, canonical_review, canonical_system, delegation_version,
+    ACCOUNT_KIND, DELEGATION_KIND, ISSUER_KIND, KEY_KIND, LINK_KIND, MASS_REVOCATION_KIND, REORGANISATION_KIND,
+    REVIEW_KIND, SYSTEM_KIND, TREE_KIND, canonical_account, canonical_delegation, canonical_key, canonical_key_change,
+    canonical_link, canonical_mass_revocation, canonical_review, canonical_system, delegation_version, link_version,
 };
 use crate::{store, wire};
 
-/// Accounts, or delegations, read at once.
+/// Accounts, delegations or links, read at once.
 const PAGE: i64 = 2000;
 
-/// Why other leaves cannot be recomputed.
-const REASON: &str = "its leaf commits to the message as it was answered, which does not follow from its row";
+/// Why a leaf of a kind that this version does not write cannot be recomputed.
+const REASON: &str = "this version of the service writes no leaves of this kind";
 
-/// What of a leaf of a kind of this service whose row was not rebuilt: a verdict on a role is never changed or removed; of the tree, of an
-/// account, a system, a delegation, an issuer and a reorganisation the newest leaf has its row.
+/// What of a leaf of a kind of this service whose row was not rebuilt: a verdict on a role, an act on a key and an act upon
+/// whole kinds of callers are never changed or removed; of the tree, of an account, a system, a delegation, an issuer, a link and a
+/// reorganisation the newest leaf has its row.
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
     match kind {
         TREE_KIND => WithoutRow::Replaced("older versions of the tree are kept as history entries, not as rows"),
-        ACCOUNT_KIND | SYSTEM_KIND | DELEGATION_KIND | ISSUER_KIND | REORGANISATION_KIND => WithoutRow::Replaced(
-            "the newest version of each is compared with its rows, older ones are not kept as rows",
-        ),
-        REVIEW_KIND => WithoutRow::Wrong,
+        ACCOUNT_KIND | SYSTEM_KIND | DELEGATION_KIND | ISSUER_KIND | LINK_KIND | REORGANISATION_KIND => {
+            WithoutRow::Replaced(
+                "the newest version of each is compared with its rows, older ones are not kept as rows",
+            )
+        }
+        REVIEW_KIND | KEY_KIND | MASS_REVOCATION_KIND => WithoutRow::Wrong,
         _ => WithoutRow::Expected(REASON),
     }
 }
 
-/// The tree of units, every account with its roles, every system with its roles and its key, every delegation, verdict on a role, issuer and
-/// reorganisation, as their rows stand now.
+/// The tree of units, every account with its roles, every system with its roles and its key, every delegation, verdict on a role, issuer, link
+/// and reorganisation, and what was done to keys and upon whole kinds of callers, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
     database
         .read(&RowScope::everything(), async |conn| {
@@ -47,6 +51,9 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
             of_delegations(&mut *conn, &mut rebuilt).await?;
             of_reviews(&mut *conn, &mut rebuilt).await?;
             of_issuers(&mut *conn, &mut rebuilt).await?;
+            of_links(&mut *conn, &mut rebuilt).await?;
+            of_keys(&mut *conn, &mut rebuilt).await?;
+            of_mass_revocations(&mut *conn, &mut rebuilt).await?;
             of_reorganisations(conn, &mut rebuilt).await?;
             Ok(rebuilt)
         })
@@ -148,6 +155,43 @@ async fn of_issuers(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Resu
                 .map(|issuer| wire::federated_issuer(&issuer).encode_to_vec())
                 .unwrap_or_default(),
         }
+    }));
+    Ok(())
+}
+
+async fn of_links(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let mut after = None;
+    loop {
+        let links = store::federation::links_as_stored(&mut *conn, after, PAGE).await?;
+        let Some(last) = links.last() else { return Ok(()) };
+        after = Some(last.identity_id);
+        rebuilt.extend(links.iter().map(|link| Rebuilt {
+            kind: LINK_KIND.to_owned(),
+            resource: link.identity_id,
+            version: link_version(link),
+            canonical: canonical_link(link),
+        }));
+    }
+}
+
+async fn of_keys(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let changes = store::keys::changes(conn).await?;
+    rebuilt.extend(changes.iter().map(|change| Rebuilt {
+        kind: KEY_KIND.to_owned(),
+        resource: change.change_id,
+        version: 1,
+        canonical: canonical_key_change(change),
+    }));
+    Ok(())
+}
+
+async fn of_mass_revocations(conn: &mut PgConnection, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let acts = store::revocations::all_mass(conn).await?;
+    rebuilt.extend(acts.iter().map(|act| Rebuilt {
+        kind: MASS_REVOCATION_KIND.to_owned(),
+        resource: act.act_id,
+        version: 1,
+        canonical: canonical_mass_revocation(act),
     }));
     Ok(())
 }

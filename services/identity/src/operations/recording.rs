@@ -12,6 +12,9 @@ use crate::domain::delegation::Delegation;
 use crate::domain::record::{NewRecord, RecordKind};
 use crate::domain::review::Verdict;
 use crate::error::IdentityError;
+use crate::store::federation::StoredLink;
+use crate::store::keys::KeyChange;
+use crate::store::revocations::MassRevocation;
 use crate::{store, wire};
 
 /// The kind of the leaves of the tree of units.
@@ -34,6 +37,15 @@ pub(crate) const ISSUER_KIND: &str = "federated_issuer";
 
 /// The kind of the leaves of reorganisations.
 pub(crate) const REORGANISATION_KIND: &str = "reorganisation";
+
+/// The kind of the leaves of links of accounts to what an issuer calls somebody.
+pub(crate) const LINK_KIND: &str = "federated_identity";
+
+/// The kind of the leaves of what was done to keys.
+pub(crate) const KEY_KIND: &str = "signing_key";
+
+/// The kind of the leaves of acts upon whole kinds of callers.
+pub(crate) const MASS_REVOCATION_KIND: &str = "mass_revocation";
 
 /// About whom a record is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,6 +165,74 @@ pub(crate) fn canonical_review(grant_id: Uuid, verdict: &Verdict) -> Vec<u8> {
     let mut canonical = grant_id.as_bytes().to_vec();
     canonical.extend(wire::verdict(verdict).encode_to_vec());
     canonical
+}
+
+/// The version of a link: it is made, and taken away once or not at all.
+pub(crate) const fn link_version(link: &StoredLink) -> i64 {
+    if link.unlink_time.is_some() { 2 } else { 1 }
+}
+
+/// What the leaf of a link commits to: the digest of what the issuer calls the person, and whose link it is, since when, and until when.
+/// Not the title of the issuer, which changes without the link.
+pub(crate) fn canonical_link(link: &StoredLink) -> Vec<u8> {
+    let mut canonical = link.subject_digest.clone();
+    let said = serde_json::json!({
+        "identity_id": link.identity_id,
+        "account_id": link.account_id,
+        "issuer_id": link.issuer_id,
+        "link_time": link.link_time,
+        "linked_by": link.linked_by,
+        "unlink_time": link.unlink_time,
+        "unlinked_by": link.unlinked_by,
+        "unlink_reason": link.unlink_reason,
+    });
+    canonical.extend(said.to_string().into_bytes());
+    canonical
+}
+
+/// Tells what became of a link, and commits to it as it stands.
+pub(crate) async fn announce_link(
+    write: &mut UnitOfWork<'_>,
+    identity_id: Uuid,
+    kind: &'static str,
+    payload: serde_json::Value,
+) -> Result<(), Fault> {
+    let link = store::federation::link_as_stored(write.conn(), identity_id)
+        .await?
+        .ok_or(IdentityError::IdentityNotFound)?;
+    let aggregate = (LINK_KIND, identity_id, link_version(&link));
+    announce_canonical(write, aggregate, kind, payload, &canonical_link(&link));
+    Ok(())
+}
+
+/// What the leaf of an act on a key commits to: the act, and since when the key is on the list of those withdrawn. Not the key as the
+/// keyring has it, which changes with time and without an act.
+pub(crate) fn canonical_key_change(change: &KeyChange) -> Vec<u8> {
+    let said = serde_json::json!({
+        "act": change.act,
+        "purpose": change.purpose,
+        "key_id": change.key_id,
+        "used_key_id": change.used_key_id,
+        "reason": change.reason,
+        "actor_id": change.actor_id,
+        "record_time": change.record_time,
+        "withdraw_time": change.withdraw_time,
+    });
+    said.to_string().into_bytes()
+}
+
+/// What the leaf of an act upon whole kinds commits to: all of it.
+pub(crate) fn canonical_mass_revocation(act: &MassRevocation) -> Vec<u8> {
+    let said = serde_json::json!({
+        "scope": act.scope,
+        "not_after": act.not_after,
+        "end_sessions": act.end_sessions,
+        "sessions_ended": act.sessions_ended,
+        "reason": act.reason,
+        "actor_id": act.actor_id,
+        "record_time": act.record_time,
+    });
+    said.to_string().into_bytes()
 }
 
 /// Tells what became of a system, and commits to it as it stands, with its roles and its key.

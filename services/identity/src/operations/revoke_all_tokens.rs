@@ -9,7 +9,9 @@ use egov_proto::timestamp;
 use jiff::Timestamp;
 
 use super::permission::MANAGE_KEYS;
-use super::recording::{About, announce, record, with_reason};
+use super::recording::{
+    About, MASS_REVOCATION_KIND, announce_canonical, canonical_mass_revocation, record, with_reason,
+};
 use crate::domain::record::RecordKind;
 use crate::domain::session::SessionEnd;
 use crate::error::IdentityError;
@@ -53,13 +55,15 @@ pub(crate) async fn revoke_all_tokens(
             }
             let act = MassRevocation {
                 act_id: write.new_id(),
-                scope: breadth.as_str(),
+                scope: breadth.as_str().to_owned(),
+                not_after,
                 end_sessions: request.end_sessions,
                 sessions_ended,
-                reason: &request.reason,
+                reason: request.reason.clone(),
                 actor_id: caller.principal.subject,
+                record_time: not_after,
             };
-            store::revocations::insert_mass(write.conn(), &act, not_after).await?;
+            store::revocations::insert_mass(write.conn(), &act).await?;
             let about = About {
                 subject: Some(caller.principal.subject),
                 unit: caller.principal.unit,
@@ -77,14 +81,14 @@ pub(crate) async fn revoke_all_tokens(
                 not_after: Some(timestamp(not_after)),
                 sessions_ended,
             };
-            announce(
+            announce_canonical(
                 write,
-                ("mass_revocation", act.act_id, 1),
+                (MASS_REVOCATION_KIND, act.act_id, 1),
                 "all_tokens_revoked",
                 serde_json::json!({
                     "scope": act.scope, "end_sessions": act.end_sessions, "sessions_ended": sessions_ended,
                 }),
-                &answer,
+                &canonical_mass_revocation(&act),
             );
             Ok::<_, Fault>(answer)
         })

@@ -8,7 +8,7 @@ use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::identity::v1::{WithdrawSigningKeyRequest, WithdrawSigningKeyResponse};
 
-use super::keys::{Done, lives, note};
+use super::keys::{Done, WITHDRAWN, lives, note};
 use super::permission::MANAGE_KEYS;
 use crate::domain::record::RecordKind;
 use crate::error::IdentityError;
@@ -50,7 +50,7 @@ pub(crate) async fn withdraw_signing_key(
                 .map_err(Fault::internal)?
                 .map_err(Fault::internal)?;
             let done = Done {
-                act: "withdrawn",
+                act: WITHDRAWN,
                 kind: RecordKind::SigningKeyWithdrawn,
                 event: "signing_key_withdrawn",
                 purpose: Purpose::TokenSigning,

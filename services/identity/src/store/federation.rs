@@ -398,6 +398,90 @@ pub(crate) async fn identities_of(conn: &mut PgConnection, account_id: Uuid) -> 
     .map_err(sql_fault)
 }
 
+/// A link as its row is.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredLink {
+    /// Its id.
+    pub identity_id: Uuid,
+    /// The account.
+    pub account_id: Uuid,
+    /// The issuer.
+    pub issuer_id: Uuid,
+    /// What the issuer calls the person, as a keyed digest.
+    pub subject_digest: Vec<u8>,
+    /// When it was linked.
+    pub link_time: Timestamp,
+    /// Who linked it.
+    pub linked_by: Uuid,
+    /// When it was taken away, if it was.
+    pub unlink_time: Option<Timestamp>,
+    /// Who took it away.
+    pub unlinked_by: Option<Uuid>,
+    /// Why.
+    pub unlink_reason: String,
+}
+
+/// The links after an id, by id, as their rows are: open or taken away, of all accounts that may be seen.
+pub(crate) async fn links_as_stored(
+    conn: &mut PgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<StoredLink>> {
+    sqlx::query_as!(
+        StoredLinkRow,
+        "SELECT identity_id, account_id, issuer_id, subject_digest, link_time, linked_by, unlink_time, unlinked_by, unlink_reason
+         FROM federated_identities WHERE $1::uuid IS NULL OR identity_id > $1 ORDER BY identity_id LIMIT $2",
+        after as Option<Uuid>,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| rows.into_iter().map(StoredLink::from).collect())
+    .map_err(sql_fault)
+}
+
+/// A link as its row is; none if there is none that may be seen.
+pub(crate) async fn link_as_stored(conn: &mut PgConnection, identity_id: Uuid) -> Result<Option<StoredLink>> {
+    sqlx::query_as!(
+        StoredLinkRow,
+        "SELECT identity_id, account_id, issuer_id, subject_digest, link_time, linked_by, unlink_time, unlinked_by, unlink_reason
+         FROM federated_identities WHERE identity_id = $1",
+        identity_id
+    )
+    .fetch_optional(conn)
+    .await
+    .map(|row| row.map(StoredLink::from))
+    .map_err(sql_fault)
+}
+
+struct StoredLinkRow {
+    identity_id: Uuid,
+    account_id: Uuid,
+    issuer_id: Uuid,
+    subject_digest: Vec<u8>,
+    link_time: jiff_sqlx::Timestamp,
+    linked_by: Uuid,
+    unlink_time: Option<jiff_sqlx::Timestamp>,
+    unlinked_by: Option<Uuid>,
+    unlink_reason: String,
+}
+
+impl From<StoredLinkRow> for StoredLink {
+    fn from(row: StoredLinkRow) -> Self {
+        Self {
+            identity_id: row.identity_id,
+            account_id: row.account_id,
+            issuer_id: row.issuer_id,
+            subject_digest: row.subject_digest,
+            link_time: row.link_time.to_jiff(),
+            linked_by: row.linked_by,
+            unlink_time: row.unlink_time.map(jiff_sqlx::Timestamp::to_jiff),
+            unlinked_by: row.unlinked_by,
+            unlink_reason: row.unlink_reason,
+        }
+    }
+}
+
 /// Account and issuer of an open link that the caller may see; locked until the end of the transaction.
 pub(crate) async fn lock_identity(conn: &mut PgConnection, identity_id: Uuid) -> Result<Option<(Uuid, Uuid)>> {
     sqlx::query!(

@@ -87,26 +87,30 @@ pub(crate) async fn withdrawn(conn: &mut PgConnection) -> Result<BTreeMap<String
 }
 
 /// What was done to a key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyChange<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct KeyChange {
     /// Its id.
     pub change_id: Uuid,
     /// `rotated` or `withdrawn`.
-    pub act: &'static str,
+    pub act: String,
     /// Which keys.
-    pub purpose: &'static str,
+    pub purpose: String,
     /// The new key, or the one that was withdrawn.
-    pub key_id: &'a str,
+    pub key_id: String,
     /// What is used after it.
-    pub used_key_id: &'a str,
+    pub used_key_id: String,
     /// Why.
-    pub reason: &'a str,
+    pub reason: String,
     /// Who.
     pub actor_id: Uuid,
+    /// When.
+    pub record_time: Timestamp,
+    /// Since when the key is on the list of those withdrawn, by which tokens are judged, if that is what was done.
+    pub withdraw_time: Option<Timestamp>,
 }
 
 /// Adds to the history of keys.
-pub(crate) async fn insert_change(conn: &mut PgConnection, change: &KeyChange<'_>, now: Timestamp) -> Result<()> {
+pub(crate) async fn insert_change(conn: &mut PgConnection, change: &KeyChange) -> Result<()> {
     sqlx::query!(
         "INSERT INTO key_changes (change_id, act, purpose, key_id, used_key_id, reason, actor_id, record_time)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -117,10 +121,38 @@ pub(crate) async fn insert_change(conn: &mut PgConnection, change: &KeyChange<'_
         change.used_key_id,
         change.reason,
         change.actor_id,
-        now.to_sqlx() as _
+        change.record_time.to_sqlx() as _
     )
     .execute(conn)
     .await
     .map(drop)
+    .map_err(sql_fault)
+}
+
+/// Everything that was done to keys.
+pub(crate) async fn changes(conn: &mut PgConnection) -> Result<Vec<KeyChange>> {
+    sqlx::query!(
+        r#"SELECT c.change_id, c.act, c.purpose, c.key_id, c.used_key_id, c.reason, c.actor_id, c.record_time,
+                  w.withdraw_time AS "withdraw_time?"
+           FROM key_changes c LEFT JOIN withdrawn_keys w ON c.act = 'withdrawn' AND w.key_id = c.key_id
+           ORDER BY c.change_id"#
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| {
+        rows.into_iter()
+            .map(|row| KeyChange {
+                change_id: row.change_id,
+                act: row.act,
+                purpose: row.purpose,
+                key_id: row.key_id,
+                used_key_id: row.used_key_id,
+                reason: row.reason,
+                actor_id: row.actor_id,
+                record_time: row.record_time.to_jiff(),
+                withdraw_time: row.withdraw_time.map(jiff_sqlx::Timestamp::to_jiff),
+            })
+            .collect()
+    })
     .map_err(sql_fault)
 }

@@ -212,39 +212,69 @@ pub(crate) async fn kinds(conn: &mut PgConnection, now: Timestamp) -> Result<Vec
 }
 
 /// An act upon whole kinds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MassRevocation<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct MassRevocation {
     /// Its id.
     pub act_id: Uuid,
     /// Whose tokens.
-    pub scope: &'static str,
+    pub scope: String,
+    /// Up to which instant of issue they are void.
+    pub not_after: Timestamp,
     /// Whether sessions were to end.
     pub end_sessions: bool,
     /// How many did.
     pub sessions_ended: i64,
     /// Why.
-    pub reason: &'a str,
+    pub reason: String,
     /// Who.
     pub actor_id: Uuid,
+    /// When.
+    pub record_time: Timestamp,
 }
 
-/// Adds to the history of acts upon whole kinds, at `now`, up to which tokens are void.
-pub(crate) async fn insert_mass(conn: &mut PgConnection, act: &MassRevocation<'_>, now: Timestamp) -> Result<()> {
+/// Adds to the history of acts upon whole kinds.
+pub(crate) async fn insert_mass(conn: &mut PgConnection, act: &MassRevocation) -> Result<()> {
     sqlx::query!(
         "INSERT INTO mass_revocations
              (mass_revocation_id, scope, not_after, end_sessions, sessions_ended, reason, actor_id, record_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $3)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         act.act_id,
         act.scope,
-        now.to_sqlx() as _,
+        act.not_after.to_sqlx() as _,
         act.end_sessions,
         act.sessions_ended,
         act.reason,
-        act.actor_id
+        act.actor_id,
+        act.record_time.to_sqlx() as _
     )
     .execute(conn)
     .await
     .map(drop)
+    .map_err(sql_fault)
+}
+
+/// Every act upon whole kinds.
+pub(crate) async fn all_mass(conn: &mut PgConnection) -> Result<Vec<MassRevocation>> {
+    sqlx::query!(
+        "SELECT mass_revocation_id, scope, not_after, end_sessions, sessions_ended, reason, actor_id, record_time
+         FROM mass_revocations ORDER BY mass_revocation_id"
+    )
+    .fetch_all(conn)
+    .await
+    .map(|rows| {
+        rows.into_iter()
+            .map(|row| MassRevocation {
+                act_id: row.mass_revocation_id,
+                scope: row.scope,
+                not_after: row.not_after.to_jiff(),
+                end_sessions: row.end_sessions,
+                sessions_ended: row.sessions_ended,
+                reason: row.reason,
+                actor_id: row.actor_id,
+                record_time: row.record_time.to_jiff(),
+            })
+            .collect()
+    })
     .map_err(sql_fault)
 }
 

@@ -19,7 +19,7 @@ use crate::support::{ISSUER, PROVINCE, Signer, WARD, World, by, fresh, reason, r
 
 const WHY: &str = "máy chủ bị xâm nhập";
 
-async fn withdraw(
+pub async fn withdraw(
     world: &World,
     token: &str,
     request_id: &str,
@@ -34,7 +34,7 @@ async fn withdraw(
     Ok(answer.into_inner())
 }
 
-async fn revoke_all(
+pub async fn revoke_all(
     world: &World,
     token: &str,
     request_id: &str,
@@ -51,7 +51,7 @@ async fn revoke_all(
     Ok(answer.into_inner())
 }
 
-async fn rotate(world: &World, purpose: KeyPurpose) -> Result<String, Status> {
+pub async fn rotate(world: &World, purpose: KeyPurpose) -> Result<String, Status> {
     let request = RotateSigningKeyRequest {
         request_id: fresh(),
         purpose: purpose.into(),

@@ -1,5 +1,5 @@
-//! What whoever owns the database changes of accounts, roles, systems, delegations, verdicts, issuers and reorganisations past the service
-//! is named by the verification of the ledger.
+//! What whoever owns the database changes of accounts, roles, systems, delegations, verdicts, issuers, links, reorganisations, and of what
+//! was done to keys and upon whole kinds of callers, past the service is named by the verification of the ledger.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use egov_identity::operations::bootstrap::{SystemSpec, ensure_system};
 use egov_identity::operations::rebuild_leaves::{rebuild_leaves, without_row};
 use egov_proto::egov::identity::v1::{
     ChangeRoleEndRequest, ConfirmGrantRequest, CreateAccountRequest, DisableAccountRequest, DisableIssuerRequest,
-    DisableSystemRequest, EndRoleRequest, GrantRoleRequest, RegisterSystemRequest, SystemRole, UnlockAccountRequest,
+    DisableSystemRequest, EndRoleRequest, GrantRoleRequest, KeyPurpose, RegisterSystemRequest, RevocationScope,
+    SystemRole, UnlinkIdentityRequest, UnlockAccountRequest,
 };
 use egov_proto::google::r#type::Date;
 use egov_transparency::{LogReport, verify_kind};
@@ -16,12 +17,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::delegation::{delegate, end, holder, to};
+use crate::emergency::{revoke_all, rotate, withdraw};
 use crate::reorganisations::{create, merger};
 use crate::sso::{Linked, OTHER_REDIRECT, settings_at};
 use crate::support::{PASSWORD, PROVINCE, Signer, WARD, World, by, fresh, refused};
 
 /// Every kind that is compared with its rows.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 10] = [
     "unit_tree",
     "account",
     "system",
@@ -29,6 +31,9 @@ const KINDS: [&str; 7] = [
     "grant_review",
     "federated_issuer",
     "reorganisation",
+    "federated_identity",
+    "signing_key",
+    "mass_revocation",
 ];
 
 /// What the verification finds wrong with the tree, the accounts and the systems, and how many leaves are what the rows say.
@@ -332,17 +337,17 @@ async fn every_account_role_and_system_that_was_changed_past_the_service_is_name
 }
 
 #[tokio::test]
-async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_past_the_service_is_named() {
+async fn every_delegation_verdict_issuer_link_reorganisation_and_act_on_keys_changed_past_the_service_is_named() {
     let linked = Linked::start().await;
     let world = &linked.world;
-    let mut delegations = Vec::new();
+    let (mut delegations, mut deputies) = (Vec::new(), Vec::new());
     for (leader, deputy) in [
         ("mot.truong", "mot.pho"),
         ("hai.truong", "hai.pho"),
         ("ba.truong", "ba.pho"),
         ("bon.truong", "bon.pho"),
     ] {
-        world.person(deputy, WARD, &[]).await;
+        deputies.push(world.person(deputy, WARD, &[]).await.account_id);
         let leader = holder(world, leader, "officer", WARD).await;
         let token = &leader.tokens.access_token;
         let made = delegate(world, token, to(&leader.grant, deputy)).await.unwrap();
@@ -375,6 +380,27 @@ async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_pas
         .await;
     assert!(disabled.unwrap().into_inner().issuer.unwrap().disabled);
     let plan = create(world, merger(date(2026, 12, 20))).await.unwrap();
+    let issuer = &linked.issuer.issuer_id;
+    let relinked = world.link(deputies[0], issuer, "staff-8").await.unwrap();
+    let unlinked = world.link(deputies[1], issuer, "staff-9").await.unwrap();
+    untouched(world).await;
+    let request = UnlinkIdentityRequest {
+        request_id: fresh(),
+        identity_id: relinked.clone(),
+        reason: "nghỉ việc".to_owned(),
+    };
+    world
+        .federation()
+        .unlink_identity(by(&world.province_admin(), request))
+        .await
+        .unwrap();
+    let key = rotate(world, KeyPurpose::TokenSigning).await.unwrap();
+    withdraw(world, &world.province_admin(), &fresh(), &key).await.unwrap();
+    for scope in [RevocationScope::Citizens, RevocationScope::Systems] {
+        revoke_all(world, &world.province_admin(), &fresh(), scope, false)
+            .await
+            .unwrap();
+    }
     untouched(world).await;
     // A delegation comes to its end by the day, and no leaf says which day it is.
     world.days_later(9).await;
@@ -385,6 +411,15 @@ async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_pas
         .fetch_all(&mut sql)
         .await
         .unwrap();
+    let keys: Vec<Uuid> = sqlx::query_scalar("SELECT change_id FROM key_changes ORDER BY act")
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+    let revocations: Vec<Uuid> = sqlx::query_scalar("SELECT mass_revocation_id FROM mass_revocations")
+        .fetch_all(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!((keys.len(), revocations.len()), (2, 2));
     sqlx::raw_sql("SET session_replication_role = replica")
         .execute(&mut sql)
         .await
@@ -454,6 +489,45 @@ async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_pas
              FROM reorganisations WHERE plan IS NOT NULL LIMIT 1",
             added,
         ),
+        // Who signs in by the agency as another.
+        (
+            "UPDATE federated_identities SET account_id = (SELECT account_id FROM accounts WHERE username = 'bon.pho')
+             WHERE identity_id = $1",
+            id(&linked.link_id),
+        ),
+        (
+            "UPDATE federated_identities SET unlink_time = NULL, unlinked_by = NULL, unlink_reason = '' WHERE identity_id = $1",
+            id(&relinked),
+        ),
+        ("DELETE FROM federated_identities WHERE identity_id = $1", id(&unlinked)),
+        (
+            "INSERT INTO federated_identities (identity_id, account_id, issuer_id, subject_digest, link_time, linked_by)
+             SELECT $1, a.account_id, l.issuer_id, sha256('x'), l.link_time, l.linked_by
+             FROM federated_identities l JOIN accounts a ON a.username = 'ba.pho' LIMIT 1",
+            added,
+        ),
+        (
+            "UPDATE key_changes SET actor_id = change_id WHERE change_id = $1",
+            keys[0],
+        ),
+        // What the compromised key signs is believed again.
+        (
+            "DELETE FROM withdrawn_keys WHERE key_id = (SELECT key_id FROM key_changes WHERE change_id = $1)",
+            keys[1],
+        ),
+        (
+            "INSERT INTO key_changes (change_id, act, purpose, key_id, used_key_id, reason, actor_id, record_time)
+             SELECT $1, act, purpose, key_id, used_key_id, reason, actor_id, record_time FROM key_changes LIMIT 1",
+            added,
+        ),
+        (
+            "UPDATE mass_revocations SET not_after = not_after - interval '1 day' WHERE mass_revocation_id = $1",
+            revocations[0],
+        ),
+        (
+            "DELETE FROM mass_revocations WHERE mass_revocation_id = $1",
+            revocations[1],
+        ),
     ] {
         past_the_service(&mut sql, statement, id).await;
     }
@@ -473,6 +547,15 @@ async fn every_delegation_verdict_issuer_and_reorganisation_that_was_changed_pas
         without("federated_issuer"),
         unlike("reorganisation", &plan.reorganisation_id),
         without("reorganisation"),
+        unlike("federated_identity", &linked.link_id),
+        format!("federated_identity {relinked} version 2: its row is gone"),
+        format!("federated_identity {unlinked} version 1: its row is gone"),
+        without("federated_identity"),
+        unlike("signing_key", &keys[0].to_string()),
+        unlike("signing_key", &keys[1].to_string()),
+        without("signing_key"),
+        unlike("mass_revocation", &revocations[0].to_string()),
+        format!("mass_revocation {} version 1: its row is gone", revocations[1]),
     ]);
     assert_eq!(found_of(world, &KINDS).await.1, expected);
     let deleted = sqlx::query("DELETE FROM reorganisations WHERE reorganisation_id = $1")

@@ -1,5 +1,6 @@
 //! What the leaves of exchanges, agreements, entries of the directory, reconciliations with the portal and their differences, mailboxes,
-//! their messages and deliveries must commit to, from the rows as they stand now: for the verification of the ledger.
+//! their messages, deliveries, topics, subscriptions, orders of payments and questions to the population database must commit to, from the
+//! rows as they stand now: for the verification of the ledger.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +15,9 @@ use uuid::Uuid;
 
 use super::change_service::{Entry, published};
 use super::mailboxes::{MAILBOX, MESSAGE, canonical_mailbox, canonical_message};
-use super::partners::{DELIVERY, canonical_delivery};
+use super::partners::{DELIVERY, ORDER, QUESTION, canonical_delivery, canonical_order, canonical_question};
+use super::subscriptions::{SUBSCRIPTION, canonical_subscription};
+use super::topics::{TOPIC, canonical_topic};
 use crate::domain::agreement::{Agreement, Side, Signature};
 use crate::domain::canonical::canonical as canonical_text;
 use crate::domain::commitment::{
@@ -33,7 +36,7 @@ use crate::error::Error;
 use crate::store;
 use crate::store::reconciliations::{self, RecordedRun};
 use crate::store::verification::{self, KeyOf, LeafOf, Recorded, RecordedAgreement, RecordedDelivery};
-use crate::store::{deliveries, exchanges, mailboxes};
+use crate::store::{deliveries, exchanges, mailboxes, partner_records, payments, topics};
 
 /// Rows read at once.
 const PAGE: i64 = 2000;
@@ -46,7 +49,7 @@ const CHANGES: i64 = 200;
 /// their rows is gone is found by [`rows_unlike_history`].
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
-    let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE, MAILBOX];
+    let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE, MAILBOX, SUBSCRIPTION, QUESTION];
     if kept.contains(&kind) || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
         WithoutRow::Wrong
     } else if kind == OLDER_AGREEMENT {
@@ -55,8 +58,10 @@ pub fn without_row(kind: &str) -> WithoutRow<'static> {
         WithoutRow::Expected("changes of reconciliations with the portal from before each was kept")
     } else if kind == MESSAGE || kind == DELIVERY {
         WithoutRow::Expected("the newest version of each is compared with its row, older ones are not kept as rows")
+    } else if kind == TOPIC || kind == ORDER {
+        WithoutRow::Replaced("the newest version of each is compared with its row, older ones are not kept as rows")
     } else {
-        WithoutRow::Expected("the service has no reading of its rows for this yet")
+        WithoutRow::Expected("this version of the service writes no leaves of this kind")
     }
 }
 
@@ -114,6 +119,8 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
     }
     of_reconciliations(database, &mut rebuilt).await?;
     of_mailboxes(database, &mut rebuilt).await?;
+    of_events(database, &mut rebuilt).await?;
+    of_partners(database, &mut rebuilt).await?;
     Ok(rebuilt)
 }
 
@@ -133,6 +140,74 @@ async fn of_mailboxes(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result
             resource: mailbox.id,
             version: 1,
             canonical: canonical_mailbox(mailbox).to_string().into_bytes(),
+        }));
+    }
+}
+
+/// Every topic as it stands, and every subscription: as it was made, and with its end.
+async fn of_events(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let found = page(database, async |conn| {
+        let mut found = Vec::new();
+        for topic in topics::all(&mut *conn).await? {
+            found.extend(topics::as_stored(&mut *conn, topic.id).await?);
+        }
+        Ok(found)
+    })
+    .await?;
+    rebuilt.extend(found.iter().map(|stored| Rebuilt {
+        kind: TOPIC.to_owned(),
+        resource: stored.topic.id,
+        version: stored.topic.version,
+        canonical: canonical_topic(stored).to_string().into_bytes(),
+    }));
+    let mut after = Uuid::nil();
+    loop {
+        let found = page(database, async |conn| {
+            topics::subscriptions_after(conn, after, PAGE).await
+        })
+        .await?;
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        after = last.id;
+        for (subscription, end) in &found {
+            let leaf = |version, end| Rebuilt {
+                kind: SUBSCRIPTION.to_owned(),
+                resource: subscription.id,
+                version,
+                canonical: canonical_subscription(subscription, end).to_string().into_bytes(),
+            };
+            rebuilt.push(leaf(1, None));
+            rebuilt.extend(end.map(|end| leaf(2, Some(end))));
+        }
+    }
+}
+
+/// Every order of a payment as it stands, and every question to the population database: it never changes.
+async fn of_partners(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let mut after = Uuid::nil();
+    loop {
+        let found = page(database, async |conn| payments::all_after(conn, after, PAGE).await).await?;
+        let Some(last) = found.last() else { break };
+        after = last.id;
+        rebuilt.extend(found.iter().map(|order| Rebuilt {
+            kind: ORDER.to_owned(),
+            resource: order.id,
+            version: order.version,
+            canonical: canonical_order(order).to_string().into_bytes(),
+        }));
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let found = page(database, async |conn| {
+            partner_records::requests_after(conn, after, PAGE).await
+        })
+        .await?;
+        let Some(last) = found.last() else { return Ok(()) };
+        after = last.id;
+        rebuilt.extend(found.iter().map(|asked| Rebuilt {
+            kind: QUESTION.to_owned(),
+            resource: asked.id,
+            version: 1,
+            canonical: canonical_question(asked).to_string().into_bytes(),
         }));
     }
 }
@@ -384,6 +459,9 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
             MAILBOX,
             MESSAGE,
             DELIVERY,
+            TOPIC,
+            SUBSCRIPTION,
+            ORDER,
         ];
         let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &own].concat();
         Ok((without, gone, interfaces, verification::erasures(conn, &kinds).await?))

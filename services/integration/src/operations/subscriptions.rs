@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egov_auth::{Caller, RowScope};
 use egov_clock::Clock as _;
-use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest, page_of};
+use egov_database::{Event, Leaf, Lease, Page, UnitOfWork, WriteRequest, page_of, stored_instant};
 use egov_events::{Durability, Progress, StartAt, WebhookSecret};
 use egov_keyring::Purpose;
 use egov_proto::egov::integration::v1::{
@@ -64,26 +64,44 @@ const OWN_IN_FLIGHT: u32 = 1_000;
 /// After how many attempts this service gives an event up: it is a dead letter then and can be sent out again.
 const OWN_ATTEMPTS: u32 = 8;
 
-/// The event and the leaf of a new subscription.
-fn record_created(unit: &mut UnitOfWork<'_>, subscription: &Subscription) {
-    let canonical = serde_json::json!({
+/// The kind of the events and the leaves of subscriptions.
+pub(crate) const SUBSCRIPTION: &str = "event_subscription";
+
+/// What the leaves of a subscription commit to: as it was made, in the first, and with its end, in the second. The secret of a webhook is
+/// sealed for it alone, and anew with every other key.
+pub(crate) fn canonical_subscription(subscription: &Subscription, end: Option<Timestamp>) -> serde_json::Value {
+    let (start_at, start_time) = topics::stored_start(subscription.start);
+    serde_json::json!({
         "subscription_id": subscription.id,
         "topic_id": subscription.topic,
         "client_id": subscription.owner,
+        "unit_id": subscription.unit_id,
         "name": subscription.name,
         "mode": subscription.mode.code(),
+        "start_at": start_at,
+        "start_time": start_time.map(stored_instant),
         "types": subscription.types,
+        "max_in_flight": subscription.max_in_flight,
+        "acknowledge_millis": u64::try_from(subscription.acknowledge_within.as_millis()).unwrap_or(u64::MAX),
+        "max_attempts": subscription.max_attempts,
         "webhook_url": subscription.webhook_url,
-    });
+        "create_time": subscription.create_time,
+        "end_time": end,
+    })
+}
+
+/// The event and the leaf of a new subscription.
+fn record_created(unit: &mut UnitOfWork<'_>, subscription: &Subscription) {
+    let canonical = canonical_subscription(subscription, None);
     unit.publish(Event {
-        aggregate_kind: "event_subscription",
+        aggregate_kind: SUBSCRIPTION,
         aggregate_id: subscription.id,
         version: 1,
         kind: "event_subscription_created",
         payload: serde_json::json!({ "topic_id": subscription.topic, "client_id": subscription.owner }),
     });
     unit.leaf(Leaf {
-        kind: "event_subscription",
+        kind: SUBSCRIPTION,
         resource: subscription.id,
         version: 1,
         canonical: canonical.to_string().as_bytes(),
@@ -250,21 +268,23 @@ impl Events {
                 let found = topics::get_subscription(unit.conn(), subscription_id, &scope).await?;
                 let (subscription, _) = found.ok_or(Error::SubscriptionNotFound)?;
                 let now = unit.now();
-                let version = topics::end_subscription(unit.conn(), subscription_id, now).await?;
+                // Of two at once the second is told that there is none any more.
+                let version = topics::end_subscription(unit.conn(), subscription_id, now)
+                    .await?
+                    .ok_or(Error::SubscriptionNotFound)?;
                 unit.publish(Event {
-                    aggregate_kind: "event_subscription",
+                    aggregate_kind: SUBSCRIPTION,
                     aggregate_id: subscription_id,
                     version,
                     kind: "event_subscription_ended",
                     payload: serde_json::json!({ "topic_id": subscription.topic }),
                 });
+                // Its versions count what it missed too, of which there is no leaf: it has one of its beginning, and one of its end.
                 unit.leaf(Leaf {
-                    kind: "event_subscription",
+                    kind: SUBSCRIPTION,
                     resource: subscription_id,
-                    version,
-                    canonical: serde_json::json!({ "subscription_id": subscription_id, "ended": true })
-                        .to_string()
-                        .as_bytes(),
+                    version: 2,
+                    canonical: canonical_subscription(&subscription, Some(now)).to_string().as_bytes(),
                 });
                 ended = Some(subscription);
                 Ok::<_, Error>(DeleteSubscriptionResponse {})

@@ -14,7 +14,7 @@ use super::Events;
 use crate::domain::data_schema::DataSchema;
 use crate::domain::topic::{DEFAULT_MAX_AGE, DEFAULT_MAX_BYTES, Grant, Judging, SchemaChange, ShownTopic, Topic};
 use crate::error::Error;
-use crate::store::topics;
+use crate::store::topics::{self, StoredTopic};
 
 /// The permission to make and change topics.
 const MANAGE: &str = "integration.topics.manage";
@@ -70,7 +70,7 @@ impl Events {
                 }
                 topics::keep_versions(unit.conn(), topic, shown.json_schema.as_deref()).await?;
                 topics::grant(unit.conn(), topic, &shown.grants).await?;
-                record(unit, &shown, "event_topic_created");
+                record(unit, shown.topic.id, "event_topic_created").await?;
                 made = Some(shown.topic.clone());
                 Ok::<_, Error>(answer(&shown))
             })
@@ -128,7 +128,7 @@ impl Events {
                     topic,
                     json_schema,
                 };
-                record(unit, &shown, "event_topic_changed");
+                record(unit, shown.topic.id, "event_topic_changed").await?;
                 changed = Some(shown.topic.clone());
                 Ok::<_, Error>(answer(&shown))
             })
@@ -194,10 +194,17 @@ pub async fn ensure_topic(
                 publish: true,
                 subscribe: false,
             };
-            if let Some(topic) = found {
+            if let Some(found) = found {
+                // Held: another process of the service may do the same at this moment.
+                let mut topic = topics::lock(unit.conn(), found.id, &everything)
+                    .await?
+                    .ok_or(Error::TopicNotFound)?;
                 let known = topics::get(unit.conn(), topic.id, publisher, &everything).await?;
                 if !known.is_some_and(|(_, held)| held.publish) {
+                    topic.version += 1;
+                    topics::update(unit.conn(), &topic).await?;
                     topics::grant(unit.conn(), &topic, &[grant]).await?;
+                    record(unit, topic.id, "event_topic_changed").await?;
                 }
                 return Ok::<_, Error>(topic);
             }
@@ -217,13 +224,8 @@ pub async fn ensure_topic(
                 return Err(Error::TopicNameTaken);
             }
             topics::grant(unit.conn(), &topic, &[grant]).await?;
-            let made = ShownTopic {
-                topic,
-                grants: vec![grant],
-                json_schema: None,
-            };
-            record(unit, &made, "event_topic_created");
-            Ok(made.topic)
+            record(unit, topic.id, "event_topic_created").await?;
+            Ok(topic)
         })
         .await
         .map_err(Fault::from)?;
@@ -231,47 +233,58 @@ pub async fn ensure_topic(
     Ok(topic.id)
 }
 
-/// The event and the leaf of a change.
-fn record(unit: &mut UnitOfWork<'_>, made: &ShownTopic, kind: &'static str) {
-    let topic = &made.topic;
-    unit.publish(Event {
-        aggregate_kind: "event_topic",
-        aggregate_id: topic.id,
-        version: topic.version,
-        kind,
-        payload: serde_json::json!({ "name": topic.name, "unit_id": topic.unit_id }),
-    });
-    let grants: Vec<_> = made
+/// The kind of the events and the leaves of topics.
+pub(crate) const TOPIC: &str = "event_topic";
+
+/// What the leaf of a topic commits to: the topic as it is stored, with what every system may do and every version of its schemas.
+pub(crate) fn canonical_topic(stored: &StoredTopic) -> serde_json::Value {
+    let topic = &stored.topic;
+    let grants: Vec<_> = stored
         .grants
         .iter()
         .map(|grant| serde_json::json!([grant.client, grant.publish, grant.subscribe]))
         .collect();
-    let replaced: Vec<_> = topic
-        .replaced()
-        .into_iter()
-        .map(|(uri, version, until)| serde_json::json!([uri, version, until]))
+    let schemas: Vec<_> = stored
+        .schemas
+        .iter()
+        .map(|(uri, version, text, until)| {
+            let judges = text.as_ref().map(|text| hex::encode(digest(&SHA256, text.as_bytes())));
+            serde_json::json!([uri, version, judges, until])
+        })
         .collect();
-    let judges = made
-        .json_schema
-        .as_ref()
-        .map(|text| hex::encode(digest(&SHA256, text.as_bytes())));
-    let canonical = serde_json::json!({
+    serde_json::json!({
         "topic_id": topic.id,
         "name": topic.name,
         "unit_id": topic.unit_id,
         "schema": topic.schema,
         "schema_version": topic.schema_version,
-        "json_schema_sha256": judges,
-        "earlier_schemas": replaced,
+        "schemas": schemas,
         "max_age_seconds": topic.max_age.as_secs(),
         "max_bytes": topic.max_bytes,
+        "create_time": topic.create_time,
         "grants": grants,
+    })
+}
+
+/// The event and the leaf of a change. The leaf commits to what is stored: a change names only the grants that it gives.
+async fn record(unit: &mut UnitOfWork<'_>, topic_id: Uuid, kind: &'static str) -> Result<(), Error> {
+    let stored = topics::as_stored(unit.conn(), topic_id)
+        .await?
+        .ok_or(Error::TopicNotFound)?;
+    let topic = &stored.topic;
+    unit.publish(Event {
+        aggregate_kind: TOPIC,
+        aggregate_id: topic.id,
+        version: topic.version,
+        kind,
+        payload: serde_json::json!({ "name": topic.name, "unit_id": topic.unit_id }),
     });
     unit.leaf(Leaf {
-        kind: "event_topic",
+        kind: TOPIC,
         resource: topic.id,
         version: topic.version,
-        canonical: canonical.to_string().as_bytes(),
+        canonical: canonical_topic(&stored).to_string().as_bytes(),
     });
-    unit.led_to("event_topic", topic.id, topic.version);
+    unit.led_to(TOPIC, topic.id, topic.version);
+    Ok(())
 }

@@ -16,7 +16,7 @@ pub(crate) struct PopulationRequest {
     pub(crate) id: Uuid,
     pub(crate) unit_id: i32,
     pub(crate) request_code: String,
-    pub(crate) operation: &'static str,
+    pub(crate) operation: String,
     pub(crate) service_code: String,
     pub(crate) legal_basis: String,
     pub(crate) officer_code: String,
@@ -25,6 +25,40 @@ pub(crate) struct PopulationRequest {
     pub(crate) actor: String,
     pub(crate) purpose: String,
     pub(crate) record_time: Timestamp,
+}
+
+/// The questions after an id, by id.
+pub(crate) async fn requests_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<PopulationRequest>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT population_request_id, responsible_unit_id, request_code, operation, service_code, legal_basis, officer_code,
+                case_code, citizen_id, actor, purpose, record_time
+         FROM population_requests WHERE population_request_id > $1 ORDER BY population_request_id LIMIT $2",
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| PopulationRequest {
+            id: row.population_request_id,
+            unit_id: row.responsible_unit_id,
+            request_code: row.request_code,
+            operation: row.operation,
+            service_code: row.service_code,
+            legal_basis: row.legal_basis,
+            officer_code: row.officer_code,
+            case_code: row.case_code,
+            citizen_id: row.citizen_id,
+            actor: row.actor,
+            purpose: row.purpose,
+            record_time: row.record_time.to_jiff(),
+        })
+        .collect())
 }
 
 /// Adds a question.

@@ -131,6 +131,18 @@ pub(crate) async fn lock(connection: &mut PgConnection, order_code: &str) -> Res
     Ok(row.map(PaymentOrder::from))
 }
 
+/// The orders after an id, by id.
+pub(crate) async fn all_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<PaymentOrder>, StoreError> {
+    let rows = select_order!("WHERE order_id > $1 ORDER BY order_id LIMIT $2", after, limit)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(PaymentOrder::from).collect())
+}
+
 /// Notes a call-back; false if it was noted before.
 pub(crate) async fn note(
     connection: &mut PgConnection,

@@ -1,11 +1,13 @@
 //! `event_topics`, `event_topic_grants`, `event_topic_schemas`, `event_subscriptions`. Every query filters by the caller's scope; row-level security is the
 //! second wall.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use egov_auth::RowScope;
 use egov_events::StartAt;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -297,6 +299,60 @@ pub(crate) async fn grants(
         .collect())
 }
 
+/// A topic as it is stored, with all that belongs to it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredTopic {
+    pub(crate) topic: Topic,
+    /// By system; also those that allow nothing any more.
+    pub(crate) grants: Vec<Grant>,
+    /// URI, version, JSON Schema and last day of each version of its schemas, in their order.
+    pub(crate) schemas: Vec<(String, i32, Option<String>, Option<Date>)>,
+}
+
+/// A topic as it is stored; none if there is none that may be seen.
+pub(crate) async fn as_stored(
+    connection: &mut PgConnection,
+    topic_id: Uuid,
+) -> Result<Option<StoredTopic>, StoreError> {
+    let row = select_topic!("WHERE topic_id = $1", topic_id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let grants = sqlx::query!(
+        "SELECT owner_id, may_publish, may_subscribe FROM event_topic_grants WHERE topic_id = $1 ORDER BY owner_id",
+        topic_id,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let schemas = sqlx::query!(
+        "SELECT schema_uri, schema_version, json_schema, accept_until FROM event_topic_schemas WHERE topic_id = $1",
+        topic_id,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut schemas: Vec<_> = schemas
+        .into_iter()
+        .map(|row| {
+            let until = row.accept_until.map(jiff_sqlx::Date::to_jiff);
+            (row.schema_uri, row.schema_version, row.json_schema, until)
+        })
+        .collect();
+    // Here and not in the database, whose order of texts is that of its collation.
+    schemas.sort();
+    Ok(Some(StoredTopic {
+        topic: Topic::try_from(row)?,
+        grants: grants
+            .into_iter()
+            .map(|row| Grant {
+                client: row.owner_id,
+                publish: row.may_publish,
+                subscribe: row.may_subscribe,
+            })
+            .collect(),
+        schemas,
+    }))
+}
+
 struct SubscriptionRow {
     subscription_id: Uuid,
     topic_id: Uuid,
@@ -316,7 +372,7 @@ struct SubscriptionRow {
 }
 
 /// Where a subscription begins, as it is stored.
-fn stored_start(start: StartAt) -> (i16, Option<Timestamp>) {
+pub(crate) fn stored_start(start: StartAt) -> (i16, Option<Timestamp>) {
     match start {
         StartAt::New => (1, None),
         StartAt::Oldest => (2, None),
@@ -479,6 +535,40 @@ pub(crate) async fn list_subscriptions(
     Ok(rows.into_iter().map(Subscription::from).collect())
 }
 
+/// The subscriptions after an id, by id, each with its end if it ended.
+pub(crate) async fn subscriptions_after(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(Subscription, Option<Timestamp>)>, StoreError> {
+    let rows = select_subscription!(
+        "WHERE s.subscription_id > $1 ORDER BY s.subscription_id LIMIT $2",
+        after,
+        limit
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.subscription_id).collect();
+    let ended = sqlx::query!(
+        r#"SELECT subscription_id, end_time AS "end_time!" FROM event_subscriptions
+           WHERE subscription_id = ANY ($1) AND end_time IS NOT NULL"#,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let ended: HashMap<Uuid, Timestamp> = ended
+        .into_iter()
+        .map(|row| (row.subscription_id, row.end_time.to_jiff()))
+        .collect();
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let end = ended.get(&row.subscription_id).copied();
+            (Subscription::from(row), end)
+        })
+        .collect())
+}
+
 /// A subscription by topic, subscriber and name.
 pub(crate) async fn subscription_of(
     connection: &mut PgConnection,
@@ -509,18 +599,19 @@ pub(crate) async fn webhooks(connection: &mut PgConnection) -> Result<Vec<Subscr
     Ok(rows.into_iter().map(Subscription::from).collect())
 }
 
-/// Ends a subscription; its version from then on.
+/// Ends a subscription; its version from then on. None if it has ended already.
 pub(crate) async fn end_subscription(
     connection: &mut PgConnection,
     subscription_id: Uuid,
     at: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<Option<i64>, StoreError> {
     Ok(sqlx::query_scalar!(
-        "UPDATE event_subscriptions SET end_time = $2, version = version + 1 WHERE subscription_id = $1 RETURNING version",
+        "UPDATE event_subscriptions SET end_time = $2, version = version + 1
+         WHERE subscription_id = $1 AND end_time IS NULL RETURNING version",
         subscription_id,
         at.to_sqlx() as _,
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?)
 }
 

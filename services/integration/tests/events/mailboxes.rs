@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use egov_integration::rebuild_leaves::{rebuild_leaves, rows_unlike_history, without_row};
 use egov_proto::egov::integration::v1::{
-    ConfirmMessageRequest, CreateMailboxRequest, FetchMessagesRequest, GetMessageReceiptRequest,
-    ListDeadMessagesRequest, ListMailboxesRequest, Mailbox, MailboxMessage, MessageReceipt, MessageState,
-    RedriveMessageRequest, RefuseMessageRequest, SendMessageRequest,
+    ConfirmMessageRequest, CreateMailboxRequest, DeleteSubscriptionRequest, FetchMessagesRequest,
+    GetMessageReceiptRequest, ListDeadMessagesRequest, ListMailboxesRequest, Mailbox, MailboxMessage, MessageReceipt,
+    MessageState, RedriveMessageRequest, RefuseMessageRequest, SendMessageRequest,
 };
 use egov_transparency::{LogReport, verify_kind};
 use jiff::SignedDuration;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::stage::{HERE, NEIGHBOUR, Stage, new_id, refusal};
+use crate::stage::{HERE, NEIGHBOUR, SUBSCRIBER, Stage, new_id, pulling, refusal};
 
 /// The mail systems of the two agencies, and of a third.
 const SENDER: (Uuid, i32) = (Uuid::from_u128(21), HERE);
@@ -162,18 +162,20 @@ async fn a_message_is_stored_forwarded_and_confirmed_with_a_receipt_for_the_send
 async fn findings(stage: &Stage) -> Vec<String> {
     let mut report = LogReport::default();
     let rebuilt = rebuild_leaves(&stage.pool).await.unwrap();
-    verify_kind(&stage.pool, "mailbox", &rebuilt, without_row("mailbox"), &mut report)
-        .await
-        .unwrap();
+    for kind in ["mailbox", "event_topic", "event_subscription"] {
+        verify_kind(&stage.pool, kind, &rebuilt, without_row(kind), &mut report)
+            .await
+            .unwrap();
+    }
     let mut all: Vec<String> = report.findings.iter().map(|one| one.detail.clone()).collect();
     all.extend(rows_unlike_history(&stage.pool).await.unwrap());
     // The agencies of the tests have no history.
-    all.retain(|one| one.starts_with("mailbox"));
+    all.retain(|one| one.starts_with("mailbox") || one.starts_with("event_"));
     all
 }
 
 #[tokio::test]
-async fn every_edited_or_deleted_row_of_a_mailbox_is_named_by_the_verification() {
+async fn every_edited_or_deleted_row_of_a_mailbox_topic_or_subscription_is_named_by_the_verification() {
     let stage = Stage::start().await;
     let mailbox = stage.mailbox(0).await;
     let confirmed = stage.send(SENDER, &mailbox, "<vanban/>").await.unwrap();
@@ -183,6 +185,21 @@ async fn every_edited_or_deleted_row_of_a_mailbox_is_named_by_the_verification()
     let refused = stage.send(SENDER, &mailbox, "<khac/>").await.unwrap();
     stage.fetch(RECEIVER, &mailbox).await.unwrap();
     stage.refuse_message(&refused.message_id).await.unwrap();
+    let topic = stage.topic("test.cases").await;
+    let open = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "a"))
+        .await
+        .unwrap();
+    let ended = stage
+        .subscribe(SUBSCRIBER, pulling(&topic.topic_id, "b"))
+        .await
+        .unwrap();
+    let end = DeleteSubscriptionRequest {
+        request_id: new_id(),
+        subscription_id: ended.subscription_id.clone(),
+    };
+    let request = stage.system(SUBSCRIBER, &[], end);
+    stage.events.clone().delete_subscription(request).await.unwrap();
     assert_eq!(findings(&stage).await, Vec::<String>::new(), "nothing was touched");
 
     let mut superuser = stage.database.connect_as_superuser().await.unwrap();
@@ -191,7 +208,33 @@ async fn every_edited_or_deleted_row_of_a_mailbox_is_named_by_the_verification()
         format!("mailbox_message {}", confirmed.message_id),
         format!("mailbox_message {}", refused.message_id),
     );
+    let (of_topic, of_open, of_ended) = (
+        format!("event_topic {}", topic.topic_id),
+        format!("event_subscription {}", open.subscription_id),
+        format!("event_subscription {}", ended.subscription_id),
+    );
     let edits = [
+        // Whoever may subscribe may publish too.
+        (
+            "UPDATE event_topic_grants SET may_publish = NOT may_publish WHERE may_subscribe",
+            "UPDATE event_topic_grants SET may_publish = NOT may_publish WHERE may_subscribe",
+            &of_topic,
+        ),
+        (
+            "UPDATE event_topics SET max_bytes = max_bytes + 1",
+            "UPDATE event_topics SET max_bytes = max_bytes - 1",
+            &of_topic,
+        ),
+        (
+            "UPDATE event_subscriptions SET types = types || '{x}'::text[] WHERE end_time IS NULL",
+            "UPDATE event_subscriptions SET types = types[1:cardinality(types) - 1] WHERE end_time IS NULL",
+            &of_open,
+        ),
+        (
+            "UPDATE event_subscriptions SET end_time = end_time + interval '1 second' WHERE end_time IS NOT NULL",
+            "UPDATE event_subscriptions SET end_time = end_time - interval '1 second' WHERE end_time IS NOT NULL",
+            &of_ended,
+        ),
         (
             "UPDATE mailbox_messages SET receiver_reference = receiver_reference || 'x' WHERE state = 3",
             "UPDATE mailbox_messages SET receiver_reference = left(receiver_reference, -1) WHERE state = 3",
@@ -236,6 +279,25 @@ async fn every_edited_or_deleted_row_of_a_mailbox_is_named_by_the_verification()
             .iter()
             .any(|one| one.starts_with(of_box.as_str()))
     );
+    // What follows again what was ended.
+    by_force(&mut superuser, "UPDATE event_subscriptions SET end_time = NULL").await;
+    let found = findings(&stage).await;
+    assert!(
+        found.contains(&format!("{of_ended} version 2: its row is gone")),
+        "{found:?}"
+    );
+    by_force(
+        &mut superuser,
+        "DELETE FROM event_subscriptions; DELETE FROM event_topics",
+    )
+    .await;
+    let found = findings(&stage).await;
+    for gone in [&of_topic, &of_open] {
+        assert!(
+            found.contains(&format!("{gone} version 1: its row is gone")),
+            "{found:?}"
+        );
+    }
 }
 
 /// What a superuser may do who knows how to switch the triggers off.

@@ -13,6 +13,7 @@ mod agencies;
 #[path = "../entries/callers.rs"]
 mod callers;
 mod jetstream;
+mod killed;
 mod mailboxes;
 mod measured;
 mod schemas;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use egov_auth::IssuerConfig;
 use egov_clock::{Ids as _, ManualClock, SystemIds};
 use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig};
@@ -71,39 +72,11 @@ impl Stage {
     pub(crate) async fn configured(events: EventsSection) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
         let clock = egov_testkit::clock();
-        let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
         let keyring = Arc::new(Keyring::ephemeral());
-        let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
-            .await
-            .unwrap();
-        let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(clock.shared());
-        let auth = auth_layer(&contract, &tokens, &clock, &[HERE, NEIGHBOUR]);
         agency(&database, HERE, "H41.10", "2026-01-01").await;
         agency(&database, NEIGHBOUR, "H41.11", "2026-01-01").await;
-        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
-        let parts = Parts {
-            contract: Arc::clone(&contract),
-            auth,
-            // It knows no agency codes: those of the directory in the database count.
-            directory: Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap()),
-            partners: egov_integration::partners::Connections::none(Arc::clone(&keyring)),
-            keyring: Arc::clone(&keyring),
-            log: Arc::clone(ledger.log()),
-            door: None,
-            endpoints: Arc::default(),
-            events: events.open(&pool, SystemIds::shared()).await.unwrap(),
-            database: pool.clone(),
-        };
-        let server = Server::builder(
-            ServerConfig::default(),
-            Arc::clone(&contract),
-            clock.shared(),
-            SystemIds::shared(),
-        )
-        .assembly(ledger.complete(assemble(parts).unwrap().assembly, &contract))
-        .build()
-        .unwrap();
+        let (pool, server) = service(&database.app_url, &keyring, &clock, tokens.issuer(), events).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
@@ -142,23 +115,7 @@ impl Stage {
 
     /// A topic of the commune that the publisher may publish to and the subscriber subscribe to.
     pub(crate) async fn topic(&self, name: &str) -> Topic {
-        let grant = |client: Uuid, publish, subscribe| TopicGrant {
-            client_id: client.to_string(),
-            publish,
-            subscribe,
-        };
-        let message = CreateTopicRequest {
-            request_id: new_id(),
-            name: name.to_owned(),
-            unit_id: HERE,
-            schema: "urn:test:cases".to_owned(),
-            schema_version: 2,
-            max_age: None,
-            max_bytes: 0,
-            grants: vec![grant(PUBLISHER, true, false), grant(SUBSCRIBER, false, true)],
-            json_schema: String::new(),
-        };
-        let request = self.staff("integration_event_admin", HERE, message);
+        let request = self.staff("integration_event_admin", HERE, topic_of(name));
         self.events
             .clone()
             .create_topic(request)
@@ -200,7 +157,66 @@ impl Stage {
     }
 }
 
-fn bearer<T>(token: &str, message: T) -> Request<T> {
+/// The service over a database, with these keys, before it serves; and its pool.
+pub(crate) async fn service(
+    url: &str,
+    keyring: &Arc<Keyring>,
+    clock: &ManualClock,
+    issuer: IssuerConfig,
+    events: EventsSection,
+) -> (Database, Server) {
+    let config = DatabaseConfig::new(url.to_owned()).test_profile();
+    let pool = Database::connect(&config, Arc::clone(keyring), clock.shared(), SystemIds::shared())
+        .await
+        .unwrap();
+    let contract = Arc::clone(&CONTRACT);
+    let ledger = LedgerConfig::default().open(SERVICE, &pool, keyring).unwrap();
+    let parts = Parts {
+        contract: Arc::clone(&contract),
+        auth: auth_layer(&contract, issuer, clock, &[HERE, NEIGHBOUR]),
+        // It knows no agency codes: those of the directory in the database count.
+        directory: Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap()),
+        partners: egov_integration::partners::Connections::none(Arc::clone(keyring)),
+        keyring: Arc::clone(keyring),
+        log: Arc::clone(ledger.log()),
+        door: None,
+        endpoints: Arc::default(),
+        events: events.open(&pool, SystemIds::shared()).await.unwrap(),
+        database: pool.clone(),
+    };
+    let server = Server::builder(
+        ServerConfig::default(),
+        Arc::clone(&contract),
+        clock.shared(),
+        SystemIds::shared(),
+    )
+    .assembly(ledger.complete(assemble(parts).unwrap().assembly, &contract))
+    .build()
+    .unwrap();
+    (pool, server)
+}
+
+/// A topic of the commune that the publisher may publish to and the subscriber subscribe to.
+pub(crate) fn topic_of(name: &str) -> CreateTopicRequest {
+    let grant = |client: Uuid, publish, subscribe| TopicGrant {
+        client_id: client.to_string(),
+        publish,
+        subscribe,
+    };
+    CreateTopicRequest {
+        request_id: new_id(),
+        name: name.to_owned(),
+        unit_id: HERE,
+        schema: "urn:test:cases".to_owned(),
+        schema_version: 2,
+        max_age: None,
+        max_bytes: 0,
+        grants: vec![grant(PUBLISHER, true, false), grant(SUBSCRIBER, false, true)],
+        json_schema: String::new(),
+    }
+}
+
+pub(crate) fn bearer<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request
         .metadata_mut()

@@ -63,7 +63,7 @@ impl Receiver {
     }
 }
 
-fn hook(topic: &str, url: &str) -> CreateSubscriptionRequest {
+pub(crate) fn hook(topic: &str, url: &str) -> CreateSubscriptionRequest {
     CreateSubscriptionRequest {
         mode: DeliveryMode::Webhook.into(),
         webhook_url: url.to_owned(),
@@ -72,7 +72,7 @@ fn hook(topic: &str, url: &str) -> CreateSubscriptionRequest {
 }
 
 /// As the receiver of a Standard Webhook checks it.
-fn verify(secret: &str, headers: &HeaderMap, body: &str) {
+pub(crate) fn verify(secret: &str, headers: &HeaderMap, body: &str) {
     let header = |name: &str| headers[name].to_str().unwrap();
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let signed = format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp"));

@@ -20,6 +20,7 @@ mod door;
 mod door_rest;
 mod door_web;
 mod interfaces;
+mod killed;
 mod meters;
 mod permits;
 mod plain;

@@ -1,6 +1,6 @@
 //! A door with an agreement in force, in a process of its own: `abuse.rs` measures it, and `.ci/door` calls it with the client of
 //! another language. It says where it listens in a line of JSON, answers a line of JSON to each command on its standard input
-//! (`seen`, `outcomes`, `run`, `stand`, `again`), and ends when that is closed.
+//! (`seen`, `outcomes`, `run`, `stand`, `again`, `withdraw`), and ends when that is closed.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
@@ -33,7 +33,8 @@ use crate::door::document;
 use crate::support::*;
 
 /// Says that a door shall be served, and which: `plain`, `strict` (short times, for abuse), `tls`, or
-/// `production`: as `tls`, and SIGTERM drains it; then it says how its exchanges ended, and ends.
+/// `production`: as `tls`, nobody comes without a certificate, and SIGTERM drains it; then it says how its exchanges ended, and
+/// ends.
 pub const VARIABLE: &str = "EGOV_SERVE_DOOR";
 
 /// The methods of the provider; of `Change` only the name may be seen.
@@ -203,20 +204,22 @@ async fn provide(request: Request<Incoming>, seen: Arc<Seen>) -> Result<Answer, 
     Ok(response)
 }
 
-/// Two parties that ask, one that provides, and with each an agreement about all methods.
-async fn agree(stack: &Stack, provider: &str, certificate: Option<String>) {
+/// Two parties that ask, with their certificates, one that provides, and with each an agreement about all methods; returns the
+/// system of the second.
+async fn agree(stack: &Stack, provider: &str, certificates: [Option<String>; 2]) -> System {
     let (mut consumer, providing) = (party(stack, CONSUMER).await, party(stack, PROVIDER).await);
-    let other = party(stack, STRANGER).await;
-    if let Some(certificate_pem) = certificate {
+    let mut other = party(stack, STRANGER).await;
+    for (asking, certificate) in [&mut consumer, &mut other].into_iter().zip(certificates) {
+        let Some(certificate_pem) = certificate else { continue };
         let added = AddCertificateRequest {
             request_id: request_id(),
-            system_id: consumer.system.system_id.clone(),
-            etag: consumer.system.etag.clone(),
+            system_id: asking.system.system_id.clone(),
+            etag: asking.system.etag.clone(),
             certificate_pem,
         };
-        let mut caller = stack.staff(PARTNER, CONSUMER);
+        let mut caller = stack.staff(PARTNER, asking.unit);
         let added = caller.systems.add_certificate(added).await.unwrap();
-        consumer.system = added.into_inner().system.unwrap();
+        asking.system = added.into_inner().system.unwrap();
     }
     let service = service_of(stack, &providing, "people", document()).await;
     let endpoint = AddEndpointRequest {
@@ -248,6 +251,20 @@ async fn agree(stack: &Stack, provider: &str, certificate: Option<String>) {
         let agreement = sign(stack, asking, Side::Consumer, &agreement).await.unwrap();
         sign(stack, &providing, Side::Provider, &agreement).await.unwrap();
     }
+    other.system
+}
+
+/// Takes the one certificate of the second system away.
+async fn withdraw(stack: &Stack, system: &System) {
+    let withdrawn = WithdrawCertificateRequest {
+        request_id: request_id(),
+        system_id: system.system_id.clone(),
+        etag: system.etag.clone(),
+        certificate_id: system.certificates[0].certificate_id.clone(),
+        reason: "mất khóa".to_owned(),
+    };
+    let mut caller = stack.staff(PARTNER, STRANGER);
+    caller.systems.withdraw_certificate(withdrawn).await.unwrap();
 }
 
 /// A certificate and its key, PEM, and its fingerprint as tokens name it.
@@ -327,18 +344,21 @@ async fn serve_a_door() {
     }
     let files = tempfile::tempdir().unwrap();
     let mut certificates = Value::Null;
-    let (mut known, mut bound) = (None, None);
+    let (mut known, mut bound) = ([None, None], None);
     let signals = kind == "production";
     if signals {
+        settings.certificate_required = true;
         settings.door.drain.grace = Period::seconds(30);
         settings.own.drain.grace = Period::seconds(30);
     }
     if kind == "tls" || signals {
         let authority = authority();
-        let (door, own, other) = (
+        // `other` is of the second system, `nobody` is registered for none.
+        let (door, own, other, nobody) = (
             issue(&authority, "localhost"),
             issue(&authority, "client"),
             issue(&authority, "other"),
+            issue(&authority, "nobody"),
         );
         let put = |name: &str, pem: &str| {
             let path = files.path().join(name);
@@ -350,18 +370,18 @@ async fn serve_a_door() {
         tls.key = Some(put("door.key", &door.key));
         tls.client_ca = Some(put("authority.pem", &authority.pem()));
         tls.client_certificates = ClientCertificates::Optional;
-        put("own.pem", &own.certificate);
-        put("own.key", &own.key);
-        put("other.pem", &other.certificate);
-        put("other.key", &other.key);
+        for (name, pair) in [("own", &own), ("other", &other), ("nobody", &nobody)] {
+            put(&format!("{name}.pem"), &pair.certificate);
+            put(&format!("{name}.key"), &pair.key);
+        }
         certificates = json!(files.path());
-        known = Some(own.certificate);
+        known = [Some(own.certificate), Some(other.certificate)];
         bound = Some(own.fingerprint);
     }
     let seen = Arc::new(Seen::default());
     let provider = provider(Arc::clone(&seen)).await;
     let mut stack = Stack::with(settings).await;
-    agree(&stack, &provider, known).await;
+    let other = agree(&stack, &provider, known).await;
     if signals {
         stack.stop_on_signals();
     }
@@ -369,6 +389,7 @@ async fn serve_a_door() {
         "door": stack.door.trim_start_matches("http://"),
         "service": stack.address.trim_start_matches("http://"),
         "token": token(&stack, CONSUMER, bound.as_deref()),
+        "unbound": token(&stack, CONSUMER, None),
         // Of a system that does nothing wrong.
         "honest": token(&stack, STRANGER, None),
         "staff": stack.token(PARTNER, CONSUMER),
@@ -422,6 +443,10 @@ async fn serve_a_door() {
             }
             "again" => {
                 stack.again().await;
+                say(&json!({}));
+            }
+            "withdraw" => {
+                withdraw(&stack, &other).await;
                 say(&json!({}));
             }
             other => panic!("{other:?} is no command"),

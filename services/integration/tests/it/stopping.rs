@@ -1,20 +1,23 @@
-//! The door as in production: a process of its own, certificates on both sides, tokens that are bound to them, and SIGTERM.
+//! The door as in production: a process of its own, certificates on both sides and required, tokens that are bound to them, and
+//! SIGTERM.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use egov_fault::reason_of;
 use http::uri::PathAndQuery;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::door::{GET, Person};
+use crate::door::{CHAT, GET, Person};
 use crate::served::VARIABLE;
 
 /// For what must come: long, since this machine may have other things to do.
@@ -34,17 +37,78 @@ fn line(answers: &mut BufReader<ChildStdout>) -> Value {
     }
 }
 
-/// A connection with one of the certificates.
-async fn connect(ready: &Value, name: &str) -> Result<Channel, tonic::transport::Error> {
+/// The process of a door.
+struct Served {
+    process: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// What it has said of itself.
+    ready: Value,
+}
+
+impl Served {
+    fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "served::serve_a_door", "--ignored", "--nocapture"])
+            .env(VARIABLE, "production")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let commands = process.stdin.take().unwrap();
+        let mut answers = BufReader::new(process.stdout.take().unwrap());
+        let ready = line(&mut answers);
+        Self {
+            process,
+            commands,
+            answers,
+            ready,
+        }
+    }
+
+    fn ask(&mut self, command: &str) -> Value {
+        writeln!(self.commands, "{command}").unwrap();
+        line(&mut self.answers)
+    }
+
+    /// One of its tokens.
+    fn token(&self, name: &str) -> String {
+        self.ready[name].as_str().unwrap().to_owned()
+    }
+
+    /// Calls until it is answered: the door may not have the agreement yet.
+    async fn settled(&self, channel: &Channel, token: &str) {
+        let end = Instant::now() + PATIENCE;
+        while let Err(status) = call(channel.clone(), self.token(token), "0").await {
+            assert!(Instant::now() < end, "{status:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Closes its standard input, and waits until it has ended.
+    async fn ends(self) -> ExitStatus {
+        let Self {
+            mut process, commands, ..
+        } = self;
+        drop(commands);
+        let ended = tokio::task::spawn_blocking(move || process.wait());
+        timeout(PATIENCE, ended).await.unwrap().unwrap().unwrap()
+    }
+}
+
+/// A connection with one of the certificates, or with none.
+async fn connect(ready: &Value, name: Option<&str>) -> Result<Channel, tonic::transport::Error> {
     let folder = Path::new(ready["certificates"].as_str().unwrap());
     let read = |file: String| std::fs::read(folder.join(file)).unwrap();
-    let tls = ClientTlsConfig::new()
+    let mut tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(read("authority.pem".to_owned())))
-        .identity(Identity::from_pem(
+        .domain_name("localhost");
+    if let Some(name) = name {
+        tls = tls.identity(Identity::from_pem(
             read(format!("{name}.pem")),
             read(format!("{name}.key")),
-        ))
-        .domain_name("localhost");
+        ));
+    }
     let address = format!("https://{}", ready["door"].as_str().unwrap());
     Endpoint::from_shared(address)
         .unwrap()
@@ -54,15 +118,18 @@ async fn connect(ready: &Value, name: &str) -> Result<Channel, tonic::transport:
         .await
 }
 
-/// A call with the token that is bound to the certificate `own`.
+fn lan() -> Person {
+    Person {
+        name: "Lan".to_owned(),
+        ..Person::default()
+    }
+}
+
 async fn call(channel: Channel, token: String, delay: &'static str) -> Result<tonic::Response<Person>, Status> {
     let mut grpc = Grpc::new(channel);
     let gone = |error: tonic::transport::Error| Status::unavailable(error.to_string());
     grpc.ready().await.map_err(gone)?;
-    let mut request = Request::new(Person {
-        name: "Lan".to_owned(),
-        ..Person::default()
-    });
+    let mut request = Request::new(lan());
     let metadata = request.metadata_mut();
     metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
     metadata.insert("x-delay-ms", delay.parse().unwrap());
@@ -71,37 +138,99 @@ async fn call(channel: Channel, token: String, delay: &'static str) -> Result<to
     grpc.unary(request, path, codec).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_sigterm_a_call_with_a_certificate_is_finished_and_recorded_and_no_new_one_is_taken() {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "served::serve_a_door", "--ignored", "--nocapture"])
-        .env(VARIABLE, "production")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut commands = process.stdin.take().unwrap();
-    let mut answers = BufReader::new(process.stdout.take().unwrap());
-    let ready = line(&mut answers);
-    let token = ready["token"].as_str().unwrap().to_owned();
-
-    // Another certificate of the same authority does not go with the token. The door may not have the agreement yet.
-    let other = connect(&ready, "other").await.unwrap();
-    let refused = call(other, token.clone(), "0").await.unwrap_err();
-    assert_eq!(reason_of(&refused).as_deref(), Some("CERTIFICATE_NOT_BOUND"));
+/// The reason for which a call is refused. That the door has just not heard of revocations says nothing of it.
+async fn refused(channel: &Channel, token: &str) -> Option<String> {
     let end = Instant::now() + PATIENCE;
-    let own = connect(&ready, "own").await.unwrap();
-    while let Err(status) = call(own.clone(), token.clone(), "0").await {
+    loop {
+        let status = call(channel.clone(), token.to_owned(), "0").await.unwrap_err();
+        let reason = reason_of(&status);
+        if reason.as_deref() != Some("PERMITS_STALE") {
+            assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+            return reason;
+        }
         assert!(Instant::now() < end, "{status:?}");
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_certificates_are_required_a_token_opens_nothing_without_one_of_its_own_system() {
+    let mut served = Served::start();
+    let ready = served.ready.clone();
+    let own = connect(&ready, Some("own")).await.unwrap();
+    let other = connect(&ready, Some("other")).await.unwrap();
+    // The token of the first system that is bound, the one that is not, and that of the second system, which is not.
+    for (channel, token) in [(&own, "token"), (&own, "unbound"), (&other, "honest")] {
+        served.settled(channel, token).await;
+    }
+
+    let reached = served.ask("seen")["calls"].clone();
+    let none = connect(&ready, None).await.unwrap();
+    let nobody = connect(&ready, Some("nobody")).await.unwrap();
+    for (whose, channel, tokens) in [
+        ("none", &none, &["token", "unbound", "honest"][..]),
+        // Of the authority that the door believes, and registered for nobody.
+        ("nobody", &nobody, &["token", "unbound", "honest"][..]),
+        ("other", &other, &["token", "unbound"][..]),
+        ("own", &own, &["honest"][..]),
+    ] {
+        for token in tokens {
+            let reason = refused(channel, &served.token(token)).await;
+            assert_eq!(
+                reason.as_deref(),
+                Some("CERTIFICATE_NOT_BOUND"),
+                "certificate {whose}, {token}"
+            );
+        }
+    }
+    assert_eq!(served.ask("seen")["calls"], reached, "none of it reached the provider");
+
+    // The certificate is withdrawn while a call is under way on a connection with it: the token is as good as before.
+    let mut grpc = Grpc::new(other.clone());
+    grpc.ready().await.unwrap();
+    let (say, said) = mpsc::channel(1);
+    say.send(lan()).await.unwrap();
+    let mut request = Request::new(ReceiverStream::new(said));
+    let token = format!("Bearer {}", served.token("honest"));
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    let path: PathAndQuery = format!("/{CHAT}").parse().unwrap();
+    let codec = ProstCodec::<Person, Person>::default();
+    let mut heard = grpc.streaming(request, path, codec).await.unwrap().into_inner();
+    assert_eq!(heard.message().await.unwrap().unwrap().name, "Lan");
+    assert_eq!(served.ask("withdraw"), serde_json::json!({}));
+    let ended = timeout(PATIENCE, heard.message()).await.unwrap().unwrap_err();
+    assert_eq!(reason_of(&ended).as_deref(), Some("AGREEMENT_ENDED"), "{ended:?}");
+    drop(say);
+    // The same connection and a new one are worth nothing any more; the other system goes on.
+    for channel in [&other, &connect(&ready, Some("other")).await.unwrap()] {
+        let reason = refused(channel, &served.token("honest")).await;
+        assert_eq!(reason.as_deref(), Some("CERTIFICATE_NOT_BOUND"));
+    }
+    served.settled(&own, "unbound").await;
+
+    let status = served.ends().await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_sigterm_a_call_with_a_certificate_is_finished_and_recorded_and_no_new_one_is_taken() {
+    let mut served = Served::start();
+    let ready = served.ready.clone();
+    let token = served.token("token");
+
+    // Another certificate of the same authority does not go with the token.
+    let other = connect(&ready, Some("other")).await.unwrap();
+    let reason = refused(&other, &token).await;
+    assert_eq!(reason.as_deref(), Some("CERTIFICATE_NOT_BOUND"));
+    let end = Instant::now() + PATIENCE;
+    let own = connect(&ready, Some("own")).await.unwrap();
+    served.settled(&own, "token").await;
     let mut answered = 1;
 
     let under_way = tokio::spawn(call(own.clone(), token.clone(), DELAY));
     // The provider has it: the first call, and this one.
     loop {
-        writeln!(commands, "seen").unwrap();
-        if line(&mut answers)["calls"].as_u64().unwrap() >= 2 {
+        if served.ask("seen")["calls"].as_u64().unwrap() >= 2 {
             break;
         }
         assert!(Instant::now() < end);
@@ -111,7 +240,7 @@ async fn at_sigterm_a_call_with_a_certificate_is_finished_and_recorded_and_no_ne
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     // New calls are refused from the moment on at which it has heard, on new connections too.
     loop {
-        let Ok(channel) = connect(&ready, "own").await else {
+        let Ok(channel) = connect(&ready, Some("own")).await else {
             break;
         };
         let Ok(called) = timeout(PATIENCE, call(channel, token.clone(), "0")).await else {
@@ -129,14 +258,12 @@ async fn at_sigterm_a_call_with_a_certificate_is_finished_and_recorded_and_no_ne
     assert_eq!(answer.into_inner().name, "Lan");
 
     // What the database has when it ends: nothing open, nothing left to a sweep.
-    let outcomes = line(&mut answers);
+    let outcomes = line(&mut served.answers);
     assert_eq!(outcomes["answered"], answered, "{outcomes}");
     assert_eq!(
         (&outcomes["open"], &outcomes["cut"]),
         (&Value::from(0), &Value::from(0))
     );
-    let ended = tokio::task::spawn_blocking(move || process.wait());
-    let status = timeout(PATIENCE, ended).await.unwrap().unwrap().unwrap();
+    let status = served.ends().await;
     assert!(status.success(), "{status}");
-    drop(commands);
 }

@@ -1,7 +1,7 @@
 //! The service on its port, with two partners, their keys and a service between them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -34,7 +34,6 @@ use egov_runtime::server::{Drained, Server, Shutdown};
 use egov_testkit::{TestDatabase, Tokens};
 use egov_transparency::{LedgerConfig, Log};
 use jiff::{SignedDuration, Timestamp};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -71,13 +70,18 @@ pub struct Stack {
     serving: Option<JoinHandle<Drained>>,
 }
 
+/// A folder: one that goes with who has it, or one that stays.
+pub type Folder = Arc<dyn AsRef<Path> + Send + Sync>;
+
 /// The ports of a stack, and where its door records.
 #[derive(Clone)]
 pub struct Settings {
     pub own: ServerConfig,
     pub door: ServerConfig,
     /// On its disk, or at once in the database.
-    pub journal: Option<Arc<TempDir>>,
+    pub journal: Option<Folder>,
+    /// Whether nobody comes through the door without a client certificate, as in production.
+    pub certificate_required: bool,
 }
 
 impl Default for Settings {
@@ -93,6 +97,7 @@ impl Default for Settings {
             door: own.clone(),
             own,
             journal: Some(Arc::new(tempfile::tempdir().unwrap())),
+            certificate_required: false,
         }
     }
 }
@@ -141,9 +146,13 @@ impl Stack {
 
     /// On a database that the test has brought.
     pub async fn on(database: TestDatabase, settings: Settings) -> Self {
+        Box::pin(Self::with_keys(database, Arc::new(Keyring::ephemeral()), settings)).await
+    }
+
+    /// On a database and with keys that the test has brought.
+    pub async fn with_keys(database: TestDatabase, keyring: Arc<Keyring>, settings: Settings) -> Self {
         let clock = egov_testkit::clock();
         let config = DatabaseConfig::new(database.app_url.clone()).test_profile();
-        let keyring = Arc::new(Keyring::ephemeral());
         let pool = Database::connect(&config, Arc::clone(&keyring), clock.shared(), SystemIds::shared())
             .await
             .unwrap();
@@ -174,6 +183,7 @@ impl Stack {
                     ..settings.door
                 },
                 journal: settings.journal,
+                certificate_required: settings.certificate_required,
             },
             shutdown: served.shutdown,
             serving: Some(served.task),
@@ -233,7 +243,7 @@ impl Stack {
 
     /// The folder in which its door records.
     pub fn journal(&self) -> &Path {
-        self.settings.journal.as_ref().unwrap().path()
+        self.settings.journal.as_deref().unwrap().as_ref()
     }
 
     /// Its keys.
@@ -351,11 +361,11 @@ struct Served {
 }
 
 /// Assembles it; what a process before it held of the folder of its journal is given back when its last connection is gone.
-async fn assembled(mut parts: Parts, journal: Option<&TempDir>) -> Assembled {
+async fn assembled(mut parts: Parts, journal: Option<PathBuf>) -> Assembled {
     let Some(journal) = journal else {
         return assemble(parts).unwrap();
     };
-    let lock = std::fs::File::create(journal.path().join("lock")).unwrap();
+    let lock = std::fs::File::create(journal.join("lock")).unwrap();
     for _ in 0..500 {
         if lock.try_lock().is_ok() {
             break;
@@ -363,7 +373,7 @@ async fn assembled(mut parts: Parts, journal: Option<&TempDir>) -> Assembled {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     drop(lock);
-    parts.door.as_mut().unwrap().journal_folder = Some(journal.path().to_owned());
+    parts.door.as_mut().unwrap().journal_folder = Some(journal);
     assemble(parts).unwrap()
 }
 
@@ -474,7 +484,7 @@ async fn serve(
         door: Some(DoorGiven {
             verifier,
             revocations: Arc::new(Revocations::local(clock.shared())),
-            certificate_required: false,
+            certificate_required: settings.certificate_required,
             trust: None,
             limits: DoorLimits {
                 standing_every: std::time::Duration::from_millis(20),
@@ -486,7 +496,8 @@ async fn serve(
             most_calls: egov_integration::door::MOST_CALLS,
         }),
     };
-    let assembled = assembled(parts, settings.journal.as_deref()).await;
+    let journal = settings.journal.as_deref().map(|folder| folder.as_ref().to_owned());
+    let assembled = assembled(parts, journal).await;
     let log = Arc::clone(ledger.log());
     let assembly = ledger.complete(assembled.assembly, &contract);
     let beside = section.beside(assembled.door.unwrap()).await.unwrap();
@@ -767,3 +778,8 @@ pub async fn agreed(stack: &Stack) -> Agreed {
 /// The contracts with their compiled rules: the same for every test, and slow to compile in a debug build.
 static CONTRACT: LazyLock<Arc<Contract>> =
     LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));
+
+/// Compiles the contracts before anybody waits for it.
+pub fn compile_contracts() {
+    LazyLock::force(&CONTRACT);
+}

@@ -1,10 +1,12 @@
 //! The population database.
 
+use egov_integration::rebuild_leaves::{rebuild_leaves, without_row};
 use egov_proto::egov::integration::v1::{ConfirmCitizenRequest, LookUpCitizenRequest, LookUpCitizenResponse};
 use egov_simulators::{Fault, Person};
+use egov_transparency::{LogReport, verify_kind};
 use tonic::{Code, Status};
 
-use crate::support::{HERE, Running, enquiry, new_id, refusal};
+use crate::support::{HERE, Running, enquiry, new_id, order, refusal};
 
 fn question() -> LookUpCitizenRequest {
     LookUpCitizenRequest {
@@ -42,6 +44,66 @@ async fn a_citizen_is_looked_up_in_our_codes_and_the_reading_is_recorded() {
     let asked =
         "SELECT count(*) FROM population_requests WHERE legal_basis LIKE 'Luật Hộ tịch%' AND officer_code = 'CB-0001'";
     assert_eq!(service.count(asked).await, 1);
+
+    // Whoever edits or deletes the row of a question, or of an order of a payment, in the database is found out.
+    service.order(order()).await.unwrap();
+    service.round().await;
+    assert_eq!(findings(&service).await, Vec::<String>::new(), "nothing was touched");
+    sqlx::raw_sql("SET session_replication_role = replica")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for (edit, undo, kind) in [
+        (
+            "UPDATE population_requests SET legal_basis = legal_basis || 'x'",
+            "UPDATE population_requests SET legal_basis = left(legal_basis, -1)",
+            "population_request ",
+        ),
+        (
+            "UPDATE payment_orders SET pay_url = pay_url || 'x'",
+            "UPDATE payment_orders SET pay_url = left(pay_url, -1)",
+            "payment_order ",
+        ),
+        (
+            "UPDATE payment_orders SET version = version - 1",
+            "UPDATE payment_orders SET version = version + 1",
+            "payment_order ",
+        ),
+    ] {
+        sqlx::query(edit).execute(&mut connection).await.unwrap();
+        let found = findings(&service).await;
+        assert!(
+            !found.is_empty() && found.iter().all(|one| one.starts_with(kind)),
+            "{edit}: {found:?}"
+        );
+        sqlx::query(undo).execute(&mut connection).await.unwrap();
+        assert_eq!(findings(&service).await, Vec::<String>::new(), "{undo}");
+    }
+    for (gone, kind) in [
+        ("DELETE FROM population_requests", "population_request "),
+        ("DELETE FROM payment_orders", "payment_order "),
+    ] {
+        sqlx::query(gone).execute(&mut connection).await.unwrap();
+        let found = findings(&service).await;
+        assert!(
+            found
+                .iter()
+                .any(|one| one.starts_with(kind) && one.ends_with("its row is gone")),
+            "{gone}: {found:?}"
+        );
+    }
+}
+
+/// What the verification says of questions and of orders of payments, each in one sentence.
+async fn findings(service: &Running) -> Vec<String> {
+    let mut report = LogReport::default();
+    let rebuilt = rebuild_leaves(service.pool()).await.unwrap();
+    for kind in ["population_request", "payment_order"] {
+        verify_kind(service.pool(), kind, &rebuilt, without_row(kind), &mut report)
+            .await
+            .unwrap();
+    }
+    report.findings.into_iter().map(|one| one.detail).collect()
 }
 
 #[tokio::test]

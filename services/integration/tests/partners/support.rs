@@ -189,7 +189,7 @@ impl Running {
             .unwrap();
         let contract = Arc::clone(&CONTRACT);
         let tokens = Tokens::by(clock.shared());
-        let auth = auth_layer(&contract, &tokens, &clock, &[HERE, NEIGHBOUR]);
+        let auth = auth_layer(&contract, tokens.issuer(), &clock, &[HERE, NEIGHBOUR]);
         let parts = Parts {
             database: pool.clone(),
             contract: Arc::clone(&contract),

@@ -11,6 +11,7 @@ use jiff::civil;
 use uuid::Uuid;
 
 use crate::domain::case::{CaseResult, FiledComponent, SupplementItem};
+use crate::domain::definition::outcome_mapping::OutcomeMapping;
 use crate::domain::pack::{
     ApplicantKind, Channel, FEE, FactKind, FeeDecision, FeeKind, NewComponent, NewLegalBasis, NewResult, Procedure,
     Subject, TimeDecision, TimeUnit,
@@ -77,6 +78,16 @@ pub(super) fn step_mapping(steps: &[proto::StepMapping]) -> Result<BTreeMap<Stri
     } else {
         Err(Fault::invalid(wrong))
     }
+}
+
+/// What outcomes are called in another version, in their order.
+pub(super) fn outcome_mappings(outcomes: &[proto::OutcomeMapping]) -> Vec<OutcomeMapping> {
+    let mapping = |outcome: &proto::OutcomeMapping| OutcomeMapping {
+        step: outcome.step.clone(),
+        from: outcome.from.clone(),
+        to: outcome.to.clone(),
+    };
+    outcomes.iter().map(mapping).collect()
 }
 
 /// A field that holds nothing but spaces.

@@ -30,12 +30,18 @@ fn bearer(metadata: &MetadataMap) -> String {
     token.unwrap_or_default().to_owned()
 }
 
-fn versions(code: &str, from: i32, to: i32, steps: &[proto::StepMapping]) -> Result<Versions, Fault> {
+fn versions(
+    code: &str,
+    (from, to): (i32, i32),
+    steps: &[proto::StepMapping],
+    outcomes: &[proto::OutcomeMapping],
+) -> Result<Versions, Fault> {
     Ok(Versions {
         procedure_code: code.to_owned(),
         from,
         to,
         steps: decode::step_mapping(steps)?,
+        outcomes: decode::outcome_mappings(outcomes),
     })
 }
 
@@ -265,9 +271,9 @@ impl DefinitionService for Api {
         message.page_size = 0;
         let of = versions(
             &message.procedure_code,
-            message.from_version,
-            message.to_version,
+            (message.from_version, message.to_version),
             &message.steps,
+            &message.outcomes,
         )?;
         let caller = request.caller()?;
         let page = self
@@ -302,9 +308,9 @@ impl DefinitionService for Api {
         let request_id = decode::id(&message.request_id, "request_id")?;
         let of = versions(
             &message.procedure_code,
-            message.from_version,
-            message.to_version,
+            (message.from_version, message.to_version),
             &message.steps,
+            &message.outcomes,
         )?;
         let answer = self
             .one_stop

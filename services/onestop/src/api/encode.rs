@@ -313,7 +313,7 @@ pub(super) fn summary(summary: Summary) -> proto::CaseSummary {
 }
 
 pub(super) fn history_entry(entry: HistoryEntry) -> proto::HistoryEntry {
-    let outcome = entry.outcome().to_owned();
+    let (outcome, from_outcome) = (entry.outcome().to_owned(), entry.from_outcome().to_owned());
     proto::HistoryEntry {
         version: entry.version,
         operation: entry.operation,
@@ -324,6 +324,7 @@ pub(super) fn history_entry(entry: HistoryEntry) -> proto::HistoryEntry {
         actor_kind: entry.actor_kind,
         on_behalf_of_id: entry.on_behalf_of.map(|id| id.to_string()).unwrap_or_default(),
         outcome,
+        from_outcome,
         reason: entry.reason,
         legal_basis: entry.legal_basis,
         record_time: Some(timestamp(entry.record_time)),

@@ -11,7 +11,8 @@ use crate::domain::case::Case;
 use crate::domain::deadline::basis_of;
 use crate::domain::definition::draft::{Draft, DraftChange, DraftState, Migration, Outcome};
 use crate::domain::definition::lint::{Finding, Severity};
-use crate::domain::definition::migrate::{Hindrance, Migrated};
+use crate::domain::definition::migrate::{Hindrance, Migrated, words_of};
+use crate::domain::definition::outcome_mapping::Outcomes;
 use crate::domain::definition::replay::{Handler, Replayed, Summed};
 use crate::domain::definition::{Branch, EligibilityRow, FeeRow, RowWhen, Way};
 use crate::domain::pack::{Component, Procedure, Step, TimeUnit};
@@ -143,20 +144,11 @@ pub(super) fn summary(summed: &Summed) -> proto::SimulationSummary {
     }
 }
 
-fn hindrances(hindrances: &[Hindrance]) -> Vec<proto::Hindrance> {
-    hindrances
-        .iter()
-        .map(|hindrance| {
-            let (vi, en) = hindrance.words();
-            proto::Hindrance {
-                kind: hindrance.as_str().to_owned(),
-                text: Some(LocalizedText {
-                    vi: vi.to_owned(),
-                    en: en.to_owned(),
-                }),
-            }
-        })
-        .collect()
+fn hindrance(hindrance: Hindrance, (vi, en): (String, String)) -> proto::Hindrance {
+    proto::Hindrance {
+        kind: hindrance.as_str().to_owned(),
+        text: Some(LocalizedText { vi, en }),
+    }
 }
 
 /// What a migration would make of a case; nothing of its people.
@@ -172,7 +164,15 @@ pub(super) fn previewed(case: &Case, outcome: &Result<Migrated, Vec<Hindrance>>)
         due_date: due(case),
         new_due_date: moved.and_then(|moved| due(&moved.case)),
         missing_components: moved.map(|moved| moved.missing.clone()).unwrap_or_default(),
-        hindrances: outcome.as_ref().err().map(|all| hindrances(all)).unwrap_or_default(),
+        hindrances: outcome
+            .as_ref()
+            .err()
+            .into_iter()
+            .flatten()
+            .map(|kept| hindrance(*kept, words_of(*kept, case)))
+            .collect(),
+        outcome: case.step_outcome.clone(),
+        new_outcome: moved.map(|moved| moved.case.step_outcome.clone()).unwrap_or_default(),
     }
 }
 
@@ -202,14 +202,34 @@ pub(super) fn migration(migration: &Migration) -> proto::Migration {
         kept: migration.kept,
         create_time: Some(timestamp(migration.create_time)),
         update_time: Some(timestamp(migration.update_time)),
+        outcomes: outcome_mappings(&migration.outcomes),
     }
 }
 
+fn outcome_mappings(outcomes: &Outcomes) -> Vec<proto::OutcomeMapping> {
+    let of_step = outcomes.iter().flat_map(|(step, of_step)| {
+        of_step.iter().map(move |(from, to)| proto::OutcomeMapping {
+            step: step.clone(),
+            from: from.clone(),
+            to: to.clone(),
+        })
+    });
+    of_step.collect()
+}
+
 pub(super) fn outcome(outcome: &Outcome) -> proto::MigratedCase {
+    let words = |kept: Hindrance| {
+        let (vi, en) = kept.words();
+        (vi.to_owned(), en.to_owned())
+    };
     proto::MigratedCase {
         case_id: outcome.case_id.to_string(),
         moved: outcome.hindrances.is_empty(),
-        hindrances: hindrances(&outcome.hindrances),
+        hindrances: outcome
+            .hindrances
+            .iter()
+            .map(|kept| hindrance(*kept, words(*kept)))
+            .collect(),
         record_time: Some(timestamp(outcome.record_time)),
     }
 }

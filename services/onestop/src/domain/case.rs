@@ -525,11 +525,12 @@ impl Case {
         self.version = self.version.saturating_add(1);
     }
 
-    /// Chuyển sang phiên bản quy trình khác while it runs. Not a transition: the state stays.
-    pub fn take_version(&mut self, to: &Versioned, step: String, deadline: Option<Deadline>, fees: Vec<CaseFee>) {
+    /// Chuyển sang phiên bản quy trình khác while it runs: `done` is what was done last, as the new version calls it. Not a transition: the
+    /// state stays.
+    pub fn take_version(&mut self, to: &Versioned, done: Done<'_>, deadline: Option<Deadline>, fees: Vec<CaseFee>) {
         self.procedure_version = to.version;
         to.procedure.name.clone_into(&mut self.procedure_name);
-        self.step = step;
+        self.come_to(done);
         self.deadline = deadline;
         self.fees = fees;
         self.version = self.version.saturating_add(1);

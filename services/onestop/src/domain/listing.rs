@@ -291,19 +291,34 @@ pub struct HistoryEntry {
     pub record_time: Timestamp,
 }
 
-/// In the details of an entry: kết luận of the step that was recorded, by which the next one follows.
+/// In the details of an entry: kết luận of the step that was recorded, or what stands for it under the version to which the case went over.
+/// By it the next step follows.
 pub const OUTCOME: &str = "outcome";
+
+/// In the details of an entry: kết luận under the version that the case had, where another stands for it in the new one.
+pub const FROM_OUTCOME: &str = "from_outcome";
 
 /// In the details of an entry: true if its reason was said to the applicant.
 pub const FOR_APPLICANT: &str = "for_applicant";
 
 impl HistoryEntry {
-    /// The outcome of the step that was recorded; empty if it had none.
+    /// The outcome of the step that was recorded, or under the version to which the case went over; empty if it had none.
     pub fn outcome(&self) -> &str {
-        self.details
-            .get(OUTCOME)
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
+        self.detail(OUTCOME).unwrap_or_default()
+    }
+
+    /// The outcome in whose place that stands; empty if in no other's.
+    pub fn from_outcome(&self) -> &str {
+        self.detail(FROM_OUTCOME).unwrap_or_default()
+    }
+
+    /// Whether the entry says to which outcome the step came, be it to none.
+    pub fn says_outcome(&self) -> bool {
+        self.detail(OUTCOME).is_some()
+    }
+
+    fn detail(&self, name: &str) -> Option<&str> {
+        self.details.get(name).and_then(serde_json::Value::as_str)
     }
 
     /// True if the act inside the office said its reason to the applicant.

@@ -1,10 +1,11 @@
 //! Tiếp nhận không phụ thuộc vào địa giới hành chính (NĐ 118/2025/NĐ-CP): which acts on a case belong to the place that received it, when
 //! that is another unit than the competent one.
 //!
-//! The one-stop desk that receives does the reception itself and hands the result over, and decides nothing: that is left to the competent
-//! unit, which may do the reception as well. Taking a case in hands it over (chuyển hồ sơ): from then on the desk reads it.
+//! The one-stop desk that receives does the reception itself, asks for the payment of fees and hands the result over, and decides nothing: that
+//! is left to the competent unit, which may do all of it as well. Taking a case in hands it over (chuyển hồ sơ): from then on the desk reads it.
 
 use super::case::Case;
+use super::charge::SET_QUANTITIES;
 use super::components::{CONFIRM_COMPONENTS, REUSE_PAPER, SET_COMPONENT_STATE};
 use super::pack::Step;
 use super::transitions::{Operation, State};
@@ -14,14 +15,25 @@ use super::transitions::{Operation, State};
 pub enum Part {
     /// Tiếp nhận: everything until the case is taken in.
     Intake,
+    /// Yêu cầu thanh toán phí, lệ phí: how many of each there are, and an order at the payment platform. The money goes to the competent
+    /// unit by it; the desk holds none, waives nothing and gives nothing back.
+    Payment,
     /// Trả kết quả.
     Return,
+}
+
+impl Part {
+    /// Whether only who may take cases in does it there: who only processes cases does nothing to those of others.
+    pub const fn is_of_who_takes_in(self) -> bool {
+        matches!(self, Self::Intake | Self::Payment)
+    }
 }
 
 /// The part of the place of reception to which an act belongs, by its name in the history; none of what the competent unit does alone.
 ///
 /// An act that only ends or follows the reception belongs to it in every state: whether it is allowed is what the transitions say, and
-/// who comes second is told where the case stands by now. What may also be done later belongs to it until the case is taken in.
+/// who comes second is told where the case stands by now. So does asking for payment: whether something is owed is what the charge says.
+/// What may also be done later belongs to it until the case is taken in.
 pub fn part_of(operation: &str, state: State, entered_from: Option<State>) -> Option<Part> {
     let is = |one: Operation| operation == one.as_str();
     if is(Operation::Accept) || is(Operation::Reject) {
@@ -29,6 +41,9 @@ pub fn part_of(operation: &str, state: State, entered_from: Option<State>) -> Op
     }
     if is(Operation::ReturnResult) {
         return Some(Part::Return);
+    }
+    if is(Operation::RequestPayment) || operation == SET_QUANTITIES {
+        return Some(Part::Payment);
     }
     let of_intake = is(Operation::RequestSupplement)
         || is(Operation::Supply)
@@ -90,8 +105,10 @@ mod tests {
             "stop",
             "withdraw",
             "send_back",
-            "request_payment",
             "settle_payment",
+            "take_cash",
+            "exempt",
+            "decide_refund",
             "extend_deadline",
             "correct_result",
             "revoke_result",
@@ -131,6 +148,32 @@ mod tests {
                 "{operation} in {state:?} from {entered_from:?}"
             );
         }
+    }
+
+    #[test]
+    fn of_fees_it_says_how_many_and_asks_for_payment_and_the_case_waits_for_no_more_than_that() {
+        for (operation, (state, entered_from)) in [SET_QUANTITIES, "request_payment"]
+            .into_iter()
+            .flat_map(|operation| states().map(move |at| (operation, at)))
+        {
+            let part = part_of(operation, state, entered_from);
+            assert_eq!(part, Some(Part::Payment), "{operation} in {state:?}");
+        }
+        assert!(Part::Payment.is_of_who_takes_in() && Part::Intake.is_of_who_takes_in());
+        assert!(!Part::Return.is_of_who_takes_in());
+        // It takes a case from 4 to 6, and from there no further: the money does.
+        let transitions = national();
+        let of_the_desk = |state: State| {
+            let allowed = transitions.allowed(state, None).into_iter();
+            allowed
+                .filter(|(operation, _)| part_of(operation.as_str(), state, None).is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of_the_desk(State::Processing),
+            [(Operation::RequestPayment, State::PaymentRequested)]
+        );
+        assert!(of_the_desk(State::PaymentRequested).is_empty());
     }
 
     proptest! {

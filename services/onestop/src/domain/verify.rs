@@ -159,6 +159,17 @@ pub struct RecordedWord {
     pub beside: Option<String>,
 }
 
+/// A word as it is stored for the unit that received the case for another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedWord {
+    /// The word.
+    pub token: String,
+    /// Nơi tiếp nhận and cơ quan có thẩm quyền, and time, which it repeats from the case.
+    pub of: (i32, i32, Timestamp),
+    /// The words that are kept beside it.
+    pub beside: String,
+}
+
 /// Everything that is stored of a case.
 #[derive(Clone)]
 pub struct CaseRecord {
@@ -180,6 +191,8 @@ pub struct CaseRecord {
     pub leaves: Vec<RecordedLeaf>,
     /// By word.
     pub words: Vec<RecordedWord>,
+    /// The words at the place of reception.
+    pub received_words: Vec<ReceivedWord>,
     /// Việc.
     pub work: WorkRecord,
     /// What is kept as due next of it.
@@ -500,6 +513,8 @@ impl Check<'_> {
             Some(Operation::RequestSupplement) => told.rounds += 1,
             Some(Operation::Approve) => told.approved = true,
             Some(Operation::ReturnResult) => told.return_time = Some(at),
+            // Another version calls it otherwise; an entry of before outcomes could be mapped says nothing of it.
+            None if migrates && entry.says_outcome() => entry.outcome().clone_into(&mut told.step_outcome),
             None if extends => told.extend_time = Some(at),
             None if !moves && !recalculates && !of_components && !of_results => told.rate_time = Some(at),
             None => {}
@@ -743,6 +758,27 @@ impl Check<'_> {
         // How many, not which: they are names and numbers of people.
         self.demand(Rule::Words, missing == 0 && foreign == 0, || {
             format!("{missing} words are missing, {foreign} do not belong to the case")
+        });
+        self.words_at_reception(&kept);
+    }
+
+    /// Of a case that was received for another unit. What a version before left where the two have become one is found by the other words as
+    /// well, and nothing is said of it.
+    fn words_at_reception(&mut self, kept: &str) {
+        let (record, rules) = (self.record, self.rules);
+        let case = &record.case;
+        let of = (case.receiving_unit_id, case.responsible_unit_id, case.submit_time);
+        let is_elsewhere = case.received_elsewhere().is_some();
+        let (words, stored) = (&rules.words, &record.received_words);
+        let is_known = |token: &String| stored.iter().any(|word| word.token == *token && word.of == of);
+        let missing = words.iter().filter(|token| is_elsewhere && !is_known(token)).count();
+        let belongs = |word: &ReceivedWord| {
+            let same_place = word.of == of || (!is_elsewhere && (word.of.0, word.of.2) == (of.0, of.2));
+            same_place && words.contains(&word.token) && word.beside == kept
+        };
+        let foreign = stored.iter().filter(|word| !belongs(word)).count();
+        self.demand(Rule::Words, missing == 0 && foreign == 0, || {
+            format!("{missing} words are missing at the place of reception, {foreign} do not belong to the case there")
         });
     }
 

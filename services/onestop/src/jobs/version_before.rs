@@ -1,6 +1,6 @@
 //! Makes up for what the version before leaves out while both run: on which day a refund was made, of which day a reconciliation was the
-//! last, and which words a case is found by. Once at the start of each process, and then now and again: that version may end after the last
-//! process of this one has begun.
+//! last, and which words a case is found by, also where it was received. Once at the start of each process, and then now and again: that
+//! version may end after the last process of this one has begun.
 
 use std::time::Duration;
 
@@ -48,7 +48,11 @@ pub(crate) async fn round(database: &Database) -> Result<Option<u64>, Error> {
             let refunds = charges::date_refunds(unit.conn()).await?;
             let days = reconciliations::note_unnoted(unit.conn(), since).await?;
             let words = case_search::keep_words_beside(unit.conn()).await?;
-            let noted = days.unsigned_abs().saturating_add(words.unsigned_abs());
+            let received = case_search::keep_unkept_at_reception(unit.conn()).await?;
+            let noted = [days, words, received]
+                .into_iter()
+                .map(i64::unsigned_abs)
+                .fold(0, u64::saturating_add);
             Ok::<_, Error>(refunds.saturating_add(noted))
         })
         .await;

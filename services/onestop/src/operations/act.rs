@@ -24,7 +24,6 @@ use crate::domain::definition::migrate::MIGRATE;
 use crate::domain::forecast::{DueNext, due_next};
 use crate::domain::listing::{DeadlineChanged, HistoryEntry, Versioned};
 use crate::domain::pack::Profile;
-use crate::domain::reception::Part;
 use crate::domain::transitions::Transitions;
 use crate::domain::verify::{EXTEND_DEADLINE, EventFacts, KIND, RECALCULATE_DEADLINE};
 use crate::domain::work::task::Task;
@@ -318,13 +317,13 @@ pub(crate) fn acts_on(caller: &Caller, act: &Act, case: &Case) -> Option<Resourc
     acts_at_the_desk(caller, act, case)
 }
 
-/// The case at the unit that received it for another one, if the act belongs to the reception and the caller may do it there. Until the
-/// case is taken in that needs the permission to take cases in besides: who only processes cases there does nothing to those of others.
+/// The case at the unit that received it for another one, if the act belongs to the reception and the caller may do it there. All but handing
+/// the result over needs the permission to take cases in besides: who only processes cases there does nothing to those of others.
 fn acts_at_the_desk(caller: &Caller, act: &Act, case: &Case) -> Option<Resource> {
     let (unit, part) = case.part_of_reception(act.operation)?;
     let desk = Resource::of_unit(unit);
     let may = |permission: &str| caller.decide(permission, &desk).allowed;
-    let takes_in = part != Part::Intake || may(accept_case::ACT.permission);
+    let takes_in = !part.is_of_who_takes_in() || may(accept_case::ACT.permission);
     (takes_in && may(act.permission)).then_some(desk)
 }
 

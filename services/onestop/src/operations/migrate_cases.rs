@@ -12,7 +12,7 @@ use super::work::follow_tasks;
 use crate::domain::case::Case;
 use crate::domain::definition::draft::{Migration, Outcome};
 use crate::domain::definition::migrate::{Facts, MIGRATE, migrated};
-use crate::domain::listing::After;
+use crate::domain::listing::{After, FROM_OUTCOME, OUTCOME};
 use crate::domain::pack::Profile;
 use crate::error::Error;
 use crate::law::InForce;
@@ -109,6 +109,7 @@ async fn one(
         from: &from,
         to: &to,
         steps: &migration.steps,
+        outcomes: &migration.outcomes,
         calendar: &law.calendar,
         profile: means.profile,
         now,
@@ -133,16 +134,24 @@ async fn one(
             keep_deadline(unit, &before, &after, &by, OPERATION).await?;
             follow_tasks(unit, migration.actor_id, OPERATION, &to.procedure.steps, &after).await?;
             let due = |case: &Case| case.deadline.as_ref().map(|deadline| deadline.due_date);
+            let mut details = serde_json::json!({
+                "migration_id": migration.migration_id,
+                "from_version": migration.from_version, "to_version": migration.to_version,
+                "from_step": before.step, "to_step": after.step,
+                "from_due_date": due(&before), "to_due_date": due(&after),
+                "missing": moved.missing,
+            });
+            // What the step came to stays where it was recorded; here it is said what stands for it.
+            if let Some(details) = details.as_object_mut().filter(|_| !before.step_outcome.is_empty()) {
+                details.insert(OUTCOME.to_owned(), after.step_outcome.as_str().into());
+                if before.step_outcome != after.step_outcome {
+                    details.insert(FROM_OUTCOME.to_owned(), before.step_outcome.as_str().into());
+                }
+            }
             let recorded = Recorded {
                 reason: migration.reason.clone(),
                 legal_basis: migration.legal_basis.clone(),
-                details: serde_json::json!({
-                    "migration_id": migration.migration_id,
-                    "from_version": migration.from_version, "to_version": migration.to_version,
-                    "from_step": before.step, "to_step": after.step,
-                    "from_due_date": due(&before), "to_due_date": due(&after),
-                    "missing": moved.missing,
-                }),
+                details,
                 ..Recorded::default()
             };
             // Decided by somebody about all cases of the version, done by the platform.

@@ -77,7 +77,7 @@ impl OneStop {
                 let entries =
                     history::list(&mut *connection, case_id, form.reads_after(case.version, limit), limit).await?;
                 let consulted = papers::consulted_units(&mut *connection, case_id).await?;
-                // A unit that only received the case, or is asked about it, does not see its charge.
+                // A unit that only received the case, or is asked about it, is not shown its charge on a paper that the competent unit issues.
                 let sees_charge = visible.all
                     || visible.units.contains(&case.responsible_unit_id)
                     || (case.owner_id.is_some() && case.owner_id == visible.owner);

@@ -10,6 +10,7 @@ use super::OneStop;
 use crate::definition_error::DefinitionError;
 use crate::domain::case::Case;
 use crate::domain::definition::migrate::{Facts, Hindrance, Migrated, migrated};
+use crate::domain::definition::outcome_mapping::{OutcomeMapping, by_step, outcome_faults};
 use crate::domain::listing::{After, Versioned};
 use crate::error::Error;
 use crate::store::case_versions::{self, CasesOf};
@@ -17,20 +18,23 @@ use crate::store::{Visible, cases};
 
 pub(crate) const MIGRATE: &str = "onestop.cases.migrate";
 
-/// From which version to which, and what steps are called in the new one.
+/// From which version to which, and what steps and their outcomes are called in the new one.
 #[derive(Debug, Clone)]
 pub(crate) struct Versions {
     pub(crate) procedure_code: String,
     pub(crate) from: i32,
     pub(crate) to: i32,
     pub(crate) steps: BTreeMap<String, String>,
+    /// In the order of the request.
+    pub(crate) outcomes: Vec<OutcomeMapping>,
 }
 
 /// A case with what would become of it.
 pub(crate) type Previewed = (Case, Result<Migrated, Vec<Hindrance>>);
 
 impl OneStop {
-    /// Both versions. The new one must be in force: nobody is treated by law that does not hold yet.
+    /// Both versions. The new one must be in force: nobody is treated by law that does not hold yet. And the outcomes that are named must be
+    /// some of them.
     pub(crate) async fn both_versions(
         &self,
         connection: &mut sqlx::PgConnection,
@@ -45,6 +49,10 @@ impl OneStop {
         let today = self.clock.today();
         if to.effective_from > today || to.effective_to.is_some_and(|end| end <= today) {
             return Err(Error::ProcedureNotFound(code.clone()));
+        }
+        let faults = outcome_faults(&from.procedure, &to.procedure, &versions.steps, &versions.outcomes);
+        if !faults.is_empty() {
+            return Err(DefinitionError::OutcomesNotMapped(faults).into());
         }
         Ok((from, to))
     }
@@ -85,10 +93,12 @@ impl OneStop {
             })
             .await?;
         let law = self.law.get();
+        let outcomes = by_step(&versions.outcomes);
         let facts = Facts {
             from: &from,
             to: &to,
             steps: &versions.steps,
+            outcomes: &outcomes,
             calendar: &law.calendar,
             profile: self.profile,
             now: self.clock.now(),

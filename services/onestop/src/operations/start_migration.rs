@@ -10,6 +10,7 @@ use super::drafting::resource;
 use super::preview_migration::{MIGRATE, Versions};
 use crate::definition_error::DefinitionError;
 use crate::domain::definition::draft::Migration;
+use crate::domain::definition::outcome_mapping::by_step;
 use crate::error::Error;
 use crate::store::case_versions;
 
@@ -48,6 +49,7 @@ impl OneStop {
                     from_version: versions.from,
                     to_version: versions.to,
                     steps: versions.steps.clone(),
+                    outcomes: by_step(&versions.outcomes),
                     reason: body.reason.trim().to_owned(),
                     legal_basis: body.legal_basis.trim().to_owned(),
                     actor_id: caller.principal.subject,

@@ -16,7 +16,7 @@ use crate::domain::pack::Channel;
 use crate::domain::party::Party;
 use crate::domain::results::{self, RecordedResults, RecordedVersion, ResultFile, VersionLeaf};
 use crate::domain::transitions::State;
-use crate::domain::verify::{CaseRecord, KIND, RecordedEvent, RecordedLeaf, RecordedWord};
+use crate::domain::verify::{CaseRecord, KIND, ReceivedWord, RecordedEvent, RecordedLeaf, RecordedWord};
 use crate::domain::work::check::WorkRecord;
 
 fn channel(number: i16, table: &'static str) -> Result<Channel, StoreError> {
@@ -75,6 +75,7 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             events: Vec::new(),
             leaves: Vec::new(),
             words: Vec::new(),
+            received_words: Vec::new(),
             work: WorkRecord::default(),
             next: None,
             results: RecordedResults::default(),
@@ -319,6 +320,20 @@ async fn complete(connection: &mut PgConnection, cases: Vec<Case>) -> Result<Vec
             beside: row.words,
         });
     }
+    for row in sqlx::query!(
+        "SELECT case_id, receiving_unit_id, responsible_unit_id, token, submit_time, words
+         FROM received_case_tokens WHERE case_id = ANY ($1)",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    {
+        of!(row).received_words.push(ReceivedWord {
+            token: row.token,
+            of: (row.receiving_unit_id, row.responsible_unit_id, instant(row.submit_time)),
+            beside: row.words,
+        });
+    }
     for (case_id, work) in tasks::work_of(connection, &ids).await? {
         if let Some(record) = place.get(&case_id).and_then(|&place| records.get_mut(place)) {
             record.work = work;
@@ -390,6 +405,9 @@ pub(crate) async fn orphans(connection: &mut PgConnection, limit: i64) -> Result
             UNION ALL
             (SELECT DISTINCT 'case_tokens', case_id FROM case_tokens
              WHERE NOT EXISTS (SELECT 1 FROM cases WHERE cases.case_id = case_tokens.case_id) LIMIT $1)
+            UNION ALL
+            (SELECT DISTINCT 'received_case_tokens', case_id FROM received_case_tokens
+             WHERE NOT EXISTS (SELECT 1 FROM cases WHERE cases.case_id = received_case_tokens.case_id) LIMIT $1)
         ) AS found
         "#,
         limit,

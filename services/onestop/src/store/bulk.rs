@@ -29,6 +29,7 @@ pub(crate) struct CaseRows {
     ratings: CopyRows,
     history: CopyRows,
     tokens: CopyRows,
+    received_tokens: CopyRows,
     tasks: CopyRows,
     deadlines: CopyRows,
     changes: CopyRows,
@@ -131,6 +132,16 @@ impl CaseRows {
                 &case.submit_time,
                 &beside,
             ]);
+            if let Some(receiving_unit_id) = case.received_elsewhere() {
+                self.received_tokens.push(&[
+                    &receiving_unit_id,
+                    &case.responsible_unit_id,
+                    &token,
+                    &case.case_id,
+                    &case.submit_time,
+                    &beside,
+                ]);
+            }
         }
         Ok(())
     }
@@ -312,6 +323,12 @@ impl CaseRows {
             "case_tokens",
             "(responsible_unit_id, token, owner_id, case_id, submit_time, words)",
             &self.tokens,
+        )
+        .await?;
+        load.copy(
+            "received_case_tokens",
+            "(receiving_unit_id, responsible_unit_id, token, case_id, submit_time, words)",
+            &self.received_tokens,
         )
         .await?;
         load.copy(

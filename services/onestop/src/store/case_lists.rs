@@ -39,10 +39,11 @@ pub(crate) async fn list(
             true,
         )
         .await?;
-        if i64::try_from(page.len()).is_ok_and(|found| found >= limit) {
+        let is_full = i64::try_from(page.len()).is_ok_and(|found| found >= limit);
+        if is_full || near_count(connection, visible, filter, after).await? < NEAR {
             return Ok(page);
         }
-        // So few are among the nearest cases that it matters how frequent they are, or it is the last page.
+        // So few are among the nearest cases that it matters how frequent they are.
     }
     let mut query = list_query(SUMMARY, visible, filter, after, limit);
     fetch(connection, &mut query, filter.is_empty()).await
@@ -59,11 +60,25 @@ pub(super) fn near_query(
     limit: i64,
 ) -> Query {
     let order = filter.order;
-    let grounds = grounds(received(visible), visible);
     let mut query = QueryBuilder::new(head);
-    query.push("case_id IN (SELECT case_id FROM (SELECT * FROM (");
+    query.push("case_id IN (SELECT case_id FROM (");
+    push_near(&mut query, visible, order, after);
+    query
+        .push(") AS looked WHERE array_position(")
+        .push_bind(filter.procedure_codes.clone())
+        .push(", procedure_code) IS NOT NULL");
+    push_order(&mut query, order, limit);
+    query.push(")");
+    push_order(&mut query, order, limit);
+    query
+}
+
+/// The nearest cases, whatever procedure they are of.
+fn push_near(query: &mut Query, visible: &Visible, order: Order, after: Option<&Place>) {
+    let grounds = grounds(received(visible), visible);
+    query.push("SELECT * FROM (");
     push_branches(
-        &mut query,
+        query,
         order,
         NEAR,
         grounds.len(),
@@ -80,15 +95,21 @@ pub(super) fn near_query(
         },
     );
     query.push(") AS near");
-    push_order(&mut query, order, NEAR);
-    query
-        .push(") AS looked WHERE array_position(")
-        .push_bind(filter.procedure_codes.clone())
-        .push(", procedure_code) IS NOT NULL");
-    push_order(&mut query, order, limit);
-    query.push(")");
-    push_order(&mut query, order, limit);
-    query
+    push_order(query, order, NEAR);
+}
+
+/// How many cases were looked at by [`near_query`]: fewer than it may look at are all that there are. Asked only where they do not fill a page,
+/// which in a small unit is every time.
+async fn near_count(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    filter: &CaseFilter,
+    after: Option<&Place>,
+) -> Result<i64, StoreError> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM (");
+    push_near(&mut query, visible, filter.order, after);
+    query.push(") AS looked");
+    Ok(query.build_query_scalar().fetch_one(connection).await?)
 }
 
 /// Runs a query of summaries. One that is the same whatever is asked keeps its plan; another is planned with what is asked, since
@@ -189,22 +210,31 @@ pub(super) fn code_query(
 
 /// Why a caller sees cases in a list.
 #[derive(Clone)]
-enum Ground {
+pub(super) enum Ground {
     /// By its scope.
     Seen(Visible),
     /// Its units received them for another one (nơi tiếp nhận).
     Received(Vec<i32>),
 }
 
-/// The ground of reception, whatever unit a list is narrowed to. Whoever sees cases of a few units sees those that these units
-/// received for others. Who sees many sees what they received for one another anyway; the rest would cost every page.
-fn received(visible: &Visible) -> Option<Ground> {
-    let few = !visible.all && !visible.units.is_empty() && !visible.is_wide();
-    few.then(|| Ground::Received(visible.units.clone()))
+/// The units of which a caller sees what they received for others, whatever unit a list is narrowed to. Whoever sees many sees what they
+/// received for one another anyway; the rest would cost every page.
+pub(super) fn receiving(visible: &Visible) -> &[i32] {
+    if visible.is_wide() {
+        &[]
+    } else {
+        visible.units.as_slice()
+    }
+}
+
+/// The ground of reception.
+pub(super) fn received(visible: &Visible) -> Option<Ground> {
+    let units = receiving(visible);
+    (!units.is_empty()).then(|| Ground::Received(units.to_vec()))
 }
 
 /// All grounds of a caller.
-fn grounds(received: Option<Ground>, visible: &Visible) -> Vec<Ground> {
+pub(super) fn grounds(received: Option<Ground>, visible: &Visible) -> Vec<Ground> {
     received
         .into_iter()
         .chain(visible.reasons().into_iter().map(Ground::Seen))

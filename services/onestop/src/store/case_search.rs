@@ -10,15 +10,23 @@
 //!
 //! So it is settled here, and not by PostgreSQL, what is walked: among many units a search keeps its plans, since making them took longer
 //! than walking. Among a few units PostgreSQL judges by how many cases they have.
+//!
+//! What a unit received for another one has its words in a table of its own, `received_case_tokens`, which is walked besides: no row more for
+//! the cases that are decided where they were received, which are mostly all.
 
 use jiff::Timestamp;
 use sqlx::{PgConnection, QueryBuilder};
 use uuid::Uuid;
 
-use super::case_lists::{Query, SUMMARY, code_query, fetch, push_filter, push_order, push_union};
+use super::case_lists::{
+    Ground, Query, SUMMARY, code_query, fetch, grounds, push_filter, push_order, push_union, received, receiving,
+};
 use super::{StoreError, Visible};
+use crate::domain::case::Case;
 use crate::domain::listing::{CaseFilter, Summary};
-use crate::domain::search::{CaseQuery, Order, Place, Words, after_all, frequent, is_kept_beside, pair, pairs};
+use crate::domain::search::{
+    CaseQuery, Order, Place, Words, after_all, frequent, is_kept_beside, kept_beside, pair, pairs, tokens_of,
+};
 use jiff_sqlx::ToSqlx as _;
 
 /// So far is counted to tell which word is rarer.
@@ -29,6 +37,9 @@ const NEWEST: i64 = 200;
 
 /// So many words that a version before wrote are made up for at a time.
 const UNFILLED: i64 = 20_000;
+
+/// So many cases that a version before filed or moved are made up for at a time.
+const UNKEPT: i64 = 2_000;
 
 /// The beginning of a word stands for at most so many words that are walked one by one.
 const BEGUN: usize = 16;
@@ -63,11 +74,11 @@ pub(crate) async fn search(
             code_query(SUMMARY, visible, (beginning, next.as_deref()), filter, after, limit)
         }
         CaseQuery::Words(words) => {
-            let visible = visible.narrowed(filter.unit_id);
-            let walk = walk_of(&mut *connection, &visible, words).await?;
+            let walk = walk_of(&mut *connection, visible, filter.unit_id, words).await?;
             // States stand in the text of a statement: each choice of them would have a plan of its own.
-            keep_plan = visible.is_wide() && walk.is_of_a_few_words() && filter.states.is_empty();
-            words_query(SUMMARY, &visible, &walk, filter, after, limit)
+            let is_wide = visible.narrowed(filter.unit_id).is_wide();
+            keep_plan = is_wide && walk.is_of_a_few_words() && filter.states.is_empty();
+            words_query(SUMMARY, visible, &walk, filter, after, limit)
         }
     };
     fetch(connection, &mut query, keep_plan).await
@@ -82,6 +93,66 @@ pub(crate) async fn keep_words_beside(connection: &mut PgConnection) -> Result<i
     .bind(UNFILLED)
     .fetch_one(connection)
     .await?)
+}
+
+/// Keeps the words of a case for the unit that received it, where another one decides it. Nothing is kept where they are the same.
+pub(crate) async fn keep_at_reception(connection: &mut PgConnection, case: &Case) -> Result<(), StoreError> {
+    let Some(receiving_unit_id) = case.received_elsewhere() else {
+        sqlx::query("DELETE FROM received_case_tokens WHERE case_id = $1")
+            .bind(case.case_id)
+            .execute(connection)
+            .await?;
+        return Ok(());
+    };
+    let tokens = tokens_of(case);
+    sqlx::query(
+        "INSERT INTO received_case_tokens (receiving_unit_id, responsible_unit_id, token, case_id, submit_time, words)
+         SELECT $1, $2, token, $3, $4, $5 FROM unnest($6::text[]) AS token
+         ON CONFLICT (token, receiving_unit_id, submit_time, case_id) DO UPDATE SET responsible_unit_id = excluded.responsible_unit_id",
+    )
+    .bind(receiving_unit_id)
+    .bind(case.responsible_unit_id)
+    .bind(case.case_id)
+    .bind(case.submit_time.to_sqlx())
+    .bind(kept_beside(&tokens))
+    .bind(&tokens)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes up for what a version before left out at the places of reception: how many words were kept there.
+pub(crate) async fn keep_unkept_at_reception(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    // By the partial index, which holds such cases only; each is looked up.
+    Ok(sqlx::query_scalar(
+        "SELECT keep_words_at_reception(ARRAY(
+             SELECT case_id FROM cases AS c
+             WHERE receiving_unit_id <> responsible_unit_id
+               AND NOT EXISTS (SELECT 1 FROM received_case_tokens AS w
+                               WHERE w.case_id = c.case_id AND w.responsible_unit_id = c.responsible_unit_id OFFSET 0)
+             ORDER BY submit_time DESC, case_id DESC LIMIT $1))",
+    )
+    .bind(UNKEPT)
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Where the words of cases lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shelf {
+    /// Of all cases, with the competent unit.
+    Competent,
+    /// Of those that were received for another unit, with the place of reception.
+    Reception,
+}
+
+impl Shelf {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Competent => "case_tokens",
+            Self::Reception => "received_case_tokens",
+        }
+    }
 }
 
 /// A word whose index is walked, and what else a case must carry.
@@ -108,17 +179,24 @@ impl Walk {
     }
 }
 
-/// Decides what is walked.
-async fn walk_of(connection: &mut PgConnection, visible: &Visible, words: &Words) -> Result<Walk, StoreError> {
+/// Decides what is walked, in the cases of one unit or in all that the caller sees.
+async fn walk_of(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    unit: Option<i32>,
+    words: &Words,
+) -> Result<Walk, StoreError> {
+    let receiving = receiving(visible);
+    let visible = &visible.narrowed(unit);
     let Words { whole, beginning } = words;
     let rare: Vec<String> = whole.iter().filter(|word| frequent(word).is_none()).cloned().collect();
     if !rare.is_empty() {
-        let lead = rarest(connection, visible, rare).await?;
+        let lead = rarest(connection, (visible, receiving), rare).await?;
         let also = whole.iter().filter(|word| **word != lead).cloned().collect();
         return Ok(Walk::Words(vec![Lead { token: lead, also }], beginning.clone()));
     }
     let Some(beginning) = beginning else {
-        let lead = lead_of_frequent(connection, visible, whole).await?;
+        let lead = lead_of_frequent(connection, (visible, receiving), whole).await?;
         return Ok(Walk::Words(vec![lead], None));
     };
     if visible.is_wide() {
@@ -134,14 +212,14 @@ async fn walk_of(connection: &mut PgConnection, visible: &Visible, words: &Words
     if whole.is_empty() {
         return Ok(Walk::Cases(beginning.clone()));
     }
-    let lead = lead_of_frequent(connection, visible, whole).await?;
+    let lead = lead_of_frequent(connection, (visible, receiving), whole).await?;
     Ok(Walk::Words(vec![lead], Some(beginning.clone())))
 }
 
 /// The lead where all words are frequent: one word, or two that are stored as one.
 async fn lead_of_frequent(
     connection: &mut PgConnection,
-    visible: &Visible,
+    seen: (&Visible, &[i32]),
     whole: &[String],
 ) -> Result<Lead, StoreError> {
     let pairs = pairs(whole);
@@ -151,7 +229,7 @@ async fn lead_of_frequent(
             also: Vec::new(),
         });
     }
-    let token = rarest(connection, visible, pairs).await?;
+    let token = rarest(connection, seen, pairs).await?;
     let also = whole.iter().filter(|word| !covers(&token, word)).cloned().collect();
     Ok(Lead { token, also })
 }
@@ -177,10 +255,11 @@ fn lead_of_begun(word: String, whole: &[String]) -> Lead {
     Lead { token, also }
 }
 
-/// The rarest of these words among the rows that the caller sees, as far as a few of them tell; of equals the longest.
+/// The rarest of these words among the rows that the caller sees, by its scope and by what these units received, as far as a few of them
+/// tell; of equals the longest.
 async fn rarest(
     connection: &mut PgConnection,
-    visible: &Visible,
+    (visible, receiving): (&Visible, &[i32]),
     mut words: Vec<String>,
 ) -> Result<String, StoreError> {
     words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
@@ -204,6 +283,12 @@ async fn rarest(
     push_seen(&mut query, visible);
     if visible.is_wide() {
         push_before(&mut query, Timestamp::MAX, Uuid::max());
+    }
+    if !receiving.is_empty() {
+        query
+            .push(" UNION ALL SELECT submit_time FROM received_case_tokens WHERE token = word AND receiving_unit_id = ANY (")
+            .push_bind(receiving.to_vec())
+            .push(")");
     }
     query.push(newest);
     query.push(") AS newest) AS met ORDER BY ").push(order).push(" LIMIT 1");
@@ -275,17 +360,17 @@ pub(super) fn words_query(
     after: Option<&Place>,
     limit: i64,
 ) -> Query {
+    // What its units received is seen whatever unit is asked for, which the filter tells apart.
+    let received = received(visible);
+    let visible = &visible.narrowed(filter.unit_id);
     // The words of a case know its unit and owner, not to whom it is assigned.
-    let reasons: Vec<Visible> = visible
-        .reasons()
-        .into_iter()
-        .filter(|reason| reason.assignee.is_none())
-        .collect();
-    let mut branches: Vec<(&Visible, Option<&Lead>)> = Vec::new();
-    for reason in &reasons {
+    let mut grounds = grounds(received, visible);
+    grounds.retain(|ground| !matches!(ground, Ground::Seen(reason) if reason.assignee.is_some()));
+    let mut branches: Vec<(&Ground, Option<&Lead>)> = Vec::new();
+    for ground in &grounds {
         match walk {
-            Walk::Words(leads, _) => branches.extend(leads.iter().map(|lead| (reason, Some(lead)))),
-            Walk::Gathered(..) | Walk::Cases(_) => branches.push((reason, None)),
+            Walk::Words(leads, _) => branches.extend(leads.iter().map(|lead| (ground, Some(lead)))),
+            Walk::Gathered(..) | Walk::Cases(_) => branches.push((ground, None)),
         }
     }
     let mut query = QueryBuilder::new(head);
@@ -295,19 +380,34 @@ pub(super) fn words_query(
         return query;
     }
     push_union(&mut query, Order::Newest, limit, branches.len(), |query, number| {
-        let Some((reason, lead)) = branches.get(number) else {
-            return;
+        let condition = |query: &mut Query| {
+            if !filter.is_empty() {
+                query.push(" AND EXISTS (SELECT 1 FROM cases AS c WHERE c.case_id = t.case_id");
+                push_filter(query, filter);
+                query.push(" OFFSET 0)");
+            }
+            match after {
+                Some(Place::Time(after)) => push_before(query, after.submit_time, after.case_id),
+                _ if visible.is_wide() => push_before(query, Timestamp::MAX, Uuid::max()),
+                _ => {}
+            }
         };
-        push_walk(query, reason, walk, *lead);
-        if !filter.is_empty() {
-            query.push(" AND EXISTS (SELECT 1 FROM cases AS c WHERE c.case_id = t.case_id");
-            push_filter(query, filter);
-            query.push(" OFFSET 0)");
-        }
-        match after {
-            Some(Place::Time(after)) => push_before(query, after.submit_time, after.case_id),
-            _ if visible.is_wide() => push_before(query, Timestamp::MAX, Uuid::max()),
-            _ => {}
+        match branches.get(number) {
+            Some((Ground::Seen(reason), lead)) => {
+                push_walk(query, reason, walk, *lead);
+                condition(query);
+            }
+            Some((Ground::Received(units), lead)) => {
+                // For each unit a walk of its own, which ends where the page is full; planned once, however many there are.
+                query.push("SELECT t.case_id, t.submit_time FROM unnest(");
+                query.push_bind(units.clone());
+                query.push("::int[]) AS u (unit_id) CROSS JOIN LATERAL (");
+                push_walk_of_received(query, walk, *lead);
+                condition(query);
+                push_order(query, Order::Newest, limit);
+                query.push(") AS t");
+            }
+            None => {}
         }
     });
     push_order(&mut query, Order::Newest, limit);
@@ -333,12 +433,7 @@ fn push_walk(query: &mut Query, reason: &Visible, walk: &Walk, lead: Option<&Lea
             query.push_bind(lead.map(|lead| lead.token.clone()).unwrap_or_default());
             query.push(" AND ");
             push_seen(query, reason);
-            for word in lead.into_iter().flat_map(|lead| &lead.also) {
-                push_carries(query, word);
-            }
-            if let Some(beginning) = beginning {
-                push_kept_begun(query, beginning);
-            }
+            push_rest(query, Shelf::Competent, lead, beginning.as_deref());
         }
         Walk::Gathered(beginning, also) => {
             query.push("SELECT DISTINCT t.case_id, t.submit_time FROM case_tokens AS t WHERE ");
@@ -346,35 +441,76 @@ fn push_walk(query: &mut Query, reason: &Visible, walk: &Walk, lead: Option<&Lea
             query.push(" AND ");
             push_seen(query, reason);
             for word in also {
-                push_carries(query, word);
+                push_carries(query, Shelf::Competent, word);
             }
         }
         Walk::Cases(beginning) => {
             query.push("SELECT t.case_id, t.submit_time FROM cases AS t WHERE ");
             push_seen(query, reason);
             query.push(" AND ");
-            push_looked_up_begun(query, beginning);
+            push_looked_up_begun(query, Shelf::Competent, beginning);
         }
+    }
+}
+
+/// The same of what the unit `u.unit_id` received for others.
+fn push_walk_of_received(query: &mut Query, walk: &Walk, lead: Option<&Lead>) {
+    let cases = |query: &mut Query| {
+        // Word for word the condition of the partial index.
+        query.push(
+            "SELECT t.case_id, t.submit_time FROM cases AS t \
+             WHERE t.receiving_unit_id <> t.responsible_unit_id AND t.receiving_unit_id = u.unit_id AND ",
+        );
+    };
+    match walk {
+        Walk::Words(_, beginning) => {
+            query.push("SELECT t.case_id, t.submit_time FROM received_case_tokens AS t WHERE t.token = ");
+            query.push_bind(lead.map(|lead| lead.token.clone()).unwrap_or_default());
+            query.push(" AND t.receiving_unit_id = u.unit_id");
+            push_rest(query, Shelf::Reception, lead, beginning.as_deref());
+        }
+        Walk::Gathered(beginning, also) => {
+            cases(query);
+            push_looked_up_begun(query, Shelf::Reception, beginning);
+            for word in also {
+                query.push(" AND ");
+                push_looked_up(query, Shelf::Reception, word);
+            }
+        }
+        Walk::Cases(beginning) => {
+            cases(query);
+            push_looked_up_begun(query, Shelf::Reception, beginning);
+        }
+    }
+}
+
+/// What a case must carry beside the word that leads.
+fn push_rest(query: &mut Query, shelf: Shelf, lead: Option<&Lead>, beginning: Option<&str>) {
+    for word in lead.into_iter().flat_map(|lead| &lead.also) {
+        push_carries(query, shelf, word);
+    }
+    if let Some(beginning) = beginning {
+        push_kept_begun(query, shelf, beginning);
     }
 }
 
 /// Seen beside the word that is walked, or looked up for each case that the walk meets: a number, which is not kept there, and what a
 /// version before wrote.
-fn push_carries(query: &mut Query, word: &str) {
+fn push_carries(query: &mut Query, shelf: Shelf, word: &str) {
     query.push(" AND ");
     if is_kept_beside(word) {
         push_kept(query, &format!(" {word} "));
-        push_looked_up(query, word);
+        push_looked_up(query, shelf, word);
         query.push(" END");
     } else {
-        push_looked_up(query, word);
+        push_looked_up(query, shelf, word);
     }
 }
 
-fn push_kept_begun(query: &mut Query, beginning: &str) {
+fn push_kept_begun(query: &mut Query, shelf: Shelf, beginning: &str) {
     query.push(" AND ");
     push_kept(query, &format!(" {beginning}"));
-    push_looked_up_begun(query, beginning);
+    push_looked_up_begun(query, shelf, beginning);
     query.push(" END");
 }
 
@@ -387,17 +523,22 @@ fn push_kept(query: &mut Query, text: &str) {
 }
 
 /// OFFSET 0 keeps it a look-up: as a join PostgreSQL would gather all cases with the word.
-fn push_looked_up(query: &mut Query, word: &str) {
-    query
-        .push("EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND w.token = ")
-        .push_bind(word.to_owned())
-        .push(" OFFSET 0)");
+fn push_looked_up(query: &mut Query, shelf: Shelf, word: &str) {
+    push_words_of_the_case(query, shelf);
+    query.push("w.token = ").push_bind(word.to_owned()).push(" OFFSET 0)");
 }
 
-fn push_looked_up_begun(query: &mut Query, beginning: &str) {
-    query.push("EXISTS (SELECT 1 FROM case_tokens AS w WHERE w.case_id = t.case_id AND ");
+fn push_looked_up_begun(query: &mut Query, shelf: Shelf, beginning: &str) {
+    push_words_of_the_case(query, shelf);
     push_begins(query, "w.token", beginning);
     query.push(" OFFSET 0)");
+}
+
+fn push_words_of_the_case(query: &mut Query, shelf: Shelf) {
+    query
+        .push("EXISTS (SELECT 1 FROM ")
+        .push(shelf.table())
+        .push(" AS w WHERE w.case_id = t.case_id AND ");
 }
 
 /// A range: LIKE is not leakproof, so that row-level security would keep it from the index.

@@ -112,14 +112,15 @@ pub(crate) async fn decided(
         .collect()
 }
 
-/// The outcomes to which whoever did the steps of these cases came last, by the codes of the steps.
+/// The outcomes to which whoever did the steps of these cases came last, by the codes of the steps; of a case that went over to another version
+/// also as that calls them.
 pub(crate) async fn outcomes_said(
     connection: &mut PgConnection,
     case_ids: &[Uuid],
 ) -> Result<BTreeMap<Uuid, BTreeMap<String, String>>, StoreError> {
     let rows = sqlx::query(
         "SELECT case_id, step, details ->> 'outcome' AS outcome FROM case_history
-         WHERE case_id = ANY ($1) AND operation = 'record_step' AND details ? 'outcome' ORDER BY case_id, version",
+         WHERE case_id = ANY ($1) AND operation IN ('record_step', 'migrate_version') AND details ? 'outcome' ORDER BY case_id, version",
     )
     .bind(case_ids)
     .fetch_all(connection)
@@ -142,7 +143,7 @@ pub(crate) async fn save_version(
     let due = after.deadline.as_ref();
     let changed = sqlx::query(
         "UPDATE cases SET procedure_version = $3, step = $4, conditions = $5, due_date = $6, due_time = $7, deadline = $8,
-                          fees = $9, version = $10, update_time = $11
+                          fees = $9, version = $10, update_time = $11, step_outcome = $12
          WHERE case_id = $1 AND version = $2",
     )
     .bind(before.case_id)
@@ -156,6 +157,7 @@ pub(crate) async fn save_version(
     .bind(Json(&after.fees))
     .bind(after.version)
     .bind(now.to_sqlx())
+    .bind(&after.step_outcome)
     .execute(&mut *connection)
     .await?;
     one_row("cases", changed.rows_affected())?;
@@ -164,6 +166,7 @@ pub(crate) async fn save_version(
 
 fn migration(row: &PgRow) -> Result<Migration, StoreError> {
     let Json(steps) = row.try_get("steps")?;
+    let Json(outcomes) = row.try_get("outcomes")?;
     let time = |column: &str| -> Result<Timestamp, StoreError> {
         Ok(row.try_get::<jiff_sqlx::Timestamp, _>(column)?.to_jiff())
     };
@@ -175,6 +178,7 @@ fn migration(row: &PgRow) -> Result<Migration, StoreError> {
         from_version: row.try_get("from_version")?,
         to_version: row.try_get("to_version")?,
         steps,
+        outcomes,
         reason: row.try_get("reason")?,
         legal_basis: row.try_get("legal_basis")?,
         actor_id: row.try_get("actor_id")?,
@@ -194,8 +198,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Migration) -> Re
     let inserted = sqlx::query(
         "INSERT INTO procedure_migrations (migration_id, procedure_code, from_version, to_version, steps, reason, legal_basis,
                                            actor_id, on_behalf_of, state, moved, kept, responsible_unit_id, create_time,
-                                           update_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 0, 0, $10, $11, $11)
+                                           update_time, outcomes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', 0, 0, $10, $11, $11, $12)
          ON CONFLICT (procedure_code, from_version) WHERE state = 'running' DO NOTHING",
     )
     .bind(new.migration_id)
@@ -209,6 +213,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: &Migration) -> Re
     .bind(new.on_behalf_of)
     .bind(new.responsible_unit_id)
     .bind(new.create_time.to_sqlx())
+    .bind(Json(&new.outcomes))
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)

@@ -578,7 +578,7 @@ pub(crate) async fn count_open_of(connection: &mut PgConnection, units: &[i32]) 
     .await?)
 }
 
-/// Moves a case to another unit, and the words by which it is found with it.
+/// Moves a case to another unit, and the words by which it is found with it; those at the place of reception stay there.
 pub(crate) async fn move_to_unit(
     connection: &mut PgConnection,
     before: &Case,
@@ -603,6 +603,7 @@ pub(crate) async fn move_to_unit(
     )
     .execute(&mut *connection)
     .await?;
+    super::case_search::keep_at_reception(&mut *connection, after).await?;
     sqlx::query!(
         "UPDATE case_deadlines SET responsible_unit_id = $2 WHERE case_id = $1",
         before.case_id,

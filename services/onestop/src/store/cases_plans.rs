@@ -595,6 +595,77 @@ async fn every_search_walks_an_index() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+
+    // A centre received ten thousand of them for others, and has none of its own.
+    let centre = unit(31);
+    let mut superuser = database.connect_as_superuser().await.unwrap();
+    for sql in [
+        "UPDATE cases SET receiving_unit_id = 31 WHERE responsible_unit_id % 3 = 0",
+        "SELECT keep_words_at_reception(array_agg(case_id)) FROM cases WHERE receiving_unit_id = 31",
+        "ANALYZE cases",
+        "ANALYZE received_case_tokens",
+    ] {
+        superuser.execute(sql).await.unwrap();
+    }
+    let later = Place::Time(After {
+        submit_time: "2026-11-20T00:00:00Z".parse().unwrap(),
+        case_id: Uuid::nil(),
+    });
+    for (name, walk, filter, index) in [
+        (
+            "a rare word",
+            words(vec![lead("t042", &["nguyen"])]),
+            &nothing,
+            "received_case_tokens",
+        ),
+        (
+            "two frequent words",
+            words(vec![lead("+nguyen van", &[])]),
+            &nothing,
+            "received_case_tokens_pkey",
+        ),
+        (
+            "words and a state",
+            words(vec![lead("+nguyen van", &["hung4"])]),
+            &of_state,
+            "received_case_tokens_pkey",
+        ),
+        (
+            "frequent words and the beginning of many",
+            Walk::Words(vec![lead("+nguyen van", &[])], Some("hun".to_owned())),
+            &nothing,
+            "received_case_tokens_pkey",
+        ),
+        (
+            "the beginning of frequent words",
+            Walk::Cases("hun".to_owned()),
+            &nothing,
+            "cases_received_by_unit",
+        ),
+    ] {
+        for after in [None, Some(&later)] {
+            let query = words_query(&explained(), &centre, &walk, filter, after, 51);
+            let found = plan(&database, &centre, query).await;
+            // What is below the limit of a walk is not sorted.
+            let walked = found.split("Limit").find(|below| below.contains(index));
+            let walks = !found.contains("Seq Scan on case") && !found.contains("Seq Scan on received_case_tokens");
+            let sorted = index != "received_case_tokens" && walked.is_none_or(|below| below.contains("Sort"));
+            if !walks || walked.is_none() || sorted || gathers(&found) {
+                wrong.push(format!("{name}, received for others, by {index}:\n{found}"));
+            }
+        }
+    }
+    let page = |walk: Walk| words_query(SUMMARY, &centre, &walk, &nothing, None, 51);
+    let both = pages(&database, &centre, page(words(vec![lead("+nguyen van", &[])]))).await;
+    let expected: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT case_id FROM cases WHERE receiving_unit_id = 31 AND right(case_code, 1)::int % 2 = 0
+         ORDER BY submit_time DESC, case_id DESC LIMIT 51",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(both, expected);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[tokio::test]

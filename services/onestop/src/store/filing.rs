@@ -9,9 +9,9 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::agencies::digits_of;
 use super::statistics::ChangeColumns;
+use super::{StoreError, case_search};
 use crate::domain::case::{Case, FiledComponent};
 use crate::domain::listing::HistoryEntry;
 use crate::domain::search::{kept_beside, tokens_of};
@@ -90,7 +90,7 @@ impl<'a> ComponentRow<'a> {
 /// Stores a new case with the words by which it is found, its components, its first task, the first entry of its history, and what it
 /// changes in the figures.
 ///
-/// Two statements, because what belongs to a case is written by whoever sees the case, and a row is seen by the statements
+/// Two statements, and a third for a case that was received for another unit, because what belongs to a case is written by whoever sees the case, and a row is seen by the statements
 /// after the one that inserts it.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
@@ -137,6 +137,9 @@ pub(crate) async fn insert(
     )
     .execute(&mut *connection)
     .await?;
+    if case.received_elsewhere().is_some() {
+        case_search::keep_at_reception(&mut *connection, case).await?;
+    }
     let components: Vec<ComponentRow<'_>> = case.components.iter().enumerate().map(ComponentRow::at).collect();
     let when = When {
         happened: case.submit_time,

@@ -62,6 +62,39 @@ impl From<CommentRow> for Comment {
     }
 }
 
+struct MarkRow {
+    mark_id: Uuid,
+    case_id: Uuid,
+    task_id: Uuid,
+    field: String,
+    component_code: String,
+    text: String,
+    author_id: Uuid,
+    create_time: jiff_sqlx::Timestamp,
+    resolve_time: Option<jiff_sqlx::Timestamp>,
+    resolved_by: Option<Uuid>,
+}
+
+impl From<MarkRow> for Mark {
+    fn from(row: MarkRow) -> Self {
+        Self {
+            mark_id: row.mark_id,
+            case_id: row.case_id,
+            task_id: row.task_id,
+            on: if row.field.is_empty() {
+                Marked::Component(row.component_code)
+            } else {
+                Marked::Field(row.field)
+            },
+            text: row.text,
+            author_id: row.author_id,
+            create_time: row.create_time.to_jiff(),
+            resolve_time: row.resolve_time.map(jiff_sqlx::Timestamp::to_jiff),
+            resolved_by: row.resolved_by,
+        }
+    }
+}
+
 /// Stores a mark.
 pub(crate) async fn insert(connection: &mut PgConnection, mark: &Mark) -> Result<(), StoreError> {
     let (field, component) = match &mark.on {
@@ -89,7 +122,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, mark: &Mark) -> Result
 
 /// The marks of a case that have not been dealt with, oldest first; no more than a screen can hold.
 pub(crate) async fn open_of(connection: &mut PgConnection, case_id: Uuid) -> Result<Vec<Mark>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        MarkRow,
         r#"
         SELECT mark_id, case_id, task_id, field, component_code, text, author_id, create_time, resolve_time, resolved_by
         FROM case_marks WHERE case_id = $1 AND resolve_time IS NULL ORDER BY create_time, mark_id LIMIT 1000
@@ -98,24 +132,19 @@ pub(crate) async fn open_of(connection: &mut PgConnection, case_id: Uuid) -> Res
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Mark {
-            mark_id: row.mark_id,
-            case_id: row.case_id,
-            task_id: row.task_id,
-            on: if row.field.is_empty() {
-                Marked::Component(row.component_code)
-            } else {
-                Marked::Field(row.field)
-            },
-            text: row.text,
-            author_id: row.author_id,
-            create_time: row.create_time.to_jiff(),
-            resolve_time: row.resolve_time.map(jiff_sqlx::Timestamp::to_jiff),
-            resolved_by: row.resolved_by,
-        })
-        .collect())
+    Ok(rows.into_iter().map(Mark::from).collect())
+}
+
+/// All marks on all cases, for the verification.
+pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Mark>, StoreError> {
+    let rows = sqlx::query_as!(
+        MarkRow,
+        "SELECT mark_id, case_id, task_id, field, component_code, text, author_id, create_time, resolve_time, resolved_by
+         FROM case_marks"
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Mark::from).collect())
 }
 
 /// Marks are dealt with; gives how many were open.

@@ -161,7 +161,7 @@ async fn file(stack: &Stack, account: Uuid, request: SubmitCaseRequest) -> Case 
     answer.into_inner().case.unwrap()
 }
 
-async fn supplement(client: &Client, case: &Case, codes: &[&str]) -> Case {
+pub(crate) async fn supplement(client: &Client, case: &Case, codes: &[&str]) -> Case {
     let items = codes.iter().map(|code| SupplementItem {
         component_code: (*code).to_owned(),
         instruction: "Nộp bản rõ hơn".to_owned(),

@@ -605,6 +605,113 @@ async fn a_case_owes_what_its_version_says_times_how_many_and_its_applicant_sees
     whole(&stack).await;
 }
 
+/// A birth registration with copies, received at the counter of Thành Vinh for Trường Vinh.
+async fn owing_and_received_elsewhere(desk: &Client) -> proto::Case {
+    let request = proto::SubmitCaseRequest {
+        channel: proto::Channel::Counter.into(),
+        receiving_unit_code: "16681".to_owned(),
+        conditions: vec!["yeu_cau_ban_sao".to_owned()],
+        components: ["to_khai", "giay_chung_sinh", "giay_to_tuy_than"]
+            .map(component)
+            .to_vec(),
+        ..birth_registration()
+    };
+    let submitted = desk.clone().cases.submit_case(request).await.unwrap();
+    submitted.into_inner().case.unwrap()
+}
+
+#[track_caller]
+fn is_not_permitted<T: std::fmt::Debug>(answer: Result<T, Status>, permission: &str) {
+    let status = answer.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "PERMISSION_MISSING")
+    );
+    assert_eq!(egov_fault::fault_of(&status).metadata()["permission"], permission);
+}
+
+#[tokio::test]
+async fn the_place_of_reception_asks_for_the_payment_of_what_it_received_and_holds_no_money() {
+    let (stack, platform) = Platform::stack().await;
+    let (desk, here) = (
+        stack.staff("one_stop_clerk", THANH_VINH),
+        stack.staff("one_stop_clerk", TRUONG_VINH),
+    );
+    let filed = owing_and_received_elsewhere(&desk).await;
+    // Before it is taken in it owes nothing yet, there as here.
+    let first = charge(&desk, &filed).await.unwrap();
+    assert_eq!(first.owed.as_ref().unwrap().units, 8_000);
+    let status = quantities(&desk, &first, 2).await.unwrap_err();
+    assert_eq!(reason(&status), "CHARGE_NOT_OPEN");
+    let taking_in = proto::AcceptCaseRequest {
+        request_id: request_id(),
+        case_id: filed.case_id.clone(),
+        etag: filed.etag.clone(),
+    };
+    let accepted = desk.clone().cases.accept_case(taking_in).await.unwrap().into_inner();
+    let accepted = accepted.case.unwrap();
+
+    // Whoever reads fees there reads it, a third unit does not; of the competent unit's other cases nothing is seen there.
+    let (officer, leader) = (
+        stack.staff("officer", THANH_VINH),
+        stack.staff("unit_leader", THANH_VINH),
+    );
+    for reader in [&desk, &officer, &leader, &stack.staff("case_reader", THANH_VINH)] {
+        assert_eq!(charge(reader, &accepted).await.unwrap().case_id, accepted.case_id);
+    }
+    let third = stack.staff("one_stop_clerk", COUNTER);
+    let other = owing(&stack).await;
+    let others = charge(&here, &other).await.unwrap();
+    for (client, case, known) in [(&third, &accepted, &first), (&desk, &other, &others)] {
+        for status in [
+            charge(client, case).await.unwrap_err(),
+            quantities(client, known, 2).await.unwrap_err(),
+            ask_for_payment(client, known).await.unwrap_err(),
+        ] {
+            assert_eq!(reason(&status), "CASE_NOT_FOUND");
+        }
+    }
+
+    // How many: of the desk and the competent unit at once one wins.
+    let (there_too, here_too) = tokio::join!(quantities(&desk, &first, 2), quantities(&here, &first, 2));
+    assert_ne!(there_too.is_ok(), here_too.is_ok(), "{there_too:?} {here_too:?}");
+    let lost = there_too.err().or_else(|| here_too.err()).unwrap();
+    assert_eq!(reason(&lost), "STALE_ETAG");
+    let two = charge(&desk, &accepted).await.unwrap();
+    assert_eq!(two.owed.as_ref().unwrap().units, 16_000);
+    let three = quantities(&desk, &two, 3).await.unwrap();
+    assert_eq!(three.owed.as_ref().unwrap().units, 24_000);
+
+    // Who does not take cases in asks for nothing there; and nobody there takes cash or waives anything.
+    is_not_permitted(quantities(&officer, &three, 1).await, "onestop.fees.collect");
+    is_not_permitted(ask_for_payment(&officer, &three).await, "onestop.fees.collect");
+    is_not_permitted(cash(&desk, &three, "BL-1", 24_000).await, "onestop.fees.collect");
+    is_not_permitted(exempt(&officer, &three, 0).await, "onestop.fees.exempt");
+    assert_eq!(charge(&here, &accepted).await.unwrap(), three);
+
+    // Asked for once, in state 4: the case waits in 6, and the order is the competent unit's.
+    assign(&stack, &accepted).await;
+    let request = payment_request(&three);
+    let asked = desk.clone().fees.request_payment(request.clone()).await.unwrap();
+    let again = desk.clone().fees.request_payment(request).await.unwrap();
+    assert_eq!(asked.into_inner(), again.into_inner());
+    assert_eq!(state_of(&stack, &accepted).await.state(), CaseState::PaymentRequested);
+    let pending = until(&stack, &accepted, is_pending).await;
+    assert_eq!(pending.payments[0].collecting_unit_id, TRUONG_VINH);
+    assert_eq!(platform.ordered_for(&accepted.case_code), [TRUONG_VINH]);
+    let told = charge(&desk, &accepted).await.unwrap();
+    assert!(!told.payments[0].pay_url.is_empty(), "where the applicant pays");
+
+    // Paid, it goes on by itself; what becomes of the money is none of the desk's business.
+    platform.set(&accepted.case_code, OrderState::Paid);
+    let paid = until(&stack, &accepted, |charge| charge.state() == ChargeState::Paid).await;
+    assert_eq!(state_of(&stack, &accepted).await.state(), CaseState::Processing);
+    assert_eq!(charge(&desk, &accepted).await.unwrap(), paid);
+    is_not_permitted(refund(&leader, &paid, 0).await, "onestop.fees.refund");
+    assert_eq!((platform.made(), platform.refunds()), (1, 0));
+    whole(&stack).await;
+}
+
 #[tokio::test]
 async fn an_exemption_is_an_officers_with_reason_and_basis_and_what_is_waived_is_not_asked_for() {
     let (stack, platform) = Platform::stack().await;

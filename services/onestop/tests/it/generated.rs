@@ -231,6 +231,7 @@ async fn lists_and_searches_through_the_port_show_the_truth() {
         let request = SearchCasesRequest {
             query: egov_codes::fold(name),
             page_size: 200,
+            unit_id: unit,
             ..Default::default()
         };
         let found = reader.cases.search_cases(request).await.unwrap().into_inner();

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::support::*;
 use crate::work::{claim, inbox, with_roles};
 
-mod killed;
+pub(crate) mod killed;
 
 const SERVICE: &str = "2.000986";
 

@@ -30,6 +30,7 @@ mod importing;
 mod lifecycle;
 mod linked;
 mod lookup;
+mod migration_killed;
 mod migrations;
 mod neighbour;
 mod non_interference;

@@ -1,5 +1,6 @@
 //! Running cases go over to a new version: previewed, case by case, and resumed after a stop.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use egov_onestop::migrate_cases;
 use egov_onestop::operations::verify::verify;
 use egov_proto::egov::onestop::v1::{
     Case, GetMigrationRequest, ListCaseHistoryRequest, ListMigratedCasesRequest, Migration, MigrationPreview,
-    MigrationState, PreviewMigrationRequest, StartMigrationRequest, StepMapping,
+    MigrationState, OutcomeMapping, PreviewMigrationRequest, StartMigrationRequest, StepMapping,
 };
 use jiff::SignedDuration;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tonic::{Code, Status};
 
 use crate::definitions::{BIRTH, controller, create, publish, update};
@@ -52,12 +54,45 @@ fn mapping() -> Vec<StepMapping> {
     }]
 }
 
+/// The step that checks ends with one of these outcomes, each of which leads to a step.
+fn ending(text: &str, ways: &[(&str, &str)]) -> String {
+    let ways: Vec<String> = ways
+        .iter()
+        .map(|(to, outcome)| format!("{{ to = \"{to}\", outcome = \"{outcome}\" }}"))
+        .collect();
+    let ends = format!("code = \"tham_tra\"\nnext = [{}]\n", ways.join(", "));
+    text.replacen("code = \"tham_tra\"\n", &ends, 1)
+}
+
+/// A step by which the case is stopped, to which an outcome may lead.
+fn with_a_stop(text: &str) -> String {
+    text.replacen(
+        "code = \"xac_nhan_bieu_mau\"\n",
+        "code = \"dung\"\nname = \"Dừng giải quyết\"\nrole = \"unit_leader\"\nstate = 8\nnext = []\n\n\
+         [[steps]]\ncode = \"xac_nhan_bieu_mau\"\n",
+        1,
+    )
+}
+
+fn outcome(step: &str, from: &str, to: &str) -> OutcomeMapping {
+    OutcomeMapping {
+        step: step.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    }
+}
+
 async fn checked(stack: &Stack, case: &Case) -> Case {
+    checked_with(stack, case, "").await
+}
+
+async fn checked_with(stack: &Stack, case: &Case, outcome: &str) -> Case {
     let request = egov_proto::egov::onestop::v1::RecordStepRequest {
         request_id: request_id(),
         case_id: case.case_id.clone(),
         etag: case.etag.clone(),
         step: "tham_tra".to_owned(),
+        outcome: outcome.to_owned(),
         ..Default::default()
     };
     let mut officer = stack.staff("officer", TRUONG_VINH);
@@ -80,6 +115,7 @@ pub(crate) fn start(from: i32, to: i32, steps: Vec<StepMapping>) -> StartMigrati
         steps,
         reason: "Áp dụng quy trình mới".to_owned(),
         legal_basis: "Quyết định số 2/QĐ-UBND".to_owned(),
+        outcomes: Vec::new(),
     }
 }
 
@@ -115,6 +151,16 @@ async fn whole(stack: &Stack) {
         .await
         .unwrap();
     assert!(found.is_whole(), "{:?}", found.violations);
+}
+
+/// Rounds until a migration is finished.
+async fn finished(stack: &Stack, client: &Client, id: &str) -> Migration {
+    let mut now = migration(client, id).await;
+    while now.state() != MigrationState::Finished {
+        migrate_cases(&stack.pool, Profile::Demo, 2, || false).await.unwrap();
+        now = migration(client, id).await;
+    }
+    now
 }
 
 #[tokio::test]
@@ -266,6 +312,298 @@ async fn running_cases_go_over_as_previewed_and_a_stop_loses_nothing() {
 }
 
 #[tokio::test]
+async fn an_outcome_goes_over_by_the_name_that_stands_for_it_and_without_one_the_case_stays() {
+    let stack = Stack::start().await;
+    let lease = hold(&stack).await;
+    let first = Mutex::new(String::new());
+    let old = next_version(&stack, |text| {
+        first.lock().unwrap().clone_from(&text);
+        let ways = [
+            ("ghi_so", "đủ điều kiện"),
+            ("xac_nhan_bieu_mau", "cần xác nhận biểu mẫu"),
+        ];
+        ending(&text, &ways)
+    })
+    .await;
+    let mut ended = Vec::new();
+    for outcome in ["đủ điều kiện", "cần xác nhận biểu mẫu"] {
+        let case = processing(&stack).await;
+        ended.push(checked_with(&stack, &case, outcome).await);
+        stack.advance(SignedDuration::from_secs(1)).await;
+    }
+    let (sound, unconfirmed) = (&ended[0], &ended[1]);
+    let begun = processing(&stack).await;
+    // The new version calls the step and its outcomes otherwise, and has one by which the case is stopped.
+    let text = first.into_inner().unwrap();
+    let new = next_version(&stack, |_| {
+        let ways = [
+            ("ghi_so", "đạt"),
+            ("xac_nhan_bieu_mau", "cần biểu mẫu"),
+            ("dung", "phải dừng"),
+        ];
+        renamed(with_a_stop(&ending(&text, &ways)))
+    })
+    .await;
+    let client = controller(&stack);
+    let request = |outcomes: Vec<OutcomeMapping>| StartMigrationRequest {
+        outcomes,
+        ..start(old, new, mapping())
+    };
+    let previewed = async |steps: Vec<StepMapping>, outcomes: Vec<OutcomeMapping>| {
+        let request = PreviewMigrationRequest {
+            procedure_code: BIRTH.to_owned(),
+            from_version: old,
+            to_version: new,
+            steps,
+            outcomes,
+            ..Default::default()
+        };
+        let answer = client.clone().definitions.preview_migration(request).await?;
+        Ok::<_, Status>(answer.into_inner().cases)
+    };
+    let of = |previews: &[MigrationPreview], case: &Case| {
+        let preview = previews.iter().find(|one| one.case_id == case.case_id).unwrap();
+        let kinds: Vec<String> = preview.hindrances.iter().map(|one| one.kind.clone()).collect();
+        (preview.outcome.clone(), preview.new_outcome.clone(), kinds.join(", "))
+    };
+    let say = |outcome: &str, new: &str, kinds: &str| (outcome.to_owned(), new.to_owned(), kinds.to_owned());
+
+    // Without names what came to an outcome stays, and it is said which; what came to none goes over.
+    let without = previewed(mapping(), Vec::new()).await.unwrap();
+    assert_eq!(of(&without, sound), say("đủ điều kiện", "", "outcome_gone"));
+    assert_eq!(
+        of(&without, unconfirmed),
+        say("cần xác nhận biểu mẫu", "", "outcome_gone")
+    );
+    assert_eq!(of(&without, &begun), say("", "", ""));
+    let kept = without.iter().find(|one| one.case_id == sound.case_id).unwrap();
+    let words = kept.hindrances[0].text.clone().unwrap();
+    for words in [&words.vi, &words.en] {
+        assert!(words.contains("tham_tra") && words.contains("đủ điều kiện"), "{words}");
+    }
+
+    // Everything that is wrong is named at once, and nothing begins.
+    let named = vec![outcome("tham_tra", "đủ điều kiện", "đạt")];
+    let wrong = vec![
+        named[0].clone(),
+        outcome("tham_tra", "đủ", "được"),
+        outcome("tham_tra", "đủ điều kiện", "phải dừng"),
+        outcome("khong_co", "đủ điều kiện", "đạt"),
+        outcome("ghi_so", "đạt", ""),
+    ];
+    for status in [
+        previewed(mapping(), wrong.clone()).await.unwrap_err(),
+        client
+            .clone()
+            .definitions
+            .start_migration(request(wrong))
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::InvalidArgument, "INVALID_FIELD")
+        );
+        let fault = egov_fault::fault_of(&status);
+        let fields: Vec<&str> = fault.violations().iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "outcomes[1].from",
+                "outcomes[1].to",
+                "outcomes[2].from",
+                "outcomes[2].to",
+                "outcomes[3].step",
+                "outcomes[4].from",
+            ]
+        );
+        let unknown = &fault.violations()[0];
+        for words in [&unknown.vi, &unknown.en] {
+            assert!(words.contains("đủ điều kiện; cần xác nhận biểu mẫu"), "{words}");
+        }
+    }
+    // By its old name the step is none of the new version, and no outcome of it either.
+    let status = previewed(Vec::new(), named.clone()).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&status).violations()[0].field, "outcomes[0].step");
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    let begun_by_then: i64 = sqlx::query_scalar("SELECT count(*) FROM procedure_migrations")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(begun_by_then, 0);
+
+    let some = previewed(mapping(), named.clone()).await.unwrap();
+    assert_eq!(of(&some, sound), say("đủ điều kiện", "đạt", ""));
+    assert_eq!(of(&some, unconfirmed), say("cần xác nhận biểu mẫu", "", "outcome_gone"));
+    assert_eq!(of(&some, &begun), say("", "", ""));
+
+    let asked = request(named.clone());
+    let started = client
+        .clone()
+        .definitions
+        .start_migration(asked.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let again = client
+        .clone()
+        .definitions
+        .start_migration(asked.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(again, started, "the same request begins nothing twice");
+    let other = StartMigrationRequest {
+        outcomes: vec![outcome("tham_tra", "cần xác nhận biểu mẫu", "cần biểu mẫu")],
+        ..asked
+    };
+    let status = client.clone().definitions.start_migration(other).await.unwrap_err();
+    assert_eq!(reason(&status), "REQUEST_ID_REUSED");
+    let work = crate::work::open_step(&stack, &sound.case_id).await;
+
+    // A case, then the process stops; the next one goes on by the same names.
+    let id = started.migration.unwrap().migration_id;
+    lease.release().await.unwrap();
+    let turns = AtomicUsize::new(0);
+    let mut now = migration(&client, &id).await;
+    while now.moved + now.kept == 0 {
+        turns.store(0, Ordering::Relaxed);
+        let stopped = || turns.fetch_add(1, Ordering::Relaxed) >= 1;
+        migrate_cases(&stack.pool, Profile::Demo, 1, stopped).await.unwrap();
+        now = migration(&client, &id).await;
+    }
+    let now = finished(&stack, &client, &id).await;
+    assert_eq!((now.moved, now.kept, &now.outcomes), (2, 1, &named));
+
+    let reader = stack.staff("case_reader", TRUONG_VINH);
+    let after = get(&reader, &sound.case_id).await.unwrap();
+    assert_eq!(
+        (
+            after.procedure_version,
+            after.step.as_str(),
+            after.step_outcome.as_str()
+        ),
+        (new, "tham_dinh", "đạt")
+    );
+    assert_eq!((after.version, after.state), (sound.version + 1, sound.state));
+    let stayed = get(&reader, &unconfirmed.case_id).await.unwrap();
+    assert_eq!((stayed.procedure_version, &stayed.etag), (old, &unconfirmed.etag));
+    assert_eq!(get(&reader, &begun.case_id).await.unwrap().procedure_version, new);
+    // The history keeps what was found, and says what stands for it.
+    let history = ListCaseHistoryRequest {
+        case_id: sound.case_id.clone(),
+        ..Default::default()
+    };
+    let history = reader
+        .clone()
+        .cases
+        .list_case_history(history)
+        .await
+        .unwrap()
+        .into_inner()
+        .entries;
+    let told: Vec<(&str, &str, &str, &str)> = history
+        .iter()
+        .rev()
+        .take(2)
+        .map(|one| {
+            (
+                one.operation.as_str(),
+                one.step.as_str(),
+                one.outcome.as_str(),
+                one.from_outcome.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("migrate_version", "tham_dinh", "đạt", "đủ điều kiện"),
+            ("record_step", "tham_tra", "đủ điều kiện", ""),
+        ]
+    );
+    let same = crate::work::open_step(&stack, &sound.case_id).await;
+    assert_eq!(
+        (&same.task_id, same.step.as_str(), &same.etag),
+        (&work.task_id, "ghi_so", &work.etag),
+        "the work goes on"
+    );
+    whole(&stack).await;
+
+    // What stayed goes over as soon as somebody says what stands for its outcome.
+    let rest = vec![outcome("tham_tra", "cần xác nhận biểu mẫu", "cần biểu mẫu")];
+    let started = client
+        .clone()
+        .definitions
+        .start_migration(request(rest))
+        .await
+        .unwrap()
+        .into_inner();
+    let now = finished(&stack, &client, &started.migration.unwrap().migration_id).await;
+    assert_eq!((now.moved, now.kept), (1, 0));
+    let after = get(&reader, &unconfirmed.case_id).await.unwrap();
+    assert_eq!(after.step_outcome, "cần biểu mẫu");
+    let next = crate::work::open_step(&stack, &unconfirmed.case_id).await;
+    assert_eq!(next.step, "xac_nhan_bieu_mau");
+    approve(&stack, &get(&reader, &sound.case_id).await.unwrap()).await;
+    whole(&stack).await;
+}
+
+/// The statements of a batch, each by the table that it writes to.
+const WRITTEN: [&str; 5] = [
+    "cases",
+    "case_history",
+    "procedure_migration_cases",
+    "procedure_migrations",
+    "egov.outbox",
+];
+
+/// Gives a round up where it waits for what somebody else holds, and does not come back until nothing of it is left.
+async fn given_up_where_it_waits(stack: &Stack, held: &str, watcher: &mut PgConnection) {
+    let mut holder = stack.database.connect_as_superuser().await.unwrap();
+    let mut holding = holder.begin().await.unwrap();
+    sqlx::query(AssertSqlSafe(held.to_owned()))
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let waits = async {
+        loop {
+            let waits: bool = sqlx::query_scalar(
+                // What is left of the service may wait for the same.
+                "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                                WHERE datname = current_database() AND wait_event_type = 'Lock')
+                    AND EXISTS (SELECT 1 FROM egov.leases WHERE name = $1 AND expire_time > clock_timestamp())",
+            )
+            .bind(LEASE)
+            .fetch_one(&mut *watcher)
+            .await
+            .unwrap();
+            if waits {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        ended = migrate_cases(&stack.pool, Profile::Demo, 2, || false) => panic!("{held}: {ended:?}"),
+        () = waits => {}
+    }
+    holding.rollback().await.unwrap();
+    loop {
+        let at_work: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                            WHERE datname = current_database() AND pid <> pg_backend_pid()
+                              AND backend_type = 'client backend' AND state <> 'idle')",
+        )
+        .fetch_one(&mut *watcher)
+        .await
+        .unwrap();
+        if !at_work {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
 async fn given_up_in_the_middle_of_whatever_a_migration_goes_on_and_moves_each_case_once() {
     const CASES: i64 = 6;
     let stack = Stack::start().await;
@@ -278,35 +616,63 @@ async fn given_up_in_the_middle_of_whatever_a_migration_goes_on_and_moves_each_c
     let mut client = controller(&stack);
     let request = start(1, version, mapping());
     client.definitions.start_migration(request).await.unwrap();
-    // The running service would take the migration over at once.
-    stack.take_down();
+    // The running service would take the migration over at once: it must be gone before the lease is free.
+    stack.take_down().await;
     lease.release().await.unwrap();
 
     let mut superuser = stack.database.connect_as_superuser().await.unwrap();
-    // What comes before the first batch is read, whether or not there is one: half of that is passed over.
-    let (before, ended) = looked_at(usize::MAX, migrate_cases(&stack.pool, Profile::Demo, 2, || true)).await;
-    assert_eq!(ended.unwrap().unwrap(), Some(0));
-    let (mut given_up, mut partway) = (0, 0);
-    for point in 1_usize.. {
-        // Whoever held the lease is gone, and its time is over.
+    // Whoever held the lease is gone, and its time is over.
+    let expire = async |superuser: &mut PgConnection| {
         sqlx::query("UPDATE egov.leases SET expire_time = '-infinity' WHERE name = $1")
             .bind(LEASE)
-            .execute(&mut superuser)
+            .execute(superuser)
             .await
             .unwrap();
-        // Each time it comes a little further before the future is dropped, two cases a transaction.
-        let round = migrate_cases(&stack.pool, Profile::Demo, 2, || false);
-        let (_, ended) = looked_at(before / 2 + point * 4, round).await;
-        let is_over = ended.map(Result::unwrap).is_some();
-        let (finished, held, reached): (bool, bool, i64) = sqlx::query_as(
+    };
+    let stand = async |superuser: &mut PgConnection| -> (bool, bool, i64) {
+        sqlx::query_as(
             "SELECT state = 'finished',
                     EXISTS (SELECT 1 FROM egov.leases WHERE name = $1 AND expire_time > clock_timestamp()), moved + kept
              FROM procedure_migrations",
         )
         .bind(LEASE)
-        .fetch_one(&mut superuser)
+        .fetch_one(superuser)
         .await
-        .unwrap();
+        .unwrap()
+    };
+    // What comes before the first batch is read, whether or not there is one: half of that is passed over. Its last request for the lease may
+    // be all that is left of the service.
+    let before = loop {
+        expire(&mut superuser).await;
+        let (looks, ended) = looked_at(usize::MAX, migrate_cases(&stack.pool, Profile::Demo, 2, || true)).await;
+        if let Some(cases) = ended.unwrap().unwrap() {
+            assert_eq!(cases, 0);
+            break looks;
+        }
+    };
+    let (mut given_up, mut partway) = (0, 0);
+    // In each statement that writes: how often the future is looked at until it comes there depends on how busy the machine is, and a round of
+    // which every answer is there at once comes to its end between two looks.
+    for table in WRITTEN {
+        expire(&mut superuser).await;
+        given_up_where_it_waits(&stack, &format!("LOCK TABLE {table} IN SHARE MODE"), &mut superuser).await;
+        assert_eq!(stand(&mut superuser).await, (false, true, 0), "{table}");
+        given_up += 1;
+    }
+    // Between the first batch and the last: the first case of the second one is held by somebody else.
+    expire(&mut superuser).await;
+    let third = "SELECT 1 FROM cases ORDER BY submit_time DESC, case_id DESC OFFSET 2 LIMIT 1 FOR UPDATE";
+    given_up_where_it_waits(&stack, third, &mut superuser).await;
+    assert_eq!(stand(&mut superuser).await, (false, true, 2));
+    given_up += 1;
+    partway += 1;
+    for point in 1_usize.. {
+        expire(&mut superuser).await;
+        // Each time it comes a little further before the future is dropped, two cases a transaction.
+        let round = migrate_cases(&stack.pool, Profile::Demo, 2, || false);
+        let (_, ended) = looked_at(before / 2 + point * 4, round).await;
+        let is_over = ended.map(Result::unwrap).is_some();
+        let (finished, held, reached) = stand(&mut superuser).await;
         if finished {
             break;
         }

@@ -138,6 +138,7 @@ async fn a_neighbour_sees_nothing_when_row_level_security_is_off() {
         "case_ratings",
         "case_history",
         "case_tokens",
+        "received_case_tokens",
         "files",
         "uploads",
     ] {

@@ -571,6 +571,11 @@ impl Side {
             ("role", vec![json!("officer"), json!("one_stop_clerk")]),
             ("assignee_id", vec![json!(self.official)]),
             ("steps", vec![json!({"from": "tham_tra", "to": "tham_tra"})]),
+            // No version here has outcomes: what is refused says nothing of rows either.
+            (
+                "outcomes",
+                vec![json!({"step": "tham_tra", "from": "đạt", "to": "đạt"})],
+            ),
             ("notices", vec![json!({"name": "2026-b.toml", "text": NOTICE})]),
             (
                 "statistics",

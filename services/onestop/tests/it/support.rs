@@ -41,10 +41,11 @@ use egov_proto::egov::onestop::v1::{
 use egov_proto::egov::records::v1::reading_service_client::ReadingServiceClient;
 use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
-use egov_runtime::server::{Server, Shutdown};
+use egov_runtime::server::{Drained, Server, Shutdown};
 use egov_testkit::{ManualClock, TestDatabase, Tokens};
 use prost::Message as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -177,6 +178,7 @@ pub(crate) struct Stack {
     pub(crate) directory: Arc<Directory>,
     feed: StillFeed,
     shutdown: Shutdown,
+    served: Mutex<Option<JoinHandle<Drained>>>,
 }
 
 impl Drop for Stack {
@@ -526,7 +528,7 @@ impl Stack {
         .await;
         let address = process.listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        tokio::spawn(process.server.serve(process.listener, shutdown.clone()));
+        let served = tokio::spawn(process.server.serve(process.listener, shutdown.clone()));
         Self {
             address,
             clock,
@@ -537,12 +539,17 @@ impl Stack {
             directory: process.directory,
             feed: process.feed,
             shutdown,
+            served: Mutex::new(Some(served)),
         }
     }
 
-    /// Takes the service down with its jobs; its database stays.
-    pub(crate) fn take_down(&self) {
+    /// Takes the service down with its jobs, and waits until they are gone; its database stays.
+    pub(crate) async fn take_down(&self) {
         self.shutdown.abort();
+        let served = self.served.lock().unwrap().take();
+        if let Some(served) = served {
+            served.await.unwrap();
+        }
     }
 
     /// Lets time pass, and identity's feed answer at the new time.

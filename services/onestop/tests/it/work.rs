@@ -8,12 +8,13 @@ use egov_proto::egov::onestop::v1::{
     CompleteTaskResponse, DelegateTaskRequest, GetTaskRequest, GetTaskResponse, GiveOpinionRequest,
     HandOverTasksRequest, InboxItem, InboxView, ListCaseHistoryRequest, ListCaseHistoryResponse, ListCommentsRequest,
     ListInboxRequest, ListOwnHistoryRequest, ReassignTaskRequest, ReceptionDuty, RecordStepRequest, ReleaseTaskRequest,
-    ReturnResultRequest, SendBackTaskRequest, Task, TaskKind, TaskState,
+    ReturnResultRequest, SendBackTaskRequest, SupplyComponentsRequest, Task, TaskKind, TaskState,
 };
 use egov_transparency::{LogReport, verify_kind};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::components::supplement;
 use crate::support::*;
 
 /// An officer of Trường Vinh of one's own account.
@@ -345,6 +346,42 @@ async fn an_outcome_opens_its_branch_and_a_step_to_which_no_way_leads_is_not_rec
         (shown.step_outcome.as_str(), shown.subject.as_str()),
         ("", "Đăng ký khai sinh cho con")
     );
+
+    // A supplement is no way back: the step in whose course it was asked for is still to be done, and one before it is done again when it
+    // was sent back.
+    let asked = supplement(&a, &get(&a, &case.case_id).await.unwrap(), &["giay_chung_sinh"]).await;
+    let supply = SupplyComponentsRequest {
+        request_id: request_id(),
+        case_id: asked.case_id.clone(),
+        etag: asked.etag,
+        components: vec![component("giay_chung_sinh")],
+    };
+    let supplied = portal
+        .clone()
+        .cases
+        .supply_components(supply)
+        .await
+        .unwrap()
+        .into_inner();
+    let again = RecordStepRequest {
+        etag: supplied.case.unwrap().etag,
+        ..record("tham_tra", "đủ điều kiện")
+    };
+    let status = a.clone().cases.record_step(again).await.unwrap_err();
+    assert_eq!(reason(&status), "STEP_NOT_REACHED");
+    assert_eq!(
+        egov_fault::fault_of(&status).metadata()["reached"],
+        "xac_nhan_bieu_mau, ghi_so, trinh_ky"
+    );
+    assert_eq!(open_step(&stack, &case.case_id).await.step, "xac_nhan_bieu_mau");
+    let task = back("tham_tra").await;
+    let done = a
+        .clone()
+        .work
+        .complete_task(ending(&task, "đủ điều kiện"))
+        .await
+        .unwrap();
+    assert_eq!(done.into_inner().next.unwrap().step, "ghi_so");
     is_whole(&stack).await;
 }
 
@@ -842,7 +879,7 @@ async fn the_applicant_reads_the_own_history_without_notes_steps_and_officials()
 
     // Whoever edits or deletes a note in the database is found out.
     assert_eq!(
-        wrong_comments(&stack).await,
+        wrong_leaves(&stack, "case_comment").await,
         Vec::<String>::new(),
         "nothing was touched"
     );
@@ -870,16 +907,15 @@ async fn the_applicant_reads_the_own_history_without_notes_steps_and_officials()
         ),
     ] {
         sqlx::query(forged).execute(&mut superuser).await.unwrap();
-        assert_eq!(wrong_comments(&stack).await, [says], "{forged}");
+        assert_eq!(wrong_leaves(&stack, "case_comment").await, [says], "{forged}");
     }
 }
 
-/// What the verification of the ledger says of the notes.
-async fn wrong_comments(stack: &Stack) -> Vec<String> {
-    const KIND: &str = "case_comment";
+/// What the verification of the ledger says of the leaves of a kind.
+pub(crate) async fn wrong_leaves(stack: &Stack, kind: &str) -> Vec<String> {
     let mut report = LogReport::default();
     let rebuilt = rebuild_leaves(&stack.pool).await.unwrap();
-    verify_kind(&stack.pool, KIND, &rebuilt, without_row(KIND), &mut report)
+    verify_kind(&stack.pool, kind, &rebuilt, without_row(kind), &mut report)
         .await
         .unwrap();
     report.findings.iter().map(|one| one.detail.clone()).collect()

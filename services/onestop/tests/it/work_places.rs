@@ -1,5 +1,9 @@
 //! Nơi hỗ trợ, nơi tiếp nhận, cơ quan có thẩm quyền: three fields, and what each gives.
 
+use egov_onestop::domain::pack::Profile;
+use egov_onestop::domain::verify::Rule;
+use egov_onestop::make_up_for_version_before;
+use egov_onestop::operations::verify::verify;
 use egov_proto::egov::onestop::v1::{
     AcceptCaseRequest, ApproveCaseRequest, Case, CaseResult, CaseState, Channel as FilingChannel, ClaimTaskRequest,
     ComparedWith, ConfirmComponentsRequest, ConfirmedComponent, GetFileRequest, InboxView, ListCaseHistoryRequest,
@@ -13,7 +17,7 @@ use crate::support::*;
 use crate::work::{inbox, is_whole};
 
 /// Received at the counter of Thành Vinh for Trường Vinh, with a file.
-async fn received_elsewhere(stack: &Stack) -> (Case, String) {
+pub(crate) async fn received_elsewhere(stack: &Stack) -> (Case, String) {
     let clerk = stack.staff("one_stop_clerk", THANH_VINH);
     let file_id = upload(&clerk, PDF).await;
     let mut components = ["to_khai", "giay_chung_sinh", "giay_to_tuy_than"]
@@ -286,14 +290,6 @@ async fn the_place_of_reception_reads_the_case_and_decides_nothing() {
         .unwrap()
         .into_inner();
     assert_eq!(listed.cases.len(), 1);
-    let search = SearchCasesRequest {
-        query: case.case_code.clone(),
-        ..Default::default()
-    };
-    assert_eq!(
-        there.cases.search_cases(search).await.unwrap().into_inner().cases.len(),
-        1
-    );
     there.files.get_file(GetFileRequest { file_id }).await.unwrap();
 
     // Reading yes, processing and deciding no: told what is missing, not that there is nothing.
@@ -310,6 +306,112 @@ async fn the_place_of_reception_reads_the_case_and_decides_nothing() {
     );
     let own = submit(&stack).await.case.unwrap();
     assert_eq!(get(&there, &own.case_id).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// How many cases a search finds.
+async fn found(client: &Client, search: &SearchCasesRequest) -> usize {
+    let answer = client.clone().cases.search_cases(search.clone()).await.unwrap();
+    answer.into_inner().cases.len()
+}
+
+#[tokio::test]
+async fn the_place_of_reception_finds_what_it_received_by_code_and_by_the_words_of_the_owner() {
+    let stack = Stack::start().await;
+    let (case, _) = received_elsewhere(&stack).await;
+    let search = |query: &str| SearchCasesRequest {
+        query: query.to_owned(),
+        ..Default::default()
+    };
+    let desk = stack.staff("one_stop_clerk", THANH_VINH);
+    // Whoever reads the cases there finds them; a third unit, also that of support, does not.
+    let finding = [
+        desk.clone(),
+        stack.staff("officer", THANH_VINH),
+        stack.staff("case_reader", THANH_VINH),
+        stack.staff("officer", TRUONG_VINH),
+    ];
+    let support = stack.staff("one_stop_clerk", COUNTER);
+    for query in [
+        case.case_code.as_str(),
+        "Nguyễn Thị Hường",
+        "huong nguyen ",
+        "HƯỜNG thi ngu",
+        "nguyen hu",
+        " h",
+        "0912 345 678",
+        "huong 0912345678",
+        "040190000123",
+    ] {
+        for client in &finding {
+            assert_eq!(found(client, &search(query)).await, 1, "{query}");
+        }
+        assert_eq!(found(&support, &search(query)).await, 0, "{query}");
+    }
+    for query in ["huong van ", "04019000012", "0912 345 679", "nguyen hx"] {
+        assert_eq!(found(&desk, &search(query)).await, 0, "{query}");
+    }
+    // Narrowed by what the case is, and by whose it is.
+    let narrowed = |unit_id: i32, state: CaseState| SearchCasesRequest {
+        unit_id,
+        states: vec![state.into()],
+        ..search("nguyen huong ")
+    };
+    for (narrowed, expected) in [
+        (narrowed(TRUONG_VINH, CaseState::Registered), 1),
+        (narrowed(THANH_VINH, CaseState::Registered), 0),
+        (narrowed(TRUONG_VINH, CaseState::Accepted), 0),
+    ] {
+        assert_eq!(found(&desk, &narrowed).await, expected, "{narrowed:?}");
+    }
+    // Beside its own, page by page; what others received of the same name is none of it.
+    submit(&stack).await;
+    let own = SubmitCaseRequest {
+        channel: FilingChannel::Counter.into(),
+        competent_unit_code: "16681".to_owned(),
+        components: ["to_khai", "giay_chung_sinh", "giay_to_tuy_than"]
+            .map(component)
+            .to_vec(),
+        ..birth_registration()
+    };
+    let own = desk.clone().cases.submit_case(own).await.unwrap().into_inner();
+    let (second, _) = received_elsewhere(&stack).await;
+    let (mut ids, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = SearchCasesRequest {
+            page_size: 1,
+            page_token,
+            ..search("nguyen huong ")
+        };
+        let page = desk.clone().cases.search_cases(request).await.unwrap().into_inner();
+        ids.extend(page.cases.into_iter().map(|case| case.case_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut expected = [case.case_id.clone(), own.case.unwrap().case_id, second.case_id];
+    expected.sort();
+    ids.sort();
+    assert_eq!(ids, expected);
+
+    // What a version before filed has no words there: the verification says so, and the job makes up for it.
+    is_whole(&stack).await;
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    sqlx::query("DELETE FROM received_case_tokens WHERE case_id = $1")
+        .bind(uuid::Uuid::parse_str(&case.case_id).unwrap())
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(found(&desk, &search("nguyen huong ")).await, 2);
+    let verified = verify(&stack.pool, &stack.keyring, Profile::Demo, None, |_, _| {})
+        .await
+        .unwrap();
+    let rules: Vec<Rule> = verified.violations.iter().map(|violation| violation.rule).collect();
+    assert_eq!(rules, [Rule::Words]);
+    assert!(make_up_for_version_before(&stack.pool).await.unwrap() > Some(0));
+    assert_eq!(make_up_for_version_before(&stack.pool).await.unwrap(), Some(0));
+    assert_eq!(found(&desk, &search("nguyen huong ")).await, 3);
+    is_whole(&stack).await;
 }
 
 #[tokio::test]
@@ -342,6 +444,18 @@ async fn the_database_itself_lets_the_place_of_reception_read_and_not_write() {
         .await
         .unwrap();
     assert_eq!(changed.rows_affected(), 0);
+    let words: i64 = sqlx::query_scalar("SELECT count(*) FROM received_case_tokens")
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    assert!(words > 0, "by which it finds the case");
+    for changing in [
+        "UPDATE received_case_tokens SET responsible_unit_id = 77",
+        "DELETE FROM received_case_tokens",
+    ] {
+        let changed = sqlx::query(changing).execute(&mut *transaction).await.unwrap();
+        assert_eq!(changed.rows_affected(), 0, "{changing}");
+    }
     let tasks: Vec<String> = sqlx::query_scalar("SELECT step FROM case_tasks")
         .fetch_all(&mut *transaction)
         .await

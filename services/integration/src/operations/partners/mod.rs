@@ -30,8 +30,8 @@ use uuid::Uuid;
 pub(crate) use civil_status::Entered;
 pub use deliver::Round;
 pub use follow::Followed;
-pub(crate) use payments::NoticeRefusal;
-pub(crate) use population::Question;
+pub(crate) use payments::{NoticeRefusal, ORDER, canonical as canonical_order};
+pub(crate) use population::{QUESTION, Question, canonical as canonical_question};
 pub use reconcile::Reconciled;
 
 use crate::domain::delivery::{Delivery, State};

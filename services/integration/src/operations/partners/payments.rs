@@ -113,8 +113,8 @@ impl Partners {
                     update_time: unit.now(),
                 };
                 payments::insert(unit.conn(), &order).await?;
-                commit_to(unit, &order, "payment_ordered", "");
-                unit.led_to("payment_order", order.id, 1);
+                commit_to(unit, &order, "payment_ordered");
+                unit.led_to(ORDER, order.id, 1);
                 Ok::<_, Error>(answer(&order))
             })
             .await?;
@@ -307,15 +307,18 @@ impl Partners {
                 (true, OrderState::Expired) => "payment_expired",
                 _ => "payment_pending",
             };
-            commit_to(unit, &order, event, notice_id.unwrap_or_default());
+            commit_to(unit, &order, event);
         }
         Ok(changed)
     }
 }
 
-fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static str, notice_id: &str) {
+/// The kind of the events and the leaves of orders.
+pub(crate) const ORDER: &str = "payment_order";
+
+fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static str) {
     unit.publish(Event {
-        aggregate_kind: "payment_order",
+        aggregate_kind: ORDER,
         aggregate_id: order.id,
         version: order.version,
         kind: event,
@@ -327,15 +330,15 @@ fn commit_to(unit: &mut UnitOfWork<'_>, order: &PaymentOrder, event: &'static st
         }),
     });
     unit.leaf(Leaf {
-        kind: "payment_order",
+        kind: ORDER,
         resource: order.id,
         version: order.version,
-        canonical: canonical(order, notice_id).to_string().as_bytes(),
+        canonical: canonical(order).to_string().as_bytes(),
     });
 }
 
-/// What a leaf commits to. A time that the platform does not say is not in it, as before it was asked for times.
-fn canonical(order: &PaymentOrder, notice_id: &str) -> serde_json::Value {
+/// What a leaf commits to: the row as it stands, with where the payer is sent. A time that the platform does not say is not in it, as before it was asked for times.
+pub(crate) fn canonical(order: &PaymentOrder) -> serde_json::Value {
     let mut said = serde_json::json!({
         "order_id": order.id,
         "unit_id": order.unit_id,
@@ -344,7 +347,8 @@ fn canonical(order: &PaymentOrder, notice_id: &str) -> serde_json::Value {
         "amount_vnd": order.amount,
         "state": order.state.number(),
         "transaction": order.transaction,
-        "notice_id": notice_id,
+        "pay_url": order.pay_url,
+        "create_time": order.create_time,
         "time": order.update_time,
     });
     let times = [("settle_time", order.settle_time), ("refund_time", order.refund_time)];
@@ -379,10 +383,10 @@ mod tests {
             create_time: now,
             update_time: now,
         };
-        let without = canonical(&order, "");
+        let without = canonical(&order);
         assert!(without.get("settle_time").is_none() && without.get("refund_time").is_none());
         order.settle_time = Some(now);
-        let with = canonical(&order, "");
+        let with = canonical(&order);
         assert_eq!(with.get("settle_time"), Some(&serde_json::json!(now)));
         assert!(with.get("refund_time").is_none());
     }

@@ -36,6 +36,27 @@ pub(crate) struct Person {
     pub(crate) ethnic_group: String,
 }
 
+/// The kind of the events and the leaves of questions to the population database.
+pub(crate) const QUESTION: &str = "population_request";
+
+/// What the leaf of a question commits to: all of its row.
+pub(crate) fn canonical(asked: &PopulationRequest) -> serde_json::Value {
+    serde_json::json!({
+        "population_request_id": asked.id,
+        "unit_id": asked.unit_id,
+        "request_code": asked.request_code,
+        "operation": asked.operation,
+        "service_code": asked.service_code,
+        "legal_basis": asked.legal_basis,
+        "officer_code": asked.officer_code,
+        "case_code": asked.case_code,
+        "citizen_id": asked.citizen_id,
+        "actor": asked.actor,
+        "purpose": asked.purpose,
+        "time": asked.record_time,
+    })
+}
+
 impl Partners {
     /// The person, or none if the register knows nobody with these particulars. Recorded before anything leaves.
     pub(crate) async fn look_up_citizen<M: prost::Message>(
@@ -107,7 +128,7 @@ impl Partners {
                     id,
                     unit_id: question.unit_id,
                     request_code: id.simple().to_string().to_uppercase(),
-                    operation: method.rsplit('/').next().unwrap_or(method),
+                    operation: method.rsplit('/').next().unwrap_or(method).to_owned(),
                     service_code: question.service_code.clone(),
                     legal_basis: question.legal_basis.clone(),
                     officer_code: question.officer_code.clone(),
@@ -119,7 +140,7 @@ impl Partners {
                 };
                 insert_request(unit.conn(), &asked).await?;
                 unit.publish(Event {
-                    aggregate_kind: "population_request",
+                    aggregate_kind: QUESTION,
                     aggregate_id: id,
                     version: 1,
                     kind: "population_asked",
@@ -129,27 +150,13 @@ impl Partners {
                         "operation": asked.operation,
                     }),
                 });
-                let canonical = serde_json::json!({
-                    "population_request_id": id,
-                    "unit_id": asked.unit_id,
-                    "request_code": asked.request_code,
-                    "operation": asked.operation,
-                    "service_code": asked.service_code,
-                    "legal_basis": asked.legal_basis,
-                    "officer_code": asked.officer_code,
-                    "case_code": asked.case_code,
-                    "citizen_id": asked.citizen_id,
-                    "actor": asked.actor,
-                    "purpose": asked.purpose,
-                    "time": asked.record_time,
-                });
                 unit.leaf(Leaf {
-                    kind: "population_request",
+                    kind: QUESTION,
                     resource: id,
                     version: 1,
-                    canonical: canonical.to_string().as_bytes(),
+                    canonical: canonical(&asked).to_string().as_bytes(),
                 });
-                unit.led_to("population_request", id, 1);
+                unit.led_to(QUESTION, id, 1);
                 Ok::<_, Error>(answer(asked.request_code))
             })
             .await?;

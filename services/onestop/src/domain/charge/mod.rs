@@ -422,6 +422,9 @@ pub enum FeeRefused {
     RefundNotDue,
 }
 
+/// Số lượng: the act by which somebody says how many of each fee there are, in the history of a charge.
+pub const SET_QUANTITIES: &str = "set_quantities";
+
 /// True while a case owes what its version says: it was accepted, and did not end without a result.
 pub fn is_obliged(case: &Case) -> bool {
     case.accept_time.is_some() && !matches!(case.state, State::Rejected | State::Withdrawn | State::Stopped)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::migrate::Hindrance;
+use super::outcome_mapping::Outcomes;
 
 /// Where a draft stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -155,6 +156,8 @@ pub struct Migration {
     pub to_version: i32,
     /// Steps of the old version and what stands for them.
     pub steps: BTreeMap<String, String>,
+    /// Outcomes of the old version and what stands for them.
+    pub outcomes: Outcomes,
     /// Lý do.
     pub reason: String,
     /// Căn cứ.
@@ -180,15 +183,20 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// The bytes to which the ledger commits: what was decided, and at the end what became of it.
+    /// The bytes to which the ledger commits: what was decided, and at the end what became of it. Outcomes are in them only where some were
+    /// named, so that those of migrations of before stay what they were.
     pub fn canonical(&self, finished: bool) -> Result<Vec<u8>, serde_json::Error> {
         let outcome = finished.then_some((self.moved, self.kept, self.update_time));
-        serde_json::to_vec(&serde_json::json!({
+        let mut decided = serde_json::json!({
             "migration_id": self.migration_id, "procedure_code": self.procedure_code, "from_version": self.from_version,
             "to_version": self.to_version, "steps": self.steps, "reason": self.reason, "legal_basis": self.legal_basis,
             "actor_id": self.actor_id, "on_behalf_of": self.on_behalf_of, "create_time": self.create_time,
             "outcome": outcome,
-        }))
+        });
+        if let Some(decided) = decided.as_object_mut().filter(|_| !self.outcomes.is_empty()) {
+            decided.insert("outcomes".to_owned(), serde_json::to_value(&self.outcomes)?);
+        }
+        serde_json::to_vec(&decided)
     }
 }
 

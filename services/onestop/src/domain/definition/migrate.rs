@@ -10,6 +10,8 @@ use egov_calendar::WorkCalendar;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::graph::Done;
+use super::outcome_mapping::{Outcomes, mapped, may_stand};
 use super::table::Asked;
 use crate::domain::case::{Case, Deadline};
 use crate::domain::deadline::{Clock, deadline_of};
@@ -32,6 +34,8 @@ pub enum Hindrance {
     StepElsewhere,
     /// Its step came to an outcome that the step of the new version does not have, or to none where that one needs one.
     OutcomeGone,
+    /// What was named for its outcome leads where it could not stand.
+    OutcomeElsewhere,
     /// A condition that was stated is none of the new version, or a choice of it was not made.
     Conditions,
     /// The new version is not offered on its channel.
@@ -50,11 +54,12 @@ pub enum Hindrance {
 
 impl Hindrance {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Finished,
         Self::StepGone,
         Self::StepElsewhere,
         Self::OutcomeGone,
+        Self::OutcomeElsewhere,
         Self::Conditions,
         Self::ChannelGone,
         Self::ComponentGone,
@@ -71,6 +76,7 @@ impl Hindrance {
             Self::StepGone => "step_gone",
             Self::StepElsewhere => "step_elsewhere",
             Self::OutcomeGone => "outcome_gone",
+            Self::OutcomeElsewhere => "outcome_elsewhere",
             Self::Conditions => "conditions",
             Self::ChannelGone => "channel_gone",
             Self::ComponentGone => "component_gone",
@@ -105,6 +111,10 @@ impl Hindrance {
                 "kết luận của bước không có trong phiên bản mới",
                 "its step does not end so in the new version",
             ),
+            Self::OutcomeElsewhere => (
+                "kết luận thay thế dẫn đến nơi hồ sơ không thể đứng",
+                "the outcome that was named for that of its step leads where the case could not stand",
+            ),
             Self::Conditions => (
                 "trường hợp đã khai không phù hợp với phiên bản mới",
                 "what was stated does not fit the conditions of the new version",
@@ -137,6 +147,26 @@ impl Hindrance {
     }
 }
 
+/// Why a case stays, with what of it that is: in Vietnamese and English.
+pub fn words_of(hindrance: Hindrance, case: &Case) -> (String, String) {
+    let (vi, en) = hindrance.words();
+    let (step, outcome) = (&case.step, &case.step_outcome);
+    let of_outcome = matches!(hindrance, Hindrance::OutcomeGone | Hindrance::OutcomeElsewhere);
+    if of_outcome && !outcome.is_empty() {
+        (
+            format!("{vi}: bước {step}, kết luận “{outcome}”"),
+            format!("{en}: step {step}, outcome “{outcome}”"),
+        )
+    } else if of_outcome {
+        (
+            format!("{vi}: bước {step} chưa có kết luận"),
+            format!("{en}: step {step}, without an outcome"),
+        )
+    } else {
+        (vi.to_owned(), en.to_owned())
+    }
+}
+
 /// By what a migration is judged.
 pub struct Facts<'a> {
     /// The version that the case has.
@@ -145,6 +175,8 @@ pub struct Facts<'a> {
     pub to: &'a Versioned,
     /// Steps of the old version and what stands for them in the new one.
     pub steps: &'a BTreeMap<String, String>,
+    /// Outcomes of the old version and what stands for them in the new one.
+    pub outcomes: &'a Outcomes,
     /// The calendar in force.
     pub calendar: &'a WorkCalendar,
     /// What may be relied on.
@@ -224,8 +256,19 @@ pub fn migrated(case: &Case, facts: &Facts<'_>) -> Result<Migrated, Vec<Hindranc
     demand(new.unknown_components(filed).is_empty(), Hindrance::ComponentGone);
 
     let conditions = new.conditions_for(case.channel, &stated);
-    let goes_on = new.step(&step).is_none() || new.takes_outcome(&step, &conditions, &case.step_outcome);
-    demand(goes_on, Hindrance::OutcomeGone);
+    let named = mapped(facts.outcomes, case.done());
+    let done = Done {
+        step: &step,
+        outcome: named.unwrap_or(&case.step_outcome),
+    };
+    if new.step(&step).is_some() {
+        let goes_on = new.takes_outcome(&step, &conditions, done.outcome);
+        demand(goes_on, Hindrance::OutcomeGone);
+        // What the new version calls as the old one did it may lead elsewhere; a name that somebody put in its place may not.
+        let old = (&facts.from.procedure, case.done(), case.conditions.as_slice());
+        let stands = named.is_none() || !goes_on || may_stand(old, (new, done, conditions.as_slice()));
+        demand(stands, Hindrance::OutcomeElsewhere);
+    }
     let deadline = match due(case, facts, &conditions) {
         Ok(deadline) => deadline,
         Err(hindrance) => {
@@ -248,7 +291,7 @@ pub fn migrated(case: &Case, facts: &Facts<'_>) -> Result<Migrated, Vec<Hindranc
         .map(|missing| missing.any_of.join(" | "))
         .collect();
     let mut after = case.clone();
-    after.take_version(facts.to, step, deadline, fees);
+    after.take_version(facts.to, done, deadline, fees);
     after.conditions = conditions;
     Ok(Migrated { case: after, missing })
 }

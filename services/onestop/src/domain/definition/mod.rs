@@ -7,7 +7,8 @@
 //! * in which **shape** a component is filed, by channel and case (`ways`), and **e-forms** (`forms`),
 //! * the **linter**, which names what cannot work and where (`lint`),
 //! * the text of a draft, read leniently, so that one wrong unit does not hide the other faults (`text`),
-//! * the **replay** of past cases under a draft, and the **migration** of running ones (`replay`, `migrate`).
+//! * the **replay** of past cases under a draft, and the **migration** of running ones (`replay`, `migrate`), with what stands for outcomes
+//!   that the new version calls otherwise (`outcome_mapping`).
 
 pub mod draft;
 pub mod forms;
@@ -19,6 +20,7 @@ mod lint_roles;
 mod lint_tests;
 mod lint_times;
 pub mod migrate;
+pub mod outcome_mapping;
 pub mod replay;
 mod table;
 #[cfg(test)]

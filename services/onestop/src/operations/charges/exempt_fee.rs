@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{COLLECT, ChargeAct};
 use crate::domain::case::Case;
-use crate::domain::charge::{Charge, Exemption};
+use crate::domain::charge::{Charge, Exemption, SET_QUANTITIES};
 use crate::error::Error;
 use crate::operations::OneStop;
 use crate::operations::act::Target;
@@ -31,7 +31,7 @@ impl OneStop {
         answer: impl FnOnce(&Charge, &Case) -> SetFeeQuantitiesResponse + Send,
     ) -> Result<SetFeeQuantitiesResponse, Error> {
         let act = ChargeAct {
-            operation: "set_quantities",
+            operation: SET_QUANTITIES,
             event: "fee_quantities_set",
             permission: COLLECT,
             method: "egov.onestop.v1.FeeService/SetFeeQuantities",

@@ -24,14 +24,14 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::OneStop;
-use super::act::{Act, Actor, Doer, READ, Recorded, Target, Version, attach, resource};
+use super::act::{Act, Actor, Doer, READ, Recorded, Target, Version, acts_on, attach, resource};
 use crate::domain::case::Case;
 use crate::domain::charge::{Charge, FeeRefused, KIND, Payment, is_obliged};
 use crate::domain::transitions::{Operation, State};
 use crate::error::Error;
 use crate::fee_error::FeeError;
 use crate::store::charges::{self, FeeAct};
-use crate::store::{Visible, cases, unsettled};
+use crate::store::{Visible, unsettled};
 
 pub(crate) use self::exempt_fee::Exempted;
 pub(crate) use self::import_treasury_file::{Imported, NewTreasuryFile};
@@ -100,6 +100,13 @@ impl OneStop {
         M: Message,
         R: Message + Default,
     {
+        let on_case = Act {
+            operation: act.operation,
+            event: act.event,
+            permission: act.permission,
+            method: act.method,
+            version: Version::OfTheCase,
+        };
         let mut scope = caller.scope(READ);
         let visible = Visible::from(&scope);
         // The transaction also sees the caller's own uploads, which the act may give to the case.
@@ -115,7 +122,7 @@ impl OneStop {
             .database
             .write(request, async |unit: &mut UnitOfWork<'_>| {
                 let case = self
-                    .charged_case(unit, caller, act.permission, target.case_id, &visible)
+                    .case_to_change(unit, caller, &on_case, target.case_id, &visible)
                     .await?;
                 let before = self.charge_of(unit, &case, &Visible::everything()).await?;
                 if target.etag.is_some_and(|etag| before.etag() != etag) {
@@ -139,7 +146,8 @@ impl OneStop {
                 )
                 .await?;
                 let actor = Actor::from(caller.principal.as_ref());
-                let in_name_of = caller.acting_for(act.permission, &resource(&case));
+                let row = acts_on(caller, &on_case, &case).unwrap_or_else(|| resource(&case));
+                let in_name_of = caller.acting_for(act.permission, &row);
                 let named = (act.operation, act.event);
                 keep(
                     unit,
@@ -164,27 +172,6 @@ impl OneStop {
             })
             .await?;
         Ok(written.into_answer())
-    }
-
-    /// The case, held until the transaction ends, for a caller who may do this to its charge.
-    async fn charged_case(
-        &self,
-        unit: &mut UnitOfWork<'_>,
-        caller: &Caller,
-        permission: &str,
-        case_id: Uuid,
-        visible: &Visible,
-    ) -> Result<Case, Error> {
-        if let Some(case) = cases::get_for_update(unit.conn(), case_id, visible).await? {
-            caller.require(permission, &resource(&case))?;
-            return Ok(case);
-        }
-        // Who received it for another unit, or is asked for an opinion, reads the case and is told that they may do no more.
-        let read = cases::get(unit.conn(), case_id, visible)
-            .await?
-            .ok_or(Error::CaseNotFound)?;
-        caller.require(permission, &resource(&read))?;
-        Err(Error::CaseNotFound)
     }
 
     /// The charge of a case that is held: its row, held too, or what its version says.

@@ -39,7 +39,7 @@ pub(crate) use self::get_task::TaskDetails;
 pub(crate) use self::hand_over_tasks::HandOver;
 pub(crate) use self::list_inbox::{InboxView, ListedTask};
 pub(crate) use self::own_history::{OwnEntry, for_applicant};
-pub(crate) use self::send_back_task::{CASE_ACT as SEND_BACK, SendBack};
+pub(crate) use self::send_back_task::{CASE_ACT as SEND_BACK, MARK, SendBack, canonical as canonical_mark};
 pub(crate) use crate::store::marks::Comment;
 
 /// The permission by which a caller sees tasks.

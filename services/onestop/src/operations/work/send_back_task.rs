@@ -34,6 +34,22 @@ pub(crate) const CASE_ACT: Act = Act {
     version: Version::OfTheCase,
 };
 
+/// The kind of the leaves of marks.
+pub(crate) const MARK: &str = "case_mark";
+
+/// What the leaf of a mark commits to: the mark as it was made. When it was dealt with stands with the act on the case.
+pub(crate) fn canonical(mark: &Mark) -> Result<Vec<u8>, Fault> {
+    let (field, component) = match &mark.on {
+        Marked::Field(path) => (path.as_str(), ""),
+        Marked::Component(code) => ("", code.as_str()),
+    };
+    serde_json::to_vec(&json!({
+        "case_id": mark.case_id, "task_id": mark.task_id, "field": field, "component_code": component,
+        "text": mark.text, "author_id": mark.author_id,
+    }))
+    .map_err(Fault::internal)
+}
+
 /// Where to, and what is wrong.
 pub(crate) struct SendBack {
     /// The step to be done again; the one before if none is named.
@@ -136,20 +152,11 @@ impl OneStop {
             resolved_by: None,
         };
         marks::insert(unit.conn(), &mark).await?;
-        let (field, component) = match &mark.on {
-            Marked::Field(path) => (path.as_str(), ""),
-            Marked::Component(code) => ("", code.as_str()),
-        };
-        let canonical = serde_json::to_vec(&json!({
-            "case_id": mark.case_id, "task_id": mark.task_id, "field": field, "component_code": component,
-            "text": mark.text, "author_id": mark.author_id,
-        }))
-        .map_err(Fault::internal)?;
         unit.leaf(Leaf {
-            kind: "case_mark",
+            kind: MARK,
             resource: mark.mark_id,
             version: 1,
-            canonical: &canonical,
+            canonical: &canonical(&mark)?,
         });
         Ok(mark)
     }

@@ -24,7 +24,7 @@ const EACH: usize = 2;
 
 /// Not a test by itself: the process that is killed. It serves as soon as it is told to, and its jobs begin then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run as a child process by the test below, which kills it"]
+#[ignore = "run as a child process by tests, which kill it"]
 async fn serves_until_it_is_killed() {
     let Some(told) = std::env::var_os(TOLD) else {
         return;
@@ -57,13 +57,13 @@ async fn serves_until_it_is_killed() {
 }
 
 /// A running child process.
-struct Killable {
+pub(crate) struct Killable {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Killable {
-    fn start(stack: &Stack, keys: &Path) -> Self {
+    pub(crate) fn start(stack: &Stack, keys: &Path) -> Self {
         let told = (&stack.database.app_url, keys, stack.tokens.issuer());
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
@@ -91,12 +91,12 @@ impl Killable {
         }
     }
 
-    fn go(&mut self) {
+    pub(crate) fn go(&mut self) {
         self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     }
 
     /// SIGKILL: nothing of the process runs any more.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -235,7 +235,7 @@ async fn versions(eye: &mut PgConnection, by_coordinator: bool) -> i64 {
 
 /// Waits until PostgreSQL has noticed that a process is gone, whose last statement or commit it may still have been at; then lets the
 /// leases run out that the process held, as time would.
-async fn forgotten(eye: &mut PgConnection, since: &str) {
+pub(crate) async fn forgotten(eye: &mut PgConnection, since: &str) {
     let began = Instant::now();
     loop {
         let gone: bool = sqlx::query_scalar(
@@ -260,7 +260,7 @@ async fn forgotten(eye: &mut PgConnection, since: &str) {
 }
 
 /// A number below this, another one in each run.
-fn drawn(below: u32) -> u32 {
+pub(crate) fn drawn(below: u32) -> u32 {
     let mut bytes = [0; 4];
     SystemIds::shared().random_bytes(&mut bytes);
     u32::from_le_bytes(bytes) % below
@@ -369,7 +369,7 @@ async fn a_process_killed_while_linked_applications_run_leaves_each_member_stand
             ));
         }
     }
-    stack.take_down();
+    stack.take_down().await;
     lease.release().await.unwrap();
 
     let (mut asked, mut cut, mut in_the_middle): (Vec<Asked>, _, _) = (Vec::new(), [0; 4], 0);

@@ -1,0 +1,99 @@
+//! Hộ tịch: the books of civil status, what is entered in them, and the persons and families that entries tell of.
+//!
+//! * `domain`: the law and the rules, pure: persons, books, births, kinship, what the law asks of each.
+//! * `store`: the SQL, one file an aggregate.
+//! * `operations`: one use case a file.
+//! * `api`: gRPC handlers of a few lines.
+//!
+//! To add a kind of entry: its message and RPC in `proto/egov/civil_registry/v1`; what it says and what it must keep in `domain`, as a variant of
+//! [`domain::entry::Details`]; a file in `operations` that judges it and enters it (`operations/entries.rs` does what all entries share); a
+//! handler; a grant in `deploy/policies/civil_registry.toml`; a test through the port in `tests/`. README.md walks through it.
+
+mod api;
+pub mod config;
+pub mod domain;
+mod error;
+pub mod law;
+mod operations;
+mod store;
+
+use std::sync::Arc;
+
+use egov_auth::{AuthLayer, ReadRecorder};
+use egov_clock::SharedClock;
+use egov_database::{Database, ReadRecordSink, Relay};
+use egov_directory::Directory;
+use egov_proto::egov::civil_registry::v1::book_service_server::BookServiceServer;
+use egov_proto::egov::civil_registry::v1::entry_service_server::EntryServiceServer;
+use egov_proto::egov::civil_registry::v1::person_service_server::PersonServiceServer;
+use egov_proto::egov::civil_registry::v1::statistics_service_server::StatisticsServiceServer;
+use egov_runtime::contract::Contract;
+use egov_runtime::server::{Assembly, Job};
+
+use crate::api::Api;
+use crate::law::Law;
+use crate::operations::CivilRegistry;
+
+pub use operations::rebuild_leaves;
+
+/// The migrations of this service's database.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The name of the service: of its database, its roles, its policy, its log in the ledger.
+pub const SERVICE: &str = "civil_registry";
+
+/// The name under which its events are published: of its topic, its client, its source. A topic's name has no underscore.
+pub const PUBLISHER: &str = "civil-registry";
+
+/// What the service is given; it makes nothing of this itself, so that one process or many is a matter of wiring.
+pub struct Parts {
+    /// The service's database, as the app role.
+    pub database: Database,
+    /// The tree of units.
+    pub directory: Arc<Directory>,
+    /// The time.
+    pub clock: SharedClock,
+    /// The compiled contract.
+    pub contract: Arc<Contract>,
+    /// Who guards the RPCs.
+    pub auth: AuthLayer,
+    /// The rules of registering, the calendar and the catalogues, as the packs have them.
+    pub law: Law,
+}
+
+/// Puts the service together: its RPCs and its background jobs.
+pub fn assemble(parts: Parts) -> Assembly {
+    let registry = CivilRegistry {
+        pages: parts.database.page_tokens(),
+        reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(parts.database.clone()))),
+        database: parts.database.clone(),
+        directory: parts.directory,
+        clock: parts.clock,
+        law: parts.law,
+    };
+    let api = Api {
+        contract: parts.contract,
+        registry: Arc::new(registry),
+    };
+    let (relaying, keeping) = (parts.database.clone(), parts.database);
+    Assembly::new(SERVICE)
+        .service(BookServiceServer::new(api.clone()))
+        .service(EntryServiceServer::new(api.clone()))
+        .service(PersonServiceServer::new(api.clone()))
+        .service(StatisticsServiceServer::new(api))
+        .auth(parts.auth)
+        .job(Job::new("civil_registry.relay", move |stop| {
+            let relay = Relay::new(relaying.clone());
+            async move {
+                relay.run(stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("civil_registry.request-days", move |stop| {
+            let database = keeping.clone();
+            async move {
+                database.keep_request_days_until(stop).await;
+                Ok(())
+            }
+        }))
+}

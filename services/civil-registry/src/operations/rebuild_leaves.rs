@@ -1,0 +1,141 @@
+//! Rebuilds from rows what the ledger's leaves commit to, for the verification.
+
+use std::collections::HashMap;
+
+use egov_auth::RowScope;
+use egov_database::Database;
+use egov_fault::Fault;
+use egov_transparency::{Rebuilt, WithoutRow};
+use uuid::Uuid;
+
+use super::{annotate_entry, books as book_acts, entries as registrations};
+use crate::domain::correction::CorrectionLink;
+use crate::domain::death::KnownDeath;
+use crate::domain::entry::{Particulars, Registration, Relation};
+use crate::error::Error;
+use crate::store::{annotations, books, corrections, deaths, entries, families, persons};
+
+/// Entries read at once.
+const PAGE: i64 = 2000;
+
+/// What of a leaf of a kind of this service whose row was not rebuilt: books, entries and annotations are kept for good, with every act on them.
+#[must_use]
+pub fn without_row(kind: &str) -> WithoutRow<'static> {
+    match kind {
+        book_acts::KIND | registrations::KIND | annotate_entry::KIND => WithoutRow::Wrong,
+        _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
+    }
+}
+
+/// Every act on a book, every entry with the persons and relations that it tells of, and every annotation, as their rows stand now.
+pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
+    let rebuilt = database
+        .read(&RowScope::everything(), async |connection| {
+            let mut rebuilt = of_books(&mut *connection).await?;
+            rebuilt.extend(of_entries(&mut *connection).await?);
+            rebuilt.extend(of_annotations(connection).await?);
+            Ok::<_, Error>(rebuilt)
+        })
+        .await;
+    rebuilt.map_err(Fault::from)
+}
+
+/// The newest act on a book has to say what the row says; of an older one the history is all that there is.
+async fn of_books(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rows = HashMap::new();
+    for book in books::all(&mut *connection).await? {
+        rows.insert((book.book_id, book.version), book_acts::canonical(&book)?);
+    }
+    let mut rebuilt = Vec::new();
+    for (book_id, version, content) in books::all_acts(connection).await? {
+        // Where the two differ, neither is believed.
+        let canonical = match rows.remove(&(book_id, version)) {
+            Some(row) if row != content => format!("{row} / {content}"),
+            _ => content,
+        };
+        rebuilt.push(act(book_id, version, canonical));
+    }
+    // A row without its act.
+    rebuilt.extend(
+        rows.into_iter()
+            .map(|((book_id, version), canonical)| act(book_id, version, canonical)),
+    );
+    Ok(rebuilt)
+}
+
+fn act(book_id: Uuid, version: i64, canonical: String) -> Rebuilt {
+    Rebuilt {
+        kind: book_acts::KIND.to_owned(),
+        resource: book_id,
+        version,
+        canonical: canonical.into_bytes(),
+    }
+}
+
+async fn of_entries(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rebuilt = Vec::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page = entries::after(&mut *connection, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.entry_id;
+        let ids: Vec<Uuid> = page.iter().map(|entry| entry.entry_id).collect();
+        let mut told: HashMap<Uuid, (Vec<Particulars>, Vec<Relation>)> = HashMap::new();
+        for (entry_id, said) in persons::particulars_of(&mut *connection, &ids).await? {
+            told.entry(entry_id).or_default().0.push(said);
+        }
+        for (entry_id, relation) in persons::relations_of(&mut *connection, &ids).await? {
+            told.entry(entry_id).or_default().1.push(relation);
+        }
+        let mut linked: HashMap<Uuid, CorrectionLink> = corrections::of_entries(&mut *connection, &ids)
+            .await?
+            .into_iter()
+            .collect();
+        let mut died: HashMap<Uuid, KnownDeath> =
+            deaths::of_entries(&mut *connection, &ids).await?.into_iter().collect();
+        for entry in page {
+            let resource = entry.entry_id;
+            let (persons, relations) = told.remove(&resource).unwrap_or_default();
+            let registration = Registration {
+                entry,
+                persons,
+                relations,
+                death: died.remove(&resource),
+                corrects: linked.remove(&resource),
+            };
+            let canonical = registration.ordered().canonical().map_err(Fault::internal)?;
+            rebuilt.push(Rebuilt {
+                kind: registrations::KIND.to_owned(),
+                resource,
+                version: 1,
+                canonical: canonical.into_bytes(),
+            });
+        }
+    }
+    Ok(rebuilt)
+}
+
+async fn of_annotations(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rebuilt = Vec::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page = annotations::after(&mut *connection, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.annotation_id;
+        let ids: Vec<Uuid> = page.iter().map(|annotation| annotation.annotation_id).collect();
+        let mut changed: HashMap<Uuid, Vec<Relation>> = HashMap::new();
+        for (annotation_id, relation) in families::changed_by(&mut *connection, &ids).await? {
+            changed.entry(annotation_id).or_default().push(relation);
+        }
+        for annotation in &page {
+            let changed = changed.remove(&annotation.annotation_id).unwrap_or_default();
+            rebuilt.push(Rebuilt {
+                kind: annotate_entry::KIND.to_owned(),
+                resource: annotation.annotation_id,
+                version: 1,
+                canonical: annotation.canonical(&changed).map_err(Fault::internal)?.into_bytes(),
+            });
+        }
+    }
+    Ok(rebuilt)
+}

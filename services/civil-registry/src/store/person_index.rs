@@ -1,0 +1,107 @@
+//! `person_particulars` and `family_relations` by person, within a scope.
+
+use egov_auth::RowScope;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::entry::{Particulars, Relation, RelationKind};
+use crate::domain::person::{Born, Sex};
+
+/// Something that an entry tells, and since when it is known.
+pub(crate) struct Told<T> {
+    pub(crate) entry_id: Uuid,
+    pub(crate) record_time: Timestamp,
+    pub(crate) what: T,
+}
+
+/// What the entries in the scope say of a person, in the order in which it became known.
+pub(crate) async fn particulars(
+    connection: &mut PgConnection,
+    person_id: Uuid,
+    scope: &RowScope,
+) -> Result<Vec<Told<Particulars>>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT person_id, entry_id, full_name, sex, birth_year, birth_month, birth_day, ethnic_group, nationality, other_nationality,
+                  valid_from AS "valid_from: jiff_sqlx::Date", record_time AS "record_time: jiff_sqlx::Timestamp"
+           FROM person_particulars
+           WHERE person_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
+           ORDER BY record_time, entry_id"#,
+        person_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    let outside = |column| StoreError::Inconsistent {
+        table: "person_particulars",
+        column,
+    };
+    rows.into_iter()
+        .map(|row| {
+            let born = match row.birth_year {
+                None => None,
+                Some(year) => {
+                    let (month, day) = (row.birth_month.unwrap_or_default(), row.birth_day.unwrap_or_default());
+                    let born = Born::of_numbers(year.into(), month.into(), day.into());
+                    Some(born.ok_or_else(|| outside("birth_year"))?)
+                }
+            };
+            Ok::<_, StoreError>(Told {
+                entry_id: row.entry_id,
+                record_time: row.record_time.to_jiff(),
+                what: Particulars {
+                    person_id: row.person_id,
+                    full_name: row.full_name,
+                    sex: Sex::of_code(row.sex).ok_or_else(|| outside("sex"))?,
+                    born,
+                    ethnic_group: row.ethnic_group,
+                    nationality: row.nationality,
+                    other_nationality: row.other_nationality,
+                    valid_from: row.valid_from.to_jiff(),
+                },
+            })
+        })
+        .collect()
+}
+
+/// The relations of a person, on either side, that entries in the scope tell of, with every version.
+pub(crate) async fn relations(
+    connection: &mut PgConnection,
+    person_id: Uuid,
+    scope: &RowScope,
+) -> Result<Vec<Told<Relation>>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT relation_id, version, kind, person_id, relative_id, entry_id, valid_from AS "valid_from: jiff_sqlx::Date",
+                  valid_to AS "valid_to: jiff_sqlx::Date", record_time AS "record_time: jiff_sqlx::Timestamp"
+           FROM family_relations
+           WHERE (person_id = $1 OR relative_id = $1) AND ($2 OR responsible_unit_id = ANY ($3))
+           ORDER BY relation_id, version"#,
+        person_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok::<_, StoreError>(Told {
+                entry_id: row.entry_id,
+                record_time: row.record_time.to_jiff(),
+                what: Relation {
+                    relation_id: row.relation_id,
+                    version: row.version,
+                    kind: RelationKind::of_code(row.kind).ok_or(StoreError::Inconsistent {
+                        table: "family_relations",
+                        column: "kind",
+                    })?,
+                    person_id: row.person_id,
+                    relative_id: row.relative_id,
+                    valid_from: row.valid_from.to_jiff(),
+                    valid_to: row.valid_to.map(jiff_sqlx::Date::to_jiff),
+                },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,29 @@
+//! The civil registry through its real port, against a real PostgreSQL.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::needless_update,
+    clippy::wildcard_imports,
+    reason = "tests fail loudly"
+)]
+
+mod access;
+mod annotations;
+mod births;
+mod books;
+mod corrections;
+mod deaths;
+mod history;
+mod marriages;
+mod non_interference;
+mod numbers;
+mod persons;
+#[path = "../../../onestop/tests/it/readers.rs"]
+mod readers;
+mod schema;
+mod statistics;
+mod support;

@@ -1,0 +1,198 @@
+//! Non-interference (không can thiệp): rows that a caller may not see change none of that caller's answers, whatever is asked.
+//!
+//! Generated from the descriptors, as one-stop's test of the same name: each read RPC is asked by each caller with every field that it has; then the
+//! neighbour's rows are added, changed behind the service's back and deleted, and all answers must be what they were.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use egov_proto::egov::civil_registry::v1::*;
+use serde_json::{Map, Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::readers::{Answer, Asker, Known, Reader, read_rpcs};
+use crate::support::*;
+
+const PACKAGE: &str = "egov.civil_registry.v1";
+
+/// Everybody who sees something at a unit, and nothing at the other.
+fn askers(stack: &Stack, unit: i32) -> Vec<Asker> {
+    let of_unit = |role: &'static str| Asker {
+        name: role,
+        token: Some(stack.token(role, unit)),
+        purpose: Some(PURPOSE),
+    };
+    vec![
+        of_unit(OFFICER),
+        of_unit(CHAIR),
+        of_unit(READER),
+        Asker {
+            name: "nobody",
+            token: None,
+            purpose: None,
+        },
+    ]
+}
+
+/// Books and births of a commune, and what they are called.
+async fn rows(stack: &Stack, unit_id: i32, births: usize) -> Known {
+    let mut officer = stack.staff(OFFICER, unit_id);
+    let mut books = Vec::new();
+    for year in [2026, 2025] {
+        books.push(officer.open(unit_id, year).await.unwrap().book_id);
+    }
+    let mut entries = Vec::new();
+    for _ in 0..births {
+        let request = RegisterBirthRequest { unit_id, ..birth() };
+        let entry = officer.register(request).await.unwrap();
+        officer.annotate(annotation(&entry)).await.unwrap();
+        entries.push(entry.entry_id);
+    }
+    books.push(officer.open_deaths(unit_id, 2026).await.unwrap().book_id);
+    let request = RegisterDeathRequest { unit_id, ..death() };
+    entries.push(officer.register_death(request).await.unwrap().entry_id);
+    books.push(officer.open_marriages(unit_id, 2026).await.unwrap().book_id);
+    // Nobody of the same number at both: nobody is married twice.
+    let request = RegisterMarriageRequest {
+        unit_id,
+        ..marriage_where(|husband, wife| {
+            husband.personal_number.clear();
+            wife.personal_number.clear();
+        })
+    };
+    entries.push(officer.marry(request).await.unwrap().entry_id);
+    books.push(officer.open_changes(unit_id, 2026).await.unwrap().book_id);
+    let corrected = officer.entry(&entries[0]).await.unwrap();
+    let child = corrected.birth.clone().unwrap().child.unwrap().person_id;
+    let request = correction(&corrected, CorrectionKind::Correction, &[("birth.child.sex", "2", "1")]);
+    entries.push(officer.correct(request).await.unwrap().entry_id);
+    let texts = |texts: Vec<String>| texts.into_iter().map(Value::from).collect::<Vec<Value>>();
+    Known(BTreeMap::from([
+        ("unit_id", vec![json!(TRUONG_VINH), json!(THANH_VINH)]),
+        ("year", vec![json!(2026), json!(2025)]),
+        ("book_id", texts(books)),
+        ("entry_id", texts(entries)),
+        ("person_id", texts(vec![child])),
+        ("month", vec![json!(11)]),
+        ("known_until", vec![json!({"year": 2026, "month": 11, "day": 22})]),
+        (
+            "egov.civil_registry.v1.GetVitalStatisticsRequest",
+            vec![
+                json!({"dimension": 2, "year": 2026}),
+                json!({"dimension": 5, "year": 2026, "under_successors": true}),
+            ],
+        ),
+    ]))
+}
+
+/// A question with its answer: the places of RPC and caller, what is asked.
+type Question = (usize, usize, Map<String, Value>, Answer);
+
+/// Whatever is asked about rows that do not exist is asked about `others`, if they are known; every other question as it was.
+async fn demand_the_same(
+    what: &str,
+    questions: &[Question],
+    (readers, askers): (&[Reader], &[Asker]),
+    others: Option<&Known>,
+) {
+    for (reader, asker, request, before) in questions {
+        let (reader, asker) = (&readers[*reader], &askers[*asker]);
+        let about = others.map_or_else(|| vec![request.clone()], |others| reader.about(request, others));
+        for request in about {
+            let after = reader.ask(asker, &request).await;
+            assert_eq!(
+                after,
+                *before,
+                "{what}: {} by {}, asked {request:?}",
+                reader.name(),
+                asker.name
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
+    let stack = Stack::start().await;
+    let known = rows(&stack, TRUONG_VINH, 3).await.with_nobodys();
+    let readers: Vec<Reader> = read_rpcs(PACKAGE)
+        .into_iter()
+        .map(|rpc| Reader::new(&stack, rpc))
+        .collect();
+    assert_eq!(readers.len(), 8, "a new read RPC needs rows here");
+    let ours = askers(&stack, TRUONG_VINH);
+    let mut questions: Vec<Question> = Vec::new();
+    for (place, reader) in readers.iter().enumerate() {
+        let mut told = false;
+        for (who, asker) in ours.iter().enumerate() {
+            for request in reader.requests(asker, &known).await.unwrap() {
+                let answer = reader.ask(asker, &request).await;
+                told |= reader.says_something(&answer);
+                questions.push((place, who, request, answer));
+            }
+        }
+        assert!(told, "{}: nobody is told anything", reader.name());
+    }
+    let asked = (readers.as_slice(), ours.as_slice());
+
+    let theirs = rows(&stack, THANH_VINH, 2).await;
+    demand_the_same("adding the neighbour's rows", &questions, asked, Some(&theirs)).await;
+    for reader in &readers {
+        let mut told = false;
+        for asker in askers(&stack, THANH_VINH) {
+            for request in reader.requests(&asker, &theirs).await.unwrap() {
+                let answer = reader.ask(&asker, &request).await;
+                told |= reader.says_something(&answer);
+            }
+        }
+        assert!(told, "{}: the neighbour has nothing that it could show", reader.name());
+    }
+
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    for (what, sql) in [
+        (
+            "changing the neighbour's rows",
+            "UPDATE books SET pages_per_volume = 9, state = 2, close_date = '2026-12-31' WHERE responsible_unit_id = 3;
+             UPDATE entries SET number = number + 40, page = 7 WHERE responsible_unit_id = 3;
+             UPDATE person_particulars SET full_name = 'Khác' WHERE responsible_unit_id = 3;
+             UPDATE family_relations SET valid_to = valid_from WHERE responsible_unit_id = 3;
+             UPDATE annotations SET kind = 7 WHERE responsible_unit_id = 3;
+             UPDATE vital_counts SET sex = 1, month = 10 WHERE responsible_unit_id = 3;
+             UPDATE corrections SET position = position + 4 WHERE responsible_unit_id = 3;
+             UPDATE book_history SET content = 'khác' WHERE responsible_unit_id = 3;",
+        ),
+        (
+            "deleting the neighbour's rows",
+            "DELETE FROM vital_counts WHERE responsible_unit_id = 3;
+             DELETE FROM annotations WHERE responsible_unit_id = 3; DELETE FROM corrections WHERE responsible_unit_id = 3;
+             DELETE FROM family_relations WHERE responsible_unit_id = 3; DELETE FROM person_particulars WHERE responsible_unit_id = 3;
+             DELETE FROM entries WHERE responsible_unit_id = 3; DELETE FROM book_history WHERE responsible_unit_id = 3;
+             DELETE FROM books WHERE responsible_unit_id = 3;",
+        ),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(format!("SET session_replication_role = replica; {sql}")))
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+        demand_the_same(what, &questions, asked, None).await;
+    }
+
+    // The counter-check: the same at the own unit changes answers, so that equality above says something.
+    let mut officer = stack.staff(OFFICER, TRUONG_VINH);
+    officer.register(birth()).await.unwrap();
+    sqlx::raw_sql(
+        "UPDATE person_particulars SET full_name = 'Khác' WHERE responsible_unit_id = 2;
+         UPDATE entries SET page = 7 WHERE responsible_unit_id = 2; UPDATE books SET entries_per_page = 3 WHERE responsible_unit_id = 2",
+    )
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    let mut changed = BTreeSet::new();
+    for (reader, asker, request, before) in &questions {
+        let (reader, asker) = (&readers[*reader], &ours[*asker]);
+        let after = reader.ask(asker, request).await;
+        if after.is_ok() && after != *before {
+            changed.insert(reader.name());
+        }
+    }
+    assert_eq!(changed.len(), readers.len(), "{changed:?}");
+}
