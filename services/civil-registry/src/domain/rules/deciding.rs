@@ -49,20 +49,35 @@ pub fn judge(rules: &Rules, deciding: &Deciding<'_>) -> Findings {
         );
         findings.ask("authority_place", "unit", &rule.origin, words);
     }
-    let is_titled = rule.titles.iter().any(|title| same_words(title, deciding.title));
+    let is_titled = rule.titles.iter().any(|title| is_title(title, deciding.title));
     if !is_titled && deciding.authorisation.trim().is_empty() {
+        let titles = rule.titles.join(", ");
         let words = (
-            "người ký không có chức vụ được ký và không có văn bản uỷ quyền".to_owned(),
-            "the signer has no title that signs and no authorisation".to_owned(),
+            format!("người ký không có chức vụ được ký ({titles}) và không có văn bản uỷ quyền"),
+            format!("the signer has no title that signs ({titles}) and no authorisation"),
         );
         findings.violate("signer", "signer_title", &rule.origin, words);
     }
     findings
 }
 
-/// The same title, however it is spaced and capitalised.
-fn same_words(one: &str, other: &str) -> bool {
-    egov_codes::normal_name(one).to_lowercase() == egov_codes::normal_name(other).to_lowercase()
+/// Whether somebody says this title, however it is spaced and capitalised; also with the authority beside it (Chủ tịch Uỷ ban nhân dân xã …), whose
+/// name is written with the mark on either vowel.
+fn is_title(title: &str, said: &str) -> bool {
+    let words = |text: &str| egov_codes::normal_name(text).to_lowercase();
+    let (title, said) = (words(title), words(said));
+    let Some(rest) = said.strip_prefix(&title) else {
+        return false;
+    };
+    let authority = rest.strip_prefix(' ').map(egov_codes::fold);
+    rest.is_empty()
+        || authority.is_some_and(|authority| {
+            ["uy ban nhan dan", "ubnd"].into_iter().any(|name| {
+                authority
+                    .strip_prefix(name)
+                    .is_some_and(|place| place.is_empty() || place.starts_with(' '))
+            })
+        })
 }
 
 #[cfg(test)]
@@ -103,6 +118,33 @@ mod tests {
             ..deciding
         };
         assert_eq!(judge(&rules(), &authorised).violations.len(), 1);
+    }
+
+    #[test]
+    fn a_title_is_the_same_with_the_authority_beside_it_and_however_that_is_written() {
+        for title in [
+            "CHỦ TỊCH",
+            "Chủ tịch Uỷ ban nhân dân",
+            "Phó Chủ tịch Ủy ban nhân dân phường Trường Vinh",
+            "chủ tịch UBND xã Đông Lộc",
+        ] {
+            assert!(judge(&rules(), &Deciding { title, ..DECIDING }).is_clear(), "{title}");
+        }
+        for title in [
+            "",
+            "Chủ",
+            "Chủ tịch Hội đồng nhân dân",
+            "Chủ tịchUBND",
+            "Nguyên Chủ tịch",
+            "Chủ tịch UBNDX",
+        ] {
+            let found = judge(&rules(), &Deciding { title, ..DECIDING });
+            let [one] = found.violations.as_slice() else {
+                panic!("{title}: {found:?}")
+            };
+            assert_eq!(one.code, "signer", "{title}");
+            assert!(one.vi.contains("Chủ tịch, Phó Chủ tịch"), "{}", one.vi);
+        }
     }
 
     #[test]
