@@ -15,7 +15,7 @@ use crate::domain::entry::{Details, Entry, printed_number};
 use crate::domain::finding::Decision;
 use crate::domain::marriage::MarriageOutcome;
 use crate::error::Error;
-use crate::operations::{WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath, WantedMarriage};
+use crate::operations::{Signing, WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath, WantedMarriage};
 
 fn encode(entry: &Entry) -> proto::Entry {
     let content = &entry.content;
@@ -90,6 +90,31 @@ fn encode_annotation(annotation: &Annotation) -> proto::Annotation {
     }
 }
 
+/// What every registration says beside what it is of: the messages have the same fields.
+macro_rules! signing {
+    ($reading:ident, $message:ident) => {
+        Signing {
+            registration_date: $reading.day($message.registration_date, "registration_date"),
+            signer_name: $reading.named(&$message.signer_name, "signer_name"),
+            signer_title: $reading.named(&$message.signer_title, "signer_title"),
+            signer_authorisation: egov_codes::normal_name(&$message.signer_authorisation),
+            performer_name: $reading.named(&$message.performer_name, "performer_name"),
+            note: $message.note.trim().to_owned(),
+            decisions: $message.decisions.iter().map(decision).collect(),
+        }
+    };
+}
+
+fn decision(said: &proto::OfficerDecision) -> Decision {
+    Decision {
+        code: said.code.clone(),
+        field: said.field.clone(),
+        // Who decides against it does not register.
+        proceed: true,
+        reason: said.reason.trim().to_owned(),
+    }
+}
+
 #[tonic::async_trait]
 impl EntryService for Api {
     async fn register_birth(
@@ -99,33 +124,14 @@ impl EntryService for Api {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
         let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
-        let registration_date = reading.day(message.registration_date, "registration_date");
-        let signer_name = reading.named(&message.signer_name, "signer_name");
-        let signer_title = reading.named(&message.signer_title, "signer_title");
-        let performer_name = reading.named(&message.performer_name, "performer_name");
+        let signing = signing!(reading, message);
         let Some(birth) = reading.birth(message.birth.clone()) else {
             return Err(status(Error::Invalid(reading.wrong)));
         };
         let wanted = WantedBirth {
             unit_id: message.unit_id,
-            registration_date,
             birth,
-            signer_name,
-            signer_title,
-            signer_authorisation: egov_codes::normal_name(&message.signer_authorisation),
-            performer_name,
-            note: message.note.trim().to_owned(),
-            decisions: message
-                .decisions
-                .iter()
-                .map(|decision| Decision {
-                    code: decision.code.clone(),
-                    field: decision.field.clone(),
-                    // Who decides against it does not register.
-                    proceed: true,
-                    reason: decision.reason.trim().to_owned(),
-                })
-                .collect(),
+            signing,
         };
         let asked = asked(
             &message.request_id,
@@ -149,33 +155,14 @@ impl EntryService for Api {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
         let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
-        let registration_date = reading.day(message.registration_date, "registration_date");
-        let signer_name = reading.named(&message.signer_name, "signer_name");
-        let signer_title = reading.named(&message.signer_title, "signer_title");
-        let performer_name = reading.named(&message.performer_name, "performer_name");
+        let signing = signing!(reading, message);
         let Some(death) = reading.death(message.death.clone()) else {
             return Err(status(Error::Invalid(reading.wrong)));
         };
         let wanted = WantedDeath {
             unit_id: message.unit_id,
-            registration_date,
             death,
-            signer_name,
-            signer_title,
-            signer_authorisation: egov_codes::normal_name(&message.signer_authorisation),
-            performer_name,
-            note: message.note.trim().to_owned(),
-            decisions: message
-                .decisions
-                .iter()
-                .map(|decision| Decision {
-                    code: decision.code.clone(),
-                    field: decision.field.clone(),
-                    // Who decides against it does not register.
-                    proceed: true,
-                    reason: decision.reason.trim().to_owned(),
-                })
-                .collect(),
+            signing,
         };
         let asked = asked(
             &message.request_id,
@@ -199,33 +186,14 @@ impl EntryService for Api {
         let request = accept(&self.contract, request)?;
         let message = &request.message;
         let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
-        let registration_date = reading.day(message.registration_date, "registration_date");
-        let signer_name = reading.named(&message.signer_name, "signer_name");
-        let signer_title = reading.named(&message.signer_title, "signer_title");
-        let performer_name = reading.named(&message.performer_name, "performer_name");
+        let signing = signing!(reading, message);
         let Some(marriage) = reading.marriage(message.marriage.as_ref()) else {
             return Err(status(Error::Invalid(reading.wrong)));
         };
         let wanted = WantedMarriage {
             unit_id: message.unit_id,
-            registration_date,
             marriage,
-            signer_name,
-            signer_title,
-            signer_authorisation: egov_codes::normal_name(&message.signer_authorisation),
-            performer_name,
-            note: message.note.trim().to_owned(),
-            decisions: message
-                .decisions
-                .iter()
-                .map(|decision| Decision {
-                    code: decision.code.clone(),
-                    field: decision.field.clone(),
-                    // Who decides against it does not register.
-                    proceed: true,
-                    reason: decision.reason.trim().to_owned(),
-                })
-                .collect(),
+            signing,
         };
         let asked = asked(
             &message.request_id,
@@ -252,34 +220,12 @@ impl EntryService for Api {
         let message = &request.message;
         let entry_id = id(&message.entry_id, "entry_id")?;
         let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
-        let registration_date = reading.day(message.registration_date, "registration_date");
-        let signer_name = reading.named(&message.signer_name, "signer_name");
-        let signer_title = reading.named(&message.signer_title, "signer_title");
-        let performer_name = reading.named(&message.performer_name, "performer_name");
+        let signing = signing!(reading, message);
         let correction = reading.correction(message.correction.as_ref(), entry_id);
         let (Some(correction), true) = (correction, reading.wrong.is_empty()) else {
             return Err(status(Error::Invalid(reading.wrong)));
         };
-        let wanted = WantedCorrection {
-            registration_date,
-            correction,
-            signer_name,
-            signer_title,
-            signer_authorisation: egov_codes::normal_name(&message.signer_authorisation),
-            performer_name,
-            note: message.note.trim().to_owned(),
-            decisions: message
-                .decisions
-                .iter()
-                .map(|decision| Decision {
-                    code: decision.code.clone(),
-                    field: decision.field.clone(),
-                    // Who decides against it does not register.
-                    proceed: true,
-                    reason: decision.reason.trim().to_owned(),
-                })
-                .collect(),
-        };
+        let wanted = WantedCorrection { correction, signing };
         let asked = asked(
             &message.request_id,
             message,

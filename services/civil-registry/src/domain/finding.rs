@@ -3,6 +3,8 @@
 use egov_calendar::{Origin, Status};
 use serde::Serialize;
 
+use super::entry::Settled;
+
 /// What a rule rests on, as it is told with every finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Basis {
@@ -161,8 +163,9 @@ impl Findings {
                     "công chức đã quyết định không đăng ký",
                     "the officer decided against registering",
                 ),
+                // By this code it is answered.
                 None => (
-                    "decision_missing",
+                    question.code,
                     "cần ghi nhận quyết định của công chức",
                     "a decision of the officer has to be recorded",
                 ),
@@ -176,6 +179,44 @@ impl Findings {
             });
         }
         left
+    }
+
+    /// What was settled by these decisions.
+    ///
+    /// # Errors
+    /// What is left in the way: of a question that nobody answered by its own code, by which it is answered; and answers to what nobody asks.
+    pub fn settled_by(&self, decisions: &[Decision]) -> Result<Vec<Settled>, Vec<Violation>> {
+        let mut left = self.left_by(decisions);
+        let mut settled = Vec::new();
+        for question in &self.questions {
+            let answer = decisions
+                .iter()
+                .find(|decision| decision.code == question.code && decision.field == question.field);
+            if let Some(decision) = answer {
+                settled.push(Settled {
+                    code: question.code.to_owned(),
+                    field: question.field.clone(),
+                    vi: question.vi.clone(),
+                    en: question.en.clone(),
+                    reason: decision.reason.clone(),
+                });
+            }
+        }
+        for (place, decision) in decisions.iter().enumerate() {
+            let is_asked = self
+                .questions
+                .iter()
+                .any(|question| decision.code == question.code && decision.field == question.field);
+            if !is_asked {
+                left.push(Violation::of_shape(
+                    "decision_not_asked",
+                    format!("decisions[{place}]"),
+                    "không có câu hỏi này",
+                    "nobody asks this",
+                ));
+            }
+        }
+        if left.is_empty() { Ok(settled) } else { Err(left) }
     }
 }
 
@@ -209,7 +250,7 @@ mod tests {
                 .map(|one| one.code)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(left(&[]), ["decision_missing"]);
+        assert_eq!(left(&[]), ["late"]);
         assert_eq!(left(&[decision(true, "  ")]), ["decision_without_reason"]);
         assert_eq!(left(&[decision(false, "thiếu chứng cứ")]), ["decided_against"]);
         assert!(left(&[decision(true, "đã xác minh")]).is_empty());

@@ -7,7 +7,7 @@ use egov_fault::Fault;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::correct_entry::{correcting, standing};
+use super::correct_entry::standing;
 use super::statistics::count;
 use super::{Actor, CivilRegistry, READ_ENTRIES};
 use crate::domain::annotation::Annotation;
@@ -202,7 +202,7 @@ impl CivilRegistry {
                     .await?
                     .ok_or(Error::EntryNotFound)?;
                 let noted = annotations::of_entry(&mut *connection, entry_id, &scope).await?;
-                let corrected_by = correcting(connection, entry_id, &scope).await?;
+                let corrected_by = entries::correcting(connection, entry_id, &scope).await?;
                 Ok::<_, Error>((entry, noted, corrected_by))
             })
             .await?;

@@ -9,6 +9,7 @@ pub mod rebuild_leaves;
 mod register_birth;
 mod register_death;
 mod register_marriage;
+mod registration;
 mod statistics;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use persons::Told;
 pub(crate) use register_birth::WantedBirth;
 pub(crate) use register_death::WantedDeath;
 pub(crate) use register_marriage::WantedMarriage;
+pub(crate) use registration::Signing;
 pub(crate) use statistics::{NamedFigures, StatisticsQuery, settled_until};
 
 /// The permission by which a caller sees a book at all.

@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::CivilRegistry;
-use super::correct_entry::correcting;
 use crate::domain::book::EventKind;
 use crate::domain::entry::{Details, Entry};
 use crate::domain::person::Sex;
@@ -261,7 +260,7 @@ impl CivilRegistry {
                         let Some(entry) = entries::get(&mut *connection, *id, &scope).await? else {
                             continue;
                         };
-                        let corrections: Vec<_> = correcting(&mut *connection, *id, &scope)
+                        let corrections: Vec<_> = entries::correcting(&mut *connection, *id, &scope)
                             .await?
                             .into_iter()
                             .filter_map(|one| match one.content.details {

@@ -1,6 +1,5 @@
 //! `corrections`: which entry corrects which; rows are added and read, never changed.
 
-use egov_auth::RowScope;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -24,25 +23,6 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The entries in the scope that correct an entry, in their order.
-pub(crate) async fn of_entry(
-    connection: &mut PgConnection,
-    entry_id: Uuid,
-    scope: &RowScope,
-) -> Result<Vec<Uuid>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        "SELECT entry_id FROM corrections
-         WHERE corrected_entry_id = $1 AND ($2 OR responsible_unit_id = ANY ($3))
-         ORDER BY position",
-        entry_id,
-        scope.all,
-        &scope.units,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
 }
 
 /// What these entries correct.

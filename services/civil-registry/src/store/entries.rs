@@ -106,6 +106,28 @@ pub(crate) async fn get(
     row.map(Entry::try_from).transpose()
 }
 
+/// The entries in the scope that correct an entry, in their order.
+pub(crate) async fn correcting(
+    connection: &mut PgConnection,
+    entry_id: Uuid,
+    scope: &RowScope,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT e.entry_id, e.responsible_unit_id, e.book_id, e.event, e.year, e.number, e.volume, e.page, e.registration_kind,
+                e.registration_date, e.subject_id, e.content, e.actor_id, e.actor_kind, e.record_time
+         FROM corrections AS c JOIN entries AS e ON e.entry_id = c.entry_id
+         WHERE c.corrected_entry_id = $1 AND ($2 OR (c.responsible_unit_id = ANY ($3) AND e.responsible_unit_id = ANY ($3)))
+         ORDER BY c.position",
+        entry_id,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
 /// One page of the entries of a book in the scope, by number.
 pub(crate) async fn list(
     connection: &mut PgConnection,
