@@ -13,7 +13,7 @@ pub const REPLACED: char = '\u{25A1}';
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paper {
-    /// Number of the form in its circular, e.g. "01".
+    /// Number of the form in its circular, e.g. "01"; empty if it is no form of a circular.
     pub form_number: String,
     /// Which circular, e.g. "TT 03/2025/TT-VPCP, Phụ lục I".
     pub form_basis: String,

@@ -96,7 +96,7 @@ fn forms_are_looked_at() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/looks");
     let mut changed = String::new();
     let samples = samples();
-    assert_eq!(samples.len(), 7, "six papers and the book");
+    assert_eq!(samples.len(), 8, "six papers, the book and a birth certificate");
     for (name, paper) in samples {
         let pages = press.images(paper, 1.4).unwrap();
         assert!(!pages.is_empty());

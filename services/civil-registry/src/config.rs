@@ -20,6 +20,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::law::Law;
+use crate::press::SharedPress;
 use crate::{PUBLISHER, Parts, SERVICE, assemble};
 
 /// Time between two looks at the keyring.
@@ -98,8 +99,8 @@ impl IdentitySection {
     }
 }
 
-/// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it.
-pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Runs the service alone until it is told to stop: SIGTERM or Ctrl-C drains it. `press` prints papers; none: they are issued and not printed.
+pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Result<()> {
     let config: Config = config::load("civil-registry", file)?;
     let contract = Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law())?);
     let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
@@ -154,6 +155,8 @@ pub async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         contract: Arc::clone(&contract),
         auth,
         law: Law::read(&config.packs).context("packs")?,
+        log: Arc::clone(ledger.log()),
+        press,
     };
     let assembly = assemble(parts)
         .service(readings)

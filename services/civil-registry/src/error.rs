@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use crate::domain::book::{BookRefused, BookState, EventKind};
 use crate::domain::finding;
+use crate::paper_error::PaperError;
 use crate::store::StoreError;
 
 /// ErrorInfo.domain of this service's own reasons.
@@ -46,6 +47,15 @@ pub(crate) enum Error {
     /// There is no such person, or the caller may not know of it.
     #[error("person not found")]
     PersonNotFound,
+    /// There is no such pair of births, or the caller may not know of it.
+    #[error("pair of births not found")]
+    DuplicateNotFound,
+    /// There is no decision on the pair that could be taken back.
+    #[error("nothing was decided of the pair")]
+    DuplicateUndecided,
+    /// By other decisions that count the two are two people.
+    #[error("the decision contradicts others")]
+    DuplicateContradicts,
     /// The birth of the person with this number is registered.
     #[error("the birth is registered already")]
     BirthRegistered,
@@ -64,6 +74,9 @@ pub(crate) enum Error {
     /// Figures of a unit that the caller does not see, or that does not exist: the two look the same.
     #[error("unit {0} is not in the caller's scope")]
     UnitNotInScope(i32),
+    /// A paper is refused.
+    #[error(transparent)]
+    Paper(#[from] PaperError),
     /// No rules of registering are known for a day.
     #[error("no rules of registering are known for {0}")]
     RulesNotKnown(Date),
@@ -81,7 +94,7 @@ pub(crate) enum Error {
     Store(#[from] StoreError),
 }
 
-fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Fault {
+pub(crate) fn words(code: Code, reason: ErrorReason, vi: impl Into<String>, en: impl Into<String>) -> Fault {
     let name = reason.as_str_name();
     Fault::new(code, name.strip_prefix("ERROR_REASON_").unwrap_or(name), vi, en).domain(DOMAIN)
 }
@@ -201,6 +214,24 @@ impl From<Error> for Fault {
                 "không tìm thấy người này",
                 "there is no such person",
             ),
+            Error::DuplicateNotFound => words(
+                Code::NotFound,
+                R::DuplicateNotFound,
+                "không tìm thấy cặp hồ sơ này",
+                "there is no such pair of births",
+            ),
+            Error::DuplicateUndecided => words(
+                Code::FailedPrecondition,
+                R::DuplicateUndecided,
+                "chưa có quyết định về cặp hồ sơ này để huỷ",
+                "nothing was decided of this pair that could be taken back",
+            ),
+            Error::DuplicateContradicts => words(
+                Code::FailedPrecondition,
+                R::DuplicateContradicts,
+                "trái với quyết định khác đang có hiệu lực; hãy huỷ quyết định đó trước",
+                "by other decisions the two are two people; take these back first",
+            ),
             Error::EntryNotCorrectable => words(
                 Code::FailedPrecondition,
                 R::EntryNotCorrectable,
@@ -232,6 +263,7 @@ impl From<Error> for Fault {
                 "there is no such unit in your scope",
             )
             .with("unit_id", unit_id.to_string()),
+            Error::Paper(refused) => refused.into(),
             Error::RulesNotKnown(day) => words(
                 Code::FailedPrecondition,
                 R::RulesNotKnown,

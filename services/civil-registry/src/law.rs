@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use egov_calendar::{PackError, WorkCalendar};
 use jiff::civil::Date;
 
+use crate::domain::matching::place::PlaceHistory;
 use crate::domain::person::{EthnicGroups, EthnicGroupsError};
 use crate::domain::rules::{RulePacks, Rules, RulesError};
 
@@ -36,6 +37,40 @@ pub enum LawError {
     /// The calendar is flawed.
     #[error(transparent)]
     Calendar(#[from] PackError),
+    /// The history of units is flawed.
+    #[error("{}: line {line} is no change of a unit", file.display())]
+    Places {
+        /// Which.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// The history of units: of each line the day of the change, the code before and the code after, which is empty if there is none. A deployment without
+/// the file knows no change.
+fn places(file: &Path) -> Result<PlaceHistory, LawError> {
+    let text = match std::fs::read_to_string(file) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(PlaceHistory::default()),
+        read => read.map_err(|source| LawError::Unreadable {
+            file: file.to_owned(),
+            source,
+        })?,
+    };
+    let mut rows = Vec::new();
+    for (place, line) in text.lines().enumerate().skip(1) {
+        // These columns hold no comma.
+        let mut columns = line.splitn(4, ',');
+        let (day, old, new) = (columns.next(), columns.next(), columns.next());
+        let (Some(day), Some(old), Some(new)) = (day.and_then(|day| day.parse::<Date>().ok()), old, new) else {
+            return Err(LawError::Places {
+                file: file.to_owned(),
+                line: place + 1,
+            });
+        };
+        rows.push((day, old.to_owned(), (!new.is_empty()).then(|| new.to_owned())));
+    }
+    Ok(PlaceHistory::new(rows))
 }
 
 /// What the rules of registering, the calendar and the catalogues say.
@@ -45,6 +80,8 @@ pub struct Law {
     pub(crate) calendar: WorkCalendar,
     /// Danh mục dân tộc.
     pub(crate) ethnic_groups: EthnicGroups,
+    /// What became of units, by which places of birth are compared.
+    pub(crate) places: PlaceHistory,
 }
 
 impl std::fmt::Debug for Law {
@@ -87,6 +124,7 @@ impl Law {
             rules: RulePacks::new(packs).map_err(LawError::Overlap)?,
             calendar: WorkCalendar::read(&folder.join("calendar"))?,
             ethnic_groups: EthnicGroups::from_text(&text(&folder.join("ethnic_groups.csv"))?)?,
+            places: places(&folder.join("units/history/successions.csv"))?,
         })
     }
 

@@ -15,6 +15,8 @@ pub mod domain;
 mod error;
 pub mod law;
 mod operations;
+mod paper_error;
+pub mod press;
 mod store;
 
 use std::sync::Arc;
@@ -24,15 +26,20 @@ use egov_clock::SharedClock;
 use egov_database::{Database, ReadRecordSink, Relay};
 use egov_directory::Directory;
 use egov_proto::egov::civil_registry::v1::book_service_server::BookServiceServer;
+use egov_proto::egov::civil_registry::v1::disclosure_service_server::DisclosureServiceServer;
+use egov_proto::egov::civil_registry::v1::duplicate_service_server::DuplicateServiceServer;
 use egov_proto::egov::civil_registry::v1::entry_service_server::EntryServiceServer;
+use egov_proto::egov::civil_registry::v1::paper_service_server::PaperServiceServer;
 use egov_proto::egov::civil_registry::v1::person_service_server::PersonServiceServer;
 use egov_proto::egov::civil_registry::v1::statistics_service_server::StatisticsServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::{Assembly, Job};
+use egov_transparency::Log;
 
 use crate::api::Api;
 use crate::law::Law;
 use crate::operations::CivilRegistry;
+use crate::press::{PrintShop, SharedPress};
 
 pub use operations::rebuild_leaves;
 
@@ -59,6 +66,10 @@ pub struct Parts {
     pub auth: AuthLayer,
     /// The rules of registering, the calendar and the catalogues, as the packs have them.
     pub law: Law,
+    /// The service's log in the ledger, whose receipts papers carry; whoever puts the process together sees to it that it is sequenced.
+    pub log: Arc<Log>,
+    /// Who prints papers; without one they are issued and not printed.
+    pub press: Option<SharedPress>,
 }
 
 /// Puts the service together: its RPCs and its background jobs.
@@ -70,6 +81,8 @@ pub fn assemble(parts: Parts) -> Assembly {
         directory: parts.directory,
         clock: parts.clock,
         law: parts.law,
+        log: parts.log,
+        prints: PrintShop::new(parts.press),
     };
     let api = Api {
         contract: parts.contract,
@@ -78,7 +91,10 @@ pub fn assemble(parts: Parts) -> Assembly {
     let (relaying, keeping) = (parts.database.clone(), parts.database);
     Assembly::new(SERVICE)
         .service(BookServiceServer::new(api.clone()))
+        .service(DisclosureServiceServer::new(api.clone()))
+        .service(DuplicateServiceServer::new(api.clone()))
         .service(EntryServiceServer::new(api.clone()))
+        .service(PaperServiceServer::new(api.clone()))
         .service(PersonServiceServer::new(api.clone()))
         .service(StatisticsServiceServer::new(api))
         .auth(parts.auth)

@@ -19,7 +19,7 @@ use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::config::EndpointsSection;
 use egov_integration::door::DoorGiven;
 use egov_onestop::calls::CallsConfig;
-use egov_onestop::press::{PressFault, SharedPress};
+use egov_onestop::press::PressFault;
 use egov_onestop::staffing::IdentityHolders;
 
 use egov_integration::partners::PartnersSection;
@@ -104,12 +104,10 @@ fn door_beside(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), port)
 }
 
-/// The press of papers.
-fn press() -> anyhow::Result<SharedPress> {
+/// The press of papers, for every service that prints.
+fn press() -> anyhow::Result<impl Fn(&[u8]) -> Result<Vec<u8>, PressFault> + Send + Sync + 'static> {
     let press = egov_papers::Press::new()?;
-    Ok(Arc::new(move |content: &[u8]| -> Result<Vec<u8>, PressFault> {
-        Ok(press.print_json(content)?.pdf)
-    }))
+    Ok(move |content: &[u8]| -> Result<Vec<u8>, PressFault> { Ok(press.print_json(content)?.pdf) })
 }
 
 /// Takes the port before anything slow is done.
@@ -362,6 +360,7 @@ async fn serve(
     };
     let payments = egov_onestop::payments::open(&calls_if(reach.pays), &keyring, &clock, &ids)?;
     let population = egov_onestop::population::open(&calls_if(reach.asks), &keyring, &clock, &ids)?;
+    let press = Arc::new(press()?);
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
         keyring: Arc::clone(&keyring),
@@ -375,7 +374,7 @@ async fn serve(
         auth: one_stops.auth,
         profile: profile.into(),
         holders: Arc::new(IdentityHolders::new(identity_channel(&url, None)?)),
-        press: Some(press()?),
+        press: Some(press.clone()),
         payments,
         population,
     })
@@ -461,6 +460,8 @@ async fn serve(
         contract: Arc::clone(&contract),
         auth: civil_registries.auth,
         law: deploy.civil_registry()?,
+        log: Arc::clone(civil_registrys.log()),
+        press: Some(press),
     });
 
     let (forward_clock, forward_ids) = (clock.clone(), ids.clone());

@@ -9,13 +9,16 @@ use egov_runtime::accept;
 use tonic::{Request, Response, Status};
 
 use super::births::{self, Reading};
+use super::disclosure::as_of;
 use super::{Api, asked, corrections, deaths, id, marriages, status};
 use crate::domain::annotation::{Annotation, AnnotationKind};
 use crate::domain::entry::{Details, Entry, printed_number};
 use crate::domain::finding::Decision;
 use crate::domain::marriage::MarriageOutcome;
 use crate::error::Error;
-use crate::operations::{Signing, WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath, WantedMarriage};
+use crate::operations::{
+    ListedEntry, Signing, WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath, WantedMarriage,
+};
 
 fn encode(entry: &Entry) -> proto::Entry {
     let content = &entry.content;
@@ -62,6 +65,30 @@ fn encode(entry: &Entry) -> proto::Entry {
             .collect(),
         record_time: Some(egov_proto::timestamp(entry.record_time)),
         signer_authorisation: content.signer_authorisation.clone(),
+        withheld: false,
+    }
+}
+
+/// An entry as it is shown: of a withheld one number, place and day alone.
+fn encode_listed(listed: &ListedEntry) -> proto::Entry {
+    let entry = &listed.entry;
+    if !listed.is_withheld {
+        return encode(entry);
+    }
+    proto::Entry {
+        entry_id: entry.entry_id.to_string(),
+        book_id: entry.book_id.to_string(),
+        unit_id: entry.unit_id,
+        event: entry.event.code().into(),
+        year: entry.year.into(),
+        number: entry.number,
+        printed_number: printed_number(entry.number, entry.year),
+        volume: entry.volume,
+        page: entry.page,
+        registration_date: Some(entry.registration_date.into()),
+        record_time: Some(egov_proto::timestamp(entry.record_time)),
+        withheld: true,
+        ..Default::default()
     }
 }
 
@@ -288,14 +315,16 @@ impl EntryService for Api {
         request: Request<proto::GetEntryRequest>,
     ) -> Result<Response<proto::GetEntryResponse>, Status> {
         let request = accept(&self.contract, request)?;
-        let entry_id = id(&request.message.entry_id, "entry_id")?;
+        let message = &request.message;
+        let entry_id = id(&message.entry_id, "entry_id")?;
+        let at = as_of(&self.registry, message.valid_on, message.known_on)?;
         let shown = self
             .registry
-            .get_entry(request.caller()?, entry_id)
+            .get_entry(request.caller()?, entry_id, at)
             .await
             .map_err(status)?;
         Ok(Response::new(proto::GetEntryResponse {
-            entry: Some(encode(&shown.entry)),
+            entry: Some(encode_listed(&shown.listed)),
             annotations: shown.annotations.iter().map(encode_annotation).collect(),
             corrections: shown.corrections.iter().map(encode).collect(),
             current: shown.current.as_ref().map(encode),
@@ -321,7 +350,7 @@ impl EntryService for Api {
             .await
             .map_err(status)?;
         Ok(Response::new(proto::ListEntriesResponse {
-            entries: entries.iter().map(encode).collect(),
+            entries: entries.iter().map(encode_listed).collect(),
             next_page_token,
         }))
     }

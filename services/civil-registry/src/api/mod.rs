@@ -4,8 +4,11 @@ mod births;
 mod books;
 mod corrections;
 mod deaths;
+mod disclosure;
+mod duplicates;
 mod entries;
 mod marriages;
+mod papers;
 mod persons;
 mod statistics;
 

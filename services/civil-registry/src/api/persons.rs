@@ -1,15 +1,22 @@
 //! PersonService.
 
+use egov_codes::PersonalNumber;
+use egov_database::page_of;
+use egov_fault::Violation;
 use egov_proto::egov::civil_registry::v1 as proto;
 use egov_proto::egov::civil_registry::v1::person_service_server::PersonService;
 use egov_proto::google::r#type::Date as ProtoDate;
 use egov_runtime::accept;
 use tonic::{Request, Response, Status};
 
-use super::{Api, id, status};
+use super::disclosure::as_of;
+use super::{Api, id, status, wrong};
+use crate::domain::as_of::Told;
 use crate::domain::entry::{Particulars, Relation};
-use crate::domain::person::Born;
-use crate::operations::Told;
+use crate::domain::person::{Born, NoName, PersonName};
+use crate::domain::person_search::WantedWords;
+use crate::error::Error;
+use crate::operations::{Found, WantedName, WantedPerson};
 
 fn particulars(told: Told<Particulars>) -> proto::ToldParticulars {
     let said = told.what;
@@ -44,6 +51,61 @@ fn relation(told: &Told<Relation>) -> proto::ToldRelation {
     }
 }
 
+fn found(found: Found) -> proto::FoundPerson {
+    proto::FoundPerson {
+        person_id: found.person_id.to_string(),
+        full_name: found.full_name,
+        date_of_birth: found
+            .born
+            .map(Born::numbers)
+            .map(|(year, month, day)| ProtoDate { year, month, day }),
+    }
+}
+
+/// Who is looked for, with everything that is wrong in what was said.
+fn wanted(said: &proto::SearchPersonsRequest) -> Result<WantedPerson, Vec<Violation>> {
+    let mut flaws = Vec::new();
+    let (is_named, is_numbered) = (!said.full_name.trim().is_empty(), !said.personal_number.is_empty());
+    let mut words = None;
+    if is_named {
+        let name = PersonName::read(&said.full_name);
+        words = name.as_ref().ok().and_then(WantedWords::of);
+        if words.is_none() {
+            let why = name.err().unwrap_or(NoName::Empty);
+            flaws.push(wrong("full_name", &why.vi(), &why.to_string()));
+        }
+    } else if !is_numbered || said.birth_year != 0 {
+        flaws.push(wrong(
+            "full_name",
+            "cần họ tên cùng năm sinh, hoặc số định danh cá nhân",
+            "a name with a year of birth is needed, or a personal number",
+        ));
+    }
+    if said.birth_year == 0 && (is_named || !is_numbered) {
+        flaws.push(wrong(
+            "birth_year",
+            "tìm theo họ tên cần có năm sinh",
+            "a search by name needs the year of birth",
+        ));
+    }
+    let personal_number = said.personal_number.parse::<PersonalNumber>().ok();
+    if is_numbered && personal_number.is_none() {
+        flaws.push(wrong(
+            "personal_number",
+            "không phải là số định danh cá nhân",
+            "is no personal number",
+        ));
+    }
+    if !flaws.is_empty() {
+        return Err(flaws);
+    }
+    let birth_year = i16::try_from(said.birth_year).unwrap_or_default();
+    Ok(WantedPerson {
+        name: words.map(|words| WantedName { words, birth_year }),
+        personal_number,
+    })
+}
+
 #[tonic::async_trait]
 impl PersonService for Api {
     async fn get_person(
@@ -51,16 +113,42 @@ impl PersonService for Api {
         request: Request<proto::GetPersonRequest>,
     ) -> Result<Response<proto::GetPersonResponse>, Status> {
         let request = accept(&self.contract, request)?;
-        let person_id = id(&request.message.person_id, "person_id")?;
+        let message = &request.message;
+        let person_id = id(&message.person_id, "person_id")?;
+        let at = as_of(&self.registry, message.valid_on, message.known_on)?;
         let shown = self
             .registry
-            .get_person(request.caller()?, person_id)
+            .get_person(request.caller()?, person_id, at)
             .await
             .map_err(status)?;
         Ok(Response::new(proto::GetPersonResponse {
             person_id: person_id.to_string(),
             particulars: shown.particulars.into_iter().map(particulars).collect(),
             relations: shown.relations.iter().map(relation).collect(),
+        }))
+    }
+
+    async fn search_persons(
+        &self,
+        request: Request<proto::SearchPersonsRequest>,
+    ) -> Result<Response<proto::SearchPersonsResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let (caller, message) = (request.caller()?, &request.message);
+        let wanted = wanted(message).map_err(|wrong| status(Error::Invalid(wrong)))?;
+        let page = page_of!(
+            self.registry.pages,
+            caller,
+            "egov.civil_registry.v1.PersonService/SearchPersons",
+            message
+        )?;
+        let (persons, next_page_token) = self
+            .registry
+            .search_persons(caller, &wanted, page)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::SearchPersonsResponse {
+            persons: persons.into_iter().map(found).collect(),
+            next_page_token,
         }))
     }
 }

@@ -379,7 +379,8 @@ pub fn judge(
 }
 
 /// The persons of an entry, with since when what it says of each is true.
-fn persons(details: &Details, registration: Date) -> Vec<Particulars> {
+#[must_use]
+pub fn persons(details: &Details, registration: Date) -> Vec<Particulars> {
     match details {
         Details::Birth(birth) => {
             let child = &birth.child;

@@ -6,6 +6,7 @@ use egov_fault::Fault;
 use jiff::civil::Date;
 use prost::Message;
 
+use super::duplicates::keep_corrected;
 use super::entries::{Draft, enter, open_book, subjects};
 use super::registration::{REGISTER, Signing};
 use super::statistics::recount;
@@ -112,6 +113,7 @@ impl CivilRegistry {
                 let entered = enter(unit, caller, draft, "civil_entry_corrected").await?;
                 let position = i32::try_from(position).map_err(Fault::internal)?;
                 recount(unit, &entry, (&stands, &after), position).await?;
+                keep_corrected(unit, &entry, &after).await?;
                 Ok::<_, Error>(answer(&entered))
             })
             .await?;

@@ -1,5 +1,7 @@
 //! What all entries share; GetEntry, ListEntries.
 
+use std::collections::BTreeMap;
+
 use egov_auth::{Caller, ReadRecord};
 use egov_clock::Clock as _;
 use egov_database::{Event, Leaf, Page, UnitOfWork};
@@ -7,16 +9,18 @@ use egov_fault::Fault;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::correct_entry::standing;
+use super::disclosing::Guard;
 use super::statistics::count;
 use super::{Actor, CivilRegistry, READ_ENTRIES};
 use crate::domain::annotation::Annotation;
+use crate::domain::as_of::{self, AsOf};
 use crate::domain::book::{Book, BookState, EventKind};
 use crate::domain::death::KnownDeath;
 use crate::domain::entry::{Content, Details, Entry, Particulars, Registration, RegistrationKind, Relation};
+use crate::domain::guarded;
 use crate::error::Error;
 use crate::store::persons::Source;
-use crate::store::{annotations, books, corrections, deaths, entries, persons};
+use crate::store::{annotations, books, corrections, deaths, entries, person_search, persons};
 
 /// Of events and leaves of entries.
 pub(crate) const KIND: &str = "civil_entry";
@@ -89,6 +93,7 @@ pub(super) async fn enter(
     };
     for said in &draft.persons {
         persons::add_particulars(unit.conn(), source, said).await?;
+        person_search::add(unit.conn(), source, said).await?;
     }
     for relation in &draft.relations {
         persons::add_relation(unit.conn(), source, relation).await?;
@@ -160,16 +165,80 @@ pub(super) async fn enter(
     Ok(registration.entry)
 }
 
+/// An entry as somebody is shown it.
+pub(crate) struct ListedEntry {
+    /// As it was entered.
+    pub(crate) entry: Entry,
+    /// True if what it says is not for this caller: number, place and day alone are shown.
+    pub(crate) is_withheld: bool,
+}
+
 /// An entry with what stands beside it.
 pub(crate) struct ShownEntry {
     /// As it was entered.
-    pub(crate) entry: Entry,
+    pub(crate) listed: ListedEntry,
     /// What is noted beside it, in its order.
     pub(crate) annotations: Vec<Annotation>,
     /// The entries that correct it, in their order.
     pub(crate) corrections: Vec<Entry>,
     /// As it stands with them; none if there are none.
     pub(crate) current: Option<Entry>,
+}
+
+/// An entry without its place among corrections: beside one that is left out, the places of the others would tell of it.
+fn without_place(mut entry: Entry) -> Entry {
+    if let Details::Correction(correction) = &mut entry.content.details {
+        correction.position = 0;
+    }
+    entry
+}
+
+/// What a caller to whom guarded parts are closed sees of an entry that these correct.
+fn closed(entry: &Entry, corrected_by: &[Entry]) -> ListedEntry {
+    let held = as_of::holding(corrected_by, AsOf::default(), false);
+    ListedEntry {
+        is_withheld: guarded::is_guarded_entry(entry),
+        entry: without_place(as_of::as_entered(entry, &held)),
+    }
+}
+
+/// An entry with its annotations and corrections as it is shown to somebody, at two times.
+fn shown(
+    entry: &Entry,
+    annotations: Vec<Annotation>,
+    corrected_by: &[Entry],
+    at: AsOf,
+    sees_guarded: bool,
+) -> ShownEntry {
+    let held = as_of::holding(corrected_by, at, sees_guarded);
+    let visible = held.iter().filter(|one| !one.is_hidden);
+    let mut corrections: Vec<Entry> = visible.map(|one| one.entry.clone()).collect();
+    let current = (!corrections.is_empty()).then(|| {
+        let mut current = entry.clone();
+        current.content.details = as_of::details(entry, &held);
+        current
+    });
+    let noted = annotations
+        .into_iter()
+        .filter(|one| sees_guarded || !guarded::is_guarded_note(one.kind));
+    let mut annotations = as_of::annotations(noted.collect(), at);
+    let mut entry = as_of::as_entered(entry, &held);
+    if !sees_guarded {
+        entry = without_place(entry);
+        corrections = corrections.into_iter().map(without_place).collect();
+        for one in &mut annotations {
+            one.position = 0;
+        }
+    }
+    ShownEntry {
+        listed: ListedEntry {
+            entry,
+            is_withheld: false,
+        },
+        annotations,
+        corrections,
+        current,
+    }
 }
 
 /// Every person of whom an entry tells.
@@ -191,38 +260,47 @@ fn name(entry: &Entry) -> String {
     format!("civil_entries/{}", entry.entry_id)
 }
 
+/// What is read with an entry: it, of everybody of whom it tells; of a withheld one nobody is told anything.
+fn read(listed: &ListedEntry) -> Vec<(Option<Uuid>, String)> {
+    let name = name(&listed.entry);
+    if listed.is_withheld {
+        return vec![(None, name)];
+    }
+    let persons = subjects(&listed.entry).into_iter();
+    persons.map(|person| (Some(person), name.clone())).collect()
+}
+
 impl CivilRegistry {
-    /// One entry with what stands beside it. The read is recorded before it is given away.
-    pub(crate) async fn get_entry(&self, caller: &Caller, entry_id: Uuid) -> Result<ShownEntry, Error> {
+    /// One entry with what stands beside it, at two times. The read is recorded before it is given away.
+    pub(crate) async fn get_entry(&self, caller: &Caller, entry_id: Uuid, at: AsOf) -> Result<ShownEntry, Error> {
         let scope = caller.scope(READ_ENTRIES);
         let (entry, annotations, corrections) = self
             .database
             .read(&scope, async |connection| {
                 let entry = entries::get(&mut *connection, entry_id, &scope)
                     .await?
+                    .filter(|entry| at.knows(entry.record_time))
                     .ok_or(Error::EntryNotFound)?;
                 let noted = annotations::of_entry(&mut *connection, entry_id, &scope).await?;
                 let corrected_by = entries::correcting(connection, entry_id, &scope).await?;
                 Ok::<_, Error>((entry, noted, corrected_by))
             })
             .await?;
-        let record = ReadRecord::of_each(
-            caller,
-            subjects(&entry).into_iter().map(|person| (Some(person), name(&entry))),
-            self.clock.now(),
-        );
-        self.reads.record(record).await?;
-        let current = (!corrections.is_empty()).then(|| {
-            let mut current = entry.clone();
-            current.content.details = standing(&entry, &corrections);
-            current
-        });
-        Ok(ShownEntry {
-            entry,
-            annotations,
-            corrections,
-            current,
-        })
+        let sees_guarded = Guard::of(caller).opens(entry.unit_id);
+        let shown = if !sees_guarded && guarded::is_guarded_entry(&entry) {
+            ShownEntry {
+                listed: closed(&entry, &[]),
+                annotations: Vec::new(),
+                corrections: Vec::new(),
+                current: None,
+            }
+        } else {
+            shown(&entry, annotations, &corrections, at, sees_guarded)
+        };
+        self.reads
+            .record(ReadRecord::of_each(caller, read(&shown.listed), self.clock.now()))
+            .await?;
+        Ok(shown)
     }
 
     /// One page of the entries of a book, with one record of reading for the whole page.
@@ -231,26 +309,53 @@ impl CivilRegistry {
         caller: &Caller,
         book_id: Uuid,
         page: Page<i32>,
-    ) -> Result<(Vec<Entry>, String), Error> {
+    ) -> Result<(Vec<ListedEntry>, String), Error> {
         let scope = caller.scope(READ_ENTRIES);
+        let guard = Guard::of(caller);
         let (after, limit) = (page.after().copied().unwrap_or(0), page.fetch());
-        let rows = self
+        let (rows, corrected_by) = self
             .database
             .read(&scope, async |connection| {
                 books::get(&mut *connection, book_id, &scope)
                     .await?
                     .ok_or(Error::BookNotFound)?;
-                Ok::<_, Error>(entries::list(connection, book_id, &scope, after, limit).await?)
+                let rows = entries::list(&mut *connection, book_id, &scope, after, limit).await?;
+                // Whoever may not see a change of sex is not shown the sex of before.
+                let closed = rows.iter().filter(|entry| !guard.opens(entry.unit_id));
+                let closed: Vec<Uuid> = closed.map(|entry| entry.entry_id).collect();
+                let links = corrections::of_each(&mut *connection, &closed, &scope).await?;
+                let ids: Vec<Uuid> = links.iter().map(|(_, entry_id)| *entry_id).collect();
+                let found = entries::of_ids(connection, &ids, &scope).await?;
+                let mut by_id: BTreeMap<Uuid, Entry> = found.into_iter().map(|entry| (entry.entry_id, entry)).collect();
+                let mut corrected_by: BTreeMap<Uuid, Vec<Entry>> = BTreeMap::new();
+                for (corrected, entry_id) in links {
+                    let by = by_id.remove(&entry_id);
+                    corrected_by.entry(corrected).or_default().extend(by);
+                }
+                Ok::<_, Error>((rows, corrected_by))
             })
             .await?;
         let (rows, next) = page.finish(rows, |entry: &Entry| entry.number)?;
-        let read = rows.iter().flat_map(|entry| {
-            subjects(entry)
-                .into_iter()
-                .map(move |person| (Some(person), name(entry)))
-        });
+        let rows: Vec<ListedEntry> = rows
+            .into_iter()
+            .map(|entry| {
+                if guard.opens(entry.unit_id) {
+                    ListedEntry {
+                        entry,
+                        is_withheld: false,
+                    }
+                } else {
+                    let by = corrected_by.get(&entry.entry_id).map(Vec::as_slice);
+                    closed(&entry, by.unwrap_or_default())
+                }
+            })
+            .collect();
         self.reads
-            .record(ReadRecord::of_each(caller, read, self.clock.now()))
+            .record(ReadRecord::of_each(
+                caller,
+                rows.iter().flat_map(read),
+                self.clock.now(),
+            ))
             .await?;
         Ok((rows, next))
     }

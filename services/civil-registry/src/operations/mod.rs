@@ -3,13 +3,18 @@
 mod annotate_entry;
 mod books;
 mod correct_entry;
+mod disclosing;
+mod duplicates;
 mod entries;
+mod papers;
 mod persons;
+mod predicates;
 pub mod rebuild_leaves;
 mod register_birth;
 mod register_death;
 mod register_marriage;
 mod registration;
+mod search_persons;
 mod statistics;
 
 use std::sync::Arc;
@@ -18,21 +23,27 @@ use egov_auth::{Caller, ReadRecorder};
 use egov_clock::SharedClock;
 use egov_database::{Database, PageTokens, WriteRequest};
 use egov_directory::{Directory, Unit, UnitKind};
+use egov_transparency::Log;
 use jiff::civil::Date;
 use prost::Message;
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::law::Law;
+use crate::press::PrintShop;
 
 pub(crate) use annotate_entry::WantedAnnotation;
 pub(crate) use books::WantedBook;
 pub(crate) use correct_entry::WantedCorrection;
-pub(crate) use persons::Told;
+pub(crate) use duplicates::{ShownDuplicate, WantedRuling};
+pub(crate) use entries::ListedEntry;
+pub(crate) use papers::{PaperFilter, WantedPaper};
+pub(crate) use predicates::{Question, WantedAnswer};
 pub(crate) use register_birth::WantedBirth;
 pub(crate) use register_death::WantedDeath;
 pub(crate) use register_marriage::WantedMarriage;
 pub(crate) use registration::Signing;
+pub(crate) use search_persons::{Found, WantedName, WantedPerson};
 pub(crate) use statistics::{NamedFigures, StatisticsQuery, settled_until};
 
 /// The permission by which a caller sees a book at all.
@@ -48,6 +59,9 @@ pub(crate) struct CivilRegistry {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: SharedClock,
     pub(crate) law: Law,
+    /// The log, whose receipts papers carry.
+    pub(crate) log: Arc<Log>,
+    pub(crate) prints: PrintShop,
 }
 
 /// Which request it is, and its whole message.

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use egov_auth::{Caller, ReadRecord};
+use egov_auth::{Caller, ReadRecord, RowScope};
 use egov_clock::Clock as _;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::disclosing::Guard;
 use super::{CivilRegistry, READ_ENTRIES};
-use crate::domain::entry::{Particulars, Relation};
+use crate::domain::as_of::{self, AsOf, Told};
+use crate::domain::entry::{Details, Particulars, Relation};
 use crate::error::Error;
-use crate::store::person_index;
-
-pub(crate) use crate::store::person_index::Told;
+use crate::store::{entries, person_index};
 
 /// What is told of a person and of the family.
 pub(crate) struct ShownPerson {
@@ -19,19 +20,56 @@ pub(crate) struct ShownPerson {
     pub(crate) relations: Vec<Told<Relation>>,
 }
 
+/// What these entries tell of a person, worked out from them: on a day what each said then, or all that each told; of what is guarded as far as it is
+/// open.
+async fn worked_out(
+    connection: &mut PgConnection,
+    (person_id, told_by): (Uuid, &[Uuid]),
+    (scope, guard): (&RowScope, &Guard),
+    at: AsOf,
+) -> Result<Vec<Told<Particulars>>, Error> {
+    let mut found = Vec::new();
+    for entry in entries::of_ids(&mut *connection, told_by, scope).await? {
+        // What a correction tells is told with the entry that it corrects.
+        if matches!(entry.content.details, Details::Correction(_)) {
+            continue;
+        }
+        let corrected_by = entries::correcting(&mut *connection, entry.entry_id, scope).await?;
+        let held = as_of::holding(&corrected_by, at, guard.opens(entry.unit_id));
+        if at.valid_on.is_some() {
+            found.extend(as_of::standing(&entry, &held, person_id, at));
+        } else {
+            found.extend(as_of::told(&entry, &held, person_id));
+        }
+    }
+    found.sort_by_key(|told| (told.record_time, told.entry_id));
+    Ok(found)
+}
+
 impl CivilRegistry {
-    /// A person as the entries in the caller's scope tell of it. The read is recorded, of everybody who is named, before it is given away.
-    pub(crate) async fn get_person(&self, caller: &Caller, person_id: Uuid) -> Result<ShownPerson, Error> {
+    /// A person as the entries in the caller's scope tell of it, at two times. The read is recorded, of everybody who is named, before it is given away.
+    pub(crate) async fn get_person(&self, caller: &Caller, person_id: Uuid, at: AsOf) -> Result<ShownPerson, Error> {
         let scope = caller.scope(READ_ENTRIES);
+        let guard = Guard::of(caller);
         let shown = self
             .database
             .read(&scope, async |connection| {
-                let particulars = person_index::particulars(&mut *connection, person_id, &scope).await?;
-                if particulars.is_empty() {
+                let mut rows = person_index::particulars(&mut *connection, person_id, &scope).await?;
+                rows.retain(|told| at.knows(told.record_time));
+                if rows.is_empty() {
                     return Err(Error::PersonNotFound);
                 }
-                let relations = person_index::relations(connection, person_id, &scope).await?;
-                Ok::<_, Error>(ShownPerson { particulars, relations })
+                let versions = person_index::relations(&mut *connection, person_id, &scope, guard.rows()).await?;
+                let particulars = if at.valid_on.is_none() && guard.opens_all(&scope) {
+                    rows
+                } else {
+                    let told_by: Vec<Uuid> = rows.iter().map(|told| told.entry_id).collect();
+                    worked_out(connection, (person_id, &told_by), (&scope, &guard), at).await?
+                };
+                Ok::<_, Error>(ShownPerson {
+                    particulars,
+                    relations: as_of::family(versions, at),
+                })
             })
             .await?;
         let relatives = shown.relations.iter().map(|told| &told.what);

@@ -8,32 +8,41 @@ use egov_fault::Fault;
 use egov_transparency::{Rebuilt, WithoutRow};
 use uuid::Uuid;
 
-use super::{annotate_entry, books as book_acts, entries as registrations};
+use super::{annotate_entry, books as book_acts, duplicates as pairs, entries as registrations, papers as issued};
 use crate::domain::correction::CorrectionLink;
 use crate::domain::death::KnownDeath;
 use crate::domain::entry::{Particulars, Registration, Relation};
 use crate::error::Error;
-use crate::store::{annotations, books, corrections, deaths, entries, families, persons};
+use crate::store::{annotations, books, corrections, deaths, duplicates, entries, families, papers, persons};
 
 /// Entries read at once.
 const PAGE: i64 = 2000;
 
-/// What of a leaf of a kind of this service whose row was not rebuilt: books, entries and annotations are kept for good, with every act on them.
+/// What of a leaf of a kind of this service whose row was not rebuilt: books, entries, annotations, papers and decisions on duplicates are kept for
+/// good, with every act on them.
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
     match kind {
-        book_acts::KIND | registrations::KIND | annotate_entry::KIND => WithoutRow::Wrong,
+        book_acts::KIND
+        | registrations::KIND
+        | annotate_entry::KIND
+        | issued::KIND
+        | issued::REVOCATION_KIND
+        | pairs::KIND => WithoutRow::Wrong,
         _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
     }
 }
 
-/// Every act on a book, every entry with the persons and relations that it tells of, and every annotation, as their rows stand now.
+/// Every act on a book, every entry with the persons and relations that it tells of, every annotation, every paper with its revocation and every
+/// decision on duplicates, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
     let rebuilt = database
         .read(&RowScope::everything(), async |connection| {
             let mut rebuilt = of_books(&mut *connection).await?;
             rebuilt.extend(of_entries(&mut *connection).await?);
-            rebuilt.extend(of_annotations(connection).await?);
+            rebuilt.extend(of_annotations(&mut *connection).await?);
+            rebuilt.extend(of_papers(&mut *connection).await?);
+            rebuilt.extend(of_rulings(connection).await?);
             Ok::<_, Error>(rebuilt)
         })
         .await;
@@ -134,6 +143,50 @@ async fn of_annotations(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebui
                 resource: annotation.annotation_id,
                 version: 1,
                 canonical: annotation.canonical(&changed).map_err(Fault::internal)?.into_bytes(),
+            });
+        }
+    }
+    Ok(rebuilt)
+}
+
+async fn of_papers(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rebuilt = Vec::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page = papers::after(&mut *connection, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.paper.paper_id;
+        for kept in &page {
+            let leaf = |kind: &str, canonical: String| Rebuilt {
+                kind: kind.to_owned(),
+                resource: kept.paper.paper_id,
+                version: 1,
+                canonical: canonical.into_bytes(),
+            };
+            let paper = serde_json::to_string(&kept.paper).map_err(Fault::internal)?;
+            rebuilt.push(leaf(issued::KIND, paper));
+            if let Some(revocation) = &kept.revocation {
+                let revocation = serde_json::to_string(revocation).map_err(Fault::internal)?;
+                rebuilt.push(leaf(issued::REVOCATION_KIND, revocation));
+            }
+        }
+    }
+    Ok(rebuilt)
+}
+
+async fn of_rulings(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rebuilt = Vec::new();
+    let mut after = Uuid::nil();
+    loop {
+        let page = duplicates::rulings_after(&mut *connection, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.ruling_id;
+        for kept in &page {
+            rebuilt.push(Rebuilt {
+                kind: pairs::KIND.to_owned(),
+                resource: kept.ruling_id,
+                version: 1,
+                canonical: kept.canonical().map_err(Fault::internal)?.into_bytes(),
             });
         }
     }

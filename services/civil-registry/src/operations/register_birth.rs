@@ -6,11 +6,13 @@ use jiff::civil::Date;
 use prost::Message;
 use uuid::Uuid;
 
+use super::duplicates::suspect;
 use super::entries::{Draft, enter, open_book};
 use super::registration::{self, REGISTER, Signing};
 use super::{Asked, CivilRegistry};
 use crate::domain::birth::Birth;
 use crate::domain::book::EventKind;
+use crate::domain::duplicate::Side;
 use crate::domain::entry::{Details, Entry, Particulars, Relation, RelationKind};
 use crate::error::Error;
 use crate::store::StoreError;
@@ -77,7 +79,11 @@ impl CivilRegistry {
                     .birth
                     .judge(rules, &self.law.calendar, registration_date, today)?;
                 let is_foreign = wanted.birth.is_foreign();
-                let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, judged.findings)?;
+                let mut findings = judged.findings;
+                let about = (&wanted.birth, wanted.unit_id, registration_date);
+                let suspected = suspect(unit, caller, &self.law.places, about).await?;
+                findings.questions.extend(suspected.question());
+                let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, findings)?;
                 let commune = self.commune(wanted.unit_id, registration_date)?;
                 let book = open_book(unit, wanted.unit_id, EventKind::Birth, registration_date).await?;
                 let mut birth = wanted.birth;
@@ -95,6 +101,12 @@ impl CivilRegistry {
                     persons,
                     relations,
                 };
+                let later = Side {
+                    unit_id: wanted.unit_id,
+                    entry_id: draft.entry_id,
+                    person_id: draft.subject_id,
+                };
+                suspected.keep(unit, later).await?;
                 let entry =
                     enter(unit, caller, draft, "civil_birth_registered")
                         .await

@@ -73,6 +73,26 @@ pub(super) async fn identify(
     Ok(())
 }
 
+/// Whether a commune decides for somebody who lives there, by whoever has this title and this authorisation (thẩm quyền).
+pub(super) fn deciding_of(
+    rules: &Rules,
+    unit_id: i32,
+    is_foreign: bool,
+    (title, authorisation): (&str, &str),
+) -> Findings {
+    deciding::judge(
+        rules,
+        &Deciding {
+            level: Level::Commune,
+            unit_id,
+            of_residence: &[unit_id],
+            is_foreign,
+            title,
+            authorisation,
+        },
+    )
+}
+
 impl CivilRegistry {
     /// The rules of a day.
     pub(super) fn rules_of(&self, on: Date) -> Result<&Rules, Error> {
@@ -88,17 +108,8 @@ impl CivilRegistry {
         signing: &Signing,
         mut findings: Findings,
     ) -> Result<Vec<Settled>, Error> {
-        findings.join(deciding::judge(
-            rules,
-            &Deciding {
-                level: Level::Commune,
-                unit_id,
-                of_residence: &[unit_id],
-                is_foreign,
-                title: &signing.signer_title,
-                authorisation: &signing.signer_authorisation,
-            },
-        ));
+        let title = (&*signing.signer_title, &*signing.signer_authorisation);
+        findings.join(deciding_of(rules, unit_id, is_foreign, title));
         Ok(findings.settled_by(&signing.decisions)?)
     }
 }

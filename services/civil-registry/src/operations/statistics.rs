@@ -94,7 +94,7 @@ pub(crate) fn settled_until(now: Timestamp) -> Date {
 }
 
 /// The first moment after a day.
-fn end_of(day: Date) -> Result<Timestamp, Error> {
+pub(super) fn end_of(day: Date) -> Result<Timestamp, Error> {
     let next = day.tomorrow().map_err(Fault::internal)?;
     Ok(next.to_zoned(vietnam()).map_err(Fault::internal)?.timestamp())
 }

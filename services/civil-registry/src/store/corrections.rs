@@ -1,5 +1,6 @@
 //! `corrections`: which entry corrects which; rows are added and read, never changed.
 
+use egov_auth::RowScope;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -23,6 +24,28 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The entries in the scope that correct these, each with the one that it corrects, in their order.
+pub(crate) async fn of_each(
+    connection: &mut PgConnection,
+    entries: &[Uuid],
+    scope: &RowScope,
+) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT corrected_entry_id, entry_id FROM corrections
+         WHERE corrected_entry_id = ANY ($1) AND ($2 OR responsible_unit_id = ANY ($3))
+         ORDER BY corrected_entry_id, position",
+        entries,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.corrected_entry_id, row.entry_id))
+        .collect())
 }
 
 /// What these entries correct.

@@ -128,6 +128,28 @@ pub(crate) async fn correcting(
     rows.into_iter().map(Entry::try_from).collect()
 }
 
+/// These entries, as far as they are in the scope, in the order in which they were entered.
+pub(crate) async fn of_ids(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    scope: &RowScope,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT entry_id, responsible_unit_id, book_id, event, year, number, volume, page, registration_kind, registration_date,
+                subject_id, content, actor_id, actor_kind, record_time
+         FROM entries
+         WHERE entry_id = ANY ($1) AND ($2 OR responsible_unit_id = ANY ($3))
+         ORDER BY record_time, entry_id",
+        ids,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
 /// One page of the entries of a book in the scope, by number.
 pub(crate) async fn list(
     connection: &mut PgConnection,

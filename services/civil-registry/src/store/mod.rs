@@ -6,9 +6,13 @@ pub(crate) mod annotations;
 pub(crate) mod books;
 pub(crate) mod corrections;
 pub(crate) mod deaths;
+pub(crate) mod disclosure;
+pub(crate) mod duplicates;
 pub(crate) mod entries;
 pub(crate) mod families;
+pub(crate) mod papers;
 pub(crate) mod person_index;
+pub(crate) mod person_search;
 pub(crate) mod persons;
 pub(crate) mod statistics;
 

@@ -1,20 +1,13 @@
 //! `person_particulars` and `family_relations` by person, within a scope.
 
 use egov_auth::RowScope;
-use jiff::Timestamp;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::as_of::Told;
 use crate::domain::entry::{Particulars, Relation, RelationKind};
 use crate::domain::person::{Born, Sex};
-
-/// Something that an entry tells, and since when it is known.
-pub(crate) struct Told<T> {
-    pub(crate) entry_id: Uuid,
-    pub(crate) record_time: Timestamp,
-    pub(crate) what: T,
-}
 
 /// What the entries in the scope say of a person, in the order in which it became known.
 pub(crate) async fn particulars(
@@ -66,21 +59,26 @@ pub(crate) async fn particulars(
         .collect()
 }
 
-/// The relations of a person, on either side, that entries in the scope tell of, with every version.
+/// The relations of a person, on either side, that entries in the scope tell of, with every version; adoptive parents (3) within the narrower scope of
+/// what is guarded.
 pub(crate) async fn relations(
     connection: &mut PgConnection,
     person_id: Uuid,
     scope: &RowScope,
+    guarded: &RowScope,
 ) -> Result<Vec<Told<Relation>>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT relation_id, version, kind, person_id, relative_id, entry_id, valid_from AS "valid_from: jiff_sqlx::Date",
                   valid_to AS "valid_to: jiff_sqlx::Date", record_time AS "record_time: jiff_sqlx::Timestamp"
            FROM family_relations
            WHERE (person_id = $1 OR relative_id = $1) AND ($2 OR responsible_unit_id = ANY ($3))
+             AND (kind <> 3 OR $4 OR responsible_unit_id = ANY ($5))
            ORDER BY relation_id, version"#,
         person_id,
         scope.all,
         &scope.units,
+        guarded.all,
+        &guarded.units,
     )
     .fetch_all(connection)
     .await?;

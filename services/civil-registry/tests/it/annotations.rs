@@ -52,6 +52,7 @@ async fn an_annotation_stands_beside_its_entry_and_is_cancelled_by_a_further_one
     // The entry is what it was.
     let read = GetEntryRequest {
         entry_id: entry.entry_id.clone(),
+        ..Default::default()
     };
     let read = officer.entries.get_entry(read).await.unwrap().into_inner();
     assert_eq!(read.entry, Some(entry.clone()));

@@ -16,6 +16,7 @@ const NAME: &str = "birth.child.full_name";
 async fn shown(client: &mut Client, entry: &Entry) -> GetEntryResponse {
     let request = GetEntryRequest {
         entry_id: entry.entry_id.clone(),
+        ..Default::default()
     };
     client.entries.get_entry(request).await.unwrap().into_inner()
 }

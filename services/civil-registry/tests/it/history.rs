@@ -20,7 +20,7 @@ const KEPT: [&str; 7] = [
 ];
 
 /// What the verification says of this service's kinds, each in one sentence: by the rules by which `verify log` judges.
-async fn findings(stack: &Stack) -> Vec<String> {
+pub(crate) async fn findings(stack: &Stack) -> Vec<String> {
     let mut report = LogReport::default();
     let rebuilt = rebuild_leaves(&stack.pool).await.unwrap();
     let mut looked_at: BTreeSet<String> = kinds(&stack.pool).await.unwrap().into_iter().collect();

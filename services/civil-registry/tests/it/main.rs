@@ -13,14 +13,19 @@
 
 mod access;
 mod annotations;
+mod as_of;
 mod births;
 mod books;
 mod corrections;
 mod deaths;
+mod disclosure;
+mod duplicates;
 mod history;
 mod marriages;
 mod non_interference;
 mod numbers;
+mod papers;
+mod person_search;
 mod persons;
 #[path = "../../../onestop/tests/it/readers.rs"]
 mod readers;

@@ -2,6 +2,7 @@
 
 use egov_proto::egov::civil_registry::v1::*;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::support::*;
 
@@ -18,6 +19,7 @@ async fn a_person_is_told_with_both_times_and_family_to_whom_the_entries_may_be_
 
     let asked = GetPersonRequest {
         person_id: child.person_id.clone(),
+        ..Default::default()
     };
     let told = officer.persons.get_person(asked.clone()).await.unwrap().into_inner();
     let mut entries: Vec<_> = told.particulars.iter().map(|one| one.entry_id.clone()).collect();
@@ -46,6 +48,7 @@ async fn a_person_is_told_with_both_times_and_family_to_whom_the_entries_may_be_
     let mut neighbour = stack.staff(OFFICER, THANH_VINH);
     let nobodys = GetPersonRequest {
         person_id: request_id(),
+        ..Default::default()
     };
     for status in [
         neighbour.persons.get_person(asked.clone()).await.unwrap_err(),
@@ -56,7 +59,10 @@ async fn a_person_is_told_with_both_times_and_family_to_whom_the_entries_may_be_
             (Code::NotFound, "PERSON_NOT_FOUND")
         );
     }
-    let mut province = stack.staff(READER, PROVINCE);
+    // A change of sex is guarded: the province reads it by a role beside the reader's.
+    let both = [(READER, PROVINCE), (GUARDED_READER, PROVINCE)];
+    let province = stack.tokens.staff(Uuid::from_u128(0x77), &both);
+    let mut province = stack.client(Some(province), Some(PURPOSE));
     assert_eq!(
         province.persons.get_person(asked.clone()).await.unwrap().into_inner(),
         told

@@ -1,12 +1,15 @@
 //! A whole civil registry on a free port, with a database, a clock and an issuer of its own.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, Policies, Verifier, VerifierConfig};
 use egov_civil_registry::law::Law;
+use egov_civil_registry::press::PressFault;
 use egov_civil_registry::{MIGRATOR, Parts, SERVICE, assemble};
 use egov_clock::{Ids as _, SystemIds};
 use egov_database::{Database, DatabaseConfig};
@@ -14,7 +17,10 @@ use egov_directory::{Directory, DirectoryConfig, Feed};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::civil_registry::v1::book_service_client::BookServiceClient;
+use egov_proto::egov::civil_registry::v1::disclosure_service_client::DisclosureServiceClient;
+use egov_proto::egov::civil_registry::v1::duplicate_service_client::DuplicateServiceClient;
 use egov_proto::egov::civil_registry::v1::entry_service_client::EntryServiceClient;
+use egov_proto::egov::civil_registry::v1::paper_service_client::PaperServiceClient;
 use egov_proto::egov::civil_registry::v1::person_service_client::PersonServiceClient;
 use egov_proto::egov::civil_registry::v1::statistics_service_client::StatisticsServiceClient;
 use egov_proto::egov::civil_registry::v1::*;
@@ -24,6 +30,7 @@ use egov_runtime::config::ServerConfig;
 use egov_runtime::contract::{Contract, Formats};
 use egov_runtime::server::{Server, Shutdown};
 use egov_testkit::{ManualClock, TestDatabase, Tokens};
+use egov_transparency::{LedgerConfig, Log, Sequencer};
 use jiff::SignedDuration;
 use prost::Message as _;
 use tokio::net::TcpListener;
@@ -45,6 +52,8 @@ pub(crate) const COUNTER: i32 = 4;
 pub(crate) const OFFICER: &str = "civil_status_officer";
 pub(crate) const CHAIR: &str = "civil_status_chair";
 pub(crate) const READER: &str = "civil_status_reader";
+pub(crate) const GUARDED_READER: &str = "civil_status_guarded_reader";
+pub(crate) const INQUIRER: &str = "civil_status_inquirer";
 
 /// For what the registry is read.
 pub(crate) const PURPOSE: &str = "civil_status_registration";
@@ -78,7 +87,10 @@ type Called = InterceptedService<Channel, Credentials>;
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) books: BookServiceClient<Called>,
+    pub(crate) disclosure: DisclosureServiceClient<Called>,
+    pub(crate) duplicates: DuplicateServiceClient<Called>,
     pub(crate) entries: EntryServiceClient<Called>,
+    pub(crate) papers: PaperServiceClient<Called>,
     pub(crate) persons: PersonServiceClient<Called>,
     pub(crate) statistics: StatisticsServiceClient<Called>,
 }
@@ -126,6 +138,7 @@ impl Client {
     pub(crate) async fn entry(&mut self, entry_id: &str) -> Result<Entry, Status> {
         let request = GetEntryRequest {
             entry_id: entry_id.to_owned(),
+            ..Default::default()
         };
         Ok(self.entries.get_entry(request).await?.into_inner().entry.unwrap())
     }
@@ -142,6 +155,17 @@ impl Client {
     pub(crate) async fn marry(&mut self, request: RegisterMarriageRequest) -> Result<Entry, Status> {
         let answer = self.entries.register_marriage(request).await?;
         Ok(answer.into_inner().entry.unwrap())
+    }
+
+    pub(crate) async fn issue(&mut self, request: IssuePaperRequest) -> Result<IssuedPaper, Status> {
+        Ok(self.papers.issue_paper(request).await?.into_inner().paper.unwrap())
+    }
+
+    pub(crate) async fn paper(&mut self, paper_id: &str) -> Result<GetPaperResponse, Status> {
+        let request = GetPaperRequest {
+            paper_id: paper_id.to_owned(),
+        };
+        Ok(self.papers.get_paper(request).await?.into_inner())
     }
 
     pub(crate) async fn annotate(&mut self, request: AnnotateEntryRequest) -> Result<Annotation, Status> {
@@ -237,11 +261,21 @@ pub(crate) fn deploy() -> PathBuf {
 static CONTRACT: LazyLock<Arc<Contract>> =
     LazyLock::new(|| Arc::new(Contract::with_formats(&egov_proto::POOL, &Formats::of_law()).unwrap()));
 
+/// A press without pages: what would be laid out, behind the mark of a PDF. The real one has its own tests.
+#[expect(clippy::unnecessary_wraps, reason = "as a press answers")]
+fn press(content: &[u8]) -> Result<Vec<u8>, PressFault> {
+    Ok([PDF, content].concat())
+}
+
+/// What stands before the content of a paper that the press of these tests printed.
+pub(crate) const PDF: &[u8] = b"%PDF-";
+
 /// A service over a database that there is, put together on a free port, and not serving yet.
 pub(crate) struct Process {
     pub(crate) server: Server,
     pub(crate) listener: TcpListener,
     pool: Database,
+    log: Arc<Log>,
     directory: Arc<Directory>,
     feed: StillFeed,
 }
@@ -257,6 +291,8 @@ impl Process {
         .await
         .unwrap();
         let directory = Arc::new(Directory::open(DirectoryConfig::default(), clock.shared()).unwrap());
+        let ledger = LedgerConfig::default().open(SERVICE, &pool, &keyring).unwrap();
+        let log = Arc::clone(ledger.log());
         let feed = StillFeed {
             keyring,
             tree: identity::TreeSnapshot {
@@ -289,6 +325,8 @@ impl Process {
             contract: Arc::clone(&contract),
             auth,
             law: Law::read(&deploy().join("packs")).unwrap(),
+            log: Arc::clone(&log),
+            press: Some(Arc::new(press)),
         });
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
             .assembly(assembly)
@@ -299,6 +337,7 @@ impl Process {
             server,
             listener,
             pool,
+            log,
             directory,
             feed,
         }
@@ -312,6 +351,7 @@ pub(crate) struct Stack {
     pub(crate) tokens: Tokens,
     pub(crate) database: TestDatabase,
     pub(crate) pool: Database,
+    pub(crate) log: Arc<Log>,
     directory: Arc<Directory>,
     feed: StillFeed,
     shutdown: Shutdown,
@@ -348,6 +388,7 @@ impl Stack {
             tokens,
             database,
             pool: process.pool,
+            log: process.log,
             directory: process.directory,
             feed: process.feed,
             shutdown,
@@ -375,6 +416,15 @@ impl Stack {
         self.client(Some(self.token(role, unit)), Some(PURPOSE))
     }
 
+    /// Gives every leaf that waits its place in the ledger, as the job of a process does.
+    pub(crate) async fn sequence(&self) {
+        let sequencer = Sequencer::new(Arc::clone(&self.log));
+        let lease = sequencer.acquire().await.unwrap().expect("nobody else sequences");
+        let mut head = sequencer.head(&lease).await.unwrap();
+        while sequencer.round(&lease, &mut head).await.unwrap() > 0 {}
+        lease.release().await.unwrap();
+    }
+
     /// The number that a statement of the superuser counts.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let mut superuser = self.database.connect_as_superuser().await.unwrap();
@@ -390,7 +440,10 @@ pub(crate) fn client_of(address: SocketAddr, token: Option<String>, purpose: Opt
     let credentials = Credentials { token, purpose };
     Client {
         books: BookServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        disclosure: DisclosureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        duplicates: DuplicateServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         entries: EntryServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        papers: PaperServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         persons: PersonServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         statistics: StatisticsServiceClient::with_interceptor(channel, credentials),
     }
@@ -456,8 +509,43 @@ pub(crate) fn parent(name: &str, personal_number: &str, year: i32) -> Parent {
 pub(crate) const MOTHER: &str = "040195000111";
 pub(crate) const FATHER: &str = "040093000222";
 
-/// A birth of ten days ago, of which both parents are known.
+/// The name of the child of the first birth of a test.
+const NHIEN: &str = "Nguyễn  Thị An Nhiên";
+
+/// Births that were made.
+static BIRTHS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether a birth was made in this thread: each test has one of its own.
+    static BORN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A name for a child: of the first birth of a test that of An Nhiên; each further child has a given name that is no other one's by a letter, so that
+/// brothers and sisters are no duplicates.
+fn name_of_child() -> String {
+    // What a test does at the same time is done in threads of the runtime.
+    let is_test = std::thread::current()
+        .name()
+        .is_some_and(|name| !name.starts_with("tokio"));
+    let born = BIRTHS.fetch_add(1, Ordering::Relaxed);
+    if is_test && !BORN.replace(true) {
+        return NHIEN.to_owned();
+    }
+    let parts = [
+        "Ba", "Ce", "Di", "Fo", "Gu", "Ka", "Le", "Mi", "Po", "Ru", "Sa", "Te", "Vi", "Xo", "Zu", "Ha",
+    ];
+    let part = |place: usize| parts[(born / parts.len().pow(u32::try_from(place).unwrap())) % parts.len()];
+    let given: String = (0..3).flat_map(|place| [part(place), part(place)]).collect();
+    format!("Nguyễn  Thị An {}", given.to_lowercase())
+}
+
+/// A birth of ten days ago, of which both parents are known. Each that a test makes is of another child.
 pub(crate) fn birth() -> RegisterBirthRequest {
+    birth_of(name_of_child())
+}
+
+/// The birth of the child of this name, of the same parents.
+pub(crate) fn birth_of(full_name: impl Into<String>) -> RegisterBirthRequest {
     RegisterBirthRequest {
         request_id: request_id(),
         unit_id: TRUONG_VINH,
@@ -466,7 +554,7 @@ pub(crate) fn birth() -> RegisterBirthRequest {
             kind: BirthKind::BothParents.into(),
             child: Some(Child {
                 person_id: String::new(),
-                full_name: "Nguyễn  Thị An Nhiên".to_owned(),
+                full_name: full_name.into(),
                 personal_number: String::new(),
                 sex: Sex::Female.into(),
                 date_of_birth: day(2026, 11, 13),
@@ -498,7 +586,7 @@ pub(crate) fn birth() -> RegisterBirthRequest {
 
 /// The death of a grandmother ten days ago.
 pub(crate) fn death() -> RegisterDeathRequest {
-    let signed = birth();
+    let signed = birth_of(NHIEN);
     RegisterDeathRequest {
         request_id: request_id(),
         unit_id: TRUONG_VINH,
@@ -551,7 +639,7 @@ pub(crate) fn death_where(change: impl FnOnce(&mut Death)) -> RegisterDeathReque
 
 /// Fields of an entry that become otherwise: path, before, after.
 pub(crate) fn correction(entry: &Entry, kind: CorrectionKind, fields: &[(&str, &str, &str)]) -> CorrectEntryRequest {
-    let signed = birth();
+    let signed = birth_of(NHIEN);
     CorrectEntryRequest {
         request_id: request_id(),
         entry_id: entry.entry_id.clone(),
@@ -636,7 +724,7 @@ pub(crate) fn spouse(name: &str, personal_number: &str, year: i32) -> Spouse {
 
 /// A marriage of today.
 pub(crate) fn marriage() -> RegisterMarriageRequest {
-    let signed = birth();
+    let signed = birth_of(NHIEN);
     RegisterMarriageRequest {
         request_id: request_id(),
         unit_id: TRUONG_VINH,
@@ -663,4 +751,21 @@ pub(crate) fn marriage_where(change: impl FnOnce(&mut Spouse, &mut Spouse)) -> R
     let said = request.marriage.as_mut().unwrap();
     change(said.husband.as_mut().unwrap(), said.wife.as_mut().unwrap());
     request
+}
+
+/// A paper of an entry, for the father.
+pub(crate) fn paper(entry: &Entry, kind: PaperKind) -> IssuePaperRequest {
+    let signed = birth_of(NHIEN);
+    IssuePaperRequest {
+        request_id: request_id(),
+        entry_id: entry.entry_id.clone(),
+        kind: kind.into(),
+        is_copy: false,
+        copies: 1,
+        recipient_name: "Nguyễn Văn  Cha".to_owned(),
+        recipient_paper: FATHER.to_owned(),
+        signer_name: signed.signer_name,
+        signer_title: signed.signer_title,
+        signer_authorisation: String::new(),
+    }
 }

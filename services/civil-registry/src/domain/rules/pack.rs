@@ -145,6 +145,44 @@ pub struct PaperNames {
     pub origin: Origin,
 }
 
+/// Bản chính.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateNames {
+    /// The certificate of a birth.
+    pub birth: Name,
+    /// The certificate of a marriage.
+    pub marriage: Name,
+    /// What it rests on.
+    pub origin: Origin,
+}
+
+/// Trích lục.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtractNames {
+    /// The extract of a birth.
+    pub birth: Name,
+    /// The extract of a marriage.
+    pub marriage: Name,
+    /// The extract of a change or correction.
+    pub change: Name,
+    /// What it rests on.
+    pub origin: Origin,
+}
+
+/// Cách trình bày of papers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperLayout {
+    /// What stands on a copy.
+    pub copy: Name,
+    /// What each paper says of its layout; empty once it was compared with the official forms.
+    pub note: String,
+    /// What it rests on.
+    pub origin: Origin,
+}
+
 /// Chủ động đăng ký.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -194,6 +232,12 @@ pub struct Rules {
     pub deciding: DecidingRule,
     /// Tên giấy tờ.
     pub papers: PaperNames,
+    /// Tên bản chính.
+    pub certificates: CertificateNames,
+    /// Tên trích lục.
+    pub extracts: ExtractNames,
+    /// Cách trình bày giấy tờ.
+    pub paper_layout: PaperLayout,
     /// Chủ động đăng ký.
     pub proactive: Proactive,
 }
@@ -256,6 +300,26 @@ impl Rules {
             self.deciding.titles.iter().any(|title| !title.trim().is_empty()),
             "deciding.titles: empty",
         );
+        let names = [
+            &self.papers.death,
+            &self.certificates.birth,
+            &self.certificates.marriage,
+            &self.extracts.birth,
+            &self.extracts.marriage,
+            &self.extracts.change,
+            &self.paper_layout.copy,
+        ];
+        demand(
+            names
+                .iter()
+                .all(|name| !name.vi.trim().is_empty() && !name.en.trim().is_empty()),
+            "papers, certificates, extracts, paper_layout: a name is empty",
+        );
+        let layout = &self.paper_layout;
+        demand(
+            !layout.note.trim().is_empty() || matches!(layout.origin.status, Status::Confirmed | Status::Decided),
+            "paper_layout.note: a layout that nobody has compared says so",
+        );
         for (path, origin) in self.origins() {
             let signed = origin.decided_by.is_some() && origin.decided_on.is_some();
             let unsigned = origin.decided_by.is_none() && origin.decided_on.is_none();
@@ -280,7 +344,7 @@ impl Rules {
     }
 
     /// What each table rests on.
-    pub fn origins(&self) -> [(&'static str, &Origin); 14] {
+    pub fn origins(&self) -> [(&'static str, &Origin); 17] {
         [
             ("marriage_age", &self.marriage_age.origin),
             ("bigamy", &self.bigamy.origin),
@@ -295,6 +359,9 @@ impl Rules {
             ("personal_number", &self.personal_number.origin),
             ("deciding", &self.deciding.origin),
             ("papers", &self.papers.origin),
+            ("certificates", &self.certificates.origin),
+            ("extracts", &self.extracts.origin),
+            ("paper_layout", &self.paper_layout.origin),
             ("proactive", &self.proactive.origin),
         ]
     }
@@ -402,7 +469,7 @@ pub(crate) mod tests {
         assert_eq!(rules.death_term.period, Period::Days(15));
         assert!(rules.open().contains(&"death_term") && !rules.open().contains(&"birth_term"));
         let next = packs.on(date(2027, 3, 1)).unwrap();
-        assert_eq!(next.open().len(), 14, "nobody has confirmed anything of the new law");
+        assert_eq!(next.open().len(), 17, "nobody has confirmed anything of the new law");
         assert_eq!(
             (rules.papers.death.vi.as_str(), next.papers.death.vi.as_str()),
             ("Trích lục khai tử", "Giấy chứng tử")
