@@ -22,12 +22,25 @@ impl OneStop {
         let scope = caller.scope(READ);
         let visible = Visible::from(&scope);
         let (after, limit) = (page.after().cloned(), page.fetch());
-        let rows = self
-            .database
-            .read(&scope, async |connection| {
-                Ok::<_, Error>(case_lists::list(connection, &visible, &filter, after.as_ref(), limit).await?)
-            })
-            .await?;
+        let near = if case_lists::looks_near(&filter) {
+            self.database
+                .read_by_kept_plans(&scope, async |connection| {
+                    Ok::<_, Error>(case_lists::list_near(connection, &visible, &filter, after.as_ref(), limit).await?)
+                })
+                .await?
+        } else {
+            None
+        };
+        let rows = match near {
+            Some(rows) => rows,
+            None => {
+                self.database
+                    .read(&scope, async |connection| {
+                        Ok::<_, Error>(case_lists::list(connection, &visible, &filter, after.as_ref(), limit).await?)
+                    })
+                    .await?
+            }
+        };
         let (mut rows, next) = page.finish(rows, |row: &Summary| row.place(filter.order))?;
         self.record_summaries(caller, &mut rows).await?;
         Ok((rows, next))

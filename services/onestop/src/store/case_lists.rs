@@ -24,6 +24,29 @@ const OPEN: [i16; 6] = [1, 2, 4, 5, 6, 9];
 /// rather sort all that a unit has.
 const NEAR: i64 = 300;
 
+/// Whether a page is looked for among the nearest cases first ([`list_near`]).
+pub(crate) fn looks_near(filter: &CaseFilter) -> bool {
+    filter.is_many_procedures() && filter.order == Order::Newest
+}
+
+/// One page of many procedures from among the nearest cases, or none if these do not fill it and there are more to look at. Whatever is asked its
+/// statements have one plan each, which should be kept: to plan a hundred codes with what is known of each takes many times what the walk does, and
+/// where there are few cases PostgreSQL would do that every time, since it takes the plan with the values for cheaper.
+pub(crate) async fn list_near(
+    connection: &mut PgConnection,
+    visible: &Visible,
+    filter: &CaseFilter,
+    after: Option<&Place>,
+    limit: i64,
+) -> Result<Option<Vec<Summary>>, StoreError> {
+    let mut query = near_query(SUMMARY, visible, filter, after, limit);
+    let page = fetch(&mut *connection, &mut query, true).await?;
+    let is_full = i64::try_from(page.len()).is_ok_and(|found| found >= limit);
+    let is_whole = is_full || near_count(connection, visible, filter, after).await? < NEAR;
+    // If not, so few are among the nearest cases that it matters how frequent they are.
+    Ok(is_whole.then_some(page))
+}
+
 /// One page in the order of the filter.
 pub(crate) async fn list(
     connection: &mut PgConnection,
@@ -32,19 +55,6 @@ pub(crate) async fn list(
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Summary>, StoreError> {
-    if filter.is_many_procedures() && filter.order == Order::Newest {
-        let page = fetch(
-            connection,
-            &mut near_query(SUMMARY, visible, filter, after, limit),
-            true,
-        )
-        .await?;
-        let is_full = i64::try_from(page.len()).is_ok_and(|found| found >= limit);
-        if is_full || near_count(connection, visible, filter, after).await? < NEAR {
-            return Ok(page);
-        }
-        // So few are among the nearest cases that it matters how frequent they are.
-    }
     let mut query = list_query(SUMMARY, visible, filter, after, limit);
     fetch(connection, &mut query, filter.is_empty()).await
 }

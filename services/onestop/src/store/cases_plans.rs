@@ -433,6 +433,9 @@ async fn every_list_and_search_walks_an_index() {
                 &mut wrong,
             )
             .await;
+            // Its plan is kept, whatever is asked.
+            let kept = kept_plan(&database, &visible, near_query(SUMMARY, &visible, &most, after, 51)).await;
+            assert!(kept.contains(index) && !kept.contains("Seq Scan on cases"), "{kept}");
             let near = pages(&database, &visible, near_query(SUMMARY, &visible, &most, after, 51)).await;
             let all = pages(&database, &visible, list_query(SUMMARY, &visible, &most, after, 51)).await;
             assert_eq!(near.len(), 51);
