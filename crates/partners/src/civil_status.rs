@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::civil_books::{
+    BookEntry, BookListing, BookName, ChangePage, Held, read_book, read_changes, read_entry, read_held,
+};
 use crate::line::{Answer, Line, Outgoing};
 use crate::outcome::{CallError, Doubt, NotSent};
 
@@ -90,6 +93,14 @@ pub trait CivilStatusRegister: Send + Sync + 'static {
     async fn submit(&self, submission: &Submission) -> Result<Entry, CallError>;
     /// The entry under our key; none if there is none. By this an unknown outcome is asked about.
     async fn find(&self, key: &str) -> Result<Option<Entry>, CallError>;
+    /// Tells the register an entry of a book as it stands, one try. The same twice is the same; an older version after a newer one changes nothing.
+    async fn tell(&self, entry: &BookEntry) -> Result<Held, CallError>;
+    /// The entry of a book under our key; none if there is none. By this an unknown outcome is asked about.
+    async fn find_told(&self, key: &str) -> Result<Option<BookEntry>, CallError>;
+    /// What the register holds of a book.
+    async fn list_book(&self, book: &BookName) -> Result<BookListing, CallError>;
+    /// The changes that the register learned of after a place, at most so many; from the beginning with an empty one.
+    async fn list_changes(&self, cursor: &str, most: u32) -> Result<ChangePage, CallError>;
     /// Whether the register failed so often a moment ago that it is left alone: nothing would be sent now.
     fn is_resting(&self) -> bool;
 }
@@ -134,6 +145,22 @@ impl SimCivilStatusRegister {
         self.line.once(&outgoing).await?.success()
     }
 
+    /// A question, repeated where it may pass: it changes nothing.
+    async fn ask<T: Send>(
+        &self,
+        path: &str,
+        body: &Value,
+        read: impl Fn(&Answer) -> Result<T, CallError> + Send + Sync,
+    ) -> Result<T, CallError> {
+        let mut tries = self.line.tries();
+        loop {
+            let once = async { self.post(path, body).await.and_then(|answer| read(&answer)) };
+            if let Some(result) = tries.attempt(once).await {
+                return result;
+            }
+        }
+    }
+
     async fn look(&self, key: &str, body: &Value) -> Result<Option<Entry>, CallError> {
         let answer = self.post("entries/find", body).await?;
         read_answer(key, None, &answer)
@@ -175,6 +202,26 @@ impl CivilStatusRegister for SimCivilStatusRegister {
                 return result;
             }
         }
+    }
+
+    async fn tell(&self, entry: &BookEntry) -> Result<Held, CallError> {
+        let answer = self.post("books/tell", entry).await?;
+        read_held(entry, &answer)
+    }
+
+    async fn find_told(&self, key: &str) -> Result<Option<BookEntry>, CallError> {
+        let body = serde_json::json!({ "key": key });
+        self.ask("books/find", &body, |answer| read_entry(key, answer)).await
+    }
+
+    async fn list_book(&self, book: &BookName) -> Result<BookListing, CallError> {
+        let body = serde_json::to_value(book).map_err(CallError::unreadable_json)?;
+        self.ask("books/list", &body, read_book).await
+    }
+
+    async fn list_changes(&self, cursor: &str, most: u32) -> Result<ChangePage, CallError> {
+        let body = serde_json::json!({ "cursor": cursor, "most": most });
+        self.ask("changes/list", &body, read_changes).await
     }
 
     fn is_resting(&self) -> bool {

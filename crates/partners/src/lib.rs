@@ -6,12 +6,15 @@
 //!   [`civil_status`] (hộ tịch điện tử của Bộ Tư pháp): one trait and one client each.
 //! * [`code_tables`]: code tables (bảng mã) between partners, dated, with what they do not know reported.
 //! * [`case_mapping`]: a case of one-stop as the portal wants it.
+//! * [`civil_books`] and [`civil_mapping`]: the books of the civil registry at the civil-status register, and an entry of them as it wants it.
 //!
 //! No database and no gRPC server: the service that uses this crate keeps the record of what was sent.
 
 pub mod backoff;
 pub mod breaker;
 pub mod case_mapping;
+pub mod civil_books;
+pub mod civil_mapping;
 pub mod civil_status;
 pub mod code_tables;
 mod lenient;

@@ -1,8 +1,8 @@
 //! The national population database (CSDL quốc gia về dân cư): SOAP 1.1.
 //!
 //! The request, its fields, the headers and the signature are those of a published client sample; the fields of the answer
-//! and the name of the operation that confirms a match were not found: they are those of our simulator, contract `sim-1`,
-//! **unconfirmed**.
+//! and the name of the operation that confirms a match were not found, nor anything of how a personal number is assigned to a
+//! child: they are those of our simulator, contract `sim-1`, **unconfirmed**.
 
 use std::fmt;
 
@@ -23,6 +23,8 @@ use crate::xml::{Element, Limits, escape, parse};
 pub const NAMESPACE: &str = "http://dancuquocgia.bca";
 /// The operation that looks a citizen up.
 pub const LOOK_UP: &str = "TraCuuThongTinCongDan";
+/// The operation that assigns a personal number to a child; its name and its fields are ours, **unconfirmed**.
+pub const ASSIGN: &str = "CapSoDinhDanh";
 /// SOAP 1.1.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
@@ -164,6 +166,46 @@ impl fmt::Debug for Enquiry {
     }
 }
 
+/// A child whose birth was registered, and who has no number yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Newborn {
+    /// Họ và tên.
+    pub full_name: String,
+    /// Ngày tháng năm sinh.
+    pub birth: Birth,
+    /// Giới tính, the register's code.
+    pub gender_code: String,
+    /// Dân tộc, the register's code; empty if not said.
+    pub ethnic_group_code: String,
+    /// Quốc tịch: ISO 3166-1 alpha-2.
+    pub nationality: String,
+    /// Nơi đăng ký khai sinh.
+    pub registration_place: String,
+    /// Số định danh cá nhân of the mother; empty if not said.
+    pub mother_number: String,
+    /// Số định danh cá nhân of the father; empty if not said.
+    pub father_number: String,
+}
+
+/// The request for the number of a child.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// By which the register recognises a repetition: it belongs to the child, and every repetition carries it.
+    pub code: RequestCode,
+    /// Who asks, for what.
+    pub asker: Asker,
+    /// For whom.
+    pub newborn: Newborn,
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assignment")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the register says of a person. The codes are the register's; [`code_tables`](crate::code_tables) translate them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Citizen {
@@ -195,6 +237,9 @@ pub trait PopulationRegister: Send + Sync + 'static {
 
     /// Whether the particulars are those of one person: gives away no more than that.
     async fn confirm(&self, enquiry: &Enquiry) -> Result<bool, CallError>;
+
+    /// The number that the register assigns to a child. It is one try: whoever asks keeps the code, and asks again under it.
+    async fn assign(&self, assignment: &Assignment) -> Result<String, CallError>;
 }
 
 /// Who we are at the register.
@@ -246,10 +291,11 @@ impl SoapPopulationRegister {
 
     async fn ask(&self, operation: &str, enquiry: &Enquiry) -> Result<Element, CallError> {
         let body = request(operation, enquiry);
+        let code = &enquiry.code;
         // Both operations are readings, and carry the code by which a repetition is recognised.
         let mut tries = self.line.tries();
         loop {
-            let call = self.once(operation, enquiry, body.clone());
+            let call = self.once(operation, code, body.clone());
             if let Some(result) = tries.attempt(call).await {
                 return result;
             }
@@ -257,10 +303,10 @@ impl SoapPopulationRegister {
     }
 
     /// Each try is signed anew: the signature is bound to its instant.
-    async fn once(&self, operation: &str, enquiry: &Enquiry, body: String) -> Result<Element, CallError> {
+    async fn once(&self, operation: &str, code: &RequestCode, body: String) -> Result<Element, CallError> {
         let outgoing = self.sign(operation, body)?;
         let answer = self.line.once(&outgoing).await?;
-        read_answer(operation, &enquiry.code, &answer)
+        read_answer(operation, code, &answer)
     }
 
     fn sign(&self, operation: &str, body: String) -> Result<Outgoing, CallError> {
@@ -307,28 +353,65 @@ impl PopulationRegister for SoapPopulationRegister {
             _ => Err(CallError::unreadable("no KetQua of 0 or 1")),
         }
     }
+
+    async fn assign(&self, assignment: &Assignment) -> Result<String, CallError> {
+        let body = assignment_request(assignment);
+        let said = self.once(ASSIGN, &assignment.code, body).await?;
+        let number = said.text_of("SoDinhDanh").unwrap_or_default();
+        match Number::parse(number) {
+            Ok(Number::Personal(number)) => Ok(number),
+            _ => Err(CallError::unreadable("SoDinhDanh is not of its form")),
+        }
+    }
 }
 
 /// The envelope of a question.
 pub fn request(operation: &str, enquiry: &Enquiry) -> String {
     let (number, digits) = enquiry.number.wire();
-    let birth = match enquiry.birth {
+    let of_person = [(number, digits), ("HoVaTen", enquiry.full_name.as_str())];
+    envelope(operation, (&enquiry.code, &enquiry.asker), &of_person, enquiry.birth)
+}
+
+/// The envelope of a request for a number. Signature and time stand in the headers: a repetition has the same body.
+pub fn assignment_request(assignment: &Assignment) -> String {
+    let newborn = &assignment.newborn;
+    let mut of_child = vec![
+        ("HoVaTen", newborn.full_name.as_str()),
+        ("GioiTinh", newborn.gender_code.as_str()),
+        ("QuocTich", newborn.nationality.as_str()),
+        ("NoiDangKyKhaiSinh", newborn.registration_place.as_str()),
+    ];
+    let known = [
+        ("DanToc", newborn.ethnic_group_code.as_str()),
+        ("SoDinhDanhMe", newborn.mother_number.as_str()),
+        ("SoDinhDanhCha", newborn.father_number.as_str()),
+    ];
+    of_child.extend(known.into_iter().filter(|(_, text)| !text.is_empty()));
+    envelope(ASSIGN, (&assignment.code, &assignment.asker), &of_child, newborn.birth)
+}
+
+/// What every request says: its code, who asks for what, the fields of the person, the birth.
+fn envelope(
+    operation: &str,
+    (code, asker): (&RequestCode, &Asker),
+    of_person: &[(&str, &str)],
+    birth: Birth,
+) -> String {
+    let birth = match birth {
         Birth::Year(year) => format!("<Nam>{year}</Nam>"),
         Birth::Day(day) => format!("<NgayThangNam>{}</NgayThangNam>", day_text(day)),
     };
-    let asker = &enquiry.asker;
-    let mut fields = String::new();
-    for (name, text) in [
-        ("MaYeuCau", enquiry.code.as_str()),
+    let of_asker = [
+        ("MaYeuCau", code.as_str()),
         ("MaDVC", asker.service_code.as_str()),
         ("MaTichHop", "037"),
         ("MaCanBo", asker.officer_code.as_str()),
         ("MaDonVi", asker.unit_code.as_str()),
         ("TaiKhoan", asker.account.as_str()),
         ("SoDienThoai", asker.phone.as_str()),
-        (number, digits),
-        ("HoVaTen", enquiry.full_name.as_str()),
-    ] {
+    ];
+    let mut fields = String::new();
+    for &(name, text) in of_asker.iter().chain(of_person) {
         for piece in ["<", name, ">", &escape(text), "</", name, ">"] {
             fields.push_str(piece);
         }

@@ -12,6 +12,7 @@ use egov_clock::{Clock as _, ManualClock, SystemClock, SystemIds};
 use egov_partners::Partner;
 use egov_partners::backoff::Backoff;
 use egov_partners::breaker::BreakerConfig;
+use egov_partners::civil_books::BookEntry;
 use egov_partners::civil_status::{
     CivilStatusAccount, CivilStatusRegister as _, RegistrationKind, SimCivilStatusRegister, Submission,
 };
@@ -120,6 +121,21 @@ fn submission(key: &str) -> Submission {
         agency_code: "H41.50.05".to_owned(),
         register_date: "26/11/2026".to_owned(),
         fields,
+    }
+}
+
+fn book_entry() -> BookEntry {
+    BookEntry {
+        key: "key-1".to_owned(),
+        version: 1,
+        kind: RegistrationKind::Birth,
+        agency_code: "H41.50.05".to_owned(),
+        year: 2026,
+        number: "01/2026".to_owned(),
+        book: "1".to_owned(),
+        page: "1".to_owned(),
+        register_date: "26/11/2026".to_owned(),
+        fields: [("nksHoTen".to_owned(), "Nguyễn Văn Bé".to_owned())].into(),
     }
 }
 
@@ -345,7 +361,7 @@ async fn an_order_is_paid_reconciled_and_refunded() {
 }
 
 #[tokio::test]
-async fn every_fault_of_the_civil_status_register_leaves_one_number_or_a_doubt_that_asking_settles() {
+async fn every_fault_of_the_civil_status_register_leaves_one_number_and_one_entry_or_a_doubt_that_asking_settles() {
     let each = Fault::ALL.map(|fault| async move {
         let simulator = CivilStatusSimulator::start(SystemClock::shared()).await.unwrap();
         let register = civil_status(&simulator.url(), PATIENT);
@@ -357,7 +373,19 @@ async fn every_fault_of_the_civil_status_register_leaves_one_number_or_a_doubt_t
         if entry.is_err() && register.find("key-1").await.unwrap().is_none() {
             register.submit(&submission("key-1")).await.unwrap();
         }
+        simulator.faults().script("tell", fault);
+        let told = until_met(simulator.faults(), async || first.tell(&book_entry()).await).await;
+        assert_doubt(&told, doubt.as_ref(), fault);
+        if told.is_err() && register.find_told("key-1").await.unwrap().is_none() {
+            register.tell(&book_entry()).await.unwrap();
+        }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(
+            register.find_told("key-1").await.unwrap(),
+            Some(book_entry()),
+            "{fault:?}"
+        );
+        assert_eq!(simulator.effects(), 1, "{fault:?}");
         assert_eq!(register.find("key-1").await.unwrap().unwrap().number, "01", "{fault:?}");
         assert_eq!(simulator.numbers_used(), 1, "{fault:?}");
     });

@@ -1,8 +1,8 @@
 //! The population register, simulated: checks the signature and what is mandatory, and recognises a repeated request code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use egov_partners::population::{ENVELOPE, LOOK_UP, NAMESPACE};
+use egov_partners::population::{ASSIGN, ENVELOPE, LOOK_UP, NAMESPACE};
 use egov_partners::signing::population_authorization;
 use egov_partners::xml::{Element, Limits, escape, parse};
 use secrecy::SecretString;
@@ -18,6 +18,9 @@ pub const SIGNING_SECRET: &str = "population simulator";
 pub const API_KEY: &str = "population simulator key";
 /// The header X-Road-Client.
 pub const X_ROAD_CLIENT: &str = "VN/GOV/H41/LGSP";
+
+/// Mã tỉnh of Nghệ An in a personal number (TT 07/2016/TT-BCA).
+const NGHE_AN: &str = "040";
 
 /// The operation that confirms; its full name is unconfirmed.
 const CONFIRM: &str = "XacThucThongTin";
@@ -38,6 +41,26 @@ impl PopulationSimulator {
         })
     }
 
+    /// The numbers that were assigned, by request code.
+    pub fn assigned(&self) -> BTreeMap<String, String> {
+        self.0.with(|part| part.assigned.clone())
+    }
+
+    /// The next assignment gives this number, whoever has it.
+    pub fn assign_next(&self, number: &str) {
+        self.0.with(|part| part.next.push_back(number.to_owned()));
+    }
+
+    /// Children of this name are refused.
+    pub fn refuse(&self, full_name: &str) {
+        self.0.with(|part| part.refused.push(full_name.to_owned()));
+    }
+
+    /// Children are no longer refused.
+    pub fn refuse_nobody(&self) {
+        self.0.with(|part| part.refused.clear());
+    }
+
     /// Adds a person.
     pub fn add(&self, person: Person) {
         self.0.with(|part| part.people.push(person));
@@ -48,6 +71,12 @@ struct Register {
     people: Vec<Person>,
     /// By request code: what was asked, and how often.
     asked: BTreeMap<String, (Vec<u8>, u32)>,
+    /// By request code: the number of the child.
+    assigned: BTreeMap<String, String>,
+    /// What the next assignments give.
+    next: VecDeque<String>,
+    /// Names of children who are refused.
+    refused: Vec<String>,
 }
 
 impl Default for Register {
@@ -55,7 +84,47 @@ impl Default for Register {
         Self {
             people: Person::some(),
             asked: BTreeMap::new(),
+            assigned: BTreeMap::new(),
+            next: VecDeque::new(),
+            refused: Vec::new(),
         }
+    }
+}
+
+impl Register {
+    /// The number of the child of a request code, made when it is asked for first: province, century and sex, year, and six digits.
+    fn number(&mut self, code: &str, asked: &Element) -> Option<String> {
+        if let Some(number) = self.assigned.get(code) {
+            return Some(number.clone());
+        }
+        let number = match self.next.pop_front() {
+            Some(number) => number,
+            None => self.new_number(code, asked)?,
+        };
+        self.assigned.insert(code.to_owned(), number.clone());
+        Some(number)
+    }
+
+    fn new_number(&self, code: &str, asked: &Element) -> Option<String> {
+        let birth = asked.child("NgayThangNamSinh")?;
+        let day = birth.text_of("NgayThangNam").or_else(|| birth.text_of("Nam"))?;
+        let year: u32 = day.get(..4)?.parse().ok()?;
+        let is_female = match asked.text_of("GioiTinh")? {
+            "1" => 0,
+            "2" => 1,
+            _ => return None,
+        };
+        let century = year.checked_sub(1900)? / 100 * 2 + is_female;
+        // The last six are drawn at random by the register; here they follow from the code, so that a simulator that was started anew gives the
+        // same code the same number.
+        let drawn = code.bytes().fold(2_166_136_261_u32, |drawn, byte| {
+            (drawn ^ u32::from(byte)).wrapping_mul(16_777_619)
+        });
+        let mut numbers = (0..1_000_000_u32).map(|step| {
+            let six = (drawn % 1_000_000 + step) % 1_000_000;
+            format!("{NGHE_AN}{century}{:02}{six:06}", year % 100)
+        });
+        numbers.find(|number| !self.assigned.values().any(|taken| taken == number))
     }
 }
 
@@ -101,6 +170,22 @@ impl Part for Register {
             return said(&name, &code, "03", "mã yêu cầu đã được dùng", "");
         }
         entry.1 += 1;
+        if name == ASSIGN {
+            if self.refused.contains(&text("HoVaTen")) {
+                return said(&name, &code, "02", "không cấp được số định danh", "");
+            }
+            let Some(number) = self.number(&code, &asked) else {
+                return said(&name, &code, "01", "thiếu thông tin của trẻ", "");
+            };
+            let answered = if twist == Twist::WrongRecord {
+                "another-request"
+            } else {
+                &code
+            };
+            let error = if twist == Twist::WrongCode { "77" } else { "00" };
+            let result = format!("<SoDinhDanh>{number}</SoDinhDanh>");
+            return said(&name, answered, error, "", &result);
+        }
         let person = self.people.iter().find(|person| person.is_meant(&asked));
         let result = match (name.as_str(), person) {
             (LOOK_UP, Some(person)) => person.element(twist == Twist::WrongRecord),

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use crate::domain::book::{BookRefused, BookState, EventKind};
 use crate::domain::finding;
+use crate::old_book_error::OldBookError;
 use crate::paper_error::PaperError;
 use crate::store::StoreError;
 
@@ -71,12 +72,36 @@ pub(crate) enum Error {
     /// One of the two has married since the marriage ended that a note is to restore.
     #[error("one of the two has married since")]
     MarriedSince,
+    /// The child has been adopted anew since the adoption ended that a note is to restore.
+    #[error("the child has been adopted since")]
+    AdoptedSince,
+    /// The request for a number is in another state than refused; the code of its state.
+    #[error("the request for a number is in state {0}")]
+    NumberRequestState(i16),
     /// Figures of a unit that the caller does not see, or that does not exist: the two look the same.
     #[error("unit {0} is not in the caller's scope")]
     UnitNotInScope(i32),
+    /// Decisions of one-stop wait for the book: so many.
+    #[error("{0} decisions wait for the book")]
+    BookDecisionsPending(i64),
+    /// There is no such decision, or the caller may not know of it.
+    #[error("decision not found")]
+    PendingDecisionNotFound,
+    /// The decision is entered, or was given back.
+    #[error("the decision does not wait any more")]
+    PendingDecisionClosed,
+    /// What is to be entered is not said, or is of another book.
+    #[error("what the decision enters is not said")]
+    PendingDecisionContent,
+    /// A message of a programme was answered, and is not kept any more.
+    #[error("the search is not kept any more")]
+    SearchForgotten,
     /// A paper is refused.
     #[error(transparent)]
     Paper(#[from] PaperError),
+    /// An act on an old book is refused.
+    #[error(transparent)]
+    OldBook(#[from] OldBookError),
     /// No rules of registering are known for a day.
     #[error("no rules of registering are known for {0}")]
     RulesNotKnown(Date),
@@ -256,6 +281,19 @@ impl From<Error> for Fault {
                 "một trong hai người đã kết hôn với người khác sau khi hôn nhân này chấm dứt",
                 "one of the two has married somebody else since this marriage ended",
             ),
+            Error::AdoptedSince => words(
+                Code::FailedPrecondition,
+                R::AdoptedSince,
+                "người này đã được người khác nhận làm con nuôi sau khi việc nuôi con nuôi này chấm dứt",
+                "the child has been adopted by somebody else since this adoption ended",
+            ),
+            Error::NumberRequestState(state) => words(
+                Code::FailedPrecondition,
+                R::PersonalNumberRequestState,
+                "chỉ yêu cầu lại được khi yêu cầu cấp số định danh bị từ chối",
+                "only a request that was refused is asked for again by hand",
+            )
+            .with("state", state.to_string()),
             Error::UnitNotInScope(unit_id) => words(
                 Code::NotFound,
                 R::UnitNotInScope,
@@ -263,7 +301,39 @@ impl From<Error> for Fault {
                 "there is no such unit in your scope",
             )
             .with("unit_id", unit_id.to_string()),
+            Error::BookDecisionsPending(count) => words(
+                Code::FailedPrecondition,
+                R::BookDecisionsPending,
+                format!("còn {count} quyết định của một cửa chờ vào sổ này; hãy vào sổ hoặc trả lại trước khi khoá"),
+                format!("{count} decisions of one-stop wait for this book: enter them or give them back first"),
+            )
+            .with("count", count.to_string()),
+            Error::PendingDecisionNotFound => words(
+                Code::NotFound,
+                R::PendingDecisionNotFound,
+                "không tìm thấy quyết định này",
+                "there is no such decision",
+            ),
+            Error::PendingDecisionClosed => words(
+                Code::FailedPrecondition,
+                R::PendingDecisionClosed,
+                "quyết định này đã vào sổ hoặc đã trả lại",
+                "this decision is entered already, or was given back",
+            ),
+            Error::PendingDecisionContent => words(
+                Code::FailedPrecondition,
+                R::PendingDecisionContent,
+                "nội dung vào sổ chưa được nêu hoặc không đúng loại sổ: hồ sơ không có biểu mẫu điện tử đọc được, công chức phải nhập nội dung",
+                "what is entered is not said, or is of another book: the case has no e-form that can be read, the officer says what is entered",
+            ),
+            Error::SearchForgotten => words(
+                Code::FailedPrecondition,
+                R::SearchForgotten,
+                "thông điệp này đã được trả lời và không còn được lưu; hãy gửi thông điệp mới",
+                "this message was answered and is not kept any more: send another one",
+            ),
             Error::Paper(refused) => refused.into(),
+            Error::OldBook(refused) => refused.into(),
             Error::RulesNotKnown(day) => words(
                 Code::FailedPrecondition,
                 R::RulesNotKnown,

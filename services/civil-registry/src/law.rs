@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use egov_calendar::{PackError, WorkCalendar};
 use jiff::civil::Date;
 
+use crate::domain::case_form::{CasePackError, CasePacks};
 use crate::domain::matching::place::PlaceHistory;
 use crate::domain::person::{EthnicGroups, EthnicGroupsError};
+use crate::domain::rules::decided::{RuleDecision, undecided};
 use crate::domain::rules::{RulePacks, Rules, RulesError};
 
 /// Why the packs cannot be read.
@@ -28,6 +30,9 @@ pub enum LawError {
         /// Why.
         source: RulesError,
     },
+    /// What cases of one-stop are to the books is flawed.
+    #[error("civil-registry/cases: {0}")]
+    Cases(#[from] CasePackError),
     /// Two files are in force on one day.
     #[error(transparent)]
     Overlap(RulesError),
@@ -45,6 +50,13 @@ pub enum LawError {
         /// The line, from 1.
         line: usize,
     },
+    /// Production does not rest on rules for which nobody answers.
+    #[error(
+        "rules of civil status that production must not use yet; write a table [[decisions]] with pack, rule, decided_by and decided_on for each \
+         into the configuration, or set profile = \"demo\" where nothing is real: {}",
+        .0.join("; ")
+    )]
+    Undecided(Vec<String>),
 }
 
 /// The history of units: of each line the day of the change, the code before and the code after, which is empty if there is none. A deployment without
@@ -73,6 +85,31 @@ fn places(file: &Path) -> Result<PlaceHistory, LawError> {
     Ok(PlaceHistory::new(rows))
 }
 
+/// The packs of cases; a deployment without the folder takes no decisions.
+fn cases(folder: &Path) -> Result<CasePacks, LawError> {
+    let unreadable = |file: &Path| {
+        let file = file.to_owned();
+        move |source| LawError::Unreadable { file, source }
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(CasePacks::default()),
+        read => read.map_err(unreadable(folder))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(unreadable(folder))?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    let mut texts = Vec::with_capacity(files.len());
+    for file in files {
+        texts.push(std::fs::read_to_string(&file).map_err(unreadable(&file))?);
+    }
+    Ok(CasePacks::from_texts(texts.iter().map(String::as_str))?)
+}
+
 /// What the rules of registering, the calendar and the catalogues say.
 pub struct Law {
     rules: RulePacks,
@@ -82,6 +119,8 @@ pub struct Law {
     pub(crate) ethnic_groups: EthnicGroups,
     /// What became of units, by which places of birth are compared.
     pub(crate) places: PlaceHistory,
+    /// Which procedures of one-stop go into which book.
+    pub(crate) cases: CasePacks,
 }
 
 impl std::fmt::Debug for Law {
@@ -91,7 +130,7 @@ impl std::fmt::Debug for Law {
 }
 
 impl Law {
-    /// Reads the packs in `folder`: `civil-registry/rules-*.toml`, `calendar`, `ethnic_groups.csv`.
+    /// Reads the packs in `folder`: `civil-registry/rules-*.toml`, `civil-registry/cases/*.toml`, `calendar`, `ethnic_groups.csv`.
     ///
     /// # Errors
     /// The first file that is missing or flawed.
@@ -125,7 +164,21 @@ impl Law {
             calendar: WorkCalendar::read(&folder.join("calendar"))?,
             ethnic_groups: EthnicGroups::from_text(&text(&folder.join("ethnic_groups.csv"))?)?,
             places: places(&folder.join("units/history/successions.csv"))?,
+            cases: cases(&folder.join("civil-registry/cases"))?,
         })
+    }
+
+    /// Demands that somebody answers for every rule that is unconfirmed.
+    ///
+    /// # Errors
+    /// All rules of which nobody has decided, and all decisions that are none.
+    pub fn demand_decisions(&self, decisions: &[RuleDecision], today: Date) -> Result<(), LawError> {
+        let flaws = undecided(self.rules.iter(), decisions, today);
+        if flaws.is_empty() {
+            Ok(())
+        } else {
+            Err(LawError::Undecided(flaws))
+        }
     }
 
     /// The rules in force on a day.

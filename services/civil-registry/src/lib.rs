@@ -10,38 +10,50 @@
 //! handler; a grant in `deploy/policies/civil_registry.toml`; a test through the port in `tests/`. README.md walks through it.
 
 mod api;
+pub mod calls;
+pub mod cases;
 pub mod config;
 pub mod domain;
 mod error;
+mod jobs;
 pub mod law;
+mod old_book_error;
 mod operations;
 mod paper_error;
+pub mod population;
 pub mod press;
 mod store;
 
 use std::sync::Arc;
 
-use egov_auth::{AuthLayer, ReadRecorder};
+use egov_auth::{Access, AuthLayer, ReadRecorder};
 use egov_clock::SharedClock;
 use egov_database::{Database, ReadRecordSink, Relay};
 use egov_directory::Directory;
+use egov_proto::egov::civil_registry::spdci::v1::registry_service_server::RegistryServiceServer;
 use egov_proto::egov::civil_registry::v1::book_service_server::BookServiceServer;
+use egov_proto::egov::civil_registry::v1::digitisation_service_server::DigitisationServiceServer;
 use egov_proto::egov::civil_registry::v1::disclosure_service_server::DisclosureServiceServer;
 use egov_proto::egov::civil_registry::v1::duplicate_service_server::DuplicateServiceServer;
 use egov_proto::egov::civil_registry::v1::entry_service_server::EntryServiceServer;
 use egov_proto::egov::civil_registry::v1::paper_service_server::PaperServiceServer;
+use egov_proto::egov::civil_registry::v1::pending_decision_service_server::PendingDecisionServiceServer;
 use egov_proto::egov::civil_registry::v1::person_service_server::PersonServiceServer;
+use egov_proto::egov::civil_registry::v1::personal_number_service_server::PersonalNumberServiceServer;
 use egov_proto::egov::civil_registry::v1::statistics_service_server::StatisticsServiceServer;
 use egov_runtime::contract::Contract;
 use egov_runtime::server::{Assembly, Job};
 use egov_transparency::Log;
+use tokio::sync::Notify;
 
 use crate::api::Api;
+use crate::cases::CaseDecisions;
 use crate::law::Law;
 use crate::operations::CivilRegistry;
+use crate::population::NumberAssigner;
 use crate::press::{PrintShop, SharedPress};
 
-pub use operations::rebuild_leaves;
+pub use operations::{NumberRound, PersonalNumbers, VerifiedFigures, generate, rebuild_leaves, verify_figures};
 
 /// The migrations of this service's database.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -70,10 +82,21 @@ pub struct Parts {
     pub log: Arc<Log>,
     /// Who prints papers; without one they are issued and not printed.
     pub press: Option<SharedPress>,
+    /// Where the numbers of children are asked for.
+    pub numbers: Arc<dyn NumberAssigner>,
+    /// Who may do what: what a commune decided at one-stop is entered with the rights of its officer.
+    pub access: Arc<Access>,
+    /// One-stop, whose decisions go into the books.
+    pub cases: Arc<dyn CaseDecisions>,
 }
 
 /// Puts the service together: its RPCs and its background jobs.
 pub fn assemble(parts: Parts) -> Assembly {
+    let numbers = PersonalNumbers {
+        database: parts.database.clone(),
+        directory: Arc::clone(&parts.directory),
+        assigner: Arc::clone(&parts.numbers),
+    };
     let registry = CivilRegistry {
         pages: parts.database.page_tokens(),
         reads: Arc::new(ReadRecorder::start(ReadRecordSink::new(parts.database.clone()))),
@@ -83,19 +106,29 @@ pub fn assemble(parts: Parts) -> Assembly {
         law: parts.law,
         log: parts.log,
         prints: PrintShop::new(parts.press),
+        numbers: parts.numbers,
+        access: parts.access,
+        cases: parts.cases,
+        searches_wait: Notify::new(),
     };
+    let registry = Arc::new(registry);
     let api = Api {
         contract: parts.contract,
-        registry: Arc::new(registry),
+        registry: Arc::clone(&registry),
     };
     let (relaying, keeping) = (parts.database.clone(), parts.database);
-    Assembly::new(SERVICE)
+    let searching = Arc::clone(&registry);
+    let assembly = Assembly::new(SERVICE)
         .service(BookServiceServer::new(api.clone()))
+        .service(DigitisationServiceServer::new(api.clone()))
         .service(DisclosureServiceServer::new(api.clone()))
         .service(DuplicateServiceServer::new(api.clone()))
         .service(EntryServiceServer::new(api.clone()))
         .service(PaperServiceServer::new(api.clone()))
+        .service(PendingDecisionServiceServer::new(api.clone()))
         .service(PersonServiceServer::new(api.clone()))
+        .service(PersonalNumberServiceServer::new(api.clone()))
+        .service(RegistryServiceServer::new(api.clone()))
         .service(StatisticsServiceServer::new(api))
         .auth(parts.auth)
         .job(Job::new("civil_registry.relay", move |stop| {
@@ -105,11 +138,33 @@ pub fn assemble(parts: Parts) -> Assembly {
                 Ok(())
             }
         }))
+        .job(Job::new("civil_registry.programmes", move |stop| {
+            let registry = Arc::clone(&searching);
+            async move {
+                registry.answer_searches(stop).await?;
+                Ok(())
+            }
+        }))
         .job(Job::new("civil_registry.request-days", move |stop| {
             let database = keeping.clone();
             async move {
                 database.keep_request_days_until(stop).await;
                 Ok(())
             }
-        }))
+        }));
+    jobs::add_cases(asking(assembly, numbers), registry)
+}
+
+/// Adds the job that asks for the numbers of children, if there is a way to the population database.
+fn asking(assembly: Assembly, numbers: PersonalNumbers) -> Assembly {
+    if !numbers.assigner.is_connected() {
+        return assembly;
+    }
+    assembly.job(Job::new("civil_registry.personal-numbers", move |stop| {
+        let numbers = numbers.clone();
+        async move {
+            numbers.run(stop).await;
+            Ok(())
+        }
+    }))
 }

@@ -27,6 +27,14 @@ pub(crate) enum PaperError {
     /// The service has no press.
     #[error("there is no press")]
     NoPress,
+    /// The child's number is asked for and has not come.
+    #[error("the number of the child is awaited")]
+    NumberAwaited {
+        /// Whether there is a way to the population database.
+        is_connected: bool,
+        /// What stands in the way, a word.
+        problem: String,
+    },
 }
 
 impl From<PaperError> for Fault {
@@ -70,6 +78,14 @@ impl From<PaperError> for Fault {
                 "dịch vụ này không được cài phần in; giấy tờ vẫn cấp và tra cứu được",
                 "this service has no press; papers can be issued and listed",
             ),
+            PaperError::NumberAwaited { is_connected, problem } => words(
+                Code::FailedPrecondition,
+                R::PersonalNumberAwaited,
+                "chưa cấp được giấy khai sinh: đang chờ số định danh cá nhân của trẻ từ Cơ sở dữ liệu quốc gia về dân cư",
+                "the certificate is issued after the child's personal number, which the population database has not answered yet",
+            )
+            .with("is_connected", is_connected.to_string())
+            .with("problem", problem),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
+use egov_civil_registry::VerifiedFigures;
 use egov_clock::{Clock as _, SystemClock, SystemIds};
 use egov_directory::{Directory, DirectoryConfig};
 use egov_identity::LocalFeed;
@@ -345,14 +346,40 @@ pub(crate) async fn verify(arguments: VerifyArguments) -> anyhow::Result<()> {
         arguments.json,
     )
     .await;
+    let figures = egov_civil_registry::verify_figures(&opened.databases.civil_registry).await;
     opened.close().await?;
-    let verified = outcome?;
+    let (verified, civil_registry) = (outcome?, figures?);
+    let is_whole = verified.is_whole() && civil_registry.differing.is_empty();
     if arguments.json {
-        say::json(&verified);
+        say::json(&AllVerified {
+            verified,
+            civil_registry,
+        });
     } else {
         show_verified(&verified);
+        show_figures(&civil_registry);
     }
-    if verified.is_whole() { Ok(()) } else { Err(not_whole()) }
+    if is_whole { Ok(()) } else { Err(not_whole()) }
+}
+
+/// What the command says of a verification: of the cases, and of the figures of civil status.
+#[derive(Debug, Serialize)]
+struct AllVerified {
+    #[serde(flatten)]
+    verified: Verified,
+    civil_registry: VerifiedFigures,
+}
+
+fn show_figures(figures: &VerifiedFigures) {
+    say::line(format!(
+        "civil status: {} entries of {} units and years compared with what is counted of them",
+        figures.entries, figures.units_and_years,
+    ));
+    for entry_id in figures.differing.iter().take(50) {
+        say::line(format!(
+            "  entry {entry_id} is counted otherwise than it and its corrections say"
+        ));
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use egov_civil_registry::law::Law;
+use egov_onestop::domain::civil_decision::BookProcedures;
 use egov_onestop::operations::import::Packs;
 use egov_population::NamePack;
 
@@ -68,6 +69,12 @@ impl Deploy {
             linked: texts(&folder.join("linked"), &[".toml"])?,
             linked_decisions: texts(&folder.join("linked/decisions"), &[".toml"])?,
         })
+    }
+
+    /// Which procedures are decided for a book of civil status.
+    pub(crate) fn books(&self) -> anyhow::Result<BookProcedures> {
+        BookProcedures::read(&self.folder.join("packs/civil-registry/cases"))
+            .context("the packs of cases of civil status")
     }
 
     /// The law of the civil registry.

@@ -19,6 +19,7 @@ use egov_identity::{Deps, Identity, LocalFeed, Settings, totp};
 use egov_integration::config::EndpointsSection;
 use egov_integration::door::DoorGiven;
 use egov_onestop::calls::CallsConfig;
+use egov_onestop::domain::civil_decision::BookProcedures;
 use egov_onestop::press::PressFault;
 use egov_onestop::staffing::IdentityHolders;
 
@@ -75,6 +76,8 @@ pub(crate) struct Start<'a> {
     pub(crate) endpoints: EndpointsSection,
     /// Partners are simulated: the agencies of the demonstration's staff are to be known where partners are spoken to.
     pub(crate) simulated: bool,
+    /// What one-stop decides of civil status goes into the books of the civil registry.
+    pub(crate) books: bool,
 }
 
 /// A running stack.
@@ -154,6 +157,7 @@ impl Stack {
             partners,
             endpoints,
             simulated,
+            books,
         } = start;
         let (clock, ids) = (SystemClock::shared(), SystemIds::shared());
         let held = place.hold()?;
@@ -180,6 +184,7 @@ impl Stack {
             partners,
             endpoints,
             simulated,
+            books,
             clock,
             ids,
         ))
@@ -283,6 +288,7 @@ async fn serve(
     mut partners: PartnersSection,
     mut endpoints: EndpointsSection,
     simulated: bool,
+    books: bool,
     clock: SharedClock,
     ids: SharedIds,
 ) -> anyhow::Result<Served> {
@@ -348,10 +354,22 @@ async fn serve(
     })?;
     // Where this process has a way to the payment platform, one-stop makes its orders through it; likewise to the population database.
     let reach = Reach {
-        follows: !partners.portal.follow.is_empty(),
+        reads: [
+            (!partners.portal.follow.is_empty()).then_some("case_synchroniser"),
+            (!partners.civil_status.follow.is_empty()).then_some("civil_status_synchroniser"),
+        ],
         pays: !partners.payment.line.address.is_empty(),
         asks: !partners.population.line.address.is_empty(),
+        enters: books,
     };
+    if reach.enters && !reach.asks {
+        let advice = "name [partners.population], start with --simulators, or leave books = false".to_owned();
+        return Err(Problem::new(
+            "books need the population database: the case of a birth is completed once the child has its number",
+            advice,
+        )
+        .into());
+    }
     let calls_if = |reaches: bool| CallsConfig {
         address: if reaches { url.clone() } else { String::new() },
         token_endpoint: format!("{url}/oauth2/token"),
@@ -360,6 +378,22 @@ async fn serve(
     };
     let payments = egov_onestop::payments::open(&calls_if(reach.pays), &keyring, &clock, &ids)?;
     let population = egov_onestop::population::open(&calls_if(reach.asks), &keyring, &clock, &ids)?;
+    // The civil registry asks it for the numbers of children.
+    let numbers = egov_civil_registry::calls::CallsConfig {
+        address: calls_if(reach.asks).address,
+        token_endpoint: format!("{url}/oauth2/token"),
+        audience: identity.token_endpoint(),
+        ..egov_civil_registry::calls::CallsConfig::default()
+    };
+    let numbers = egov_civil_registry::population::open(&numbers, &keyring, &clock, &ids)?;
+    // It takes what one-stop decides into its books.
+    let decisions = egov_civil_registry::calls::CallsConfig {
+        address: calls_if(reach.enters).address,
+        token_endpoint: format!("{url}/oauth2/token"),
+        audience: identity.token_endpoint(),
+        ..egov_civil_registry::calls::CallsConfig::default()
+    };
+    let decisions = egov_civil_registry::cases::open(&decisions, &keyring, &clock, &ids)?;
     let press = Arc::new(press()?);
     let one_stop = egov_onestop::assemble(egov_onestop::Parts {
         database: databases.onestop.clone(),
@@ -377,6 +411,11 @@ async fn serve(
         press: Some(press.clone()),
         payments,
         population,
+        books: if reach.enters {
+            deploy.books()?
+        } else {
+            BookProcedures::default()
+        },
     })
     .await
     .map_err(|error| {
@@ -395,6 +434,16 @@ async fn serve(
         (&mut one_stop_of_partners.address, &url),
         (&mut one_stop_of_partners.token_endpoint, &format!("{url}/oauth2/token")),
         (&mut one_stop_of_partners.audience, &token_endpoint),
+    ] {
+        if setting.is_empty() {
+            setting.clone_from(here);
+        }
+    }
+    let registry_of_partners = &mut partners.civil_status.registry;
+    for (setting, here) in [
+        (&mut registry_of_partners.address, &url),
+        (&mut registry_of_partners.token_endpoint, &format!("{url}/oauth2/token")),
+        (&mut registry_of_partners.audience, &token_endpoint),
     ] {
         if setting.is_empty() {
             setting.clone_from(here);
@@ -462,6 +511,9 @@ async fn serve(
         law: deploy.civil_registry()?,
         log: Arc::clone(civil_registrys.log()),
         press: Some(press),
+        numbers,
+        access: civil_registries.access,
+        cases: decisions,
     });
 
     let (forward_clock, forward_ids) = (clock.clone(), ids.clone());
@@ -541,12 +593,14 @@ async fn serve(
 /// What the services do through one another, beside publishing their events.
 #[derive(Clone, Copy)]
 struct Reach {
-    /// The portal is told of cases.
-    follows: bool,
+    /// The roles as which the integration middleware reads cases, of which the portal is told, and entries, of which the civil-status register is.
+    reads: [Option<&'static str>; 2],
     /// Fees are paid at the payment platform.
     pays: bool,
     /// The population database confirms who owners are.
     asks: bool,
+    /// The civil registry enters what one-stop decided.
+    enters: bool,
 }
 
 /// The systems as which the services publish their events.
@@ -601,15 +655,22 @@ async fn publishers(identity: &Identity, keyring: &Keyring, reach: Reach) -> any
         };
         Ok(ensure_system(identity, &spec).await?.system_id)
     };
-    let reader = [("case_synchroniser", egov_auth::WHOLE_PROVINCE)];
-    let reads: &[(&str, i32)] = if reach.follows { &reader } else { &[] };
+    let roles = reach.reads.into_iter().flatten();
+    let reads: Vec<(&str, i32)> = roles.map(|role| (role, egov_auth::WHOLE_PROVINCE)).collect();
     let caller = [("partner_caller", egov_auth::WHOLE_PROVINCE)];
     let calls: &[(&str, i32)] = if reach.pays || reach.asks { &caller } else { &[] };
+    let requests: Vec<(&str, i32)> = [
+        (reach.asks, "personal_number_requester"),
+        (reach.enters, "civil_decision_taker"),
+    ]
+    .into_iter()
+    .filter_map(|(reaches, role)| reaches.then_some((role, egov_auth::WHOLE_PROVINCE)))
+    .collect();
     Ok(Publishers {
         identity: ensure("egov-identity", "Dịch vụ định danh", &[]).await?,
         onestop: ensure("egov-onestop", "Dịch vụ một cửa", calls).await?,
-        integration: ensure("egov-integration", "Phần mềm trung gian", reads).await?,
-        civil_registry: ensure("egov-civil-registry", "Dịch vụ hộ tịch", &[]).await?,
+        integration: ensure("egov-integration", "Phần mềm trung gian", &reads).await?,
+        civil_registry: ensure("egov-civil-registry", "Dịch vụ hộ tịch", &requests).await?,
     })
 }
 

@@ -99,6 +99,7 @@ pub(crate) async fn on_temporary_stack<T>(
         partners: PartnersSection::default(),
         endpoints: EndpointsSection::default(),
         simulated: false,
+        books: false,
     }))
     .await?;
     folder.cluster_is_at(stack.cluster());

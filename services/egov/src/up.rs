@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// Address and port; port 0 takes a free one. [default: 127.0.0.1:8765]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// A file with the sections `[server]`, `[telemetry]`, `[partners]` and `[endpoints]`; variables `EGOV_UP__SERVER__…` win over it.
+    /// A file with the key `books` and the sections `[server]`, `[telemetry]`, `[partners]` and `[endpoints]`; variables `EGOV_UP__SERVER__…` win over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A demonstration of partners: starts them simulated beside it (national portal, payment platform, population and civil-status
@@ -55,6 +55,9 @@ struct Config {
     partners: PartnersSection,
     /// Where the endpoints of partners' services may lie. In a demonstration on this machine too.
     endpoints: EndpointsSection,
+    /// What one-stop decides of civil status goes into the books of the civil registry, and completes its case when it is entered. Off at first: the
+    /// communes open their books before.
+    books: bool,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             telemetry,
             partners: PartnersSection::default(),
             endpoints: EndpointsSection::default(),
+            books: false,
         }
     }
 }
@@ -144,6 +148,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         partners: config.partners,
         endpoints: config.endpoints,
         simulated: simulated.is_some(),
+        books: config.books,
     }))
     .await?;
     if let Some(simulated) = &simulated {

@@ -11,6 +11,7 @@
 mod api;
 mod backlog_meters;
 mod catalogue;
+pub mod civil_registry;
 pub mod config;
 pub mod domain;
 pub mod door;
@@ -43,6 +44,7 @@ use egov_events::{EventStore, PostgresStore};
 use egov_fault::Fault;
 use egov_keyring::Keyring;
 use egov_proto::egov::integration::v1::agreement_service_server::AgreementServiceServer;
+use egov_proto::egov::integration::v1::civil_register_service_server::CivilRegisterServiceServer;
 use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusServiceServer;
 use egov_proto::egov::integration::v1::event_service_server::EventServiceServer;
 use egov_proto::egov::integration::v1::exchange_service_server::ExchangeServiceServer;
@@ -84,7 +86,7 @@ use crate::xroad::XRoad;
 pub use error::DOMAIN;
 pub use jobs::{expire_once, probe_once, reseal_once};
 pub use journal::records_set_aside;
-pub use operations::partners::{Followed, Reconciled, Round};
+pub use operations::partners::{Followed, FollowedBooks, ReceivedChanges, Reconciled, ReconciledBooks, Round};
 pub use operations::rebuild_leaves;
 pub use operations::register_organisation::ensure_agency;
 pub use operations::topics::ensure_topic;
@@ -251,6 +253,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
         .service(PaymentServiceServer::new(partner_api.clone()))
         .service(PortalServiceServer::new(partner_api.clone()))
         .service(SynchronisationServiceServer::new(partner_api.clone()))
+        .service(CivilRegisterServiceServer::new(partner_api.clone()))
         .service(CivilStatusServiceServer::new(partner_api))
         .http(api::partners::notices(Arc::clone(&partners)))
         .auth(parts.auth);
@@ -259,6 +262,7 @@ pub fn assemble(parts: Parts) -> anyhow::Result<Assembled> {
     let assembly = jobs::add_events(assembly, &events, &mailboxes)?;
     let assembly = jobs::add_deliveries(assembly, &partners);
     let assembly = jobs::add_follower(assembly, &partners, &events);
+    let assembly = jobs::add_civil_register(assembly, &partners, &events);
     let (Some(given), Some(journal)) = (parts.door, journal) else {
         return Ok(Assembled { assembly, door: None });
     };
@@ -363,5 +367,49 @@ impl CaseReconciler {
     /// Those of the database; what was not done comes again.
     pub async fn round(&self) -> Result<Option<Reconciled>, Fault> {
         Ok(self.0.reconcile_round().await?)
+    }
+}
+
+/// The jobs between the civil registry's books and the civil-status register without a server: one round when it is asked for one.
+pub struct BookKeeper {
+    partners: Shared,
+    events: Arc<Events>,
+}
+
+impl BookKeeper {
+    /// Over a service's database; it needs a tokio runtime.
+    pub fn new(database: &Database, connections: Connections, directory: Arc<Directory>, events: EventParts) -> Self {
+        let keyring = Arc::clone(&connections.keyring);
+        Self {
+            partners: partners_of(database, connections, Agencies::by(directory)),
+            events: events_of(database, events, &keyring),
+        }
+    }
+
+    /// Follows what was entered, at most one batch; none if nothing is to be followed.
+    ///
+    /// # Errors
+    /// Those of the database and of the store; what was not acknowledged comes again.
+    pub async fn follow(&self) -> Result<Option<FollowedBooks>, Fault> {
+        let Some(books) = self.partners.connections.books.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(self.partners.follow_books(&self.events, &books, false).await?))
+    }
+
+    /// Receives what the register reports; none if another process is at it, or nothing is followed.
+    ///
+    /// # Errors
+    /// Those of the database; what was not received comes again.
+    pub async fn receive(&self) -> Result<Option<ReceivedChanges>, Fault> {
+        Ok(self.partners.receive_changes().await?)
+    }
+
+    /// Does the reconciliations that are due; none if another process is at it, or nothing is followed.
+    ///
+    /// # Errors
+    /// Those of the database; what was not done comes again.
+    pub async fn compare(&self) -> Result<Option<ReconciledBooks>, Fault> {
+        Ok(self.partners.reconcile_books_round().await?)
     }
 }

@@ -20,6 +20,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::civil_registry::{CivilBooks, CivilRegistryConfig};
 use crate::domain::delivery::Patience;
 use crate::onestop::{OneStopCases, OneStopConfig};
 
@@ -48,6 +49,41 @@ pub struct Connections {
     pub follow: Option<Arc<Follow>>,
     /// How cases are compared with the portal's every day.
     pub reconciling: Reconciling,
+    /// Which entries of the civil registry the civil-status register is told of by themselves.
+    pub books: Option<Arc<Books>>,
+}
+
+/// Whose entries the civil-status register is told of, when the civil registry says that something was entered.
+#[derive(Clone)]
+pub struct Books {
+    /// The topic of the civil registry's events.
+    pub topic: String,
+    /// Where the entries are read.
+    pub registry: CivilBooks,
+    /// How books are compared with the register's by themselves.
+    pub reconciling: ReconcilingBooks,
+}
+
+/// How the communes' books are compared with the civil-status register's (đối soát).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReconcilingBooks {
+    /// Each commune's books are compared once in so many days, the communes in turn; 0 for never.
+    pub every_days: u8,
+    /// From which hour on, in Việt Nam.
+    pub hour: i8,
+    /// Whether entries that the register lacks, or has otherwise, are told again at once.
+    pub repair: bool,
+}
+
+impl Default for ReconcilingBooks {
+    fn default() -> Self {
+        Self {
+            every_days: 7,
+            hour: 2,
+            repair: true,
+        }
+    }
 }
 
 /// Which cases the portal is told of, when one-stop says that something happened to them.
@@ -83,6 +119,7 @@ impl Connections {
             delivering: Delivering::default(),
             follow: None,
             reconciling: Reconciling::default(),
+            books: None,
         }
     }
 }
@@ -384,6 +421,81 @@ pub struct CivilStatusSection {
     pub line: LineConfig,
     /// The bearer token.
     pub token: Secret,
+    /// The topic of the civil registry's events: the register is told of the entries that they are about, and what it reports is received. Empty leaves it.
+    pub follow: String,
+    /// Where the entries are read.
+    pub registry: CivilRegistrySection,
+    /// How books are compared with the register's by themselves.
+    pub reconcile: ReconcilingBooks,
+}
+
+/// The civil registry, where the entries that are told are read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CivilRegistrySection {
+    /// Its gRPC address.
+    pub address: String,
+    /// The authority of its certificate and of identity's, PEM; needed for an `https` address.
+    pub ca: Option<PathBuf>,
+    /// The token endpoint of identity.
+    pub token_endpoint: String,
+    /// The issuer, which the proofs of the system's key are for.
+    pub audience: String,
+    /// The system as which entries are read; its key is the keyring's for assertions, its role `civil_status_synchroniser`.
+    pub client_id: String,
+    /// For what they are read.
+    pub purpose: String,
+}
+
+impl Default for CivilRegistrySection {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            ca: None,
+            token_endpoint: String::new(),
+            audience: String::new(),
+            client_id: "egov-integration".to_owned(),
+            purpose: "civil_status_registration".to_owned(),
+        }
+    }
+}
+
+impl CivilStatusSection {
+    /// What is followed; nothing if no topic is named.
+    fn books(&self, keyring: Arc<Keyring>, clock: &SharedClock, ids: &SharedIds) -> anyhow::Result<Option<Arc<Books>>> {
+        if self.follow.is_empty() {
+            return Ok(None);
+        }
+        let (here, registry) = ("partners.civil_status", &self.registry);
+        for (key, value) in [
+            ("line.address", &self.line.address),
+            ("registry.address", &registry.address),
+            ("registry.token_endpoint", &registry.token_endpoint),
+            ("registry.audience", &registry.audience),
+        ] {
+            anyhow::ensure!(!value.is_empty(), "{here}.follow needs {here}.{key}");
+        }
+        let authority = match &registry.ca {
+            None => None,
+            Some(ca) => {
+                let read = std::fs::read_to_string(ca);
+                Some(read.with_context(|| format!("{} cannot be read ({here}.registry.ca)", ca.display()))?)
+            }
+        };
+        let config = CivilRegistryConfig {
+            address: registry.address.clone(),
+            authority,
+            token_endpoint: registry.token_endpoint.clone(),
+            audience: registry.audience.clone(),
+            client_id: registry.client_id.clone(),
+            purpose: registry.purpose.clone(),
+        };
+        Ok(Some(Arc::new(Books {
+            topic: self.follow.clone(),
+            registry: CivilBooks::new(config, keyring, clock.clone(), ids.clone())?,
+            reconciling: self.reconcile,
+        })))
+    }
 }
 
 impl PartnersSection {
@@ -397,8 +509,10 @@ impl PartnersSection {
         };
         let secret = |secret: &Secret| secrecy::SecretString::from(secret.expose());
         let follow = self.portal.follow(Arc::clone(&keyring), clock, ids)?;
+        let books = self.civil_status.books(Arc::clone(&keyring), clock, ids)?;
         let mut connections = Connections::none(keyring);
         connections.follow = follow;
+        connections.books = books;
         connections.delivering = self.delivering;
         connections.reconciling = self.portal.reconcile;
         if !self.code_tables.as_os_str().is_empty() {

@@ -21,6 +21,7 @@ use egov_transparency::LedgerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::calls::CallsConfig;
+use crate::domain::civil_decision::BookProcedures;
 use crate::domain::pack::Profile;
 use crate::press::SharedPress;
 use crate::staffing::IdentityHolders;
@@ -53,6 +54,9 @@ pub struct Config {
     pub payments: CallsConfig,
     /// Where the population database is asked.
     pub population: CallsConfig,
+    /// The folder of the packs that say which procedures are decided for a book of civil status (`civil-registry/cases`); empty where no civil registry
+    /// takes decisions: then an approval completes every case.
+    pub books: PathBuf,
     /// What may be relied on.
     pub profile: Profile,
 }
@@ -140,6 +144,7 @@ impl Default for Config {
             integration: IntegrationConfig::default(),
             payments: CallsConfig::default(),
             population: CallsConfig::default(),
+            books: PathBuf::new(),
             // Whoever does not say otherwise is in production.
             profile: Profile::Production,
         }
@@ -314,6 +319,11 @@ pub async fn run(file: Option<&Path>, press: Option<SharedPress>) -> anyhow::Res
         press,
         payments,
         population,
+        books: if config.books.as_os_str().is_empty() {
+            BookProcedures::default()
+        } else {
+            BookProcedures::read(&config.books).context("books")?
+        },
     })
     .await?
     .service(readings)

@@ -158,6 +158,15 @@ pub enum Error {
     /// Something about a result is refused.
     #[error(transparent)]
     Result(#[from] ResultRefused),
+    /// The case goes into a book of civil status, and nobody said who signs.
+    #[error("the decision goes into a book of civil status")]
+    CivilDecisionExpected,
+    /// What was decided of the case waits for the book.
+    #[error("the decision waits for the book")]
+    DecisionAwaitsBook,
+    /// There is no such decision that waits.
+    #[error("no such decision waits for the book")]
+    CivilDecisionNotWaiting,
     /// A fault of another part of the platform, passed on as it is.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -485,6 +494,27 @@ impl From<Error> for Fault {
             Error::Fee(refused) => refused.into(),
             Error::Linked(refused) => refused.into(),
             Error::Result(refused) => result_refused(refused),
+            Error::CivilDecisionExpected => words(
+                Code::FailedPrecondition,
+                R::CivilDecisionExpected,
+                "quyết định của thủ tục này được ghi vào sổ hộ tịch: phải nêu người ký (DecideCivilCase)",
+                "the decision of this procedure goes into a book of civil status: it says who signs (DecideCivilCase)",
+            )
+            .fault(),
+            Error::DecisionAwaitsBook => words(
+                Code::FailedPrecondition,
+                R::DecisionAwaitsBook,
+                "hồ sơ đã có quyết định và đang chờ vào sổ hộ tịch",
+                "the case was decided and waits for the book of civil status",
+            )
+            .fault(),
+            Error::CivilDecisionNotWaiting => words(
+                Code::FailedPrecondition,
+                R::CivilDecisionNotWaiting,
+                "không có quyết định này đang chờ vào sổ: đã vào sổ hoặc đã trả lại",
+                "no such decision waits for the book: it is entered, or was given back",
+            )
+            .fault(),
             Error::Fault(fault) => fault,
             Error::Store(StoreError::Sql(error)) => egov_database::sql_fault(error),
             Error::Store(error) => Fault::internal(error),

@@ -43,6 +43,7 @@ use egov_directory::Directory;
 use egov_files::FileStore;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::onestop::v1::case_service_server::CaseServiceServer;
+use egov_proto::egov::onestop::v1::civil_decision_service_server::CivilDecisionServiceServer;
 use egov_proto::egov::onestop::v1::component_service_server::ComponentServiceServer;
 use egov_proto::egov::onestop::v1::counter_service_server::CounterServiceServer;
 use egov_proto::egov::onestop::v1::deadline_service_server::DeadlineServiceServer;
@@ -61,6 +62,7 @@ use egov_runtime::server::Assembly;
 use uuid::Uuid;
 
 use crate::api::Api;
+use crate::domain::civil_decision::BookProcedures;
 use crate::domain::lookup;
 use crate::domain::pack::Profile;
 use crate::law::{InForce, Law, LawError};
@@ -102,6 +104,8 @@ pub struct Parts {
     pub payments: Arc<dyn PaymentOrders>,
     /// Questions to the population database.
     pub population: Arc<dyn PopulationQuestions>,
+    /// Which procedures are decided for a book of civil status; none where no civil registry takes decisions.
+    pub books: BookProcedures,
 }
 
 pub use jobs::units::Round;
@@ -210,6 +214,7 @@ impl LinkedCoordinator {
             prints: PrintShop::new(None),
             payments: Arc::new(payments::NotConnected),
             population: Arc::new(population::NotConnected),
+            books: BookProcedures::default(),
             nobodys_secret,
         }))
     }
@@ -250,6 +255,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         prints: PrintShop::new(parts.press),
         payments: parts.payments,
         population: parts.population,
+        books: parts.books,
         nobodys_secret,
     });
     let api = Api {
@@ -264,6 +270,7 @@ pub async fn assemble(parts: Parts) -> Result<Assembly, LawError> {
         .service(DefinitionServiceServer::new(api.clone()))
         .service(WorkServiceServer::new(api.clone()))
         .service(CounterServiceServer::new(api.clone()))
+        .service(CivilDecisionServiceServer::new(api.clone()))
         .service(ComponentServiceServer::new(api.clone()))
         .service(RatingServiceServer::new(api.clone()))
         .service(ReportServiceServer::new(api.clone()))

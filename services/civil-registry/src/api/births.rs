@@ -218,7 +218,7 @@ impl<'a> Reading<'a> {
             child: child?,
             mother,
             father,
-            requester: requester?,
+            requester: Some(requester?),
             foreign_registration,
             abandonment,
         })
@@ -299,10 +299,10 @@ pub(super) fn encode(birth: &Birth) -> proto::Birth {
         }),
         mother: birth.mother.as_ref().map(encode_parent),
         father: birth.father.as_ref().map(encode_parent),
-        requester: Some(proto::Requester {
-            full_name: birth.requester.full_name.as_str().to_owned(),
-            relationship: birth.requester.relationship.clone(),
-            paper: birth.requester.paper.as_ref().map(encode_paper),
+        requester: birth.requester.as_ref().map(|requester| proto::Requester {
+            full_name: requester.full_name.as_str().to_owned(),
+            relationship: requester.relationship.clone(),
+            paper: requester.paper.as_ref().map(encode_paper),
         }),
         foreign_registration: birth
             .foreign_registration

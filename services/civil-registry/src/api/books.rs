@@ -7,13 +7,15 @@ use egov_runtime::accept;
 use tonic::{Request, Response, Status};
 
 use super::{Api, asked, event, id, status, wrong};
-use crate::domain::book::{BookFilter, Kept};
+use crate::domain::book::{BookFilter, BookState, Kept};
 use crate::error::Error;
 use crate::operations::WantedBook;
 
 fn encode(kept: &Kept) -> proto::Book {
     let book = &kept.book;
     let certified = book.certified.as_ref();
+    // An old book is bound as it is.
+    let bound = |bound: i32| if book.state == BookState::Digitised { 0 } else { bound };
     proto::Book {
         book_id: book.book_id.to_string(),
         unit_id: book.unit_id,
@@ -22,10 +24,10 @@ fn encode(kept: &Kept) -> proto::Book {
         state: book.state.code().into(),
         open_date: Some(book.open_date.into()),
         close_date: book.close_date.map(Into::into),
-        pages_per_volume: book.pages_per_volume,
-        entries_per_page: book.entries_per_page,
+        pages_per_volume: bound(book.pages_per_volume),
+        entries_per_page: bound(book.entries_per_page),
         last_number: kept.last_number,
-        volumes: book.volumes(kept.last_number),
+        volumes: bound(book.volumes(kept.last_number)),
         certifier_name: certified.map(|certified| certified.name.clone()).unwrap_or_default(),
         certifier_title: certified.map(|certified| certified.title.clone()).unwrap_or_default(),
         certify_date: certified.map(|certified| certified.on.into()),

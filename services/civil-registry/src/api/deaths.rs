@@ -103,7 +103,7 @@ impl Reading<'_> {
                 date: notice_date,
                 authority: normal_name(&said.notice_authority),
             },
-            requester: requester?,
+            requester: Some(requester?),
             foreign_registration,
             again: said.again,
         })
@@ -141,10 +141,10 @@ pub(super) fn encode(death: &Death) -> proto::Death {
         notice_number: death.notice.number.clone(),
         notice_date: death.notice.date.map(Into::into),
         notice_authority: death.notice.authority.clone(),
-        requester: Some(proto::Requester {
-            full_name: death.requester.full_name.as_str().to_owned(),
-            relationship: death.requester.relationship.clone(),
-            paper: death.requester.paper.as_ref().map(encode_paper),
+        requester: death.requester.as_ref().map(|requester| proto::Requester {
+            full_name: requester.full_name.as_str().to_owned(),
+            relationship: requester.relationship.clone(),
+            paper: requester.paper.as_ref().map(encode_paper),
         }),
         foreign_registration: death
             .foreign_registration

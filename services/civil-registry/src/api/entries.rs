@@ -10,24 +10,29 @@ use tonic::{Request, Response, Status};
 
 use super::births::{self, Reading};
 use super::disclosure::as_of;
-use super::{Api, asked, corrections, deaths, id, marriages, status};
+use super::{Api, asked, corrections, deaths, digitisation, families, id, marriages, status};
 use crate::domain::annotation::{Annotation, AnnotationKind};
 use crate::domain::entry::{Details, Entry, printed_number};
 use crate::domain::finding::Decision;
 use crate::domain::marriage::MarriageOutcome;
 use crate::error::Error;
 use crate::operations::{
-    ListedEntry, Signing, WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath, WantedMarriage,
+    ListedEntry, Signing, WantedAdoption, WantedAnnotation, WantedBirth, WantedCorrection, WantedDeath,
+    WantedGuardianship, WantedMarriage, WantedRecognition,
 };
 
-fn encode(entry: &Entry) -> proto::Entry {
+pub(super) fn encode(entry: &Entry) -> proto::Entry {
     let content = &entry.content;
     let (mut birth, mut death, mut marriage, mut correction) = (None, None, None, None);
+    let (mut guardianship, mut recognition, mut adoption) = (None, None, None);
     match &content.details {
         Details::Birth(said) => birth = Some(births::encode(said)),
         Details::Death(said) => death = Some(deaths::encode(said)),
         Details::Correction(said) => correction = Some(corrections::encode(said)),
         Details::Marriage(said) => marriage = Some(marriages::encode(said)),
+        Details::Guardianship(said) => guardianship = Some(families::encode_guardianship(said)),
+        Details::Recognition(said) => recognition = Some(families::encode_recognition(said)),
+        Details::Adoption(said) => adoption = Some(families::encode_adoption(said)),
     }
     proto::Entry {
         entry_id: entry.entry_id.to_string(),
@@ -50,6 +55,9 @@ fn encode(entry: &Entry) -> proto::Entry {
         marriage,
         death,
         correction,
+        guardianship,
+        recognition,
+        adoption,
         settled: content
             .settled
             .iter()
@@ -66,6 +74,7 @@ fn encode(entry: &Entry) -> proto::Entry {
         record_time: Some(egov_proto::timestamp(entry.record_time)),
         signer_authorisation: content.signer_authorisation.clone(),
         withheld: false,
+        digitised: content.digitised.as_deref().map(digitisation::encode_source),
     }
 }
 
@@ -132,7 +141,7 @@ macro_rules! signing {
     };
 }
 
-fn decision(said: &proto::OfficerDecision) -> Decision {
+pub(super) fn decision(said: &proto::OfficerDecision) -> Decision {
     Decision {
         code: said.code.clone(),
         field: said.field.clone(),
@@ -165,13 +174,12 @@ impl EntryService for Api {
             message,
             "egov.civil_registry.v1.EntryService/RegisterBirth",
         )?;
-        let answer = self
-            .registry
-            .register_birth(request.caller()?, asked, wanted, |entry| proto::RegisterBirthResponse {
-                entry: Some(encode(entry)),
-            })
-            .await
-            .map_err(status)?;
+        let entered =
+            self.registry
+                .register_birth(request.caller()?, asked, wanted, |entry| proto::RegisterBirthResponse {
+                    entry: Some(encode(entry)),
+                });
+        let answer = Box::pin(entered).await.map_err(status)?;
         Ok(Response::new(answer))
     }
 
@@ -196,13 +204,12 @@ impl EntryService for Api {
             message,
             "egov.civil_registry.v1.EntryService/RegisterDeath",
         )?;
-        let answer = self
-            .registry
-            .register_death(request.caller()?, asked, wanted, |entry| proto::RegisterDeathResponse {
-                entry: Some(encode(entry)),
-            })
-            .await
-            .map_err(status)?;
+        let entered =
+            self.registry
+                .register_death(request.caller()?, asked, wanted, |entry| proto::RegisterDeathResponse {
+                    entry: Some(encode(entry)),
+                });
+        let answer = Box::pin(entered).await.map_err(status)?;
         Ok(Response::new(answer))
     }
 
@@ -227,15 +234,110 @@ impl EntryService for Api {
             message,
             "egov.civil_registry.v1.EntryService/RegisterMarriage",
         )?;
-        let answer = self
+        let entered = self
             .registry
             .register_marriage(request.caller()?, asked, wanted, |entry| {
                 proto::RegisterMarriageResponse {
                     entry: Some(encode(entry)),
                 }
-            })
-            .await
-            .map_err(status)?;
+            });
+        let answer = Box::pin(entered).await.map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn register_guardianship(
+        &self,
+        request: Request<proto::RegisterGuardianshipRequest>,
+    ) -> Result<Response<proto::RegisterGuardianshipResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
+        let signing = signing!(reading, message);
+        let Some(guardianship) = reading.guardianship(message.guardianship.as_ref()) else {
+            return Err(status(Error::Invalid(reading.wrong)));
+        };
+        let wanted = WantedGuardianship {
+            unit_id: message.unit_id,
+            guardianship,
+            signing,
+        };
+        let asked = asked(
+            &message.request_id,
+            message,
+            "egov.civil_registry.v1.EntryService/RegisterGuardianship",
+        )?;
+        let entered = self
+            .registry
+            .register_guardianship(request.caller()?, asked, wanted, |entry| {
+                proto::RegisterGuardianshipResponse {
+                    entry: Some(encode(entry)),
+                }
+            });
+        let answer = Box::pin(entered).await.map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn register_recognition(
+        &self,
+        request: Request<proto::RegisterRecognitionRequest>,
+    ) -> Result<Response<proto::RegisterRecognitionResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
+        let signing = signing!(reading, message);
+        let Some(recognition) = reading.recognition(message.recognition.as_ref()) else {
+            return Err(status(Error::Invalid(reading.wrong)));
+        };
+        let wanted = WantedRecognition {
+            unit_id: message.unit_id,
+            recognition,
+            signing,
+        };
+        let asked = asked(
+            &message.request_id,
+            message,
+            "egov.civil_registry.v1.EntryService/RegisterRecognition",
+        )?;
+        let entered = self
+            .registry
+            .register_recognition(request.caller()?, asked, wanted, |entry| {
+                proto::RegisterRecognitionResponse {
+                    entry: Some(encode(entry)),
+                }
+            });
+        let answer = Box::pin(entered).await.map_err(status)?;
+        Ok(Response::new(answer))
+    }
+
+    async fn register_adoption(
+        &self,
+        request: Request<proto::RegisterAdoptionRequest>,
+    ) -> Result<Response<proto::RegisterAdoptionResponse>, Status> {
+        let request = accept(&self.contract, request)?;
+        let message = &request.message;
+        let mut reading = Reading::new(&self.registry.law.ethnic_groups, self.registry.clock.today());
+        let signing = signing!(reading, message);
+        let Some(adoption) = reading.adoption(message.adoption.as_ref()) else {
+            return Err(status(Error::Invalid(reading.wrong)));
+        };
+        let wanted = WantedAdoption {
+            unit_id: message.unit_id,
+            adoption,
+            signing,
+        };
+        let asked = asked(
+            &message.request_id,
+            message,
+            "egov.civil_registry.v1.EntryService/RegisterAdoption",
+        )?;
+        let entered = self
+            .registry
+            .register_adoption(request.caller()?, asked, wanted, |entry| {
+                proto::RegisterAdoptionResponse {
+                    entry: Some(encode(entry)),
+                }
+            });
+        let answer = Box::pin(entered).await.map_err(status)?;
         Ok(Response::new(answer))
     }
 
@@ -258,13 +360,12 @@ impl EntryService for Api {
             message,
             "egov.civil_registry.v1.EntryService/CorrectEntry",
         )?;
-        let answer = self
-            .registry
-            .correct_entry(request.caller()?, asked, wanted, |entry| proto::CorrectEntryResponse {
-                entry: Some(encode(entry)),
-            })
-            .await
-            .map_err(status)?;
+        let entered =
+            self.registry
+                .correct_entry(request.caller()?, asked, wanted, |entry| proto::CorrectEntryResponse {
+                    entry: Some(encode(entry)),
+                });
+        let answer = Box::pin(entered).await.map_err(status)?;
         Ok(Response::new(answer))
     }
 

@@ -4,12 +4,17 @@ mod births;
 mod books;
 mod corrections;
 mod deaths;
+mod digitisation;
 mod disclosure;
 mod duplicates;
 mod entries;
+mod families;
 mod marriages;
 mod papers;
+mod pending_decisions;
+mod personal_numbers;
 mod persons;
+mod programmes;
 mod statistics;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use crate::domain::as_of::Told;
 use crate::domain::entry::{Particulars, Relation};
 use crate::domain::person::{Born, NoName, PersonName};
 use crate::domain::person_search::WantedWords;
+use crate::domain::personal_number::NumberRequest;
 use crate::error::Error;
 use crate::operations::{Found, WantedName, WantedPerson};
 
@@ -47,6 +48,16 @@ fn relation(told: &Told<Relation>) -> proto::ToldRelation {
         valid_from: Some(relation.valid_from.into()),
         valid_to: relation.valid_to.map(Into::into),
         entry_id: told.entry_id.to_string(),
+        record_time: Some(egov_proto::timestamp(told.record_time)),
+    }
+}
+
+fn number(told: &NumberRequest) -> proto::ToldPersonalNumber {
+    let number = told.number.as_ref();
+    proto::ToldPersonalNumber {
+        entry_id: told.entry_id.to_string(),
+        personal_number: number.map(PersonalNumber::reveal).unwrap_or_default().to_owned(),
+        valid_from: told.assign_date.map(Into::into),
         record_time: Some(egov_proto::timestamp(told.record_time)),
     }
 }
@@ -125,6 +136,8 @@ impl PersonService for Api {
             person_id: person_id.to_string(),
             particulars: shown.particulars.into_iter().map(particulars).collect(),
             relations: shown.relations.iter().map(relation).collect(),
+            personal_numbers: shown.number.iter().map(number).collect(),
+            same_as: shown.same_as.iter().map(ToString::to_string).collect(),
         }))
     }
 

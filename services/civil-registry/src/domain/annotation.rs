@@ -87,7 +87,7 @@ pub struct Note {
     /// Tình trạng kết hôn that a court decided, of a note of marriage beside a marriage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marriage_outcome: Option<MarriageOutcome>,
-    /// Ngày có hiệu lực of what was decided of a marriage.
+    /// Ngày có hiệu lực of what was decided of a marriage, or of the end of an adoption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_date: Option<Date>,
 }
@@ -176,6 +176,48 @@ pub fn marriage_after(standing: &Standing<'_>, note: &Note, cancelled: Option<&A
     })
 }
 
+/// What becomes of an adoption by an annotation beside it that says since when it is none: a further version of each of its relations, which `standing`
+/// are in their newest versions. What such a note ended is again when it is cancelled. Nothing if nothing becomes of it.
+pub fn adoption_after(standing: &[Relation], note: &Note, cancelled: Option<&Annotation>) -> Vec<Relation> {
+    let valid_to = match cancelled {
+        Some(one) if one.note.effective_date.is_some() => None,
+        None if note.effective_date.is_some() => note.effective_date,
+        Some(_) | None => return Vec::new(),
+    };
+    standing
+        .iter()
+        .map(|current| Relation {
+            version: current.version + 1,
+            valid_to,
+            ..current.clone()
+        })
+        .collect()
+}
+
+/// Judges that an adoption ended (chấm dứt việc nuôi con nuôi) on a day, as a note beside it says.
+fn judge_adoption_end(effective: Date, standing: &[Relation], note_date: Date) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut unless = |holds: bool, code, (vi, en): (&str, &str)| {
+        if !holds {
+            found.push(Violation::of_shape(code, "effective_date", vi, en));
+        }
+    };
+    unless(
+        effective <= note_date && standing.iter().all(|one| one.valid_from <= effective),
+        "effective_date",
+        (
+            "phải từ ngày đăng ký nuôi con nuôi đến ngày ghi chú",
+            "must lie between the adoption and the day of the note",
+        ),
+    );
+    unless(
+        standing.iter().all(|one| one.valid_to.is_none()),
+        "adoption_ended",
+        ("việc nuôi con nuôi này đã chấm dứt", "this adoption has ended already"),
+    );
+    found
+}
+
 /// Judges what a court decided of a marriage (ly hôn, huỷ việc kết hôn, công nhận việc kết hôn) beside the entry that tells of it.
 fn judge_outcome(
     entry: &Entry,
@@ -211,13 +253,14 @@ fn judge_outcome(
             "is said in a note of marriage beside a marriage that cancels none, and nowhere else",
         ),
     );
+    let may_end_adoption = ends_adoption(entry, kind, cancels);
     unless(
-        note.effective_date.is_some() == wanted,
+        note.effective_date.is_some() == wanted || may_end_adoption,
         "effective_date",
         "effective_date",
         (
-            "phải có khi ghi chú về hôn nhân cạnh việc kết hôn, và chỉ khi đó",
-            "is said in a note of marriage beside a marriage that cancels none, and nowhere else",
+            "phải có khi ghi chú về hôn nhân cạnh việc kết hôn, có thể có khi ghi chú về con nuôi cạnh việc nuôi con nuôi, và chỉ khi đó",
+            "is said in a note of marriage beside a marriage, may be in one of adoption beside an adoption, that cancels none, and nowhere else",
         ),
     );
     let (Some(outcome), Some(effective), Some(standing), true) =
@@ -243,8 +286,13 @@ fn judge_outcome(
     found
 }
 
+/// Whether a note may say since when an adoption is none: one of adoption beside an adoption that cancels none.
+fn ends_adoption(entry: &Entry, kind: AnnotationKind, cancels: Option<Uuid>) -> bool {
+    kind == AnnotationKind::Adoption && entry.event == EventKind::Adoption && cancels.is_none()
+}
+
 /// Judges what is to be noted beside an entry on a day; `cancelled` is the annotation that it is to cancel, if it names one that there is, `standing`
-/// the marriage that the entry tells of.
+/// the marriage that the entry tells of, `adoptive` the relations of the adoption that it tells of.
 ///
 /// # Errors
 /// Every violation.
@@ -253,7 +301,7 @@ pub fn judge(
     (kind, note, note_date): (AnnotationKind, &Note, Date),
     cancels: Option<Uuid>,
     cancelled: Option<&Annotation>,
-    standing: Option<Standing<'_>>,
+    (standing, adoptive): (Option<Standing<'_>>, &[Relation]),
     today: Date,
 ) -> Result<(), Vec<Violation>> {
     let mut found = Vec::new();
@@ -294,6 +342,9 @@ pub fn judge(
         standing,
         note_date,
     ));
+    if let (Some(effective), true) = (note.effective_date, ends_adoption(entry, kind, cancels)) {
+        found.extend(judge_adoption_end(effective, adoptive, note_date));
+    }
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
@@ -325,6 +376,47 @@ mod tests {
 
     fn standing(current: &Relation, death: Option<Date>) -> Standing<'_> {
         Standing { current, death }
+    }
+
+    #[test]
+    fn the_end_of_an_adoption_is_of_all_its_relations_and_is_taken_back_with_its_note() {
+        let relation = |number, valid_to| Relation {
+            relation_id: Uuid::from_u128(number),
+            version: 1,
+            kind: RelationKind::AdoptiveParent,
+            person_id: Uuid::from_u128(2),
+            relative_id: Uuid::from_u128(number + 10),
+            valid_from: date(2020, 1, 1),
+            valid_to,
+        };
+        let (day, both) = (date(2026, 1, 20), [relation(1, None), relation(3, None)]);
+        let end = note(None, Some(day));
+        let ended = adoption_after(&both, &end, None);
+        let told: Vec<(i64, Option<Date>)> = ended.iter().map(|one| (one.version, one.valid_to)).collect();
+        assert_eq!(told, [(2, Some(day)), (2, Some(day))]);
+        assert!(adoption_after(&both, &note(None, None), None).is_empty());
+        let rules = |effective, standing: &[Relation]| -> Vec<&'static str> {
+            let found = judge_adoption_end(effective, standing, day);
+            found.into_iter().map(|one| one.code).collect()
+        };
+        assert!(rules(day, &both).is_empty());
+        assert_eq!(rules(date(2026, 1, 21), &both), ["effective_date"]);
+        assert_eq!(rules(date(2019, 12, 31), &ended), ["effective_date", "adoption_ended"]);
+        let noted = Annotation {
+            annotation_id: Uuid::from_u128(4),
+            entry_id: Uuid::from_u128(5),
+            unit_id: 2,
+            position: 1,
+            kind: AnnotationKind::Adoption,
+            note_date: day,
+            note: end,
+            cancels: None,
+            actor_id: Uuid::from_u128(6),
+            actor_kind: "staff".to_owned(),
+            record_time: Timestamp::UNIX_EPOCH,
+        };
+        let restored = adoption_after(&ended, &note(None, None), Some(&noted));
+        assert!(restored.len() == 2 && restored.iter().all(|one| one.version == 3 && one.valid_to.is_none()));
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub fn as_entered(entry: &Entry, held: &[Held<'_>]) -> Entry {
     let mut shown = entry.clone();
     if !hidden.is_empty() {
         shown.content.details = correction::standing(&entry.content.details, &hidden);
+        // What is written in an old book tells what is hidden.
+        shown.content.digitised = None;
     }
     shown
 }
@@ -292,6 +294,7 @@ mod tests {
                 performer_name: String::new(),
                 note: String::new(),
                 settled: Vec::new(),
+                digitised: None,
                 details,
             },
             actor_id: Uuid::nil(),
@@ -321,11 +324,11 @@ mod tests {
             },
             mother: None,
             father: None,
-            requester: Requester {
+            requester: Some(Requester {
                 full_name: name,
                 relationship: String::new(),
                 paper: None,
-            },
+            }),
             foreign_registration: None,
             abandonment: None,
         };

@@ -146,8 +146,8 @@ pub struct Birth {
     pub mother: Option<Parent>,
     /// Cha.
     pub father: Option<Parent>,
-    /// Người yêu cầu.
-    pub requester: Requester,
+    /// Người yêu cầu; none if an old book names nobody.
+    pub requester: Option<Requester>,
     /// Đã đăng ký ở nước ngoài.
     pub foreign_registration: Option<ForeignRegistration>,
     /// Trẻ bị bỏ rơi.
@@ -294,7 +294,10 @@ impl Birth {
         let papers = [
             ("birth.mother.paper", of(self.mother.as_ref())),
             ("birth.father.paper", of(self.father.as_ref())),
-            ("birth.requester.paper", self.requester.paper.clone()),
+            (
+                "birth.requester.paper",
+                self.requester.as_ref().and_then(|requester| requester.paper.clone()),
+            ),
         ];
         for (field, paper) in papers {
             if let Some(paper) = paper {
@@ -490,11 +493,11 @@ mod tests {
             },
             mother: kind.has_mother().then(mother),
             father: kind.has_father().then(|| parent("040093000222", Sex::Male, 1993)),
-            requester: Requester {
+            requester: Some(Requester {
                 full_name: PersonName::read("Trần Văn A").unwrap(),
                 relationship: "cha".to_owned(),
                 paper: None,
-            },
+            }),
             foreign_registration: None,
             abandonment: (kind == BirthKind::Abandoned).then(|| Abandonment {
                 minutes_number: "01/BB".to_owned(),
@@ -552,7 +555,7 @@ mod tests {
     fn every_flaw_is_named_at_once() {
         let mut wrong = birth(BirthKind::BothParents, date(2026, 11, 24));
         wrong.father = wrong.mother.clone();
-        wrong.requester.paper = Some(IdentityPaper {
+        wrong.requester.as_mut().unwrap().paper = Some(IdentityPaper {
             kind: IdentityPaperKind::Other,
             other_name: String::new(),
             number: "1".to_owned(),

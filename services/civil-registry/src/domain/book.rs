@@ -111,11 +111,13 @@ pub enum BookState {
     Closed,
     /// Đã khoá và được xác nhận.
     Certified,
+    /// Số hoá từ sổ cũ: with the numbers that are written in it.
+    Digitised,
 }
 
 impl BookState {
     /// Every state.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Closed, Self::Certified];
+    pub const ALL: [Self; 4] = [Self::Open, Self::Closed, Self::Certified, Self::Digitised];
 
     /// Its code in contract and store.
     pub const fn code(self) -> i16 {
@@ -123,6 +125,7 @@ impl BookState {
             Self::Open => 1,
             Self::Closed => 2,
             Self::Certified => 3,
+            Self::Digitised => 4,
         }
     }
 
@@ -137,6 +140,7 @@ impl BookState {
             Self::Open => "đang mở",
             Self::Closed => "đã khoá",
             Self::Certified => "đã khoá và được xác nhận",
+            Self::Digitised => "được số hoá từ sổ cũ",
         }
     }
 
@@ -146,6 +150,7 @@ impl BookState {
             Self::Open => "open",
             Self::Closed => "closed",
             Self::Certified => "closed and certified",
+            Self::Digitised => "digitised from an old one",
         }
     }
 }
@@ -337,7 +342,7 @@ mod tests {
         for state in BookState::ALL {
             assert_eq!(BookState::of_code(state.code()), Some(state));
         }
-        assert_eq!((EventKind::of_code(0), BookState::of_code(4)), (None, None));
+        assert_eq!((EventKind::of_code(0), BookState::of_code(5)), (None, None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::entry::{Details, Entry, Particulars};
 use super::finding::Violation;
+use super::party::Party;
 use super::person::{Born, Country, EthnicGroup, EthnicGroups, Person, PersonName, Sex};
 
 /// Loại việc within the register of changes.
@@ -199,6 +200,12 @@ fn of_person<'a>(at: &str, person: &'a mut Person, slots: &mut Vec<(String, Slot
     slots.push((path("other_nationality"), Slot::Country(&mut person.other_nationality)));
 }
 
+/// The places of a party that change no family: what somebody is called, and where somebody lives.
+fn of_party<'a>(at: &str, party: &'a mut Party, slots: &mut Vec<(String, Slot<'a>)>) {
+    slots.push((format!("{at}.full_name"), Slot::Name(&mut party.person.full_name)));
+    slots.push((format!("{at}.residence"), Slot::Text(&mut party.residence, false)));
+}
+
 /// Every place of an entry that can become otherwise. Whose parent somebody is, when somebody died and who married whom is not among them: that
 /// changes families, and comes by other entries and annotations.
 fn slots(details: &mut Details) -> Vec<(String, Slot<'_>)> {
@@ -254,6 +261,27 @@ fn slots(details: &mut Details) -> Vec<(String, Slot<'_>)> {
                 of_person(at, &mut spouse.person, &mut slots);
                 slots.push((format!("{at}.residence"), Slot::Text(&mut spouse.residence, false)));
             }
+        }
+        Details::Guardianship(guardianship) => {
+            let guardianship = &mut **guardianship;
+            of_party("guardianship.ward", &mut guardianship.ward, &mut slots);
+            of_party("guardianship.guardian", &mut guardianship.guardian, &mut slots);
+            if let Some(supervisor) = &mut guardianship.supervisor {
+                of_party("guardianship.supervisor", supervisor, &mut slots);
+            }
+        }
+        Details::Recognition(recognition) => {
+            let recognition = &mut **recognition;
+            of_party("recognition.parent", &mut recognition.parent, &mut slots);
+            of_party("recognition.child", &mut recognition.child, &mut slots);
+        }
+        Details::Adoption(adoption) => {
+            let adoption = &mut **adoption;
+            of_party("adoption.adopter", &mut adoption.adopter, &mut slots);
+            if let Some(other) = &mut adoption.other_adopter {
+                of_party("adoption.other_adopter", other, &mut slots);
+            }
+            of_party("adoption.child", &mut adoption.child, &mut slots);
         }
         // A correction is corrected by a further one of the same entry.
         Details::Correction(_) => {}
@@ -404,7 +432,12 @@ pub fn persons(details: &Details, registration: Date) -> Vec<Particulars> {
         Details::Marriage(marriage) => [&marriage.husband, &marriage.wife]
             .map(|spouse| Particulars::of(spouse.person_id, &spouse.person, registration))
             .into(),
-        Details::Correction(_) => Vec::new(),
+        Details::Guardianship(guardianship) => guardianship
+            .parties()
+            .map(|(party, _)| Particulars::of(party.person_id, &party.person, registration))
+            .collect(),
+        // What is guarded tells of nobody beside its own entry.
+        Details::Recognition(_) | Details::Adoption(_) | Details::Correction(_) => Vec::new(),
     }
 }
 

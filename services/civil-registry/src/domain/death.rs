@@ -113,8 +113,8 @@ pub struct Death {
     pub cause: String,
     /// Giấy báo tử.
     pub notice: DeathNotice,
-    /// Người yêu cầu.
-    pub requester: Requester,
+    /// Người yêu cầu; none if an old book names nobody.
+    pub requester: Option<Requester>,
     /// Đã đăng ký ở nước ngoài.
     pub foreign_registration: Option<ForeignRegistration>,
     /// Đăng ký lại.
@@ -191,9 +191,10 @@ impl Death {
             ("không được sau hôm nay", "must not be after today"),
         );
         self.judge_day(registration, &mut flaws);
+        let of_requester = self.requester.as_ref().and_then(|requester| requester.paper.as_ref());
         let papers = [
-            ("death.deceased.paper", &self.deceased.paper),
-            ("death.requester.paper", &self.requester.paper),
+            ("death.deceased.paper", self.deceased.paper.as_ref()),
+            ("death.requester.paper", of_requester),
         ];
         for (field, paper) in papers {
             if let Some(paper) = paper {
@@ -376,11 +377,11 @@ mod tests {
                 date: None,
                 authority: String::new(),
             },
-            requester: Requester {
+            requester: Some(Requester {
                 full_name: PersonName::read("Lê Văn Con").unwrap(),
                 relationship: "con".to_owned(),
                 paper: None,
-            },
+            }),
             foreign_registration: None,
             again: false,
         }

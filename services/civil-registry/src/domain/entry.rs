@@ -5,13 +5,17 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::adoption::Adoption;
 use super::birth::Birth;
 use super::book::EventKind;
 use super::correction::{Correction, CorrectionLink};
 use super::death::{Death, KnownDeath};
-use super::kinship::TieKind;
+use super::guardianship::Guardianship;
+use super::kinship::{Tie, TieKind, Validity};
 use super::marriage::Marriage;
+use super::old_book::Digitised;
 use super::person::{Born, Country, Person, Sex};
+use super::recognition::Recognition;
 
 /// Loại đăng ký, with the codes that the national digitisation schema has for deaths; for births they are unconfirmed. Of a marriage, which has no
 /// term, 1 is lần đầu and 2 lại.
@@ -75,6 +79,12 @@ pub enum Details {
     Correction(Box<Correction>),
     /// Kết hôn.
     Marriage(Box<Marriage>),
+    /// Giám hộ.
+    Guardianship(Box<Guardianship>),
+    /// Nhận cha, mẹ, con.
+    Recognition(Box<Recognition>),
+    /// Nuôi con nuôi.
+    Adoption(Box<Adoption>),
 }
 
 /// Everything that stands in an entry beside its number.
@@ -94,6 +104,9 @@ pub struct Content {
     pub note: String,
     /// What was asked, and decided.
     pub settled: Vec<Settled>,
+    /// Sổ cũ: where it was taken from, in its original spelling; none of what was registered here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digitised: Option<Box<Digitised>>,
     /// What happened.
     pub details: Details,
 }
@@ -260,6 +273,21 @@ pub struct Relation {
     pub valid_from: Date,
     /// Until when; none while it holds.
     pub valid_to: Option<Date>,
+}
+
+impl Relation {
+    /// As the family graph knows it.
+    pub const fn tie(&self) -> Tie {
+        Tie {
+            kind: self.kind.tie(),
+            person: self.person_id,
+            relative: self.relative_id,
+            validity: Validity {
+                from: self.valid_from,
+                to: self.valid_to,
+            },
+        }
+    }
 }
 
 /// An entry with all that came with it. The ledger commits to it as a whole.

@@ -1,21 +1,30 @@
 //! The law and the rules: plain types and functions; no I/O, no protobuf, no SQL, no clock.
 
+pub mod adoption;
 pub mod annotation;
 pub mod as_of;
 pub mod birth;
 pub mod book;
+pub mod case_form;
 pub mod correction;
 pub mod death;
 pub mod duplicate;
 pub mod entry;
 pub mod finding;
 pub mod guarded;
+pub mod guardianship;
 pub mod kinship;
 pub mod marriage;
 pub mod matching;
+pub mod old_book;
 pub mod paper;
+pub mod party;
+pub mod pending_decision;
 pub mod person;
 pub mod person_search;
+pub mod personal_number;
 pub mod predicate;
+pub mod programme;
+pub mod recognition;
 pub mod rules;
 pub mod statistics;

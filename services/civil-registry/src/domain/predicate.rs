@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::entry::{Relation, RelationKind};
-use super::kinship::{FamilyGraph, FlawedFamily, Tie, Validity};
+use super::kinship::{FamilyGraph, FlawedFamily};
 use super::person::Born;
 use super::rules::age::{Reached, reached};
 use super::rules::pack::LeapDayBirthday;
@@ -141,15 +141,7 @@ impl Facts {
         if !self.knows(person) {
             return Ok(Answer::NotKnown);
         }
-        let ties = self.relations.iter().map(|relation| Tie {
-            kind: relation.kind.tie(),
-            person: relation.person_id,
-            relative: relation.relative_id,
-            validity: Validity {
-                from: relation.valid_from,
-                to: relation.valid_to,
-            },
-        });
+        let ties = self.relations.iter().map(Relation::tie);
         let graph = FamilyGraph::new(ties, self.deaths.iter().copied())?;
         let spouses = graph.spouses_on(person, on);
         if !spouses.is_empty() {

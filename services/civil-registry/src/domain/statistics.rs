@@ -32,6 +32,8 @@ impl Counted {
             Details::Death(death) => (EventKind::Death, Some(&death.deceased.person)),
             // One event of two persons: neither sex nor ethnic group is that of the marriage.
             Details::Marriage(_) => (EventKind::Marriage, None),
+            // What changes families and adds nobody is not counted among the vital events.
+            Details::Guardianship(_) | Details::Recognition(_) | Details::Adoption(_) => return None,
             Details::Correction(_) => return None,
         };
         Some(Self {

@@ -1,5 +1,7 @@
 //! AnnotateEntry (ghi chú hộ tịch).
 
+use std::collections::BTreeSet;
+
 use egov_auth::{Caller, Resource};
 use egov_database::{Event, Leaf, UnitOfWork, violates};
 use egov_fault::Fault;
@@ -9,11 +11,12 @@ use uuid::Uuid;
 
 use super::register_marriage::{family, relations_of};
 use super::{Actor, Asked, CivilRegistry, READ_ENTRIES, entries as registrations};
-use crate::domain::annotation::{Annotation, AnnotationKind, Note, Standing, judge, marriage_after};
-use crate::domain::entry::Relation;
+use crate::domain::annotation::{Annotation, AnnotationKind, Note, Standing, adoption_after, judge, marriage_after};
+use crate::domain::entry::{Details, Entry, Relation, RelationKind};
+use crate::domain::guarded;
 use crate::domain::marriage::Family;
 use crate::error::Error;
-use crate::store::persons::Source;
+use crate::store::persons::{self, Source};
 use crate::store::{StoreError, annotations, deaths, entries, families};
 
 const ANNOTATE: &str = "civil_registry.entries.annotate";
@@ -72,6 +75,38 @@ impl Marriage {
     }
 }
 
+/// The adoption that an entry tells of, as it stands once it is the turn of whoever notes something of it; nothing if it tells of none.
+#[derive(Default)]
+struct Adopted {
+    /// Its relations, each in its newest version, in the order of their ids.
+    own: Vec<Relation>,
+    /// True if the child is adopted by somebody else now, so that nothing restores this adoption beside that one.
+    is_followed: bool,
+}
+
+impl Adopted {
+    async fn of(unit: &mut UnitOfWork<'_>, entry: &Entry) -> Result<Self, Error> {
+        let Details::Adoption(adoption) = &entry.content.details else {
+            return Ok(Self::default());
+        };
+        families::take_turn(unit.conn(), &registrations::subjects(entry)).await?;
+        let told: BTreeSet<Uuid> = persons::relations_of(unit.conn(), &[entry.entry_id])
+            .await?
+            .into_iter()
+            .map(|(_, relation)| relation.relation_id)
+            .collect();
+        let child = adoption.child.person_id;
+        let all = families::standing_of(unit.conn(), &[child], &[RelationKind::AdoptiveParent]).await?;
+        let (own, others): (Vec<Relation>, Vec<Relation>) = all
+            .into_iter()
+            .partition(|relation| told.contains(&relation.relation_id));
+        Ok(Self {
+            own,
+            is_followed: others.iter().any(|other| other.valid_to.is_none()),
+        })
+    }
+}
+
 impl CivilRegistry {
     /// Puts a note beside an entry.
     pub(crate) async fn annotate_entry<M: Message, R: Message + Default>(
@@ -102,6 +137,11 @@ impl CivilRegistry {
                     Some(told) => Some(Marriage::of(unit, told).await?),
                     None => None,
                 };
+                let adopted = if wanted.kind == AnnotationKind::Adoption {
+                    Adopted::of(unit, &entry).await?
+                } else {
+                    Adopted::default()
+                };
                 let (now, today) = (unit.now(), unit.today());
                 let note_date = wanted.note_date.unwrap_or(today);
                 judge(
@@ -109,15 +149,21 @@ impl CivilRegistry {
                     (wanted.kind, &wanted.note, note_date),
                     wanted.cancels,
                     cancelled.as_ref(),
-                    marriage.as_ref().map(Marriage::standing),
+                    (marriage.as_ref().map(Marriage::standing), adopted.own.as_slice()),
                     today,
                 )?;
-                let changed = marriage
+                let of_marriage = marriage
                     .as_ref()
                     .and_then(|one| marriage_after(&one.standing(), &wanted.note, cancelled.as_ref()));
-                let restores = changed.is_some() && wanted.cancels.is_some();
+                // A note is of a marriage or of an adoption, and changes nothing of the other.
+                let mut changed = adoption_after(&adopted.own, &wanted.note, cancelled.as_ref());
+                changed.extend(of_marriage);
+                let restores = !changed.is_empty() && wanted.cancels.is_some();
                 if restores && marriage.as_ref().is_some_and(Marriage::is_followed) {
                     return Err(Error::MarriedSince);
+                }
+                if restores && adopted.is_followed {
+                    return Err(Error::AdoptedSince);
                 }
                 // From here on everybody else who notes something beside this entry waits for the commit.
                 let position = unit
@@ -151,7 +197,7 @@ impl CivilRegistry {
                     unit_id: entry.unit_id,
                     record_time: now,
                 };
-                if let Some(relation) = &changed {
+                for relation in &changed {
                     families::add_by_annotation(unit.conn(), source, annotation.annotation_id, relation).await?;
                 }
                 unit.publish(Event {
@@ -163,12 +209,13 @@ impl CivilRegistry {
                     payload: serde_json::json!({
                         "responsible_unit_id": entry.unit_id,
                         "annotation_id": annotation.annotation_id,
-                        "kind": annotation.kind,
+                        // Of what is guarded an event tells no more than that something was noted.
+                        "kind": (!guarded::is_guarded_note(annotation.kind)).then_some(annotation.kind),
                         "cancels": annotation.cancels,
                         "marriage_outcome": annotation.note.marriage_outcome,
                     }),
                 });
-                let canonical = annotation.canonical(changed.as_slice()).map_err(Fault::internal)?;
+                let canonical = annotation.canonical(&changed).map_err(Fault::internal)?;
                 unit.leaf(Leaf {
                     kind: KIND,
                     resource: annotation.annotation_id,

@@ -4,6 +4,7 @@ use egov_auth::{Caller, Resource};
 use egov_clock::Clock as _;
 use egov_database::{Event, Leaf, Page, UnitOfWork, violates};
 use egov_fault::Fault;
+use jiff::civil::Date;
 use prost::Message;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::domain::book::{Book, BookFilter, BookState, EventKind, Kept};
 use crate::error::Error;
 use crate::store::StoreError;
 use crate::store::books::{self, Act};
+use crate::store::pending_decisions;
 
 const MANAGE: &str = "civil_registry.books.manage";
 const CERTIFY: &str = "civil_registry.books.certify";
@@ -34,7 +36,7 @@ pub(crate) fn canonical(book: &Book) -> Result<String, Error> {
 }
 
 /// History, event and leaf of an act on a book.
-async fn keep(
+pub(super) async fn keep(
     unit: &mut UnitOfWork<'_>,
     caller: &Caller,
     book: &Book,
@@ -71,6 +73,12 @@ async fn keep(
         canonical: content.as_bytes(),
     });
     Ok(())
+}
+
+/// The first and the last day of the decisions that go into a book.
+fn year_of(book: &Book) -> (Date, Date) {
+    let day = |month, day| Date::new(book.year, month, day);
+    (day(1, 1).unwrap_or(Date::MIN), day(12, 31).unwrap_or(Date::MAX))
 }
 
 impl CivilRegistry {
@@ -126,6 +134,10 @@ impl CivilRegistry {
             .write(asked.write(caller, READ_BOOKS), async |unit: &mut UnitOfWork<'_>| {
                 let Kept { book, last_number } = held(unit, caller, book_id, MANAGE, etag).await?;
                 let book = book.close(unit.today())?;
+                let waiting = pending_decisions::of_book(unit.conn(), book.unit_id, book.event, year_of(&book)).await?;
+                if waiting > 0 {
+                    return Err(Error::BookDecisionsPending(waiting));
+                }
                 books::save(unit.conn(), &book).await?;
                 keep(unit, caller, &book, "close", "civil_book_closed").await?;
                 Ok::<_, Error>(answer(&Kept { book, last_number }))

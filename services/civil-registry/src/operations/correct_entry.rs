@@ -44,8 +44,13 @@ impl CivilRegistry {
         let violations = match after {
             Details::Birth(birth) => birth.judge(rules, &self.law.calendar, on, today)?.findings.violations,
             Details::Death(death) => death.judge(rules, &self.law.calendar, on, today)?.findings.violations,
-            // Of a marriage names and residences become otherwise; whether the two could marry was judged on its day.
-            Details::Marriage(_) | Details::Correction(_) => Vec::new(),
+            // Of a marriage, a guardianship, a recognition and an adoption names and residences become otherwise; whether they could be was judged on
+            // their day.
+            Details::Marriage(_)
+            | Details::Guardianship(_)
+            | Details::Recognition(_)
+            | Details::Adoption(_)
+            | Details::Correction(_) => Vec::new(),
         };
         Ok(Findings {
             violations,

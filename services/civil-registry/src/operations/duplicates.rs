@@ -8,11 +8,13 @@ use egov_database::{Event, Leaf, Page, UnitOfWork};
 use egov_fault::Fault;
 use jiff::civil::Date;
 use prost::Message;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::correct_entry::standing;
 use super::registration::REGISTER;
 use super::{Actor, Asked, CivilRegistry, READ_ENTRIES};
+use crate::domain::as_of::AsOf;
 use crate::domain::birth::Birth;
 use crate::domain::duplicate::{self, Duplicate, KeptPart, KeptRuling, Side};
 use crate::domain::entry::{Details, Entry};
@@ -21,7 +23,7 @@ use crate::domain::matching::place::PlaceHistory;
 use crate::domain::matching::verdict::{Ruling, RulingRefused, Rulings, Verdict};
 use crate::domain::matching::{Known, Score, Suspicion, Thresholds, compare, kept_under, looked_for};
 use crate::error::Error;
-use crate::store::{corrections, duplicates, entries};
+use crate::store::{corrections, duplicates, entries, person_index};
 
 /// Of leaves and events of decisions on pairs.
 pub(crate) const KIND: &str = "civil_duplicate_ruling";
@@ -74,7 +76,8 @@ impl Suspected {
     }
 }
 
-async fn keep(unit: &mut UnitOfWork<'_>, entry_id: Uuid, unit_id: i32, known: &Known) -> Result<(), Error> {
+/// Keeps a birth under the words by which it is found.
+pub(super) async fn keep(unit: &mut UnitOfWork<'_>, entry_id: Uuid, unit_id: i32, known: &Known) -> Result<(), Error> {
     let words: Vec<String> = kept_under(known).into_iter().collect();
     Ok(duplicates::keep(unit.conn(), (entry_id, unit_id), &words).await?)
 }
@@ -163,17 +166,48 @@ pub(crate) struct WantedRuling {
     pub(crate) reason: String,
 }
 
-/// The decisions that may bear on a pair: those on everybody who is joined to one of the two by decisions.
-async fn rulings(unit: &mut UnitOfWork<'_>, pair: &Duplicate, scope: &RowScope) -> Result<Vec<KeptRuling>, Error> {
-    let mut persons = BTreeSet::from([pair.later.person_id, pair.earlier.person_id]);
+/// The decisions that may bear on persons: those on everybody who is joined to one of them by decisions.
+async fn rulings(
+    connection: &mut PgConnection,
+    mut persons: BTreeSet<Uuid>,
+    scope: &RowScope,
+) -> Result<Vec<KeptRuling>, Error> {
     loop {
         let asked: Vec<Uuid> = persons.iter().copied().collect();
-        let found = duplicates::rulings_about(unit.conn(), &asked, scope).await?;
+        let found = duplicates::rulings_about(&mut *connection, &asked, scope).await?;
         persons.extend(found.iter().flat_map(|kept| [kept.ruling.one, kept.ruling.other]));
         if persons.len() == asked.len() {
             return Ok(found);
         }
     }
+}
+
+/// The persons of whom it was decided that they are this one, as it was known: by decisions on persons of whom entries in the scope tell, and no others.
+pub(super) async fn same_as(
+    connection: &mut PgConnection,
+    person_id: Uuid,
+    scope: &RowScope,
+    at: AsOf,
+) -> Result<Vec<Uuid>, Error> {
+    let taken = rulings(&mut *connection, BTreeSet::from([person_id]), scope).await?;
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = taken.iter().flat_map(|kept| [kept.ruling.one, kept.ruling.other]);
+    let named: Vec<Uuid> = named.collect::<BTreeSet<Uuid>>().into_iter().collect();
+    let seen: BTreeSet<Uuid> = person_index::told_of(connection, &named, scope)
+        .await?
+        .into_iter()
+        .collect();
+    let counting = Rulings::of(
+        taken
+            .iter()
+            .map(|kept| &kept.ruling)
+            .filter(|ruling| at.knows(ruling.time) && seen.contains(&ruling.one) && seen.contains(&ruling.other)),
+    );
+    let mut same = counting.person(person_id);
+    same.remove(&person_id);
+    Ok(same.into_iter().collect())
 }
 
 impl CivilRegistry {
@@ -235,7 +269,8 @@ impl CivilRegistry {
                 }
                 // Decisions bear on one another across pairs; they are rare, and taken one after the other.
                 duplicates::take_turn(unit.conn(), "decisions").await?;
-                let taken = rulings(unit, &pair, &scope).await?;
+                let both = BTreeSet::from([pair.later.person_id, pair.earlier.person_id]);
+                let taken = rulings(unit.conn(), both, &scope).await?;
                 let actor = Actor::from(caller);
                 let ruling = Ruling {
                     one: pair.later.person_id,

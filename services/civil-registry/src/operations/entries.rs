@@ -10,17 +10,21 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::disclosing::Guard;
+use super::personal_numbers::with_number;
 use super::statistics::count;
 use super::{Actor, CivilRegistry, READ_ENTRIES};
 use crate::domain::annotation::Annotation;
 use crate::domain::as_of::{self, AsOf};
-use crate::domain::book::{Book, BookState, EventKind};
+use crate::domain::book::{Book, BookState, EventKind, Place};
 use crate::domain::death::KnownDeath;
 use crate::domain::entry::{Content, Details, Entry, Particulars, Registration, RegistrationKind, Relation};
 use crate::domain::guarded;
+use crate::domain::guardianship::GuardianshipEnd;
 use crate::error::Error;
 use crate::store::persons::Source;
-use crate::store::{annotations, books, corrections, deaths, entries, person_search, persons};
+use crate::store::{
+    annotations, books, corrections, deaths, entries, person_search, personal_numbers as numbers, persons,
+};
 
 /// Of events and leaves of entries.
 pub(crate) const KIND: &str = "civil_entry";
@@ -79,6 +83,28 @@ pub(super) async fn enter(
     draft: Draft,
     announced: &'static str,
 ) -> Result<Entry, Error> {
+    // On the heap: every registration holds it.
+    Box::pin(enter_at(unit, caller, draft, announced, None)).await
+}
+
+/// Where an entry stands in an old book, as it is written there.
+#[derive(Clone, Copy)]
+pub(super) struct EntryPlace {
+    pub(super) number: i32,
+    pub(super) volume: i32,
+    pub(super) page: i32,
+    /// Which of the entries of this number in the book.
+    pub(super) occurrence: i16,
+}
+
+/// The same at a place that is given: an old book has its numbers, and its entries the years of their registrations.
+pub(super) async fn enter_at(
+    unit: &mut UnitOfWork<'_>,
+    caller: &Caller,
+    draft: Draft,
+    announced: &'static str,
+    old: Option<EntryPlace>,
+) -> Result<Entry, Error> {
     let now = unit.now();
     let death = death_told(unit, &draft).await?;
     let corrects = match &draft.content.details {
@@ -105,19 +131,30 @@ pub(super) async fn enter(
         corrections::insert(unit.conn(), source, link).await?;
     }
     let kept = serde_json::to_string(&content).map_err(Fault::internal)?;
-    let number = unit
-        .next_number(&book.unit_id.to_string(), book.event.register(), &book.year.to_string())
-        .await?;
-    let number = i32::try_from(number).map_err(Fault::internal)?;
-    let place = book.place(number);
+    let (place, year) = if let Some(old) = old {
+        (old, draft.registration_date.year())
+    } else {
+        let number = unit
+            .next_number(&book.unit_id.to_string(), book.event.register(), &book.year.to_string())
+            .await?;
+        let number = i32::try_from(number).map_err(Fault::internal)?;
+        let Place { volume, page } = book.place(number);
+        let place = EntryPlace {
+            number,
+            volume,
+            page,
+            occurrence: 1,
+        };
+        (place, book.year)
+    };
     let actor = Actor::from(caller);
     let entry = Entry {
         entry_id: draft.entry_id,
         unit_id: book.unit_id,
         book_id: book.book_id,
         event: book.event,
-        year: book.year,
-        number,
+        year,
+        number: place.number,
         volume: place.volume,
         page: place.page,
         registration_kind: draft.registration_kind,
@@ -128,8 +165,9 @@ pub(super) async fn enter(
         actor_kind: actor.kind.to_owned(),
         record_time: now,
     };
-    entries::insert(unit.conn(), &entry, &kept).await?;
+    entries::insert(unit.conn(), &entry, &kept, place.occurrence).await?;
     count(unit, &entry).await?;
+    let names_nobody = guarded::is_secret_of_family(&entry);
     unit.publish(Event {
         aggregate_kind: KIND,
         aggregate_id: entry.entry_id,
@@ -142,7 +180,7 @@ pub(super) async fn enter(
             "year": entry.year,
             "number": entry.number,
             "registration_kind": entry.registration_kind,
-            "subject_id": entry.subject_id,
+            "subject_id": (!names_nobody).then_some(entry.subject_id),
             "corrected_entry_id": corrects.map(|link| link.corrected_entry_id),
             "person_ids": draft.persons.iter().map(|said| said.person_id).collect::<Vec<Uuid>>(),
         }),
@@ -181,14 +219,19 @@ pub(crate) struct ShownEntry {
     pub(crate) annotations: Vec<Annotation>,
     /// The entries that correct it, in their order.
     pub(crate) corrections: Vec<Entry>,
-    /// As it stands with them; none if there are none.
+    /// As it stands with them, and with the personal number that the child got later; none if there is neither.
     pub(crate) current: Option<Entry>,
 }
 
-/// An entry without its place among corrections: beside one that is left out, the places of the others would tell of it.
+/// An entry without what tells of guarded ones: its place among corrections, since beside one that is left out the places of the others would; that a
+/// guardianship ended with an adoption.
 fn without_place(mut entry: Entry) -> Entry {
-    if let Details::Correction(correction) = &mut entry.content.details {
-        correction.position = 0;
+    match &mut entry.content.details {
+        Details::Correction(correction) => correction.position = 0,
+        Details::Guardianship(guardianship) if guardianship.end_reason == Some(GuardianshipEnd::WardAdopted) => {
+            guardianship.end_reason = Some(GuardianshipEnd::Other);
+        }
+        _ => {}
     }
     entry
 }
@@ -216,6 +259,8 @@ fn shown(
     let current = (!corrections.is_empty()).then(|| {
         let mut current = entry.clone();
         current.content.details = as_of::details(entry, &held);
+        // What is written in an old book stands with the entry as it was entered.
+        current.content.digitised = None;
         current
     });
     let noted = annotations
@@ -223,8 +268,10 @@ fn shown(
         .filter(|one| sees_guarded || !guarded::is_guarded_note(one.kind));
     let mut annotations = as_of::annotations(noted.collect(), at);
     let mut entry = as_of::as_entered(entry, &held);
+    let mut current = current;
     if !sees_guarded {
         entry = without_place(entry);
+        current = current.map(without_place);
         corrections = corrections.into_iter().map(without_place).collect();
         for one in &mut annotations {
             one.position = 0;
@@ -247,6 +294,12 @@ pub(super) fn subjects(entry: &Entry) -> Vec<Uuid> {
         Details::Death(death) => vec![death.deceased.person_id],
         Details::Correction(correction) => correction.person_ids.clone(),
         Details::Marriage(marriage) => vec![marriage.husband.person_id, marriage.wife.person_id],
+        Details::Guardianship(guardianship) => guardianship.parties().map(|(party, _)| party.person_id).collect(),
+        Details::Recognition(recognition) => vec![recognition.child.person_id, recognition.parent.person_id],
+        Details::Adoption(adoption) => {
+            let adopters = adoption.adopters().map(|(party, _)| party.person_id);
+            std::iter::once(adoption.child.person_id).chain(adopters).collect()
+        }
         Details::Birth(birth) => {
             let parents = [&birth.mother, &birth.father];
             let parents = parents.into_iter().flatten().map(|parent| parent.person_id);
@@ -274,7 +327,7 @@ impl CivilRegistry {
     /// One entry with what stands beside it, at two times. The read is recorded before it is given away.
     pub(crate) async fn get_entry(&self, caller: &Caller, entry_id: Uuid, at: AsOf) -> Result<ShownEntry, Error> {
         let scope = caller.scope(READ_ENTRIES);
-        let (entry, annotations, corrections) = self
+        let (entry, annotations, corrections, request) = self
             .database
             .read(&scope, async |connection| {
                 let entry = entries::get(&mut *connection, entry_id, &scope)
@@ -282,8 +335,9 @@ impl CivilRegistry {
                     .filter(|entry| at.knows(entry.record_time))
                     .ok_or(Error::EntryNotFound)?;
                 let noted = annotations::of_entry(&mut *connection, entry_id, &scope).await?;
-                let corrected_by = entries::correcting(connection, entry_id, &scope).await?;
-                Ok::<_, Error>((entry, noted, corrected_by))
+                let corrected_by = entries::correcting(&mut *connection, entry_id, &scope).await?;
+                let request = numbers::of_entry(connection, entry_id, &scope).await?;
+                Ok::<_, Error>((entry, noted, corrected_by, request))
             })
             .await?;
         let sees_guarded = Guard::of(caller).opens(entry.unit_id);
@@ -295,7 +349,17 @@ impl CivilRegistry {
                 current: None,
             }
         } else {
-            shown(&entry, annotations, &corrections, at, sees_guarded)
+            let mut shown = shown(&entry, annotations, &corrections, at, sees_guarded);
+            // The number that the child got later stands beside the entry, and not in it.
+            let assigned = request.filter(|request| {
+                at.knows(request.record_time) && request.assign_date.is_some_and(|date| at.has_begun(date))
+            });
+            if assigned.is_some() {
+                let mut current = shown.current.take().unwrap_or_else(|| shown.listed.entry.clone());
+                current.content.details = with_number(current.content.details, assigned.as_ref());
+                shown.current = Some(current);
+            }
+            shown
         };
         self.reads
             .record(ReadRecord::of_each(caller, read(&shown.listed), self.clock.now()))
@@ -308,11 +372,11 @@ impl CivilRegistry {
         &self,
         caller: &Caller,
         book_id: Uuid,
-        page: Page<i32>,
+        page: Page<(i32, Uuid)>,
     ) -> Result<(Vec<ListedEntry>, String), Error> {
         let scope = caller.scope(READ_ENTRIES);
         let guard = Guard::of(caller);
-        let (after, limit) = (page.after().copied().unwrap_or(0), page.fetch());
+        let (after, limit) = (page.after().copied().unwrap_or((0, Uuid::nil())), page.fetch());
         let (rows, corrected_by) = self
             .database
             .read(&scope, async |connection| {
@@ -335,7 +399,7 @@ impl CivilRegistry {
                 Ok::<_, Error>((rows, corrected_by))
             })
             .await?;
-        let (rows, next) = page.finish(rows, |entry: &Entry| entry.number)?;
+        let (rows, next) = page.finish(rows, |entry: &Entry| (entry.number, entry.entry_id))?;
         let rows: Vec<ListedEntry> = rows
             .into_iter()
             .map(|entry| {

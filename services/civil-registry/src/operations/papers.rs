@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::correct_entry::standing;
+use super::disclosing::Guard;
 use super::entries::subjects;
+use super::personal_numbers;
 use super::registration::deciding_of;
 use super::{Actor, Asked, CivilRegistry, READ_ENTRIES};
 use crate::domain::entry::{Details, Entry, printed_number};
@@ -114,7 +116,16 @@ impl CivilRegistry {
                     commune: commune.name,
                 };
                 let corrected_by = entries::correcting(unit.conn(), entry.entry_id, &scope).await?;
-                let stands = standing(&entry, &corrected_by);
+                let number = personal_numbers::of_entry(unit, entry.entry_id, &scope).await?;
+                // Giấy khai sinh bears the number: as long as it may still come there is no certificate without it.
+                let awaited = number.as_ref().filter(|number| number.state.is_open());
+                if let (Some(number), PaperKind::Certificate) = (awaited, wanted.kind) {
+                    return Err(Error::Paper(PaperError::NumberAwaited {
+                        is_connected: self.numbers.is_connected(),
+                        problem: self.awaited_for(number),
+                    }));
+                }
+                let stands = personal_numbers::with_number(standing(&entry, &corrected_by), number.as_ref());
                 let noted = annotations::of_entry(unit.conn(), entry.entry_id, &scope).await?;
                 let of_marriage = amending(&entry, &noted);
                 let corrected = match &entry.content.details {
@@ -315,12 +326,13 @@ impl CivilRegistry {
         page: Page<AfterPaper>,
     ) -> Result<(Vec<KeptPaper>, String), Error> {
         let scope = caller.scope(READ_PAPERS);
+        let guard = Guard::of(caller);
         let after = page.after().map(|after| (after.issue_time, after.paper_id));
         let limit = page.fetch();
         let rows = self
             .database
             .read(&scope, async |connection| {
-                Ok::<_, Error>(papers::list(connection, &scope, wanted, after, limit).await?)
+                Ok::<_, Error>(papers::list(connection, (&scope, guard.rows()), wanted, after, limit).await?)
             })
             .await?;
         let (rows, next) = page.finish(rows, |kept: &KeptPaper| AfterPaper {
@@ -351,6 +363,10 @@ impl CivilRegistry {
                     .await?
                     .ok_or(Error::Paper(PaperError::NotFound))?;
                 caller.require(REVOKE, &Resource::of_unit(kept.paper.unit_id))?;
+                let entry = entries::get(unit.conn(), kept.paper.entry_id, &scope).await?;
+                if entry.as_ref().is_none_or(is_guarded_entry) {
+                    caller.require(READ_GUARDED, &Resource::of_unit(kept.paper.unit_id))?;
+                }
                 let actor = Actor::from(caller);
                 let revocation = Revocation {
                     paper_id,

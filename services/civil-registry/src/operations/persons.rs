@@ -8,16 +8,22 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::disclosing::Guard;
+use super::duplicates::same_as;
 use super::{CivilRegistry, READ_ENTRIES};
 use crate::domain::as_of::{self, AsOf, Told};
 use crate::domain::entry::{Details, Particulars, Relation};
+use crate::domain::personal_number::NumberRequest;
 use crate::error::Error;
-use crate::store::{entries, person_index};
+use crate::store::{entries, person_index, personal_numbers};
 
 /// What is told of a person and of the family.
 pub(crate) struct ShownPerson {
     pub(crate) particulars: Vec<Told<Particulars>>,
     pub(crate) relations: Vec<Told<Relation>>,
+    /// The number that came after the birth was entered, if one did.
+    pub(crate) number: Option<NumberRequest>,
+    /// Who was decided to be the same person.
+    pub(crate) same_as: Vec<Uuid>,
 }
 
 /// What these entries tell of a person, worked out from them: on a day what each said then, or all that each told; of what is guarded as far as it is
@@ -60,6 +66,11 @@ impl CivilRegistry {
                     return Err(Error::PersonNotFound);
                 }
                 let versions = person_index::relations(&mut *connection, person_id, &scope, guard.rows()).await?;
+                let number = personal_numbers::assigned(&mut *connection, person_id, &scope).await?;
+                let number = number.filter(|number| {
+                    at.knows(number.record_time) && number.assign_date.is_some_and(|from| at.has_begun(from))
+                });
+                let same_as = same_as(&mut *connection, person_id, &scope, at).await?;
                 let particulars = if at.valid_on.is_none() && guard.opens_all(&scope) {
                     rows
                 } else {
@@ -69,6 +80,8 @@ impl CivilRegistry {
                 Ok::<_, Error>(ShownPerson {
                     particulars,
                     relations: as_of::family(versions, at),
+                    number,
+                    same_as,
                 })
             })
             .await?;
@@ -76,6 +89,7 @@ impl CivilRegistry {
         let named: BTreeSet<Uuid> = relatives
             .flat_map(|relation| [relation.person_id, relation.relative_id])
             .chain([person_id])
+            .chain(shown.same_as.iter().copied())
             .collect();
         let read = named
             .into_iter()

@@ -13,6 +13,7 @@ use super::CivilRegistry;
 use crate::domain::annotation::AnnotationKind;
 use crate::domain::predicate::{Answer, Facts, Predicate};
 use crate::error::Error;
+use crate::store::programmes::Reads;
 use crate::store::{StoreError, deaths, disclosure, families};
 
 /// What is asked, of persons by their numbers.
@@ -55,6 +56,15 @@ impl CivilRegistry {
     /// Answers a question about a person by what the whole registry knows. The question is recorded, of everybody whom it is about, before the answer
     /// leaves. Of somebody whom the registry does not know the same is read, and the answer is that of somebody of whom it knows nothing.
     pub(crate) async fn ask_predicate(&self, caller: &Caller, wanted: &WantedAnswer) -> Result<Answer, Error> {
+        let (answer, read) = self.answer_question(wanted).await?;
+        self.reads
+            .record(ReadRecord::of_each(caller, read, self.clock.now()))
+            .await?;
+        Ok(answer)
+    }
+
+    /// The answer to a question, and what has to be recorded before it leaves.
+    pub(super) async fn answer_question(&self, wanted: &WantedAnswer) -> Result<(Answer, Reads), Error> {
         let on = wanted.valid_on;
         let today = self.clock.today();
         if today < on {
@@ -88,6 +98,12 @@ impl CivilRegistry {
                 let kinds = |kinds: &[AnnotationKind]| kinds.iter().map(|kind| kind.code()).collect::<Vec<i16>>();
                 let declared = kinds(&[AnnotationKind::Missing, AnnotationKind::DeclaredDead]);
                 let parentage = kinds(&[AnnotationKind::Parentage, AnnotationKind::Adoption]);
+                // Whose parents a recognition or an adoption made is no more told than where one is noted.
+                let mut parentage_noted: BTreeSet<Uuid> = families::parents_guarded(&mut *connection, &named)
+                    .await?
+                    .into_iter()
+                    .collect();
+                parentage_noted.extend(disclosure::noted(&mut *connection, &named, &parentage).await?);
                 let facts = Facts {
                     mentions: disclosure::births_told(&mut *connection, &named).await?,
                     relations,
@@ -96,10 +112,7 @@ impl CivilRegistry {
                         .await?
                         .into_iter()
                         .collect(),
-                    parentage_noted: disclosure::noted(&mut *connection, &named, &parentage)
-                        .await?
-                        .into_iter()
-                        .collect(),
+                    parentage_noted,
                 };
                 Ok::<_, Error>(Found { person, child, facts })
             })
@@ -122,35 +135,25 @@ impl CivilRegistry {
             }
             _ => Answer::NotKnown,
         };
-        self.record_question(caller, wanted, [found.person, found.child])
-            .await?;
-        Ok(answer)
+        Ok((answer, question_read(wanted, [found.person, found.child])))
     }
+}
 
-    /// Records what was asked of whom on which basis: each person finds the question and the basis in the own list of readings.
-    async fn record_question(
-        &self,
-        caller: &Caller,
-        wanted: &WantedAnswer,
-        persons: [Option<Uuid>; 2],
-    ) -> Result<(), Error> {
-        let (asked, on) = (wanted.question.name(), wanted.valid_on);
-        let basis = format!("legal_bases/{}", wanted.legal_basis);
-        let mut read: Vec<(Option<Uuid>, String)> = persons
-            .into_iter()
-            .flatten()
-            .flat_map(|person| {
-                let question = format!("civil_persons/{person}/predicates/{asked}@{on}");
-                [(Some(person), question), (Some(person), basis.clone())]
-            })
-            .collect();
-        if read.is_empty() {
-            // Whom the registry does not know it cannot name; the supervisor sees that somebody asked.
-            read = vec![(None, format!("civil_predicates/{asked}@{on}")), (None, basis)];
-        }
-        self.reads
-            .record(ReadRecord::of_each(caller, read, self.clock.now()))
-            .await?;
-        Ok(())
+/// What was asked of whom on which basis, for the record: each person finds the question and the basis in the own list of readings.
+fn question_read(wanted: &WantedAnswer, persons: [Option<Uuid>; 2]) -> Reads {
+    let (asked, on) = (wanted.question.name(), wanted.valid_on);
+    let basis = format!("legal_bases/{}", wanted.legal_basis);
+    let read: Reads = persons
+        .into_iter()
+        .flatten()
+        .flat_map(|person| {
+            let question = format!("civil_persons/{person}/predicates/{asked}@{on}");
+            [(Some(person), question), (Some(person), basis.clone())]
+        })
+        .collect();
+    if read.is_empty() {
+        // Whom the registry does not know it cannot name; the supervisor sees that somebody asked.
+        return vec![(None, format!("civil_predicates/{asked}@{on}")), (None, basis)];
     }
+    read
 }

@@ -8,17 +8,23 @@ use egov_fault::Fault;
 use egov_transparency::{Rebuilt, WithoutRow};
 use uuid::Uuid;
 
-use super::{annotate_entry, books as book_acts, duplicates as pairs, entries as registrations, papers as issued};
+use super::{
+    annotate_entry, books as book_acts, duplicates as pairs, entries as registrations, old_books as old,
+    papers as issued, personal_numbers as asked,
+};
 use crate::domain::correction::CorrectionLink;
 use crate::domain::death::KnownDeath;
 use crate::domain::entry::{Particulars, Registration, Relation};
 use crate::error::Error;
-use crate::store::{annotations, books, corrections, deaths, duplicates, entries, families, papers, persons};
+use crate::store::{
+    annotations, books, corrections, deaths, duplicates, entries, families, old_books, papers, personal_numbers,
+    persons,
+};
 
 /// Entries read at once.
 const PAGE: i64 = 2000;
 
-/// What of a leaf of a kind of this service whose row was not rebuilt: books, entries, annotations, papers and decisions on duplicates are kept for
+/// What of a leaf of a kind of this service whose row was not rebuilt: books, entries, annotations, papers, requests for numbers and decisions on duplicates are kept for
 /// good, with every act on them.
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
@@ -28,20 +34,26 @@ pub fn without_row(kind: &str) -> WithoutRow<'static> {
         | annotate_entry::KIND
         | issued::KIND
         | issued::REVOCATION_KIND
+        | asked::KIND
+        | old::KIND
+        | old::PIECE_KIND
+        | old::PAGE_KIND
         | pairs::KIND => WithoutRow::Wrong,
         _ => WithoutRow::Expected("the service has no reading of its rows for this yet"),
     }
 }
 
-/// Every act on a book, every entry with the persons and relations that it tells of, every annotation, every paper with its revocation and every
-/// decision on duplicates, as their rows stand now.
+/// Every act on a book, every entry with the persons and relations that it tells of, every annotation, every paper with its revocation, every
+/// act on a request for a number and every decision on duplicates, as their rows stand now.
 pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> {
     let rebuilt = database
         .read(&RowScope::everything(), async |connection| {
             let mut rebuilt = of_books(&mut *connection).await?;
             rebuilt.extend(of_entries(&mut *connection).await?);
             rebuilt.extend(of_annotations(&mut *connection).await?);
+            rebuilt.extend(of_old_books(&mut *connection).await?);
             rebuilt.extend(of_papers(&mut *connection).await?);
+            rebuilt.extend(of_numbers(&mut *connection).await?);
             rebuilt.extend(of_rulings(connection).await?);
             Ok::<_, Error>(rebuilt)
         })
@@ -149,6 +161,27 @@ async fn of_annotations(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebui
     Ok(rebuilt)
 }
 
+/// Old books, what pieces of files brought, and acts on pages.
+async fn of_old_books(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let leaf = |kind: &str, resource: Uuid, version: i64, canonical: String| Rebuilt {
+        kind: kind.to_owned(),
+        resource,
+        version,
+        canonical: canonical.into_bytes(),
+    };
+    let mut rebuilt = Vec::new();
+    for book in old_books::all(&mut *connection).await? {
+        rebuilt.push(leaf(old::KIND, book.book_id, 1, old::canonical(&book)?));
+    }
+    for (piece_id, content) in old_books::all_pieces(&mut *connection).await? {
+        rebuilt.push(leaf(old::PIECE_KIND, piece_id, 1, content));
+    }
+    for (page_id, version, content) in old_books::all_acts(connection).await? {
+        rebuilt.push(leaf(old::PAGE_KIND, page_id, version, content));
+    }
+    Ok(rebuilt)
+}
+
 async fn of_papers(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
     let mut rebuilt = Vec::new();
     let mut after = Uuid::nil();
@@ -170,6 +203,43 @@ async fn of_papers(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, 
                 rebuilt.push(leaf(issued::REVOCATION_KIND, revocation));
             }
         }
+    }
+    Ok(rebuilt)
+}
+
+/// The newest act on a request for a number has to say what the row says; of an older one the history is all that there is.
+async fn of_numbers(connection: &mut sqlx::PgConnection) -> Result<Vec<Rebuilt>, Error> {
+    let mut rebuilt = Vec::new();
+    let mut after = Uuid::nil();
+    let leaf = |resource: Uuid, version: i64, canonical: String| Rebuilt {
+        kind: asked::KIND.to_owned(),
+        resource,
+        version,
+        canonical: canonical.into_bytes(),
+    };
+    loop {
+        let page = personal_numbers::after(&mut *connection, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.entry_id;
+        let ids: Vec<Uuid> = page.iter().map(|request| request.entry_id).collect();
+        let mut rows = HashMap::new();
+        for request in &page {
+            let canonical = request.canonical().map_err(Fault::internal)?;
+            rows.insert((request.entry_id, request.version), canonical);
+        }
+        for (entry_id, version, content) in personal_numbers::acts_of(&mut *connection, &ids).await? {
+            // Where the two differ, neither is believed.
+            let canonical = match rows.remove(&(entry_id, version)) {
+                Some(row) if row != content => format!("{row} / {content}"),
+                _ => content,
+            };
+            rebuilt.push(leaf(entry_id, version, canonical));
+        }
+        // A row without its act.
+        rebuilt.extend(
+            rows.into_iter()
+                .map(|((entry_id, version), canonical)| leaf(entry_id, version, canonical)),
+        );
     }
     Ok(rebuilt)
 }

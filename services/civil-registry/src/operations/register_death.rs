@@ -66,49 +66,56 @@ impl CivilRegistry {
         let written = self
             .database
             .write(asked.write(caller, REGISTER), async |unit: &mut UnitOfWork<'_>| {
-                let today = unit.today();
-                let registration_date = wanted.signing.registration_date.unwrap_or(today);
-                let rules = self.rules_of(registration_date)?;
-                let judged = wanted
-                    .death
-                    .judge(rules, &self.law.calendar, registration_date, today)?;
-                let is_foreign = wanted.death.is_foreign();
-                let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, judged.findings)?;
-                let commune = self.commune(wanted.unit_id, registration_date)?;
-                let book = open_book(unit, wanted.unit_id, EventKind::Death, registration_date).await?;
-                let mut death = wanted.death;
-                let deceased = &mut death.deceased;
-                let named = (deceased.person.personal_number.clone(), &mut deceased.person_id);
-                identify(unit, vec![named]).await?;
-                let (person_id, day) = (death.deceased.person_id, death.day(registration_date));
-                // Who marries this person at the same moment waits, or was waited for: the marriage ends, or is none.
-                families::take_turn(unit.conn(), &[person_id]).await?;
-                refuse_second(unit, &death, day).await?;
-                let relations = ended(unit, person_id, day).await?;
-                let draft = Draft {
-                    entry_id: unit.new_id(),
-                    book,
-                    registration_kind: judged.registration_kind,
-                    registration_date,
-                    subject_id: person_id,
-                    persons: vec![Particulars::of(person_id, &death.deceased.person, day)],
-                    relations,
-                    content: wanted
-                        .signing
-                        .content(commune.name, settled, Details::Death(Box::new(death))),
-                };
-                let entry =
-                    enter(unit, caller, draft, "civil_death_registered")
-                        .await
-                        .map_err(|error| match error {
-                            Error::Store(StoreError::Sql(sql)) if violates(&sql, "deaths_one") => {
-                                Error::DeathRegistered
-                            }
-                            error => error,
-                        })?;
+                let entry = Box::pin(self.enter_death(unit, caller, wanted)).await?;
                 Ok::<_, Error>(answer(&entry))
             })
             .await?;
         Ok(written.into_answer())
+    }
+
+    /// Enters a death in this transaction, for a caller who may; the marriages of the deceased end with it.
+    pub(super) async fn enter_death(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        caller: &Caller,
+        wanted: WantedDeath,
+    ) -> Result<Entry, Error> {
+        let today = unit.today();
+        let registration_date = wanted.signing.registration_date.unwrap_or(today);
+        let rules = self.rules_of(registration_date)?;
+        let judged = wanted
+            .death
+            .judge(rules, &self.law.calendar, registration_date, today)?;
+        let is_foreign = wanted.death.is_foreign();
+        let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, judged.findings)?;
+        let commune = self.commune(wanted.unit_id, registration_date)?;
+        let book = open_book(unit, wanted.unit_id, EventKind::Death, registration_date).await?;
+        let mut death = wanted.death;
+        let deceased = &mut death.deceased;
+        let named = (deceased.person.personal_number.clone(), &mut deceased.person_id);
+        identify(unit, vec![named]).await?;
+        let (person_id, day) = (death.deceased.person_id, death.day(registration_date));
+        // Who marries this person at the same moment waits, or was waited for: the marriage ends, or is none.
+        families::take_turn(unit.conn(), &[person_id]).await?;
+        refuse_second(unit, &death, day).await?;
+        let relations = ended(unit, person_id, day).await?;
+        let draft = Draft {
+            entry_id: unit.new_id(),
+            book,
+            registration_kind: judged.registration_kind,
+            registration_date,
+            subject_id: person_id,
+            persons: vec![Particulars::of(person_id, &death.deceased.person, day)],
+            relations,
+            content: wanted
+                .signing
+                .content(commune.name, settled, Details::Death(Box::new(death))),
+        };
+        enter(unit, caller, draft, "civil_death_registered")
+            .await
+            .map_err(|error| match error {
+                Error::Store(StoreError::Sql(sql)) if violates(&sql, "deaths_one") => Error::DeathRegistered,
+                error => error,
+            })
     }
 }

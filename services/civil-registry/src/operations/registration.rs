@@ -42,6 +42,7 @@ impl Signing {
             performer_name: self.performer_name,
             note: self.note,
             settled,
+            digitised: None,
             details,
         }
     }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use egov_auth::Caller;
+use egov_auth::{Caller, RowScope};
 use egov_clock::{Clock as _, vietnam};
-use egov_database::UnitOfWork;
+use egov_database::{Database, UnitOfWork};
 use egov_directory::{Units, Whereabouts};
 use egov_fault::Fault;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::CivilRegistry;
@@ -244,48 +246,101 @@ impl CivilRegistry {
         if !(scope.all || scope.units.contains(&unit_id)) {
             return Err(Error::UnitNotInScope(unit_id));
         }
-        let mut compared = Compared {
-            entries: 0,
-            differing: Vec::new(),
-        };
-        let mut after = Uuid::nil();
-        loop {
-            let (read, differing) = self
-                .database
-                .read(&scope, async |connection| {
-                    let ids =
-                        statistics::entries_of_year(&mut *connection, (unit_id, year), &scope, after, STEP).await?;
-                    let mut differing = Vec::new();
-                    for id in &ids {
-                        let Some(entry) = entries::get(&mut *connection, *id, &scope).await? else {
-                            continue;
-                        };
-                        let corrections: Vec<_> = entries::correcting(&mut *connection, *id, &scope)
-                            .await?
-                            .into_iter()
-                            .filter_map(|one| match one.content.details {
-                                Details::Correction(correction) => Some((*correction, one.record_time)),
-                                _ => None,
-                            })
-                            .collect();
-                        let (kept, placed) = statistics::of_entry(&mut *connection, &entry, &scope).await?;
-                        if !placed || kept != figures::all_of(&entry, &corrections) {
-                            differing.push(*id);
-                        }
-                    }
-                    Ok::<_, Error>((ids, differing))
-                })
-                .await?;
-            let Some(last) = read.last() else { break };
-            after = *last;
-            compared.entries = compared
-                .entries
-                .saturating_add(i64::try_from(read.len()).unwrap_or(i64::MAX));
-            compared.differing.extend(differing);
-        }
-        compared.differing.truncate(NAMED);
-        Ok(compared)
+        compare(&self.database, &scope, unit_id, year).await
     }
+}
+
+/// What is counted of one batch of entries, after an id, with what they and their corrections say: how many there were, the last of them, and those that
+/// are counted otherwise.
+async fn compare_batch(
+    connection: &mut PgConnection,
+    (unit_id, year): (i32, i16),
+    scope: &RowScope,
+    after: Uuid,
+) -> Result<(Vec<Uuid>, Vec<Uuid>), Error> {
+    let ids = statistics::entries_of_year(&mut *connection, (unit_id, year), scope, after, STEP).await?;
+    let mut differing = Vec::new();
+    for id in &ids {
+        let Some(entry) = entries::get(&mut *connection, *id, scope).await? else {
+            continue;
+        };
+        let corrections: Vec<_> = entries::correcting(&mut *connection, *id, scope)
+            .await?
+            .into_iter()
+            .filter_map(|one| match one.content.details {
+                Details::Correction(correction) => Some((*correction, one.record_time)),
+                _ => None,
+            })
+            .collect();
+        let (kept, placed) = statistics::of_entry(&mut *connection, &entry, scope).await?;
+        if !placed || kept != figures::all_of(&entry, &corrections) {
+            differing.push(*id);
+        }
+    }
+    Ok((ids, differing))
+}
+
+/// The same of all entries of a unit and year, batch by batch, each in a transaction of its own: what is kept of them are their number and the first
+/// that differ.
+async fn compare(database: &Database, scope: &RowScope, unit_id: i32, year: i16) -> Result<Compared, Error> {
+    let mut compared = Compared {
+        entries: 0,
+        differing: Vec::new(),
+    };
+    let mut after = Uuid::nil();
+    loop {
+        let (read, differing) = database
+            .read(scope, async |connection| {
+                compare_batch(connection, (unit_id, year), scope, after).await
+            })
+            .await?;
+        let Some(last) = read.last() else {
+            return Ok(compared);
+        };
+        after = *last;
+        compared.entries = compared
+            .entries
+            .saturating_add(i64::try_from(read.len()).unwrap_or(i64::MAX));
+        compared.differing.extend(differing);
+        compared.differing.truncate(NAMED);
+    }
+}
+
+/// What came of a comparison of all figures with all entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifiedFigures {
+    /// How many units and years have entries.
+    pub units_and_years: usize,
+    /// How many entries were compared.
+    pub entries: i64,
+    /// Entries that are counted otherwise than they and their corrections say; of each unit and year the first hundred.
+    pub differing: Vec<Uuid>,
+}
+
+/// Compares what is counted with the entries, for every unit and year in which there are some, as CheckVitalStatistics does for one.
+///
+/// # Errors
+/// The database does not answer, or holds what no entry can say.
+pub async fn verify_figures(database: &Database) -> Result<VerifiedFigures, Fault> {
+    let everything = RowScope::everything();
+    let places = database
+        .read(&everything, async |connection| {
+            Ok::<_, Error>(statistics::units_and_years(connection).await?)
+        })
+        .await
+        .map_err(Fault::from)?;
+    let mut verified = VerifiedFigures {
+        units_and_years: places.len(),
+        ..VerifiedFigures::default()
+    };
+    for (unit_id, year) in places {
+        let compared = compare(database, &everything, unit_id, year)
+            .await
+            .map_err(Fault::from)?;
+        verified.entries = verified.entries.saturating_add(compared.entries);
+        verified.differing.extend(compared.differing);
+    }
+    Ok(verified)
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ pub(crate) async fn hold(connection: &mut PgConnection, book_id: Uuid, scope: &R
     Ok(held.is_some())
 }
 
-/// The book of a commune, kind and year; until the transaction ends it stays in the state in which it is found, while others may enter something
+/// The book of a commune, kind and year, no digitised one (4); until the transaction ends it stays in the state in which it is found, while others may enter something
 /// in it as well.
 pub(crate) async fn of_year(
     connection: &mut PgConnection,
@@ -148,7 +148,7 @@ pub(crate) async fn of_year(
         SELECT book_id, responsible_unit_id, event, year, state, open_date, close_date, pages_per_volume, entries_per_page,
                certifier_name, certifier_title, certify_date, version, 0 AS "last_number!"
         FROM books
-        WHERE responsible_unit_id = $1 AND event = $2 AND year = $3
+        WHERE responsible_unit_id = $1 AND event = $2 AND year = $3 AND state <> 4
         FOR SHARE
         "#,
         unit_id,
@@ -160,7 +160,7 @@ pub(crate) async fn of_year(
     Ok(row.map(Kept::try_from).transpose()?.map(|kept| kept.book))
 }
 
-/// One page of the books in the scope, by unit, newest year first, then by kind; `after` is unit, year and kind of the last one before.
+/// One page of the books of the years in the scope, which digitised ones (4) are not, by unit, newest year first, then by kind; `after` is unit, year and kind of the last one before.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     scope: &RowScope,
@@ -176,7 +176,8 @@ pub(crate) async fn list(
                certifier_name, certifier_title, certify_date, version,
                COALESCE((SELECT max(e.number) FROM entries e WHERE e.book_id = b.book_id), 0) AS "last_number!"
         FROM books b
-        WHERE ($1 OR responsible_unit_id = ANY ($2))
+        WHERE state <> 4
+          AND ($1 OR responsible_unit_id = ANY ($2))
           AND ($3::integer IS NULL OR responsible_unit_id = $3)
           AND ($4::smallint IS NULL OR event = $4)
           AND ($5::smallint IS NULL OR year = $5)

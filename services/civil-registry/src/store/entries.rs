@@ -58,12 +58,17 @@ impl TryFrom<Row> for Entry {
     }
 }
 
-/// A new entry; `content` is what it says, as it is kept.
-pub(crate) async fn insert(connection: &mut PgConnection, entry: &Entry, content: &str) -> Result<(), StoreError> {
+/// A new entry; `content` is what it says, as it is kept, `occurrence` which of the entries of its number it is: more than one has an old book alone.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    entry: &Entry,
+    content: &str,
+    occurrence: i16,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO entries (entry_id, responsible_unit_id, book_id, event, year, number, volume, page, registration_kind,
-                              registration_date, subject_id, content, actor_id, actor_kind, record_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                              registration_date, subject_id, content, actor_id, actor_kind, record_time, occurrence)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         entry.entry_id,
         entry.unit_id,
         entry.book_id,
@@ -79,6 +84,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, entry: &Entry, content
         entry.actor_id,
         entry.actor_kind,
         entry.record_time.to_sqlx() as _,
+        occurrence,
     )
     .execute(connection)
     .await?;
@@ -150,12 +156,12 @@ pub(crate) async fn of_ids(
     rows.into_iter().map(Entry::try_from).collect()
 }
 
-/// One page of the entries of a book in the scope, by number.
+/// One page of the entries of a book in the scope, by number; after number and id of the last one before.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     book_id: Uuid,
     scope: &RowScope,
-    after: i32,
+    (number, entry_id): (i32, Uuid),
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
     let rows = sqlx::query_as!(
@@ -163,14 +169,15 @@ pub(crate) async fn list(
         "SELECT entry_id, responsible_unit_id, book_id, event, year, number, volume, page, registration_kind, registration_date,
                 subject_id, content, actor_id, actor_kind, record_time
          FROM entries
-         WHERE book_id = $1 AND number > $2 AND ($3 OR responsible_unit_id = ANY ($4))
-         ORDER BY number
+         WHERE book_id = $1 AND number >= $2 AND (number > $2 OR entry_id > $6) AND ($3 OR responsible_unit_id = ANY ($4))
+         ORDER BY number, entry_id
          LIMIT $5",
         book_id,
-        after,
+        number,
         scope.all,
         &scope.units,
         limit,
+        entry_id,
     )
     .fetch_all(connection)
     .await?;

@@ -44,8 +44,8 @@ impl TryFrom<Row> for Relation {
     }
 }
 
-/// Lets those who marry these persons, or change their marriages, take turns until the end of the transaction, whichever communes they are. In the
-/// order of the ids, so that two who name the same persons wait for one another in one order.
+/// Lets those who marry these persons, or change their marriages, parents or guardians, take turns until the end of the transaction, whichever communes
+/// they are. In the order of the ids, so that two who name the same persons wait for one another in one order.
 pub(crate) async fn take_turn(connection: &mut PgConnection, persons: &[Uuid]) -> Result<(), StoreError> {
     let mut ordered = persons.to_vec();
     ordered.sort_unstable();
@@ -79,6 +79,37 @@ pub(crate) async fn of(
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Relation::try_from).collect()
+}
+
+/// The relations of these kinds that these persons have to others, whichever communes entered them, each as it stands: for judging alone.
+pub(crate) async fn standing_of(
+    connection: &mut PgConnection,
+    persons: &[Uuid],
+    kinds: &[RelationKind],
+) -> Result<Vec<Relation>, StoreError> {
+    let kinds: Vec<i16> = kinds.iter().map(|kind| kind.code()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT relation_id AS "relation_id!", version AS "version!", kind AS "kind!", person_id AS "person_id!",
+                  relative_id AS "relative_id!", valid_from AS "valid_from!", valid_to
+           FROM civil_relations_of($1, $2)"#,
+        persons,
+        &kinds,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Relation::try_from).collect()
+}
+
+/// Those of these persons who have a parent by a recognition or an adoption, of any commune.
+pub(crate) async fn parents_guarded(connection: &mut PgConnection, persons: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    let guarded = sqlx::query_scalar!(
+        r#"SELECT guarded AS "guarded!" FROM civil_parents_guarded($1) AS guarded"#,
+        persons,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(guarded)
 }
 
 /// Those of these persons of whom it is noted by this day that their capacity is lost or limited.

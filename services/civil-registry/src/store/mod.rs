@@ -4,16 +4,21 @@
 
 pub(crate) mod annotations;
 pub(crate) mod books;
+pub(crate) mod bulk;
 pub(crate) mod corrections;
 pub(crate) mod deaths;
 pub(crate) mod disclosure;
 pub(crate) mod duplicates;
 pub(crate) mod entries;
 pub(crate) mod families;
+pub(crate) mod old_books;
 pub(crate) mod papers;
+pub(crate) mod pending_decisions;
 pub(crate) mod person_index;
 pub(crate) mod person_search;
+pub(crate) mod personal_numbers;
 pub(crate) mod persons;
+pub(crate) mod programmes;
 pub(crate) mod statistics;
 
 /// Why the store failed. It is a fault of ours, never of the caller.

@@ -169,10 +169,11 @@ pub(crate) struct PaperFilter {
     pub(crate) entry_id: Option<Uuid>,
 }
 
-/// One page of the papers in the scope, the latest first; `after` is time and id of the last one before.
+/// One page of the papers in the scope, the latest first; `after` is time and id of the last one before. Those of recognitions (5) and adoptions (7), and
+/// of what corrects one, within the narrower scope of what is guarded.
 pub(crate) async fn list(
     connection: &mut PgConnection,
-    scope: &RowScope,
+    (scope, guarded): (&RowScope, &RowScope),
     wanted: PaperFilter,
     after: Option<(Timestamp, Uuid)>,
     limit: i64,
@@ -199,6 +200,10 @@ pub(crate) async fn list(
              AND ($3::integer IS NULL OR p.responsible_unit_id = $3)
              AND ($4::uuid IS NULL OR p.entry_id = $4)
              AND ($5::timestamptz IS NULL OR (p.record_time, p.paper_id) < ($5, $6::uuid))
+             AND ($8 OR p.responsible_unit_id = ANY ($9)
+                  OR (e.event NOT IN (5, 7)
+                      AND NOT EXISTS (SELECT FROM corrections c JOIN entries g ON g.entry_id = c.corrected_entry_id
+                                      WHERE c.entry_id = p.entry_id AND g.event IN (5, 7))))
            ORDER BY p.record_time DESC, p.paper_id DESC
            LIMIT $7"#,
         scope.all,
@@ -208,6 +213,8 @@ pub(crate) async fn list(
         after.map(|(time, _)| time.to_sqlx()) as _,
         after.map(|(_, id)| id),
         limit,
+        guarded.all,
+        &guarded.units,
     )
     .fetch_all(connection)
     .await?;

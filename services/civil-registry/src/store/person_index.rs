@@ -59,8 +59,8 @@ pub(crate) async fn particulars(
         .collect()
 }
 
-/// The relations of a person, on either side, that entries in the scope tell of, with every version; adoptive parents (3) within the narrower scope of
-/// what is guarded.
+/// The relations of a person, on either side, that entries in the scope tell of, with every version; adoptive parents (3), and what the books of
+/// recognitions (5) and adoptions (7) tell, within the narrower scope of what is guarded.
 pub(crate) async fn relations(
     connection: &mut PgConnection,
     person_id: Uuid,
@@ -70,9 +70,10 @@ pub(crate) async fn relations(
     let rows = sqlx::query!(
         r#"SELECT relation_id, version, kind, person_id, relative_id, entry_id, valid_from AS "valid_from: jiff_sqlx::Date",
                   valid_to AS "valid_to: jiff_sqlx::Date", record_time AS "record_time: jiff_sqlx::Timestamp"
-           FROM family_relations
+           FROM family_relations r
            WHERE (person_id = $1 OR relative_id = $1) AND ($2 OR responsible_unit_id = ANY ($3))
-             AND (kind <> 3 OR $4 OR responsible_unit_id = ANY ($5))
+             AND ($4 OR responsible_unit_id = ANY ($5)
+                  OR (kind <> 3 AND NOT EXISTS (SELECT FROM entries e WHERE e.entry_id = r.entry_id AND e.event IN (5, 7))))
            ORDER BY relation_id, version"#,
         person_id,
         scope.all,
@@ -102,4 +103,23 @@ pub(crate) async fn relations(
             })
         })
         .collect()
+}
+
+/// Of these persons those of whom an entry in the scope tells, by id.
+pub(crate) async fn told_of(
+    connection: &mut PgConnection,
+    persons: &[Uuid],
+    scope: &RowScope,
+) -> Result<Vec<Uuid>, StoreError> {
+    let told = sqlx::query_scalar!(
+        "SELECT DISTINCT person_id FROM person_particulars
+         WHERE person_id = ANY ($1) AND ($2 OR responsible_unit_id = ANY ($3))
+         ORDER BY person_id",
+        persons,
+        scope.all,
+        &scope.units,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(told)
 }

@@ -163,3 +163,19 @@ pub(crate) async fn entries_of_year(
     .await?;
     Ok(rows)
 }
+
+/// The units and years of the books in which there are entries, for the verification.
+pub(crate) async fn units_and_years(connection: &mut PgConnection) -> Result<Vec<(i32, i16)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT b.responsible_unit_id, b.year
+         FROM books b
+         WHERE EXISTS (SELECT FROM entries e WHERE e.book_id = b.book_id)
+         ORDER BY b.responsible_unit_id, b.year",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.responsible_unit_id, row.year))
+        .collect())
+}

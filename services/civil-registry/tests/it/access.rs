@@ -46,6 +46,8 @@ async fn the_access_matrix_of_the_civil_registry_is_the_one_that_was_reviewed() 
         (READER, PROVINCE),
         // It is answered by what all communes entered.
         (INQUIRER, TRUONG_VINH),
+        (DIGITISER, TRUONG_VINH),
+        ("civil_status_programme", TRUONG_VINH),
     ];
     let mut table = String::from(
         "RPC × role at its unit: o = of the own unit, n = the neighbour's; - = refused; public = no token needed\n\n",

@@ -71,6 +71,15 @@ async fn decide(client: &mut Client, request: DecideDuplicateRequest) -> Result<
     Ok(answer.into_inner().duplicate.unwrap())
 }
 
+/// Who was decided to be the same person.
+async fn same_as(client: &mut Client, person_id: &str) -> Vec<String> {
+    let request = GetPersonRequest {
+        person_id: person_id.to_owned(),
+        ..GetPersonRequest::default()
+    };
+    client.persons.get_person(request).await.unwrap().into_inner().same_as
+}
+
 fn child_of(entry: &Entry) -> String {
     entry.birth.clone().unwrap().child.unwrap().person_id
 }
@@ -158,6 +167,10 @@ async fn a_likely_duplicate_is_asked_of_decided_and_taken_back() {
     assert_eq!(decide(&mut officer, same).await.unwrap(), decided);
     assert!(listed(&mut officer, false).await.is_empty());
     assert_eq!(listed(&mut officer, true).await, [decided]);
+    // Each of the two is shown with the other one.
+    for (one, other) in [(&first, &second), (&second, &first)] {
+        assert_eq!(same_as(&mut reader, &child_of(one)).await, [child_of(other)]);
+    }
     let subjects: Vec<Uuid> = [&first, &second]
         .map(|entry| child_of(entry).parse::<Uuid>().unwrap())
         .into();
@@ -196,6 +209,12 @@ async fn a_likely_duplicate_is_asked_of_decided_and_taken_back() {
         .await
         .unwrap();
     assert_eq!(taken_back.verdict(), DuplicateVerdict::Open);
+    let merged = open[0].other_person_id.clone();
+    for entry in [&first, &second] {
+        let child = child_of(entry);
+        let expected: Vec<String> = (child == merged).then(|| child_of(&third)).into_iter().collect();
+        assert_eq!(same_as(&mut reader, &child).await, expected);
+    }
     decide(&mut officer, decision(&open[1], DuplicateVerdict::Different))
         .await
         .unwrap();
@@ -226,7 +245,7 @@ async fn a_likely_duplicate_is_asked_of_decided_and_taken_back() {
         unit_id: THANH_VINH,
         ..birth_of("Nguyễn Thị Hoà Lý")
     };
-    neighbour.register(there).await.unwrap();
+    let there = neighbour.register(there).await.unwrap();
     assert!(listed(&mut neighbour, true).await.is_empty());
 
     // What was decided cannot be changed unseen.
@@ -242,6 +261,28 @@ async fn a_likely_duplicate_is_asked_of_decided_and_taken_back() {
     let forced = "SET session_replication_role = replica; UPDATE duplicate_rulings SET reason = 'x' WHERE verdict = 2";
     sqlx::raw_sql(forced).execute(&mut superuser).await.unwrap();
     assert_eq!(findings(&stack).await.len(), 1);
+
+    // A decision across communes is told to whoever sees both.
+    sqlx::query(
+        "INSERT INTO duplicate_rulings (ruling_id, duplicate_id, responsible_unit_id, position, one_id, other_id, verdict, reason, actor_id,
+                                        actor_kind, record_time)
+         VALUES (gen_random_uuid(), gen_random_uuid(), $1, 1, $2, $3, 1, 'x', gen_random_uuid(), 'staff', now())",
+    )
+    .bind(TRUONG_VINH)
+    .bind(child_of(&third).parse::<Uuid>().unwrap())
+    .bind(child_of(&there).parse::<Uuid>().unwrap())
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(
+        same_as(&mut reader, &child_of(&third)).await,
+        std::slice::from_ref(&merged)
+    );
+    assert!(same_as(&mut neighbour, &child_of(&there)).await.is_empty());
+    let mut everywhere = vec![merged, child_of(&there)];
+    everywhere.sort_unstable();
+    let mut province = stack.staff(READER, PROVINCE);
+    assert_eq!(same_as(&mut province, &child_of(&third)).await, everywhere);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,21 +12,28 @@
 )]
 
 mod access;
+mod alone;
 mod annotations;
 mod as_of;
 mod births;
 mod books;
 mod corrections;
 mod deaths;
+mod decisions;
 mod disclosure;
 mod duplicates;
+mod families;
+mod generated;
 mod history;
 mod marriages;
 mod non_interference;
 mod numbers;
+mod old_books;
 mod papers;
 mod person_search;
+mod personal_numbers;
 mod persons;
+mod programmes;
 #[path = "../../../onestop/tests/it/readers.rs"]
 mod readers;
 mod schema;

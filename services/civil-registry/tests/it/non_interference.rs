@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::duplicates::register_asked;
+use crate::families::{guard, guardianship, open, recognise, recognition};
+use crate::old_books::keyed_twice;
 use crate::readers::{Answer, Asker, Known, Reader, read_rpcs};
 use crate::support::*;
 
@@ -56,8 +58,13 @@ async fn rows(stack: &Stack, unit_id: i32, births: usize) -> Known {
         books.push(officer.open(unit_id, year).await.unwrap().book_id);
     }
     let mut entries = Vec::new();
-    for _ in 0..births {
-        let request = RegisterBirthRequest { unit_id, ..birth() };
+    for place in 0..births {
+        // The second has a number, so that its certificate is issued; the numbers of the others are asked for.
+        let of_child = match place {
+            1 => birth_with_number(&format!("040326{unit_id}00001")),
+            _ => birth(),
+        };
+        let request = RegisterBirthRequest { unit_id, ..of_child };
         let entry = officer.register(request).await.unwrap();
         officer.annotate(annotation(&entry)).await.unwrap();
         entries.push(entry.entry_id);
@@ -88,6 +95,23 @@ async fn rows(stack: &Stack, unit_id: i32, births: usize) -> Known {
     entries.push(officer.register(twice()).await.unwrap().entry_id);
     let (again, _) = register_asked(&mut officer, twice()).await;
     entries.push(again.entry_id);
+    // A guardianship, and a recognition, which is guarded as a whole.
+    for event in [EventKind::Guardianship, EventKind::Recognition] {
+        books.push(open(&mut officer, unit_id, event).await.book_id);
+    }
+    let request = RegisterGuardianshipRequest {
+        unit_id,
+        ..guardianship("", "")
+    };
+    entries.push(guard(&mut officer, request).await.unwrap().entry_id);
+    let request = RegisterRecognitionRequest {
+        unit_id,
+        ..recognition("", "")
+    };
+    entries.push(recognise(&mut officer, request).await.unwrap().entry_id);
+    // An old book with a page that two officers keyed otherwise.
+    let (old_book, old_page) = keyed_twice(stack, unit_id).await;
+    books.push(old_book);
     // Of entries whose papers everybody here may read: nothing of them is guarded.
     let mut papers = Vec::new();
     for (entry_id, kind) in [
@@ -102,12 +126,25 @@ async fn rows(stack: &Stack, unit_id: i32, births: usize) -> Known {
     for paper_id in &papers {
         check_codes.push(officer.paper(paper_id).await.unwrap().check_code);
     }
+    // A decision of one-stop that waits for the book.
+    let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+    sqlx::query(
+        "INSERT INTO pending_decisions (decision_id, case_id, case_code, procedure_code, responsible_unit_id, event, decision_date, number, signer_name,
+             signer_title, signer_authorisation, performer_name, state, tried, record_time)
+         VALUES (gen_random_uuid(), gen_random_uuid(), 'H41.202-261123-0001', '1.001193', $1, 1, '2026-11-23', '', 'Lê Văn An', 'Chủ tịch', '',
+                 'Phan Thị Lan', 1, true, '2026-11-23T01:00:00Z')",
+    )
+    .bind(unit_id)
+    .execute(&mut superuser)
+    .await
+    .unwrap();
     let texts = |texts: Vec<String>| texts.into_iter().map(Value::from).collect::<Vec<Value>>();
     Known(BTreeMap::from([
         ("unit_id", vec![json!(TRUONG_VINH), json!(THANH_VINH)]),
         ("year", vec![json!(2026), json!(2025)]),
         ("book_id", texts(books)),
         ("entry_id", texts(entries)),
+        ("page_id", texts(vec![old_page])),
         ("paper_id", texts(papers)),
         ("check_code", texts(check_codes)),
         ("person_id", texts(vec![child])),
@@ -172,7 +209,7 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
         .into_iter()
         .map(|rpc| Reader::new(&stack, rpc))
         .collect();
-    assert_eq!(readers.len(), 14, "a new read RPC needs rows here");
+    assert_eq!(readers.len(), 19, "a new read RPC needs rows here");
     let ours = askers(&stack, TRUONG_VINH);
     let mut questions: Vec<Question> = Vec::new();
     for (place, reader) in readers.iter().enumerate() {
@@ -215,12 +252,22 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
              UPDATE vital_counts SET sex = 1, month = 10 WHERE responsible_unit_id = 3;
              UPDATE corrections SET position = position + 4 WHERE responsible_unit_id = 3;
              UPDATE papers SET copies = copies + 4 WHERE responsible_unit_id = 3;
+             UPDATE old_books SET label = 'khác' WHERE responsible_unit_id = 3;
+             UPDATE old_pages SET page = '9', state = 1 WHERE responsible_unit_id = 3;
+             UPDATE old_lines SET number = number + 3 WHERE responsible_unit_id = 3;
              UPDATE paper_seals SET receipt = 'khác' WHERE responsible_unit_id = 3;
+             UPDATE personal_number_requests SET problem = 'khác', attempts = 7 WHERE responsible_unit_id = 3;
+             UPDATE pending_decisions SET signer_name = 'Khác' WHERE responsible_unit_id = 3;
              UPDATE book_history SET content = 'khác' WHERE responsible_unit_id = 3;",
         ),
         (
             "deleting the neighbour's rows",
-            "DELETE FROM paper_seals WHERE responsible_unit_id = 3; DELETE FROM papers WHERE responsible_unit_id = 3;
+            "DELETE FROM pending_decisions WHERE responsible_unit_id = 3;
+             DELETE FROM personal_number_history WHERE responsible_unit_id = 3;
+             DELETE FROM personal_number_requests WHERE responsible_unit_id = 3;
+             DELETE FROM old_lines WHERE responsible_unit_id = 3; DELETE FROM old_pages WHERE responsible_unit_id = 3;
+             DELETE FROM old_imports WHERE responsible_unit_id = 3; DELETE FROM old_books WHERE responsible_unit_id = 3;
+             DELETE FROM paper_seals WHERE responsible_unit_id = 3; DELETE FROM papers WHERE responsible_unit_id = 3;
              DELETE FROM vital_counts WHERE responsible_unit_id = 3; DELETE FROM person_tokens WHERE responsible_unit_id = 3;
              DELETE FROM duplicates WHERE responsible_unit_id = 3; DELETE FROM duplicate_words WHERE responsible_unit_id = 3;
              DELETE FROM annotations WHERE responsible_unit_id = 3; DELETE FROM corrections WHERE responsible_unit_id = 3;
@@ -242,6 +289,8 @@ async fn rows_that_a_caller_may_not_see_change_none_of_its_answers() {
     sqlx::raw_sql(
         "UPDATE person_particulars SET full_name = 'Khác', birth_year = 2020 WHERE responsible_unit_id = 2;
          UPDATE papers SET copies = 9 WHERE responsible_unit_id = 2;
+         UPDATE old_books SET label = 'khác' WHERE responsible_unit_id = 2; UPDATE old_pages SET page = '9' WHERE responsible_unit_id = 2;
+         UPDATE pending_decisions SET signer_name = 'Khác' WHERE responsible_unit_id = 2;
          UPDATE duplicates SET points = points + 1 WHERE responsible_unit_id = 2;
          UPDATE entries SET page = 7 WHERE responsible_unit_id = 2; UPDATE books SET entries_per_page = 3 WHERE responsible_unit_id = 2",
     )

@@ -18,12 +18,12 @@ const TRACES: &str =
     "SELECT (SELECT count(*) FROM papers) + (SELECT count(*) FROM egov.leaves WHERE kind LIKE 'civil_paper%')";
 
 /// What was laid out for a printed paper.
-fn laid_out(printed: &GetPaperResponse) -> Form {
+pub(crate) fn laid_out(printed: &GetPaperResponse) -> Form {
     serde_json::from_slice(printed.pdf.strip_prefix(PDF).unwrap()).unwrap()
 }
 
 /// The value of a field of a paper.
-fn value(form: &Form, code: &str) -> String {
+pub(crate) fn value(form: &Form, code: &str) -> String {
     let form = serde_json::to_value(form).unwrap();
     let blocks = form["blocks"].as_array().unwrap();
     let found = blocks.iter().find(|block| block["code"] == code);
@@ -70,7 +70,7 @@ async fn a_paper_of_any_date_is_printed_again_byte_for_byte_and_is_superseded_by
     officer.open(TRUONG_VINH, 2026).await.unwrap();
     officer.open_deaths(TRUONG_VINH, 2026).await.unwrap();
     officer.open_changes(TRUONG_VINH, 2026).await.unwrap();
-    let entry = officer.register(birth()).await.unwrap();
+    let entry = officer.register(birth_with_number("040326000777")).await.unwrap();
     let request = IssuePaperRequest {
         copies: 2,
         ..paper(&entry, PaperKind::Certificate)

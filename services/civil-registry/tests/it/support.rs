@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use egov_auth::{Access, AuthLayer, Issuer, IssuerConfig, Policies, Verifier, VerifierConfig};
+use egov_civil_registry::cases::{self, CaseDecisions};
 use egov_civil_registry::law::Law;
+use egov_civil_registry::population::NotConnected;
 use egov_civil_registry::press::PressFault;
 use egov_civil_registry::{MIGRATOR, Parts, SERVICE, assemble};
 use egov_clock::{Ids as _, SystemIds};
@@ -17,11 +19,14 @@ use egov_directory::{Directory, DirectoryConfig, Feed};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
 use egov_proto::egov::civil_registry::v1::book_service_client::BookServiceClient;
+use egov_proto::egov::civil_registry::v1::digitisation_service_client::DigitisationServiceClient;
 use egov_proto::egov::civil_registry::v1::disclosure_service_client::DisclosureServiceClient;
 use egov_proto::egov::civil_registry::v1::duplicate_service_client::DuplicateServiceClient;
 use egov_proto::egov::civil_registry::v1::entry_service_client::EntryServiceClient;
 use egov_proto::egov::civil_registry::v1::paper_service_client::PaperServiceClient;
+use egov_proto::egov::civil_registry::v1::pending_decision_service_client::PendingDecisionServiceClient;
 use egov_proto::egov::civil_registry::v1::person_service_client::PersonServiceClient;
+use egov_proto::egov::civil_registry::v1::personal_number_service_client::PersonalNumberServiceClient;
 use egov_proto::egov::civil_registry::v1::statistics_service_client::StatisticsServiceClient;
 use egov_proto::egov::civil_registry::v1::*;
 use egov_proto::egov::identity::v1 as identity;
@@ -54,6 +59,7 @@ pub(crate) const CHAIR: &str = "civil_status_chair";
 pub(crate) const READER: &str = "civil_status_reader";
 pub(crate) const GUARDED_READER: &str = "civil_status_guarded_reader";
 pub(crate) const INQUIRER: &str = "civil_status_inquirer";
+pub(crate) const DIGITISER: &str = "civil_status_digitiser";
 
 /// For what the registry is read.
 pub(crate) const PURPOSE: &str = "civil_status_registration";
@@ -87,11 +93,14 @@ type Called = InterceptedService<Channel, Credentials>;
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) books: BookServiceClient<Called>,
+    pub(crate) digitisation: DigitisationServiceClient<Called>,
     pub(crate) disclosure: DisclosureServiceClient<Called>,
     pub(crate) duplicates: DuplicateServiceClient<Called>,
     pub(crate) entries: EntryServiceClient<Called>,
     pub(crate) papers: PaperServiceClient<Called>,
+    pub(crate) decisions: PendingDecisionServiceClient<Called>,
     pub(crate) persons: PersonServiceClient<Called>,
+    pub(crate) numbers: PersonalNumberServiceClient<Called>,
     pub(crate) statistics: StatisticsServiceClient<Called>,
 }
 
@@ -241,7 +250,10 @@ fn units() -> Vec<identity::Unit> {
     use identity::UnitKind::{CommuneDepartment, Province, Ward};
     vec![
         unit(PROVINCE, "40", "Tỉnh Nghệ An", Province, 0),
-        unit(TRUONG_VINH, "16690", "Phường Trường Vinh", Ward, PROVINCE),
+        identity::Unit {
+            agency_code: "H41.201".to_owned(),
+            ..unit(TRUONG_VINH, "16690", "Phường Trường Vinh", Ward, PROVINCE)
+        },
         unit(THANH_VINH, "16681", "Phường Thành Vinh", Ward, PROVINCE),
         unit(
             COUNTER,
@@ -282,6 +294,17 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn over(url: &str, keyring: Arc<Keyring>, clock: &ManualClock, issuer: IssuerConfig) -> Self {
+        Self::taking(Arc::new(cases::NotConnected), url, keyring, clock, issuer).await
+    }
+
+    /// The same, which takes the decisions of this one-stop.
+    pub(crate) async fn taking(
+        cases: Arc<dyn CaseDecisions>,
+        url: &str,
+        keyring: Arc<Keyring>,
+        clock: &ManualClock,
+        issuer: IssuerConfig,
+    ) -> Self {
         let pool = Database::connect(
             &DatabaseConfig::new(url).test_profile().max_connections(20),
             Arc::clone(&keyring),
@@ -313,7 +336,7 @@ impl Process {
                 clock.shared(),
                 VerifierConfig::default(),
             )),
-            access,
+            Arc::clone(&access),
             directory.revocations(),
             contract.method_rules(),
             &[],
@@ -327,6 +350,9 @@ impl Process {
             law: Law::read(&deploy().join("packs")).unwrap(),
             log: Arc::clone(&log),
             press: Some(Arc::new(press)),
+            numbers: Arc::new(NotConnected),
+            access,
+            cases,
         });
         let server = Server::builder(ServerConfig::default(), contract, clock.shared(), SystemIds::shared())
             .assembly(assembly)
@@ -352,7 +378,7 @@ pub(crate) struct Stack {
     pub(crate) database: TestDatabase,
     pub(crate) pool: Database,
     pub(crate) log: Arc<Log>,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     feed: StillFeed,
     shutdown: Shutdown,
 }
@@ -374,11 +400,20 @@ impl Stack {
         Self::with_keyring(Arc::new(keyring)).await
     }
 
+    /// A service that takes the decisions of this one-stop.
+    pub(crate) async fn taking(cases: Arc<dyn CaseDecisions>, keyring: Arc<Keyring>) -> Self {
+        Self::put_together(keyring, cases).await
+    }
+
     async fn with_keyring(keyring: Arc<Keyring>) -> Self {
+        Self::put_together(keyring, Arc::new(cases::NotConnected)).await
+    }
+
+    async fn put_together(keyring: Arc<Keyring>, cases: Arc<dyn CaseDecisions>) -> Self {
         let database = egov_testkit::database(SERVICE, &MIGRATOR).await;
         let clock = egov_testkit::clock();
         let tokens = Tokens::by(clock.shared());
-        let process = Process::over(&database.app_url, keyring, &clock, tokens.issuer()).await;
+        let process = Process::taking(cases, &database.app_url, keyring, &clock, tokens.issuer()).await;
         let address = process.listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         tokio::spawn(process.server.serve(process.listener, shutdown.clone()));
@@ -440,11 +475,14 @@ pub(crate) fn client_of(address: SocketAddr, token: Option<String>, purpose: Opt
     let credentials = Credentials { token, purpose };
     Client {
         books: BookServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        digitisation: DigitisationServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         disclosure: DisclosureServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         duplicates: DuplicateServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         entries: EntryServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         papers: PaperServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        decisions: PendingDecisionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         persons: PersonServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+        numbers: PersonalNumberServiceClient::with_interceptor(channel.clone(), credentials.clone()),
         statistics: StatisticsServiceClient::with_interceptor(channel, credentials),
     }
 }
@@ -696,6 +734,11 @@ pub(crate) fn birth_where(change: impl FnOnce(&mut Birth)) -> RegisterBirthReque
     let mut request = birth();
     change(request.birth.as_mut().unwrap());
     request
+}
+
+/// The birth of a child who has a number: its certificate waits for none.
+pub(crate) fn birth_with_number(personal_number: &str) -> RegisterBirthRequest {
+    birth_where(|said| personal_number.clone_into(&mut said.child.as_mut().unwrap().personal_number))
 }
 
 /// One of a couple, whose marital status a paper confirms.

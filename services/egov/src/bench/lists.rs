@@ -207,12 +207,13 @@ async fn officials(stage: &Stage, running: &Running, reach: Reach) -> anyhow::Re
     Officials::at_agencies(stage, running, "officer", &agencies).await
 }
 
-fn figure(runs: &[Run], of: fn(&Run) -> f64) -> f64 {
+/// The median of a figure of runs.
+pub(super) fn figure(runs: &[Run], of: fn(&Run) -> f64) -> f64 {
     median(runs.iter().map(of))
 }
 
 /// The figures of a scenario, and its errors.
-fn row(name: &'static str, runs: &[Run], aim: Aim) -> Outcome {
+pub(super) fn row(name: &'static str, runs: &[Run], aim: Aim) -> Outcome {
     let parts = [
         figure(runs, |run| run.p50_us),
         figure(runs, |run| run.p95_us),

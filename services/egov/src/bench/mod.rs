@@ -16,9 +16,11 @@ mod list;
 mod lists;
 mod load;
 mod mediate;
+mod old_books;
 mod parties;
 mod pgbench;
 mod proxy;
+mod registry;
 mod stage;
 mod streams;
 mod submit;
@@ -87,11 +89,12 @@ struct How {
     /// How many runs of each, in turns; the median counts.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
-    /// How many cases there are when a list is read, how many leaves are sequenced and verified (else a million); how many lines are
-    /// imported (else 100,000). `submit` plays among so many cases only if it is said, else on an empty centre.
+    /// How many cases there are when a list is read, how many persons in a registry, how many leaves are sequenced and verified (else a million); how
+    /// many lines are imported (else 100,000; of old books 60,000). `submit` plays among so many cases only if it is said, else on an empty centre.
     #[arg(long, value_name = "N")]
     cases: Option<u64>,
-    /// A data folder with generated cases (`cargo egov generate`) for lists and searches, in the place of making them; it is kept.
+    /// A data folder with generated cases (`cargo egov generate`) for lists and searches, in the place of making them, and for `person-search`, which
+    /// makes its persons in it where there are none; it is kept.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Envoy, in the place of the one from PyPI.
@@ -146,6 +149,12 @@ enum Scenario {
     Search,
     /// The cases of an old system, from a CSV file.
     Import,
+    /// Births of old books of civil status, keyed by two at once.
+    OldBooks,
+    /// Persons by name and year of birth, at a commune and over the province, among a million and a hundredth.
+    PersonSearch,
+    /// RegisterBirth with the search for duplicates, against one SQL statement that writes the same rows.
+    Register,
     /// The check of a token, the first time and again.
     Auth,
     /// REST against Envoy's transcoder.
@@ -367,6 +376,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Outcome>> {
     let mut all = Vec::new();
     let mut filled = stage::Filled::default();
+    let mut registries = registry::Registries::default();
     for scenario in scenarios {
         let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
         say::note(format!("{} …", name.unwrap_or_default()));
@@ -378,6 +388,9 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
             Scenario::ListProvince => Box::pin(lists::measure_province(how, &mut filled)).await?,
             Scenario::Search => Box::pin(lists::measure_search(how, &mut filled)).await?,
             Scenario::Import => vec![Box::pin(import::measure(how)).await?],
+            Scenario::OldBooks => vec![Box::pin(old_books::measure(how)).await?],
+            Scenario::PersonSearch => Box::pin(registry::measure_search(how, &mut registries)).await?,
+            Scenario::Register => Box::pin(registry::measure_register(how, &mut registries)).await?,
             Scenario::Auth => auth::measure(how).await?,
             Scenario::Transcode => vec![Box::pin(transcode::measure(how)).await?],
             Scenario::Events => Box::pin(events::measure(how)).await?,
@@ -392,6 +405,7 @@ async fn measured(scenarios: Vec<Scenario>, how: &How) -> anyhow::Result<Vec<Out
         all.extend(outcomes);
     }
     filled.remove()?;
+    registries.remove()?;
     Ok(all)
 }
 

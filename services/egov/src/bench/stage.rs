@@ -82,12 +82,12 @@ pub(super) fn installation(folder: &Path) -> Installation {
     }
 }
 
-/// Copies the database of one-stop, to which nobody may be connected.
-async fn copy(superuser: &str, twin: &str) -> anyhow::Result<()> {
+/// Copies a database, to which nobody may be connected.
+async fn copy(superuser: &str, database: &str, twin: &str) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(superuser).await?;
-    // Our own word. By files: a copy of a million cases block by block would all go through the log as well.
+    // Our own words. By files: a copy of a million cases block by block would all go through the log as well.
     sqlx::query(AssertSqlSafe(format!(
-        "CREATE DATABASE {twin} TEMPLATE onestop STRATEGY file_copy"
+        "CREATE DATABASE {twin} TEMPLATE {database} STRATEGY file_copy"
     )))
     .execute(&mut connection)
     .await
@@ -95,24 +95,30 @@ async fn copy(superuser: &str, twin: &str) -> anyhow::Result<()> {
     Ok(connection.close().await?)
 }
 
-/// Takes from a folder of our own what generated cases leave to do at once and no province ever has before it: eight leaves a case to be
-/// sequenced and eight events to be passed on. What is measured is a day of a province whose past is settled.
-async fn settle(installation: &Installation) -> anyhow::Result<()> {
+/// Takes from a folder of our own what generated data leave to do at once and no province ever has before it: leaves to be sequenced (eight a case) and
+/// events to be passed on by these followers. What is measured is a day of a province whose past is settled.
+pub(super) async fn settle(installation: &Installation, database: &str, followers: &[&str]) -> anyhow::Result<()> {
     let opened = import::open(installation).await?;
     let superuser = opened.postgres.superuser_url();
     opened.databases.close().await;
-    let mut connection = PgConnection::connect(&of_database(&superuser, "onestop")?).await?;
-    for statement in [
-        "TRUNCATE egov.unsequenced_leaves",
+    let mut connection = PgConnection::connect(&of_database(&superuser, database)?).await?;
+    let unsettled = "what the generated data leave to do cannot be set aside";
+    sqlx::query("TRUNCATE egov.unsequenced_leaves")
+        .execute(&mut connection)
+        .await
+        .context(unsettled)?;
+    sqlx::query(
         "SELECT egov.follow_to(name, (SELECT max(epoch) FROM egov.epochs), (SELECT max(log_offset) FROM egov.event_log))
-         FROM unnest(ARRAY['forward', 'onestop.linked']) AS name",
-        "VACUUM (ANALYZE)",
-    ] {
-        sqlx::query(statement)
-            .execute(&mut connection)
-            .await
-            .context("what the generated cases leave to do cannot be set aside")?;
-    }
+         FROM unnest($1::text[]) AS name",
+    )
+    .bind(followers)
+    .execute(&mut connection)
+    .await
+    .context(unsettled)?;
+    sqlx::query("VACUUM (ANALYZE)")
+        .execute(&mut connection)
+        .await
+        .context(unsettled)?;
     connection.close().await?;
     opened.close().await
 }
@@ -175,7 +181,7 @@ impl Stage {
         }
         opened.databases.close().await;
         if let Some(twin) = twin {
-            copy(&superuser, twin).await?;
+            copy(&superuser, "onestop", twin).await?;
         }
         opened.close().await?;
         Ok(Self {
@@ -188,9 +194,14 @@ impl Stage {
 
     /// Copies the database of one-stop, as it is now, under this name; no service touches the copy. The stage is at rest.
     pub(super) async fn copy_to(&self, twin: &str) -> anyhow::Result<()> {
+        self.copy_of("onestop", twin).await
+    }
+
+    /// The same of the database of a service.
+    pub(super) async fn copy_of(&self, database: &str, twin: &str) -> anyhow::Result<()> {
         let opened = import::open(&installation(self.data())).await?;
         opened.databases.close().await;
-        copy(&opened.postgres.superuser_url(), twin).await?;
+        copy(&opened.postgres.superuser_url(), database, twin).await?;
         opened.close().await
     }
 
@@ -325,7 +336,7 @@ impl Running {
         Ok(format!("{base}?{}&user={role}", kept.join("&")))
     }
 
-    /// Removes a copy of one-stop's database.
+    /// Removes the copy of a database.
     pub(super) async fn remove_copy(&self, twin: &str) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect(&self.superuser).await?;
         // Our own word.
@@ -446,7 +457,7 @@ impl Filled {
         if own.is_none() {
             let installation = installation(stage.data());
             generate::for_bench(&installation, cases).await?;
-            settle(&installation).await?;
+            settle(&installation, "onestop", &["forward", "onestop.linked"]).await?;
         }
         Ok(place.insert(stage))
     }

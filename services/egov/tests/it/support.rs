@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -56,13 +57,18 @@ pub(crate) fn text(output: &Output) -> String {
     )
 }
 
-/// A port that was free a moment ago.
+/// A port on which nothing listens, nor on the next one, which the door takes. Below those that the kernel hands out itself (from 32768 on Linux): one of
+/// these could be anybody's connection by the time that it is listened on.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    std::iter::repeat_with(|| 20_000 + (first + ASKED.fetch_add(2, Ordering::Relaxed)) % 10_000)
+        .find(|port| {
+            [*port, port + 1]
+                .iter()
+                .all(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        })
         .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A running `up`.

@@ -1,6 +1,7 @@
 //! gRPC handlers of a few lines: what comes in is validated by the contract, what goes out is the use case's answer.
 
 mod agreements;
+mod civil_register;
 mod interfaces;
 mod organisations;
 mod permits;

@@ -11,7 +11,7 @@ use egov_fault::{Fault, Violation};
 use egov_partners::civil_status::{Entry, RegistrationKind};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::payment::{NoticeError, Order, OrderState, SIGNATURE, TIMESTAMP};
-use egov_partners::population::{Birth, Number};
+use egov_partners::population::{Birth, Newborn, Number};
 use egov_proto::egov::integration::v1 as proto;
 use egov_proto::egov::integration::v1::civil_status_service_server::CivilStatusService;
 use egov_proto::egov::integration::v1::payment_service_server::PaymentService;
@@ -31,7 +31,7 @@ use crate::domain::delivery::{Delivery, State};
 use crate::domain::payment::PaymentOrder;
 use crate::domain::unmapped::Counted;
 use crate::error::Error;
-use crate::operations::partners::{Entered, NoticeRefusal, Question, Shared};
+use crate::operations::partners::{Entered, NoticeRefusal, Question, Shared, WantedNumber};
 
 /// The services of the contract over the use cases.
 #[derive(Clone)]
@@ -98,6 +98,28 @@ fn question(enquiry: Option<proto::PopulationEnquiry>) -> Result<Question, Fault
         citizen_id,
         number,
         full_name: enquiry.full_name,
+    })
+}
+
+fn wanted_number(said: &proto::AssignPersonalNumberRequest) -> Result<WantedNumber, Fault> {
+    let newborn = said.newborn.clone().unwrap_or_default();
+    Ok(WantedNumber {
+        unit_id: said.unit_id,
+        request_code: said.request_code.clone(),
+        agency_code: said.agency_code.clone(),
+        service_code: said.service_code.clone(),
+        officer_code: said.officer_code.clone(),
+        legal_basis: said.legal_basis.clone(),
+        newborn: Newborn {
+            birth: birth(newborn.birth_date, "newborn.birth_date")?,
+            full_name: newborn.full_name,
+            gender_code: newborn.gender,
+            ethnic_group_code: newborn.ethnic_group_code,
+            nationality: newborn.nationality,
+            registration_place: newborn.registration_place,
+            mother_number: newborn.mother_number,
+            father_number: newborn.father_number,
+        },
     })
 }
 
@@ -234,6 +256,21 @@ impl PopulationService for PartnerApi {
             request_code,
             confirmed,
         }))
+    }
+
+    async fn assign_personal_number(
+        &self,
+        request: Request<proto::AssignPersonalNumberRequest>,
+    ) -> Result<Response<proto::AssignPersonalNumberResponse>, Status> {
+        let accepted = accept(&self.contract, request)?;
+        let request_id = id(&accepted.message.request_id, "request_id")?;
+        let wanted = wanted_number(&accepted.message)?;
+        let answer = self
+            .partners
+            .assign_number(accepted.caller()?, request_id, &accepted.message, wanted)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(answer))
     }
 }
 

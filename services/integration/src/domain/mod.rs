@@ -4,6 +4,7 @@ pub(crate) mod agreement;
 pub(crate) mod canonical;
 pub(crate) mod case_event;
 pub(crate) mod case_version;
+pub(crate) mod civil_register;
 pub(crate) mod commitment;
 pub(crate) mod data_schema;
 pub(crate) mod delivery;

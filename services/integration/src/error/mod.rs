@@ -45,6 +45,8 @@ pub(crate) enum Error {
     AgencyCodeTaken,
     #[error("{0}")]
     AgencyCodeRefused(CodeRefusal),
+    #[error("another unit, or another question, has used this request code")]
+    RequestCodeTaken,
     #[error("by the directory the agency code {code} is not the unit's")]
     AgencyCodeNotOfUnit { field: &'static str, code: String },
     /// Nobody has said whose the code is, or the unit tree says that it is another's.
@@ -189,6 +191,8 @@ pub(crate) enum Error {
     SynchronisationNotFound,
     #[error("this installation reads no cases from one-stop")]
     OneStopNotConfigured,
+    #[error("this installation reads no entries from the civil registry")]
+    CivilRegistryNotConfigured,
     #[error("there is no such reconciliation")]
     ReconciliationNotFound,
     #[error("these days are no period that is compared")]

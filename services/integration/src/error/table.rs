@@ -53,6 +53,11 @@ impl Error {
                 R::AgencyCodeRefused,
                 "mã định danh không được chấp nhận",
             ),
+            Self::RequestCodeTaken => (
+                AlreadyExists,
+                R::RequestCodeTaken,
+                "mã yêu cầu này đã được đơn vị khác hoặc yêu cầu khác sử dụng",
+            ),
             Self::AgencyCodeNotOfUnit { .. } => (
                 FailedPrecondition,
                 R::AgencyCodeNotOfUnit,
@@ -243,6 +248,11 @@ impl Error {
                 FailedPrecondition,
                 R::OneStopNotConfigured,
                 "chưa cấu hình đọc hồ sơ từ hệ thống một cửa",
+            ),
+            Self::CivilRegistryNotConfigured => (
+                FailedPrecondition,
+                R::CivilRegistryNotConfigured,
+                "chưa cấu hình đọc sổ hộ tịch từ hệ thống hộ tịch",
             ),
             Self::ReconciliationNotFound => (NotFound, R::ReconciliationNotFound, "không tìm thấy lần đối soát"),
             Self::DifferenceNotFound => (NotFound, R::DifferenceNotFound, "không tìm thấy chênh lệch"),

@@ -1,5 +1,6 @@
 //! Background work, each under a lease or harmless to do twice.
 
+mod civil_register;
 mod deliveries;
 mod expire;
 mod follow_cases;
@@ -162,6 +163,40 @@ pub(crate) fn add_follower(assembly: Assembly, partners: &Shared, events: &Arc<E
         let (partners, events, follow) = (Arc::clone(&partners), Arc::clone(&events), Arc::clone(&follow));
         async move {
             follow_cases::run(partners, events, follow, stop).await;
+            Ok(())
+        }
+    }))
+}
+
+/// Adds the jobs that tell the civil-status register of the civil registry's entries, receive what it reports, and compare both.
+pub(crate) fn add_civil_register(assembly: Assembly, partners: &Shared, events: &Arc<Events>) -> Assembly {
+    let Some(books) = partners.connections.books.clone() else {
+        return assembly;
+    };
+    if !partners.connections.delivering.here {
+        return assembly;
+    }
+    let (receiving, comparing) = (Arc::clone(partners), Arc::clone(partners));
+    let assembly = assembly
+        .job(Job::new("integration.register-changes", move |stop| {
+            let partners = Arc::clone(&receiving);
+            async move {
+                civil_register::receive(partners, stop).await;
+                Ok(())
+            }
+        }))
+        .job(Job::new("integration.register-reconciliation", move |stop| {
+            let partners = Arc::clone(&comparing);
+            async move {
+                civil_register::compare(partners, stop).await;
+                Ok(())
+            }
+        }));
+    let (partners, events) = (Arc::clone(partners), Arc::clone(events));
+    assembly.job(Job::new("integration.register-entries", move |stop| {
+        let (partners, events, books) = (Arc::clone(&partners), Arc::clone(&events), Arc::clone(&books));
+        async move {
+            civil_register::follow(partners, events, books, stop).await;
             Ok(())
         }
     }))

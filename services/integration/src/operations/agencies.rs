@@ -43,6 +43,13 @@ impl Agencies {
         }
     }
 
+    /// The unit at the root of the tree, which is the province; none without the tree.
+    pub(crate) fn root(&self, today: Date) -> Option<i32> {
+        let units = self.0.as_ref()?.units();
+        let root = units.on(today).find(|unit| unit.parent.is_none());
+        root.map(|unit| unit.id)
+    }
+
     /// Whether the caller decides whose codes are: an official who keeps the directory of the whole province.
     fn decides(&self, caller: &Caller, today: Date) -> bool {
         let Some(directory) = &self.0 else { return false };

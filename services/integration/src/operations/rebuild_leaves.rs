@@ -20,6 +20,7 @@ use super::subscriptions::{SUBSCRIPTION, canonical_subscription};
 use super::topics::{TOPIC, canonical_topic};
 use crate::domain::agreement::{Agreement, Side, Signature};
 use crate::domain::canonical::canonical as canonical_text;
+use crate::domain::civil_register;
 use crate::domain::commitment::{
     AGREEMENT, ChangeMade, ENTRIES, OLDER_AGREEMENT, OLDER_ENTRIES, of_agreement, of_entry, of_entry_kind,
     says_the_same,
@@ -44,13 +45,16 @@ const PAGE: i64 = 2000;
 /// Changes read at once: their documents are larger.
 const CHANGES: i64 = 200;
 
+/// Of the civil-status register: what was received of it, reconciliations with it and their differences. The document of each version is kept.
+const REGISTER: [&str; 3] = [civil_register::CHANGE, civil_register::RUN, civil_register::DIFFERENCE];
+
 /// What of a leaf of a kind of this service whose row was not rebuilt: for the exchanges, the reconciliations with the portal and every
 /// change whose document is kept, a row was deleted. Changes of agreements from before have leaves of a kind of their own; which of
 /// their rows is gone is found by [`rows_unlike_history`].
 #[must_use]
 pub fn without_row(kind: &str) -> WithoutRow<'static> {
     let kept = [LEAF_KIND, AGREEMENT, RUN, DIFFERENCE, MAILBOX, SUBSCRIPTION, QUESTION];
-    if kept.contains(&kind) || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
+    if kept.contains(&kind) || REGISTER.contains(&kind) || ENTRIES.contains(&kind) || OLDER_ENTRIES.contains(&kind) {
         WithoutRow::Wrong
     } else if kind == OLDER_AGREEMENT {
         WithoutRow::Expected("changes of agreements from before their documents were kept")
@@ -118,6 +122,7 @@ pub async fn rebuild_leaves(database: &Database) -> Result<Vec<Rebuilt>, Fault> 
         }
     }
     of_reconciliations(database, &mut rebuilt).await?;
+    of_civil_register(database, &mut rebuilt).await?;
     of_mailboxes(database, &mut rebuilt).await?;
     of_events(database, &mut rebuilt).await?;
     of_partners(database, &mut rebuilt).await?;
@@ -348,6 +353,75 @@ async fn of_reconciliations(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> 
     }
 }
 
+/// Every recorded version of what was received of the civil-status register, of reconciliations with it and of their differences.
+async fn of_civil_register(database: &Database, rebuilt: &mut Vec<Rebuilt>) -> Result<(), Fault> {
+    let (mut kind, mut id, mut version) = (String::new(), Uuid::nil(), 0);
+    loop {
+        let after = (kind.as_str(), id, version);
+        let versions = page(database, async |conn| {
+            store::civil_register::recorded_after(conn, after, CHANGES).await
+        })
+        .await?;
+        let Some(last) = versions.last() else { return Ok(()) };
+        (id, version) = (last.id, last.version);
+        kind.clone_from(&last.kind);
+        rebuilt.extend(versions.into_iter().map(|recorded| Rebuilt {
+            kind: recorded.kind,
+            resource: recorded.id,
+            version: recorded.version,
+            canonical: recorded.document.into_bytes(),
+        }));
+    }
+}
+
+/// The reconciliations with the civil-status register, and their differences, whose row is not what was recorded of its version.
+async fn register_unlike_history(database: &Database, wrong: &mut Vec<String>) -> Result<(), Fault> {
+    let mut after = Uuid::nil();
+    loop {
+        let rows = page(database, async |conn| {
+            let runs = store::civil_register::runs_after(&mut *conn, after, CHANGES).await?;
+            let mut rows = Vec::new();
+            for run in runs {
+                let of = (civil_register::RUN, run.id, run.version);
+                let recorded = store::civil_register::document(&mut *conn, of).await?;
+                rows.push((of, recorded, civil_register::of_run(&run).to_string()));
+            }
+            Ok(rows)
+        })
+        .await?;
+        let Some(((_, last, _), ..)) = rows.last() else { break };
+        after = *last;
+        wrong.extend(rows.into_iter().filter_map(unlike));
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let rows = page(database, async |conn| {
+            let differences = store::civil_register::differences_after(&mut *conn, after, CHANGES).await?;
+            let mut rows = Vec::new();
+            for difference in differences {
+                let of = (civil_register::DIFFERENCE, difference.id, difference.version);
+                let recorded = store::civil_register::document(&mut *conn, of).await?;
+                rows.push((of, recorded, civil_register::of_difference(&difference).to_string()));
+            }
+            Ok(rows)
+        })
+        .await?;
+        let Some(((_, last, _), ..)) = rows.last() else {
+            return Ok(());
+        };
+        after = *last;
+        wrong.extend(rows.into_iter().filter_map(unlike));
+    }
+}
+
+/// What is wrong with a row of which this was recorded.
+fn unlike(
+    ((kind, id, version), recorded, document): ((&'static str, Uuid, i64), Option<String>, String),
+) -> Option<String> {
+    (recorded.as_ref() != Some(&document))
+        .then(|| format!("{kind} {id} version {version} is not what its last change says"))
+}
+
 /// A reconciliation as its row is, and what was recorded of it last.
 struct Run {
     row: Reconciliation,
@@ -463,7 +537,7 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
             SUBSCRIPTION,
             ORDER,
         ];
-        let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &own].concat();
+        let kinds = [&ENTRIES[..], &OLDER_ENTRIES, &REGISTER, &own].concat();
         Ok((without, gone, interfaces, verification::erasures(conn, &kinds).await?))
     })
     .await?;
@@ -476,6 +550,7 @@ pub async fn rows_unlike_history(database: &Database) -> Result<Vec<String>, Fau
     for (kind, id, version) in gone {
         wrong.push(format!("{kind} {id} version {version}: its row is gone"));
     }
+    register_unlike_history(database, &mut wrong).await?;
     messages_unlike_leaves(database, &mut wrong).await?;
     deliveries_unlike_history(database, &mut wrong).await?;
     for (kind, id, version) in without {

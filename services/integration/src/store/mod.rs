@@ -3,6 +3,7 @@
 pub(crate) mod agreements;
 pub(crate) mod backlogs;
 pub(crate) mod catalogue;
+pub(crate) mod civil_register;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod exchanges;

@@ -85,6 +85,20 @@ pub(crate) async fn insert_request(connection: &mut PgConnection, new: &Populati
     Ok(())
 }
 
+/// For which unit something was asked under a code before, and what; none if it was not, or another unit did.
+pub(crate) async fn request_under(
+    connection: &mut PgConnection,
+    request_code: &str,
+) -> Result<Option<(i32, String)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT responsible_unit_id, operation FROM population_requests WHERE request_code = $1",
+        request_code,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.responsible_unit_id, row.operation)))
+}
+
 /// Counts a code that could not be translated.
 pub(crate) async fn count_unmapped(
     connection: &mut PgConnection,

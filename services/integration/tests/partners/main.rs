@@ -14,6 +14,7 @@ mod access;
 mod agencies;
 #[path = "../entries/callers.rs"]
 mod callers;
+mod civil_register;
 mod civil_status;
 mod deliveries;
 mod follow;

@@ -1,12 +1,14 @@
 //! The population database.
 
 use egov_integration::rebuild_leaves::{rebuild_leaves, without_row};
-use egov_proto::egov::integration::v1::{ConfirmCitizenRequest, LookUpCitizenRequest, LookUpCitizenResponse};
+use egov_proto::egov::integration::v1::{
+    AssignPersonalNumberRequest, ConfirmCitizenRequest, LookUpCitizenRequest, LookUpCitizenResponse, Newborn,
+};
 use egov_simulators::{Fault, Person};
 use egov_transparency::{LogReport, verify_kind};
 use tonic::{Code, Status};
 
-use crate::support::{HERE, Running, enquiry, new_id, order, refusal};
+use crate::support::{AGENCY, HERE, NEIGHBOUR, NEIGHBOURS_AGENCY, Running, enquiry, new_id, order, refusal};
 
 fn question() -> LookUpCitizenRequest {
     LookUpCitizenRequest {
@@ -250,4 +252,87 @@ async fn a_code_of_the_register_that_no_table_knows_is_left_out_and_reported() {
     assert_eq!(values.len(), 1);
     assert_eq!((values[0].table.as_str(), values[0].value.as_str()), ("gender", "9"));
     assert_eq!((values[0].path.as_str(), values[0].count), ("CongDan/GioiTinh", 1));
+}
+
+/// A girl of Nghệ An, under a request code of her own.
+fn child(request_code: &str) -> AssignPersonalNumberRequest {
+    AssignPersonalNumberRequest {
+        request_id: new_id(),
+        request_code: request_code.to_owned(),
+        unit_id: HERE,
+        agency_code: AGENCY.to_owned(),
+        service_code: "1.001193".to_owned(),
+        officer_code: "CB-0001".to_owned(),
+        legal_basis: "Nghị định 137/2015/NĐ-CP".to_owned(),
+        newborn: Some(Newborn {
+            full_name: "Nguyễn Thị An Nhiên".to_owned(),
+            birth_date: Some(jiff::civil::date(2026, 11, 13).into()),
+            gender: "female".to_owned(),
+            ethnic_group_code: "01".to_owned(),
+            nationality: "VN".to_owned(),
+            registration_place: "Xã Kim Liên".to_owned(),
+            mother_number: "040195000111".to_owned(),
+            father_number: String::new(),
+        }),
+    }
+}
+
+async fn assign(service: &Running, message: AssignPersonalNumberRequest) -> Result<String, Status> {
+    let request = service.by("personal_number_requester", message.unit_id, message);
+    let answer = service.population().assign_personal_number(request).await?;
+    Ok(answer.into_inner().personal_number)
+}
+
+#[tokio::test]
+async fn a_number_is_assigned_once_for_a_code_whatever_goes_wrong_on_the_way() {
+    let service = Running::start().await;
+    let register = &service.partners.population;
+    for (place, fault) in [Fault::Silent, Fault::FailedAfter, Fault::Failed, Fault::WrongRecord]
+        .into_iter()
+        .enumerate()
+    {
+        register.faults().script("CapSoDinhDanh", fault);
+        let code = format!("KS-0000000{place}");
+        // It is one try: what became of it is not known, and the same is asked again under the same code, under whatever request id.
+        let status = assign(&service, child(&code)).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{fault:?}: {status}");
+        let message = child(&code);
+        let number = assign(&service, message.clone()).await.unwrap();
+        assert!(number.starts_with("040326"), "{number}");
+        assert_eq!(assign(&service, message).await.unwrap(), number, "the same request");
+        assert_eq!(
+            register.assigned().len(),
+            place + 1,
+            "{fault:?}: one number for one code"
+        );
+    }
+    let recorded = "SELECT count(*) FROM population_requests WHERE operation = 'AssignPersonalNumber'";
+    assert_eq!(service.count(recorded).await, 4, "one a child");
+
+    // Refused by the register, and here: another child, another unit, another role.
+    register.refuse("Nguyễn Thị An Nhiên");
+    let status = assign(&service, child("KS-00000009")).await.unwrap_err();
+    assert_eq!(
+        refusal(&status),
+        (Code::FailedPrecondition, "PARTNER_REFUSED".to_owned())
+    );
+    assert_eq!(egov_fault::fault_of(&status).metadata()["partner_code"], "02");
+    let mut other = child("KS-00000000");
+    "Nguyễn Thị Khác".clone_into(&mut other.newborn.as_mut().unwrap().full_name);
+    let status = assign(&service, other).await.unwrap_err();
+    assert_eq!(egov_fault::fault_of(&status).metadata()["partner_code"], "03");
+    let theirs = AssignPersonalNumberRequest {
+        unit_id: NEIGHBOUR,
+        agency_code: NEIGHBOURS_AGENCY.to_owned(),
+        ..child("KS-00000000")
+    };
+    let status = assign(&service, theirs).await.unwrap_err();
+    assert_eq!(refusal(&status), (Code::AlreadyExists, "REQUEST_CODE_TAKEN".to_owned()));
+    for (role, unit) in [("partner_caller", HERE), ("personal_number_requester", NEIGHBOUR)] {
+        let request = service.by(role, unit, child("KS-00000010"));
+        let status = service.population().assign_personal_number(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{role}");
+    }
+    assert_eq!(register.assigned().len(), 4);
+    assert_eq!(findings(&service).await, Vec::<String>::new());
 }

@@ -13,6 +13,7 @@ use egov_partners::backoff::Backoff;
 use egov_partners::breaker::BreakerConfig;
 use egov_partners::line::LineConfig;
 use egov_proto::egov::integration::v1 as proto;
+use egov_proto::egov::integration::v1::civil_register_service_client::CivilRegisterServiceClient;
 use egov_proto::egov::integration::v1::civil_status_service_client::CivilStatusServiceClient;
 use egov_proto::egov::integration::v1::payment_service_client::PaymentServiceClient;
 use egov_proto::egov::integration::v1::population_service_client::PopulationServiceClient;
@@ -300,6 +301,10 @@ impl Running {
 
     pub fn synchronisations(&self) -> SynchronisationServiceClient<Channel> {
         SynchronisationServiceClient::new(self.channel.clone())
+    }
+
+    pub fn civil_register(&self) -> CivilRegisterServiceClient<Channel> {
+        CivilRegisterServiceClient::new(self.channel.clone())
     }
 
     pub fn civil_status(&self) -> CivilStatusServiceClient<Channel> {

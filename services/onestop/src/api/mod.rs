@@ -2,6 +2,7 @@
 
 mod case_filter;
 mod cases;
+mod civil_decisions;
 mod components;
 mod counters;
 mod deadlines;

@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::civil_decision;
 use super::components::ComponentCheck;
 use super::definition::Done;
 use super::extension::Extension;
@@ -485,6 +486,22 @@ impl Case {
         self.results = results;
         self.enter(next, now);
         Ok(())
+    }
+
+    /// Phê duyệt of a case that goes into a book: its decision waits there, in state 4.
+    pub fn decide(&mut self, transitions: &Transitions, now: Timestamp) -> Result<(), ActRefused> {
+        civil_decision::may_decide(self, transitions)?;
+        self.come_to(civil_decision::waiting());
+        self.step_since = Some(now);
+        self.enter(State::Processing, now);
+        Ok(())
+    }
+
+    /// The decision comes back from the book: the case stands where it stood before it, and is decided again.
+    pub fn take_decision_back(&mut self, now: Timestamp, before: Done<'_>) {
+        self.come_to(before);
+        self.step_since = Some(now);
+        self.enter(State::Processing, now);
     }
 
     /// Dừng xử lý.

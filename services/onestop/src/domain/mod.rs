@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod charge;
+pub mod civil_decision;
 pub mod components;
 pub mod counters;
 pub mod deadline;

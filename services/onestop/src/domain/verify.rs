@@ -15,6 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::case::{Case, Deadline, Pause};
+use super::civil_decision::{AWAITS_BOOK, DECIDE, RETURN_DECISION};
 use super::components::is_of_components;
 use super::deadline::{Clock, deadline_of};
 use super::definition::migrate::MIGRATE;
@@ -462,6 +463,8 @@ impl Check<'_> {
         let recalculates = entry.operation == RECALCULATE_DEADLINE;
         let of_components = is_of_components(&entry.operation);
         let of_results = is_of_results(&entry.operation);
+        let decides = entry.operation == DECIDE;
+        let comes_back = entry.operation == RETURN_DECISION;
         let allowed = match operation {
             Some(operation) => self
                 .rules
@@ -476,6 +479,12 @@ impl Check<'_> {
                     && told.extend_time.is_none()
             }
             None if recalculates => from == to && told.accept_time.is_some(),
+            None if decides => {
+                let known = self.rules.transitions.allowed(from, told.entered_from);
+                let may = known.iter().any(|(operation, _)| *operation == Operation::Approve);
+                may && to == State::Processing && entry.step == AWAITS_BOOK
+            }
+            None if comes_back => from == to && from == State::Processing && told.step == AWAITS_BOOK,
             None if of_components => from == to && is_open(from),
             None if of_results => from == to && matches!(from, State::Completed | State::Returned) && told.approved,
             None => {
@@ -494,7 +503,7 @@ impl Check<'_> {
                 to.code()
             )
         });
-        let goes_on = matches!(operation, Some(Operation::RecordStep | Operation::SendBack));
+        let goes_on = matches!(operation, Some(Operation::RecordStep | Operation::SendBack)) || decides || comes_back;
         let steps = entry.step == told.step || goes_on || migrates;
         self.demand(Rule::Transitions, steps, || {
             format!("version {}: {} changes the step", entry.version, entry.operation)
@@ -516,6 +525,10 @@ impl Check<'_> {
             // Another version calls it otherwise; an entry of before outcomes could be mapped says nothing of it.
             None if migrates && entry.says_outcome() => entry.outcome().clone_into(&mut told.step_outcome),
             None if extends => told.extend_time = Some(at),
+            None if decides || comes_back => {
+                told.step_since = Some(at);
+                entry.outcome().clone_into(&mut told.step_outcome);
+            }
             None if !moves && !recalculates && !of_components && !of_results => told.rate_time = Some(at),
             None => {}
             Some(_) => {}

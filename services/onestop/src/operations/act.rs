@@ -16,9 +16,11 @@ use uuid::Uuid;
 use super::OneStop;
 use super::accept_case;
 use super::checks::go_on;
+use super::civil_decisions;
 use super::results::{keep_versions, know_files};
 use super::work::follow_tasks;
 use crate::domain::case::Case;
+use crate::domain::civil_decision::waits_for_book;
 use crate::domain::deadline_rules::DeadlineRules;
 use crate::domain::definition::migrate::MIGRATE;
 use crate::domain::forecast::{DueNext, due_next};
@@ -202,6 +204,9 @@ impl OneStop {
         before: &Case,
         judge: impl FnOnce(&mut Case, &Facts<'_>) -> Result<Recorded, Error> + Send,
     ) -> Result<Applied, Error> {
+        if before.awaits_book() && act.permission != civil_decisions::ANSWER && waits_for_book(act.operation) {
+            return Err(Error::DecisionAwaitsBook);
+        }
         let (now, today) = (unit.now(), unit.today());
         let procedure = self.procedure_for(unit, before, act.version, today).await?;
         let law = self.law.get();

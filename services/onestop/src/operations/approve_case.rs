@@ -55,6 +55,9 @@ impl OneStop {
             ACT,
             target,
             |case, facts| {
+                if self.goes_into_book(case, facts) {
+                    return Err(Error::CivilDecisionExpected);
+                }
                 let (results, said): (Vec<CaseResult>, Vec<Option<Metadata>>) = results.into_iter().unzip();
                 let recorded = judge(case, facts, results, &body.reason)?;
                 let unit_id = case.responsible_unit_id;

@@ -6,6 +6,7 @@ mod approve_case;
 mod assign_case;
 pub(crate) mod charges;
 mod checks;
+pub(crate) mod civil_decisions;
 pub(crate) mod components;
 pub(crate) mod counters;
 mod create_draft;
@@ -76,6 +77,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use crate::domain::case::Case;
+use crate::domain::civil_decision::BookProcedures;
 use crate::domain::pack::{Level, Profile};
 use crate::error::Error;
 use crate::law::InForce;
@@ -107,6 +109,8 @@ pub struct OneStop {
     pub(crate) payments: Arc<dyn PaymentOrders>,
     /// Questions to the population database.
     pub(crate) population: Arc<dyn PopulationQuestions>,
+    /// Which procedures go into a book of civil status.
+    pub(crate) books: BookProcedures,
     /// A sealed secret of no case, made at the start: the public look-up compares guesses at unknown codes with it.
     pub(crate) nobodys_secret: Vec<u8>,
 }

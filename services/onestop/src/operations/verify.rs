@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::{
-    accept_case, approve_case, assign_case, charges, components, extend_deadline, follow_units, migrate_cases,
-    rate_case, recalculate_deadlines, record_step, reject_case, request_supplement, results, return_result, stop_case,
-    submit_case, supply_components, withdraw_case, work,
+    accept_case, approve_case, assign_case, charges, civil_decisions, components, extend_deadline, follow_units,
+    migrate_cases, rate_case, recalculate_deadlines, record_step, reject_case, request_supplement, results,
+    return_result, stop_case, submit_case, supply_components, withdraw_case, work,
 };
 use crate::domain::listing::Versioned;
 use crate::domain::lookup::SECRET_LENGTH;
@@ -45,12 +45,14 @@ const ORPHANS: i64 = 20;
 const DIFFERENCES: usize = 50;
 
 /// All acts on a case.
-const ACTS: [&Act; 20] = [
+const ACTS: [&Act; 22] = [
     &accept_case::ACT,
     &approve_case::ACT,
     &assign_case::ACT,
     &charges::REQUEST_PAYMENT,
     &charges::SETTLE_PAYMENT,
+    &civil_decisions::DECISION,
+    &civil_decisions::RETURN,
     &components::confirm_components::ACT,
     &components::reuse_stored_paper::ACT,
     &components::set_component_state::ACT,

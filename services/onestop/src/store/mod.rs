@@ -9,6 +9,7 @@ pub(crate) mod case_search;
 pub(crate) mod case_versions;
 pub(crate) mod cases;
 pub(crate) mod charges;
+pub(crate) mod civil_decisions;
 pub(crate) mod counters;
 pub(crate) mod deadlines;
 pub(crate) mod decisions;

@@ -534,7 +534,13 @@ static TASKS: [(OnTask, &str, &str); 6] = [
 const HAND_OVER: (&str, &str) = ("WorkService.HandOverTasks", "=  -  -  =  =  =  =  =  =  -  -  =  -");
 
 /// Writes about a case that are no act on one that stands: what each is instead, and where it is tried.
-const APART: [(&str, &str); 1] = [("CaseService.SubmitCase", "makes a case; lifecycle.rs")];
+const APART: [(&str, &str); 2] = [
+    ("CaseService.SubmitCase", "makes a case; lifecycle.rs"),
+    (
+        "CivilDecisionService.DecideCivilCase",
+        "only of procedures that go into a book, where ApproveCase is refused; possible where that is; civil_decisions.rs",
+    ),
+];
 
 /// Who is given every case and does its steps, and the colleague to whom tasks are passed on.
 const WORKER: u128 = 0xA1;

@@ -16,6 +16,7 @@ mod alone;
 mod bucket;
 mod calendar_change;
 mod catalogue;
+mod civil_decisions;
 mod components;
 mod counters;
 mod deadlines;

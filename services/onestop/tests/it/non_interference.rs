@@ -55,6 +55,15 @@ fn askers(stack: &Stack, side: &Side) -> Vec<Asker> {
             purpose: Some("portal_synchronisation"),
         },
         Asker {
+            name: "civil_decision_taker",
+            token: Some(
+                stack
+                    .tokens
+                    .system(Uuid::from_u128(0x902), &[("civil_decision_taker", side.unit_id)]),
+            ),
+            purpose: Some("civil_status_registration"),
+        },
+        Asker {
             name: "citizen",
             token: Some(stack.portal_token(side.citizen)),
             purpose: Some("own_case"),

@@ -324,6 +324,7 @@ impl Side {
         let task_id = self.work_on(stack, &filed.working).await;
         let decided = self.decide(stack, &filed.decided).await;
         let decided = correct(stack, self.unit_id, &decided).await;
+        self.waits_for_book(stack, &decided).await;
         let charged = self.take_in(stack, &filed.charged).await;
         let treasury_file_id = self.money(stack, &charged, ["BL-1", "BL-9"]).await;
         let call = proto::CallNextRequest {
@@ -343,6 +344,22 @@ impl Side {
             migration_id,
             version,
         }
+    }
+
+    /// A decision that waits for the book, as if the procedure went into one.
+    async fn waits_for_book(&self, stack: &Stack, case: &proto::Case) {
+        let mut superuser = stack.database.connect_as_superuser().await.unwrap();
+        sqlx::query(
+            "INSERT INTO civil_decisions (decision_id, case_id, case_code, procedure_code, responsible_unit_id, decision_date, number, signer_name,
+                 signer_title, signer_authorisation, performer_name, state, step_before, outcome_before, decider_id, record_time)
+             SELECT gen_random_uuid(), case_id, case_code, procedure_code, responsible_unit_id, '2026-11-23', '', 'Lê Văn An', 'Chủ tịch', '',
+                    'Phan Thị Lan', 1, '', '', gen_random_uuid(), submit_time
+             FROM cases WHERE case_id = $1::uuid",
+        )
+        .bind(&case.case_id)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
     }
 
     /// Accepts a case and gives it to the official.

@@ -12,6 +12,7 @@ use egov_database::{Database, DatabaseConfig};
 use egov_directory::{Directory, DirectoryConfig, Feed};
 use egov_fault::Fault;
 use egov_keyring::{Keyring, Purpose};
+use egov_onestop::domain::civil_decision::BookProcedures;
 use egov_onestop::domain::pack::Profile;
 use egov_onestop::operations::import::{Packs, import};
 use egov_onestop::payments::{NotConnected, PaymentOrders};
@@ -20,6 +21,7 @@ use egov_onestop::press::{PressFault, SharedPress};
 use egov_onestop::staffing::{HeldAt, Holders};
 use egov_proto::egov::identity::v1 as identity;
 use egov_proto::egov::onestop::v1::case_service_client::CaseServiceClient;
+use egov_proto::egov::onestop::v1::civil_decision_service_client::CivilDecisionServiceClient;
 use egov_proto::egov::onestop::v1::component_service_client::ComponentServiceClient;
 use egov_proto::egov::onestop::v1::counter_service_client::CounterServiceClient;
 use egov_proto::egov::onestop::v1::deadline_service_client::DeadlineServiceClient;
@@ -104,6 +106,7 @@ pub(crate) struct Client {
     pub(crate) reports: ReportServiceClient<Called>,
     pub(crate) results: ResultServiceClient<Called>,
     pub(crate) linked: LinkedCaseServiceClient<Called>,
+    pub(crate) civil: CivilDecisionServiceClient<Called>,
 }
 
 /// Identity's feed, which changes when the test says so.
@@ -274,6 +277,7 @@ pub(crate) struct Neighbours {
     pub(crate) payments: Arc<dyn PaymentOrders>,
     pub(crate) population: Arc<dyn PopulationQuestions>,
     pub(crate) press: Option<SharedPress>,
+    pub(crate) books: BookProcedures,
 }
 
 impl Default for Neighbours {
@@ -283,6 +287,7 @@ impl Default for Neighbours {
             payments: Arc::new(NotConnected),
             population: Arc::new(population::NotConnected),
             press: Some(Arc::new(plain_print)),
+            books: BookProcedures::default(),
         }
     }
 }
@@ -389,6 +394,7 @@ impl Process {
             press: neighbours.press,
             payments: neighbours.payments,
             population: neighbours.population,
+            books: neighbours.books,
         })
         .await
         .unwrap()
@@ -441,6 +447,16 @@ impl Stack {
     pub(crate) async fn with_population(population: Arc<dyn PopulationQuestions>) -> Self {
         Self::beside(Neighbours {
             population,
+            ..Neighbours::default()
+        })
+        .await
+    }
+
+    /// A service for the demonstration whose registrations of births go into a book of civil status.
+    pub(crate) async fn with_books() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/packs/civil-registry/cases");
+        Self::beside(Neighbours {
+            books: BookProcedures::read(&folder).unwrap(),
             ..Neighbours::default()
         })
         .await
@@ -597,6 +613,7 @@ impl Stack {
             counters: CounterServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             ratings: RatingServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             linked: LinkedCaseServiceClient::with_interceptor(channel.clone(), credentials.clone()),
+            civil: CivilDecisionServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             results: ResultServiceClient::with_interceptor(channel.clone(), credentials.clone()),
             reports: ReportServiceClient::with_interceptor(channel, credentials),
         }

@@ -7,13 +7,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::PaperKind;
+use crate::domain::adoption::Adoption;
 use crate::domain::annotation::Annotation;
 use crate::domain::birth::{Birth, Parent};
 use crate::domain::correction::{CorrectedField, Correction, CorrectionKind};
 use crate::domain::death::Death;
-use crate::domain::entry::{Details, Entry, printed_number};
+use crate::domain::entry::{Details, Entry, RelationKind, printed_number};
+use crate::domain::guardianship::Guardianship;
 use crate::domain::marriage::{Marriage, Spouse};
+use crate::domain::party::Party;
 use crate::domain::person::{Born, Country, EthnicGroups, Person, Sex};
+use crate::domain::recognition::Recognition;
 use crate::domain::rules::Rules;
 
 /// A day as numbers.
@@ -314,6 +318,51 @@ impl Body<'_> {
         self.field("death.place_of_death", "Nơi chết", death.place.as_str());
     }
 
+    /// Somebody whom an entry of guardianship, recognition or adoption is of.
+    fn party(&mut self, at: &str, named: &str, party: &Party) {
+        self.person(at, named, &party.person);
+        self.field(&format!("{at}.sex"), "Giới tính", party.person.sex.vi());
+        self.number(at, &party.person);
+        self.field(&format!("{at}.residence"), "Nơi cư trú", party.residence.as_str());
+    }
+
+    /// Without the ground, which is sensitive.
+    fn guardianship(&mut self, guardianship: &Guardianship) {
+        self.field("guardianship.act", "Loại việc", guardianship.act.vi());
+        let guardian = &guardianship.guardian;
+        self.party("guardianship.guardian", "Họ, chữ đệm, tên người giám hộ", guardian);
+        let ward = &guardianship.ward;
+        self.party("guardianship.ward", "Họ, chữ đệm, tên người được giám hộ", ward);
+        if let Some(supervisor) = &guardianship.supervisor {
+            let named = "Họ, chữ đệm, tên người giám sát việc giám hộ";
+            self.party("guardianship.supervisor", named, supervisor);
+        }
+        if let Some(kind) = guardianship.kind {
+            self.field("guardianship.kind", "Loại giám hộ", kind.vi());
+        }
+        if let Some(ended) = guardianship.end_date {
+            self.field("guardianship.end_date", "Ngày chấm dứt giám hộ", shown_day(ended));
+        }
+    }
+
+    fn recognition(&mut self, recognition: &Recognition) {
+        self.field("recognition.kind", "Loại việc", recognition.kind.vi());
+        let named = match recognition.kind.relation() {
+            RelationKind::Mother => "Họ, chữ đệm, tên người mẹ",
+            _ => "Họ, chữ đệm, tên người cha",
+        };
+        self.party("recognition.parent", named, &recognition.parent);
+        self.party("recognition.child", "Họ, chữ đệm, tên người con", &recognition.child);
+    }
+
+    fn adoption(&mut self, adoption: &Adoption) {
+        for (party, at) in adoption.adopters() {
+            self.party(at, "Họ, chữ đệm, tên người nhận con nuôi", party);
+        }
+        let named = "Họ, chữ đệm, tên người được nhận làm con nuôi";
+        self.party("adoption.child", named, &adoption.child);
+    }
+
     fn correction(&mut self, correction: &Correction, corrected: Option<(&Entry, &Details)>) {
         let kind = match correction.kind {
             CorrectionKind::Change => "Thay đổi hộ tịch",
@@ -409,6 +458,18 @@ fn shown_field(path: &str) -> String {
         " (chồng)"
     } else if path.starts_with("marriage.wife.") {
         " (vợ)"
+    } else if path.starts_with("guardianship.ward.") {
+        " (người được giám hộ)"
+    } else if path.starts_with("guardianship.guardian.") {
+        " (người giám hộ)"
+    } else if path.starts_with("guardianship.supervisor.") {
+        " (người giám sát)"
+    } else if path.starts_with("recognition.parent.") {
+        " (cha, mẹ)"
+    } else if path.starts_with("adoption.adopter.") || path.starts_with("adoption.other_adopter.") {
+        " (người nhận con nuôi)"
+    } else if path.starts_with("recognition.child.") || path.starts_with("adoption.child.") {
+        " (con)"
     } else {
         ""
     };
@@ -424,6 +485,9 @@ fn names(details: &Details) -> Vec<&str> {
             marriage.husband.person.full_name.as_str(),
             marriage.wife.person.full_name.as_str(),
         ],
+        Details::Guardianship(guardianship) => vec![guardianship.ward.person.full_name.as_str()],
+        Details::Recognition(recognition) => vec![recognition.child.person.full_name.as_str()],
+        Details::Adoption(adoption) => vec![adoption.child.person.full_name.as_str()],
         Details::Correction(_) => Vec::new(),
     }
 }
@@ -439,6 +503,9 @@ pub fn compose(source: &Source<'_>) -> Form {
         Details::Birth(birth) => body.birth(birth),
         Details::Marriage(marriage) => body.marriage(marriage),
         Details::Death(death) => body.death(death),
+        Details::Guardianship(guardianship) => body.guardianship(guardianship),
+        Details::Recognition(recognition) => body.recognition(recognition),
+        Details::Adoption(adoption) => body.adoption(adoption),
         Details::Correction(correction) => body.correction(correction, source.corrected),
     }
     let place = entry.content.registration_place.as_str();
@@ -570,11 +637,11 @@ mod tests {
             },
             mother: Some(parent("Trần Thị Mẹ", Sex::Female, Born::in_month(1995, 4).unwrap())),
             father: Some(parent("Nguyễn Văn Cha", Sex::Male, Born::in_year(1993).unwrap())),
-            requester: Requester {
+            requester: Some(Requester {
                 full_name: PersonName::read("Nguyễn Văn Cha").unwrap(),
                 relationship: "cha".to_owned(),
                 paper: None,
-            },
+            }),
             foreign_registration: None,
             abandonment: None,
         }));
@@ -598,6 +665,7 @@ mod tests {
                 performer_name: "Phan Thị Sổ Bộ".to_owned(),
                 note: String::new(),
                 settled: Vec::new(),
+                digitised: None,
                 details: details.clone(),
             },
             actor_id: Uuid::nil(),

@@ -188,6 +188,9 @@ pub fn title(rules: &Rules, event: EventKind, kind: PaperKind) -> Option<&str> {
         // Giấy chứng tử from 01/03/2027 on.
         (PaperKind::Extract, EventKind::Death) => &rules.papers.death,
         (PaperKind::Extract, EventKind::Change) => &rules.extracts.change,
+        (PaperKind::Extract, EventKind::Guardianship) => &rules.extracts.guardianship,
+        (PaperKind::Extract, EventKind::Recognition) => &rules.extracts.recognition,
+        (PaperKind::Extract, EventKind::Adoption) => &rules.extracts.adoption,
         _ => return None,
     };
     Some(name.vi.as_str())
@@ -248,7 +251,14 @@ mod tests {
         assert_eq!(called(EventKind::Death, PaperKind::Certificate), None);
         assert_eq!(called(EventKind::Death, PaperKind::Extract), Some("Trích lục khai tử"));
         assert_eq!(called(EventKind::Change, PaperKind::Certificate), None);
-        assert_eq!(called(EventKind::Adoption, PaperKind::Extract), None);
+        assert_eq!(called(EventKind::Adoption, PaperKind::Certificate), None);
+        for (event, name) in [
+            (EventKind::Guardianship, "Trích lục đăng ký giám hộ"),
+            (EventKind::Recognition, "Trích lục đăng ký nhận cha, mẹ, con"),
+            (EventKind::Adoption, "Trích lục đăng ký nuôi con nuôi"),
+        ] {
+            assert_eq!(called(event, PaperKind::Extract), Some(name));
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@
 pub mod age;
 pub mod bigamy;
 pub mod consanguinity;
+pub mod decided;
 pub mod deciding;
+pub mod families;
 pub mod inquiry;
 pub mod marriage;
 pub mod notice;

@@ -33,6 +33,33 @@ pub fn judge(rules: &Rules, number: &PersonalNumber, sex: Sex, born: Option<Born
     findings
 }
 
+/// Why a number that was just assigned cannot be the child's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOfChild {
+    /// It tells another sex.
+    Sex,
+    /// It tells another year of birth.
+    BirthYear,
+    /// It tells another province than the one where the birth is registered.
+    Province,
+}
+
+/// Whether a number that was just assigned for a birth can be the child's: it tells sex, year of birth and province of the registration (TT
+/// 07/2016/TT-BCA). Here a difference does stand in the way, since nobody has used the number yet; an officer finds out which of the two errs. `province`
+/// is the code of the province of the registration, three digits; none where it is not known.
+pub fn of_child(number: &PersonalNumber, sex: Sex, born: Option<Born>, province: Option<&str>) -> Option<NotOfChild> {
+    let discrepancy = number
+        .discrepancies(sex.told(), born.map(Born::year))
+        .into_iter()
+        .next();
+    match discrepancy {
+        Some(Discrepancy::Sex) => Some(NotOfChild::Sex),
+        Some(Discrepancy::BirthYear) => Some(NotOfChild::BirthYear),
+        None if province.is_some_and(|province| province != number.province()) => Some(NotOfChild::Province),
+        None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -55,6 +82,10 @@ mod tests {
             prop_assert_eq!(asked.contains(&"personal_number_sex"), male != told_male);
             prop_assert_eq!(asked.contains(&"personal_number_year"), year != told_year);
             prop_assert!(judge(&rules(), &number, Sex::Undetermined, None, "child").is_clear());
+            // Of a number that was just assigned the same differences stand in the way, and another province.
+            let told = if told_male { Sex::Male } else { Sex::Female };
+            let refused = of_child(&number, told, Born::in_year(told_year).ok(), Some("040"));
+            prop_assert_eq!(refused.is_none(), male == told_male && year == told_year && province == 40);
         }
     }
 }

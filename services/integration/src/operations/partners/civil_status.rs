@@ -8,7 +8,7 @@ use egov_proto::egov::integration::v1::{SubmitRegistrationRequest, SubmitRegistr
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{Message, NewDelivery, Partners, connected, sealed_for};
+use super::{ENTER, Message, NewDelivery, Partners, connected, sealed_for};
 use crate::domain::delivery::Delivery;
 use crate::error::Error;
 use crate::sealing::open;
@@ -92,7 +92,7 @@ impl Partners {
             .read(&scope, async |connection| {
                 let delivery = deliveries::get(connection, delivery_id, &scope)
                     .await?
-                    .filter(|delivery| delivery.partner == Partner::CivilStatusRegister.name())
+                    .filter(|delivery| delivery.partner == Partner::CivilStatusRegister.name() && delivery.act != ENTER)
                     .ok_or(Error::RegistrationNotFound)?;
                 let sealed = deliveries::answer(connection, delivery_id).await?;
                 Ok::<_, Error>((delivery, sealed))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use egov_auth::RowScope;
 use egov_database::{Lease, UnitOfWork};
 use egov_partners::Partner;
+use egov_partners::civil_books::holds;
 use egov_partners::outcome::{CallError, NotSent};
 use egov_partners::payment::{Order, OrderState, Refund};
 use egov_partners::portal::{CaseItem, NationalPortal, ToldCase};
@@ -14,13 +15,13 @@ use egov_partners::wire_time::WireTime;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::{Done, JOB, Message, Partners, record, sealed_for};
+use super::{Done, ENTER, JOB, Message, Partners, record, sealed_for};
 use crate::domain::case_version;
 use crate::domain::delivery::{Answer, CASE_UNKNOWN, Delivery, Next, Patience, State};
 use crate::error::Error;
 use crate::onestop::FileContent;
 use crate::sealing::seal;
-use crate::store::{deliveries, payments, synchronisations};
+use crate::store::{civil_register, deliveries, payments, synchronisations};
 
 const LEASE: &str = "integration.deliveries";
 const LEASE_TIME: Duration = Duration::from_mins(2);
@@ -193,6 +194,16 @@ impl Partners {
                     let (case, at) = ((delivery.order_key.as_str(), delivery.unit_id), unit.now());
                     let digest = delivery.content_digest.as_str();
                     synchronisations::acknowledged(unit.conn(), case, (version, state, digest), at).await?;
+                }
+                if delivery.state == State::Acknowledged
+                    && delivery.act == ENTER
+                    && let (Some(version), Ok(entry_id)) = (
+                        case_version::of(&delivery.partner_key),
+                        Uuid::try_parse(&delivery.order_key),
+                    )
+                {
+                    let (digest, at) = (delivery.content_digest.as_str(), unit.now());
+                    civil_register::acknowledged(unit.conn(), entry_id, (version, digest), at).await?;
                 }
                 if delivery.state == State::Acknowledged && delivery.act == "sync_case" {
                     tell_steps_of(unit, &delivery).await?;
@@ -428,6 +439,15 @@ impl Partners {
                 let entry = register.partner.submit(submission).await?;
                 Ok(Answer::Done(Done::Entry(entry)))
             }
+            Message::Enter { entry } => {
+                let register = self
+                    .connections
+                    .civil_status
+                    .as_ref()
+                    .ok_or_else(|| gone(Partner::CivilStatusRegister))?;
+                register.partner.tell(entry).await?;
+                Ok(Answer::Done(Done::Told))
+            }
         }
     }
 
@@ -471,6 +491,13 @@ impl Partners {
                 let register = self.connections.civil_status.as_ref().ok_or_else(gone)?;
                 let found = register.partner.find(&submission.key).await?;
                 Ok(found.map(|entry| Answer::Done(Done::Entry(entry))))
+            }
+            Message::Enter { entry } => {
+                let register = self.connections.civil_status.as_ref().ok_or_else(gone)?;
+                let there = register.partner.find_told(&entry.key).await?;
+                Ok(there
+                    .filter(|there| holds(&there.held(), entry))
+                    .map(|_| Answer::Done(Done::Told)))
             }
         }
     }

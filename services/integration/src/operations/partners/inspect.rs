@@ -6,7 +6,7 @@ use egov_proto::egov::integration::v1::{RedriveDeliveryRequest, RedriveDeliveryR
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Partners, record};
+use super::{ENTER, Partners, record};
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::unmapped::Counted;
 use crate::error::Error;
@@ -79,8 +79,9 @@ impl Partners {
                 let last =
                     deliveries::last_of_matter(unit.conn(), &delivery.partner, &delivery.act, &delivery.order_key)
                         .await?;
-                // A case is told as it stands: an older word after a newer one would be wrong. Steps are all told.
-                if delivery.act == "sync_case" && last.is_some_and(|last| last.id != delivery.id) {
+                // A case, and an entry of a book, is told as it stands: an older word after a newer one would be wrong. Steps are all told.
+                let is_whole = delivery.act == "sync_case" || delivery.act == ENTER;
+                if is_whole && last.is_some_and(|last| last.id != delivery.id) {
                     return Err(Error::DeliverySuperseded);
                 }
                 if !delivery.redrive(unit.now()) {

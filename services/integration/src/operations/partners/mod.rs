@@ -3,11 +3,14 @@
 mod civil_status;
 mod deliver;
 mod follow;
+mod follow_books;
 mod inspect;
 mod payments;
 mod population;
 mod portal;
 mod reconcile;
+mod reconcile_books;
+mod register_changes;
 mod synchronisations;
 
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use egov_clock::Clock as _;
 use egov_database::{Database, Event, Leaf, UnitOfWork};
 use egov_partners::Partner;
 use egov_partners::case_mapping::{NotMappable, SaidNames};
+use egov_partners::civil_books::BookEntry;
 use egov_partners::civil_status::{Entry, Submission};
 use egov_partners::code_tables::Unmapped;
 use egov_partners::payment::{NewOrder, NewRefund, Order, Refund};
@@ -30,9 +34,13 @@ use uuid::Uuid;
 pub(crate) use civil_status::Entered;
 pub use deliver::Round;
 pub use follow::Followed;
+pub use follow_books::FollowedBooks;
 pub(crate) use payments::{NoticeRefusal, ORDER, canonical as canonical_order};
-pub(crate) use population::{QUESTION, Question, canonical as canonical_question};
+pub(crate) use population::{QUESTION, Question, WantedNumber, canonical as canonical_question};
 pub use reconcile::Reconciled;
+pub use reconcile_books::ReconciledBooks;
+pub use register_changes::ReceivedChanges;
+pub(crate) use register_changes::ShownChange;
 
 use crate::domain::delivery::{Delivery, State};
 use crate::error::Error;
@@ -76,7 +84,14 @@ pub(crate) enum Message {
     Register {
         submission: Submission,
     },
+    /// An entry of a commune's book, as it stands.
+    Enter {
+        entry: Box<BookEntry>,
+    },
 }
+
+/// The act of telling the civil-status register an entry of a book.
+pub(crate) const ENTER: &str = "tell_entry";
 
 /// What a partner answered, when it has done what was asked.
 #[derive(Clone, Debug)]
@@ -105,6 +120,7 @@ impl Message {
             Self::CreateOrder { .. } => "create_order",
             Self::RefundOrder { .. } => "refund_order",
             Self::Register { .. } => "register",
+            Self::Enter { .. } => ENTER,
         }
     }
 
@@ -112,7 +128,7 @@ impl Message {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => Partner::NationalPortal,
             Self::CreateOrder { .. } | Self::RefundOrder { .. } => Partner::PaymentPlatform,
-            Self::Register { .. } => Partner::CivilStatusRegister,
+            Self::Register { .. } | Self::Enter { .. } => Partner::CivilStatusRegister,
         }
     }
 
@@ -121,7 +137,7 @@ impl Message {
     fn has_own_key(&self) -> bool {
         match self {
             Self::SyncCase { .. } | Self::ReportProgress { .. } => false,
-            Self::CreateOrder { .. } | Self::RefundOrder { .. } | Self::Register { .. } => true,
+            Self::CreateOrder { .. } | Self::RefundOrder { .. } | Self::Register { .. } | Self::Enter { .. } => true,
         }
     }
 
@@ -132,6 +148,7 @@ impl Message {
             Self::CreateOrder { .. } => "payment_order_created",
             Self::RefundOrder { .. } => "payment_refund_made",
             Self::Register { .. } => "civil_status_registered",
+            Self::Enter { .. } => "civil_register_acknowledged",
         }
     }
 }
@@ -259,6 +276,10 @@ impl Partners {
 
     fn now(&self) -> jiff::Timestamp {
         self.database.clock().now()
+    }
+
+    fn today(&self) -> jiff::civil::Date {
+        self.database.clock().today()
     }
 }
 

@@ -1,18 +1,22 @@
-//! LookUpCitizen and ConfirmCitizen.
+//! LookUpCitizen, ConfirmCitizen and AssignPersonalNumber.
 
 use egov_auth::{Caller, ReadRecord, Resource};
-use egov_database::{Event, Leaf, UnitOfWork, WriteRequest};
+use egov_database::{Event, Leaf, UnitOfWork, WriteRequest, violates};
 use egov_partners::Partner;
-use egov_partners::outcome::CallError;
-use egov_partners::population::{Asker, Birth, Citizen, Enquiry, NotComplete, Number, RequestCode};
-use egov_proto::egov::integration::v1::{ConfirmCitizenResponse, LookUpCitizenResponse};
+use egov_partners::outcome::{CallError, NotSent};
+use egov_partners::population::{
+    Asker, Assignment, Birth, Citizen, Enquiry, Newborn, NotComplete, Number, RequestCode,
+};
+use egov_proto::egov::integration::v1::{AssignPersonalNumberResponse, ConfirmCitizenResponse, LookUpCitizenResponse};
 use uuid::Uuid;
 
 use super::{Partners, connected};
 use crate::error::Error;
-use crate::store::partner_records::{PopulationRequest, insert_request};
+use crate::store::StoreError;
+use crate::store::partner_records::{PopulationRequest, insert_request, request_under};
 
 const READ: &str = "integration.population.read";
+const ASSIGN: &str = "integration.population.assign";
 
 /// A question about one person, as a caller asked it.
 pub(crate) struct Question {
@@ -26,6 +30,18 @@ pub(crate) struct Question {
     pub(crate) number: Number,
     pub(crate) full_name: String,
     pub(crate) birth: Birth,
+}
+
+/// A request for the number of a child, as a caller made it.
+pub(crate) struct WantedNumber {
+    pub(crate) unit_id: i32,
+    pub(crate) request_code: String,
+    pub(crate) agency_code: String,
+    pub(crate) service_code: String,
+    pub(crate) officer_code: String,
+    pub(crate) legal_basis: String,
+    /// In the province's codes.
+    pub(crate) newborn: Newborn,
 }
 
 /// A person as the register told, in the province's codes.
@@ -55,6 +71,30 @@ pub(crate) fn canonical(asked: &PopulationRequest) -> serde_json::Value {
         "purpose": asked.purpose,
         "time": asked.record_time,
     })
+}
+
+/// Keeps a question with its event and leaf.
+async fn keep(unit: &mut UnitOfWork<'_>, asked: &PopulationRequest) -> Result<(), Error> {
+    insert_request(unit.conn(), asked).await?;
+    unit.publish(Event {
+        aggregate_kind: QUESTION,
+        aggregate_id: asked.id,
+        version: 1,
+        kind: "population_asked",
+        payload: serde_json::json!({
+            "unit_id": asked.unit_id,
+            "service_code": asked.service_code,
+            "operation": asked.operation,
+        }),
+    });
+    unit.leaf(Leaf {
+        kind: QUESTION,
+        resource: asked.id,
+        version: 1,
+        canonical: canonical(asked).to_string().as_bytes(),
+    });
+    unit.led_to(QUESTION, asked.id, 1);
+    Ok(())
 }
 
 impl Partners {
@@ -138,29 +178,108 @@ impl Partners {
                     purpose: caller.purpose.clone().unwrap_or_default(),
                     record_time: unit.now(),
                 };
-                insert_request(unit.conn(), &asked).await?;
-                unit.publish(Event {
-                    aggregate_kind: QUESTION,
-                    aggregate_id: id,
-                    version: 1,
-                    kind: "population_asked",
-                    payload: serde_json::json!({
-                        "unit_id": asked.unit_id,
-                        "service_code": asked.service_code,
-                        "operation": asked.operation,
-                    }),
-                });
-                unit.leaf(Leaf {
-                    kind: QUESTION,
-                    resource: id,
-                    version: 1,
-                    canonical: canonical(&asked).to_string().as_bytes(),
-                });
-                unit.led_to(QUESTION, id, 1);
+                keep(unit, &asked).await?;
                 Ok::<_, Error>(answer(asked.request_code))
             })
             .await?;
         Ok(written.into_answer())
+    }
+
+    /// The number that the register assigns to a child, under the code that the caller gives. Recorded before anything leaves; asked again with the same
+    /// code, it is one request here and at the register.
+    pub(crate) async fn assign_number<M: prost::Message>(
+        &self,
+        caller: &Caller,
+        request_id: Uuid,
+        body: &M,
+        wanted: WantedNumber,
+    ) -> Result<AssignPersonalNumberResponse, Error> {
+        caller.require(ASSIGN, &Resource::of_unit(wanted.unit_id))?;
+        let register = connected(self.connections.population.as_ref(), Partner::PopulationRegister)?;
+        let method = "egov.integration.v1.PopulationService/AssignPersonalNumber";
+        let request = WriteRequest::by(caller, ASSIGN, method, request_id, body);
+        let written = self
+            .database
+            .write(request, async |unit: &mut UnitOfWork<'_>| {
+                let agency_code = &wanted.agency_code;
+                self.agencies
+                    .require(unit, wanted.unit_id, "agency_code", agency_code)
+                    .await?;
+                let id = unit.new_id();
+                let asked = PopulationRequest {
+                    id,
+                    unit_id: wanted.unit_id,
+                    request_code: wanted.request_code.clone(),
+                    operation: method.rsplit('/').next().unwrap_or(method).to_owned(),
+                    service_code: wanted.service_code.clone(),
+                    legal_basis: wanted.legal_basis.clone(),
+                    officer_code: wanted.officer_code.clone(),
+                    case_code: String::new(),
+                    citizen_id: None,
+                    actor: caller.key(),
+                    purpose: caller.purpose.clone().unwrap_or_default(),
+                    record_time: unit.now(),
+                };
+                // Under another request id the code was recorded before: the request is the same one, whose record stands.
+                match request_under(unit.conn(), &asked.request_code).await? {
+                    Some((unit_id, operation)) if (unit_id, &operation) == (asked.unit_id, &asked.operation) => {}
+                    Some(_) => return Err(Error::RequestCodeTaken),
+                    None => keep(unit, &asked).await.map_err(|error| match error {
+                        Error::Store(StoreError::Sql(sql))
+                            if violates(&sql, "population_requests_request_code_key") =>
+                        {
+                            Error::RequestCodeTaken
+                        }
+                        error => error,
+                    })?,
+                }
+                Ok::<_, Error>(AssignPersonalNumberResponse {
+                    request_code: asked.request_code,
+                    personal_number: String::new(),
+                })
+            })
+            .await?;
+        // What is stored is the answer to a repetition: it holds no number, which is the register's to tell.
+        let claimed = written.into_answer();
+        let resources = vec![format!("population/{}", claimed.request_code)];
+        let record = ReadRecord::of(caller, Vec::new(), resources, self.now());
+        self.reads.record(record).await?;
+        let newborn = self.in_their_codes(wanted.unit_id, wanted.newborn).await?;
+        let (account, phone) = &self.connections.population_account;
+        let incomplete = |error: NotComplete| Error::Unreadable(error.into());
+        let (service, officer, agency) = (&wanted.service_code, &wanted.officer_code, &wanted.agency_code);
+        let assignment = Assignment {
+            code: RequestCode::new(&claimed.request_code).map_err(incomplete)?,
+            asker: Asker::new(service, officer, agency, account, phone).map_err(incomplete)?,
+            newborn,
+        };
+        let personal_number = register.partner.assign(&assignment).await.map_err(call)?;
+        Ok(AssignPersonalNumberResponse {
+            personal_number,
+            ..claimed
+        })
+    }
+
+    /// A child in the register's codes. What a code table does not know is not left out, since the request would say something else once the table does:
+    /// it waits until the table is mended.
+    async fn in_their_codes(&self, unit_id: i32, newborn: Newborn) -> Result<Newborn, Error> {
+        let mut translator = self.connections.tables.translator(self.database.clock().today());
+        let (province, register) = ("province", "population-register");
+        let gender = translator.translate("gender", province, register, &newborn.gender_code, "GioiTinh");
+        let ethnic_group = match newborn.ethnic_group_code.as_str() {
+            "" => Some(String::new()),
+            code => translator.translate("ethnic-group", province, register, code, "DanToc"),
+        };
+        self.report_alone(unit_id, &translator.into_unmapped()).await?;
+        let (Some(gender_code), Some(ethnic_group_code)) = (gender, ethnic_group) else {
+            let unmapped = NotSent::Unsendable("a code without a translation");
+            return Err(call(CallError::NotSent(unmapped)));
+        };
+        Ok(Newborn {
+            gender_code,
+            ethnic_group_code,
+            ..newborn
+        })
     }
 
     /// The record of the reading, and after it the question.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::civil_decision::AWAITS_BOOK;
 use crate::domain::pack::{Procedure, Step};
 
 /// Rẽ nhánh: one way on from a step. The first that applies is taken.
@@ -237,6 +238,10 @@ fn way<'a, 's>(
     conditions: &[String],
     said: impl Fn(&str) -> Option<&'s str>,
 ) -> Vec<&'a Step> {
+    // What was decided waits for the book: nobody in the office has anything to do.
+    if done.step == AWAITS_BOOK {
+        return Vec::new();
+    }
     // Where nobody said an outcome, the way without one is the ordinary one, and the first where all of them have one.
     let next_of = |code: &str, outcome: Option<&str>| {
         let following = following(steps, code, conditions);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::task::{Consultation, Task, TaskKind, TaskState};
 use crate::domain::case::Case;
+use crate::domain::civil_decision::{DECIDE, RETURN_DECISION};
 use crate::domain::definition::migrate::MIGRATE;
 use crate::domain::definition::{Done, leads_to, way_on};
 use crate::domain::pack::Step;
@@ -129,7 +130,8 @@ pub fn follow(tasks: &mut Vec<Task>, progress: &Progress<'_>, new_id: impl FnOnc
         }
     }
     let Some(step) = wanted else { return };
-    let assignee = if progress.operation == Operation::SendBack.as_str() {
+    let comes_back = [Operation::SendBack.as_str(), RETURN_DECISION].contains(&progress.operation);
+    let assignee = if comes_back {
         last_done(tasks, &step.code)
     } else if progress.operation == Operation::Assign.as_str() && is_inner(step) {
         progress.stand.assignee_id
@@ -169,6 +171,10 @@ fn was_done(task: &Task, progress: &Progress<'_>) -> bool {
     let is = |operation: Operation| progress.operation == operation.as_str();
     if is(Operation::RecordStep) {
         return task.step == progress.stand.done.step;
+    }
+    if progress.operation == DECIDE {
+        let step = progress.steps.iter().find(|step| step.code == task.step);
+        return step.is_none_or(|step| step.state == State::Completed);
     }
     let decides = is(Operation::Accept) || is(Operation::Approve) || is(Operation::Stop) || is(Operation::ReturnResult);
     decides

@@ -24,6 +24,7 @@ use super::OneStop;
 use super::act::Version;
 use super::assign_case;
 use crate::domain::case::Case;
+use crate::domain::civil_decision::DECIDE;
 use crate::domain::listing::Versioned;
 use crate::domain::pack::{Procedure, Step};
 use crate::domain::transitions::{Operation, State};
@@ -242,6 +243,8 @@ impl OneStop {
         let is = |wanted: Operation| operation == wanted.as_str();
         let step = if is(Operation::RecordStep) {
             procedure.step(&after.step)
+        } else if operation == DECIDE {
+            procedure.steps.iter().find(|step| step.state == State::Completed)
         } else if is(Operation::Accept) || is(Operation::Approve) || is(Operation::ReturnResult) {
             procedure.steps.iter().find(|step| step.state == after.state)
         } else {
@@ -250,7 +253,7 @@ impl OneStop {
         if let Some(step) = step {
             self.require_role(caller, &step.role, at, &step.code)?;
         }
-        if is(Operation::RecordStep) || is(Operation::Approve) {
+        if is(Operation::RecordStep) || is(Operation::Approve) || operation == DECIDE {
             let open = marks::open_of(unit.conn(), after.case_id).await?;
             if !open.is_empty() {
                 return Err(WorkRefused::MarksOpen(open.into_iter().map(|mark| mark.mark_id).collect()).into());
