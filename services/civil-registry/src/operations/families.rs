@@ -14,7 +14,7 @@ use crate::domain::adoption::Adoption;
 use crate::domain::annotation::AnnotationKind;
 use crate::domain::book::EventKind;
 use crate::domain::correction;
-use crate::domain::entry::{Details, Entry, RegistrationKind, Relation, RelationKind};
+use crate::domain::entry::{Details, Entry, RegistrationKind, Relation, RelationKind, Settled};
 use crate::domain::guardianship::Guardianship;
 use crate::domain::kinship::Tie;
 use crate::domain::party::{KnownFamily, Party};
@@ -79,7 +79,43 @@ async fn known_family(
     Ok((known, guardians))
 }
 
+/// A guardianship, recognition or adoption that was judged.
+struct Judged {
+    registration_date: Date,
+    settled: Vec<Settled>,
+    subject_id: Uuid,
+    details: Details,
+    relations: Vec<Relation>,
+}
+
 impl CivilRegistry {
+    /// Enters what was judged in the commune's open book of its kind and year.
+    async fn enter_family(
+        &self,
+        unit: &mut UnitOfWork<'_>,
+        caller: &Caller,
+        (unit_id, event): (i32, EventKind),
+        signing: Signing,
+        judged: Judged,
+        announced: &'static str,
+    ) -> Result<Entry, Error> {
+        let on = judged.registration_date;
+        let commune = self.commune(unit_id, on)?;
+        let book = open_book(unit, unit_id, event, on).await?;
+        let draft = Draft {
+            entry_id: unit.new_id(),
+            book,
+            // None of them has a term.
+            registration_kind: RegistrationKind::OnTime,
+            registration_date: on,
+            subject_id: judged.subject_id,
+            persons: correction::persons(&judged.details, on),
+            relations: judged.relations,
+            content: signing.content(commune.name, judged.settled, judged.details),
+        };
+        enter(unit, caller, draft, announced).await
+    }
+
     /// Registers that a guardianship begins, ends or is supervised, in the book of its year.
     pub(crate) async fn register_guardianship<M: Message, R: Message + Default>(
         &self,
@@ -106,23 +142,25 @@ impl CivilRegistry {
                 let findings = guardianship.judge(rules, (&family, standing), registration_date, today);
                 let is_foreign = guardianship.is_foreign();
                 let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, findings)?;
-                let commune = self.commune(wanted.unit_id, registration_date)?;
-                let book = open_book(unit, wanted.unit_id, EventKind::Guardianship, registration_date).await?;
                 let relation = guardianship.relation(unit.new_id(), standing, registration_date);
-                let subject_id = guardianship.ward.person_id;
-                let details = Details::Guardianship(Box::new(guardianship));
-                let draft = Draft {
-                    entry_id: unit.new_id(),
-                    book,
-                    // It has no term.
-                    registration_kind: RegistrationKind::OnTime,
+                let judged = Judged {
                     registration_date,
-                    subject_id,
-                    persons: correction::persons(&details, registration_date),
+                    settled,
+                    subject_id: guardianship.ward.person_id,
+                    details: Details::Guardianship(Box::new(guardianship)),
                     relations: relation.into_iter().collect(),
-                    content: wanted.signing.content(commune.name, settled, details),
                 };
-                let entry = enter(unit, caller, draft, "civil_guardianship_registered").await?;
+                let place = (wanted.unit_id, EventKind::Guardianship);
+                let entry = self
+                    .enter_family(
+                        unit,
+                        caller,
+                        place,
+                        wanted.signing,
+                        judged,
+                        "civil_guardianship_registered",
+                    )
+                    .await?;
                 Ok::<_, Error>(answer(&entry))
             })
             .await?;
@@ -151,22 +189,25 @@ impl CivilRegistry {
                 let findings = recognition.judge(rules, &family, registration_date, today);
                 let is_foreign = recognition.is_foreign();
                 let settled = Self::settle(rules, wanted.unit_id, is_foreign, &wanted.signing, findings)?;
-                let commune = self.commune(wanted.unit_id, registration_date)?;
-                let book = open_book(unit, wanted.unit_id, EventKind::Recognition, registration_date).await?;
                 let relation = recognition.relation(unit.new_id(), registration_date);
-                let subject_id = recognition.child.person_id;
-                let details = Details::Recognition(Box::new(recognition));
-                let draft = Draft {
-                    entry_id: unit.new_id(),
-                    book,
-                    registration_kind: RegistrationKind::OnTime,
+                let judged = Judged {
                     registration_date,
-                    subject_id,
-                    persons: correction::persons(&details, registration_date),
+                    settled,
+                    subject_id: recognition.child.person_id,
+                    details: Details::Recognition(Box::new(recognition)),
                     relations: vec![relation],
-                    content: wanted.signing.content(commune.name, settled, details),
                 };
-                let entry = enter(unit, caller, draft, "civil_recognition_registered").await?;
+                let place = (wanted.unit_id, EventKind::Recognition);
+                let entry = self
+                    .enter_family(
+                        unit,
+                        caller,
+                        place,
+                        wanted.signing,
+                        judged,
+                        "civil_recognition_registered",
+                    )
+                    .await?;
                 Ok::<_, Error>(answer(&entry))
             })
             .await?;
@@ -198,22 +239,18 @@ impl CivilRegistry {
                 let findings = adoption.judge(rules, &family, registration_date, today);
                 // That a foreigner is of it the judgment asks; the register itself is the commune's.
                 let settled = Self::settle(rules, wanted.unit_id, adoption.is_foreign(), &wanted.signing, findings)?;
-                let commune = self.commune(wanted.unit_id, registration_date)?;
-                let book = open_book(unit, wanted.unit_id, EventKind::Adoption, registration_date).await?;
                 let relations = adoption.relations(|| unit.new_id(), registration_date);
-                let subject_id = adoption.child.person_id;
-                let details = Details::Adoption(Box::new(adoption));
-                let draft = Draft {
-                    entry_id: unit.new_id(),
-                    book,
-                    registration_kind: RegistrationKind::OnTime,
+                let judged = Judged {
                     registration_date,
-                    subject_id,
-                    persons: correction::persons(&details, registration_date),
+                    settled,
+                    subject_id: adoption.child.person_id,
+                    details: Details::Adoption(Box::new(adoption)),
                     relations,
-                    content: wanted.signing.content(commune.name, settled, details),
                 };
-                let entry = enter(unit, caller, draft, "civil_adoption_registered").await?;
+                let place = (wanted.unit_id, EventKind::Adoption);
+                let entry = self
+                    .enter_family(unit, caller, place, wanted.signing, judged, "civil_adoption_registered")
+                    .await?;
                 Ok::<_, Error>(answer(&entry))
             })
             .await?;
